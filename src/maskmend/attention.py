@@ -1,0 +1,91 @@
+"""Multi-head self-attention, written out (Vaswani et al. 2017, section 3.2).
+
+    q, k, v = x Wq, x Wk, x Wv        split into h heads of width d = D / h
+    head_i  = softmax(q_i k_i^T / sqrt(d)) v_i
+    out     = concat(head_1 .. head_h) Wo
+
+The product is computed by PyTorch's fused kernel; `attend_plainly` is the same formula written for reading, and the
+tests hold the two together. Two-dimensional rotary positions turn pairs of channels by an angle that grows with the
+row (first half of each head) and with the column (second half), after Su et al. 2021.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+
+def attend_plainly(
+    q: Float[Tensor, "*B T d"],
+    k: Float[Tensor, "*B S d"],
+    v: Float[Tensor, "*B S d"],
+    allowed: Bool[Tensor, "*#B #T S"] | None = None,
+) -> Float[Tensor, "*B T d"]:
+    """softmax(q k^T / sqrt(d)) v; where `allowed` is False the weight is zero. The reference of the tests."""
+    scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, float("-inf"))
+    return torch.softmax(scores, dim=-1) @ v
+
+
+def rotary_angles(positions: Int[Tensor, "*B T"], side: int, head_dim: int) -> Float[Tensor, "*B T half"]:
+    """Angles of the 2-D rotary embedding for token `positions` on a grid with `side` columns; half = head_dim / 2."""
+    quarter = head_dim // 4
+    # The slowest wave spans the grid, the fastest one token: longer periods could not be told apart on the grid.
+    frequency = (2.0 * side) ** (-torch.arange(quarter, device=positions.device, dtype=torch.float32) / quarter)
+    row = torch.div(positions, side, rounding_mode="floor")
+    column = positions - row * side
+    angles = torch.stack([row, column], dim=-1).float()[..., None] * frequency * (math.pi / 2)
+    return angles.flatten(-2)
+
+
+def rotate(x: Float[Tensor, "B h T d"], angles: Float[Tensor, "B T half"]) -> Float[Tensor, "B h T d"]:
+    """Turns channel pairs (i, i + d/2) of every head by `angles`."""
+    cos, sin = angles.cos()[:, None].to(x.dtype), angles.sin()[:, None].to(x.dtype)
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+
+class MultiHeadAttention(nn.Module):
+    """Self-attention with h heads over tokens (B, T, D); keys and values may come from elsewhere (a cache).
+
+    Args:
+        dim: width D of the tokens, divisible by `heads`.
+        heads: number of heads h.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim)
+        self.value = nn.Linear(dim, dim)
+        self.out = nn.Linear(dim, dim)
+
+    def split(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B h T d"]:
+        """(B, T, D) to (B, h, T, D / h)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def keys_values(
+        self, x: Float[Tensor, "B S D"], angles: Float[Tensor, "B S half"] | None = None
+    ) -> tuple[Float[Tensor, "B h S d"], Float[Tensor, "B h S d"]]:
+        """Keys (turned, if positions are rotary) and values of `x`: what a cache keeps."""
+        k, v = self.split(self.key(x)), self.split(self.value(x))
+        return (k if angles is None else rotate(k, angles)), v
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        keys_values: tuple[Tensor, Tensor] | None = None,
+        allowed: Bool[Tensor, "#B #h #T S"] | None = None,
+        angles: Float[Tensor, "B T half"] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """Attention of `x` over `keys_values` (its own when None), where `allowed` is True."""
+        q = self.split(self.query(x))
+        if angles is not None:
+            q = rotate(q, angles)
+        k, v = self.keys_values(x, angles) if keys_values is None else keys_values
+        heads = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        return self.out(heads.transpose(1, 2).flatten(2))

@@ -1,0 +1,152 @@
+"""Image sets for training: a folder (searched recursively) or tar files, as uint8 squares held in memory.
+
+Each picture is decoded once, its shorter side scaled to the wanted size and kept whole along the longer one, so that
+random crops still see all of it. What fits within `cache_bytes` stays in memory; the rest is decoded again when asked
+for. Unreadable files are named, counted and skipped.
+"""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from maskmend.errors import DataError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+class Entry(NamedTuple):
+    """Where one picture lies: a file, or a byte range of a tar file."""
+
+    name: str
+    path: Path
+    offset: int = -1
+    size: int = -1
+
+    def read(self) -> bytes:
+        with self.path.open("rb") as file:
+            if self.offset >= 0:
+                file.seek(self.offset)
+            return file.read(self.size)
+
+
+class ImageSet(Sequence[np.ndarray]):
+    """Pictures as uint8 (H, W, 3) arrays with min(H, W) = size.
+
+    Args:
+        source: a folder, a tar file, or a folder of tar files.
+        size: length of the shorter side, in pixels.
+        cache_bytes: how much decoded data may stay in memory.
+        report: called with one line for each unreadable file.
+    """
+
+    def __init__(
+        self,
+        source: Path | str,
+        size: int,
+        *,
+        cache_bytes: int = 4 << 30,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        self.size = size
+        self.skipped: list[str] = []
+        self.entries: list[Entry] = []
+        self._cache: dict[int, np.ndarray] = {}
+        self._left = cache_bytes
+        found = list(list_images(Path(source)))
+        if not found:
+            raise DataError(f"no images in {source}: expected {', '.join(sorted(SUFFIXES))} files or tar files of them")
+        with ThreadPoolExecutor() as pool:
+            for entry, picture in zip(found, pool.map(self._try, found), strict=True):
+                if isinstance(picture, str):
+                    self.skipped.append(f"{entry.name}: {picture}")
+                    if report:
+                        report(f"skipped {entry.name}: {picture}")
+                    continue
+                if self._left >= picture.nbytes:
+                    self._left -= picture.nbytes
+                    self._cache[len(self.entries)] = picture
+                self.entries.append(entry)
+        if not self.entries:
+            raise DataError(f"none of the {len(found)} images in {source} could be read; first: {self.skipped[0]}")
+
+    def _try(self, entry: Entry) -> np.ndarray | str:
+        try:
+            return decode(entry.read(), self.size)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            return str(error) or type(error).__name__
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]
+        cached = self._cache.get(index)
+        return decode(self.entries[index].read(), self.size) if cached is None else cached
+
+
+def list_images(source: Path) -> Iterator[Entry]:
+    """Entries of a folder or tar file in a fixed order. Raises DataError when there is nothing at `source`."""
+    if source.is_file():
+        yield from _list_tar(source)
+        return
+    if not source.is_dir():
+        raise DataError(f"no folder or tar file at {source}: check the path")
+    for path in sorted(source.rglob("*")):
+        if path.suffix.lower() == ".tar":
+            yield from _list_tar(path)
+        elif path.suffix.lower() in SUFFIXES and path.is_file():
+            yield Entry(path.relative_to(source).as_posix(), path)
+
+
+def _list_tar(path: Path) -> Iterator[Entry]:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            members = sorted((m for m in archive if m.isfile()), key=lambda m: m.name)
+            for member in members:
+                if Path(member.name).suffix.lower() in SUFFIXES:
+                    yield Entry(member.name, path, member.offset_data, member.size)
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(f"cannot read {path} as an uncompressed tar file: {error}") from None
+
+
+def decode(data: bytes, size: int) -> np.ndarray:
+    """Encoded bytes to a uint8 (H, W, 3) array whose shorter side is `size`."""
+    with Image.open(io.BytesIO(data)) as opened:
+        image = ImageOps.exif_transpose(opened).convert("RGB")
+    width, height = image.size
+    if min(width, height) != size:
+        scale = size / min(width, height)
+        image = image.resize((max(size, round(width * scale)), max(size, round(height * scale))), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def crop(picture: np.ndarray, size: int, rng: np.random.Generator | None, scale: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
+    """A size x size crop: of the centre when `rng` is None, else random in place, scale (share of the side) and flip."""
+    height, width = picture.shape[:2]
+    if rng is None:
+        top, left = (height - size) // 2, (width - size) // 2
+        return picture[top : top + size, left : left + size]
+    side = round(min(height, width) * float(rng.uniform(*scale)))
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    square = picture[top : top + side, left : left + side]
+    if rng.random() < 0.5:
+        square = square[:, ::-1]
+    if side != size:
+        square = np.asarray(Image.fromarray(np.ascontiguousarray(square)).resize((size, size), Image.Resampling.LANCZOS))
+    return square
+
+
+def batch_indices(step: int, batch: int, count: int, seed: int) -> np.ndarray:
+    """Indices of batch number `step`: epochs are permutations, so a pass sees every picture once.
+
+    A pure function of its arguments: a resumed run continues the same sequence without any saved state.
+    """
+    positions = np.arange(step * batch, (step + 1) * batch)
+    epochs = positions // count
+    orders = {int(e): np.random.default_rng([seed, int(e)]).permutation(count) for e in np.unique(epochs)}
+    return np.array([orders[int(e)][p % count] for e, p in zip(epochs, positions, strict=True)])

@@ -1,0 +1,41 @@
+"""PatchGAN discriminator (Isola et al. 2017) and its hinge loss (Lim & Ye 2017).
+
+    loss_D = 1/2 (mean relu(1 - D(x)) + mean relu(1 + D(x^)))        loss_G = -mean D(x^)
+
+Each output judges one patch, not the whole picture. GroupNorm instead of BatchNorm: a judgement must not depend on
+the other pictures of the batch.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class PatchDiscriminator(nn.Module):
+    """(B, 3, H, W) to one logit for each overlapping patch."""
+
+    def __init__(self, channels: int = 64, layers: int = 2) -> None:
+        super().__init__()
+        blocks: list[nn.Module] = [nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        width = channels
+        for layer in range(1, layers + 1):
+            outer = min(width * 2, channels * 8)
+            stride = 1 if layer == layers else 2
+            blocks += [
+                nn.Conv2d(width, outer, 4, stride=stride, padding=1, bias=False),
+                nn.GroupNorm(8, outer),
+                nn.LeakyReLU(0.2),
+            ]
+            width = outer
+        blocks.append(nn.Conv2d(width, 1, 4, padding=1))
+        self.layers = nn.Sequential(*blocks)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 p q"]:
+        return self.layers(images)
+
+
+def hinge_loss(real: Float[Tensor, "..."], fake: Float[Tensor, "..."]) -> Float[Tensor, ""]:
+    """The discriminator's loss: real patches above 1, generated ones below -1."""
+    return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())

@@ -1,0 +1,36 @@
+"""The exception tree: everything a user can cause derives from MaskmendError.
+
+Each message gives the offending value and the remedy in one line; the command line prints it and exits with 2.
+"""
+
+
+class MaskmendError(Exception):
+    """Anything the caller can mend: catch this to catch all of ours."""
+
+
+class ImageError(MaskmendError):
+    """An image that is missing, unreadable, too large, animated, or of a kind we do not keep faithfully."""
+
+
+class MaskError(MaskmendError):
+    """A mask that does not fit its image or cannot be read as one."""
+
+
+class ConfigError(MaskmendError):
+    """A recipe, preset or argument with an unknown name or an impossible value."""
+
+
+class ModelError(MaskmendError):
+    """A model folder that is missing, of another kind, damaged, or of a newer format."""
+
+
+class DataError(MaskmendError):
+    """Training or evaluation data that is missing or holds nothing usable."""
+
+
+class TrainingError(MaskmendError):
+    """A training run that cannot go on: NaN loss, or a checkpoint of another run."""
+
+
+class WeightsError(MaskmendError):
+    """Metric or perceptual weights that are missing or fail their checksum."""

@@ -1,0 +1,225 @@
+"""Random holes: where training and evaluation cut images open.
+
+Each generator is a pure function ``(rng, height, width, ...)`` that returns a bool array (height, width),
+True = hole. All randomness comes from bounded integers of the generator and all geometry is integer
+arithmetic, so the same seed gives the same hole on any machine (the tests pin a hash per generator); nothing
+is drawn with an imaging library, whose rounding may change with its version. `random_walk` follows the masks
+of the published cat-face experiment, which look like the visited cells of a random walk over 15-24 % of the
+pixels; `strokes` and `boxes` are what people draw.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from math import ceil, floor, sqrt
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool
+
+from maskmend.errors import ConfigError
+
+
+class Hole(Protocol):
+    """A generator with its defaults: what `HOLES` holds and `mixture` calls."""
+
+    def __call__(self, rng: np.random.Generator, height: int, width: int) -> Bool[np.ndarray, "H W"]: ...
+
+
+def random_walk(
+    rng: np.random.Generator, height: int, width: int, share: tuple[float, float] = (0.15, 0.24)
+) -> Bool[np.ndarray, "H W"]:
+    """The pixels a 4-neighbour random walk has visited when it has covered `share` of the image.
+
+    The walk starts anywhere; a step that would leave the image is not taken (the walk stays where it is).
+    `share` is the range (lowest, highest) of the covered fraction, drawn anew for each hole and met exactly.
+    """
+    aim = _pixel_count(rng, height, width, share)
+    size = height * width
+    first_visit = np.full(size, np.iinfo(np.int64).max)
+    start = np.array([[rng.integers(height)], [rng.integers(width)]])
+    moves = np.array([[-1, 1, 0, 0], [0, 0, -1, 1]])
+    taken, chunk = 0, size
+    while True:
+        # A free walk folded at the borders is the walk that stays put at them, and needs no loop over steps.
+        free = start + np.cumsum(moves[:, rng.integers(0, 4, size=chunk)], axis=1)
+        rows, columns = _fold(free[0], height), _fold(free[1], width)
+        np.minimum.at(first_visit, rows * width + columns, np.arange(taken, taken + chunk))
+        if np.count_nonzero(first_visit < taken + chunk) >= aim:
+            last = np.partition(first_visit, aim - 1)[aim - 1]
+            return (first_visit <= last).reshape(height, width)
+        start, taken = free[:, -1:], taken + chunk
+
+
+def boxes(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    side: tuple[int, int] = (20, 40),
+    count: tuple[int, int] = (1, 1),
+) -> Bool[np.ndarray, "H W"]:
+    """Rectangles wholly inside the image; each has its own height and width, drawn from `side` in pixels.
+
+    A side longer than the image is cut to it. `count` is the range of the number of rectangles.
+    """
+    _check_range("side", side, 1, None)
+    _check_range("count", count, 1, None)
+    hole = np.zeros((height, width), dtype=bool)
+    for _ in range(rng.integers(count[0], count[1] + 1)):
+        tall, wide = (int(n) for n in np.minimum(rng.integers(side[0], side[1] + 1, size=2), (height, width)))
+        top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
+        hole[top : top + tall, left : left + wide] = True
+    return hole
+
+
+def strokes(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    thickness: tuple[int, int] = (6, 12),
+    share: tuple[float, float] = (0.05, 0.6),
+) -> Bool[np.ndarray, "H W"]:
+    """Brush strokes: poly-lines of 2-5 segments with round joints, as a person would paint a mask.
+
+    `thickness` is the range of the brush's diameter in pixels; painting stops exactly when the share drawn
+    from `share` is covered, in the middle of a segment if need be. Segments reach up to a third of the image.
+    """
+    _check_range("thickness", thickness, 1, None)
+    missing = _pixel_count(rng, height, width, share)
+    reach = np.maximum(np.array([height, width]) // 3, 1)
+    hole = np.zeros((height, width), dtype=bool)
+    while missing > 0:
+        brush = int(rng.integers(thickness[0], thickness[1] + 1))
+        here = np.array([rng.integers(height), rng.integers(width)])
+        for _ in range(rng.integers(2, 6)):
+            there = np.clip(here + rng.integers(-reach, reach + 1), 0, np.array([height, width]) - 1)
+            fresh, along = _capsule(hole, here, there, brush)
+            # Stable order along the segment: the brush is lifted where the share is reached.
+            painted = fresh[np.argsort(along, kind="stable")[:missing]]
+            hole.reshape(-1)[painted] = True
+            missing -= len(painted)
+            here = there
+            if missing == 0:
+                break
+    return hole
+
+
+def centre(rng: np.random.Generator, height: int, width: int, share: float = 0.25) -> Bool[np.ndarray, "H W"]:
+    """The centred rectangle of the image's own shape that covers about `share` of it; draws nothing from
+    `rng`."""
+    del rng
+    _check_range("share", (share, share), 0, 1)
+    tall, wide = max(1, round(height * sqrt(share))), max(1, round(width * sqrt(share)))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    hole = np.zeros((height, width), dtype=bool)
+    hole[top : top + tall, left : left + wide] = True
+    return hole
+
+
+def border(
+    rng: np.random.Generator, height: int, width: int, kept: tuple[float, float] = (0.5, 0.9)
+) -> Bool[np.ndarray, "H W"]:
+    """Outpainting: everything outside a random window whose sides are `kept` (range of fractions) of the
+    image's."""
+    _check_range("kept", kept, 0, 1)
+    hole = np.ones((height, width), dtype=bool)
+    tall = _whole_number(rng, kept, height)
+    wide = _whole_number(rng, kept, width)
+    top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
+    hole[top : top + tall, left : left + wide] = False
+    return hole
+
+
+def random_pixels(
+    rng: np.random.Generator, height: int, width: int, share: tuple[float, float] = (0.15, 0.24)
+) -> Bool[np.ndarray, "H W"]:
+    """Single pixels scattered evenly over the image, as many as the fraction drawn from the range `share`."""
+    hole = np.zeros(height * width, dtype=bool)
+    hole[rng.permutation(height * width)[: _pixel_count(rng, height, width, share)]] = True
+    return hole.reshape(height, width)
+
+
+HOLES: dict[str, Hole] = {
+    "random_walk": random_walk,
+    "boxes": boxes,
+    "strokes": strokes,
+    "centre": centre,
+    "border": border,
+    "random_pixels": random_pixels,
+}
+
+
+def mixture(
+    rng: np.random.Generator, height: int, width: int, weights: Mapping[str, int | float]
+) -> Bool[np.ndarray, "H W"]:
+    """One hole of a kind chosen by weight; `weights` maps names of `HOLES` to numbers >= 0 (need not sum to
+    one).
+
+    The order of the mapping plays no part. Raises ConfigError for an unknown name or weights without a
+    positive sum.
+    """
+    for name, weight in weights.items():
+        if name not in HOLES:
+            near = get_close_matches(name, HOLES, n=1, cutoff=0)
+            raise ConfigError(
+                f"unknown hole {name!r}: did you mean {near[0]!r}? There are {', '.join(HOLES)}."
+            )
+        if not 0 <= weight < float("inf"):
+            raise ConfigError(f"weight of hole {name!r} is {weight}: give a finite number >= 0.")
+    names = [name for name in HOLES if weights.get(name, 0) > 0]
+    if not names:
+        raise ConfigError(f"hole weights {dict(weights)} choose nothing: give at least one a weight above 0.")
+    bounds = np.cumsum([float(weights[name]) for name in names])
+    choice = int(np.searchsorted(bounds, rng.random() * bounds[-1], side="right"))
+    return HOLES[names[min(choice, len(names) - 1)]](rng, height, width)
+
+
+def _pixel_count(rng: np.random.Generator, height: int, width: int, share: tuple[float, float]) -> int:
+    """How many pixels a share drawn from the range is; at least one."""
+    _check_range("share", share, 0, 1)
+    return _whole_number(rng, share, height * width)
+
+
+def _whole_number(rng: np.random.Generator, fractions: tuple[float, float], whole: int) -> int:
+    """A number n, 1 <= n <= whole, with n / whole in the range, or the nearest below it where none is."""
+    # The slack keeps 0.15 * 100 = 15.000000000000002 from becoming 16.
+    most = max(1, min(whole, floor(fractions[1] * whole + 1e-6)))
+    least = min(most, max(1, ceil(fractions[0] * whole - 1e-6)))
+    return int(rng.integers(least, most + 1))
+
+
+def _check_range(
+    name: str, bounds: tuple[int | float, int | float], lowest: int, highest: int | None
+) -> None:
+    top = float("inf") if highest is None else highest
+    if not lowest <= bounds[0] <= bounds[1] <= top:
+        limit = f">= {lowest}" if highest is None else f"between {lowest} and {highest}"
+        raise ConfigError(f"{name} is {bounds}: give (lowest, highest), both {limit}.")
+
+
+def _fold(position: np.ndarray, length: int) -> np.ndarray:
+    """Mirrors a walk on all integers into 0 .. length - 1, edges repeated: ... 1 0 | 0 1 ... n n | n ..."""
+    position = position % (2 * length)
+    return np.minimum(position, 2 * length - 1 - position)
+
+
+def _capsule(
+    hole: np.ndarray, here: np.ndarray, there: np.ndarray, diameter: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels not yet in the hole within diameter / 2 of a segment: (flat indices, position along the
+    segment)."""
+    height, width = hole.shape
+    low = np.maximum(np.minimum(here, there) - diameter, 0)
+    high = np.minimum(np.maximum(here, there) + diameter + 1, (height, width))
+    rows, columns = np.mgrid[low[0] : high[0], low[1] : high[1]].reshape(2, -1)
+    step = there - here
+    y, x = rows - here[0], columns - here[1]
+    length2 = int(step @ step)
+    along = y * step[0] + x * step[1]
+    # Distances times two, squared, and for the middle part times the squared length: integers throughout.
+    limit = diameter * diameter
+    near_start = (along <= 0) & (4 * (y * y + x * x) <= limit)
+    near_end = (along >= length2) & (4 * ((y - step[0]) ** 2 + (x - step[1]) ** 2) <= limit)
+    beside = (along > 0) & (along < length2) & (4 * (y * step[1] - x * step[0]) ** 2 <= limit * length2)
+    flat = rows * width + columns
+    fresh = (near_start | near_end | beside) & ~hole.reshape(-1)[flat]
+    return flat[fresh], along[fresh]

@@ -1,0 +1,299 @@
+"""Pictures on disk: reading without silent loss, writing without half-written files.
+
+A `Picture` keeps what a fill must not destroy: alpha, colour profile, EXIF, and whether the file was
+greyscale. What cannot be kept faithfully is refused with a remedy rather than flattened: 16-bit depth (the
+imaging library would read 16-bit RGB as 8-bit without a word, so the file's own header is asked), CMYK and
+its kin, animations, truncated files, decompression bombs. The EXIF orientation is applied to the pixels and
+its tag reset in place, so that the rest of the EXIF block, maker notes with absolute offsets included, stays
+byte for byte.
+"""
+
+import os
+import secrets
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from maskmend.errors import ImageError
+
+MAX_PIXELS = 64_000_000
+READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# The tags of a TIFF's main directory that describe the picture, not the layout of the file.
+_TIFF_DESCRIPTIVE = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
+_TIFF_DIRECTORIES = (0x8769, 0x8825)
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picture:
+    """One upright 8-bit image with everything that goes back into its file."""
+
+    pixels: UInt8[np.ndarray, "H W 3"]
+    alpha: UInt8[np.ndarray, "H W"] | None = None
+    grey: bool = False
+    """The source was greyscale: `save_image` writes it as such again (alpha apart)."""
+    icc: bytes | None = None
+    exif: bytes | None = None
+    """The EXIF block with its ``Exif\\0\\0`` prefix, orientation reset to upright."""
+    format: str | None = None
+
+
+def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Reads one image file upright, as 8-bit RGB.
+
+    Raises ImageError if the file is missing, no readable image, truncated, larger than `max_pixels` (checked
+    before anything is decoded), animated or of several pages, deeper than 8 bits a channel, or neither grey,
+    RGB nor palette.
+    """
+    with open_image(path, max_pixels=max_pixels) as image:
+        return _picture(image, f"image {path}")
+
+
+@contextmanager
+def open_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """The file as a PIL image, known to be a single frame of acceptable size; decoding is left to
+    `decoded`."""
+    path = Path(path)
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "missing"
+        raise ImageError(f"image {path} is {what}: give the path of an image file.")
+    try:
+        with warnings.catch_warnings():
+            # Our own limit follows; the library's warning would come first and be no error.
+            warnings.simplefilter("ignore")
+            image = Image.open(path, formats=READABLE)
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"image {path} is too large to decode safely ({error}): scale it down.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"image {path} cannot be read: give an intact {', '.join(READABLE)} file."
+        ) from error
+    except _DAMAGED as error:
+        raise ImageError(f"image {path} cannot be read ({error}): give another copy.") from error
+    with image:
+        if image.width * image.height > max_pixels:
+            size = f"{image.width} x {image.height} = {image.width * image.height / 1e6:.1f} Mpx"
+            raise ImageError(
+                f"image {path} has {size}, more than the limit of {max_pixels / 1e6:g} Mpx: "
+                "scale it down, or raise max_pixels if you trust the file."
+            )
+        try:
+            frames = getattr(image, "n_frames", 1)
+        except _DAMAGED as error:
+            raise ImageError(f"image {path} is damaged ({error}): give another copy.") from error
+        # MPO is the JPEG of phones with a preview or a second view behind the photo; the photo is frame one.
+        if frames > 1 and image.format != "MPO":
+            raise ImageError(f"image {path} has {frames} frames: extract one and give that.")
+        yield image
+
+
+def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
+    """The image with its pixels decoded and turned upright, and its EXIF orientation before (1 = upright)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            image.load()
+        except _DAMAGED as error:
+            raise ImageError(f"{name} is truncated or damaged ({error}): give an intact copy.") from error
+        try:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+        except _DAMAGED:
+            orientation = 1  # a garbled EXIF block costs the orientation, not the picture
+    turn = _TURNS.get(orientation)
+    return (image if turn is None else image.transpose(turn)), orientation
+
+
+def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Picture:
+    """A picture from memory: PIL image, uint8 array (H, W[, 1-4]), or tensor ([1,] 1-4, H, W).
+
+    Tensors are uint8 or float in [-1, 1]; two and four channels end with alpha. Raises ImageError for
+    anything else.
+    """
+    if isinstance(image, Picture):
+        return image
+    if isinstance(image, Image.Image):
+        return _picture(image, "image")
+    if isinstance(image, Tensor):
+        image = _array_from(image)
+    if image.dtype != np.uint8:
+        raise ImageError(f"image array is {image.dtype}: give uint8 (0-255).")
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 2, 3, 4) or 0 in image.shape:
+        raise ImageError(f"image array has shape {image.shape}: give (H, W) or (H, W, 1 to 4).")
+    channels = image.shape[2]
+    colour = 1 if channels < 3 else 3
+    return Picture(
+        pixels=np.ascontiguousarray(np.broadcast_to(image[:, :, :colour], (*image.shape[:2], 3))),
+        alpha=image[:, :, colour].copy() if channels > colour else None,
+        grey=colour == 1,
+    )
+
+
+def save_image(picture: Picture, path: str | Path, *, quality: int = 95) -> None:
+    """Writes PNG, JPEG, WebP (lossless) or TIFF by the path's suffix; `quality` (1-100) is JPEG's.
+
+    The file appears whole or not at all: it is written beside its place, synced and renamed. Raises
+    ImageError for another suffix, a missing folder, an alpha channel that JPEG cannot hold, or a failed
+    write.
+    """
+    path = Path(path)
+    kind = WRITABLE.get(path.suffix.lower())
+    if kind is None:
+        known = ", ".join(WRITABLE)
+        raise ImageError(f"cannot write {path}: suffix {path.suffix!r} is not supported, use one of {known}.")
+    if kind == "JPEG" and picture.alpha is not None:
+        raise ImageError(f"cannot write {path}: JPEG holds no alpha channel, save as .png, .webp or .tif.")
+    if not 1 <= quality <= 100:
+        raise ImageError(f"cannot write {path}: quality is {quality}, give 1 to 100.")
+    if not path.parent.is_dir():
+        raise ImageError(f"cannot write {path}: folder {path.parent} is missing, create it first.")
+    options: dict[str, Any] = {}
+    if kind == "JPEG":
+        options.update(quality=quality, subsampling=0)
+    if kind == "WEBP":
+        options.update(lossless=True, exact=True)  # exact: keeps the colour of wholly transparent pixels
+    if picture.icc:
+        options.update(icc_profile=picture.icc)
+    if picture.exif:
+        options.update(exif=picture.exif)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            _pil_from(picture).save(file, format=kind, **options)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot write {path} ({error}): check the folder, or use .png.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_tensor(pixels: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "1 3 H W"]:
+    """0..255 to -1..1; `to_uint8` takes it back exactly."""
+    return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))[None] / 127.5 - 1
+
+
+def to_uint8(image: Float[Tensor, "1 3 H W"] | Float[Tensor, "3 H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    """-1..1 to 0..255, rounded to the nearest level, values beyond the range cut."""
+    levels = ((image.detach().float().cpu().reshape(image.shape[-3:]) + 1) * 127.5).round().clamp(0, 255)
+    return np.ascontiguousarray(levels.to(torch.uint8).numpy().transpose(1, 2, 0))
+
+
+def _picture(image: Image.Image, name: str) -> Picture:
+    depth = _bits_per_channel(image)
+    if depth > 8:
+        raise ImageError(
+            f"{name} has {depth} bits a channel, which would be lost: convert it to 8 bits first."
+        )
+    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
+        raise ImageError(f"{name} is of colour mode {image.mode}: convert it to 8-bit RGB or grey first.")
+    grey = image.mode in ("1", "L", "LA")
+    source, kind = image, image.format
+    image, orientation = decoded(image, name)
+    rgba = np.asarray(image.convert("RGBA"))
+    return Picture(
+        pixels=rgba[:, :, :3].copy(),
+        alpha=rgba[:, :, 3].copy() if image.has_transparency_data else None,
+        grey=grey,
+        icc=source.info.get("icc_profile") or None,
+        exif=_upright_exif(source, orientation),
+        format="JPEG" if kind == "MPO" else kind,
+    )
+
+
+def _bits_per_channel(image: Image.Image) -> int:
+    """The file's depth as long as it is open; a decoded image has only its mode to tell."""
+    file = getattr(image, "fp", None)
+    if image.format == "PNG" and file is not None:
+        here = file.tell()
+        file.seek(24)  # IHDR: signature 8, chunk head 8, width 4, height 4, depth 1
+        depth = file.read(1)[0]
+        file.seek(here)
+        return depth
+    if image.format == "TIFF":
+        return max(getattr(image, "tag_v2", {}).get(258, (1,)))
+    return {"F": 32, "I": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
+
+
+def _upright_exif(image: Image.Image, orientation: int) -> bytes | None:
+    if image.format == "TIFF":
+        kept, tags = Image.Exif(), image.getexif()
+        for tag in _TIFF_DESCRIPTIVE:
+            if tag in tags:
+                kept[tag] = tags[tag]
+        for tag in _TIFF_DIRECTORIES:
+            if tag in tags:
+                kept.get_ifd(tag).update(tags.get_ifd(tag))
+                kept[tag] = dict(tags.get_ifd(tag))
+        return kept.tobytes() if len(kept) else None
+    block = image.info.get("exif")
+    if not block:
+        return None
+    block = bytearray(block if block.startswith(b"Exif\0\0") else b"Exif\0\0" + block)
+    if orientation != 1:
+        try:
+            _reset_orientation(block)
+        except struct.error:
+            # A tag that says "turn me" on an upright image is worse than no EXIF.
+            return None
+    return bytes(block)
+
+
+def _reset_orientation(block: bytearray) -> None:
+    """Sets the orientation entry of the first directory (TIFF 6.0, section 2) to 1, in place."""
+    start = len(b"Exif\0\0")
+    order = "<" if block[start : start + 2] == b"II" else ">"
+    directory = start + struct.unpack_from(order + "I", block, start + 4)[0]
+    for i in range(struct.unpack_from(order + "H", block, directory)[0]):
+        entry = directory + 2 + 12 * i
+        if struct.unpack_from(order + "H", block, entry)[0] == _ORIENTATION:
+            struct.pack_into(order + "H", block, entry + 8, 1)
+
+
+def _array_from(image: Tensor) -> np.ndarray:
+    if image.ndim == 4 and image.shape[0] == 1:
+        image = image[0]
+    if image.ndim != 3:
+        raise ImageError(f"image tensor has shape {tuple(image.shape)}: give (C, H, W) or (1, C, H, W).")
+    if image.is_floating_point():
+        image = image.detach().float().cpu()
+        # A hair of slack for arithmetic; NaN fails the comparison.
+        if not bool((image.abs() <= 1 + 1e-4).all()):
+            raise ImageError(
+                "image tensor leaves [-1, 1] or is not finite: scale it to [-1, 1], or give uint8."
+            )
+        image = ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return image.cpu().numpy().transpose(1, 2, 0)
+
+
+def _pil_from(picture: Picture) -> Image.Image:
+    image = Image.fromarray(picture.pixels)
+    if picture.grey:
+        image = image.convert("L")  # exact where the three channels agree
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    return image

@@ -1,0 +1,215 @@
+"""Masks: one convention inside, the world's conventions converted here, explicitly.
+
+Inside, True = to be filled. Outside, white = fill; greys and JPEG noise are cut at a threshold; `invert`
+reads the opposite polarity (the published cat-face experiment's black holes). An image with alpha is read as
+editors with an eraser write it: transparent = fill. Also here: which tokens a pixel mask touches, and the
+crop around a hole.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from PIL import Image
+from torch import Tensor
+
+from maskmend.errors import ConfigError, ImageError, MaskError
+from maskmend.images import MAX_PIXELS, decoded, open_image
+
+Channel = Literal["auto", "luma", "alpha"]
+MaskLike = Image.Image | np.ndarray | Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A rectangle of whole pixels inside an image."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, to index an (H, W, ...) array: ``image[box.slices]``."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+def as_mask(
+    mask: MaskLike,
+    *,
+    size: tuple[int, int] | None = None,
+    threshold: float = 0.5,
+    invert: bool = False,
+    channel: Channel = "auto",
+    fit: bool = False,
+) -> Bool[np.ndarray, "H W"]:
+    """The mask as booleans, True = fill.
+
+    `mask` is a PIL image, an array (H, W[, 1-4]) or a tensor ([1,] [1-4,] H, W); bool, uint8, uint16, float
+    in [0, 1], or any integers that are all 0 or 1. A pixel is filled where its brightness is >= `threshold`
+    (0 < threshold <= 1).
+
+    `channel` says which channel speaks. ``luma``: brightness, alpha ignored. ``alpha``: transparency, that is
+    1 - alpha takes the place of brightness: transparent = fill. ``auto`` (default): alpha if there is one and
+    it is not constant, else luma; so white strokes painted on a transparent layer need ``luma``, or `invert`.
+    `invert` comes last and flips the outcome, whichever channel it came from.
+
+    `size` is the image's (height, width); another size is a MaskError unless `fit`, which resizes to the
+    nearest pixel.
+    """
+    if not 0 < threshold <= 1:
+        raise ConfigError(f"mask threshold is {threshold}: give a number above 0, at most 1.")
+    values, peak = _channels_last(mask)
+    channels = values.shape[2]
+    alpha = values[:, :, -1] if channels in (2, 4) else None
+    if channel == "alpha" and alpha is None:
+        raise MaskError(f"the mask has {channels} channel(s) and no alpha: use channel 'luma' or 'auto'.")
+    if channel not in ("auto", "luma", "alpha"):
+        raise ConfigError(f"unknown mask channel {channel!r}: give 'auto', 'luma' or 'alpha'.")
+    if alpha is not None and (channel == "alpha" or (channel == "auto" and alpha.min() < alpha.max())):
+        brightness = peak - alpha.astype(np.float64)
+    elif channels >= 3:
+        # The weights of ITU-R BT.601 over a common denominator: exact for integers, so grey stays itself.
+        red, green, blue = (values[:, :, i].astype(np.float64) for i in range(3))
+        brightness = (red * 19595 + green * 38470 + blue * 7471) / 65536
+    else:
+        brightness = values[:, :, 0].astype(np.float64)
+    holes = (brightness >= threshold * peak) != invert
+    if size is not None and holes.shape != tuple(size):
+        if not fit:
+            here, there = f"{holes.shape[1]} x {holes.shape[0]}", f"{size[1]} x {size[0]}"
+            raise MaskError(
+                f"the mask is {here}, the image {there} (width x height): "
+                "give one of the image's size, or let it be resized with --fit-mask (fit=True)."
+            )
+        holes = _resized(holes, size)
+    return holes
+
+
+def load_mask(
+    path: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    threshold: float = 0.5,
+    invert: bool = False,
+    channel: Channel = "auto",
+    fit: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Bool[np.ndarray, "H W"]:
+    """`as_mask` for a file, EXIF orientation applied. Raises MaskError, also for a file that cannot be
+    read."""
+    try:
+        with open_image(path, max_pixels=max_pixels) as image:
+            upright, _ = decoded(image, f"mask {path}")
+            return as_mask(upright, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
+    except ImageError as error:
+        raise MaskError(f"the mask cannot be used: {error}") from error
+    except MaskError as error:
+        raise MaskError(f"{path}: {error}") from error
+
+
+def token_hole(
+    mask: Bool[Tensor, "B 1 H W"], patch: int, ring: int = 0, share: float = 0.0
+) -> Bool[Tensor, "B h w"]:
+    """Which tokens are to be predicted: every one whose `patch` x `patch` cell touches the hole.
+
+    With `share` > 0 only cells that miss more than that fraction of their pixels count. Then the hole grows
+    by `ring` tokens in all eight directions. Raises MaskError if H or W is no multiple of `patch`.
+    """
+    batch, _, height, width = mask.shape
+    if height % patch or width % patch:
+        raise MaskError(
+            f"a {width} x {height} mask has no whole {patch} x {patch} cells: crop or resize it first."
+        )
+    if ring < 0 or not 0 <= share < 1:
+        raise ConfigError(f"ring is {ring} and share {share}: give ring >= 0 and 0 <= share < 1.")
+    missing = mask.reshape(batch, height // patch, patch, width // patch, patch).sum(dim=(2, 4))
+    holes = missing > share * patch * patch
+    if ring:
+        pooled = torch.nn.functional.max_pool2d(holes[:, None].float(), 2 * ring + 1, stride=1, padding=ring)
+        holes = pooled[:, 0] > 0
+    return holes
+
+
+def crop_box(mask: Bool[np.ndarray, "H W"], *, context: float = 0.5, minimum: int = 1) -> Box:
+    """The square around the hole's bounding box, wider than its longer side by `context` of it on either
+    side.
+
+    The side is at least `minimum` pixels. Near the image's border the square is shifted inwards; where it is
+    larger than the image's shorter side it shrinks to that, giving up context before shape; only a hole
+    longer than the shorter side makes the box a rectangle. It always holds the whole hole. Raises MaskError
+    if there is no hole.
+    """
+    if context < 0 or minimum < 1:
+        raise ConfigError(f"context is {context} and minimum {minimum}: give context >= 0 and minimum >= 1.")
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        raise MaskError("the mask is empty, there is nothing to crop around: mark pixels to fill.")
+    spans = [(int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)]
+    longest = max(stop - start for start, stop in spans)
+    side = max(ceil(longest * (1 + 2 * context)), minimum)
+    side = max(min(side, *mask.shape), longest)
+    lengths = [min(side, whole) for whole in mask.shape]
+    starts = [
+        min(max((start + stop - length) // 2, 0), whole - length)
+        for (start, stop), length, whole in zip(spans, lengths, mask.shape, strict=True)
+    ]
+    return Box(top=starts[0], left=starts[1], height=lengths[0], width=lengths[1])
+
+
+def _channels_last(mask: MaskLike) -> tuple[np.ndarray, float]:
+    """The mask's numbers as (H, W, C) and the number that stands for white."""
+    if isinstance(mask, Image.Image):
+        if mask.mode in ("P", "PA") or (mask.mode in ("L", "RGB") and mask.has_transparency_data):
+            mask = mask.convert("RGBA")
+        if mask.mode not in ("1", "L", "LA", "RGB", "RGBA", "F", "I") and not mask.mode.startswith("I;16"):
+            raise MaskError(f"the mask's colour mode is {mask.mode}: save it as 8-bit grey or RGB.")
+        values = np.asarray(mask)
+        if mask.mode == "I":
+            values = values.clip(0, 65535).astype(np.uint16)
+    elif isinstance(mask, Tensor):
+        if mask.ndim == 4 and mask.shape[0] == 1:
+            mask = mask[0]
+        values = (mask.detach().float() if mask.is_floating_point() else mask.detach()).cpu().numpy()
+        if values.ndim == 3:
+            values = values.transpose(1, 2, 0)
+    else:
+        values = mask
+    if values.ndim == 2:
+        values = values[:, :, None]
+    if values.ndim != 3 or not 1 <= values.shape[2] <= 4 or 0 in values.shape:
+        raise MaskError(
+            f"the mask, channels last, has shape {values.shape}: "
+            "give (H, W), an array (H, W, 1 to 4) or a tensor (1 to 4, H, W)."
+        )
+    return values, _white(values, from_file=isinstance(mask, Image.Image))
+
+
+def _white(values: np.ndarray, *, from_file: bool) -> float:
+    if values.dtype == bool:
+        return 1.0
+    if np.issubdtype(values.dtype, np.floating):
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            raise MaskError("the mask's floats leave [0, 1] or are not finite: scale them, 1 = fill.")
+        return 1.0
+    # Arrays of 0 and 1 mean just that, whatever their type; in an image file a 1 of 255 is noise.
+    if not from_file and values.min() >= 0 and values.max() <= 1:
+        return 1.0
+    if values.dtype in (np.uint8, np.uint16):
+        return float(np.iinfo(values.dtype).max)
+    raise MaskError(
+        f"the mask is {values.dtype} up to {values.max()}: give bool, 0 and 1, uint8 or floats in [0, 1]."
+    )
+
+
+def _resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Nearest neighbour, pixel centres aligned."""
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(mask.shape, size, strict=True)
+    )
+    return mask[np.ix_(rows, columns)]

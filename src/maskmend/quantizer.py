@@ -1,0 +1,157 @@
+"""Vector quantization: each latent vector becomes the index of its nearest code (van den Oord et al. 2017).
+
+    i = argmin_k |z - e_k|^2        q = z + stopgrad(e_i - z)        (straight-through gradient)
+    loss = beta |z - stopgrad(e_i)|^2  (+ |stopgrad(z) - e_i|^2 when the codebook learns by gradient)
+
+By default the codebook follows an exponential moving average of the vectors assigned to each code, and codes that
+nobody uses are moved onto vectors of the current batch, so the whole codebook stays in use. What we do differently:
+the codebook starts on vectors of the first batch, not on noise, so no code is dead from the beginning.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from maskmend.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizerConfig:
+    codes: int = 1024
+    """Number of codes in the codebook."""
+    code_dim: int = 256
+    """Width of a code."""
+    update: Literal["ema", "gradient"] = "ema"
+    """How the codebook learns: moving average of its vectors, or gradient of the codebook loss."""
+    commitment: float = 0.25
+    """Weight beta of the commitment loss."""
+    decay: float = 0.97
+    """Decay of the moving average, a step."""
+    revive_below: float = 0.1
+    """A code whose moving-average use falls below this share of the uniform use is moved onto a fresh vector."""
+
+    def __post_init__(self) -> None:
+        if self.codes < 2 or self.code_dim < 1:
+            raise ConfigError(f"codes={self.codes}, code_dim={self.code_dim}: need at least 2 codes of width 1")
+        if self.update not in ("ema", "gradient"):
+            raise ConfigError(f"update={self.update!r}: choose 'ema' or 'gradient'")
+        if not 0 < self.decay < 1:
+            raise ConfigError(f"decay={self.decay}: choose a value between 0 and 1, such as 0.97")
+
+
+class Quantized(NamedTuple):
+    """What the quantizer returns."""
+
+    vectors: Tensor
+    """(B, C, h, w) codes with the straight-through gradient."""
+    tokens: Tensor
+    """(B, h, w) int64 code indices."""
+    loss: Tensor
+    """Scalar commitment (and codebook) loss."""
+
+
+class VectorQuantizer(nn.Module):
+    """Nearest-code quantizer over (B, C, h, w) latents."""
+
+    codebook: Tensor
+    use: Tensor
+    total: Tensor
+    started: Tensor
+
+    def __init__(self, config: QuantizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        initial = torch.empty(config.codes, config.code_dim).uniform_(-1 / config.codes, 1 / config.codes)
+        if config.update == "gradient":
+            self.codebook = nn.Parameter(initial)
+        else:
+            self.register_buffer("codebook", initial)
+        # The averages belong to training only: a shipped model needs the codebook alone.
+        self.register_buffer("use", torch.ones(config.codes), persistent=False)
+        self.register_buffer("total", initial.detach().clone(), persistent=False)
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool), persistent=False)
+
+    def training_state(self) -> dict[str, Tensor]:
+        """The averages that a resumed run needs beside the weights."""
+        return {"use": self.use, "total": self.total, "started": self.started}
+
+    def load_training_state(self, state: dict[str, Tensor]) -> None:
+        for name, value in state.items():
+            getattr(self, name).copy_(value)
+
+    def nearest(self, flat: Float[Tensor, "M C"]) -> Int[Tensor, "M"]:
+        """Index of the nearest code of each vector."""
+        book = self.codebook.to(flat.dtype)
+        # |z|^2 is the same for every code, so it is left out of the comparison.
+        return torch.argmin(book.square().sum(1) - 2 * flat @ book.T, dim=1)
+
+    def lookup(self, tokens: Int[Tensor, "B h w"]) -> Float[Tensor, "B C h w"]:
+        """The codes of `tokens`."""
+        return F.embedding(tokens, self.codebook).permute(0, 3, 1, 2)
+
+    def forward(self, z: Float[Tensor, "B C h w"], generator: torch.Generator | None = None) -> Quantized:
+        """Quantizes; in training mode the moving average moves (`generator` picks the vectors for dead codes)."""
+        b, _, h, w = z.shape
+        flat = z.permute(0, 2, 3, 1).flatten(0, 2).float()
+        learns = self.training and self.config.update == "ema"
+        if self.training:
+            self._start(flat.detach(), generator)
+        tokens = self.nearest(flat.detach())
+        codes = F.embedding(tokens, self.codebook)
+        loss = self.config.commitment * F.mse_loss(flat, codes.detach())
+        if self.config.update == "gradient":
+            loss = loss + F.mse_loss(codes, flat.detach())
+        if learns:
+            self._move(flat.detach(), tokens, generator)
+        passed = flat + (codes - flat).detach()
+        vectors = passed.unflatten(0, (b, h, w)).permute(0, 3, 1, 2).to(z.dtype)
+        return Quantized(vectors, tokens.view(b, h, w), loss)
+
+    @torch.no_grad()
+    def _start(self, flat: Tensor, generator: torch.Generator | None) -> None:
+        if self.started:
+            return
+        picks = self._pick(flat, self.config.codes, generator)
+        self.codebook.copy_(picks)
+        self.total.copy_(picks)
+        self.started.fill_(True)
+
+    @torch.no_grad()
+    def _move(self, flat: Tensor, tokens: Tensor, generator: torch.Generator | None) -> None:
+        config = self.config
+        # Statistics relative to a mean use of one a code, so that decay and revival do not depend on the batch size.
+        share = config.codes / flat.shape[0]
+        count = torch.bincount(tokens, minlength=config.codes).to(flat.dtype) * share
+        total = torch.zeros_like(self.total).index_add_(0, tokens, flat) * share
+        if dist.is_initialized():
+            for statistic in (count, total):
+                dist.all_reduce(statistic)
+                statistic /= dist.get_world_size()
+        self.use.lerp_(count, 1 - config.decay)
+        self.total.lerp_(total, 1 - config.decay)
+        dead = self.use < config.revive_below
+        picks = self._pick(flat, config.codes, generator)
+        self.total.copy_(torch.where(dead[:, None], picks, self.total))
+        self.use.copy_(torch.where(dead, torch.ones_like(self.use), self.use))
+        self.codebook.copy_(self.total / self.use.clamp_min(1e-6)[:, None])
+
+    def _pick(self, flat: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+        """`n` vectors of the batch; with several processes those of the first, so that all codebooks stay equal."""
+        chosen = torch.randint(flat.shape[0], (n,), generator=generator, device="cpu").to(flat.device)
+        picks = flat[chosen].contiguous()
+        if dist.is_initialized():
+            dist.broadcast(picks, src=0)
+        return picks
+
+
+def codebook_statistics(tokens: Int[Tensor, "..."], codes: int) -> dict[str, float]:
+    """Share of codes in use and perplexity (exp of the entropy of the use) over `tokens`."""
+    count = torch.bincount(tokens.flatten(), minlength=codes).double()
+    p = count / count.sum().clamp_min(1)
+    entropy = -(p * p.clamp_min(1e-12).log()).sum()
+    return {"codebook_used": float((count > 0).double().mean()), "perplexity": float(entropy.exp())}

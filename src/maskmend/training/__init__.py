@@ -1,0 +1,1 @@
+"""Training of both stages: one loop, one checkpoint format, two stages that know what a step is."""

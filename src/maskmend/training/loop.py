@@ -1,0 +1,241 @@
+"""The training loop of both stages.
+
+    step k:  batch k of the data order (a pure function of seed and k) ─► stage.train_step ─► metrics.jsonl
+    now and then:  validation, a picture grid, a checkpoint (last.pt; best.pt when the validation loss is lowest)
+
+Everything random is drawn from (seed, step, rank), so a resumed run repeats bit for bit what an uninterrupted one
+does. A signal saves first. A loss that is not finite stops the run and names the step and the last good checkpoint.
+"""
+
+import json
+import math
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskmend.config import to_dict
+from maskmend.data import ImageSet, batch_indices, crop
+from maskmend.errors import TrainingError
+from maskmend.training import checkpoint
+from maskmend.training.distributed import agree, mean_over_processes
+from maskmend.training.recipe import Recipe, TrainingConfig
+from maskmend.training.stage import Stage
+
+Report = Callable[[str, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    step: int
+    finished: bool
+    best: float | None
+    """Lowest validation loss."""
+
+
+def learning_rate(step: int, config: TrainingConfig) -> float:
+    """Linear warm-up, then half a cosine from `lr` to `final_lr` * `lr`."""
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    progress = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
+    return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+class Batches:
+    """Batches of float images by step number; the next one is made in a thread while the step runs."""
+
+    def __init__(self, images: ImageSet, recipe: Recipe, size: int, rank: int, world: int) -> None:
+        self.images, self.recipe, self.size, self.rank, self.world = images, recipe, size, rank, world
+        self.pool = ThreadPoolExecutor(1)
+        self.ahead: tuple[int, Future[list[Tensor]]] | None = None
+
+    def take(self, step: int, device: torch.device) -> list[Tensor]:
+        """The accumulation parts of this process's share of batch `step`."""
+        if self.ahead and self.ahead[0] == step:
+            parts = self.ahead[1].result()
+        else:
+            parts = self._make(step)
+        self.ahead = (step + 1, self.pool.submit(self._make, step + 1))
+        return [part.to(device, non_blocking=True) for part in parts]
+
+    def _make(self, step: int) -> list[Tensor]:
+        training, data = self.recipe.training, self.recipe.data
+        chosen = batch_indices(step, training.batch, len(self.images), training.seed)[self.rank :: self.world]
+        rng = np.random.default_rng([training.seed, step, self.rank, 1])
+        pictures = [crop(self.images[int(i)], self.size, rng, (data.crop_scale, 1.0)) for i in chosen]
+        batch = to_float(pictures)
+        if data.colour > 0:
+            batch = vary_colour(batch, data.colour, rng)
+        return list(batch.chunk(training.accumulate))
+
+
+def to_float(pictures: list[np.ndarray]) -> Tensor:
+    """uint8 (H, W, 3) pictures to one float (B, 3, H, W) batch in [-1, 1]."""
+    stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
+    return stacked.float().div_(127.5).sub_(1)
+
+
+def vary_colour(batch: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
+    """Random brightness, contrast and saturation of each picture, within [-1, 1]."""
+    change = torch.from_numpy(rng.uniform(-strength, strength, (3, len(batch), 1, 1, 1))).float()
+    grey = batch.mean(1, keepdim=True)
+    batch = grey + (batch - grey) * (1 + change[2])
+    return (batch * (1 + change[1]) + change[0]).clamp(-1, 1)
+
+
+def train(
+    recipe: Recipe,
+    stage: Stage,
+    out: Path,
+    *,
+    train_images: ImageSet,
+    validation_images: ImageSet,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
+    resume: bool = True,
+    stop_after: int | None = None,
+    report: Report | None = None,
+) -> Outcome:
+    """Runs `stage` to the recipe's last step (or `stop_after`), writing into `out`.
+
+    Raises TrainingError on a loss that is not finite, or when `out` holds a run of another recipe.
+    """
+    config = recipe.training
+    out.mkdir(parents=True, exist_ok=True)
+    last = out / "last.pt"
+    start, best = 0, None
+    if resume and last.is_file():
+        start, best = _resume(stage, last, recipe)
+    if rank == 0:
+        _trim_log(out / "metrics.jsonl", start)
+    batches = Batches(train_images, recipe, stage.resolution, rank, world)
+    shown = min(len(validation_images), config.validation_images)
+    held_out = [crop(validation_images[i], stage.resolution, None) for i in range(rank, shown, world)]
+    validation = [to_float(held_out[i : i + 32]).to(device) for i in range(0, len(held_out), 32)]
+    end = config.steps if stop_after is None else min(stop_after, config.steps)
+    bad = torch.full((), -1, device=device)
+    clock, seen, step = time.perf_counter(), 0, start
+
+    def save() -> None:
+        _stop_if_bad(bad, last)
+        if rank == 0:
+            content = {"step": step, "best": best, "recipe": to_dict(recipe), "stage": stage.state()}
+            checkpoint.write(last, content)
+
+    with _signals() as stopping:
+        while step < end:
+            rate = learning_rate(step, config)
+            for optimizer in stage.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+            parts = batches.take(step, device)
+            figures = stage.train_step(parts, step, np.random.default_rng([config.seed, step, rank, 2]))
+            # Kept on the device: asking for the value each step would make an accelerator wait.
+            bad = torch.where((bad < 0) & ~torch.isfinite(figures["loss"]), step, bad)
+            step += 1
+            seen += config.batch
+            if step % config.log_every == 0 or step == end:
+                _stop_if_bad(bad, last)
+                now = time.perf_counter()
+                values = mean_over_processes({k: float(v) for k, v in figures.items()}, device)
+                values |= {"lr": rate, "images_per_second": seen / (now - clock)}
+                clock, seen = now, 0
+                _log(out, "train", step, values, rank, report)
+            if step % config.validate_every == 0 or step == config.steps:
+                values = mean_over_processes(stage.validate(validation), device)
+                _log(out, "validation", step, values, rank, report)
+                if best is None or values["loss"] < best:
+                    best = values["loss"]
+                    save()
+                    if rank == 0:
+                        _copy(last, out / "best.pt")
+                        stage.export(out / recipe.stage)
+                clock, seen = time.perf_counter(), 0
+            if rank == 0 and validation and (step % config.picture_every == 0 or step == config.steps):
+                (out / "pictures").mkdir(exist_ok=True)
+                stage.pictures(validation[0][:8]).save(out / "pictures" / f"{step:07d}.png")
+            stop = agree(stopping.is_set(), device)
+            if step % config.checkpoint_every == 0 or step == end or stop:
+                save()
+            if stop:
+                break
+    batches.pool.shutdown()
+    return Outcome(step=step, finished=step >= config.steps, best=best)
+
+
+def _resume(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None]:
+    content = checkpoint.read(path)
+    before, now = content["recipe"], to_dict(recipe)
+    changed = [name for name in ("stage", "preset", "model") if before.get(name) != now.get(name)]
+    if changed:
+        raise TrainingError(
+            f"{path.parent} holds a run with another {changed[0]} ({before.get(changed[0])!r}, now "
+            f"{now.get(changed[0])!r}): choose another --out, or --restart to begin anew"
+        )
+    stage.load_state(content["stage"])
+    return int(content["step"]), content["best"]
+
+
+def _stop_if_bad(bad: Tensor, last: Path) -> None:
+    if (step := int(bad)) >= 0:
+        kept = f"the last good checkpoint is {last}" if last.is_file() else "no checkpoint was written yet"
+        raise TrainingError(f"the loss was not finite at step {step}; {kept}; lower training.lr and start again")
+
+
+def _log(out: Path, kind: str, step: int, values: dict[str, Any], rank: int, report: Report | None) -> None:
+    if rank != 0:
+        return
+    line = {"kind": kind, "step": step, "time": round(time.time(), 3)} | {k: float(f"{v:.6g}") for k, v in values.items()}
+    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    if report:
+        report(kind, {"step": step, **values})
+
+
+def _trim_log(path: Path, step: int) -> None:
+    """Drops lines after `step`: a resumed run writes them again."""
+    if path.is_file():
+        lines = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in lines))
+
+
+def _copy(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(source, temporary)
+    temporary.replace(target)
+
+
+@contextmanager
+def _signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set; a second signal acts as usual."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {}
+
+    def handle(number: int, frame: Any) -> None:
+        event.set()
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, handle)
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

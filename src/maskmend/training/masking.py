@@ -1,0 +1,63 @@
+"""Which tokens are hidden in training: a hole, and how much of it is already filled.
+
+Decoding meets a hole of some shape, all of it hidden at first, then more and more of it filled with tokens of the
+model's own. A training example is drawn the same way: a hole H, then the hidden part M of it,
+
+    |M| = max(1, ceil(gamma(u) |H|)),  u uniform in [0, 1)
+
+at uniform positions within H. For the families `scheduled` and `bernoulli` (the report's) the hole is the whole
+picture, so nothing of the input comes from a picture with a hole; for boxes, strokes and random walks the known
+tokens are those of the picture with the hole filled in before encoding, as inference sees it.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from maskmend.errors import ConfigError
+from maskmend.holes import HOLES
+from maskmend.schedules import schedule_named
+from maskmend.training.recipe import TransformerTraining
+
+FAMILIES = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk")
+
+
+class Masks(NamedTuple):
+    """Masks of a batch."""
+
+    pixels: Bool[Tensor, "B 1 H W"]
+    """Holes in pixels; all False where the hole is the whole token grid."""
+    hole: Bool[Tensor, "B N"]
+    """Tokens of the hole."""
+    hidden: Bool[Tensor, "B N"]
+    """Tokens of the hole that are hidden; the others of the hole are filled."""
+
+
+def draw_masks(
+    rng: np.random.Generator, count: int, resolution: int, patch: int, options: TransformerTraining
+) -> Masks:
+    """Masks for `count` pictures, each of a family drawn by weight. A pure function of its arguments."""
+    weights = np.array([getattr(options, family) for family in FAMILIES], dtype=float)
+    if weights.min() < 0 or weights.sum() <= 0:
+        raise ConfigError(f"mask weights {dict(zip(FAMILIES, weights.tolist(), strict=True))}: give one a positive weight")
+    gamma = schedule_named(options.schedule)
+    side = resolution // patch
+    pixels = np.zeros((count, 1, resolution, resolution), dtype=bool)
+    hole = np.ones((count, side * side), dtype=bool)
+    hidden = np.zeros((count, side * side), dtype=bool)
+    for i, family in enumerate(rng.choice(len(FAMILIES), size=count, p=weights / weights.sum())):
+        name = FAMILIES[int(family)]
+        if name == "bernoulli":
+            hidden[i] = rng.random(side * side) < options.bernoulli_p
+            continue
+        if name != "scheduled":
+            pixels[i, 0] = HOLES[name](rng, resolution, resolution)
+            touched = pixels[i, 0].reshape(side, patch, side, patch).any((1, 3))
+            hole[i] = touched.reshape(-1)
+        inside = np.flatnonzero(hole[i])
+        number = max(1, int(np.ceil(gamma(float(rng.random())) * len(inside))))
+        hidden[i, rng.permutation(inside)[:number]] = True
+    return Masks(torch.from_numpy(pixels), torch.from_numpy(hole), torch.from_numpy(hidden))

@@ -1,0 +1,48 @@
+"""`maskmend train` as a person sees it: a progress line with figures, throughput and time left."""
+
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from maskmend.config import from_dict, override, read_toml
+from maskmend.errors import ConfigError
+from maskmend.training.recipe import Recipe
+from maskmend.training.run import run
+
+SHOWN = ("loss", "l1", "lpips", "psnr", "codebook_used", "accuracy", "images_per_second")
+
+
+def figures_line(values: dict[str, float]) -> str:
+    """The figures worth a person's eye, in one line."""
+    return "  ".join(f"{name} {values[name]:.4g}" for name in SHOWN if name in values)
+
+
+def train_with_progress(
+    stage: str, config_path: Path, out: Path, assignments: tuple[str, ...] = (), restart: bool = False
+) -> None:
+    """Runs a recipe with a live progress bar on a terminal, plain lines elsewhere."""
+    recipe = from_dict(Recipe, override({"stage": stage, **read_toml(config_path)}, assignments))
+    if recipe.stage != stage:
+        raise ConfigError(f"{config_path} is a recipe for stage {recipe.stage!r}, asked for {stage!r}")
+    quiet = int(os.environ.get("RANK", "0")) != 0
+    console = Console(stderr=False, quiet=quiet)
+    columns = (
+        TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TimeRemainingColumn(), TextColumn("{task.fields[figures]}"),
+    )  # fmt: skip
+    live = sys.stdout.isatty() and not quiet
+    with Progress(*columns, console=console, disable=not live) as progress:
+        task = progress.add_task(f"train {stage}", total=recipe.training.steps, figures="")
+
+        def report(kind: str, values: dict[str, float]) -> None:
+            if live:
+                progress.update(task, completed=int(values["step"]), figures=figures_line(values))
+            if kind == "validation" or not live:
+                console.print(f"{kind} step {int(values['step'])}/{recipe.training.steps}  {figures_line(values)}")
+
+        outcome = run(recipe, out, resume=not restart, report=report, say=console.print)
+    state = "finished" if outcome.finished else "stopped and saved; the same command goes on"
+    console.print(f"{state} at step {outcome.step}; best validation loss {outcome.best}; run folder: {out}")

@@ -1,0 +1,114 @@
+"""From a recipe to a finished run: data, stage, loop."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskmend import vqgan
+from maskmend.config import from_dict, nearest, to_dict
+from maskmend.data import ImageSet
+from maskmend.errors import ConfigError
+from maskmend.training.distributed import process_group
+from maskmend.training.loop import Outcome, Report, train
+from maskmend.training.recipe import Recipe
+from maskmend.training.stage import Stage
+
+TOKENIZERS: dict[str, Callable[..., vqgan.TokenizerConfig]] = {
+    "report": vqgan.report_config,
+    "small": vqgan.small_config,
+}
+
+
+def pick_device(name: str) -> torch.device:
+    """auto: CUDA, else Apple's GPU, else the CPU. Raises ConfigError when the named device is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device {name!r} cannot be used ({reason}); choose cpu or leave it out") from None
+    return device
+
+
+def configured(presets: dict[str, Callable[..., Any]], recipe: Recipe) -> Any:
+    """The preset's configuration with the recipe's [model] table laid over it."""
+    if recipe.preset not in presets:
+        raise ConfigError(f"unknown preset {recipe.preset!r}{nearest(recipe.preset, presets)}")
+    base = presets[recipe.preset]()
+    return from_dict(type(base), merge(to_dict(base), recipe.model), "model")
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`changes` laid over `base`, table by table."""
+    result = dict(base)
+    for name, value in changes.items():
+        inner = result.get(name)
+        result[name] = merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
+
+
+def build_stage(recipe: Recipe, device: torch.device) -> Stage:
+    """The stage a recipe describes, freshly initialised from the recipe's seed."""
+    # The constructors of torch.nn draw from the global generator; it is put back so that nobody else notices.
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.training.seed)
+        if recipe.stage == "tokenizer":
+            from maskmend.training.tokenizer_stage import TokenizerStage
+
+            perceptual = None
+            if recipe.tokenizer.perceptual > 0:
+                from maskmend.perceptual import Lpips
+
+                weights = recipe.tokenizer.perceptual_weights or None
+                perceptual = Lpips.load(recipe.tokenizer.perceptual_net, weights).to(device)
+            return TokenizerStage(recipe, configured(TOKENIZERS, recipe), device, perceptual)
+        from maskmend.training.transformer_stage import TRANSFORMERS, TransformerStage
+
+        return TransformerStage(recipe, configured(TRANSFORMERS, recipe), device)
+
+
+def run(
+    recipe: Recipe,
+    out: Path,
+    *,
+    resume: bool = True,
+    stop_after: int | None = None,
+    report: Report | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Trains what `recipe` describes into folder `out`; joins torchrun's processes when started by it."""
+    if recipe.training.threads:
+        torch.set_num_threads(recipe.training.threads)
+    device = pick_device(recipe.training.device)
+    with process_group(device) as (rank, world):
+        if device.type == "cuda" and world > 1:
+            device = torch.device("cuda", rank % torch.cuda.device_count())
+            torch.cuda.set_device(device)
+        if recipe.training.batch % (world * recipe.training.accumulate):
+            raise ConfigError(
+                f"training.batch = {recipe.training.batch} does not split over {world} processes times "
+                f"accumulate = {recipe.training.accumulate}"
+            )
+        stage = build_stage(recipe, device)
+        cache = int(recipe.data.cache_gib * 2**30)
+        sets = {
+            name: ImageSet(source, stage.resolution, cache_bytes=cache, report=say)
+            for name, source in (("train_images", recipe.data.train), ("validation_images", recipe.data.validation))
+        }
+        if say and rank == 0:
+            skipped = sum(len(s.skipped) for s in sets.values())
+            counts = f"{len(sets['train_images'])} training and {len(sets['validation_images'])} validation images"
+            say(f"{counts}{f', {skipped} unreadable files skipped' if skipped else ''}; {device}, {world} process(es)")
+        return train(
+            recipe, stage, out, device=device, rank=rank, world=world, resume=resume, stop_after=stop_after, report=report, **sets
+        )
+
+
+def with_changes(recipe: Recipe, **training: Any) -> Recipe:
+    """The recipe with other values in its [training] table."""
+    return replace(recipe, training=replace(recipe.training, **training))

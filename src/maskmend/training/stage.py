@@ -1,0 +1,60 @@
+"""What the loop asks of a stage: take a step, validate, draw, and hand over its whole state."""
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor, nn
+
+from maskmend.training.recipe import TrainingConfig
+
+
+class Stage(Protocol):
+    """One of the two things that can be trained."""
+
+    resolution: int
+    optimizers: list[torch.optim.Optimizer]
+
+    def train_step(self, parts: list[Float[Tensor, "B 3 H W"]], step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """One optimizer step over the `parts` of a batch; returns scalar figures, `loss` among them."""
+        ...
+
+    def validate(self, batches: list[Float[Tensor, "B 3 H W"]]) -> dict[str, float]:
+        """Figures of the averaged weights; `loss` decides which checkpoint is the best."""
+        ...
+
+    def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
+        """A grid that shows what the averaged weights do with `images`."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """All that a bit-exact continuation needs."""
+        ...
+
+    def load_state(self, state: dict[str, Any]) -> None: ...
+
+    def export(self, folder: Path) -> None:
+        """Writes the averaged weights as a component folder (config.json + safetensors)."""
+        ...
+
+
+def adamw(modules: list[nn.Module], config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices and filters, none on biases, norms and embeddings of positions."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    # One fused kernel for all parameters: on the CPU too it beats a loop over small tensors.
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+
+
+def picture_grid(rows: list[Float[Tensor, "B 3 H W"]], scale: int = 2) -> Image.Image:
+    """One row of pictures for each tensor in [-1, 1], enlarged `scale` times."""
+    lines = [torch.cat(list(row.detach().float().cpu().clamp(-1, 1)), dim=2) for row in rows]
+    grid: UInt8[Tensor, "3 H W"] = ((torch.cat(lines, dim=1) + 1) * 127.5).round().to(torch.uint8)
+    image = Image.fromarray(grid.permute(1, 2, 0).numpy())
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)

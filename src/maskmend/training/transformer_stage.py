@@ -1,0 +1,156 @@
+"""Stage 2: training the transformer by masked visual token modelling.
+
+    targets = tokens of the whole picture
+    inputs  = tokens of the picture with its hole filled in   where known
+              targets                                         where the hole is filled already
+              the mask token                                  where hidden
+    L = cross-entropy at the hidden tokens, with label smoothing
+
+The tokenizer is frozen. Validation uses fixed masks and no smoothing: its loss is nats for one hidden token.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from maskmend import transformer
+from maskmend.decoding import decode
+from maskmend.errors import ConfigError
+from maskmend.infill import infill
+from maskmend.model_folder import load_tokenizer, save_transformer
+from maskmend.training.distributed import average_gradients
+from maskmend.training.ema import MovingAverage
+from maskmend.training.masking import Masks, draw_masks
+from maskmend.training.recipe import Recipe
+from maskmend.training.stage import adamw, picture_grid
+from maskmend.transformer import MaskedTransformer, TransformerConfig
+
+TRANSFORMERS: dict[str, Callable[..., TransformerConfig]] = {
+    "report": transformer.report_config,
+    "small": transformer.small_config,
+}
+
+
+class TransformerStage:
+    """Transformer, optimizer and moving average, over a frozen tokenizer."""
+
+    def __init__(self, recipe: Recipe, config: TransformerConfig, device: torch.device) -> None:
+        if recipe.transformer is None:
+            raise ConfigError('stage = "transformer" needs a [transformer] table with tokenizer = "path"')
+        self.options = recipe.transformer
+        self.training = recipe.training
+        self.device = device
+        self.autocast = recipe.training.precision == "bf16" or (
+            recipe.training.precision == "auto" and device.type == "cuda"
+        )
+        self.tokenizer = load_tokenizer(tokenizer_folder(Path(self.options.tokenizer))).to(device)
+        self.config = config
+        found = (self.tokenizer.config.quantizer.codes, self.tokenizer.config.grid)
+        if found != (config.codes, config.grid):
+            raise ConfigError(
+                f"the tokenizer has codes, grid = {found}, the transformer {(config.codes, config.grid)}: "
+                "set model.codes and model.grid"
+            )
+        self.resolution = self.tokenizer.config.resolution
+        self.model = MaskedTransformer(config).to(device)
+        self.average = MovingAverage(self.model, recipe.training.ema)
+        self.optimizers: list[torch.optim.Optimizer] = [adamw([self.model], recipe.training)]
+
+    @torch.no_grad()
+    def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks) -> tuple[Tensor, Tensor]:
+        """Input tokens (B, N) with `mask_id` where hidden, and target tokens (B, N)."""
+        targets = self.tokenizer.encode(images).flatten(1)
+        inputs = targets.clone()
+        holed = masks.pixels.flatten(1).any(1)
+        if bool(holed.any()):
+            filled = infill(images[holed], masks.pixels[holed], self.options.infill)
+            seen = self.tokenizer.encode(filled).flatten(1)
+            inputs[holed] = torch.where(masks.hole[holed], targets[holed], seen)
+        return torch.where(masks.hidden, self.config.mask_id, inputs), targets
+
+    def train_step(
+        self, parts: list[Float[Tensor, "B 3 H W"]], step: int, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
+        self.model.train()
+        figures: dict[str, Tensor] = {}
+        # Dropout draws from the global generators; seeding them by step is what makes a resumed run exact.
+        torch.manual_seed(int(rng.integers(2**62)))
+        for images in parts:
+            masks = self._masks(rng, len(images))
+            inputs, targets = self.examples(images, masks)
+            if self.options.replace > 0:
+                inputs = self._replace(inputs, masks, rng)
+            wanted = masks.hidden if self.options.loss_on == "masked" else None
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                logits = self.model(inputs, masks.hole, wanted)
+            goal = targets.flatten() if wanted is None else targets[wanted]
+            loss = F.cross_entropy(logits.float(), goal, label_smoothing=self.options.label_smoothing)
+            (loss / len(parts)).backward()
+            accuracy = (logits.detach().argmax(-1) == goal).float().mean()
+            for name, value in (("loss", loss.detach()), ("accuracy", accuracy)):
+                figures[name] = figures.get(name, 0) + value / len(parts)
+        average_gradients(self.model.parameters())
+        figures["gradient"] = nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip).detach()
+        self.optimizers[0].step()
+        self.optimizers[0].zero_grad(set_to_none=True)
+        self.average.update(self.model, step)
+        return figures
+
+    def _masks(self, rng: np.random.Generator, count: int) -> Masks:
+        masks = draw_masks(rng, count, self.resolution, self.tokenizer.config.factor, self.options)
+        return Masks(*(mask.to(self.device) for mask in masks))
+
+    def _replace(self, inputs: Tensor, masks: Masks, rng: np.random.Generator) -> Tensor:
+        chosen = torch.from_numpy(rng.random(inputs.shape) < self.options.replace).to(self.device)
+        others = torch.from_numpy(rng.integers(0, self.config.codes, inputs.shape)).to(self.device)
+        return torch.where(chosen & ~masks.hidden, others, inputs)
+
+    @torch.no_grad()
+    def validate(self, batches: list[Float[Tensor, "B 3 H W"]]) -> dict[str, float]:
+        loss, right, count = 0.0, 0, 0
+        for number, images in enumerate(batches):
+            masks = self._masks(np.random.default_rng([7, number]), len(images))
+            inputs, targets = self.examples(images, masks)
+            logits, goal = self.average.shadow(inputs, masks.hole, masks.hidden), targets[masks.hidden]
+            loss += float(F.cross_entropy(logits, goal, reduction="sum"))
+            right += int((logits.argmax(-1) == goal).sum())
+            count += len(goal)
+        return {"loss": loss / count, "accuracy": right / count}
+
+    @torch.no_grad()
+    def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
+        masks = self._masks(np.random.default_rng(11), len(images))
+        known, hole = self.examples(images, masks)[0], masks.hole
+        known = torch.where(hole, self.config.mask_id, known)
+        tokens = decode(self.average.shadow.predictor(known, hole), known, hole, mask_id=self.config.mask_id).tokens
+        side = self.config.grid
+        shown = hole.view(-1, 1, side, side).repeat_interleave(self.tokenizer.config.factor, 2)
+        shown = shown.repeat_interleave(self.tokenizer.config.factor, 3)
+        return picture_grid([images, torch.where(shown, 0.0, images), self.tokenizer.decode(tokens.view(-1, side, side))])
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.shadow.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.average.shadow.load_state_dict(state["average"])
+        self.optimizers[0].load_state_dict(state["optimizers"][0])
+
+    def export(self, folder: Path) -> None:
+        save_transformer(self.average.shadow, folder)
+
+
+def tokenizer_folder(path: Path) -> Path:
+    """The tokenizer within a run or model folder, or `path` itself."""
+    return path / "tokenizer" if (path / "tokenizer" / "config.json").is_file() else path

