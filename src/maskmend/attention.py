@@ -4,9 +4,10 @@
     head_i  = softmax(q_i k_i^T / sqrt(d)) v_i
     out     = concat(head_1 .. head_h) Wo
 
-The product is computed by PyTorch's fused kernel; `attend_plainly` is the same formula written for reading, and the
-tests hold the two together. Two-dimensional rotary positions turn pairs of channels by an angle that grows with the
-row (first half of each head) and with the column (second half), after Su et al. 2021.
+The product is computed by PyTorch's fused kernel; `attend_plainly` is the same formula written for reading,
+and the tests hold the two together. Two-dimensional rotary positions turn pairs of channels by an angle that
+grows with the row (first half of a head's pairs) or with the column (second half), after Su et al. 2021: the
+product of a query and a key then depends on their offset in rows and columns alone.
 """
 
 import math
@@ -31,10 +32,11 @@ def attend_plainly(
 
 
 def rotary_angles(positions: Int[Tensor, "*B T"], side: int, head_dim: int) -> Float[Tensor, "*B T half"]:
-    """Angles of the 2-D rotary embedding for token `positions` on a grid with `side` columns; half = head_dim / 2."""
+    """Angles of the rotary embedding at `positions` of a grid of `side` columns; half = head_dim / 2."""
     quarter = head_dim // 4
-    # The slowest wave spans the grid, the fastest one token: longer periods could not be told apart on the grid.
-    frequency = (2.0 * side) ** (-torch.arange(quarter, device=positions.device, dtype=torch.float32) / quarter)
+    # Periods from 4 tokens to at most 8 sides: on the grid, still slower waves would hardly turn.
+    wave = torch.arange(quarter, device=positions.device, dtype=torch.float32)
+    frequency = (2.0 * side) ** (-wave / quarter)
     row = torch.div(positions, side, rounding_mode="floor")
     column = positions - row * side
     angles = torch.stack([row, column], dim=-1).float()[..., None] * frequency * (math.pi / 2)

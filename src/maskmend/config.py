@@ -1,7 +1,7 @@
 """Frozen dataclasses from plain dictionaries (TOML recipes, model folders), strictly.
 
-An unknown name is an error that suggests the nearest one; a value of the wrong type is an error that names field,
-value and what is wanted. Cross-field checks live in each dataclass's own `__post_init__`.
+An unknown name is an error that suggests the nearest one; a value of the wrong type is an error that names
+field, value and what is wanted. Cross-field checks live in each dataclass's own `__post_init__`.
 """
 
 import dataclasses
@@ -72,7 +72,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Plain dictionaries, lists and scalars, as `from_dict` reads them; settings that are None are left out."""
+    """Plain dictionaries, lists and scalars, as `from_dict` reads them; settings of None are left out."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):

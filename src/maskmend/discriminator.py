@@ -2,8 +2,8 @@
 
     loss_D = 1/2 (mean relu(1 - D(x)) + mean relu(1 + D(x^)))        loss_G = -mean D(x^)
 
-Each output judges one patch, not the whole picture. GroupNorm instead of BatchNorm: a judgement must not depend on
-the other pictures of the batch.
+Each output judges one patch, not the whole picture. GroupNorm instead of BatchNorm: a judgement must not
+depend on the other pictures of the batch.
 """
 
 import torch

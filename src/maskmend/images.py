@@ -152,6 +152,20 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
     )
 
 
+def check_writable(path: Path, *, alpha: bool) -> str:
+    """The format that `save_image` would write at `path`. Raises ImageError where it would refuse: ask before the
+    work is done."""
+    kind = WRITABLE.get(path.suffix.lower())
+    if kind is None:
+        known = ", ".join(WRITABLE)
+        raise ImageError(f"cannot write {path}: suffix {path.suffix!r} is not supported, use one of {known}.")
+    if kind == "JPEG" and alpha:
+        raise ImageError(f"cannot write {path}: JPEG holds no alpha channel, save as .png, .webp or .tif.")
+    if not path.parent.is_dir():
+        raise ImageError(f"cannot write {path}: folder {path.parent} is missing, create it first.")
+    return kind
+
+
 def save_image(picture: Picture, path: str | Path, *, quality: int = 95) -> None:
     """Writes PNG, JPEG, WebP (lossless) or TIFF by the path's suffix; `quality` (1-100) is JPEG's.
 
@@ -160,16 +174,9 @@ def save_image(picture: Picture, path: str | Path, *, quality: int = 95) -> None
     write.
     """
     path = Path(path)
-    kind = WRITABLE.get(path.suffix.lower())
-    if kind is None:
-        known = ", ".join(WRITABLE)
-        raise ImageError(f"cannot write {path}: suffix {path.suffix!r} is not supported, use one of {known}.")
-    if kind == "JPEG" and picture.alpha is not None:
-        raise ImageError(f"cannot write {path}: JPEG holds no alpha channel, save as .png, .webp or .tif.")
+    kind = check_writable(path, alpha=picture.alpha is not None)
     if not 1 <= quality <= 100:
         raise ImageError(f"cannot write {path}: quality is {quality}, give 1 to 100.")
-    if not path.parent.is_dir():
-        raise ImageError(f"cannot write {path}: folder {path.parent} is missing, create it first.")
     options: dict[str, Any] = {}
     if kind == "JPEG":
         options.update(quality=quality, subsampling=0)

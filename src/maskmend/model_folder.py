@@ -6,8 +6,8 @@
       transformer/ config.json    weights.safetensors
       README.md                   the model card
 
-Nothing is unpickled. Unknown keys, missing weights, wrong shapes and a newer format are errors that say what to do.
-Weights may be stored in half precision; they are widened to float32 on loading.
+Nothing is unpickled. Unknown keys, missing weights, wrong shapes and a newer format are errors that say what
+to do. Weights may be stored in half precision; they are widened to float32 on loading.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from maskmend.config import from_dict, to_dict
@@ -30,15 +30,38 @@ FORMAT = 1
 M = TypeVar("M", bound=nn.Module)
 
 
+def write_files(files: Mapping[Path, bytes]) -> None:
+    """Writes all `files` to temporary names, syncs, then renames: when writing fails, what was there stays.
+
+    Raises ModelError when a file cannot be written.
+    """
+    written: dict[Path, Path] = {}
+    try:
+        for path, content in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            written[path] = path.with_name(f".{path.name}.{os.getpid()}")
+            with written[path].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, temporary in written.items():
+            temporary.replace(path)
+    except OSError as error:
+        names = " and ".join(str(path) for path in files)
+        raise ModelError(f"cannot write {names}: {error}; give another folder or make room there") from None
+    finally:
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """`content` as indented JSON in UTF-8."""
+    return (json.dumps(content, indent=2) + "\n").encode()
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON to a temporary name, syncs and renames."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Writes JSON to a temporary name, syncs and renames. Raises ModelError when that fails."""
+    write_files({path: json_bytes(content)})
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -47,35 +70,41 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"no {path.name} in {path.parent}: is this a maskmend model folder?") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"cannot read {path}: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: of JSON, of UTF-8, of endless digits
+        raise ModelError(f"cannot read {path}: {error}; copy the model folder again") from None
     if not isinstance(content, dict):
-        raise ModelError(f"{path} holds {type(content).__name__}, expected an object: is this a maskmend model folder?")
+        found = type(content).__name__
+        raise ModelError(f"{path} holds {found}, expected an object: is this a maskmend model folder?")
     return content
 
 
-def save_component(module: nn.Module, config: Any, kind: str, folder: Path, dtype: torch.dtype | None = None) -> None:
-    """Writes `config.json` and `weights.safetensors`; `dtype` narrows floating-point weights (float16 for shipping)."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save_component(
+    module: nn.Module, config: Any, kind: str, folder: Path, dtype: torch.dtype | None = None
+) -> None:
+    """Writes `weights.safetensors` and `config.json`, both or neither.
+
+    `dtype` narrows floating-point weights (float16 for shipping). Raises ModelError when writing fails.
+    """
     weights = {}
     for name, value in module.state_dict().items():
         narrowed = value.to(dtype) if dtype is not None and value.is_floating_point() else value
         weights[name] = narrowed.detach().cpu().contiguous()
-    temporary = folder / f".weights.{os.getpid()}"
-    save_file(weights, temporary, metadata={"kind": kind, "format": str(FORMAT)})
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(folder / "weights.safetensors")
-    write_json(folder / "config.json", {"format": FORMAT, "kind": kind, "config": to_dict(config)})
+    about = {"format": FORMAT, "kind": kind, "config": to_dict(config)}
+    # Not `save_file`: it makes files that nobody but their owner can read, and may leave half of one behind.
+    content = save(weights, metadata={"kind": kind, "format": str(FORMAT)})
+    write_files({folder / "weights.safetensors": content, folder / "config.json": json_bytes(about)})
 
 
 def check_index(content: dict[str, Any], kind: str, path: Path) -> None:
     """Raises ModelError when `content` of `path` is of a newer format or another kind."""
     found = content.get("format")
-    if not isinstance(found, int) or found > FORMAT:
-        raise ModelError(f"{path} has format {found!r}, this version reads up to {FORMAT}: upgrade maskmend")
+    if type(found) is not int or found < 1:
+        raise ModelError(f"{path} has format {found!r}, expected {FORMAT}: is this a maskmend model folder?")
+    if found > FORMAT:
+        raise ModelError(f"{path} has format {found}, this version reads up to {FORMAT}: upgrade maskmend")
     if content.get("kind") != kind:
-        raise ModelError(f"{path} describes kind {content.get('kind')!r}, expected {kind!r}: give another folder")
+        found = content.get("kind")
+        raise ModelError(f"{path} describes kind {found!r}, expected {kind!r}: give another folder")
 
 
 def read_config(folder: Path, kind: str, config_class: type) -> Any:
@@ -110,7 +139,9 @@ def load_weights(module: M, folder: Path) -> M:
         raise ModelError(f"cannot read {path}: {error}; copy the model folder again") from None
     if problems:
         shown = "; ".join(problems[:4]) + (f"; and {len(problems) - 4} more" if len(problems) > 4 else "")
-        raise ModelError(f"{path} does not fit its config.json: {shown}")
+        raise ModelError(
+            f"{path} does not fit its config.json: {shown}; copy both files again from the same model folder"
+        )
     module.load_state_dict(weights)
     return module.eval().requires_grad_(False)
 
@@ -133,3 +164,70 @@ def save_transformer(model: MaskedTransformer, folder: Path, dtype: torch.dtype 
 def load_transformer(folder: Path) -> MaskedTransformer:
     """Reads a transformer folder."""
     return load_weights(MaskedTransformer(read_config(folder, "transformer", TransformerConfig)), folder)
+
+
+def save_model(
+    tokenizer: VQGAN,
+    transformer: MaskedTransformer,
+    defaults: Mapping[str, Any],
+    folder: Path,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Writes a whole model folder; `model_index.json` comes last: without it a folder is unfinished."""
+    save_tokenizer(tokenizer, folder / "tokenizer", dtype)
+    save_transformer(transformer, folder / "transformer", dtype)
+    settings = {name: value for name, value in defaults.items() if value is not None}
+    components = ["tokenizer", "transformer"]
+    index = {"format": FORMAT, "kind": "maskmend", "components": components, "defaults": settings}
+    write_json(folder / "model_index.json", index)
+
+
+def load_model(folder: Path) -> tuple[VQGAN, MaskedTransformer, dict[str, Any]]:
+    """Tokenizer, transformer and default settings of a model folder. Raises ModelError."""
+    path = folder / "model_index.json"
+    content = read_json(path)
+    check_index(content, "maskmend", path)
+    defaults = content.get("defaults", {})
+    if not isinstance(defaults, dict):
+        raise ModelError(f'{path}: "defaults" is {defaults!r}, expected an object')
+    return load_tokenizer(folder / "tokenizer"), load_transformer(folder / "transformer"), defaults
+
+
+def find_model(name: str | Path) -> Path:
+    """The folder of a model: `name` if it is one, a shipped model, or fetched from the hub ("owner/name")."""
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    shipped = Path(__file__).parent / "models"
+    names = sorted(p.name for p in shipped.iterdir() if p.is_dir()) if shipped.is_dir() else []
+    if name == "default" or str(name) in names:
+        return shipped / ("cats64" if name == "default" else str(name))
+    parts = str(name).split("/")
+    if len(parts) != 2 or not all(parts) or parts[0] in (".", ".."):
+        raise ModelError(
+            f"no model {str(name)!r}: give a model folder, a hub id such as owner/name, or one of: "
+            + ", ".join(["default", *names])
+        )
+    try:
+        # An extra: where it is not installed, pyright cannot see it either.
+        from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
+        from huggingface_hub.errors import (  # pyright: ignore[reportMissingImports]
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+        )
+    except ImportError:
+        raise ModelError(
+            f"{name} looks like a hub id: pip install 'maskmend[hub]', or give a model folder"
+        ) from None
+    try:
+        patterns = ["*.json", "*/*.json", "*/*.safetensors"]
+        return Path(snapshot_download(str(name), allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(f"cannot fetch model {name} from the hub: {error}") from None
+
+
+def component_folder(path: Path, kind: str) -> Path:
+    """The folder of component `kind` within a run or model folder, or `path` itself."""
+    inner = path / kind
+    return inner if (inner / "config.json").is_file() else path

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 
 from maskmend.data import SUFFIXES
 from maskmend.errors import DataError
@@ -18,8 +18,9 @@ from maskmend.images import load_image
 from maskmend.masks import load_mask
 
 
-class Pictures(Sequence[UInt8[np.ndarray, "_ _ 3"]]):
-    """Image files as a sequence of arrays, each decoded when asked for."""
+# Unsubscripted, or the type checker of the tests decodes files at random to look at their items
+class Pictures(Sequence):
+    """Image files as a sequence of (H, W, 3) uint8 arrays, each decoded when asked for."""
 
     def __init__(self, paths: Sequence[Path]):
         self.paths = paths

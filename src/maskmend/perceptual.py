@@ -9,7 +9,7 @@ ask for one: the features of the other image are computed without recording.
 """
 
 import os
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -87,14 +87,14 @@ class Lpips(nn.Module):
         self.eval()
 
     @classmethod
-    def load(cls, net: NetName = "vgg16", path: str | os.PathLike[str] | None = None) -> Self:
+    def load(cls, net: NetName = "vgg16", path: str | os.PathLike[str] | None = None) -> "Lpips":
         """The published distance: from the cache, or from `path`. WeightsError if the weights are absent."""
         if net not in LAYERS:
             raise ConfigError(f"net={net!r}: choose one of {', '.join(LAYERS)}")
         return cls.from_file(locate(f"lpips-{net}", path), net)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], net: NetName = "vgg16") -> Self:
+    def from_file(cls, path: str | os.PathLike[str], net: NetName = "vgg16") -> "Lpips":
         """Loads converted weights strictly: WeightsError for other names, shapes or a damaged file."""
         lpips = cls(net)
         try:
@@ -106,7 +106,7 @@ class Lpips(nn.Module):
             ) from error
         return lpips
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Lpips":
         """Stays in evaluation mode, whatever the module it is part of does."""
         return super().train(False)
 

@@ -3,9 +3,10 @@
     i = argmin_k |z - e_k|^2        q = z + stopgrad(e_i - z)        (straight-through gradient)
     loss = beta |z - stopgrad(e_i)|^2  (+ |stopgrad(z) - e_i|^2 when the codebook learns by gradient)
 
-By default the codebook follows an exponential moving average of the vectors assigned to each code, and codes that
-nobody uses are moved onto vectors of the current batch, so the whole codebook stays in use. What we do differently:
-the codebook starts on vectors of the first batch, not on noise, so no code is dead from the beginning.
+By default the codebook follows an exponential moving average of the vectors assigned to each code, and codes
+that nobody uses are moved onto vectors of the current batch, so the whole codebook stays in use. What we do
+differently: the codebook starts on vectors of the first batch, not on noise, so no code is dead from the
+beginning.
 """
 
 from dataclasses import dataclass
@@ -33,15 +34,20 @@ class QuantizerConfig:
     decay: float = 0.97
     """Decay of the moving average, a step."""
     revive_below: float = 0.1
-    """A code whose moving-average use falls below this share of the uniform use is moved onto a fresh vector."""
+    """A code whose moving-average use falls below this share of the uniform use moves onto a fresh vector."""
 
     def __post_init__(self) -> None:
         if self.codes < 2 or self.code_dim < 1:
-            raise ConfigError(f"codes={self.codes}, code_dim={self.code_dim}: need at least 2 codes of width 1")
+            sizes = f"codes={self.codes}, code_dim={self.code_dim}"
+            raise ConfigError(f"{sizes}: choose at least 2 codes of width 1")
         if self.update not in ("ema", "gradient"):
             raise ConfigError(f"update={self.update!r}: choose 'ema' or 'gradient'")
         if not 0 < self.decay < 1:
             raise ConfigError(f"decay={self.decay}: choose a value between 0 and 1, such as 0.97")
+        if not self.commitment >= 0:
+            raise ConfigError(f"commitment={self.commitment}: choose 0 or more, such as 0.25")
+        if not 0 <= self.revive_below < 1:
+            raise ConfigError(f"revive_below={self.revive_below}: choose a share in [0, 1), such as 0.1")
 
 
 class Quantized(NamedTuple):
@@ -95,7 +101,7 @@ class VectorQuantizer(nn.Module):
         return F.embedding(tokens, self.codebook).permute(0, 3, 1, 2)
 
     def forward(self, z: Float[Tensor, "B C h w"], generator: torch.Generator | None = None) -> Quantized:
-        """Quantizes; in training mode the moving average moves (`generator` picks the vectors for dead codes)."""
+        """Quantizes; when training, the moving average moves (`generator` picks vectors for dead codes)."""
         b, _, h, w = z.shape
         flat = z.permute(0, 2, 3, 1).flatten(0, 2).float()
         learns = self.training and self.config.update == "ema"
@@ -124,7 +130,7 @@ class VectorQuantizer(nn.Module):
     @torch.no_grad()
     def _move(self, flat: Tensor, tokens: Tensor, generator: torch.Generator | None) -> None:
         config = self.config
-        # Statistics relative to a mean use of one a code, so that decay and revival do not depend on the batch size.
+        # Statistics relative to a mean use of one a code: decay and revival do not depend on the batch size.
         share = config.codes / flat.shape[0]
         count = torch.bincount(tokens, minlength=config.codes).to(flat.dtype) * share
         total = torch.zeros_like(self.total).index_add_(0, tokens, flat) * share
@@ -141,7 +147,7 @@ class VectorQuantizer(nn.Module):
         self.codebook.copy_(self.total / self.use.clamp_min(1e-6)[:, None])
 
     def _pick(self, flat: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
-        """`n` vectors of the batch; with several processes those of the first, so that all codebooks stay equal."""
+        """`n` vectors of the batch; of several processes' the first's, so that all codebooks stay equal."""
         chosen = torch.randint(flat.shape[0], (n,), generator=generator, device="cpu").to(flat.device)
         picks = flat[chosen].contiguous()
         if dist.is_initialized():

@@ -1,16 +1,16 @@
 """The bidirectional transformer of masked visual token modelling (MaskGIT, Chang et al. 2022).
 
-    tokens (B, N), `mask_id` where hidden ─► embedding + position (+ hole mark) ─► L blocks ─► logits over the codes
+    tokens (B, N), `mask_id` where hidden ─► embedding + position (+ hole mark) ─► L blocks ─► logits
 
-Two attention patterns share one layout of weights. `full`: every token attends to every token. `context`: known
-tokens attend to known tokens only, tokens of the hole (hidden or already filled) attend to all. Under `context` the
-known tokens' keys and values are the same in every decoding step, so `predictor` computes them once for an image and
-each step costs the hole's tokens only. Logits are computed for hidden tokens alone.
+Two attention patterns share one layout of weights. `full`: every token attends to every token. `context`:
+known tokens attend to known tokens only, tokens of the hole (hidden or already filled) attend to all. Under
+`context` the known tokens' keys and values are the same in every decoding step, so `predictor` computes them
+once for an image and each step costs the hole's tokens only. Logits are computed for hidden tokens alone.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -42,14 +42,23 @@ class TransformerConfig:
     marks_hole: bool = False
     """A learned vector added to the tokens of the hole, so that filled tokens can be told from known ones."""
     dropout: float = 0.1
-    """Dropout of embeddings and residual branches in training (not of attention weights: the fused kernel is faster)."""
+    """Dropout of embeddings and residual branches in training; not of attention weights, for the fused kernel."""
 
     def __post_init__(self) -> None:
+        for name in ("codes", "grid", "dim", "heads", "layers", "mlp"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}: choose at least 1")
+        choices = {"norm": ("pre", "post"), "positions": ("learned", "rotary", "both")}
+        choices["attention"] = ("full", "context")
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(known)}")
         if self.dim % self.heads:
             raise ConfigError(f"heads = {self.heads} does not divide dim = {self.dim}: choose a divisor")
         if self.positions != "learned" and (self.dim // self.heads) % 4:
             raise ConfigError(
-                f"rotary positions need heads of a width divisible by 4, dim / heads is {self.dim // self.heads}"
+                f"positions = {self.positions!r} with dim / heads = {self.dim // self.heads}: "
+                "rotary positions need heads of a width divisible by 4"
             )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}: choose a value in [0, 1)")
@@ -66,14 +75,22 @@ class TransformerConfig:
 
 
 def report_config(**changes: Any) -> TransformerConfig:
-    """The report's transformer: dim 768, 16 heads, 15 layers, MLP 1536, 256 tokens, 1,024 codes + mask token."""
+    """The report's transformer: dim 768, 16 heads, 15 layers, MLP 1536, 256 tokens, 1,024 codes + mask."""
     return replace(TransformerConfig(), **changes)
 
 
 def small_config(**changes: Any) -> TransformerConfig:
     """A transformer that trains on two cores."""
     config = TransformerConfig(
-        dim=256, heads=8, layers=6, mlp=768, norm="pre", positions="both", attention="context", marks_hole=True
+        dim=256,
+        heads=8,
+        layers=6,
+        mlp=768,
+        norm="pre",
+        positions="both",
+        attention="context",
+        marks_hole=True,
+        dropout=0.0,
     )
     return replace(config, **changes)
 
@@ -88,7 +105,10 @@ class Block(nn.Module):
         self.attention = MultiHeadAttention(config.dim, config.heads)
         self.norm2 = nn.LayerNorm(config.dim)
         self.mlp = nn.Sequential(
-            nn.Linear(config.dim, config.mlp), nn.GELU(), nn.Linear(config.mlp, config.dim), nn.Dropout(config.dropout)
+            nn.Linear(config.dim, config.mlp),
+            nn.GELU(),
+            nn.Linear(config.mlp, config.dim),
+            nn.Dropout(config.dropout),
         )
         self.dropout = nn.Dropout(config.dropout)
 
@@ -127,6 +147,18 @@ class MaskedTransformer(nn.Module):
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim))
         self.bias = nn.Parameter(torch.zeros(config.codes))
         self.apply(_initialise)
+
+    @torch.no_grad()
+    def start_from_codebook(self, codebook: Float[Tensor, "K C"]) -> None:
+        """Embeds each code as a random rotation of its codebook vector, at the usual initial scale.
+
+        Codes that look alike then start as neighbours, in the input and in the tied output; a transformer with
+        few pictures to learn from need not find that out code by code.
+        """
+        centred = codebook.float() - codebook.float().mean(0)
+        projection = torch.randn(codebook.shape[1], self.config.dim, device=codebook.device)
+        spread = centred @ projection
+        self.token_embedding.weight[: self.config.codes] = spread * (0.02 / spread.std())
 
     def forward(
         self, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"], wanted: Bool[Tensor, "B N"] | None = None
@@ -167,12 +199,13 @@ class MaskedTransformer(nn.Module):
 
     def logits(self, x: Float[Tensor, "S D"]) -> Float[Tensor, "S K"]:
         """Logits over the codes; the head is tied to the token embedding."""
-        return F.linear(self.head(self.final_norm(x)), self.token_embedding.weight[: self.config.codes], self.bias)
+        codes = self.token_embedding.weight[: self.config.codes]
+        return F.linear(self.head(self.final_norm(x)), codes, self.bias)
 
     def predictor(
         self, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"]
     ) -> Callable[[Int[Tensor, "B N"], Bool[Tensor, "B N"]], Float[Tensor, "S K"]]:
-        """What `decode` calls each step for these images: cached under `context`, a full pass under `full`."""
+        """What `decode` calls each step for these images: cached under `context`, else a full pass."""
         if self.config.attention == "context":
             return ContextCache(self, tokens, hole)
         return lambda now, masked: self(now, hole, masked)
@@ -181,32 +214,37 @@ class MaskedTransformer(nn.Module):
 class ContextCache:
     """Keys and values of the known tokens, computed once; each call passes the hole's tokens alone.
 
-    Images with different holes are packed to the left into (B, K) known and (B, M) hole tokens; a mask hides the
-    padding. Agrees with the uncached pass up to rounding.
+    Images with different holes are packed to the left into (B, K) known and (B, M) hole tokens; a mask hides
+    the padding. Agrees with the uncached pass up to rounding.
     """
 
-    def __init__(self, model: MaskedTransformer, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"]) -> None:
+    def __init__(
+        self, model: MaskedTransformer, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"]
+    ) -> None:
         self.model = model
+        self.blocks = cast("list[Block]", list(model.blocks))
         known_at, known_valid = pack(~hole)
         self.positions, self.valid = pack(hole)
         self.angles = model.angles(self.positions)
-        self.layers: list[tuple[Tensor, Tensor]] = []
+        self.layers: list[tuple[Tensor, Tensor] | None] = []  # None: no image has known tokens
         ragged = not (bool(known_valid.all()) and bool(self.valid.all()))
         self.allowed = torch.cat([known_valid, self.valid], dim=1)[:, None, None] if ragged else None
         if known_at.shape[1] == 0:
-            self.layers = [None] * len(model.blocks)  # type: ignore[list-item]
+            self.layers = [None] * len(self.blocks)
             return
-        allowed = known_valid[:, None, None] if ragged else None
+        # An image that is all hole has padding only, which may see itself: attention over nothing is NaN.
+        allowed = (known_valid | ~known_valid.any(1, keepdim=True))[:, None, None] if ragged else None
         angles = model.angles(known_at)
         x = model.embed(tokens.gather(1, known_at), torch.zeros_like(known_valid), known_at)
-        for block in model.blocks:
-            self.layers.append(block.keys_values(x, angles))
-            x = block(x, self.layers[-1], allowed, angles)
+        for block in self.blocks:
+            known = block.keys_values(x, angles)
+            self.layers.append(known)
+            x = block(x, known, allowed, angles)
 
     def __call__(self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"]) -> Float[Tensor, "S K"]:
         """Logits of the `masked` tokens, which lie within the hole."""
         x = self.model.embed(tokens.gather(1, self.positions), torch.ones_like(self.valid), self.positions)
-        for block, known in zip(self.model.blocks, self.layers, strict=True):
+        for block, known in zip(self.blocks, self.layers, strict=True):
             k, v = block.keys_values(x, self.angles)
             if known is not None:
                 k, v = torch.cat([known[0], k], dim=2), torch.cat([known[1], v], dim=2)
@@ -216,7 +254,7 @@ class ContextCache:
 
 
 def pack(chosen: Bool[Tensor, "B N"]) -> tuple[Int[Tensor, "B M"], Bool[Tensor, "B M"]]:
-    """Positions of the True entries of each row, in order and padded to the longest row, and which are no padding."""
+    """Positions of the True entries of each row, in order and padded, and which of them are no padding."""
     counts = chosen.sum(1)
     longest = int(counts.max()) if len(chosen) else 0
     order = torch.sort((~chosen).to(torch.uint8), dim=1, stable=True).indices[:, :longest]

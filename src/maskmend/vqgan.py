@@ -2,11 +2,11 @@
 
     image (B, 3, H, W) ─ encoder ─► z (B, C, h, w) ─ quantizer ─► tokens (B, h, w) ─ decoder ─► image
 
-Residual blocks GroupNorm-SiLU-conv twice, strided convolutions down, nearest-neighbour and convolution up, attention
-at the latent resolution. What we do differently: `encoder_norm = "position"` normalises each position over its
-channels alone and `encoder_attention = false` leaves attention to the decoder. A token then depends on its
-neighbourhood only, so a hole at one end of the picture cannot change the tokens at the other end, as it does through
-GroupNorm's statistics.
+Residual blocks GroupNorm-SiLU-conv twice, strided convolutions down, nearest-neighbour and convolution up,
+attention at the latent resolution. What we do differently: `encoder_norm = "position"` normalises each
+position over its channels alone and `encoder_attention = false` leaves attention to the decoder. A token
+then depends on its neighbourhood only, so a hole at one end of the picture cannot change the tokens at the
+other end, as it does through GroupNorm's statistics.
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -52,15 +52,44 @@ class TokenizerConfig:
                 f"downsample_after={self.downsample_after} and upsample_after={self.upsample_after}: "
                 "give both the same number of stages"
             )
-        stages = {"downsample_after": len(self.encoder_channels) - 1, "upsample_after": len(self.decoder_channels)}
+        for name, least in (("encoder_channels", 2), ("decoder_channels", 1)):
+            if len(getattr(self, name)) < least:
+                raise ConfigError(f"{name}={getattr(self, name)}: give at least {least}")
+        stages = {
+            "downsample_after": len(self.encoder_channels) - 1,
+            "upsample_after": len(self.decoder_channels),
+        }
         for name, last in stages.items():
             value = getattr(self, name)
             if any(not 1 <= stage <= last for stage in value) or len(set(value)) != len(value):
                 raise ConfigError(f"{name}={value}: name each stage once, from 1 to {last}")
-        if self.resolution % self.factor:
+        if self.resolution < 1 or self.resolution % self.factor:
             raise ConfigError(f"resolution={self.resolution}: choose a multiple of the factor {self.factor}")
         if self.encoder_norm not in ("group", "position"):
             raise ConfigError(f"encoder_norm={self.encoder_norm!r}: choose 'group' or 'position'")
+        for name in ("encoder_blocks", "decoder_blocks", "attention_heads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)}: choose at least 1")
+        self._check_widths()
+
+    def _check_widths(self) -> None:
+        for name in ("encoder_channels", "decoder_channels"):
+            grouped = name == "decoder_channels" or self.encoder_norm == "group"
+            for width in getattr(self, name):
+                if width < 1 or (grouped and (width < 4 or width % groups(width))):
+                    raise ConfigError(
+                        f"{name} has {width}: choose multiples of 32, or of 4 below 128, for the group norm"
+                    )
+        attended = {"decoder_channels": self.decoder_channels[:1]}
+        if self.encoder_attention:
+            attended["encoder_channels"] = self.encoder_channels[1 + max(self.downsample_after, default=0) :]
+        for name, widths in attended.items():
+            for width in widths:
+                if width % self.attention_heads:
+                    raise ConfigError(
+                        f"attention_heads={self.attention_heads} does not divide {width} of {name}: "
+                        "choose a divisor"
+                    )
 
     @property
     def factor(self) -> int:
@@ -116,12 +145,19 @@ class PositionNorm(nn.Module):
         return y.permute(0, 3, 1, 2)
 
 
+def groups(channels: int) -> int:
+    """Groups of a GroupNorm over `channels`: 32, fewer where a group would have less than 4 channels."""
+    return min(32, channels // 4)
+
+
 def normalisation(kind: str, channels: int) -> nn.Module:
-    return PositionNorm(channels) if kind == "position" else nn.GroupNorm(min(32, channels // 4), channels, eps=1e-6)
+    if kind == "position":
+        return PositionNorm(channels)
+    return nn.GroupNorm(groups(channels), channels, eps=1e-6)
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x)))))), with a 1x1 convolution on the skip when the width changes."""
+    """x + conv(silu(norm(conv(silu(norm(x)))))); a 1x1 convolution on the skip when the width changes."""
 
     def __init__(self, inner: int, outer: int, norm: str) -> None:
         super().__init__()
@@ -207,7 +243,7 @@ class Decoder(nn.Module):
                 blocks.append(ResidualBlock(width, outer, "group"))
                 width = outer
             if stage in config.upsample_after:
-                # The convolution after the doubling already narrows to the next stage: half the cost at twice the size.
+                # The convolution after the doubling already narrows to the next stage, at half the cost.
                 narrower = widths[min(stage, len(widths) - 1)]
                 blocks.append(Upsample(width, narrower))
                 width = narrower

@@ -12,6 +12,7 @@ safetensors. Nothing is installed.
 
 import hashlib
 import os
+import secrets
 import subprocess
 import sys
 import tarfile
@@ -230,13 +231,14 @@ def _store(name: str, source: Source, member: bytes) -> Path:
 
 def write_atomically(target: Path, data: bytes) -> None:
     """Writes to a temporary name beside `target`, syncs, renames. Raises OSError, leaving nothing behind."""
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    # Not mkstemp, whose files nobody but their owner may ever read
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(target)
+        temporary.replace(target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -9,7 +9,6 @@ stay floats afterwards, and enter as (x - 128)/128.
 
 import os
 from collections import OrderedDict
-from typing import Self
 
 import numpy as np
 import torch
@@ -172,7 +171,9 @@ class Inception(nn.Sequential):
         self.eval()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str] | None = None, device: str | torch.device = "cpu") -> Self:
+    def load(
+        cls, path: str | os.PathLike[str] | None = None, device: str | torch.device = "cpu"
+    ) -> "Inception":
         """The published network from the cache or from `path`; WeightsError if absent or not that network."""
         file = locate("inception", path)
         network = cls()

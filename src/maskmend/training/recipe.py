@@ -122,6 +122,8 @@ class TransformerTraining:
     label_smoothing: float = 0.1
     infill: str = "diffusion"
     """What is put into the hole before encoding (grey, mean, nearest, diffusion)."""
+    codebook_start: bool = False
+    """Start the token embedding from the tokenizer's codebook, so that codes that look alike are neighbours."""
     replace: float = 0.0
     """Share of the visible tokens that are replaced by random ones, so that wrong neighbours do less harm."""
 

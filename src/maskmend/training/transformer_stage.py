@@ -24,7 +24,7 @@ from maskmend import transformer
 from maskmend.decoding import decode
 from maskmend.errors import ConfigError
 from maskmend.infill import infill
-from maskmend.model_folder import load_tokenizer, save_transformer
+from maskmend.model_folder import component_folder, load_tokenizer, save_transformer
 from maskmend.training.distributed import average_gradients
 from maskmend.training.ema import MovingAverage
 from maskmend.training.masking import Masks, draw_masks
@@ -50,7 +50,7 @@ class TransformerStage:
         self.autocast = recipe.training.precision == "bf16" or (
             recipe.training.precision == "auto" and device.type == "cuda"
         )
-        self.tokenizer = load_tokenizer(tokenizer_folder(Path(self.options.tokenizer))).to(device)
+        self.tokenizer = load_tokenizer(component_folder(Path(self.options.tokenizer), "tokenizer")).to(device)
         self.config = config
         found = (self.tokenizer.config.quantizer.codes, self.tokenizer.config.grid)
         if found != (config.codes, config.grid):
@@ -60,6 +60,8 @@ class TransformerStage:
             )
         self.resolution = self.tokenizer.config.resolution
         self.model = MaskedTransformer(config).to(device)
+        if self.options.codebook_start:
+            self.model.start_from_codebook(self.tokenizer.quantizer.codebook)
         self.average = MovingAverage(self.model, recipe.training.ema)
         self.optimizers: list[torch.optim.Optimizer] = [adamw([self.model], recipe.training)]
 
@@ -149,8 +151,3 @@ class TransformerStage:
 
     def export(self, folder: Path) -> None:
         save_transformer(self.average.shadow, folder)
-
-
-def tokenizer_folder(path: Path) -> Path:
-    """The tokenizer within a run or model folder, or `path` itself."""
-    return path / "tokenizer" if (path / "tokenizer" / "config.json").is_file() else path

@@ -1,0 +1,110 @@
+"""A model on a folder of images and masks, scored: what its users get, and what its tokenizer loses.
+
+    composited       known pixels from the image, the hole from the model: what a user gets
+    uncomposited     every pixel from the decoder: the protocol of the published experiment
+    reconstruction   the whole image through the tokenizer and back: the floor of an uncomposited result
+
+The pictures are written beside the report, so every figure can be looked at and computed again.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from maskmend.evaluate import evaluate_folders
+from maskmend.images import load_image, save_image, to_tensor, to_uint8
+from maskmend.pairs import pair_folders
+from maskmend.pipeline import InpaintPipeline
+from maskmend.report import Report
+
+BATCH = 16
+METRICS = {
+    "composited": ("fid", "kid", "lpips", "psnr", "ssim", "hole_l1", "seam_l1", "known_error"),
+    "uncomposited": ("fid", "lpips", "psnr"),
+    "reconstruction": ("fid", "lpips", "psnr", "ssim"),
+}
+
+
+def fill_folder(
+    pipe: InpaintPipeline,
+    images: Path,
+    masks: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+    **settings: Any,
+) -> float:
+    """Writes composited, uncomposited and reconstructed pictures as PNG; returns seconds an image spent filling.
+
+    Image number i (by name) is filled with seed `seed` + i. The last two need images of the model's resolution and are
+    left out for others.
+    """
+    pairs = pair_folders(images, images, masks)
+    paths = [path for path in pairs.results.paths]
+    spent = 0.0
+    for start in range(0, len(paths), BATCH):
+        names = pairs.names[start : start + BATCH]
+        pictures = [load_image(path) for path in paths[start : start + BATCH]]
+        holes = (pairs.masks or [])[start : start + BATCH]
+        begin = time.perf_counter()
+        seeds = [seed + start + i for i in range(len(names))]
+        results = pipe(pictures, holes, seed=seeds, **settings)
+        spent += time.perf_counter() - begin
+        for name, result in zip(names, results, strict=True):
+            save_image(result.pictures[0], _place(out / "composited", name))
+            if result.region is not None and result.source.pixels.shape[:2] == (pipe.resolution, pipe.resolution):
+                pipe.draw_tokens(result.tokens)[0].save(_place(out / "uncomposited", name))
+                _reconstruct(pipe, result.source.pixels).save(_place(out / "reconstruction", name))
+        if progress:
+            progress("filling", min(start + BATCH, len(paths)), len(paths))
+    return spent / len(paths)
+
+
+def evaluate_model(
+    pipe: InpaintPipeline,
+    images: Path,
+    masks: Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    repeats: int = 100,
+    progress: Callable[[str, int, int], None] | None = None,
+    **settings: Any,
+) -> dict[str, Report]:
+    """Fills every image, writes the pictures and `report-*.json` into `out`, and returns the reports by kind."""
+    seconds = fill_folder(pipe, images, masks, out, seed=seed, progress=progress, **settings)
+    reports = {}
+    for kind, metrics in METRICS.items():
+        folder = out / kind
+        if not folder.is_dir():
+            continue
+        reports[kind] = evaluate_folders(
+            folder,
+            images,
+            masks if kind == "composited" else None,
+            metrics=metrics,
+            repeats=repeats,
+            seconds_per_image=seconds if kind == "composited" else None,
+            progress=progress,
+        )
+        reports[kind].save(out / f"report-{kind}.json")
+    return reports
+
+
+@torch.no_grad()
+def _reconstruct(pipe: InpaintPipeline, pixels: Any) -> Image.Image:
+    image = to_tensor(pixels).to(pipe.device)
+    return Image.fromarray(to_uint8(pipe.tokenizer.decode(pipe.tokenizer.encode(image))))
+
+
+def _place(folder: Path, name: str) -> Path:
+    path = folder / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+

@@ -1,0 +1,320 @@
+"""The way of the data, joined: image and mask in, filled image out.
+
+    image, mask ─► region ─► tokenizer.encode ─► decode(predict, tokens, hole) ─► tokenizer.decode ─► composite
+
+Pixels outside the mask come back bit-identical; pixels inside the hole never reach the model. Several samples of a
+hole differ by their seed alone, and a seed gives the same fill in any batch.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from PIL import Image
+from torch import Tensor
+
+from maskmend.compositing import composite
+from maskmend.config import from_dict
+from maskmend.decoding import Decoded, Step, decode
+from maskmend.errors import ConfigError, ImageError
+from maskmend.images import Picture, picture_from
+from maskmend.infill import infill
+from maskmend.masks import MaskLike, as_mask, token_hole
+from maskmend.model_folder import find_model, load_model, save_model
+from maskmend.region import Region, cut_region, enlarge
+from maskmend.settings import Settings
+from maskmend.transformer import MaskedTransformer
+from maskmend.vqgan import VQGAN
+
+ImageLike = Picture | Image.Image | np.ndarray | Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inpainted:
+    """The fills of one image; S samples, an h x w grid of tokens."""
+
+    source: Picture
+    """The picture as it came."""
+    mask: Bool[np.ndarray, "H W"]
+    """True where it was filled."""
+    pictures: tuple[Picture, ...]
+    """The filled pictures, with the source's alpha, profile and EXIF."""
+    tokens: Int[np.ndarray, "S h w"]
+    """The tokens of each sample."""
+    hole: Bool[np.ndarray, "h w"]
+    """Tokens that were predicted."""
+    uncertainty: Float[np.ndarray, "H W"]
+    """Entropy of the prediction in nats when nothing of the hole was filled yet; 0 at known pixels."""
+    log_likelihood: Float[np.ndarray, "S"]
+    """Mean log-probability of a hole token when it was kept, in nats; higher is likelier."""
+    seeds: tuple[int, ...]
+    """The seed of each sample."""
+    history: tuple[Step, ...]
+    """State after each decoding step, for the S samples; `InpaintPipeline.draw_step` makes a picture of it."""
+    region: Region | None
+    """What the model saw; None when the mask was empty."""
+    settings: Settings
+    note: str | None = None
+    """What the caller should know, such as that the mask was empty."""
+
+    @property
+    def images(self) -> list[Image.Image]:
+        """The filled pictures as PIL images."""
+        return [Image.fromarray(picture.pixels) for picture in self.pictures]
+
+    @property
+    def best(self) -> int:
+        """Index of the likeliest sample."""
+        return int(np.argmax(self.log_likelihood))
+
+
+class InpaintPipeline:
+    """Tokenizer and transformer, ready to fill holes.
+
+    Args:
+        tokenizer: VQGAN in eval mode.
+        transformer: of the same number of codes and the same grid.
+        defaults: settings of a fill unless a call says otherwise.
+    """
+
+    def __init__(self, tokenizer: VQGAN, transformer: MaskedTransformer, defaults: Settings | None = None) -> None:
+        codes, grid = tokenizer.config.quantizer.codes, tokenizer.config.grid
+        if (transformer.config.codes, transformer.config.grid) != (codes, grid):
+            raise ConfigError(
+                f"the tokenizer has {codes} codes on a {grid}x{grid} grid, the transformer {transformer.config.codes} on "
+                f"{transformer.config.grid}x{transformer.config.grid}: take both from the same model"
+            )
+        self.tokenizer = tokenizer.eval().requires_grad_(False)
+        self.transformer = transformer.eval().requires_grad_(False)
+        self.defaults = defaults or Settings()
+        self.seconds: dict[str, float] = {}
+        """Seconds the last call spent on each stage."""
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path = "default") -> Self:
+        """Loads a model: a shipped name ("default"), a model folder, or a hub id ("owner/name", extra `hub`)."""
+        tokenizer, transformer, defaults = load_model(find_model(name))
+        return cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
+
+    def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
+        """Writes a model folder; `half` stores float16 weights."""
+        dtype = torch.float16 if half else None
+        save_model(self.tokenizer, self.transformer, asdict(self.defaults), Path(folder), dtype)
+
+    def to(self, device: str | torch.device) -> Self:
+        """Moves both models to `device`."""
+        self.tokenizer.to(device)
+        self.transformer.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        return self.transformer.bias.device
+
+    @property
+    def resolution(self) -> int:
+        """Side of the square the model sees, in pixels."""
+        return self.tokenizer.config.resolution
+
+    def __call__(
+        self,
+        image: ImageLike | Sequence[ImageLike],
+        mask: MaskLike | Sequence[MaskLike],
+        *,
+        samples: int = 1,
+        seed: int | Sequence[int] = 0,
+        callback: Callable[[Step], object] | None = None,
+        **settings: Any,
+    ) -> Any:
+        """Fills the hole of one image (returns `Inpainted`) or of each of a list (returns a list of them).
+
+        Args:
+            image: PIL image, uint8 array (H, W, C), tensor in [-1, 1] or `Picture`; or a list of them.
+            mask: white (or True) is filled; see `masks.as_mask`. One for each image.
+            samples: fills of each hole, with seeds seed, seed + 1, ...
+            seed: one for all images, or one for each.
+            callback: called with each decoding `Step`, over all images times samples.
+            settings: changes to the model's default `Settings`: steps, schedule, temperature, seam, ...
+
+        Raises:
+            ImageError, MaskError, ConfigError: what cannot be used, and the remedy.
+        """
+        chosen = self.defaults.changed(**settings)
+        if samples < 1:
+            raise ConfigError(f"samples = {samples}: give 1 or more")
+        many = isinstance(image, list | tuple)
+        images = list(image) if isinstance(image, list | tuple) else [image]
+        masks = list(mask) if isinstance(mask, list | tuple) else [mask]
+        if len(images) != len(masks) or not images:
+            raise ImageError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
+        starts = [seed] * len(images) if isinstance(seed, int) else list(seed)
+        if len(starts) != len(images):
+            raise ConfigError(f"{len(starts)} seeds for {len(images)} images: give one, or one for each")
+        pictures = [picture_from(item) for item in images]
+        holes = [as_mask(m, size=p.pixels.shape[:2]) for m, p in zip(masks, pictures, strict=True)]
+        seeds = [tuple(range(start, start + samples)) for start in starts]
+        filled = self._fill(pictures, holes, seeds, chosen, callback)
+        return filled if many else filled[0]
+
+    @torch.no_grad()
+    def _fill(
+        self,
+        pictures: list[Picture],
+        masks: list[np.ndarray],
+        seeds: list[tuple[int, ...]],
+        settings: Settings,
+        callback: Callable[[Step], object] | None,
+    ) -> list[Inpainted]:
+        self.seconds = {}
+        busy = [i for i, mask in enumerate(masks) if mask.any()]
+        results = [untouched(p, m, s, settings) for p, m, s in zip(pictures, masks, seeds, strict=True)]
+        if not busy:
+            return results
+        with self._timed("crop"):
+            regions = [
+                cut_region(pictures[i].pixels, masks[i], self.resolution, context=settings.context, strategy=settings.infill)
+                for i in busy
+            ]
+        with self._timed("encode"):
+            tokens, hole = self._encode(regions, settings)
+        with self._timed("predict"):
+            decoded = self._decode(tokens, hole, [seeds[i] for i in busy], settings, callback)
+        side = self.tokenizer.config.grid
+        samples = len(seeds[0])
+        with self._timed("draw"):
+            fills = self._draw(decoded.tokens)
+        with self._timed("composite"):
+            counts = hole.sum(1).clamp_min(1).repeat_interleave(samples)
+            likelihood = (decoded.log_likelihood / counts).cpu().numpy()
+            for n, i in enumerate(busy):
+                rows = slice(n * samples, (n + 1) * samples)
+                region = regions[n]
+                entropy = decoded.entropy[rows][0].view(side, side).cpu().numpy()
+                results[i] = Inpainted(
+                    source=pictures[i],
+                    mask=masks[i],
+                    pictures=tuple(join(pictures[i], masks[i], region, fill, settings.seam) for fill in fills[rows]),
+                    tokens=decoded.tokens[rows].view(-1, side, side).cpu().numpy(),
+                    hole=hole[n].view(side, side).cpu().numpy(),
+                    uncertainty=_spread(entropy, masks[i], region, self.tokenizer.config.factor),
+                    log_likelihood=likelihood[rows],
+                    seeds=seeds[i],
+                    history=tuple(_rows_of(step, rows) for step in decoded.history),
+                    region=region,
+                    settings=settings,
+                )
+        return results
+
+    def draw_step(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
+        """The picture after decoding step number `step` (from 1): its prediction for every token, composited."""
+        if not 1 <= step <= len(result.history):
+            raise ConfigError(f"step = {step}: this fill took {len(result.history)} steps, give 1 to that")
+        if result.region is None:
+            return Image.fromarray(result.source.pixels)
+        (fill,) = self._draw(result.history[step - 1].candidate[sample : sample + 1])
+        return Image.fromarray(join(result.source, result.mask, result.region, fill, result.settings.seam).pixels)
+
+    def draw_tokens(self, tokens: Int[np.ndarray, "S h w"]) -> list[Image.Image]:
+        """Whole pictures of token grids, every pixel from the decoder, at the model's resolution."""
+        drawn = self._draw(torch.from_numpy(tokens).flatten(1).to(self.device))
+        return [Image.fromarray(np.rint(picture).clip(0, 255).astype(np.uint8)) for picture in drawn]
+
+    def _encode(self, regions: list[Region], settings: Settings) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"]]:
+        images = torch.cat([region.image for region in regions]).to(self.device)
+        masks = torch.cat([region.mask for region in regions]).to(self.device)
+        hole = token_hole(masks, self.tokenizer.config.factor, settings.ring, settings.share).flatten(1)
+        tokens = self.tokenizer.encode(infill(images, masks, settings.infill)).flatten(1)
+        return torch.where(hole, self.transformer.config.mask_id, tokens), hole
+
+    def _decode(
+        self, tokens: Tensor, hole: Tensor, seeds: list[tuple[int, ...]], settings: Settings, callback: Any
+    ) -> Decoded:
+        samples, grid = len(seeds[0]), self.tokenizer.config.grid
+        tokens, hole = tokens.repeat_interleave(samples, 0), hole.repeat_interleave(samples, 0)
+        return decode(
+            self.transformer.predictor(tokens, hole),
+            tokens,
+            hole,
+            mask_id=self.transformer.config.mask_id,
+            seeds=[seed for group in seeds for seed in group],
+            grid=(grid, grid),
+            callback=callback,
+            **settings.decoding(),
+        )
+
+    @torch.no_grad()
+    def _draw(self, tokens: Int[Tensor, "S N"]) -> list[Float[np.ndarray, "R R 3"]]:
+        """Decoded pictures in grey levels 0-255, not rounded."""
+        grid = self.tokenizer.config.grid
+        images = self.tokenizer.decode(tokens.view(-1, grid, grid))
+        return list(((images + 1) * 127.5).permute(0, 2, 3, 1).float().cpu().numpy())
+
+    def _timed(self, stage: str) -> "_Timer":
+        return _Timer(self.seconds, stage)
+
+
+def join(
+    picture: Picture, mask: Bool[np.ndarray, "H W"], region: Region, fill: Float[np.ndarray, "R R 3"], seam: str
+) -> Picture:
+    """`picture` with its hole taken from `fill`; filled pixels are opaque."""
+    box = region.box
+    pixels = picture.pixels.copy()
+    inside = mask[box.slices]
+    pixels[box.slices] = composite(picture.pixels[box.slices], enlarge(fill, box), inside, seam=seam)
+    if picture.grey:
+        # A greyscale file has one channel: the fill's brightness, the known pixels as they are.
+        grey = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
+        pixels = np.where(mask[:, :, None], grey, pixels)
+    alpha = None if picture.alpha is None else np.where(mask, np.uint8(255), picture.alpha)
+    return Picture(
+        pixels=pixels, alpha=alpha, grey=picture.grey, icc=picture.icc, exif=picture.exif, format=picture.format
+    )
+
+
+def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settings: Settings) -> Inpainted:
+    """The result for an empty mask: the picture as it came, and a note."""
+    return Inpainted(
+        source=picture,
+        mask=mask,
+        pictures=(picture,) * len(seeds),
+        tokens=np.zeros((len(seeds), 0, 0), dtype=np.int64),
+        hole=np.zeros((0, 0), dtype=bool),
+        uncertainty=np.zeros(mask.shape, dtype=np.float32),
+        log_likelihood=np.zeros(len(seeds), dtype=np.float32),
+        seeds=seeds,
+        history=(),
+        region=None,
+        settings=settings,
+        note="the mask is empty: nothing to fill, the image comes back as it was",
+    )
+
+
+def _spread(
+    entropy: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "H W"], region: Region, factor: int
+) -> Float[np.ndarray, "H W"]:
+    cells = entropy.repeat(factor, axis=0).repeat(factor, axis=1).astype(np.float32)
+    spread = np.zeros(mask.shape, dtype=np.float32)
+    spread[region.box.slices] = enlarge(cells[:, :, None], region.box)[:, :, 0].clip(min=0)
+    return np.where(mask, spread, np.float32(0))
+
+
+def _rows_of(step: Step, rows: slice) -> Step:
+    return Step(index=step.index, tokens=step.tokens[rows], masked=step.masked[rows], candidate=step.candidate[rows])
+
+
+class _Timer:
+    """Adds the time spent inside a `with` block to `seconds[stage]`."""
+
+    def __init__(self, seconds: dict[str, float], stage: str) -> None:
+        self.seconds, self.stage = seconds, stage
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + time.perf_counter() - self.start

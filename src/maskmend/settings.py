@@ -1,0 +1,91 @@
+"""How a hole is filled: every setting of a fill, with its default, in one frozen dataclass.
+
+A model folder may carry its own defaults (`model_index.json`, "defaults"), found by search on validation pictures;
+arguments of a call are laid over those.
+"""
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from maskmend.compositing import SEAMS
+from maskmend.config import nearest
+from maskmend.errors import ConfigError
+from maskmend.infill import STRATEGIES
+from maskmend.orders import ORDERS
+from maskmend.schedules import SCHEDULES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    steps: int = 8
+    """Decoding steps; more steps cost more time and let later tokens see more of the earlier ones."""
+    schedule: str = "cosine"
+    """Share of the hole still masked after each step: cosine, linear, square, square_root, arccos, cubic, log, exp."""
+    order: str = "confidence"
+    """Which tokens are kept first: confidence, random or halton."""
+    confidence: Literal["log_probability", "probability"] = "log_probability"
+    """What order = confidence compares."""
+    noise: float = 1.0
+    """Weight of the annealed Gumbel noise on the confidence; 0 keeps the surest tokens first."""
+    choice: Literal["sample", "argmax"] = "sample"
+    """Draw each token from its distribution, or take the most probable one."""
+    temperature: float = 1.0
+    """Of drawing: below 1 safer, above 1 more varied."""
+    top_k: int | None = None
+    """Draw among the k most probable codes only."""
+    top_p: float | None = None
+    """Draw among the most probable codes that sum to this probability."""
+    sweet_spot: int | None = None
+    """Stop after this step and take its prediction for all tokens still masked."""
+    infill: str = "diffusion"
+    """What stands in the hole while the known part is encoded: grey, mean, nearest or diffusion."""
+    ring: int = 0
+    """Also predict this many tokens around the hole anew."""
+    share: float = 0.0
+    """Predict only cells that miss more than this share of their pixels; 0: every touched cell."""
+    seam: str = "poisson"
+    """How fill and known pixels meet: hard, feather, multiband or poisson. Known pixels never change."""
+    context: float = 0.75
+    """Pictures larger than the model: how much is looked at around the hole, as a share of its longer side."""
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("schedule", SCHEDULES),
+            ("order", ORDERS),
+            ("infill", STRATEGIES),
+            ("seam", SEAMS),
+            ("choice", ("sample", "argmax")),
+            ("confidence", ("log_probability", "probability")),
+        ):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"{name} = {value!r} is unknown{nearest(str(value), known)}")
+        if self.steps < 1:
+            raise ConfigError(f"steps = {self.steps}: give 1 or more")
+        if self.sweet_spot is not None and not 1 <= self.sweet_spot <= self.steps:
+            raise ConfigError(f"sweet_spot = {self.sweet_spot}: with steps = {self.steps} give 1 to {self.steps}")
+        for name in ("noise", "temperature", "context"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} = {getattr(self, name)}: give a finite number, 0 or more")
+        if self.ring < 0 or not 0 <= self.share < 1:
+            raise ConfigError(f"ring = {self.ring}, share = {self.share}: give ring >= 0 and 0 <= share < 1")
+        if self.top_k is not None and self.top_k < 1:
+            raise ConfigError(f"top_k = {self.top_k}: give 1 or more, or leave it out")
+        if self.top_p is not None and not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p = {self.top_p}: give a probability above 0 and up to 1, or leave it out")
+
+    def changed(self, **changes: Any) -> "Settings":
+        """These settings with `changes`. Raises ConfigError on an unknown name."""
+        known = [f.name for f in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise ConfigError(f"unknown setting {name!r}{nearest(name, known)}")
+        return replace(self, **changes)
+
+    def decoding(self) -> dict[str, Any]:
+        """The arguments of `decoding.decode` among the settings."""
+        names = (
+            "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p", "sweet_spot",
+        )  # fmt: skip
+        return {name: getattr(self, name) for name in names}
