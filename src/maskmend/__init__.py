@@ -1,3 +1,54 @@
-"""maskmend: fills holes in images with masked token modelling."""
+"""maskmend: fills holes in images with masked token modelling.
+
+The public surface: `InpaintPipeline`, its result `Inpainted`, its `Settings`, the sampler `decode`, and the exceptions.
+They are imported when first used, so that `import maskmend` and `maskmend --help` do not load torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from maskmend.errors import (
+    ConfigError,
+    DataError,
+    ImageError,
+    MaskError,
+    MaskmendError,
+    ModelError,
+    TrainingError,
+    WeightsError,
+)
+
+if TYPE_CHECKING:
+    from maskmend.decoding import decode
+    from maskmend.pipeline import Inpainted, InpaintPipeline
+    from maskmend.settings import Settings
 
 __version__ = "0.1.0"
+
+_LAZY = {
+    "InpaintPipeline": "maskmend.pipeline",
+    "Inpainted": "maskmend.pipeline",
+    "Settings": "maskmend.settings",
+    "decode": "maskmend.decoding",
+}
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "ImageError",
+    "InpaintPipeline",
+    "Inpainted",
+    "MaskError",
+    "MaskmendError",
+    "ModelError",
+    "Settings",
+    "TrainingError",
+    "WeightsError",
+    "decode",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'maskmend' has no attribute {name!r}")

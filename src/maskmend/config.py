@@ -102,7 +102,7 @@ def override(data: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
-            value = text
+            value = text.strip()
         *tables, last = key.strip().split(".")
         target = result
         for table in tables:

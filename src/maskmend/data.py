@@ -1,12 +1,13 @@
 """Image sets for training: a folder (searched recursively) or tar files, as uint8 squares held in memory.
 
-Each picture is decoded once, its shorter side scaled to the wanted size and kept whole along the longer one, so that
-random crops still see all of it. What fits within `cache_bytes` stays in memory; the rest is decoded again when asked
-for. Unreadable files are named, counted and skipped.
+Each picture is decoded once, its shorter side scaled to the wanted size and kept whole along the longer one,
+so that random crops still see all of it. What fits within `cache_bytes` stays in memory; the rest is decoded
+again when asked for. Unreadable files are named, counted and skipped.
 """
 
 import io
 import tarfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from maskmend.errors import DataError
+from maskmend.images import READABLE
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 
@@ -58,75 +60,112 @@ class ImageSet(Sequence[np.ndarray]):
         self.entries: list[Entry] = []
         self._cache: dict[int, np.ndarray] = {}
         self._left = cache_bytes
-        found = list(list_images(Path(source)))
+
+        def skip(name: str, reason: str) -> None:
+            self.skipped.append(f"{name}: {reason}")
+            if report:
+                report(f"skipped {name}: {reason}")
+
+        found = list(list_images(Path(source), skip))
         if not found:
-            raise DataError(f"no images in {source}: expected {', '.join(sorted(SUFFIXES))} files or tar files of them")
-        with ThreadPoolExecutor() as pool:
+            raise DataError(
+                f"no images in {source}: expected {', '.join(sorted(SUFFIXES))} files or tar files of them"
+            )
+        with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+            # Odd metadata is no reason to complain for each of a million files; damaged ones are named below.
+            warnings.simplefilter("ignore")
             for entry, picture in zip(found, pool.map(self._try, found), strict=True):
                 if isinstance(picture, str):
-                    self.skipped.append(f"{entry.name}: {picture}")
-                    if report:
-                        report(f"skipped {entry.name}: {picture}")
+                    skip(entry.name, picture)
                     continue
                 if self._left >= picture.nbytes:
                     self._left -= picture.nbytes
                     self._cache[len(self.entries)] = picture
                 self.entries.append(entry)
         if not self.entries:
-            raise DataError(f"none of the {len(found)} images in {source} could be read; first: {self.skipped[0]}")
+            raise DataError(
+                f"none of the {len(found)} images in {source} could be read; first: {self.skipped[0]}"
+            )
 
     def _try(self, entry: Entry) -> np.ndarray | str:
         try:
             return decode(entry.read(), self.size)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            return str(error) or type(error).__name__
+        except Exception as error:  # a damaged file makes the imaging library raise nearly anything
+            return " ".join(str(error).split()) or type(error).__name__
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]
         cached = self._cache.get(index)
-        return decode(self.entries[index].read(), self.size) if cached is None else cached
+        if cached is not None:
+            return cached
+        entry = self.entries[index]
+        picture = self._try(entry)
+        if isinstance(picture, str):
+            raise DataError(f"{entry.name} in {entry.path} was readable before and is not now: {picture}")
+        return picture
 
 
-def list_images(source: Path) -> Iterator[Entry]:
-    """Entries of a folder or tar file in a fixed order. Raises DataError when there is nothing at `source`."""
+def list_images(source: Path, skip: Callable[[str, str], None] | None = None) -> Iterator[Entry]:
+    """Entries of a folder or tar file in a fixed order.
+
+    Raises DataError when there is nothing at `source`. A damaged tar file within a folder goes to `skip`
+    (name, reason) where one is given, else it raises DataError too.
+    """
     if source.is_file():
         yield from _list_tar(source)
         return
     if not source.is_dir():
         raise DataError(f"no folder or tar file at {source}: check the path")
     for path in sorted(source.rglob("*")):
-        if path.suffix.lower() == ".tar":
-            yield from _list_tar(path)
-        elif path.suffix.lower() in SUFFIXES and path.is_file():
-            yield Entry(path.relative_to(source).as_posix(), path)
+        name, suffix = path.relative_to(source).as_posix(), path.suffix.lower()
+        if suffix == ".tar" and path.is_file():
+            try:
+                yield from _list_tar(path, name)
+            except DataError as error:
+                if skip is None:
+                    raise
+                skip(name, str(error))
+        elif suffix in SUFFIXES and path.is_file():
+            yield Entry(name, path)
 
 
-def _list_tar(path: Path) -> Iterator[Entry]:
+def _list_tar(path: Path, within: str = "") -> Iterator[Entry]:
     try:
         with tarfile.open(path, "r:") as archive:
             members = sorted((m for m in archive if m.isfile()), key=lambda m: m.name)
-            for member in members:
-                if Path(member.name).suffix.lower() in SUFFIXES:
-                    yield Entry(member.name, path, member.offset_data, member.size)
     except (tarfile.TarError, OSError) as error:
         raise DataError(f"cannot read {path} as an uncompressed tar file: {error}") from None
+    for member in members:
+        if Path(member.name).suffix.lower() in SUFFIXES:
+            name = f"{within}/{member.name}" if within else member.name
+            yield Entry(name, path, member.offset_data, member.size)
 
 
 def decode(data: bytes, size: int) -> np.ndarray:
-    """Encoded bytes to a uint8 (H, W, 3) array whose shorter side is `size`."""
-    with Image.open(io.BytesIO(data)) as opened:
+    """Encoded bytes to a uint8 (H, W, 3) array whose shorter side is `size`.
+
+    Raises ValueError for more than 8 bits of grey, else whatever the imaging library raises on damaged data.
+    """
+    with Image.open(io.BytesIO(data), formats=READABLE) as opened:
+        if opened.mode.startswith(("I", "F")):
+            # The library would clip it to white instead of scaling it.
+            raise ValueError(f"more than 8 bits of grey (mode {opened.mode}): convert it to 8-bit")
         image = ImageOps.exif_transpose(opened).convert("RGB")
     width, height = image.size
     if min(width, height) != size:
         scale = size / min(width, height)
-        image = image.resize((max(size, round(width * scale)), max(size, round(height * scale))), Image.Resampling.LANCZOS)
+        scaled = max(size, round(width * scale)), max(size, round(height * scale))
+        image = image.resize(scaled, Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
-def crop(picture: np.ndarray, size: int, rng: np.random.Generator | None, scale: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
-    """A size x size crop: of the centre when `rng` is None, else random in place, scale (share of the side) and flip."""
+def crop(
+    picture: np.ndarray, size: int, rng: np.random.Generator | None, scale: tuple[float, float] = (1.0, 1.0)
+) -> np.ndarray:
+    """A size x size crop: of the centre when `rng` is None, else random in place, scale (share of the side)
+    and flip."""
     height, width = picture.shape[:2]
     if rng is None:
         top, left = (height - size) // 2, (width - size) // 2
@@ -137,7 +176,8 @@ def crop(picture: np.ndarray, size: int, rng: np.random.Generator | None, scale:
     if rng.random() < 0.5:
         square = square[:, ::-1]
     if side != size:
-        square = np.asarray(Image.fromarray(np.ascontiguousarray(square)).resize((size, size), Image.Resampling.LANCZOS))
+        image = Image.fromarray(np.ascontiguousarray(square))
+        square = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
     return square
 
 

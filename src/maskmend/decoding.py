@@ -36,7 +36,9 @@ class Predict(Protocol):
     write to its input.
     """
 
-    def __call__(self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"]) -> Float[Tensor, "S K"]: ...
+    def __call__(
+        self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"], /
+    ) -> Float[Tensor, "S K"]: ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,24 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskmend.errors import ConfigError
+
 
 class PatchDiscriminator(nn.Module):
-    """(B, 3, H, W) to one logit for each overlapping patch."""
+    """(B, 3, H, W) to one logit for each overlapping patch.
+
+    Args:
+        channels: width of the first convolution, a multiple of 4; later ones are up to 8 times as wide.
+        layers: convolutions between the first and the last; all but the last of them halve the resolution.
+    """
 
     def __init__(self, channels: int = 64, layers: int = 2) -> None:
         super().__init__()
+        if channels < 4 or channels % 4 or layers < 0:
+            raise ConfigError(
+                f"discriminator_channels={channels}, discriminator_layers={layers}: "
+                "choose a multiple of 4 channels and 0 or more layers"
+            )
         blocks: list[nn.Module] = [nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         width = channels
         for layer in range(1, layers + 1):

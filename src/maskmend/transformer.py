@@ -42,7 +42,7 @@ class TransformerConfig:
     marks_hole: bool = False
     """A learned vector added to the tokens of the hole, so that filled tokens can be told from known ones."""
     dropout: float = 0.1
-    """Dropout of embeddings and residual branches in training; not of attention weights, for the fused kernel."""
+    """Dropout of embeddings and residual branches in training; not of attention weights."""
 
     def __post_init__(self) -> None:
         for name in ("codes", "grid", "dim", "heads", "layers", "mlp"):
@@ -152,8 +152,8 @@ class MaskedTransformer(nn.Module):
     def start_from_codebook(self, codebook: Float[Tensor, "K C"]) -> None:
         """Embeds each code as a random rotation of its codebook vector, at the usual initial scale.
 
-        Codes that look alike then start as neighbours, in the input and in the tied output; a transformer with
-        few pictures to learn from need not find that out code by code.
+        Codes that look alike then start as neighbours, in the input and in the tied output; a transformer
+        with few pictures to learn from need not find that out code by code.
         """
         centred = codebook.float() - codebook.float().mean(0)
         projection = torch.randn(codebook.shape[1], self.config.dim, device=codebook.device)

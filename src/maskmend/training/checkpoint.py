@@ -1,11 +1,10 @@
 """Checkpoints of a run: written whole or not at all, read without unpickling anything but tensors.
 
-A checkpoint holds the stage's state (weights, averages, optimizers), the step and the recipe. It is written to a
-temporary name, synced and renamed, so a crash leaves the one before intact.
+A checkpoint holds the stage's state (weights, averages, optimizers), the step and the recipe. It is written
+to a temporary name, synced and renamed, so a crash leaves the one before intact.
 """
 
 import os
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,10 @@ FORMAT = 1
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Atomically writes `content` (tensors, numbers, strings, lists, dictionaries)."""
+    """Atomically writes `content` (tensors, numbers, strings, lists, dictionaries).
+
+    Raises TrainingError when the disk is full or the folder cannot be written; the file before stays.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -25,6 +27,11 @@ def write(path: Path, content: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
+        reason = one_line(error)
+        raise TrainingError(
+            f"cannot write checkpoint {path}: {reason}; make room or choose another --out"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -33,9 +40,20 @@ def read(path: Path) -> dict[str, Any]:
     """Reads a checkpoint. Raises TrainingError when it is damaged or of a newer format."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise TrainingError(f"cannot read checkpoint {path}: {error}; delete it to start from the one before") from None
+    except Exception as error:  # a damaged file makes the reader raise nearly anything
+        raise TrainingError(
+            f"cannot read checkpoint {path}: {one_line(error)}; "
+            "put best.pt in its place, or --restart to begin anew"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
-        raise TrainingError(f"{path} has checkpoint format {found}, this version reads {FORMAT}: upgrade maskmend")
+        raise TrainingError(
+            f"{path} has checkpoint format {found}, this version reads {FORMAT}: upgrade maskmend"
+        )
     return content
+
+
+def one_line(error: Exception) -> str:
+    """The message of a library's error, cut to what a person reads."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."

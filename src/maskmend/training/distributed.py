@@ -1,8 +1,8 @@
 """Data-parallel training through torchrun: start, rank, and the average of gradients.
 
-Gradients are averaged by one all-reduce of a flat buffer a step, after accumulation. Unlike the wrapper module of
-PyTorch this leaves the stages free to take gradients of parts of the graph (the adaptive adversarial weight needs
-that) and to call a module several times before stepping.
+Gradients are averaged by one all-reduce of a flat buffer a step, after accumulation. Unlike the wrapper
+module of PyTorch this leaves the stages free to take gradients of parts of the graph (the adaptive adversarial
+weight needs that) and to call a module several times before stepping.
 """
 
 import os
@@ -46,7 +46,9 @@ def mean_over_processes(values: dict[str, float], device: torch.device) -> dict[
     """The mean of each figure over the processes."""
     if not dist.is_initialized() or not values:
         return values
-    tensor = torch.tensor(list(values.values()), dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device)
+    tensor = torch.tensor(
+        list(values.values()), dtype=torch.float64 if device.type == "cpu" else torch.float32, device=device
+    )
     dist.all_reduce(tensor)
     return dict(zip(values, (tensor / dist.get_world_size()).tolist(), strict=True))
 

@@ -1,16 +1,14 @@
 """The training loop of both stages.
 
     step k:  batch k of the data order (a pure function of seed and k) ─► stage.train_step ─► metrics.jsonl
-    now and then:  validation, a picture grid, a checkpoint (last.pt; best.pt when the validation loss is lowest)
+    now and then:  validation, a picture grid, a checkpoint (last.pt; best.pt at the lowest validation loss)
 
-Everything random is drawn from (seed, step, rank), so a resumed run repeats bit for bit what an uninterrupted one
-does. A signal saves first. A loss that is not finite stops the run and names the step and the last good checkpoint.
+Everything random is drawn from (seed, step, rank), so a resumed run repeats bit for bit what an uninterrupted
+one does. A signal saves first. A figure that is not finite stops the run before anything is saved, with the
+step and the last good checkpoint.
 """
 
-import json
 import math
-import os
-import shutil
 import signal
 import threading
 import time
@@ -19,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 import numpy as np
 import torch
@@ -27,9 +25,10 @@ from torch import Tensor
 
 from maskmend.config import to_dict
 from maskmend.data import ImageSet, batch_indices, crop
-from maskmend.errors import TrainingError
+from maskmend.errors import DataError, TrainingError
 from maskmend.training import checkpoint
 from maskmend.training.distributed import agree, mean_over_processes
+from maskmend.training.journal import Journal
 from maskmend.training.recipe import Recipe, TrainingConfig
 from maskmend.training.stage import Stage
 
@@ -55,19 +54,26 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 
 
 class Batches:
-    """Batches of float images by step number; the next one is made in a thread while the step runs."""
+    """Batches of float images by step number; the next one is made in a thread while the step runs.
+
+    A context manager: the thread ends with it.
+    """
 
     def __init__(self, images: ImageSet, recipe: Recipe, size: int, rank: int, world: int) -> None:
         self.images, self.recipe, self.size, self.rank, self.world = images, recipe, size, rank, world
         self.pool = ThreadPoolExecutor(1)
         self.ahead: tuple[int, Future[list[Tensor]]] | None = None
 
+    def __enter__(self) -> "Batches":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.shutdown(cancel_futures=True)
+
     def take(self, step: int, device: torch.device) -> list[Tensor]:
         """The accumulation parts of this process's share of batch `step`."""
-        if self.ahead and self.ahead[0] == step:
-            parts = self.ahead[1].result()
-        else:
-            parts = self._make(step)
+        expected = self.ahead is not None and self.ahead[0] == step
+        parts = self.ahead[1].result() if self.ahead and expected else self._make(step)
         self.ahead = (step + 1, self.pool.submit(self._make, step + 1))
         return [part.to(device, non_blocking=True) for part in parts]
 
@@ -107,74 +113,98 @@ def train(
     rank: int = 0,
     world: int = 1,
     resume: bool = True,
-    stop_after: int | None = None,
     report: Report | None = None,
 ) -> Outcome:
-    """Runs `stage` to the recipe's last step (or `stop_after`), writing into `out`.
+    """Runs `stage` to the recipe's last step, writing into `out`.
 
-    Raises TrainingError on a loss that is not finite, or when `out` holds a run of another recipe.
+    Raises TrainingError on a loss or gradient that is not finite, when `out` holds a run of another recipe,
+    or when it cannot be written; DataError with fewer validation images than processes.
     """
     config = recipe.training
-    out.mkdir(parents=True, exist_ok=True)
-    last = out / "last.pt"
+    # Every process looks at equally many, so that the mean of their means is the mean.
+    shown = min(len(validation_images), config.validation_images) // world * world
+    if shown == 0:
+        raise DataError(
+            f"{len(validation_images)} validation images for {world} processes: give at least as many"
+        )
+    last, best_file = out / "last.pt", out / "best.pt"
+    _make_folder(out)
     start, best = 0, None
     if resume and last.is_file():
         start, best = _resume(stage, last, recipe)
-    if rank == 0:
-        _trim_log(out / "metrics.jsonl", start)
-    batches = Batches(train_images, recipe, stage.resolution, rank, world)
-    shown = min(len(validation_images), config.validation_images)
+    elif rank == 0:
+        # An interrupted beginning must not be continued, nor called good, from what lay here before.
+        for old in (last, best_file):
+            old.unlink(missing_ok=True)
+    journal = Journal(out, start, tensorboard=config.tensorboard) if rank == 0 else None
     held_out = [crop(validation_images[i], stage.resolution, None) for i in range(rank, shown, world)]
     validation = [to_float(held_out[i : i + 32]).to(device) for i in range(0, len(held_out), 32)]
-    end = config.steps if stop_after is None else min(stop_after, config.steps)
     bad = torch.full((), -1, device=device)
     clock, seen, step = time.perf_counter(), 0, start
 
-    def save() -> None:
+    def save(path: Path) -> None:
         _stop_if_bad(bad, last)
         if rank == 0:
             content = {"step": step, "best": best, "recipe": to_dict(recipe), "stage": stage.state()}
-            checkpoint.write(last, content)
+            checkpoint.write(path, content)
 
-    with _signals() as stopping:
-        while step < end:
+    def log(kind: str, values: dict[str, float]) -> None:
+        if journal is not None:
+            journal.write(kind, step, values)
+            if report:
+                report(kind, {"step": step, **values})
+
+    with Batches(train_images, recipe, stage.resolution, rank, world) as batches, _signals() as stopping:
+        while step < config.steps:
             rate = learning_rate(step, config)
             for optimizer in stage.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = rate
             parts = batches.take(step, device)
             figures = stage.train_step(parts, step, np.random.default_rng([config.seed, step, rank, 2]))
-            # Kept on the device: asking for the value each step would make an accelerator wait.
-            bad = torch.where((bad < 0) & ~torch.isfinite(figures["loss"]), step, bad)
             step += 1
+            # Kept on the device: asking for the value each step would make an accelerator wait. The gradient
+            # counts too: it spoils the weights one step before the loss shows it.
+            sound = torch.stack([value.float() for value in figures.values()]).isfinite().all()
+            bad = torch.where((bad < 0) & ~sound, step, bad)
             seen += config.batch
-            if step % config.log_every == 0 or step == end:
+            if step % config.log_every == 0 or step == config.steps:
                 _stop_if_bad(bad, last)
                 now = time.perf_counter()
                 values = mean_over_processes({k: float(v) for k, v in figures.items()}, device)
-                values |= {"lr": rate, "images_per_second": seen / (now - clock)}
+                log("train", values | {"lr": rate, "images_per_second": seen / (now - clock)})
                 clock, seen = now, 0
-                _log(out, "train", step, values, rank, report)
             if step % config.validate_every == 0 or step == config.steps:
                 values = mean_over_processes(stage.validate(validation), device)
-                _log(out, "validation", step, values, rank, report)
+                log("validation", values)
                 if best is None or values["loss"] < best:
                     best = values["loss"]
-                    save()
+                    # Before last.pt: stopped in between, the run comes here again.
+                    save(best_file)
                     if rank == 0:
-                        _copy(last, out / "best.pt")
                         stage.export(out / recipe.stage)
+                    save(last)
                 clock, seen = time.perf_counter(), 0
-            if rank == 0 and validation and (step % config.picture_every == 0 or step == config.steps):
+            if rank == 0 and (step % config.picture_every == 0 or step == config.steps):
                 (out / "pictures").mkdir(exist_ok=True)
                 stage.pictures(validation[0][:8]).save(out / "pictures" / f"{step:07d}.png")
             stop = agree(stopping.is_set(), device)
-            if step % config.checkpoint_every == 0 or step == end or stop:
-                save()
+            if step % config.checkpoint_every == 0 or step == config.steps or stop:
+                save(last)
             if stop:
                 break
-    batches.pool.shutdown()
+    if journal is not None:
+        journal.close()
     return Outcome(step=step, finished=step >= config.steps, best=best)
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(
+            f"cannot make the run folder {out} ({error.strerror}): choose another --out"
+        ) from None
 
 
 def _resume(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None]:
@@ -186,37 +216,22 @@ def _resume(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None
             f"{path.parent} holds a run with another {changed[0]} ({before.get(changed[0])!r}, now "
             f"{now.get(changed[0])!r}): choose another --out, or --restart to begin anew"
         )
-    stage.load_state(content["stage"])
+    try:
+        stage.load_state(content["stage"])
+    except (RuntimeError, ValueError, KeyError) as error:  # a discriminator of another size, or none before
+        raise TrainingError(
+            f"{path.parent} holds a run that this recipe does not fit ({checkpoint.one_line(error)}): "
+            "choose another --out, or --restart to begin anew"
+        ) from error
     return int(content["step"]), content["best"]
 
 
 def _stop_if_bad(bad: Tensor, last: Path) -> None:
     if (step := int(bad)) >= 0:
         kept = f"the last good checkpoint is {last}" if last.is_file() else "no checkpoint was written yet"
-        raise TrainingError(f"the loss was not finite at step {step}; {kept}; lower training.lr and start again")
-
-
-def _log(out: Path, kind: str, step: int, values: dict[str, Any], rank: int, report: Report | None) -> None:
-    if rank != 0:
-        return
-    line = {"kind": kind, "step": step, "time": round(time.time(), 3)} | {k: float(f"{v:.6g}") for k, v in values.items()}
-    with (out / "metrics.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
-    if report:
-        report(kind, {"step": step, **values})
-
-
-def _trim_log(path: Path, step: int) -> None:
-    """Drops lines after `step`: a resumed run writes them again."""
-    if path.is_file():
-        lines = [line for line in path.read_text().splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in lines))
-
-
-def _copy(source: Path, target: Path) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copyfile(source, temporary)
-    temporary.replace(target)
+        raise TrainingError(
+            f"the loss or its gradient was not finite at step {step}; {kept}; lower training.lr and go on"
+        )
 
 
 @contextmanager
@@ -228,7 +243,7 @@ def _signals() -> Iterator[threading.Event]:
         return
     before = {}
 
-    def handle(number: int, frame: Any) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         event.set()
         signal.signal(number, before[number])
 

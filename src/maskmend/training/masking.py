@@ -1,13 +1,14 @@
 """Which tokens are hidden in training: a hole, and how much of it is already filled.
 
-Decoding meets a hole of some shape, all of it hidden at first, then more and more of it filled with tokens of the
-model's own. A training example is drawn the same way: a hole H, then the hidden part M of it,
+Decoding meets a hole of some shape, all of it hidden at first, then more and more of it filled with tokens of
+the model's own. A training example is drawn the same way: a hole H, then the hidden part M of it,
 
     |M| = max(1, ceil(gamma(u) |H|)),  u uniform in [0, 1)
 
-at uniform positions within H. For the families `scheduled` and `bernoulli` (the report's) the hole is the whole
-picture, so nothing of the input comes from a picture with a hole; for boxes, strokes and random walks the known
-tokens are those of the picture with the hole filled in before encoding, as inference sees it.
+at uniform positions within H. For the families `scheduled` and `bernoulli` (the report's: each token hidden
+with probability p, at least one) the hole is the whole picture, so nothing of the input comes from a picture
+with a hole; for boxes, strokes and random walks the known tokens are those of the picture with the hole filled
+in before encoding, as inference sees it.
 """
 
 from typing import NamedTuple
@@ -17,7 +18,6 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from maskmend.errors import ConfigError
 from maskmend.holes import HOLES
 from maskmend.schedules import schedule_named
 from maskmend.training.recipe import TransformerTraining
@@ -41,8 +41,6 @@ def draw_masks(
 ) -> Masks:
     """Masks for `count` pictures, each of a family drawn by weight. A pure function of its arguments."""
     weights = np.array([getattr(options, family) for family in FAMILIES], dtype=float)
-    if weights.min() < 0 or weights.sum() <= 0:
-        raise ConfigError(f"mask weights {dict(zip(FAMILIES, weights.tolist(), strict=True))}: give one a positive weight")
     gamma = schedule_named(options.schedule)
     side = resolution // patch
     pixels = np.zeros((count, 1, resolution, resolution), dtype=bool)
@@ -52,6 +50,8 @@ def draw_masks(
         name = FAMILIES[int(family)]
         if name == "bernoulli":
             hidden[i] = rng.random(side * side) < options.bernoulli_p
+            if not hidden[i].any():
+                hidden[i, rng.integers(side * side)] = True
             continue
         if name != "scheduled":
             pixels[i, 0] = HOLES[name](rng, resolution, resolution)

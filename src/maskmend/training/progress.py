@@ -5,7 +5,14 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from maskmend.config import from_dict, override, read_toml
 from maskmend.errors import ConfigError
@@ -41,7 +48,9 @@ def train_with_progress(
             if live:
                 progress.update(task, completed=int(values["step"]), figures=figures_line(values))
             if kind == "validation" or not live:
-                console.print(f"{kind} step {int(values['step'])}/{recipe.training.steps}  {figures_line(values)}")
+                console.print(
+                    f"{kind} step {int(values['step'])}/{recipe.training.steps}  {figures_line(values)}"
+                )
 
         outcome = run(recipe, out, resume=not restart, report=report, say=console.print)
     state = "finished" if outcome.finished else "stopped and saved; the same command goes on"

@@ -1,14 +1,29 @@
-"""A recipe: everything one training run depends on, as a TOML file (`maskmend train ... --config recipe.toml`).
+"""A recipe: everything one training run depends on, as a TOML file (`maskmend train ... --config file.toml`).
 
     stage = "tokenizer"        [data] [model] [training] and [tokenizer] or [transformer]
 
 Each table is a dataclass that checks itself; the docstring under a field is its documentation.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from maskmend.config import nearest
 from maskmend.errors import ConfigError
+from maskmend.infill import STRATEGIES
+from maskmend.schedules import SCHEDULES
+
+
+def _check(table: str, config: Any, bounds: dict[str, tuple[float, float]]) -> None:
+    """Raises ConfigError for a setting outside its (lowest, highest), both allowed; NaN is outside all."""
+    for name, (lowest, highest) in bounds.items():
+        value = getattr(config, name)
+        if not (lowest <= value <= highest and math.isfinite(value)):
+            wanted = (
+                f"at least {lowest:g}" if highest == math.inf else f"a value from {lowest:g} to {highest:g}"
+            )
+            raise ConfigError(f"{table}.{name} = {value}: choose {wanted}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +40,7 @@ class DataConfig:
     """Memory for decoded pictures, in GiB; what does not fit is decoded again in each epoch."""
 
     def __post_init__(self) -> None:
-        if not 0.1 <= self.crop_scale <= 1:
-            raise ConfigError(f"data.crop_scale = {self.crop_scale}: choose a share between 0.1 and 1")
-        if not 0 <= self.colour <= 0.5:
-            raise ConfigError(f"data.colour = {self.colour}: choose a strength between 0 and 0.5")
+        _check("data", self, {"crop_scale": (0.1, 1), "colour": (0, 0.5), "cache_gib": (0, math.inf)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +58,9 @@ class TrainingConfig:
     warmup: int = 200
     """Steps over which the learning rate rises linearly."""
     beta1: float = 0.9
+    """Decay of AdamW's average of the gradient."""
     beta2: float = 0.95
+    """Decay of AdamW's average of the squared gradient."""
     weight_decay: float = 0.01
     """Decoupled weight decay, on matrices and filters only."""
     clip: float = 1.0
@@ -54,10 +68,15 @@ class TrainingConfig:
     ema: float = 0.999
     """Decay of the moving average of the weights, a step."""
     seed: int = 0
+    """Of initial weights, data order, crops and masks."""
     log_every: int = 20
+    """Steps between lines in metrics.jsonl."""
     validate_every: int = 500
+    """Steps between validations."""
     checkpoint_every: int = 250
+    """Steps between checkpoints."""
     picture_every: int = 500
+    """Steps between picture grids."""
     validation_images: int = 256
     """How many validation images are looked at, from the first."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -66,17 +85,30 @@ class TrainingConfig:
     """auto, cpu, cuda, cuda:1, mps."""
     threads: int = 0
     """CPU threads; 0 leaves PyTorch's choice."""
+    tensorboard: bool = False
+    """Also writes the figures for TensorBoard into the run folder; needs `pip install maskmend[tensorboard]`."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "log_every", "validate_every", "checkpoint_every", "picture_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"training.{name} = {getattr(self, name)}: choose at least 1")
+        counts = ("steps", "batch", "accumulate", "validation_images")
+        counts += ("log_every", "validate_every", "checkpoint_every", "picture_every")
+        _check("training", self, dict.fromkeys(counts, (1, math.inf)))
+        _check("training", self, dict.fromkeys(("warmup", "weight_decay", "seed", "threads"), (0, math.inf)))
+        _check("training", self, {"final_lr": (0, 1)})
         if self.batch % self.accumulate:
-            raise ConfigError(f"training.batch = {self.batch} does not split into accumulate = {self.accumulate} parts")
-        if not self.lr > 0:
-            raise ConfigError(f"training.lr = {self.lr}: choose a positive rate, such as 1e-4")
-        if not 0 <= self.ema < 1:
-            raise ConfigError(f"training.ema = {self.ema}: choose a value in [0, 1), such as 0.999")
+            raise ConfigError(
+                f"training.batch = {self.batch} does not split into accumulate = {self.accumulate} parts: "
+                "choose a multiple"
+            )
+        for name, example in (("lr", 1e-4), ("clip", 1.0)):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(
+                    f"training.{name} = {getattr(self, name)}: choose a positive number, such as {example}"
+                )
+        for name, example in (("ema", 0.999), ("beta1", 0.9), ("beta2", 0.95)):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(
+                    f"training.{name} = {getattr(self, name)}: choose a value in [0, 1), such as {example}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +119,10 @@ class TokenizerTraining:
     perceptual_weights: str = ""
     """A file with the LPIPS weights; empty takes the one `maskmend weights fetch` stored."""
     perceptual_share: float = 1.0
-    """Share of each batch that the perceptual distance is computed on: it costs more than a small tokenizer."""
+    """Share of each batch whose perceptual distance is computed: it costs more than a small tokenizer."""
     quantize_from: int = 0
-    """First step with quantization. Before it the autoencoder trains on continuous latents, so that the codebook
-    starts on vectors of an encoder that has already learnt something."""
+    """First step with quantization. Before it the autoencoder trains on continuous latents, so that the
+    codebook starts on vectors of an encoder that has already learnt something."""
     adversarial: float = 0.8
     """Weight of the adversarial loss, on top of the adaptive weight; 0 trains without a discriminator."""
     adversarial_start: int = 2000
@@ -98,7 +130,18 @@ class TokenizerTraining:
     adversarial_ramp: int = 200
     """Steps over which the adversarial weight rises."""
     discriminator_channels: int = 64
+    """Filters of its first layer, a multiple of 4; each layer doubles them, up to eight times as many."""
     discriminator_layers: int = 2
+    """Layers between its first and its last; more see larger patches."""
+
+    def __post_init__(self) -> None:
+        weights = ("perceptual", "adversarial", "quantize_from", "adversarial_start", "adversarial_ramp")
+        _check("tokenizer", self, dict.fromkeys(weights, (0, math.inf)))
+        _check("tokenizer", self, {"perceptual_share": (0, 1), "discriminator_layers": (1, 8)})
+        if self.discriminator_channels < 4 or self.discriminator_channels % 4:
+            raise ConfigError(
+                f"tokenizer.discriminator_channels = {self.discriminator_channels}: choose a multiple of 4"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +162,28 @@ class TransformerTraining:
     random_walk: float = 0.25
     """Weight of random-walk holes."""
     loss_on: Literal["masked", "all"] = "masked"
+    """Learn from the hidden tokens only, or from all."""
     label_smoothing: float = 0.1
+    """Share of the probability that goes to all codes alike."""
     infill: str = "diffusion"
     """What is put into the hole before encoding (grey, mean, nearest, diffusion)."""
     codebook_start: bool = False
-    """Start the token embedding from the tokenizer's codebook, so that codes that look alike are neighbours."""
+    """Start the token embedding from the tokenizer's codebook: codes that look alike are neighbours."""
     replace: float = 0.0
     """Share of the visible tokens that are replaced by random ones, so that wrong neighbours do less harm."""
+
+    def __post_init__(self) -> None:
+        families = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk")
+        _check("transformer", self, dict.fromkeys(families, (0, math.inf)))
+        if not any(getattr(self, name) > 0 for name in families):
+            raise ConfigError(
+                f"transformer: the weights of {', '.join(families)} are all 0: give one a positive weight"
+            )
+        _check("transformer", self, dict.fromkeys(("bernoulli_p", "label_smoothing", "replace"), (0, 1)))
+        for name, known in (("schedule", SCHEDULES), ("infill", STRATEGIES)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"transformer.{name} = {value!r} is unknown{nearest(value, known)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """From a recipe to a finished run: data, stage, loop."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from maskmend.config import from_dict, nearest, to_dict
 from maskmend.data import ImageSet
 from maskmend.errors import ConfigError
 from maskmend.training.distributed import process_group
+from maskmend.training.journal import board_class
 from maskmend.training.loop import Outcome, Report, train
 from maskmend.training.recipe import Recipe
 from maskmend.training.stage import Stage
@@ -55,8 +55,9 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def build_stage(recipe: Recipe, device: torch.device) -> Stage:
     """The stage a recipe describes, freshly initialised from the recipe's seed."""
     # The constructors of torch.nn draw from the global generator; it is put back so that nobody else notices.
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.training.seed)
+    # Modules are made on the CPU, so its generator is the only one concerned.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(recipe.training.seed)
         if recipe.stage == "tokenizer":
             from maskmend.training.tokenizer_stage import TokenizerStage
 
@@ -77,13 +78,14 @@ def run(
     out: Path,
     *,
     resume: bool = True,
-    stop_after: int | None = None,
     report: Report | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Trains what `recipe` describes into folder `out`; joins torchrun's processes when started by it."""
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
+    if recipe.training.tensorboard:
+        board_class()  # what is missing is said before hours of decoding, not after
     device = pick_device(recipe.training.device)
     with process_group(device) as (rank, world):
         if device.type == "cuda" and world > 1:
@@ -98,17 +100,18 @@ def run(
         cache = int(recipe.data.cache_gib * 2**30)
         sets = {
             name: ImageSet(source, stage.resolution, cache_bytes=cache, report=say)
-            for name, source in (("train_images", recipe.data.train), ("validation_images", recipe.data.validation))
+            for name, source in (
+                ("train_images", recipe.data.train),
+                ("validation_images", recipe.data.validation),
+            )
         }
         if say and rank == 0:
             skipped = sum(len(s.skipped) for s in sets.values())
-            counts = f"{len(sets['train_images'])} training and {len(sets['validation_images'])} validation images"
-            say(f"{counts}{f', {skipped} unreadable files skipped' if skipped else ''}; {device}, {world} process(es)")
+            counts = (
+                f"{len(sets['train_images'])} training and {len(sets['validation_images'])} validation images"
+            )
+            unreadable = f", {skipped} unreadable files skipped" if skipped else ""
+            say(f"{counts}{unreadable}; {device}, {world} process(es)")
         return train(
-            recipe, stage, out, device=device, rank=rank, world=world, resume=resume, stop_after=stop_after, report=report, **sets
+            recipe, stage, out, device=device, rank=rank, world=world, resume=resume, report=report, **sets
         )
-
-
-def with_changes(recipe: Recipe, **training: Any) -> Recipe:
-    """The recipe with other values in its [training] table."""
-    return replace(recipe, training=replace(recipe.training, **training))

@@ -18,7 +18,9 @@ class Stage(Protocol):
     resolution: int
     optimizers: list[torch.optim.Optimizer]
 
-    def train_step(self, parts: list[Float[Tensor, "B 3 H W"]], step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+    def train_step(
+        self, parts: list[Float[Tensor, "B 3 H W"]], step: int, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
         """One optimizer step over the `parts` of a batch; returns scalar figures, `loss` among them."""
         ...
 
@@ -42,7 +44,7 @@ class Stage(Protocol):
 
 
 def adamw(modules: list[nn.Module], config: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices and filters, none on biases, norms and embeddings of positions."""
+    """AdamW with weight decay on matrices, filters and embeddings, none on biases and norms."""
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},

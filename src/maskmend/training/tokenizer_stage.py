@@ -4,8 +4,8 @@
     lambda = |grad_last L_rec| / (|grad_last L_G| + 1e-4)        (Esser et al. 2021, equation 7)
 
 lambda needs the gradients of both losses at the last layer. We take each loss's gradient with respect to the
-reconstruction once, push both through the last layer alone to get lambda, and then send their weighted sum through
-the network: LPIPS and discriminator are passed backwards once instead of twice.
+reconstruction once, push both through the last layer alone to get lambda, and then send their weighted sum
+through the network: LPIPS and discriminator are passed backwards once instead of twice.
 """
 
 from pathlib import Path
@@ -31,12 +31,16 @@ from maskmend.vqgan import VQGAN, TokenizerConfig
 class TokenizerStage:
     """VQGAN, discriminator, their optimizers and the moving average."""
 
-    def __init__(self, recipe: Recipe, config: TokenizerConfig, device: torch.device, perceptual: nn.Module | None) -> None:
+    def __init__(
+        self, recipe: Recipe, config: TokenizerConfig, device: torch.device, perceptual: nn.Module | None
+    ) -> None:
         self.config = config
         self.options = recipe.tokenizer
         self.clip = recipe.training.clip
         self.device = device
-        self.autocast = recipe.training.precision != "fp32" and device.type == "cuda" or recipe.training.precision == "bf16"
+        self.autocast = (
+            recipe.training.precision != "fp32" and device.type == "cuda"
+        ) or recipe.training.precision == "bf16"
         self.resolution = config.resolution
         self.model = VQGAN(config).to(device)
         self.average = MovingAverage(self.model, recipe.training.ema)
@@ -62,7 +66,10 @@ class TokenizerStage:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 fake, quantized = self.model(images, generator, step >= self.options.quantize_from)
             gradient, part = self._gradient(images, fake, judged, ramp)
-            part |= {"quantizer": quantized.loss.detach(), "loss": part["reconstruction"] + quantized.loss.detach()}
+            part |= {
+                "quantizer": quantized.loss.detach(),
+                "loss": part["reconstruction"] + quantized.loss.detach(),
+            }
             share = torch.ones((), device=self.device) / len(parts)
             torch.autograd.backward([fake, quantized.loss], [(gradient * share).to(fake.dtype), share])
             fakes.append(fake.detach().float())
@@ -74,7 +81,7 @@ class TokenizerStage:
                 loss = hinge_loss(judged(images), judged(fake)) / len(parts)
                 loss.backward()
                 figures["discriminator"] = figures.get("discriminator", 0) + loss.detach()
-            self._step(judged, self.optimizers[1])
+            figures["discriminator_gradient"] = self._step(judged, self.optimizers[1])
         return figures
 
     def _step(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> Tensor:
@@ -104,7 +111,8 @@ class TokenizerStage:
             (push,) = torch.autograd.grad(adversarial, leaf)
             last = self.model.decoder.leave.weight
             by_rec, by_adv = (
-                torch.autograd.grad(fake, last, g.to(fake.dtype), retain_graph=True)[0].float().norm() for g in (gradient, push)
+                torch.autograd.grad(fake, last, g.to(fake.dtype), retain_graph=True)[0].float().norm()
+                for g in (gradient, push)
             )
             weight = (by_rec / (by_adv + 1e-4)).clamp(0, 1e4)
             gradient = gradient + ramp * self.options.adversarial * weight * push

@@ -50,7 +50,9 @@ class TransformerStage:
         self.autocast = recipe.training.precision == "bf16" or (
             recipe.training.precision == "auto" and device.type == "cuda"
         )
-        self.tokenizer = load_tokenizer(component_folder(Path(self.options.tokenizer), "tokenizer")).to(device)
+        self.tokenizer = load_tokenizer(component_folder(Path(self.options.tokenizer), "tokenizer")).to(
+            device
+        )
         self.config = config
         found = (self.tokenizer.config.quantizer.codes, self.tokenizer.config.grid)
         if found != (config.codes, config.grid):
@@ -131,11 +133,15 @@ class TransformerStage:
         masks = self._masks(np.random.default_rng(11), len(images))
         known, hole = self.examples(images, masks)[0], masks.hole
         known = torch.where(hole, self.config.mask_id, known)
-        tokens = decode(self.average.shadow.predictor(known, hole), known, hole, mask_id=self.config.mask_id).tokens
+        tokens = decode(
+            self.average.shadow.predictor(known, hole), known, hole, mask_id=self.config.mask_id
+        ).tokens
         side = self.config.grid
         shown = hole.view(-1, 1, side, side).repeat_interleave(self.tokenizer.config.factor, 2)
         shown = shown.repeat_interleave(self.tokenizer.config.factor, 3)
-        return picture_grid([images, torch.where(shown, 0.0, images), self.tokenizer.decode(tokens.view(-1, side, side))])
+        return picture_grid(
+            [images, torch.where(shown, 0.0, images), self.tokenizer.decode(tokens.view(-1, side, side))]
+        )
 
     def state(self) -> dict[str, Any]:
         return {

@@ -1,0 +1,5 @@
+"""`python -m maskmend`, which torchrun needs."""
+
+from maskmend.cli import main
+
+main(prog_name="maskmend")

@@ -1,0 +1,65 @@
+"""A run's figures: one line of JSON each in metrics.jsonl, and TensorBoard where the recipe asks for it.
+
+A line is {"kind": "train" or "validation", "step": ..., "time": seconds since 1970, figure: value, ...}. On
+resuming, what was written after the checkpoint is dropped, because the run writes it again.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from maskmend.errors import ConfigError
+
+
+class Journal:
+    """Writes figures into folder `out`, continuing after step `start`."""
+
+    def __init__(self, out: Path, start: int, *, tensorboard: bool = False) -> None:
+        self.path = out / "metrics.jsonl"
+        _trim(self.path, start)
+        self.board = board_class()(str(out / "tensorboard"), purge_step=start + 1) if tensorboard else None
+
+    def write(self, kind: str, step: int, values: dict[str, float]) -> None:
+        """Appends one line, figures to six digits."""
+        line = {"kind": kind, "step": step, "time": round(time.time(), 3)}
+        line |= {name: float(f"{value:.6g}") for name, value in values.items()}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if self.board is not None:
+            for name, value in values.items():
+                self.board.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        if self.board is not None:
+            self.board.close()
+
+
+def board_class() -> Any:
+    """PyTorch's writer for TensorBoard. Raises ConfigError when TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ConfigError(
+            "training.tensorboard = true needs TensorBoard, which is not installed: "
+            "pip install 'maskmend[tensorboard]', or leave it out"
+        ) from None
+    return SummaryWriter
+
+
+def _trim(path: Path, step: int) -> None:
+    """Keeps the lines up to `step`; a last line that a crash cut short goes too."""
+    if not path.is_file():
+        return
+    kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= step]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    temporary.replace(path)
+
+
+def _step(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (json.JSONDecodeError, TypeError, KeyError):
+        return float("inf")

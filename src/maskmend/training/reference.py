@@ -1,0 +1,69 @@
+"""The page of all settings (docs/settings.md), made from the dataclasses and the docstrings under their fields.
+
+python -m maskmend.training.reference > docs/settings.md
+"""
+
+import ast
+import dataclasses
+import inspect
+
+from maskmend.quantizer import QuantizerConfig
+from maskmend.settings import Settings
+from maskmend.training.recipe import DataConfig, TokenizerTraining, TrainingConfig, TransformerTraining
+from maskmend.transformer import TransformerConfig
+from maskmend.vqgan import TokenizerConfig
+
+TABLES: tuple[tuple[str, type], ...] = (
+    ('Filling: arguments of a call, `--set` of `maskmend inpaint`, "defaults" of a model folder', Settings),
+    ("[data]", DataConfig),
+    ("[training]", TrainingConfig),
+    ("[tokenizer]: training of stage 1", TokenizerTraining),
+    ("[transformer]: training of stage 2", TransformerTraining),
+    ("[model] of a tokenizer (defaults of the preset `report`)", TokenizerConfig),
+    ("[model.quantizer]", QuantizerConfig),
+    ("[model] of a transformer (defaults of the preset `report`)", TransformerConfig),
+)
+
+
+def field_notes(config: type) -> dict[str, str]:
+    """The docstring that stands under each field of a dataclass, on one line."""
+    (definition,) = ast.parse(inspect.cleandoc(inspect.getsource(config))).body
+    assert isinstance(definition, ast.ClassDef)
+    notes = {}
+    for before, after in zip(definition.body, definition.body[1:], strict=False):
+        if (
+            isinstance(before, ast.AnnAssign)
+            and isinstance(before.target, ast.Name)
+            and isinstance(after, ast.Expr)
+        ):
+            if isinstance(after.value, ast.Constant):
+                notes[before.target.id] = " ".join(str(after.value.value).split())
+    return notes
+
+
+def default_of(field: dataclasses.Field) -> str:
+    """The default as a recipe would write it."""
+    if field.default is not dataclasses.MISSING:
+        return f"`{field.default!r}`" if field.default is not None else "none"
+    return "required" if field.default_factory is dataclasses.MISSING else "see below"
+
+
+def settings_page() -> str:
+    """The whole page as Markdown."""
+    lines = [
+        "# All settings",
+        "",
+        "Made by `python -m maskmend.training.reference`; a test keeps it current.",
+        "",
+    ]
+    for title, config in TABLES:
+        notes = field_notes(config)
+        lines += [f"## {title}", "", "| setting | default | meaning |", "| --- | --- | --- |"]
+        for field in dataclasses.fields(config):
+            lines.append(f"| `{field.name}` | {default_of(field)} | {notes.get(field.name, '')} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(settings_page(), end="")

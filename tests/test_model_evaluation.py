@@ -1,0 +1,71 @@
+"""A model scored on folders: catches pictures written under the wrong name, and figures of the wrong set."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+import maskmend.model_evaluation as evaluation
+from maskmend.evaluate import evaluate_folders
+from maskmend.mask_sets import make_masks
+from maskmend.pipeline import InpaintPipeline
+
+
+def small_set(tmp_path: Path, side: int, count: int = 5) -> tuple[Path, Path]:
+    rng = np.random.default_rng(0)
+    images = tmp_path / "images"
+    images.mkdir()
+    for i in range(count):
+        Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(images / f"{i}.png")
+    make_masks("random_walk", images, tmp_path / "masks")
+    return images, tmp_path / "masks"
+
+
+def test_pictures_are_written_under_their_names_and_known_pixels_are_kept(
+    tiny_pipeline: InpaintPipeline, tmp_path: Path
+) -> None:
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution)
+    seconds = evaluation.fill_folder(tiny_pipeline, images, masks, tmp_path / "out", seed=3)
+    assert seconds > 0
+    for i in range(5):
+        truth = np.asarray(Image.open(images / f"{i}.png"))
+        mask = np.asarray(Image.open(masks / f"{i}.png")) > 127
+        filled = np.asarray(Image.open(tmp_path / "out" / "composited" / f"{i}.png"))
+        assert np.array_equal(filled[~mask], truth[~mask])
+        alone = tiny_pipeline(truth, mask, seed=3 + i)
+        assert np.array_equal(filled, alone.pictures[0].pixels)
+        whole = np.asarray(Image.open(tmp_path / "out" / "uncomposited" / f"{i}.png"))
+        assert not np.array_equal(whole[~mask], truth[~mask])
+        assert (tmp_path / "out" / "reconstruction" / f"{i}.png").is_file()
+
+
+def test_reports_score_each_kind_against_the_truth(
+    tiny_pipeline: InpaintPipeline, tmp_path: Path, monkeypatch
+) -> None:
+    def features(pictures: np.ndarray) -> np.ndarray:
+        return torch.from_numpy(np.stack(pictures)).float().flatten(1)[:, :6].numpy()
+
+    def scored(*args, metrics, **kwargs):
+        kept = [name for name in metrics if name not in ("lpips",)]
+        return evaluate_folders(*args, metrics=kept, extract=features, **kwargs)
+
+    monkeypatch.setattr(evaluation, "evaluate_folders", scored)
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution)
+    reports = evaluation.evaluate_model(tiny_pipeline, images, masks, tmp_path / "out", repeats=5)
+    assert set(reports) == {"composited", "uncomposited", "reconstruction"}
+    assert reports["composited"].known_error == 0
+    assert reports["composited"].figures["psnr"].value > reports["uncomposited"].figures["psnr"].value
+    saved = json.loads((tmp_path / "out" / "report-composited.json").read_text())
+    assert saved["images"] == 5
+    assert saved["known_error"] == 0
+
+
+def test_pictures_of_another_size_are_filled_but_not_decoded_whole(
+    tiny_pipeline: InpaintPipeline, tmp_path: Path
+) -> None:
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution + 9, count=2)
+    evaluation.fill_folder(tiny_pipeline, images, masks, tmp_path / "out")
+    assert len(list((tmp_path / "out" / "composited").iterdir())) == 2
+    assert not (tmp_path / "out" / "uncomposited").exists()

@@ -1,0 +1,22 @@
+"""The page of settings: catches a setting that was added or changed without its documentation."""
+
+from pathlib import Path
+
+import pytest
+
+from maskmend.training.reference import TABLES, field_notes, settings_page
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text(encoding="utf-8") == settings_page(), (
+        "run: python -m maskmend.training.reference > docs/settings.md"
+    )
+
+
+@pytest.mark.parametrize("config", [config for _, config in TABLES], ids=lambda c: c.__name__)
+def test_notes_are_found_under_the_fields(config: type) -> None:
+    notes = field_notes(config)
+    assert notes
+    assert all(note.strip() for note in notes.values())
