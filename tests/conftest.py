@@ -1,13 +1,35 @@
-"""What all tests share: annotations are checked, and there is a tiny model."""
+"""What all tests share: annotations are checked, no test fails for being slow, and there is a tiny model."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import jaxtyping
 
-# Before any test module imports the package: shapes and types are checked here, and in tests only.
+# Before anything imports the package: shapes and types are checked in its every call, here and in tests only.
 jaxtyping.install_import_hook("maskmend", "beartype.beartype")
 
+import hypothesis
 import pytest
+from fakes import tiny_models
+
+from maskmend.pipeline import InpaintPipeline
+
+# A busy machine is no bug.
+hypothesis.settings.register_profile("maskmend", deadline=None)
+hypothesis.settings.load_profile("maskmend")
+
+@pytest.fixture(scope="session")
+def tiny_pipeline() -> InpaintPipeline:
+    """Random weights, 16 x 16 pixels, 4 x 4 tokens of 24 codes; a fill takes milliseconds."""
+    return InpaintPipeline(*tiny_models())
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_pipeline: InpaintPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny pipeline as a model folder."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    tiny_pipeline.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture

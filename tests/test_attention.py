@@ -82,6 +82,16 @@ def test_agrees_with_torch_multihead_attention(masked):
     torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_queries_and_keys_are_turned_values_are_not():
+    """Catches rotary positions put on one side only: the product would depend on absolute places."""
+    attention, x = layer(), normal(1, 9, DIM)
+    angles = rotary_angles(torch.arange(9)[None], 3, DIM // HEADS)
+    q, k, v = (attention.split(f(x)) for f in (attention.query, attention.key, attention.value))
+    heads = attend_plainly(rotate(q, angles), rotate(k, angles), v)
+    expected = attention.out(heads.transpose(1, 2).flatten(2))
+    torch.testing.assert_close(attention(x, angles=angles), expected, atol=1e-5, rtol=1e-5)
+
+
 def test_queries_of_some_tokens_over_kept_keys_of_all():
     """Catches a cache whose keys are not turned as the queries are, or that attends to itself twice."""
     attention, x = layer(), normal(2, 9, DIM)
@@ -130,6 +140,14 @@ def test_rotary_products_do_depend_on_the_offset():
     q, k = normal(2, 16)
     products = [turned_product(q, k, (0, 0), cell) for cell in ((0, 0), (0, 1), (1, 0), (1, 1), (7, 0))]
     assert min(abs(a - b) for i, a in enumerate(products) for b in products[:i]) > 1e-3
+
+
+def test_rotary_turns_half_of_the_pairs_by_row_and_half_by_column():
+    """Catches positions counted along one line, where the token below is far away."""
+    by_row, by_column = rotary_angles(torch.arange(16)[None], 4, 16)[0].unflatten(0, (4, 4)).chunk(2, dim=-1)
+    assert torch.equal(by_row, by_row[:, :1].expand_as(by_row))
+    assert torch.equal(by_column, by_column[:1].expand_as(by_column))
+    assert torch.equal(by_row[:, 0], by_column[0])
 
 
 @pytest.mark.parametrize("head_dim", [8, 32, 48])

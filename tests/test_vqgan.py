@@ -158,8 +158,8 @@ def test_the_loss_reaches_the_encoder_through_the_quantizer():
 
 
 REACH = 18
-"""Pixels around its cell that a token of the tiny f4 encoder can see: 1 of the first convolution, then with one block
-of two convolutions a stage and the strided convolution after it 2 + 1, 4 + 2 and 8."""
+"""Pixels around its cell that a token of the tiny f4 encoder can see: 1 of the first convolution, then, with
+one block of two convolutions a stage and a strided convolution after it, 2 + 1, 4 + 2 and 8."""
 
 
 @pytest.mark.parametrize(

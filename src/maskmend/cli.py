@@ -1,26 +1,37 @@
-"""The command line: `maskmend inpaint`, `demo`, `train`, `weights`. Nothing here imports torch before it is needed."""
+"""The command line: `maskmend inpaint`, `demo`, `train`, ... Nothing imports torch before it is needed."""
 
+import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from maskmend import __version__
-from maskmend.errors import ConfigError, ImageError, MaskmendError
+from maskmend.errors import ConfigError, MaskmendError
 
 PATH = click.Path(path_type=Path)
 
 
 class Group(click.Group):
-    """Prints our own errors as one line and exits with status 2."""
+    """Prints our own errors and those of usage as one line and exits with status 2."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except MaskmendError as error:
-            click.secho(f"maskmend: {error}", fg="red", err=True)
-            sys.exit(2)
+            _refuse(str(error))
+        except getattr(click.exceptions, "NoArgsIsHelpError", ()):
+            raise
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else ctx.command_path
+            _refuse(f"{error.format_message()} (see: {command} --help)")
+
+
+def _refuse(message: str) -> NoReturn:
+    """Some messages quote a library's, which may run over several lines."""
+    click.secho(f"maskmend: {' '.join(message.split())}", fg="red", err=True)
+    sys.exit(2)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -31,10 +42,28 @@ def main() -> None:
 
 @main.command()
 @click.argument("image", type=PATH)
-@click.option("--mask", "mask_path", type=PATH, required=True, help="White (or erased, in an image with alpha) is filled.")
-@click.option("-o", "--output", type=PATH, required=True, help="Where the result goes; .png keeps known pixels to the bit.")
+@click.option(
+    "--mask",
+    "mask_path",
+    type=PATH,
+    required=True,
+    help="White (or erased, in an image with alpha) is filled.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    required=True,
+    help="Where the result goes; .png keeps known pixels to the bit.",
+)
 @click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
-@click.option("--samples", default=1, show_default=True, help="Different fills; written as OUTPUT-1, OUTPUT-2, ...")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Different fills; written as OUTPUT-1, OUTPUT-2, ...",
+)
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same fill.")
 @click.option("--steps", type=int, help="Decoding steps.")
 @click.option("--schedule", help="cosine, linear, square, square_root, arccos, cubic, log or exp.")
@@ -43,11 +72,15 @@ def main() -> None:
 @click.option("--seam", help="hard, feather, multiband or poisson.")
 @click.option("--infill", help="What stands in the hole before encoding: grey, mean, nearest or diffusion.")
 @click.option("--ring", type=int, help="Predict this many tokens around the hole anew.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other setting: --set top_p=0.9.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other setting: --set top_p=0.9."
+)
 @click.option("--fit-mask", is_flag=True, help="Resize the mask to the image.")
 @click.option("--invert-mask", is_flag=True, help="Black is filled (the report's polarity).")
-@click.option("--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True)
-@click.option("--quality", default=95, show_default=True, help="Of JPEG output.")
+@click.option(
+    "--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
+)
+@click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
 @click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
 def inpaint(
@@ -67,40 +100,44 @@ def inpaint(
     **settings: Any,
 ) -> None:
     """Fills the masked part of IMAGE."""
-    from maskmend.config import override
-    from maskmend.images import check_writable, load_image, save_image
+    from maskmend.images import check_writable, load_image, picture_from, save_image
     from maskmend.masks import load_mask
 
-    outputs = [output.with_stem(f"{output.stem}-{n}") for n in range(1, samples + 1)] if samples > 1 else [output]
     picture = load_image(image)
-    for path in outputs:
-        check_writable(path, alpha=picture.alpha is not None)
+    check_writable(output, alpha=picture.alpha is not None)
+    outputs = [output]
+    if samples > 1:
+        outputs = [output.with_stem(f"{output.stem}-{n}") for n in range(1, samples + 1)]
     if uncertainty is not None:
         check_writable(uncertainty, alpha=False)
+        if uncertainty in outputs:
+            raise ConfigError(f"--uncertainty {uncertainty} is where the fill goes: give it another name")
     mask = load_mask(
         mask_path, size=picture.pixels.shape[:2], fit=fit_mask, invert=invert_mask, channel=mask_channel
     )
     from maskmend.pipeline import InpaintPipeline
     from maskmend.training.run import pick_device
 
-    chosen = {name: value for name, value in settings.items() if value is not None} | override({}, assignments)
+    given = {name: value for name, value in settings.items() if value is not None}
     pipe = InpaintPipeline.from_pretrained(model).to(pick_device(device))
+    chosen = _settings(pipe, given, assignments)
     with _working("filling"):
         result = pipe(picture, mask, samples=samples, seed=seed, **chosen)
-    if uncertainty is not None:
-        from maskmend.images import picture_from
-        from maskmend.sheet import uncertainty_map
-
-        most = float(pipe.transformer.config.codes)
-        save_image(picture_from(uncertainty_map(result.uncertainty, picture.pixels, _log(most))), uncertainty)
     for path, filled in zip(outputs, result.pictures, strict=True):
         save_image(filled, path, quality=quality)
+    if uncertainty is not None:
+        from maskmend.sheet import uncertainty_map
+
+        most = math.log(pipe.transformer.config.codes)
+        save_image(picture_from(uncertainty_map(result.uncertainty, picture.pixels, most)), uncertainty)
     if result.note:
         click.echo(result.note)
         return
     spent = sum(pipe.seconds.values())
     share = 100 * float(mask.mean())
-    click.echo(f"filled {share:.1f} % of {image} in {spent:.2f} s: {', '.join(str(path) for path in outputs)}")
+    click.echo(
+        f"filled {share:.1f} % of {image} in {spent:.2f} s: {', '.join(str(path) for path in outputs)}"
+    )
     if samples > 1:
         click.echo(f"likeliest: {outputs[result.best]}")
     if output.suffix.lower() in (".jpg", ".jpeg"):
@@ -108,7 +145,14 @@ def inpaint(
 
 
 @main.command()
-@click.option("-o", "--output", type=PATH, default=Path("demo-output"), show_default=True, help="Folder for the results.")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("demo-output"),
+    show_default=True,
+    help="Folder for the results.",
+)
 @click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option("--seed", default=0, show_default=True)
 def demo(output: Path, model: str, seed: int) -> None:
@@ -122,9 +166,17 @@ def demo(output: Path, model: str, seed: int) -> None:
 @click.argument("stage", type=click.Choice(["tokenizer", "transformer"]))
 @click.option("--config", "config_path", required=True, type=PATH, help="The recipe, a TOML file.")
 @click.option("--out", type=PATH, help="Folder of the run (default: runs/NAME-OF-RECIPE).")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Changes one setting: training.steps=500.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Changes one setting: training.steps=500.",
+)
 @click.option("--restart", is_flag=True, help="Begins anew even if the folder holds a run.")
-def train(stage: str, config_path: Path, out: Path | None, assignments: tuple[str, ...], restart: bool) -> None:
+def train(
+    stage: str, config_path: Path, out: Path | None, assignments: tuple[str, ...], restart: bool
+) -> None:
     """Trains the tokenizer (stage 1) or the transformer (stage 2); resumes where it stopped."""
     from maskmend.training.progress import train_with_progress
 
@@ -136,7 +188,9 @@ def train(stage: str, config_path: Path, out: Path | None, assignments: tuple[st
 @click.argument("transformer", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
 @click.option("--half/--full", default=True, show_default=True, help="Weights in float16 or float32.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Default settings of the model's fills.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Default settings of the model's fills."
+)
 def pack(tokenizer: Path, transformer: Path, output: Path, half: bool, assignments: tuple[str, ...]) -> None:
     """Makes a model folder of two training runs (or component folders)."""
     from maskmend.config import from_dict, override
@@ -180,7 +234,13 @@ def masks() -> None:
 
 @masks.command()
 @click.argument("kind")
-@click.option("--like", "images", type=PATH, required=True, help="Folder of images: one mask for each, same name and size.")
+@click.option(
+    "--like",
+    "images",
+    type=PATH,
+    required=True,
+    help="Folder of images: one mask for each, same name and size.",
+)
 @click.option("-o", "--output", type=PATH, required=True, help="Folder for the masks and their manifest.")
 @click.option("--seed", default=0, show_default=True)
 def make(kind: str, images: Path, output: Path, seed: int) -> None:
@@ -189,7 +249,9 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
 
     manifest = make_masks(kind, images, output, seed=seed)
     share = 100 * manifest["mean_share"]
-    click.echo(f"{manifest['count']} masks, {share:.1f} % holes on average, sha256 {manifest['sha256']}: {output}")
+    click.echo(
+        f"{manifest['count']} masks, {share:.1f} % holes on average, sha256 {manifest['sha256']}: {output}"
+    )
 
 
 @main.command()
@@ -197,11 +259,15 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
 @click.option("--results", type=PATH, help="Folder of results to score, paired with the images by name.")
 @click.option("--model", help="Or: a model to run on the images (shipped name, model folder, hub id).")
 @click.option("--masks", "mask_folder", type=PATH, help="Folder of masks, white = filled.")
-@click.option("-o", "--output", type=PATH, help="Folder for pictures and report (a .json file with --results).")
+@click.option(
+    "-o", "--output", type=PATH, help="Folder for pictures and report (a .json file with --results)."
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
 @click.option("--device", default="cpu", show_default=True)
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the fills: --set steps=8.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the fills: --set steps=8."
+)
 def evaluate(
     images: Path,
     results: Path | None,
@@ -216,7 +282,6 @@ def evaluate(
     """Scores results against true images, or a model on images and masks: FID, KID, LPIPS, PSNR, SSIM, ..."""
     from rich.console import Console
 
-    from maskmend.config import override
     from maskmend.progress import stages
 
     if (results is None) == (model is None):
@@ -226,7 +291,9 @@ def evaluate(
         from maskmend.evaluate import evaluate_folders
 
         with stages() as told:
-            report = evaluate_folders(results, images, mask_folder, repeats=repeats, seed=seed, device=device, progress=told)
+            report = evaluate_folders(
+                results, images, mask_folder, repeats=repeats, seed=seed, device=device, progress=told
+            )
         console.print(report.table())
         if output is not None:
             report.save(output)
@@ -238,19 +305,23 @@ def evaluate(
     from maskmend.training.run import pick_device
 
     pipe = InpaintPipeline.from_pretrained(model or "default").to(pick_device(device))
+    chosen = _settings(pipe, {}, assignments)
     with stages() as told:
         reports = evaluate_model(
-            pipe, images, mask_folder, output, seed=seed, repeats=repeats, progress=told, **override({}, assignments)
+            pipe, images, mask_folder, output, seed=seed, repeats=repeats, progress=told, **chosen
         )
     for kind, report in reports.items():
         console.print(f"[bold]{kind}[/bold]")
         console.print(report.table())
 
 
-def _log(value: float) -> float:
-    import math
+def _settings(pipe: Any, given: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
+    """The settings of a call, known to be settings and not other arguments of it (--set seed=1)."""
+    from maskmend.config import override
 
-    return math.log(value)
+    chosen = given | override({}, assignments)
+    pipe.defaults.changed(**chosen)
+    return chosen
 
 
 def _working(text: str) -> Any:

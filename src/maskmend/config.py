@@ -25,8 +25,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known) or 'none'})"
 
 
-def from_dict(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
-    """Builds dataclass `cls` from `data`; nested dataclasses from nested tables. Raises ConfigError."""
+def from_dict(cls: type[T], data: Any, where: str = "") -> T:
+    """Builds dataclass `cls` from table `data`; nested dataclasses from nested tables. Raises ConfigError."""
     if not isinstance(data, Mapping):
         raise ConfigError(f"{where or cls.__name__}: expected a table of settings, got {data!r}")
     hints = typing.get_type_hints(cls)

@@ -1,9 +1,10 @@
-"""`maskmend demo`: holes in the shipped pictures, filled with the shipped model, with everything there is to see."""
+"""`maskmend demo`: holes in the shipped pictures, filled by the shipped model, with all there is to see."""
 
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from maskmend import __version__
-from maskmend.errors import DataError
-from maskmend.images import load_image, save_image
+from maskmend.errors import DataError, ImageError
+from maskmend.images import check_writable, load_image, picture_from, save_image
 from maskmend.masks import load_mask
-from maskmend.model_folder import write_json
+from maskmend.model_folder import write_files, write_json
 from maskmend.pipeline import Inpainted, InpaintPipeline
 from maskmend.sheet import contact_sheet, masked_input, step_frames
 
@@ -25,16 +26,23 @@ SAMPLES = Path(__file__).parent / "samples"
 
 def sample_pairs(folder: Path = SAMPLES) -> list[tuple[str, Path, Path]]:
     """(name, image, mask) of the shipped pictures."""
-    pairs = [(p.stem, p, p.with_name(f"{p.stem}.mask.png")) for p in sorted(folder.glob("*.png")) if ".mask" not in p.name]
+    pairs = [
+        (p.stem, p, p.with_name(f"{p.stem}.mask.png"))
+        for p in sorted(folder.glob("*.png"))
+        if ".mask" not in p.name
+    ]
     if not pairs:
-        raise DataError(f"no sample pictures in {folder}: the installation is incomplete, install maskmend again")
+        raise DataError(
+            f"no sample pictures in {folder}: the installation is incomplete, install maskmend again"
+        )
     return pairs
 
 
-def run_demo(out: Path, *, model: str = "default", seed: int = 0, samples: int = 4, console: Console | None = None) -> None:
-    """Fills the shipped pictures and writes a contact sheet, an animation, all results and `report.json` into `out`."""
+def run_demo(
+    out: Path, *, model: str = "default", seed: int = 0, samples: int = 4, console: Console | None = None
+) -> None:
+    """Fills the shipped pictures; writes contact sheet, animation, results and `report.json` into `out`."""
     console = console or Console()
-    out.mkdir(parents=True, exist_ok=True)
     seconds: dict[str, float] = {}
 
     def timed(stage: str, work: Callable[[], Any]) -> Any:
@@ -43,10 +51,16 @@ def run_demo(out: Path, *, model: str = "default", seed: int = 0, samples: int =
         seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
         return value
 
-    columns = (TextColumn("{task.description:<34}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:<34}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("loading the model", total=len(sample_pairs()) + 3)
         pipe: InpaintPipeline = timed("load", lambda: InpaintPipeline.from_pretrained(model))
+        make_folder(out)
         progress.advance(task)
         results: dict[str, Inpainted] = {}
         for name, image_path, mask_path in sample_pairs():
@@ -59,7 +73,7 @@ def run_demo(out: Path, *, model: str = "default", seed: int = 0, samples: int =
             progress.advance(task)
         progress.update(task, description="drawing the contact sheet")
         shown = list(results.values())
-        timed("contact sheet", lambda: contact_sheet(pipe, shown).save(out / "contact-sheet.png"))
+        timed("contact sheet", lambda: write_image(contact_sheet(pipe, shown), out / "contact-sheet.png"))
         progress.advance(task)
         progress.update(task, description="drawing the animation")
         timed("animation", lambda: save_animation(step_frames(pipe, shown[:4]), out / "steps.gif"))
@@ -78,14 +92,26 @@ def run_demo(out: Path, *, model: str = "default", seed: int = 0, samples: int =
     }
     write_json(out / "report.json", report)
     total = sum(spent for stage, spent in seconds.items() if "." not in stage)
-    console.print(f"filled {len(results)} pictures {samples} ways each in {seconds['fill']:.1f} s ({total:.1f} s with drawing)")
-    console.print(f"look at [bold]{out / 'contact-sheet.png'}[/bold], {out / 'steps.gif'} and {out / 'report.json'}", soft_wrap=True)
-    console.print("next: [bold]maskmend inpaint photo.jpg --mask mask.png -o out.png[/bold]  (white in the mask is filled)")
+    console.print(
+        f"filled {len(results)} pictures {samples} ways each in {seconds['fill']:.1f} s "
+        f"({total:.1f} s with drawing)"
+    )
+    console.print(
+        f"look at [bold]{out / 'contact-sheet.png'}[/bold], {out / 'steps.gif'} and {out / 'report.json'}",
+        soft_wrap=True,
+    )
+    console.print(
+        "next: [bold]maskmend inpaint photo.jpg --mask mask.png -o out.png[/bold]  "
+        "(white in the mask is filled)"
+    )
 
 
 def describe(result: Inpainted) -> dict[str, Any]:
     """What the report says of one picture."""
-    wrong = [int(np.abs(p.pixels.astype(int) - result.source.pixels)[~result.mask].max(initial=0)) for p in result.pictures]
+    wrong = [
+        int(np.abs(p.pixels.astype(int) - result.source.pixels)[~result.mask].max(initial=0))
+        for p in result.pictures
+    ]
     return {
         "hole_share": round(float(result.mask.mean()), 4),
         "tokens_filled": int(result.hole.sum()),
@@ -98,7 +124,7 @@ def describe(result: Inpainted) -> dict[str, Any]:
 
 def save_result(out: Path, name: str, result: Inpainted) -> None:
     """Every picture of one result as PNG."""
-    masked_input(result).save(out / f"{name}-input.png")
+    write_image(masked_input(result), out / f"{name}-input.png")
     for number, picture in enumerate(result.pictures, start=1):
         save_image(picture, out / f"{name}-fill{number}.png")
     save_image(result.pictures[result.best], out / f"{name}.png")
@@ -107,6 +133,22 @@ def save_result(out: Path, name: str, result: Inpainted) -> None:
 def save_animation(frames: list[Image.Image], path: Path) -> None:
     """An animated GIF, a step every half second, the last one held."""
     durations = [900] + [450] * (len(frames) - 2) + [2500]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True)
+    content = BytesIO()
+    frames[0].save(
+        content, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True
+    )
+    write_files({path: content.getvalue()})
 
 
+def write_image(image: Image.Image, path: Path) -> None:
+    """Writes a drawn image as PNG, whole or not at all."""
+    save_image(picture_from(image), path)
+
+
+def make_folder(path: Path) -> None:
+    """Raises ImageError when `path` cannot be a folder to write into."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"cannot make folder {path} ({error.strerror}): choose another one.") from None
+    check_writable(path / "report.png", alpha=False)

@@ -1,6 +1,7 @@
 """The exception tree: everything a user can cause derives from MaskmendError.
 
-Each message gives the offending value and the remedy in one line; the command line prints it and exits with 2.
+Each message gives the offending value and the remedy in one line; the command line prints it and exits
+with status 2.
 """
 
 

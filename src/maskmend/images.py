@@ -137,6 +137,11 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
         return _picture(image, "image")
     if isinstance(image, Tensor):
         image = _array_from(image)
+    if not isinstance(image, np.ndarray):
+        raise ImageError(
+            f"image is a {type(image).__name__}: give a PIL image, an array or a tensor; "
+            "maskmend.images.load_image reads a file."
+        )
     if image.dtype != np.uint8:
         raise ImageError(f"image array is {image.dtype}: give uint8 (0-255).")
     if image.ndim == 2:
@@ -152,9 +157,27 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
     )
 
 
+def pil_from(picture: Picture) -> Image.Image:
+    """The picture as a PIL image: L, LA, RGB or RGBA, with colour profile and EXIF in its `info`."""
+    image = Image.fromarray(picture.pixels)
+    if picture.grey:
+        image = image.convert("L")  # exact where the three channels agree
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    if picture.exif:
+        image.info["exif"] = picture.exif
+    return image
+
+
 def check_writable(path: Path, *, alpha: bool) -> str:
-    """The format that `save_image` would write at `path`. Raises ImageError where it would refuse: ask before the
-    work is done."""
+    """The format that `save_image` would write at `path`; to be asked before the work is done.
+
+    Raises ImageError where `save_image` would refuse.
+    """
+    if path.is_dir():
+        raise ImageError(f"cannot write {path}: it is a folder, give the name of a file in it.")
     kind = WRITABLE.get(path.suffix.lower())
     if kind is None:
         known = ", ".join(WRITABLE)
@@ -163,6 +186,8 @@ def check_writable(path: Path, *, alpha: bool) -> str:
         raise ImageError(f"cannot write {path}: JPEG holds no alpha channel, save as .png, .webp or .tif.")
     if not path.parent.is_dir():
         raise ImageError(f"cannot write {path}: folder {path.parent} is missing, create it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ImageError(f"cannot write {path}: folder {path.parent} is not writable, choose another one.")
     return kind
 
 
@@ -189,7 +214,7 @@ def save_image(picture: Picture, path: str | Path, *, quality: int = 95) -> None
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
-            _pil_from(picture).save(file, format=kind, **options)
+            pil_from(picture).save(file, format=kind, **options)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -295,12 +320,3 @@ def _array_from(image: Tensor) -> np.ndarray:
             )
         image = ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return image.cpu().numpy().transpose(1, 2, 0)
-
-
-def _pil_from(picture: Picture) -> Image.Image:
-    image = Image.fromarray(picture.pixels)
-    if picture.grey:
-        image = image.convert("L")  # exact where the three channels agree
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha))
-    return image

@@ -1,7 +1,7 @@
 """Fixed sets of masks: the same command line gives the same masks on any machine.
 
-Mask number i of a set is drawn from (seed, i) alone. The folder holds one PNG for each picture (white = fill) and a
-`manifest.json` with kind, seed, sizes and one SHA-256 over all masks, which evaluations print.
+Mask number i of a set is drawn from (seed, i) alone. The folder holds one PNG for each picture (white = fill)
+and a `manifest.json` with kind, seed, sizes and one SHA-256 over all masks, which evaluations print.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ def draw_mask(kind: str, seed: int, index: int, height: int, width: int) -> Bool
 
 
 def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str, Any]:
-    """Writes a mask for each picture under `images` (by relative path, in sorted order); returns the manifest."""
+    """Writes a mask for each picture under `images`, in the order of their paths; returns the manifest."""
     if not images.is_dir():
         raise DataError(f"no folder at {images}: give a folder of images")
     paths = [p for p in sorted(images.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]

@@ -178,8 +178,13 @@ def _channels_last(mask: MaskLike) -> tuple[np.ndarray, float]:
         values = (mask.detach().float() if mask.is_floating_point() else mask.detach()).cpu().numpy()
         if values.ndim == 3:
             values = values.transpose(1, 2, 0)
-    else:
+    elif isinstance(mask, np.ndarray):
         values = mask
+    else:
+        raise MaskError(
+            f"the mask is a {type(mask).__name__}: give a PIL image, an array or a tensor; "
+            "maskmend.masks.load_mask reads a file."
+        )
     if values.ndim == 2:
         values = values[:, :, None]
     if values.ndim != 3 or not 1 <= values.shape[2] <= 4 or 0 in values.shape:

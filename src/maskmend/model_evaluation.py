@@ -39,13 +39,13 @@ def fill_folder(
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
 ) -> float:
-    """Writes composited, uncomposited and reconstructed pictures as PNG; returns seconds an image spent filling.
+    """Writes composited, uncomposited and reconstructed pictures as PNG; returns seconds an image.
 
-    Image number i (by name) is filled with seed `seed` + i. The last two need images of the model's resolution and are
-    left out for others.
+    Image number i (by name) is filled with seed `seed` + i. The last two need images of the model's
+    resolution and are left out for others.
     """
     pairs = pair_folders(images, images, masks)
-    paths = [path for path in pairs.results.paths]
+    paths = list(pairs.results.paths)
     spent = 0.0
     for start in range(0, len(paths), BATCH):
         names = pairs.names[start : start + BATCH]
@@ -57,7 +57,10 @@ def fill_folder(
         spent += time.perf_counter() - begin
         for name, result in zip(names, results, strict=True):
             save_image(result.pictures[0], _place(out / "composited", name))
-            if result.region is not None and result.source.pixels.shape[:2] == (pipe.resolution, pipe.resolution):
+            if result.region is not None and result.source.pixels.shape[:2] == (
+                pipe.resolution,
+                pipe.resolution,
+            ):
                 pipe.draw_tokens(result.tokens)[0].save(_place(out / "uncomposited", name))
                 _reconstruct(pipe, result.source.pixels).save(_place(out / "reconstruction", name))
         if progress:
@@ -76,7 +79,7 @@ def evaluate_model(
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
 ) -> dict[str, Report]:
-    """Fills every image, writes the pictures and `report-*.json` into `out`, and returns the reports by kind."""
+    """Fills every image, writes pictures and `report-*.json` into `out`, and returns the reports by kind."""
     seconds = fill_folder(pipe, images, masks, out, seed=seed, progress=progress, **settings)
     reports = {}
     for kind, metrics in METRICS.items():
@@ -106,5 +109,3 @@ def _place(folder: Path, name: str) -> Path:
     path = folder / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
-
-

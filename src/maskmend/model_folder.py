@@ -12,7 +12,7 @@ to do. Weights may be stored in half precision; they are widened to float32 on l
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from maskmend.config import from_dict, to_dict
+from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError
 from maskmend.transformer import MaskedTransformer, TransformerConfig
 from maskmend.vqgan import VQGAN, TokenizerConfig
@@ -95,8 +95,11 @@ def save_component(
     write_files({folder / "weights.safetensors": content, folder / "config.json": json_bytes(about)})
 
 
-def check_index(content: dict[str, Any], kind: str, path: Path) -> None:
-    """Raises ModelError when `content` of `path` is of a newer format or another kind."""
+def check_index(content: dict[str, Any], kind: str, path: Path, keys: Iterable[str]) -> None:
+    """Raises ModelError when `content` of `path` is of a newer format or another kind, or has unknown keys.
+
+    `keys` are those beside "format" and "kind".
+    """
     found = content.get("format")
     if type(found) is not int or found < 1:
         raise ModelError(f"{path} has format {found!r}, expected {FORMAT}: is this a maskmend model folder?")
@@ -105,15 +108,21 @@ def check_index(content: dict[str, Any], kind: str, path: Path) -> None:
     if content.get("kind") != kind:
         found = content.get("kind")
         raise ModelError(f"{path} describes kind {found!r}, expected {kind!r}: give another folder")
+    known = {"format", "kind", *keys}
+    for key in content:
+        if key not in known:
+            raise ModelError(f"{path} has an unknown key {key!r}{nearest(key, known)}: remove it")
 
 
 def read_config(folder: Path, kind: str, config_class: type) -> Any:
     """The configuration of a component folder."""
     path = folder / "config.json"
     content = read_json(path)
-    check_index(content, kind, path)
+    check_index(content, kind, path, ["config"])
+    if "config" not in content:
+        raise ModelError(f'{path} has no "config": copy the model folder again')
     try:
-        return from_dict(config_class, content.get("config", {}))
+        return from_dict(config_class, content["config"])
     except ConfigError as error:
         raise ModelError(f"{path}: {error}") from None
 
@@ -146,6 +155,12 @@ def load_weights(module: M, folder: Path) -> M:
     return module.eval().requires_grad_(False)
 
 
+def _built(module_class: Callable[[Any], M], config: Any) -> M:
+    # The constructors of torch.nn draw from the global generator; it is put back so that nobody else notices.
+    with torch.random.fork_rng(devices=[]):
+        return module_class(config)
+
+
 def save_tokenizer(model: VQGAN, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Writes a tokenizer folder."""
     save_component(model, model.config, "tokenizer", folder, dtype)
@@ -153,7 +168,7 @@ def save_tokenizer(model: VQGAN, folder: Path, dtype: torch.dtype | None = None)
 
 def load_tokenizer(folder: Path) -> VQGAN:
     """Reads a tokenizer folder."""
-    return load_weights(VQGAN(read_config(folder, "tokenizer", TokenizerConfig)), folder)
+    return load_weights(_built(VQGAN, read_config(folder, "tokenizer", TokenizerConfig)), folder)
 
 
 def save_transformer(model: MaskedTransformer, folder: Path, dtype: torch.dtype | None = None) -> None:
@@ -163,7 +178,8 @@ def save_transformer(model: MaskedTransformer, folder: Path, dtype: torch.dtype 
 
 def load_transformer(folder: Path) -> MaskedTransformer:
     """Reads a transformer folder."""
-    return load_weights(MaskedTransformer(read_config(folder, "transformer", TransformerConfig)), folder)
+    config = read_config(folder, "transformer", TransformerConfig)
+    return load_weights(_built(MaskedTransformer, config), folder)
 
 
 def save_model(
@@ -186,7 +202,7 @@ def load_model(folder: Path) -> tuple[VQGAN, MaskedTransformer, dict[str, Any]]:
     """Tokenizer, transformer and default settings of a model folder. Raises ModelError."""
     path = folder / "model_index.json"
     content = read_json(path)
-    check_index(content, "maskmend", path)
+    check_index(content, "maskmend", path, ["components", "defaults"])
     defaults = content.get("defaults", {})
     if not isinstance(defaults, dict):
         raise ModelError(f'{path}: "defaults" is {defaults!r}, expected an object')
@@ -211,7 +227,9 @@ def find_model(name: str | Path) -> Path:
     try:
         # An extra: where it is not installed, pyright cannot see it either.
         from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
-        from huggingface_hub.errors import (  # pyright: ignore[reportMissingImports]
+
+        # Not from `errors`, which lacks some of them in older releases.
+        from huggingface_hub.utils import (  # pyright: ignore[reportMissingImports]
             HfHubHTTPError,
             HFValidationError,
             LocalEntryNotFoundError,

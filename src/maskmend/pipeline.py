@@ -1,19 +1,21 @@
 """The way of the data, joined: image and mask in, filled image out.
 
-    image, mask ─► region ─► tokenizer.encode ─► decode(predict, tokens, hole) ─► tokenizer.decode ─► composite
+    image, mask ─► region ─► tokenizer.encode ─► decode(predict, tokens, hole)
+                                                      └─► tokenizer.decode ─► composite ─► image
 
-Pixels outside the mask come back bit-identical; pixels inside the hole never reach the model. Several samples of a
-hole differ by their seed alone, and a seed gives the same fill in any batch.
+Pixels outside the mask come back bit-identical; pixels inside the hole never reach the model. Several samples
+of a hole differ by their seed alone, and a seed gives the same fill in any batch.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
@@ -21,14 +23,14 @@ from torch import Tensor
 from maskmend.compositing import composite
 from maskmend.config import from_dict
 from maskmend.decoding import Decoded, Step, decode
-from maskmend.errors import ConfigError, ImageError
-from maskmend.images import Picture, picture_from
+from maskmend.errors import ConfigError, ImageError, ModelError
+from maskmend.images import Picture, picture_from, pil_from, save_image
 from maskmend.infill import infill
 from maskmend.masks import MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, save_model
 from maskmend.region import Region, cut_region, enlarge
 from maskmend.settings import Settings
-from maskmend.transformer import MaskedTransformer
+from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
 
 ImageLike = Picture | Image.Image | np.ndarray | Tensor
@@ -55,7 +57,7 @@ class Inpainted:
     seeds: tuple[int, ...]
     """The seed of each sample."""
     history: tuple[Step, ...]
-    """State after each decoding step, for the S samples; `InpaintPipeline.draw_step` makes a picture of it."""
+    """State after each decoding step, of the S samples; `InpaintPipeline.draw_step` makes a picture of it."""
     region: Region | None
     """What the model saw; None when the mask was empty."""
     settings: Settings
@@ -64,13 +66,17 @@ class Inpainted:
 
     @property
     def images(self) -> list[Image.Image]:
-        """The filled pictures as PIL images."""
-        return [Image.fromarray(picture.pixels) for picture in self.pictures]
+        """The filled pictures as PIL images, with alpha, and colour profile and EXIF in their `info`."""
+        return [pil_from(picture) for picture in self.pictures]
 
     @property
     def best(self) -> int:
         """Index of the likeliest sample."""
         return int(np.argmax(self.log_likelihood))
+
+    def save(self, path: str | Path, sample: int | None = None) -> None:
+        """Writes a sample (the likeliest when None) with all that came with the source: see `save_image`."""
+        save_image(self.pictures[self.best if sample is None else sample], path)
 
 
 class InpaintPipeline:
@@ -82,12 +88,15 @@ class InpaintPipeline:
         defaults: settings of a fill unless a call says otherwise.
     """
 
-    def __init__(self, tokenizer: VQGAN, transformer: MaskedTransformer, defaults: Settings | None = None) -> None:
+    def __init__(
+        self, tokenizer: VQGAN, transformer: MaskedTransformer, defaults: Settings | None = None
+    ) -> None:
         codes, grid = tokenizer.config.quantizer.codes, tokenizer.config.grid
         if (transformer.config.codes, transformer.config.grid) != (codes, grid):
             raise ConfigError(
-                f"the tokenizer has {codes} codes on a {grid}x{grid} grid, the transformer {transformer.config.codes} on "
-                f"{transformer.config.grid}x{transformer.config.grid}: take both from the same model"
+                f"the tokenizer has {codes} codes on a {grid}x{grid} grid, the transformer "
+                f"{transformer.config.codes} on {transformer.config.grid}x{transformer.config.grid}: "
+                "take both from the same model"
             )
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.transformer = transformer.eval().requires_grad_(False)
@@ -96,17 +105,24 @@ class InpaintPipeline:
         """Seconds the last call spent on each stage."""
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "default") -> Self:
-        """Loads a model: a shipped name ("default"), a model folder, or a hub id ("owner/name", extra `hub`)."""
-        tokenizer, transformer, defaults = load_model(find_model(name))
-        return cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
+    def from_pretrained(cls, name: str | Path = "default") -> "InpaintPipeline":
+        """Loads a model: a shipped name ("default"), a model folder, or a hub id ("owner/name").
+
+        A hub id needs the extra `hub`. Raises ModelError.
+        """
+        folder = find_model(name)
+        tokenizer, transformer, defaults = load_model(folder)
+        try:
+            return cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
+        except ConfigError as error:
+            raise ModelError(f"model {folder}: {error}") from None
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
         """Writes a model folder; `half` stores float16 weights."""
         dtype = torch.float16 if half else None
         save_model(self.tokenizer, self.transformer, asdict(self.defaults), Path(folder), dtype)
 
-    def to(self, device: str | torch.device) -> Self:
+    def to(self, device: str | torch.device) -> "InpaintPipeline":
         """Moves both models to `device`."""
         self.tokenizer.to(device)
         self.transformer.to(device)
@@ -131,10 +147,11 @@ class InpaintPipeline:
         callback: Callable[[Step], object] | None = None,
         **settings: Any,
     ) -> Any:
-        """Fills the hole of one image (returns `Inpainted`) or of each of a list (returns a list of them).
+        """Fills the hole of one image (returns `Inpainted`) or of each of a batch (returns a list of them).
 
         Args:
-            image: PIL image, uint8 array (H, W, C), tensor in [-1, 1] or `Picture`; or a list of them.
+            image: PIL image, uint8 array (H, W, C), tensor (C, H, W) in [-1, 1] or `Picture`; or a batch: a
+                list of them, or an array or tensor with one axis more in front.
             mask: white (or True) is filled; see `masks.as_mask`. One for each image.
             samples: fills of each hole, with seeds seed, seed + 1, ...
             seed: one for all images, or one for each.
@@ -147,17 +164,17 @@ class InpaintPipeline:
         chosen = self.defaults.changed(**settings)
         if samples < 1:
             raise ConfigError(f"samples = {samples}: give 1 or more")
-        many = isinstance(image, list | tuple)
-        images = list(image) if isinstance(image, list | tuple) else [image]
-        masks = list(mask) if isinstance(mask, list | tuple) else [mask]
+        images, many = _listed(image)
+        stacked = many and isinstance(image, np.ndarray | Tensor)
+        masks, _ = _listed(mask, axes=3 if stacked else 4)
         if len(images) != len(masks) or not images:
             raise ImageError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
-        starts = [seed] * len(images) if isinstance(seed, int) else list(seed)
+        starts = list(seed) if isinstance(seed, Iterable) else [seed] * len(images)
         if len(starts) != len(images):
             raise ConfigError(f"{len(starts)} seeds for {len(images)} images: give one, or one for each")
         pictures = [picture_from(item) for item in images]
         holes = [as_mask(m, size=p.pixels.shape[:2]) for m, p in zip(masks, pictures, strict=True)]
-        seeds = [tuple(range(start, start + samples)) for start in starts]
+        seeds = [tuple(range(int(start), int(start) + samples)) for start in starts]
         filled = self._fill(pictures, holes, seeds, chosen, callback)
         return filled if many else filled[0]
 
@@ -177,13 +194,19 @@ class InpaintPipeline:
             return results
         with self._timed("crop"):
             regions = [
-                cut_region(pictures[i].pixels, masks[i], self.resolution, context=settings.context, strategy=settings.infill)
+                cut_region(
+                    pictures[i].pixels,
+                    masks[i],
+                    self.resolution,
+                    context=settings.context,
+                    strategy=settings.infill,
+                )
                 for i in busy
             ]
         with self._timed("encode"):
-            tokens, hole = self._encode(regions, settings)
+            tokens, hole, hints = self._encode(regions, settings)
         with self._timed("predict"):
-            decoded = self._decode(tokens, hole, [seeds[i] for i in busy], settings, callback)
+            decoded = self._decode(tokens, hole, hints, [seeds[i] for i in busy], settings, callback)
         side = self.tokenizer.config.grid
         samples = len(seeds[0])
         with self._timed("draw"):
@@ -198,7 +221,9 @@ class InpaintPipeline:
                 results[i] = Inpainted(
                     source=pictures[i],
                     mask=masks[i],
-                    pictures=tuple(join(pictures[i], masks[i], region, fill, settings.seam) for fill in fills[rows]),
+                    pictures=tuple(
+                        join(pictures[i], masks[i], region, fill, settings.seam) for fill in fills[rows]
+                    ),
                     tokens=decoded.tokens[rows].view(-1, side, side).cpu().numpy(),
                     hole=hole[n].view(side, side).cpu().numpy(),
                     uncertainty=_spread(entropy, masks[i], region, self.tokenizer.config.factor),
@@ -211,33 +236,45 @@ class InpaintPipeline:
         return results
 
     def draw_step(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
-        """The picture after decoding step number `step` (from 1): its prediction for every token, composited."""
+        """The picture after decoding step number `step` (from 1): what it predicts for all tokens."""
         if not 1 <= step <= len(result.history):
             raise ConfigError(f"step = {step}: this fill took {len(result.history)} steps, give 1 to that")
         if result.region is None:
             return Image.fromarray(result.source.pixels)
         (fill,) = self._draw(result.history[step - 1].candidate[sample : sample + 1])
-        return Image.fromarray(join(result.source, result.mask, result.region, fill, result.settings.seam).pixels)
+        return Image.fromarray(
+            join(result.source, result.mask, result.region, fill, result.settings.seam).pixels
+        )
 
     def draw_tokens(self, tokens: Int[np.ndarray, "S h w"]) -> list[Image.Image]:
         """Whole pictures of token grids, every pixel from the decoder, at the model's resolution."""
         drawn = self._draw(torch.from_numpy(tokens).flatten(1).to(self.device))
         return [Image.fromarray(np.rint(picture).clip(0, 255).astype(np.uint8)) for picture in drawn]
 
-    def _encode(self, regions: list[Region], settings: Settings) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"]]:
+    def _encode(
+        self, regions: list[Region], settings: Settings
+    ) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"], Hints]:
         images = torch.cat([region.image for region in regions]).to(self.device)
         masks = torch.cat([region.mask for region in regions]).to(self.device)
         hole = token_hole(masks, self.tokenizer.config.factor, settings.ring, settings.share).flatten(1)
         tokens = self.tokenizer.encode(infill(images, masks, settings.infill)).flatten(1)
-        return torch.where(hole, self.transformer.config.mask_id, tokens), hole
+        missing = F.avg_pool2d(masks.float(), self.tokenizer.config.factor).flatten(1)
+        return torch.where(hole, self.transformer.config.mask_id, tokens), hole, Hints(tokens, missing)
 
     def _decode(
-        self, tokens: Tensor, hole: Tensor, seeds: list[tuple[int, ...]], settings: Settings, callback: Any
+        self,
+        tokens: Tensor,
+        hole: Tensor,
+        hints: Hints,
+        seeds: list[tuple[int, ...]],
+        settings: Settings,
+        callback: Any,
     ) -> Decoded:
         samples, grid = len(seeds[0]), self.tokenizer.config.grid
         tokens, hole = tokens.repeat_interleave(samples, 0), hole.repeat_interleave(samples, 0)
+        hints = Hints(*(hint.repeat_interleave(samples, 0) for hint in hints))
         return decode(
-            self.transformer.predictor(tokens, hole),
+            self.transformer.predictor(tokens, hole, hints),
             tokens,
             hole,
             mask_id=self.transformer.config.mask_id,
@@ -259,7 +296,11 @@ class InpaintPipeline:
 
 
 def join(
-    picture: Picture, mask: Bool[np.ndarray, "H W"], region: Region, fill: Float[np.ndarray, "R R 3"], seam: str
+    picture: Picture,
+    mask: Bool[np.ndarray, "H W"],
+    region: Region,
+    fill: Float[np.ndarray, "R R 3"],
+    seam: str,
 ) -> Picture:
     """`picture` with its hole taken from `fill`; filled pixels are opaque."""
     box = region.box
@@ -272,8 +313,19 @@ def join(
         pixels = np.where(mask[:, :, None], grey, pixels)
     alpha = None if picture.alpha is None else np.where(mask, np.uint8(255), picture.alpha)
     return Picture(
-        pixels=pixels, alpha=alpha, grey=picture.grey, icc=picture.icc, exif=picture.exif, format=picture.format
+        pixels=pixels,
+        alpha=alpha,
+        grey=picture.grey,
+        icc=picture.icc,
+        exif=picture.exif,
+        format=picture.format,
     )
+
+
+def _listed(items: Any, axes: int = 4) -> tuple[list[Any], bool]:
+    """The items of a batch (a list, or an array or tensor of `axes` axes) and whether it is one."""
+    many = isinstance(items, list | tuple) or (isinstance(items, np.ndarray | Tensor) and items.ndim >= axes)
+    return (list(items) if many else [items]), many
 
 
 def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settings: Settings) -> Inpainted:
@@ -299,12 +351,14 @@ def _spread(
 ) -> Float[np.ndarray, "H W"]:
     cells = entropy.repeat(factor, axis=0).repeat(factor, axis=1).astype(np.float32)
     spread = np.zeros(mask.shape, dtype=np.float32)
-    spread[region.box.slices] = enlarge(cells[:, :, None], region.box)[:, :, 0].clip(min=0)
+    spread[region.box.slices] = enlarge(cells[:, :, None], region.box, Image.Resampling.BILINEAR)[:, :, 0]
     return np.where(mask, spread, np.float32(0))
 
 
 def _rows_of(step: Step, rows: slice) -> Step:
-    return Step(index=step.index, tokens=step.tokens[rows], masked=step.masked[rows], candidate=step.candidate[rows])
+    return Step(
+        index=step.index, tokens=step.tokens[rows], masked=step.masked[rows], candidate=step.candidate[rows]
+    )
 
 
 class _Timer:

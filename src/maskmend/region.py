@@ -1,9 +1,9 @@
-"""The part of a picture that the model sees: cut out around the hole, scaled to the model's resolution and back.
+"""The part of a picture that the model sees: cut out around the hole, scaled to the model's size and back.
 
     picture (H, W) ─ crop around the hole ─► infill ─► scale to R x R ─► model ─► scale back ─► composite
 
-The hole is filled smoothly *before* scaling, because scaling mixes neighbouring pixels and nothing inside the hole
-may reach the model. A scaled pixel counts as hole when any part of it was hole.
+The hole is filled smoothly *before* scaling, because scaling mixes neighbouring pixels and nothing inside the
+hole may reach the model. A scaled pixel counts as hole when any part of it was hole.
 """
 
 from dataclasses import dataclass
@@ -61,12 +61,12 @@ def _shrink_mask(hole: Bool[Tensor, "1 1 h w"], resolution: int) -> Bool[Tensor,
     return F.adaptive_max_pool2d(hole.float(), resolution) > 0
 
 
-def enlarge(fill: Float[np.ndarray, "R R C"], box: Box) -> Float[np.ndarray, "h w C"]:
-    """`fill` at the size of the crop, as float32."""
+def enlarge(
+    fill: Float[np.ndarray, "R R C"], box: Box, kind: Image.Resampling = Image.Resampling.BICUBIC
+) -> Float[np.ndarray, "h w C"]:
+    """`fill` (float32) at the size of the crop; `kind` bilinear never leaves the range of its values."""
     if fill.shape[:2] == (box.height, box.width):
         return fill
-    channels = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(fill[:, :, c])).resize((box.width, box.height), Image.Resampling.BICUBIC))
-        for c in range(fill.shape[2])
-    ]
-    return np.stack(channels, axis=2)
+    channels = (Image.fromarray(np.ascontiguousarray(fill[:, :, c])) for c in range(fill.shape[2]))
+    size = (box.width, box.height)
+    return np.stack([np.asarray(channel.resize(size, kind)) for channel in channels], axis=2)

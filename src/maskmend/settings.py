@@ -1,15 +1,17 @@
 """How a hole is filled: every setting of a fill, with its default, in one frozen dataclass.
 
-A model folder may carry its own defaults (`model_index.json`, "defaults"), found by search on validation pictures;
-arguments of a call are laid over those.
+A model folder may carry its own defaults (`model_index.json`, "defaults"), found by search on validation
+pictures; arguments of a call are laid over those.
 """
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from maskmend.compositing import SEAMS
-from maskmend.config import nearest
+from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError
 from maskmend.infill import STRATEGIES
 from maskmend.orders import ORDERS
@@ -21,7 +23,8 @@ class Settings:
     steps: int = 8
     """Decoding steps; more steps cost more time and let later tokens see more of the earlier ones."""
     schedule: str = "cosine"
-    """Share of the hole still masked after each step: cosine, linear, square, square_root, arccos, cubic, log, exp."""
+    """Share of the hole still masked after each step: cosine, linear, square, square_root, arccos, cubic, log
+    or exp."""
     order: str = "confidence"
     """Which tokens are kept first: confidence, random or halton."""
     confidence: Literal["log_probability", "probability"] = "log_probability"
@@ -47,7 +50,7 @@ class Settings:
     seam: str = "poisson"
     """How fill and known pixels meet: hard, feather, multiband or poisson. Known pixels never change."""
     context: float = 0.75
-    """Pictures larger than the model: how much is looked at around the hole, as a share of its longer side."""
+    """Larger pictures than the model's: how much is seen around the hole, as a share of its longer side."""
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -64,7 +67,9 @@ class Settings:
         if self.steps < 1:
             raise ConfigError(f"steps = {self.steps}: give 1 or more")
         if self.sweet_spot is not None and not 1 <= self.sweet_spot <= self.steps:
-            raise ConfigError(f"sweet_spot = {self.sweet_spot}: with steps = {self.steps} give 1 to {self.steps}")
+            raise ConfigError(
+                f"sweet_spot = {self.sweet_spot}: with steps = {self.steps} give 1 to {self.steps}"
+            )
         for name in ("noise", "temperature", "context"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give a finite number, 0 or more")
@@ -73,19 +78,19 @@ class Settings:
         if self.top_k is not None and self.top_k < 1:
             raise ConfigError(f"top_k = {self.top_k}: give 1 or more, or leave it out")
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p = {self.top_p}: give a probability above 0 and up to 1, or leave it out")
+            raise ConfigError(
+                f"top_p = {self.top_p}: give a probability above 0 and up to 1, or leave it out"
+            )
 
-    def changed(self, **changes: Any) -> "Settings":
-        """These settings with `changes`. Raises ConfigError on an unknown name."""
-        known = [f.name for f in fields(self)]
-        for name in changes:
-            if name not in known:
-                raise ConfigError(f"unknown setting {name!r}{nearest(name, known)}")
-        return replace(self, **changes)
+    def changed(self, /, **changes: Any) -> "Settings":
+        """These settings with `changes`. Raises ConfigError on an unknown name or a value of another type."""
+        plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in changes.items()}
+        return from_dict(Settings, asdict(self) | plain)
 
     def decoding(self) -> dict[str, Any]:
         """The arguments of `decoding.decode` among the settings."""
         names = (
-            "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p", "sweet_spot",
+            "steps", "schedule", "order", "confidence", "noise",
+            "choice", "temperature", "top_k", "top_p", "sweet_spot",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}

@@ -19,7 +19,7 @@ def masked_input(result: Inpainted) -> Image.Image:
 
 
 def latent_mask(result: Inpainted, step: int, sample: int = 0) -> Image.Image:
-    """The token grid after `step` (0 is before the first): dark still masked, orange filled in this step, light known."""
+    """The token grid after `step` (0: before the first): dark still masked, orange new, light known."""
     masked = _masked(result, step, sample)
     before = _masked(result, max(0, step - 1), sample)
     cells = np.full((*result.hole.shape, 3), 232, np.uint8)
@@ -36,7 +36,9 @@ def _masked(result: Inpainted, step: int, sample: int) -> Bool[np.ndarray, "h w"
     return masked.view(*result.hole.shape).cpu().numpy()
 
 
-def uncertainty_map(uncertainty: Float[np.ndarray, "H W"], source: UInt8[np.ndarray, "H W 3"], most: float) -> Image.Image:
+def uncertainty_map(
+    uncertainty: Float[np.ndarray, "H W"], source: UInt8[np.ndarray, "H W 3"], most: float
+) -> Image.Image:
     """Entropy in the hole from dark blue (sure) to yellow (`most` nats), over the dimmed picture."""
     level = np.clip(uncertainty / most, 0, 1)[:, :, None]
     stops = np.array([[30, 30, 110], [120, 40, 140], [225, 90, 80], [250, 200, 60]], np.float64)
@@ -47,10 +49,10 @@ def uncertainty_map(uncertainty: Float[np.ndarray, "H W"], source: UInt8[np.ndar
     return Image.fromarray(np.where(level > 0, colour, dimmed).clip(0, 255).astype(np.uint8))
 
 
-def contact_sheet(pipe: InpaintPipeline, results: Sequence[Inpainted], cell: int = 160, steps: int = 8) -> Image.Image:
-    """For each result three rows: the picture and its fills; the latent mask and the decoded picture after each step."""
+def contact_sheet(pipe: InpaintPipeline, results: Sequence[Inpainted], cell: int = 160) -> Image.Image:
+    """For each result three rows: the picture and its fills; the latent mask after each step; its picture."""
     gap, label = 10, 20
-    columns = max(steps, 4 + max(len(r.pictures) for r in results))
+    columns = max(max(4 + len(r.pictures), len(r.history)) for r in results)
     row = cell + label + gap
     sheet = Image.new("RGB", (columns * (cell + gap) + gap, len(results) * (3 * row + gap) + gap), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
@@ -70,7 +72,9 @@ def contact_sheet(pipe: InpaintPipeline, results: Sequence[Inpainted], cell: int
             (result.images[best], "result (likeliest)"),
             (uncertainty_map(result.uncertainty, result.source.pixels, most), "uncertainty"),
         ]
-        first += [(image, f"fill, seed {seed}") for image, seed in zip(result.images, result.seeds, strict=True)]
+        first += [
+            (image, f"fill, seed {seed}") for image, seed in zip(result.images, result.seeds, strict=True)
+        ]
         for column, (picture, text) in enumerate(first):
             put(column, top, picture, text)
         for step in range(1, len(result.history) + 1):
@@ -84,7 +88,7 @@ def contact_sheet(pipe: InpaintPipeline, results: Sequence[Inpainted], cell: int
 
 
 def step_frames(pipe: InpaintPipeline, results: Sequence[Inpainted], cell: int = 192) -> list[Image.Image]:
-    """Frames of an animation: the input, then each step's latent mask above its decoded picture, side by side."""
+    """Frames of an animation: the input, then each step's latent mask and picture; results in columns."""
     steps = max(len(result.history) for result in results)
     gap = 8
     frames = []

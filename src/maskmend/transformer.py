@@ -6,11 +6,16 @@ Two attention patterns share one layout of weights. `full`: every token attends 
 known tokens attend to known tokens only, tokens of the hole (hidden or already filled) attend to all. Under
 `context` the known tokens' keys and values are the same in every decoding step, so `predictor` computes them
 once for an image and each step costs the hole's tokens only. Logits are computed for hidden tokens alone.
+
+What we do differently: `hints`. A hidden token need not be a blank. The picture whose hole was filled in smoothly
+has been encoded anyway, and its token at that place says what the surroundings suggest; in a cell that lacks two
+pixels of sixteen it nearly is the answer. A hidden token carries it as a hint, beside the share of its pixels
+that is missing. Nothing from inside the hole is in it, and it is the same in every step.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +46,8 @@ class TransformerConfig:
     """Whether known tokens see the hole (full) or not (context)."""
     marks_hole: bool = False
     """A learned vector added to the tokens of the hole, so that filled tokens can be told from known ones."""
+    hints: bool = False
+    """Hidden tokens carry the token of the infilled picture at their place, and the missing share of their cell."""
     dropout: float = 0.1
     """Dropout of embeddings and residual branches in training; not of attention weights."""
 
@@ -90,9 +97,23 @@ def small_config(**changes: Any) -> TransformerConfig:
         positions="both",
         attention="context",
         marks_hole=True,
+        hints=True,
         dropout=0.0,
     )
     return replace(config, **changes)
+
+
+class Hints(NamedTuple):
+    """What a hidden token may know of its own place."""
+
+    tokens: Int[Tensor, "B N"]
+    """Tokens of the picture with its hole filled in."""
+    missing: Float[Tensor, "B N"]
+    """Share of each token's pixels that lie in the hole, 0 to 1."""
+
+    def at(self, positions: Int[Tensor, "B T"]) -> "Hints":
+        """The hints of the tokens at `positions`."""
+        return Hints(self.tokens.gather(1, positions), self.missing.gather(1, positions))
 
 
 class Block(nn.Module):
@@ -140,6 +161,7 @@ class MaskedTransformer(nn.Module):
         self.token_embedding = nn.Embedding(config.codes + 1, dim)
         self.position_embedding = nn.Embedding(config.tokens, dim) if config.positions != "rotary" else None
         self.hole_embedding = nn.Parameter(torch.zeros(dim)) if config.marks_hole else None
+        self.hint = nn.Linear(2 * dim + 1, dim) if config.hints else None
         self.embedding_norm = nn.LayerNorm(dim) if config.norm == "post" else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -147,10 +169,13 @@ class MaskedTransformer(nn.Module):
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim))
         self.bias = nn.Parameter(torch.zeros(config.codes))
         self.apply(_initialise)
+        if self.hint is not None:
+            # At first the hint is read as the code it names.
+            nn.init.eye_(self.hint.weight.data[:, :dim])
 
     @torch.no_grad()
     def start_from_codebook(self, codebook: Float[Tensor, "K C"]) -> None:
-        """Embeds each code as a random rotation of its codebook vector, at the usual initial scale.
+        """Embeds each code as a random projection of its codebook vector, at the usual initial scale.
 
         Codes that look alike then start as neighbours, in the input and in the tied output; a transformer
         with few pictures to learn from need not find that out code by code.
@@ -161,7 +186,11 @@ class MaskedTransformer(nn.Module):
         self.token_embedding.weight[: self.config.codes] = spread * (0.02 / spread.std())
 
     def forward(
-        self, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"], wanted: Bool[Tensor, "B N"] | None = None
+        self,
+        tokens: Int[Tensor, "B N"],
+        hole: Bool[Tensor, "B N"],
+        wanted: Bool[Tensor, "B N"] | None = None,
+        hints: Hints | None = None,
     ) -> Float[Tensor, "S K"]:
         """Logits of the `wanted` tokens (all when None), one row each in row-major order, in one full pass.
 
@@ -169,26 +198,37 @@ class MaskedTransformer(nn.Module):
             tokens: codes, `mask_id` where hidden.
             hole: tokens that are to be filled, whether still hidden or filled already.
             wanted: tokens whose logits are asked for.
+            hints: for a model with `config.hints`.
         """
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         allowed = None
         if self.config.attention == "context":
             allowed = (hole[:, :, None] | ~hole[:, None, :])[:, None]  # (B, 1, N, N): by query, by key
-        x = self.embed(tokens, hole, positions)
+        x = self.embed(tokens, hole, positions, hints)
         angles = self.angles(positions)
         for block in self.blocks:
             x = block(x, None, allowed, angles)
         return self.logits(x.flatten(0, 1) if wanted is None else x[wanted])
 
     def embed(
-        self, tokens: Int[Tensor, "B T"], hole: Bool[Tensor, "B T"], positions: Int[Tensor, "B T"]
+        self,
+        tokens: Int[Tensor, "B T"],
+        hole: Bool[Tensor, "B T"],
+        positions: Int[Tensor, "B T"],
+        hints: Hints | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Tokens at `positions` as vectors."""
+        """Tokens at `positions` as vectors; `hints` are of the same positions."""
         x = self.token_embedding(tokens)
         if self.position_embedding is not None:
             x = x + self.position_embedding(positions)
         if self.hole_embedding is not None:
             x = x + hole[..., None] * self.hole_embedding
+        if self.hint is not None:
+            if hints is None:
+                raise ConfigError("this transformer was trained with hints: pass hints=Hints(tokens, missing)")
+            code, missing = self.token_embedding(hints.tokens), hints.missing[..., None]
+            hint = self.hint(torch.cat([code, missing * code, missing], dim=-1))
+            x = x + (tokens == self.config.mask_id)[..., None] * hint
         return self.dropout(self.embedding_norm(x))
 
     def angles(self, positions: Int[Tensor, "B T"]) -> Float[Tensor, "B T half"] | None:
@@ -203,12 +243,12 @@ class MaskedTransformer(nn.Module):
         return F.linear(self.head(self.final_norm(x)), codes, self.bias)
 
     def predictor(
-        self, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"]
+        self, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"], hints: Hints | None = None
     ) -> Callable[[Int[Tensor, "B N"], Bool[Tensor, "B N"]], Float[Tensor, "S K"]]:
         """What `decode` calls each step for these images: cached under `context`, else a full pass."""
         if self.config.attention == "context":
-            return ContextCache(self, tokens, hole)
-        return lambda now, masked: self(now, hole, masked)
+            return ContextCache(self, tokens, hole, hints)
+        return lambda now, masked: self(now, hole, masked, hints)
 
 
 class ContextCache:
@@ -219,13 +259,18 @@ class ContextCache:
     """
 
     def __init__(
-        self, model: MaskedTransformer, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"]
+        self,
+        model: MaskedTransformer,
+        tokens: Int[Tensor, "B N"],
+        hole: Bool[Tensor, "B N"],
+        hints: Hints | None = None,
     ) -> None:
         self.model = model
         self.blocks = cast("list[Block]", list(model.blocks))
         known_at, known_valid = pack(~hole)
         self.positions, self.valid = pack(hole)
         self.angles = model.angles(self.positions)
+        self.hints = None if hints is None else hints.at(self.positions)
         self.layers: list[tuple[Tensor, Tensor] | None] = []  # None: no image has known tokens
         ragged = not (bool(known_valid.all()) and bool(self.valid.all()))
         self.allowed = torch.cat([known_valid, self.valid], dim=1)[:, None, None] if ragged else None
@@ -235,7 +280,9 @@ class ContextCache:
         # An image that is all hole has padding only, which may see itself: attention over nothing is NaN.
         allowed = (known_valid | ~known_valid.any(1, keepdim=True))[:, None, None] if ragged else None
         angles = model.angles(known_at)
-        x = model.embed(tokens.gather(1, known_at), torch.zeros_like(known_valid), known_at)
+        known_hints = None if hints is None else hints.at(known_at)
+        nowhere = torch.zeros_like(known_valid)
+        x = model.embed(tokens.gather(1, known_at), nowhere, known_at, known_hints)
         for block in self.blocks:
             known = block.keys_values(x, angles)
             self.layers.append(known)
@@ -243,7 +290,8 @@ class ContextCache:
 
     def __call__(self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"]) -> Float[Tensor, "S K"]:
         """Logits of the `masked` tokens, which lie within the hole."""
-        x = self.model.embed(tokens.gather(1, self.positions), torch.ones_like(self.valid), self.positions)
+        now, everywhere = tokens.gather(1, self.positions), torch.ones_like(self.valid)
+        x = self.model.embed(now, everywhere, self.positions, self.hints)
         for block, known in zip(self.blocks, self.layers, strict=True):
             k, v = block.keys_values(x, self.angles)
             if known is not None:

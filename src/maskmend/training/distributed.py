@@ -1,8 +1,8 @@
 """Data-parallel training through torchrun: start, rank, and the average of gradients.
 
 Gradients are averaged by one all-reduce of a flat buffer a step, after accumulation. Unlike the wrapper
-module of PyTorch this leaves the stages free to take gradients of parts of the graph (the adaptive adversarial
-weight needs that) and to call a module several times before stepping.
+module of PyTorch this leaves the stages free to take gradients of parts of the graph (the adaptive
+adversarial weight needs that) and to call a module several times before stepping.
 """
 
 import os

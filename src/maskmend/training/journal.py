@@ -58,7 +58,7 @@ def _trim(path: Path, step: int) -> None:
     temporary.replace(path)
 
 
-def _step(line: str) -> float:
+def _step(line: str) -> int | float:
     try:
         return json.loads(line)["step"]
     except (json.JSONDecodeError, TypeError, KeyError):

@@ -193,6 +193,8 @@ def train(
                 save(last)
             if stop:
                 break
+    if rank == 0 and config.keep == "last" and step > 0:
+        stage.export(out / recipe.stage)
     if journal is not None:
         journal.close()
     return Outcome(step=step, finished=step >= config.steps, best=best)

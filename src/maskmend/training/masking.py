@@ -7,8 +7,8 @@ the model's own. A training example is drawn the same way: a hole H, then the hi
 
 at uniform positions within H. For the families `scheduled` and `bernoulli` (the report's: each token hidden
 with probability p, at least one) the hole is the whole picture, so nothing of the input comes from a picture
-with a hole; for boxes, strokes and random walks the known tokens are those of the picture with the hole filled
-in before encoding, as inference sees it.
+with a hole; for boxes, strokes and random walks the known tokens are those of the picture with the hole
+filled in before encoding, as inference sees it.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Masks(NamedTuple):
     """Masks of a batch."""
 
     pixels: Bool[Tensor, "B 1 H W"]
-    """Holes in pixels; all False where the hole is the whole token grid."""
+    """Holes in pixels; all True where the hole is the whole token grid."""
     hole: Bool[Tensor, "B N"]
     """Tokens of the hole."""
     hidden: Bool[Tensor, "B N"]
@@ -48,6 +48,7 @@ def draw_masks(
     hidden = np.zeros((count, side * side), dtype=bool)
     for i, family in enumerate(rng.choice(len(FAMILIES), size=count, p=weights / weights.sum())):
         name = FAMILIES[int(family)]
+        pixels[i] = name in ("bernoulli", "scheduled")
         if name == "bernoulli":
             hidden[i] = rng.random(side * side) < options.bernoulli_p
             if not hidden[i].any():

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from rich.progress import (
 
 from maskmend.config import from_dict, override, read_toml
 from maskmend.errors import ConfigError
-from maskmend.training.recipe import Recipe
+from maskmend.training.recipe import Recipe, TrainingConfig
 from maskmend.training.run import run
 
 SHOWN = ("loss", "l1", "lpips", "psnr", "codebook_used", "accuracy", "images_per_second")
@@ -27,6 +28,14 @@ def figures_line(values: dict[str, float]) -> str:
     return "  ".join(f"{name} {values[name]:.4g}" for name in SHOWN if name in values)
 
 
+def time_left(values: dict[str, float], training: TrainingConfig) -> str:
+    """How long the rest of the run takes at the present throughput, or nothing where that is not known."""
+    if not values.get("images_per_second"):
+        return ""
+    seconds = (training.steps - values["step"]) * training.batch / values["images_per_second"]
+    return f"  {timedelta(seconds=round(seconds))} left"
+
+
 def train_with_progress(
     stage: str, config_path: Path, out: Path, assignments: tuple[str, ...] = (), restart: bool = False
 ) -> None:
@@ -35,7 +44,8 @@ def train_with_progress(
     if recipe.stage != stage:
         raise ConfigError(f"{config_path} is a recipe for stage {recipe.stage!r}, asked for {stage!r}")
     quiet = int(os.environ.get("RANK", "0")) != 0
-    console = Console(stderr=False, quiet=quiet)
+    # File names go through it: brackets in them are no markup. And a log is not to be folded at 80 columns.
+    console = Console(quiet=quiet, markup=False, highlight=False, soft_wrap=True)
     columns = (
         TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TimeRemainingColumn(), TextColumn("{task.fields[figures]}"),
@@ -48,9 +58,8 @@ def train_with_progress(
             if live:
                 progress.update(task, completed=int(values["step"]), figures=figures_line(values))
             if kind == "validation" or not live:
-                console.print(
-                    f"{kind} step {int(values['step'])}/{recipe.training.steps}  {figures_line(values)}"
-                )
+                line = f"{kind} step {int(values['step'])}/{recipe.training.steps}  {figures_line(values)}"
+                console.print(line + time_left(values, recipe.training))
 
         outcome = run(recipe, out, resume=not restart, report=report, say=console.print)
     state = "finished" if outcome.finished else "stopped and saved; the same command goes on"

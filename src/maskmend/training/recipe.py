@@ -15,7 +15,7 @@ from maskmend.infill import STRATEGIES
 from maskmend.schedules import SCHEDULES
 
 
-def _check(table: str, config: Any, bounds: dict[str, tuple[float, float]]) -> None:
+def _check(table: str, config: Any, bounds: dict[str, tuple[int | float, int | float]]) -> None:
     """Raises ConfigError for a setting outside its (lowest, highest), both allowed; NaN is outside all."""
     for name, (lowest, highest) in bounds.items():
         value = getattr(config, name)
@@ -79,6 +79,9 @@ class TrainingConfig:
     """Steps between picture grids."""
     validation_images: int = 256
     """How many validation images are looked at, from the first."""
+    keep: Literal["best", "last"] = "best"
+    """Which averaged weights the run hands over: those of the lowest validation loss, or the last. Take the last with
+    an adversarial loss: it makes pictures sharper and their distance to the truth larger."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 autocast on accelerators, fp32 on the CPU."""
     device: str = "auto"
@@ -86,7 +89,7 @@ class TrainingConfig:
     threads: int = 0
     """CPU threads; 0 leaves PyTorch's choice."""
     tensorboard: bool = False
-    """Also writes the figures for TensorBoard into the run folder; needs `pip install maskmend[tensorboard]`."""
+    """Also writes the figures for TensorBoard into the run folder; `pip install maskmend[tensorboard]`."""
 
     def __post_init__(self) -> None:
         counts = ("steps", "batch", "accumulate", "validation_images")
@@ -96,8 +99,8 @@ class TrainingConfig:
         _check("training", self, {"final_lr": (0, 1)})
         if self.batch % self.accumulate:
             raise ConfigError(
-                f"training.batch = {self.batch} does not split into accumulate = {self.accumulate} parts: "
-                "choose a multiple"
+                f"training.accumulate = {self.accumulate} does not divide training.batch = {self.batch}: "
+                "choose a divisor"
             )
         for name, example in (("lr", 1e-4), ("clip", 1.0)):
             if not 0 < getattr(self, name) < math.inf:

@@ -54,10 +54,9 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def build_stage(recipe: Recipe, device: torch.device) -> Stage:
     """The stage a recipe describes, freshly initialised from the recipe's seed."""
-    # The constructors of torch.nn draw from the global generator; it is put back so that nobody else notices.
-    # Modules are made on the CPU, so its generator is the only one concerned.
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.training.seed)
+    # The constructors of torch.nn draw from the global generators; they are put back so that nobody else notices.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(recipe.training.seed)
         if recipe.stage == "tokenizer":
             from maskmend.training.tokenizer_stage import TokenizerStage
 
@@ -98,20 +97,24 @@ def run(
             )
         stage = build_stage(recipe, device)
         cache = int(recipe.data.cache_gib * 2**30)
-        sets = {
-            name: ImageSet(source, stage.resolution, cache_bytes=cache, report=say)
-            for name, source in (
-                ("train_images", recipe.data.train),
-                ("validation_images", recipe.data.validation),
-            )
-        }
+        training, validation = (
+            ImageSet(source, stage.resolution, cache_bytes=cache, report=say)
+            for source in (recipe.data.train, recipe.data.validation)
+        )
         if say and rank == 0:
-            skipped = sum(len(s.skipped) for s in sets.values())
-            counts = (
-                f"{len(sets['train_images'])} training and {len(sets['validation_images'])} validation images"
-            )
+            skipped = len(training.skipped) + len(validation.skipped)
             unreadable = f", {skipped} unreadable files skipped" if skipped else ""
-            say(f"{counts}{unreadable}; {device}, {world} process(es)")
+            counts = f"{len(training)} training and {len(validation)} validation images{unreadable}"
+            say(f"{counts}; {device}, {world} process(es)")
         return train(
-            recipe, stage, out, device=device, rank=rank, world=world, resume=resume, report=report, **sets
+            recipe,
+            stage,
+            out,
+            train_images=training,
+            validation_images=validation,
+            device=device,
+            rank=rank,
+            world=world,
+            resume=resume,
+            report=report,
         )

@@ -1,7 +1,7 @@
 """What the loop asks of a stage: take a step, validate, draw, and hand over its whole state."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from maskmend.training.recipe import TrainingConfig
 
 
+@runtime_checkable
 class Stage(Protocol):
     """One of the two things that can be trained."""
 

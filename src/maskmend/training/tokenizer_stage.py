@@ -38,9 +38,8 @@ class TokenizerStage:
         self.options = recipe.tokenizer
         self.clip = recipe.training.clip
         self.device = device
-        self.autocast = (
-            recipe.training.precision != "fp32" and device.type == "cuda"
-        ) or recipe.training.precision == "bf16"
+        precision = recipe.training.precision
+        self.autocast = precision == "bf16" or (precision == "auto" and device.type == "cuda")
         self.resolution = config.resolution
         self.model = VQGAN(config).to(device)
         self.average = MovingAverage(self.model, recipe.training.ema)
@@ -66,10 +65,8 @@ class TokenizerStage:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 fake, quantized = self.model(images, generator, step >= self.options.quantize_from)
             gradient, part = self._gradient(images, fake, judged, ramp)
-            part |= {
-                "quantizer": quantized.loss.detach(),
-                "loss": part["reconstruction"] + quantized.loss.detach(),
-            }
+            extra = quantized.loss.detach()
+            part |= {"quantizer": extra, "loss": part["reconstruction"] + extra}
             share = torch.ones((), device=self.device) / len(parts)
             torch.autograd.backward([fake, quantized.loss], [(gradient * share).to(fake.dtype), share])
             fakes.append(fake.detach().float())

@@ -30,7 +30,7 @@ from maskmend.training.ema import MovingAverage
 from maskmend.training.masking import Masks, draw_masks
 from maskmend.training.recipe import Recipe
 from maskmend.training.stage import adamw, picture_grid
-from maskmend.transformer import MaskedTransformer, TransformerConfig
+from maskmend.transformer import Hints, MaskedTransformer, TransformerConfig
 
 TRANSFORMERS: dict[str, Callable[..., TransformerConfig]] = {
     "report": transformer.report_config,
@@ -50,9 +50,8 @@ class TransformerStage:
         self.autocast = recipe.training.precision == "bf16" or (
             recipe.training.precision == "auto" and device.type == "cuda"
         )
-        self.tokenizer = load_tokenizer(component_folder(Path(self.options.tokenizer), "tokenizer")).to(
-            device
-        )
+        folder = component_folder(Path(self.options.tokenizer), "tokenizer")
+        self.tokenizer = load_tokenizer(folder).to(device)
         self.config = config
         found = (self.tokenizer.config.quantizer.codes, self.tokenizer.config.grid)
         if found != (config.codes, config.grid):
@@ -68,16 +67,13 @@ class TransformerStage:
         self.optimizers: list[torch.optim.Optimizer] = [adamw([self.model], recipe.training)]
 
     @torch.no_grad()
-    def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks) -> tuple[Tensor, Tensor]:
-        """Input tokens (B, N) with `mask_id` where hidden, and target tokens (B, N)."""
+    def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks) -> tuple[Tensor, Tensor, Hints]:
+        """Input tokens (B, N) with `mask_id` where hidden, target tokens (B, N), and the hidden tokens' hints."""
         targets = self.tokenizer.encode(images).flatten(1)
-        inputs = targets.clone()
-        holed = masks.pixels.flatten(1).any(1)
-        if bool(holed.any()):
-            filled = infill(images[holed], masks.pixels[holed], self.options.infill)
-            seen = self.tokenizer.encode(filled).flatten(1)
-            inputs[holed] = torch.where(masks.hole[holed], targets[holed], seen)
-        return torch.where(masks.hidden, self.config.mask_id, inputs), targets
+        seen = self.tokenizer.encode(infill(images, masks.pixels, self.options.infill)).flatten(1)
+        inputs = torch.where(masks.hidden, self.config.mask_id, torch.where(masks.hole, targets, seen))
+        missing = F.avg_pool2d(masks.pixels.float(), self.tokenizer.config.factor).flatten(1)
+        return inputs, targets, Hints(seen, missing)
 
     def train_step(
         self, parts: list[Float[Tensor, "B 3 H W"]], step: int, rng: np.random.Generator
@@ -88,12 +84,12 @@ class TransformerStage:
         torch.manual_seed(int(rng.integers(2**62)))
         for images in parts:
             masks = self._masks(rng, len(images))
-            inputs, targets = self.examples(images, masks)
+            inputs, targets, hints = self.examples(images, masks)
             if self.options.replace > 0:
                 inputs = self._replace(inputs, masks, rng)
             wanted = masks.hidden if self.options.loss_on == "masked" else None
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                logits = self.model(inputs, masks.hole, wanted)
+                logits = self.model(inputs, masks.hole, wanted, hints)
             goal = targets.flatten() if wanted is None else targets[wanted]
             loss = F.cross_entropy(logits.float(), goal, label_smoothing=self.options.label_smoothing)
             (loss / len(parts)).backward()
@@ -121,8 +117,9 @@ class TransformerStage:
         loss, right, count = 0.0, 0, 0
         for number, images in enumerate(batches):
             masks = self._masks(np.random.default_rng([7, number]), len(images))
-            inputs, targets = self.examples(images, masks)
-            logits, goal = self.average.shadow(inputs, masks.hole, masks.hidden), targets[masks.hidden]
+            inputs, targets, hints = self.examples(images, masks)
+            logits = self.average.shadow(inputs, masks.hole, masks.hidden, hints)
+            goal = targets[masks.hidden]
             loss += float(F.cross_entropy(logits, goal, reduction="sum"))
             right += int((logits.argmax(-1) == goal).sum())
             count += len(goal)
@@ -131,17 +128,15 @@ class TransformerStage:
     @torch.no_grad()
     def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
         masks = self._masks(np.random.default_rng(11), len(images))
-        known, hole = self.examples(images, masks)[0], masks.hole
+        (known, _, hints), hole = self.examples(images, masks), masks.hole
         known = torch.where(hole, self.config.mask_id, known)
-        tokens = decode(
-            self.average.shadow.predictor(known, hole), known, hole, mask_id=self.config.mask_id
-        ).tokens
+        predict = self.average.shadow.predictor(known, hole, hints)
+        tokens = decode(predict, known, hole, mask_id=self.config.mask_id).tokens
         side = self.config.grid
         shown = hole.view(-1, 1, side, side).repeat_interleave(self.tokenizer.config.factor, 2)
         shown = shown.repeat_interleave(self.tokenizer.config.factor, 3)
-        return picture_grid(
-            [images, torch.where(shown, 0.0, images), self.tokenizer.decode(tokens.view(-1, side, side))]
-        )
+        filled = self.tokenizer.decode(tokens.view(-1, side, side))
+        return picture_grid([images, torch.where(shown, 0.0, images), filled])
 
     def state(self) -> dict[str, Any]:
         return {

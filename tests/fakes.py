@@ -1,0 +1,62 @@
+"""Tiny stand-ins that several test modules build on: random models, soft pictures, box masks."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from maskmend.quantizer import QuantizerConfig
+from maskmend.transformer import MaskedTransformer, small_config
+from maskmend.vqgan import VQGAN, TokenizerConfig
+
+CODES = 24
+
+
+def tiny_models(grid: int = 4, codes: int = CODES, **changes: Any) -> tuple[VQGAN, MaskedTransformer]:
+    """A random tokenizer of factor 4 and a transformer for `grid` x `grid` tokens, the same on every call.
+
+    `changes` are the transformer's.
+    """
+    config = small_config(codes=codes, grid=grid, dim=16, heads=2, layers=2, mlp=32, **changes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tokenizer = VQGAN(
+            TokenizerConfig(
+                resolution=4 * grid,
+                encoder_channels=(8, 8, 8),
+                encoder_blocks=1,
+                downsample_after=(1, 2),
+                encoder_norm="position",
+                encoder_attention=False,
+                decoder_channels=(8, 8, 8),
+                decoder_blocks=1,
+                upsample_after=(1, 2),
+                quantizer=QuantizerConfig(codes=codes, code_dim=4),
+            )
+        )
+        # Codes that lie among the latents, so that different pictures have different tokens.
+        tokenizer.train()(torch.rand(16, 3, 4 * grid, 4 * grid) * 2 - 1)
+        transformer = MaskedTransformer(config)
+        # Fresh weights predict much the same for all tokens; larger ones have opinions.
+        for parameter in transformer.parameters():
+            if parameter.ndim > 1:
+                parameter.data *= 20
+    return tokenizer.eval(), transformer.eval()
+
+
+def smooth_pixels(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """A picture of soft colours, uint8 (height, width, 3)."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width] / max(height, width)
+    waves = [
+        128 + 100 * np.sin(rng.uniform(2, 6) * rows + rng.uniform(2, 6) * columns + rng.uniform(0, 6))
+        for _ in range(3)
+    ]
+    return np.stack(waves, axis=2).astype(np.uint8)
+
+
+def box_mask(height: int, width: int, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+    """True in rows top to bottom and columns left to right, ends excluded."""
+    mask = np.zeros((height, width), dtype=bool)
+    mask[top:bottom, left:right] = True
+    return mask

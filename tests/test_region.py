@@ -1,0 +1,112 @@
+"""What the model gets to see of a picture: the right place, all of the hole, and nothing from inside it."""
+
+import numpy as np
+import pytest
+import torch
+from fakes import box_mask, smooth_pixels
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from maskmend.images import to_tensor
+from maskmend.infill import STRATEGIES
+from maskmend.masks import Box
+from maskmend.region import cut_region, enlarge
+
+R = 16
+
+
+@st.composite
+def holes(draw, largest=70):
+    """A picture's size and a mask that is not empty: boxes and stray pixels."""
+    height, width = draw(st.integers(1, largest)), draw(st.integers(1, largest))
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    mask = rng.random((height, width)) < draw(st.sampled_from([0.0, 0.02, 0.5, 1.0]))
+    top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+    mask[top : top + draw(st.integers(1, largest)), left : left + draw(st.integers(1, largest))] = True
+    return mask, rng
+
+
+def cut(pixels, mask, context=0.75, strategy="diffusion"):
+    return cut_region(pixels, mask, R, context=context, strategy=strategy)
+
+
+@settings(max_examples=60)
+@given(holes(), st.sampled_from(sorted(STRATEGIES)), st.sampled_from([0.0, 0.75, 3.0]))
+def test_nothing_inside_the_hole_reaches_the_region(hole, strategy, context):
+    """Catches scaling before infilling, which mixes hole pixels into their neighbours."""
+    mask, rng = hole
+    pixels = rng.integers(0, 256, (*mask.shape, 3), dtype=np.uint8)
+    other = np.where(mask[:, :, None], rng.choice(np.array([0, 255], np.uint8), pixels.shape), pixels)
+    one, two = cut(pixels, mask, context, strategy), cut(other, mask, context, strategy)
+    assert one.box == two.box
+    assert torch.equal(one.image, two.image)
+    assert torch.equal(one.mask, two.mask)
+
+
+@settings(max_examples=40)
+@given(holes())
+def test_every_hole_pixel_falls_into_the_scaled_hole(hole):
+    """Catches a shrunken mask that calls a scaled pixel known although part of it is missing."""
+    mask, _ = hole
+    region = cut(np.zeros((*mask.shape, 3), np.uint8), mask)
+    inside = mask[region.box.slices]
+    assert inside.sum() == mask.sum()
+
+    def covered(cell, length):  # the pixels that a scaled pixel touches, of `length` along one side
+        return slice(cell * length // R, -(-(cell + 1) * length // R))
+
+    for i, j in np.ndindex(R, R):
+        touched = inside[covered(i, region.box.height), covered(j, region.box.width)].any()
+        assert region.mask[0, 0, i, j] == touched
+
+
+def test_a_picture_of_the_models_size_is_taken_as_it_is():
+    """Catches needless scaling, and crops of pictures the model was trained on."""
+    pixels, mask = smooth_pixels(R, R), box_mask(R, R, 3, 4, 5, 6)
+    region = cut(pixels, mask)
+    assert region.box == Box(top=0, left=0, height=R, width=R)
+    np.testing.assert_array_equal(region.mask[0, 0], mask)
+    known = ~region.mask.expand_as(region.image)
+    assert torch.equal(region.image[known], to_tensor(pixels)[known])
+
+
+def test_a_small_hole_in_a_large_picture_is_not_scaled():
+    """Catches a crop that is larger than needed and loses detail."""
+    pixels, mask = smooth_pixels(90, 120), box_mask(90, 120, 40, 50, 46, 55)
+    region = cut(pixels, mask)
+    assert (region.box.height, region.box.width) == (R, R)
+    crop = to_tensor(np.ascontiguousarray(pixels[region.box.slices]))
+    known = ~region.mask.expand_as(crop)
+    assert torch.equal(region.image[known], crop[known])
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (7, 5), (9, 40)])
+def test_values_keep_the_range_of_the_known_pixels(shape):
+    """Catches ringing of the resampling that leaves [-1, 1]."""
+    pixels = np.random.default_rng(0).choice(np.array([0, 255], np.uint8), (*shape, 3))
+    region = cut(pixels, box_mask(*shape, 2, 1, 5, 4), context=9.0)
+    assert region.image.shape == (1, 3, R, R)
+    assert region.image.abs().max() <= 1
+
+
+def test_enlarge_puts_the_fill_where_the_crop_was():
+    """Catches a fill that comes back shifted or transposed."""
+    rows, columns = np.mgrid[0:R, 0:R].astype(np.float32)
+    fill = np.stack([rows, columns], axis=2)
+    large = enlarge(fill, Box(top=3, left=5, height=3 * R, width=2 * R))
+    assert large.shape == (3 * R, 2 * R, 2)
+    inner = slice(6, -6)
+    np.testing.assert_allclose(large[inner, 0, 0], ((np.arange(3 * R) + 0.5) / 3 - 0.5)[inner], atol=0.01)
+    np.testing.assert_allclose(large[0, inner, 1], ((np.arange(2 * R) + 0.5) / 2 - 0.5)[inner], atol=0.01)
+    assert enlarge(fill, Box(top=0, left=0, height=R, width=R)) is fill
+
+
+def test_bilinear_enlarging_stays_in_range():
+    """Catches an uncertainty that is negative, or zero inside the hole, beside a steep edge."""
+    cells = np.zeros((R, R, 1), np.float32)
+    cells[4:8, 4:8], cells[4:8, 8:12] = 1e-4, 7.0
+    large = enlarge(cells, Box(top=0, left=0, height=50, width=37), Image.Resampling.BILINEAR)
+    assert large.min() >= 0
+    assert large.max() <= 7
+    assert (large[13:25, 10:27] > 0).all()

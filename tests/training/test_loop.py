@@ -1,0 +1,449 @@
+"""The training loop: a run that was stopped goes on bit for bit, and nothing good is ever overwritten."""
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from maskmend.data import ImageSet
+from maskmend.errors import ConfigError, DataError, TrainingError
+from maskmend.training import checkpoint
+from maskmend.training.loop import Batches, Outcome, learning_rate, to_float, train, vary_colour
+from maskmend.training.recipe import Recipe
+from maskmend.training.run import build_stage
+from maskmend.training.stage import Stage
+
+CPU = torch.device("cpu")
+TIMES = ("time", "images_per_second")
+
+
+class FakeStage:
+    """One weight a pixel, pulled towards the pictures, with noise; `events` are called at the start of a step."""
+
+    resolution = 16
+
+    def __init__(self, validations: tuple[float, ...] = ()) -> None:
+        self.weight = torch.zeros(3, 16, 16, requires_grad=True)
+        self.optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW([self.weight], lr=1.0)]
+        self.validations = list(validations)
+        self.events: dict[int, Callable[[], None]] = {}
+        self.spoilt: dict[int, str] = {}
+        self.exports: list[Tensor] = []
+
+    def train_step(self, parts: list[Tensor], step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        self.events.get(step, lambda: None)()
+        noise = torch.from_numpy(rng.standard_normal(self.weight.shape)).float()
+        loss = sum((self.weight - part.mean(0) + 0.1 * noise).square().mean() for part in parts) / len(parts)
+        self.optimizers[0].zero_grad()
+        loss.backward()
+        figures = {"loss": loss.detach(), "gradient": self.weight.grad.norm()}
+        if step in self.spoilt:
+            figures[self.spoilt[step]] = torch.tensor(float("nan"))
+            self.weight.grad.fill_(float("nan"))
+        self.optimizers[0].step()
+        return figures
+
+    def validate(self, batches: list[Tensor]) -> dict[str, float]:
+        assert sum(len(batch) for batch in batches) == 3
+        return {"loss": self.validations.pop(0) if self.validations else self.weight.detach().abs().mean().item()}
+
+    def pictures(self, images: Tensor) -> Image.Image:
+        return Image.new("RGB", (2, 2))
+
+    def state(self) -> dict[str, Any]:
+        return {"weight": self.weight.detach(), "optimizer": self.optimizers[0].state_dict()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        with torch.no_grad():
+            self.weight.copy_(state["weight"])
+        self.optimizers[0].load_state_dict(state["optimizer"])
+
+    def export(self, folder: Path) -> None:
+        self.exports.append(self.weight.detach().clone())
+
+
+def go(recipe: Recipe, stage: Stage, out: Path, **options: Any) -> Outcome:
+    train_images = ImageSet(recipe.data.train, stage.resolution)
+    validation = ImageSet(recipe.data.validation, stage.resolution)
+    return train(
+        recipe, stage, out, train_images=train_images, validation_images=validation, device=CPU, **options
+    )
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl without what a clock says."""
+    read = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in read]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two states are equal to the bit."""
+    if isinstance(a, Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+def stop_at(stage: Any, step: int, number: int = signal.SIGTERM) -> None:
+    """Lets a signal arrive in the middle of training step `step` (from 0)."""
+    inner = stage.train_step
+
+    def interrupted(parts: list[Tensor], now: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        if now == step:
+            signal.raise_signal(number)
+        return inner(parts, now, rng)
+
+    stage.train_step = interrupted
+
+
+EVERYTHING = {
+    "tokenizer": {
+        "data": {"crop_scale": 0.7, "colour": 0.1},
+        "training": {"accumulate": 2},
+        "tokenizer": {"quantize_from": 1, "adversarial": 0.5, "adversarial_start": 3, "adversarial_ramp": 4},
+    },
+    "transformer": {
+        "data": {"crop_scale": 0.7},
+        "model": {"dropout": 0.2},
+        "transformer": {"bernoulli": 0.3, "replace": 0.2, "codebook_start": True},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ["fake", "tokenizer", "transformer"])
+def test_a_run_stopped_by_signal_and_resumed_is_bit_exact(kind: str, tmp_path: Path, make_recipe) -> None:
+    """Would catch any state that is not in the checkpoint: averages, optimizers, codebook use, random numbers,
+    data order, the best loss, lines of the log."""
+    recipe = make_recipe("tokenizer" if kind == "fake" else kind, **EVERYTHING.get(kind, {}))
+
+    def stage() -> Any:
+        return FakeStage() if kind == "fake" else build_stage(recipe, CPU)
+
+    whole = stage()
+    assert go(recipe, whole, tmp_path / "whole").finished
+    for step in (4, 6):  # a fresh object each time, as a new process has; neither is a step that saves anyway
+        part = stage()
+        stop_at(part, step)
+        outcome = go(recipe, part, tmp_path / "parts")
+        assert (outcome.step, outcome.finished) == (step + 1, False)
+        assert checkpoint.read(tmp_path / "parts" / "last.pt")["step"] == step + 1
+    resumed = stage()
+    assert go(recipe, resumed, tmp_path / "parts").finished
+    assert same(whole.state(), resumed.state())
+    assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
+    for name in ("last.pt", "best.pt"):
+        a, b = checkpoint.read(tmp_path / "whole" / name), checkpoint.read(tmp_path / "parts" / name)
+        assert same(a, b)
+    for picture in (tmp_path / "whole" / "pictures").iterdir():
+        assert picture.read_bytes() == (tmp_path / "parts" / "pictures" / picture.name).read_bytes()
+    if kind != "fake":
+        a, b = (load_file(tmp_path / run / kind / "weights.safetensors") for run in ("whole", "parts"))
+        assert same(a, b)
+
+
+def test_a_crash_loses_only_what_came_after_the_checkpoint(tmp_path: Path, make_recipe) -> None:
+    """Would catch figures logged twice, and a line cut short by the crash that makes resuming impossible."""
+    recipe = make_recipe("tokenizer")
+    go(recipe, FakeStage(), tmp_path / "whole")
+    crashing = FakeStage()
+    crashing.events[7] = lambda: (_ for _ in ()).throw(OSError("power cut"))
+    with pytest.raises(OSError, match="power cut"):
+        go(recipe, crashing, tmp_path / "parts")
+    assert [line["step"] for line in lines(tmp_path / "parts")][-1] == 6
+    with (tmp_path / "parts" / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "st')
+    resumed = FakeStage()
+    resumed.events[3] = lambda: pytest.fail("did not resume from the checkpoint")
+    go(recipe, resumed, tmp_path / "parts")
+    assert lines(tmp_path / "whole") == lines(tmp_path / "parts")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_handlers_are_put_back(number: int, tmp_path: Path, make_recipe) -> None:
+    """Would catch a program that can no longer be interrupted after training."""
+    before = signal.getsignal(number)
+    stage = FakeStage()
+    stop_at(stage, 1, number)
+    assert go(make_recipe("tokenizer"), stage, tmp_path).step == 2
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_signal_acts_at_once(tmp_path: Path, make_recipe) -> None:
+    """Would catch a run stuck in a step that cannot be stopped but by force."""
+    stage = FakeStage()
+    stage.events[1] = lambda: [signal.raise_signal(signal.SIGINT) for _ in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        go(make_recipe("tokenizer"), stage, tmp_path)
+    assert not (tmp_path / "last.pt").exists()
+
+
+@pytest.mark.parametrize("figure", ["loss", "gradient"])
+def test_nan_names_the_step_and_spares_the_good_checkpoint(figure: str, tmp_path: Path, make_recipe) -> None:
+    """Would catch a checkpoint full of NaN over the good one. Step 8 of the log saves: the loss was still finite
+    there when only the gradient was spoilt."""
+    stage = FakeStage()
+    stage.spoilt = {7: figure}
+    with pytest.raises(TrainingError, match=r"at step 8; the last good checkpoint is .*last\.pt") as caught:
+        go(make_recipe("tokenizer"), stage, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not torch.isfinite(stage.weight).all()
+    for name in ("last.pt", "best.pt"):
+        good = checkpoint.read(tmp_path / name)
+        assert good["step"] == 4
+        assert torch.isfinite(good["stage"]["weight"]).all()
+    assert not any("ThreadPool" in thread.name for thread in threading.enumerate())
+    assert go(make_recipe("tokenizer", training={"lr": 1e-4}), FakeStage(), tmp_path).finished
+
+
+def test_nan_before_the_first_checkpoint(tmp_path: Path, make_recipe) -> None:
+    """Would catch a message that names a file that is not there, or one of an older run begun anew."""
+    for resume in (True, False):
+        stage = FakeStage()
+        stage.spoilt = {1: "loss"}
+        with pytest.raises(TrainingError, match="at step 2; no checkpoint was written yet"):
+            go(make_recipe("tokenizer"), stage, tmp_path, resume=resume)
+        go(make_recipe("tokenizer"), FakeStage(), tmp_path)
+
+
+def test_a_signal_after_nan_saves_nothing(tmp_path: Path, make_recipe) -> None:
+    """Would catch a stop between two looks at the loss that saves spoilt weights."""
+    stage = FakeStage()
+    stage.spoilt = {4: "loss"}
+    stop_at(stage, 4)
+    with pytest.raises(TrainingError, match="at step 5"):
+        go(make_recipe("tokenizer", training={"log_every": 10}), stage, tmp_path)
+    assert checkpoint.read(tmp_path / "last.pt")["step"] == 4
+
+
+def test_best_and_last_are_kept(tmp_path: Path, make_recipe) -> None:
+    """Would catch a best checkpoint that is merely the last, and an export of other weights than the best."""
+    stage = FakeStage(validations=(3.0, 1.0, 2.0))  # after steps 4, 8, 10
+    outcome = go(make_recipe("tokenizer"), stage, tmp_path)
+    best, last = checkpoint.read(tmp_path / "best.pt"), checkpoint.read(tmp_path / "last.pt")
+    assert (outcome.best, best["best"], last["best"]) == (1.0, 1.0, 1.0)
+    assert (best["step"], last["step"]) == (8, 10)
+    assert len(stage.exports) == 2
+    assert torch.equal(stage.exports[-1], best["stage"]["weight"])
+    assert [path.name for path in sorted((tmp_path / "pictures").iterdir())] == ["0000008.png", "0000010.png"]
+    assert not [path for path in tmp_path.rglob(".*")]
+
+
+def test_a_finished_run_stays_finished(tmp_path: Path, make_recipe) -> None:
+    """Would catch the same command, given once more, training again."""
+    go(make_recipe("tokenizer"), FakeStage(), tmp_path)
+    before = lines(tmp_path)
+    again = FakeStage()
+    again.events = dict.fromkeys(range(10), lambda: pytest.fail("trained again"))
+    assert go(make_recipe("tokenizer"), again, tmp_path).finished
+    assert lines(tmp_path) == before
+
+
+def test_restart_forgets_the_run_before(tmp_path: Path, make_recipe) -> None:
+    """Would catch an interrupted restart that next time goes on from the old run's checkpoint."""
+    go(make_recipe("tokenizer"), FakeStage(), tmp_path)
+    stage = FakeStage()
+    stage.events[1] = lambda: (_ for _ in ()).throw(OSError("power cut"))
+    with pytest.raises(OSError, match="power cut"):
+        go(make_recipe("tokenizer"), stage, tmp_path, resume=False)
+    assert not (tmp_path / "last.pt").exists()
+    assert not (tmp_path / "best.pt").exists()
+    assert lines(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [({"preset": "report"}, "preset"), ({"model": {"decoder_blocks": 2}}, "model")],
+)
+def test_a_run_of_another_recipe_is_refused(changes: dict, word: str, tmp_path: Path, make_recipe) -> None:
+    """Would catch weights of one model poured into another, or a finished run overwritten."""
+    go(make_recipe("tokenizer"), FakeStage(), tmp_path)
+    kept = (tmp_path / "last.pt").read_bytes()
+    with pytest.raises(TrainingError, match=f"another {word}.*--restart"):
+        go(make_recipe("tokenizer", **changes), FakeStage(), tmp_path)
+    assert (tmp_path / "last.pt").read_bytes() == kept
+
+
+@pytest.mark.parametrize("change", [{"discriminator_channels": 12}, {"adversarial": 0.0}])
+def test_a_discriminator_that_does_not_fit_is_refused(change: dict, tmp_path: Path, make_recipe) -> None:
+    """Would catch a traceback of many lines: these settings are not part of the model, and change it all the same."""
+    recipe = make_recipe("tokenizer", training={"steps": 1})
+    go(recipe, build_stage(recipe, CPU), tmp_path)
+    other = make_recipe("tokenizer", training={"steps": 2}, tokenizer=change)
+    with pytest.raises(TrainingError, match=r"does not fit.*--restart") as caught:
+        go(other, build_stage(other, CPU), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_more_steps_and_another_rate_are_no_other_recipe(tmp_path: Path, make_recipe) -> None:
+    """Would catch a run that cannot be prolonged."""
+    go(make_recipe("tokenizer"), FakeStage(), tmp_path)
+    longer = make_recipe("tokenizer", training={"steps": 12, "lr": 1e-4})
+    outcome = go(longer, FakeStage(), tmp_path)
+    assert (outcome.step, outcome.finished) == (12, True)
+
+
+def test_failing_write_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Would catch a full disk that costs the run, and half files left lying about."""
+    path = tmp_path / "last.pt"
+    checkpoint.write(path, {"step": 1})
+
+    def full(content: Any, file: Any) -> None:
+        file.write(b"half a checkpoint")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match=r"last\.pt.*No space left"):
+        checkpoint.write(path, {"step": 2})
+    assert checkpoint.read(path)["step"] == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch warns of odd pickles before it fails
+def test_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
+    """Would catch a traceback of the unpickler instead of the way out."""
+    path = tmp_path / "last.pt"
+    checkpoint.write(path, {"step": 1, "stage": torch.arange(100)})
+    intact = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        noise = rng.integers(0, 256, rng.integers(0, 400), dtype=np.uint8).tobytes()
+        for damaged in (intact[: rng.integers(len(intact))], noise, b"\x80\x02" + noise):
+            path.write_bytes(damaged)
+            with pytest.raises(TrainingError, match=r"last\.pt") as caught:
+                checkpoint.read(path)
+            assert "\n" not in str(caught.value)
+
+
+def test_checkpoint_runs_no_code_of_strangers(tmp_path: Path) -> None:
+    """Would catch a checkpoint that executes what it contains."""
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "executed",))
+
+    torch.save({"format": checkpoint.FORMAT, "step": Evil()}, tmp_path / "last.pt")
+    with pytest.raises(TrainingError):
+        checkpoint.read(tmp_path / "last.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("content", [{"format": checkpoint.FORMAT + 1}, {"step": 1}, [1, 2]])
+def test_checkpoint_of_another_format(content: Any, tmp_path: Path) -> None:
+    """Would catch a newer checkpoint read as if it were of this version."""
+    torch.save(content, tmp_path / "last.pt")
+    with pytest.raises(TrainingError, match="upgrade"):
+        checkpoint.read(tmp_path / "last.pt")
+
+
+def test_run_folder_that_cannot_be_made(tmp_path: Path, make_recipe) -> None:
+    """Would catch a traceback when --out names a file."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match=r"file.*--out"):
+        go(make_recipe("tokenizer"), FakeStage(), tmp_path / "file")
+
+
+def test_fewer_validation_pictures_than_processes(tmp_path: Path, make_recipe) -> None:
+    """Would catch a division by zero in the process that got none."""
+    with pytest.raises(DataError, match="3 validation images for 4 processes"):
+        go(make_recipe("tokenizer"), FakeStage(), tmp_path, world=4)
+
+
+def test_learning_rate_warms_up_and_decays(make_recipe) -> None:
+    """Would catch a jump after the warm-up, and an end far from the wanted one."""
+    config = make_recipe("tokenizer", training={"steps": 100, "warmup": 10, "lr": 1.0, "final_lr": 0.1}).training
+    rates = [learning_rate(step, config) for step in range(100)]
+    assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert rates[10] == 1.0
+    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert rates[55] == pytest.approx(0.55)
+    assert rates[99] == pytest.approx(0.1, abs=1e-3)
+    without = make_recipe("tokenizer", training={"steps": 100, "warmup": 0, "lr": 1.0}).training
+    assert learning_rate(0, without) == 1.0
+
+
+def test_batches_made_ahead_are_the_batches_asked_for(make_recipe) -> None:
+    """Would catch the picture thread running ahead or behind, and parts that lose a picture."""
+    recipe = make_recipe("tokenizer", training={"accumulate": 2}, data={"crop_scale": 0.5, "colour": 0.2})
+    images = ImageSet(recipe.data.train, 16)
+    with Batches(images, recipe, 16, 0, 1) as ahead:
+        taken = [ahead.take(step, CPU) for step in (0, 1, 2, 2, 7, 3)]
+    for step, parts in zip((0, 1, 2, 2, 7, 3), taken, strict=True):
+        with Batches(images, recipe, 16, 0, 1) as alone:
+            assert same(parts, alone.take(step, CPU))
+        assert [tuple(part.shape) for part in parts] == [(2, 3, 16, 16)] * 2
+        assert all(part.min() >= -1 and part.max() <= 1 for part in parts)
+
+
+def test_processes_share_out_the_batch(tmp_path: Path, make_recipe) -> None:
+    """Would catch pictures seen by two processes, or by none."""
+    for level in range(6):
+        Image.new("RGB", (16, 16), (level, 0, 0)).save(tmp_path / f"{level}.png")
+    images = ImageSet(tmp_path, 16)
+    recipe = make_recipe("tokenizer", training={"batch": 6})
+
+    def seen(rank: int, world: int) -> list[int]:
+        with Batches(images, recipe, 16, rank, world) as batches:
+            (part,) = batches.take(0, CPU)
+        return ((part[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
+
+    shares = [seen(rank, 3) for rank in range(3)]
+    assert [len(share) for share in shares] == [2, 2, 2]
+    assert sorted(sum(shares, [])) == sorted(seen(0, 1)) == list(range(6))
+
+
+def test_to_float_spans_minus_one_to_one() -> None:
+    """Would catch pictures in 0..255 or 0..1, and channels last."""
+    picture = np.zeros((2, 3, 3), dtype=np.uint8)
+    picture[..., 1], picture[..., 2] = 255, 51
+    batch = to_float([picture])
+    assert batch.shape == (1, 3, 2, 3)
+    torch.testing.assert_close(batch[0, :, 0, 0], torch.tensor([-1.0, 1.0, -0.6]))
+
+
+def test_colours_vary_within_the_range_and_by_seed(batch: Tensor) -> None:
+    """Would catch pictures beyond [-1, 1], one change for the whole batch, and a seed that plays no part."""
+    changed = vary_colour(batch, 0.5, np.random.default_rng(0))
+    assert changed.min() >= -1
+    assert changed.max() <= 1
+    assert torch.equal(changed, vary_colour(batch, 0.5, np.random.default_rng(0)))
+    assert not torch.equal(changed, vary_colour(batch, 0.5, np.random.default_rng(1)))
+    twins = vary_colour(batch[:1].expand(2, -1, -1, -1) * 0.2, 0.1, np.random.default_rng(0))
+    assert not torch.equal(twins[0], twins[1])
+    torch.testing.assert_close(vary_colour(batch, 0.0, np.random.default_rng(0)), batch)
+
+
+def test_tensorboard_gets_the_figures(tmp_path: Path, make_recipe) -> None:
+    """Would catch figures that are asked for and not written."""
+    pytest.importorskip("tensorboard")
+    recipe = make_recipe("tokenizer", training={"steps": 2, "tensorboard": True})
+    go(recipe, FakeStage(), tmp_path)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    read = {name: events.Scalars(name)[0] for name in ("train/loss", "validation/loss")}
+    for line in lines(tmp_path):
+        event = read[f"{line['kind']}/loss"]
+        assert (event.step, event.value) == (line["step"], pytest.approx(line["loss"], rel=1e-5))
+
+
+def test_tensorboard_missing_is_one_line(
+    tmp_path: Path, make_recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch an ImportError, or figures that silently go nowhere."""
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    recipe = make_recipe("tokenizer", training={"tensorboard": True})
+    with pytest.raises(ConfigError, match=r"pip install 'maskmend\[tensorboard\]'"):
+        go(recipe, FakeStage(), tmp_path)
