@@ -10,13 +10,14 @@ jaxtyping.install_import_hook("maskmend", "beartype.beartype")
 
 import hypothesis
 import pytest
-from fakes import tiny_models
 
+from fakes import tiny_models
 from maskmend.pipeline import InpaintPipeline
 
 # A busy machine is no bug.
 hypothesis.settings.register_profile("maskmend", deadline=None)
 hypothesis.settings.load_profile("maskmend")
+
 
 @pytest.fixture(scope="session")
 def tiny_pipeline() -> InpaintPipeline:

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fakes import CODES, box_mask, smooth_pixels, tiny_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+from fakes import CODES, box_mask, smooth_pixels, tiny_models
 from maskmend.compositing import SEAMS
 from maskmend.errors import ConfigError, ImageError, MaskError, MaskmendError, ModelError
 from maskmend.images import Picture, load_image, save_image, to_tensor

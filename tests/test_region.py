@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from fakes import box_mask, smooth_pixels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from fakes import box_mask, smooth_pixels
 from maskmend.images import to_tensor
 from maskmend.infill import STRATEGIES
 from maskmend.masks import Box

@@ -40,7 +40,7 @@ def test_unknown_names_suggest_the_nearest():
     with pytest.raises(ConfigError, match=r"schedule = 'cosin' is unknown \(did you mean 'cosine'\?\)"):
         Settings(schedule="cosin")
     with pytest.raises(ConfigError, match="unknown setting 'self'"):
-        Settings().changed(**{"self": 1})
+        Settings().changed(self=1)
 
 
 @pytest.mark.parametrize(
