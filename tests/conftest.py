@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import jaxtyping
+import pytest
 
 # Before anything imports the package: shapes and types are checked in its every call, here and in tests only.
 jaxtyping.install_import_hook("maskmend", "beartype.beartype")
 
-import hypothesis
-import pytest
-
-from fakes import tiny_models
-from maskmend.pipeline import InpaintPipeline
+from fakes import tiny_models  # noqa: E402
+from maskmend.pipeline import InpaintPipeline  # noqa: E402
 
 # A busy machine is no bug.
 hypothesis.settings.register_profile("maskmend", deadline=None)

@@ -1,8 +1,9 @@
-"""The whole way on a tiny random model: what must stay stays, what was hidden stays hidden, a seed is a picture."""
+"""The whole way on a tiny model: what must stay stays, what was hidden stays hidden, a seed is a picture."""
 
+import json
+import shutil
 import sys
 import types
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
+import maskmend
 from fakes import CODES, box_mask, smooth_pixels, tiny_models
 from maskmend.compositing import SEAMS
 from maskmend.errors import ConfigError, ImageError, MaskError, MaskmendError, ModelError
 from maskmend.images import Picture, load_image, save_image, to_tensor
 from maskmend.infill import STRATEGIES
+from maskmend.model_folder import find_model, save_transformer
 from maskmend.orders import ORDERS
 from maskmend.pipeline import InpaintPipeline
 from maskmend.settings import Settings
@@ -28,7 +31,7 @@ ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 @st.composite
 def pictures(draw, largest=50):
-    """Pixels and a mask of one size: smaller, larger and longer than the model's, empty and full holes too."""
+    """Pixels and a mask: smaller, larger and longer than the model's square, empty and full holes too."""
     height, width = draw(st.integers(1, largest)), draw(st.integers(1, largest))
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     pixels = smooth_pixels(height, width, int(rng.integers(99)))
@@ -470,8 +473,6 @@ def test_parts_of_different_models_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="the transformer 24 on 5x5"):
         InpaintPipeline(tokenizer, other_grid)
     InpaintPipeline(tokenizer, transformer).save_pretrained(tmp_path)
-    from maskmend.model_folder import save_transformer
-
     save_transformer(other_codes, tmp_path / "transformer")
     with pytest.raises(ModelError, match="take both from the same model"):
         InpaintPipeline.from_pretrained(tmp_path)
@@ -479,16 +480,13 @@ def test_parts_of_different_models_are_refused(tmp_path):
 
 def test_defaults_of_a_folder_that_nobody_knows_are_an_error_with_its_name(tiny_model, tmp_path):
     """Catches a folder of a newer version whose settings would be dropped in silence."""
-    import json
-    import shutil
-
     folder = tmp_path / "model"
     shutil.copytree(tiny_model, folder)
     index = json.loads((folder / "model_index.json").read_text())
     index["defaults"]["stepps"] = 3
     (folder / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(
-        ModelError, match="model .*model: unknown setting 'defaults.stepps' .did you mean 'steps'"
+        ModelError, match=r"model .*model: unknown setting 'defaults.stepps' .did you mean 'steps'"
     ):
         InpaintPipeline.from_pretrained(folder)
 
@@ -536,8 +534,6 @@ def test_a_hub_id_without_the_extra_says_what_to_install(monkeypatch):
 
 def test_the_public_names_are_there():
     """Catches a name of the README that moved."""
-    import maskmend
-
     for name in maskmend.__all__:
         assert getattr(maskmend, name) is not None
     assert maskmend.InpaintPipeline is InpaintPipeline
@@ -547,9 +543,7 @@ def test_the_public_names_are_there():
 
 def test_the_shipped_model_fills_a_hole(tmp_path):
     """Catches a default model that does not load, is too large, or no longer fits the code."""
-    import maskmend.model_folder as model_folder
-
-    shipped = model_folder.find_model("default")
+    shipped = find_model("default")
     if not (shipped / "model_index.json").is_file():
         pytest.skip("no shipped model in this checkout")
     sizes = [path.stat().st_size for path in shipped.rglob("*") if path.is_file()]
@@ -560,4 +554,3 @@ def test_the_shipped_model_fills_a_hole(tmp_path):
     result = pipe(pixels, mask)
     save_image(result.pictures[0], tmp_path / "out.png")
     np.testing.assert_array_equal(load_image(tmp_path / "out.png").pixels[~mask], pixels[~mask])
-    assert replace(pipe.defaults) == pipe.defaults

@@ -246,3 +246,14 @@ def test_impossible_settings_are_named(name, value):
     """Catches settings that would fail later, or never, with a message about tensors."""
     with pytest.raises(ConfigError, match=f"{name}={value!r}.*choose"):
         QuantizerConfig(**{name: value})
+
+
+def test_autocast_does_not_change_the_nearest_code():
+    """Would catch a comparison of distances in bfloat16, which sends some vectors to another code."""
+    quantizer = VectorQuantizer(QuantizerConfig(codes=256, code_dim=8)).eval()
+    generator = torch.Generator().manual_seed(0)
+    quantizer.codebook.copy_(torch.randn(256, 8, generator=generator))
+    vectors = torch.randn(2000, 8, generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        narrowed = quantizer.nearest(vectors)
+    assert torch.equal(narrowed, quantizer.nearest(vectors))

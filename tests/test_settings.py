@@ -35,7 +35,7 @@ def test_every_name_of_the_lower_floors_is_accepted(name, values):
 
 
 def test_unknown_names_suggest_the_nearest():
-    with pytest.raises(ConfigError, match="unknown setting 'stpes' .did you mean 'steps'"):
+    with pytest.raises(ConfigError, match=r"unknown setting 'stpes' .did you mean 'steps'"):
         Settings().changed(stpes=4)
     with pytest.raises(ConfigError, match=r"schedule = 'cosin' is unknown \(did you mean 'cosine'\?\)"):
         Settings(schedule="cosin")

@@ -55,12 +55,18 @@ def midway(hole, share, seed=0):
     return codes(len(hole), seed).masked_fill(masked, MASK), masked
 
 
+def a_hint(images, seed=0):
+    """Hints for all tokens; models without hints pass them over."""
+    return Hints(codes(images, seed + 90), torch.rand(images, N, generator=generator(seed + 91)))
+
+
 KINDS = {
     "post, learned": {"norm": "post", "positions": "learned"},
     "pre, rotary": {"norm": "pre", "positions": "rotary"},
     "pre, both, marked": {"norm": "pre", "positions": "both", "marks_hole": True},
     "post, both": {"norm": "post", "positions": "both"},
     "pre, learned": {"norm": "pre", "positions": "learned"},
+    "pre, both, marked, hints": {"norm": "pre", "positions": "both", "marks_hole": True, "hints": True},
 }
 MODELS = {name: built(**kind) for name, kind in KINDS.items()}
 
@@ -71,10 +77,11 @@ MODELS = {name: built(**kind) for name, kind in KINDS.items()}
 def test_cached_decoding_agrees_with_the_full_pass(model, counts, seed):
     """Catches keys that are stale or turned twice, and padding that is seen."""
     hole = holes(*counts, seed=seed)
-    predict = model.predictor(midway(hole, 1.0, seed)[0], hole)
+    hints = a_hint(len(hole), seed)
+    predict = model.predictor(midway(hole, 1.0, seed)[0], hole, hints)
     for share in (1.0, 0.6, 0.2, 0.0):
         tokens, masked = midway(hole, share, seed)
-        cached, uncached = predict(tokens, masked), model(tokens, hole, masked)
+        cached, uncached = predict(tokens, masked), model(tokens, hole, masked, hints)
         assert cached.shape == (int(masked.sum()), TINY.codes)
         torch.testing.assert_close(cached, uncached, atol=1e-4, rtol=0)
 
@@ -85,11 +92,10 @@ def test_cached_decoding_agrees_with_the_full_pass(model, counts, seed):
 def test_cached_decoding_of_empty_full_and_equal_holes(counts):
     """Catches the corners that random holes meet rarely: nothing known, nothing to fill, nothing to pad."""
     hole = holes(*counts)
-    tokens, masked = midway(hole, 1.0)
+    (tokens, masked), hints = midway(hole, 1.0), a_hint(len(hole))
     for model in MODELS.values():
-        torch.testing.assert_close(
-            model.predictor(tokens, hole)(tokens, masked), model(tokens, hole, masked), atol=1e-4, rtol=0
-        )
+        cached = model.predictor(tokens, hole, hints)(tokens, masked)
+        torch.testing.assert_close(cached, model(tokens, hole, masked, hints), atol=1e-4, rtol=0)
 
 
 def test_cache_never_attends_over_nothing(monkeypatch):
@@ -146,8 +152,9 @@ def test_an_images_logits_do_not_depend_on_the_other_images():
 
 def changed_logits(model, hole, where):
     """Positions whose logits change when the tokens `where` change."""
-    tokens = codes(len(hole))
-    before, after = model(tokens, hole), model(torch.where(where, (tokens + 1) % TINY.codes, tokens), hole)
+    tokens, hints = codes(len(hole)), a_hint(len(hole))
+    others = torch.where(where, (tokens + 1) % TINY.codes, tokens)
+    before, after = model(tokens, hole, hints=hints), model(others, hole, hints=hints)
     return (before != after).any(1).view(hole.shape)
 
 
@@ -196,8 +203,9 @@ def test_both_patterns_share_one_layout_of_weights(kind):
     shapes = [{name: tuple(v.shape) for name, v in model.state_dict().items()} for model in (context, full)]
     assert shapes[0] == shapes[1]
     full.load_state_dict(context.state_dict())
-    hole = holes(0, 0)
-    torch.testing.assert_close(full(codes(2), hole), context(codes(2), hole), atol=1e-5, rtol=0)
+    tokens, hole, hints = codes(2), holes(0, 0), a_hint(2)
+    expected = context(tokens, hole, hints=hints)
+    torch.testing.assert_close(full(tokens, hole, hints=hints), expected, atol=1e-5, rtol=0)
 
 
 def test_hole_mark_tells_filled_tokens_from_known_ones():
@@ -207,6 +215,18 @@ def test_hole_mark_tells_filled_tokens_from_known_ones():
     assert not torch.equal(model(tokens, hole), model(tokens, ~hole))
     model.hole_embedding.zero_()
     assert torch.equal(model(tokens, hole), model(tokens, ~hole))
+
+
+def test_a_hint_is_first_read_as_the_code_it_names():
+    """Catches an initial state in which hints are noise, to be learnt code by code."""
+    torch.manual_seed(0)
+    model = MaskedTransformer(replace(TINY, hints=True, norm="pre")).eval()
+    hole, positions = holes(N), torch.arange(N)[None]
+    tokens, hints = torch.full((1, N), MASK), a_hint(1)
+    blank = model.token_embedding.weight[MASK] + model.position_embedding.weight
+    read = model.embed(tokens, hole, positions, hints)[0] - blank
+    nearest = torch.cdist(read, model.token_embedding.weight).argmin(1)
+    assert torch.equal(nearest, hints.tokens[0])
 
 
 @pytest.mark.parametrize("positions", ["learned", "rotary", "both"])
@@ -264,6 +284,16 @@ def test_head_runs_on_wanted_tokens_only():
     assert rows == [8, 8]
 
 
+def test_logits_are_tied_to_the_codes_embeddings():
+    """Catches columns shifted by one: every code would be taken for its neighbour."""
+    model, hole, tokens = built(), holes(0), torch.zeros(1, N, dtype=torch.long)
+    before = model(tokens, hole)
+    model.token_embedding.weight[3] += 1
+    assert ((model(tokens, hole) != before).any(0) == (torch.arange(TINY.codes) == 3)).all()
+    model.token_embedding.weight[MASK] += 1
+    assert ((model(tokens, hole) != before).any(0) == (torch.arange(TINY.codes) == 3)).all()
+
+
 def test_dropout_is_for_training_only():
     """Catches fills that differ from call to call."""
     model, hole = built(dropout=0.5), holes(6)
@@ -275,9 +305,9 @@ def test_dropout_is_for_training_only():
 
 def test_gradient_reaches_all_weights():
     """Catches a weight that is never used: it would be shipped, and stay at its initial value."""
-    model, hole = built(**KINDS["pre, both, marked"]).requires_grad_(True), holes(6, 3)
+    model, hole = built(**KINDS["pre, both, marked, hints"]).requires_grad_(True), holes(6, 3)
     tokens, masked = midway(hole, 0.5)
-    model(tokens, hole, masked).square().sum().backward()
+    model(tokens, hole, masked, a_hint(2)).square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         if not name.endswith("key.bias"):  # which softmax takes away again, unless keys are turned
@@ -377,7 +407,10 @@ def test_hints_reach_cached_and_uncached_passes_alike() -> None:
     """Would catch a cache that gathers the hints of other positions."""
     model, tokens, hole, hidden, hints = hinted("context")
     torch.testing.assert_close(
-        model.predictor(tokens, hole, hints)(tokens, hidden), model(tokens, hole, hidden, hints), atol=1e-4, rtol=0
+        model.predictor(tokens, hole, hints)(tokens, hidden),
+        model(tokens, hole, hidden, hints),
+        atol=1e-4,
+        rtol=0,
     )
 
 

@@ -21,6 +21,9 @@ class Group(click.Group):
             return super().invoke(ctx)
         except MaskmendError as error:
             _refuse(str(error))
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _refuse(f"{where}{error.strerror or error}; check the path, the rights and the space on the disk")
         except getattr(click.exceptions, "NoArgsIsHelpError", ()):
             raise
         except click.UsageError as error:
@@ -108,6 +111,8 @@ def inpaint(
     outputs = [output]
     if samples > 1:
         outputs = [output.with_stem(f"{output.stem}-{n}") for n in range(1, samples + 1)]
+        for path in outputs:
+            check_writable(path, alpha=picture.alpha is not None)
     if uncertainty is not None:
         check_writable(uncertainty, alpha=False)
         if uncertainty in outputs:
@@ -119,17 +124,26 @@ def inpaint(
     from maskmend.training.run import pick_device
 
     given = {name: value for name, value in settings.items() if value is not None}
-    pipe = InpaintPipeline.from_pretrained(model).to(pick_device(device))
+    place = pick_device(device)
+    pipe = InpaintPipeline.from_pretrained(model).to(place)
     chosen = _settings(pipe, given, assignments)
     with _working("filling"):
         result = pipe(picture, mask, samples=samples, seed=seed, **chosen)
-    for path, filled in zip(outputs, result.pictures, strict=True):
-        save_image(filled, path, quality=quality)
+    files = dict(zip(outputs, result.pictures, strict=True))
     if uncertainty is not None:
         from maskmend.sheet import uncertainty_map
 
         most = math.log(pipe.transformer.config.codes)
-        save_image(picture_from(uncertainty_map(result.uncertainty, picture.pixels, most)), uncertainty)
+        files[uncertainty] = picture_from(uncertainty_map(result.uncertainty, picture.pixels, most))
+    written: list[Path] = []
+    try:
+        for path, drawn in files.items():
+            save_image(drawn, path, quality=quality)
+            written.append(path)
+    except MaskmendError:
+        for path in written:  # all files or none
+            path.unlink(missing_ok=True)
+        raise
     if result.note:
         click.echo(result.note)
         return

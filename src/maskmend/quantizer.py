@@ -93,8 +93,10 @@ class VectorQuantizer(nn.Module):
     def nearest(self, flat: Float[Tensor, "M C"]) -> Int[Tensor, "M"]:
         """Index of the nearest code of each vector."""
         book = self.codebook.to(flat.dtype)
-        # |z|^2 is the same for every code, so it is left out of the comparison.
-        return torch.argmin(book.square().sum(1) - 2 * flat @ book.T, dim=1)
+        # In bfloat16 about one token in a hundred would go to the second-nearest code.
+        with torch.autocast(flat.device.type, enabled=False):
+            # |z|^2 is the same for every code, so it is left out of the comparison.
+            return torch.argmin(book.square().sum(1) - 2 * flat @ book.T, dim=1)
 
     def lookup(self, tokens: Int[Tensor, "B h w"]) -> Float[Tensor, "B C h w"]:
         """The codes of `tokens`."""

@@ -10,7 +10,7 @@ from maskmend.pipeline import Inpainted, InpaintPipeline
 
 PAPER, INK, FAINT = (250, 249, 246), (32, 32, 36), (120, 118, 112)
 HOLE = (128, 128, 128)
-HIDDEN, JUST_FILLED = (24, 24, 28), (250, 176, 60)
+KNOWN, HIDDEN, JUST_FILLED = (232, 232, 232), (24, 24, 28), (250, 176, 60)
 
 
 def masked_input(result: Inpainted) -> Image.Image:
@@ -20,9 +20,11 @@ def masked_input(result: Inpainted) -> Image.Image:
 
 def latent_mask(result: Inpainted, step: int, sample: int = 0) -> Image.Image:
     """The token grid after `step` (0: before the first): dark still masked, orange new, light known."""
+    if result.hole.size == 0:  # an empty mask: nothing was encoded
+        return Image.new("RGB", (1, 1), KNOWN)
     masked = _masked(result, step, sample)
     before = _masked(result, max(0, step - 1), sample)
-    cells = np.full((*result.hole.shape, 3), 232, np.uint8)
+    cells = np.full((*result.hole.shape, 3), KNOWN, np.uint8)
     cells[result.hole] = (176, 200, 222)
     cells[before & ~masked] = JUST_FILLED
     cells[masked] = HIDDEN

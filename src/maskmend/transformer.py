@@ -7,10 +7,10 @@ known tokens attend to known tokens only, tokens of the hole (hidden or already 
 `context` the known tokens' keys and values are the same in every decoding step, so `predictor` computes them
 once for an image and each step costs the hole's tokens only. Logits are computed for hidden tokens alone.
 
-What we do differently: `hints`. A hidden token need not be a blank. The picture whose hole was filled in smoothly
-has been encoded anyway, and its token at that place says what the surroundings suggest; in a cell that lacks two
-pixels of sixteen it nearly is the answer. A hidden token carries it as a hint, beside the share of its pixels
-that is missing. Nothing from inside the hole is in it, and it is the same in every step.
+What we do differently: `hints`. A hidden token need not be a blank. The picture whose hole was filled in
+smoothly has been encoded anyway, and its token at that place says what the surroundings suggest; in a cell
+that lacks two pixels of sixteen it nearly is the answer. A hidden token carries it as a hint, beside the
+share of its pixels that is missing. Nothing from inside the hole is in it, and it is the same in every step.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class TransformerConfig:
     marks_hole: bool = False
     """A learned vector added to the tokens of the hole, so that filled tokens can be told from known ones."""
     hints: bool = False
-    """Hidden tokens carry the token of the infilled picture at their place, and the missing share of their cell."""
+    """Hidden tokens carry the infilled picture's token at their place, and their cell's missing share."""
     dropout: float = 0.1
     """Dropout of embeddings and residual branches in training; not of attention weights."""
 
@@ -225,7 +225,9 @@ class MaskedTransformer(nn.Module):
             x = x + hole[..., None] * self.hole_embedding
         if self.hint is not None:
             if hints is None:
-                raise ConfigError("this transformer was trained with hints: pass hints=Hints(tokens, missing)")
+                raise ConfigError(
+                    "this transformer was trained with hints: pass hints=Hints(tokens, missing)"
+                )
             code, missing = self.token_embedding(hints.tokens), hints.missing[..., None]
             hint = self.hint(torch.cat([code, missing * code, missing], dim=-1))
             x = x + (tokens == self.config.mask_id)[..., None] * hint

@@ -28,7 +28,9 @@ def test_average_follows_its_formula(limit: float) -> None:
         disturb(m)
         average.update(m, step)
         decay = min(limit, (1 + step) / (10 + step))
-        expected = [decay * a + (1 - decay) * p.detach() for a, p in zip(expected, m.parameters(), strict=True)]
+        expected = [
+            decay * a + (1 - decay) * p.detach() for a, p in zip(expected, m.parameters(), strict=True)
+        ]
     for a, b in zip(average.shadow.parameters(), expected, strict=True):
         torch.testing.assert_close(a.detach(), b)
 

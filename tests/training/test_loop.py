@@ -54,7 +54,9 @@ class FakeStage:
 
     def validate(self, batches: list[Tensor]) -> dict[str, float]:
         assert sum(len(batch) for batch in batches) == 3
-        return {"loss": self.validations.pop(0) if self.validations else self.weight.detach().abs().mean().item()}
+        return {
+            "loss": self.validations.pop(0) if self.validations else self.weight.detach().abs().mean().item()
+        }
 
     def pictures(self, images: Tensor) -> Image.Image:
         return Image.new("RGB", (2, 2))
@@ -240,6 +242,16 @@ def test_best_and_last_are_kept(tmp_path: Path, make_recipe) -> None:
     assert not [path for path in tmp_path.rglob(".*")]
 
 
+@pytest.mark.parametrize(("keep", "step"), [("best", 8), ("last", 10)])
+def test_what_the_run_hands_over(keep: str, step: int, tmp_path: Path, make_recipe) -> None:
+    """Would catch the softest tokenizer shipped instead of the last, whose pictures are sharper."""
+    stage = FakeStage(validations=(3.0, 1.0, 2.0))
+    go(make_recipe("tokenizer", training={"keep": keep}), stage, tmp_path)
+    kept = checkpoint.read(tmp_path / ("best.pt" if keep == "best" else "last.pt"))
+    assert kept["step"] == step
+    assert torch.equal(stage.exports[-1], kept["stage"]["weight"])
+
+
 def test_a_finished_run_stays_finished(tmp_path: Path, make_recipe) -> None:
     """Would catch the same command, given once more, training again."""
     go(make_recipe("tokenizer"), FakeStage(), tmp_path)
@@ -362,7 +374,9 @@ def test_fewer_validation_pictures_than_processes(tmp_path: Path, make_recipe) -
 
 def test_learning_rate_warms_up_and_decays(make_recipe) -> None:
     """Would catch a jump after the warm-up, and an end far from the wanted one."""
-    config = make_recipe("tokenizer", training={"steps": 100, "warmup": 10, "lr": 1.0, "final_lr": 0.1}).training
+    config = make_recipe(
+        "tokenizer", training={"steps": 100, "warmup": 10, "lr": 1.0, "final_lr": 0.1}
+    ).training
     rates = [learning_rate(step, config) for step in range(100)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert rates[10] == 1.0

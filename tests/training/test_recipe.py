@@ -8,7 +8,13 @@ import pytest
 
 from maskmend.config import from_dict, override, read_toml, to_dict
 from maskmend.errors import ConfigError
-from maskmend.training.recipe import DataConfig, Recipe, TokenizerTraining, TrainingConfig, TransformerTraining
+from maskmend.training.recipe import (
+    DataConfig,
+    Recipe,
+    TokenizerTraining,
+    TrainingConfig,
+    TransformerTraining,
+)
 from maskmend.training.run import TOKENIZERS, configured, merge
 from maskmend.training.transformer_stage import TRANSFORMERS
 
@@ -71,7 +77,10 @@ def test_unknown_table_and_preset_and_model_setting() -> None:
 @pytest.mark.parametrize(
     ("setting", "value"),
     [
-        *((f"training.{name}", 0) for name in ("steps", "batch", "accumulate", "log_every", "validate_every")),
+        *(
+            (f"training.{name}", 0)
+            for name in ("steps", "batch", "accumulate", "log_every", "validate_every")
+        ),
         *((f"training.{name}", 0) for name in ("checkpoint_every", "picture_every", "validation_images")),
         *((f"training.{name}", 0.0) for name in ("lr", "clip")),
         *((f"training.{name}", float("inf")) for name in ("lr", "clip", "weight_decay")),
@@ -169,7 +178,7 @@ def test_settings_are_frozen_by_name() -> None:
         "Recipe": "stage data training preset model tokenizer transformer",
         "DataConfig": "train validation crop_scale colour cache_gib",
         "TrainingConfig": "steps batch accumulate lr final_lr warmup beta1 beta2 weight_decay clip ema seed "
-        "log_every validate_every checkpoint_every picture_every validation_images precision device threads "
+        "log_every validate_every checkpoint_every picture_every validation_images keep precision device threads "
         "tensorboard",
         "TokenizerTraining": "perceptual perceptual_net perceptual_weights perceptual_share quantize_from "
         "adversarial adversarial_start adversarial_ramp discriminator_channels discriminator_layers",

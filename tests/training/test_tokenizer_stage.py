@@ -40,7 +40,9 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[Tensor]]]:
     seen: list[list[Tensor]] = []
 
     def step(self: torch.optim.Optimizer) -> None:
-        seen.append([p.grad.clone() for group in self.param_groups for p in group["params"] if p.grad is not None])
+        seen.append(
+            [p.grad.clone() for group in self.param_groups for p in group["params"] if p.grad is not None]
+        )
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
     return seen
@@ -80,10 +82,10 @@ def test_adaptive_weight_and_gradient_are_the_textbooks(
     wanted = [p.grad for group in (2, 1) for p in model.parameters() if (p.ndim >= 2) == (group == 2)]
 
     figures = step(stage, [batch], number=1)
-    assert figures["adaptive_weight"] == pytest.approx(float(weight), rel=1e-4)
-    assert figures["reconstruction"] == pytest.approx(float(reconstruction), rel=1e-5)
-    assert figures["adversarial"] == pytest.approx(float(adversarial), rel=1e-4)
-    assert figures["loss"] == pytest.approx(float(reconstruction + quantized.loss), rel=1e-5)
+    assert figures["adaptive_weight"] == pytest.approx(weight.item(), rel=1e-4)
+    assert figures["reconstruction"] == pytest.approx(reconstruction.item(), rel=1e-5)
+    assert figures["adversarial"] == pytest.approx(adversarial.item(), rel=1e-4)
+    assert figures["loss"] == pytest.approx((reconstruction + quantized.loss).item(), rel=1e-5)
     assert len(captured[0]) == len(wanted) > 20
     for got, want in zip(captured[0], wanted, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-6)
@@ -101,9 +103,9 @@ def test_discriminator_learns_from_its_own_loss_alone(
     loss = 0.5 * (torch.relu(1 - real).mean() + torch.relu(1 + generated).mean())
     loss.backward()
     figures = step(stage, [batch])
-    assert figures["discriminator"] == pytest.approx(float(loss), rel=1e-4)
+    assert figures["discriminator"] == pytest.approx(loss.item(), rel=1e-4)
     norm = torch.cat([p.grad.flatten() for p in judge.parameters()]).norm()
-    assert figures["discriminator_gradient"] == pytest.approx(float(norm), rel=1e-3)
+    assert figures["discriminator_gradient"] == pytest.approx(norm.item(), rel=1e-3)
     assert stage.model.training
     assert all(p.grad is None for p in [*stage.model.parameters(), *stage.discriminator.parameters()])
 
@@ -164,7 +166,9 @@ def test_quantization_starts_at_its_step(make_recipe, batch: Tensor) -> None:
 
 
 @pytest.mark.parametrize(("share", "seen"), [(1.0, 4), (0.5, 2), (0.01, 1)])
-def test_perceptual_share_takes_part_of_the_batch(share: float, seen: int, make_recipe, batch: Tensor) -> None:
+def test_perceptual_share_takes_part_of_the_batch(
+    share: float, seen: int, make_recipe, batch: Tensor
+) -> None:
     """Would catch the whole batch paid for, and no picture at all where the share is small."""
     stage = build(make_recipe("tokenizer", tokenizer={"perceptual": 1.0, "perceptual_share": share}))
     counts: list[int] = []

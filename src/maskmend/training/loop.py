@@ -152,7 +152,7 @@ def train(
         if journal is not None:
             journal.write(kind, step, values)
             if report:
-                report(kind, {"step": step, **values})
+                report(kind, {"step": float(step), **values})
 
     with Batches(train_images, recipe, stage.resolution, rank, world) as batches, _signals() as stopping:
         while step < config.steps:

@@ -20,12 +20,12 @@ class Stage(Protocol):
     optimizers: list[torch.optim.Optimizer]
 
     def train_step(
-        self, parts: list[Float[Tensor, "B 3 H W"]], step: int, rng: np.random.Generator
+        self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """One optimizer step over the `parts` of a batch; returns scalar figures, `loss` among them."""
         ...
 
-    def validate(self, batches: list[Float[Tensor, "B 3 H W"]]) -> dict[str, float]:
+    def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
         """Figures of the averaged weights; `loss` decides which checkpoint is the best."""
         ...
 

@@ -52,7 +52,7 @@ class TokenizerStage:
             self.optimizers.append(adamw([self.discriminator], recipe.training))
 
     def train_step(
-        self, parts: list[Float[Tensor, "B 3 H W"]], step: int, rng: np.random.Generator
+        self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         judged = self.discriminator if step >= self.options.adversarial_start else None
@@ -117,7 +117,7 @@ class TokenizerStage:
         return gradient, figures
 
     @torch.no_grad()
-    def validate(self, batches: list[Float[Tensor, "B 3 H W"]]) -> dict[str, float]:
+    def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
         model = self.average.shadow
         sums = {"l1": 0.0, "psnr": 0.0, "lpips": 0.0}
         count, tokens = 0, []

@@ -76,7 +76,7 @@ class TransformerStage:
         return inputs, targets, Hints(seen, missing)
 
     def train_step(
-        self, parts: list[Float[Tensor, "B 3 H W"]], step: int, rng: np.random.Generator
+        self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         self.model.train()
         figures: dict[str, Tensor] = {}
@@ -113,7 +113,7 @@ class TransformerStage:
         return torch.where(chosen & ~masks.hidden, others, inputs)
 
     @torch.no_grad()
-    def validate(self, batches: list[Float[Tensor, "B 3 H W"]]) -> dict[str, float]:
+    def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
         loss, right, count = 0.0, 0, 0
         for number, images in enumerate(batches):
             masks = self._masks(np.random.default_rng([7, number]), len(images))

@@ -1,0 +1,237 @@
+"""Two processes over gloo do what one does with the whole batch.
+
+The workers run this file as a script. Each writes what it found into a file of its own and the tests read those:
+gloo now and then aborts a process after all is done, so exit codes say nothing.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from maskmend.config import from_dict
+from maskmend.data import ImageSet
+from maskmend.errors import TrainingError
+from maskmend.training import checkpoint
+from maskmend.training.distributed import agree, average_gradients, mean_over_processes, process_group
+from maskmend.training.loop import train
+from maskmend.training.recipe import Recipe
+from maskmend.training.run import TOKENIZERS, build_stage, configured
+from maskmend.training.tokenizer_stage import TokenizerStage
+
+CPU = torch.device("cpu")
+WORLD = 2
+MODEL = {
+    "resolution": 16,
+    "encoder_channels": [8, 8, 8],
+    "decoder_channels": [8, 8],
+    "decoder_blocks": 1,
+    "downsample_after": [1, 2],
+    "upsample_after": [1, 2],
+}
+
+
+def recipe(folder: Path, update: str, **training: Any) -> Recipe:
+    return from_dict(
+        Recipe,
+        {
+            "stage": "tokenizer",
+            "data": {"train": str(folder), "validation": str(folder)},
+            "training": {"steps": 4, "batch": 4, "log_every": 1, "validate_every": 2, "clip": 1e9} | training,
+            "model": MODEL | {"quantizer": {"codes": 16, "code_dim": 4, "update": update}},
+            "tokenizer": {"perceptual": 0.0, "adversarial": 0.5 if update == "ema" else 0.0}
+            | {"adversarial_start": 2, "discriminator_channels": 8},
+        },
+    )
+
+
+def one_step(parts: list[Tensor]) -> tuple[dict[str, Tensor], float]:
+    """The weights after a step of plain gradient descent, and the norm of the gradient."""
+    torch.manual_seed(0)
+    settings = recipe(Path(), "gradient")
+    stage = TokenizerStage(settings, configured(TOKENIZERS, settings), CPU, None)
+    stage.model.quantizer.started.fill_(True)
+    # AdamW divides by the gradient's size, and so makes much of its last bits.
+    stage.optimizers = [torch.optim.SGD(stage.model.parameters(), lr=0.1)]
+    figures = stage.train_step(parts, 0, np.random.default_rng(0))
+    return stage.model.state_dict(), float(figures["gradient"])
+
+
+def batch() -> Tensor:
+    return torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def parameters(rank: int) -> list[nn.Parameter]:
+    """Three, the second without a gradient."""
+    made = [nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(5)), nn.Parameter(torch.zeros(4))]
+    made[0].grad = torch.arange(6.0).view(2, 3) * (rank + 1)
+    made[2].grad = torch.full((4,), float(rank)).to(memory_format=torch.contiguous_format)
+    return made
+
+
+def nan_in_one_process(folder: Path, rank: int, world: int) -> str:
+    """What the run says when only process 1 meets a NaN."""
+    settings = recipe(folder / "photos", "ema", steps=6, log_every=3)
+    stage = build_stage(settings, CPU)
+    inner = stage.train_step
+
+    def spoilt(parts: list[Tensor], step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        if (rank, step) == (1, 3):
+            parts = [part * float("nan") for part in parts]
+        return inner(parts, step, rng)
+
+    stage.train_step = spoilt  # type: ignore[method-assign]
+    images = ImageSet(settings.data.train, 16)
+    options: dict[str, Any] = {"train_images": images, "validation_images": images, "device": CPU}
+    try:
+        train(settings, stage, folder / "nan", rank=rank, world=world, **options)
+    except TrainingError as error:
+        return str(error)
+    return "finished"
+
+
+def work(folder: Path) -> None:
+    """What each process does."""
+    torch.set_num_threads(1)
+    with process_group(CPU) as (rank, world):
+        found: dict[str, Any] = {"rank": rank, "world": world}
+        made = parameters(rank)
+        average_gradients(made)
+        found["gradients"] = [p.grad for p in made]
+        found["mean"] = mean_over_processes({"a": float(rank), "b": 3.0}, CPU)
+        found["agree"] = [agree(False, CPU), agree(rank == 1, CPU), agree(True, CPU)]
+        found["step"] = one_step([batch()[rank::world]])
+
+        settings = recipe(folder / "photos", "ema")
+        stage = build_stage(settings, CPU)
+        images = ImageSet(settings.data.train, 16)
+        options: dict[str, Any] = {"train_images": images, "validation_images": images, "device": CPU}
+        outcome = train(settings, stage, folder / "run", rank=rank, world=world, **options)
+        found["finished"] = outcome.finished
+        found["state"] = stage.state()
+        found["nan"] = nan_in_one_process(folder, rank, world)
+        # Before the group is left: what comes after may abort.
+        torch.save(found, folder / f"rank{rank}.pt")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """The run's folder and what both processes found."""
+    folder = tmp_path_factory.mktemp("two-processes")
+    (folder / "photos").mkdir()
+    for level in range(5):
+        Image.new("RGB", (16, 16), (50 * level, 100, 200 - 50 * level)).save(
+            folder / "photos" / f"{level}.png"
+        )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    shared = {
+        "WORLD_SIZE": str(WORLD),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "OMP_NUM_THREADS": "1",
+    }
+    paths = os.pathsep.join(path for path in sys.path if path)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, __file__, str(folder)],
+            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": paths},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for rank in range(WORLD)
+    ]
+    said = []
+    try:
+        said = [process.communicate(timeout=240)[0].decode() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    files = [folder / f"rank{rank}.pt" for rank in range(WORLD)]
+    assert all(file.is_file() for file in files), "\n".join(said)
+    return folder, [torch.load(file, weights_only=True) for file in files]
+
+
+def test_both_processes_know_their_rank(results) -> None:
+    """Would catch two processes that each train alone."""
+    assert [(found["rank"], found["world"]) for found in results[1]] == [(0, 2), (1, 2)]
+
+
+def test_gradients_and_figures_are_averaged(results) -> None:
+    """Would catch sums instead of means, gradients that get into each other's places, and a lost None."""
+    for found in results[1]:
+        first, second, third = found["gradients"]
+        assert torch.equal(first, torch.arange(6.0).view(2, 3) * 1.5)
+        assert second is None
+        assert torch.equal(third, torch.full((4,), 0.5))
+        assert found["mean"] == {"a": 0.5, "b": 3.0}
+        assert found["agree"] == [False, True, True]
+
+
+def test_two_halves_make_the_step_of_the_whole_batch(results) -> None:
+    """Would catch a learning rate that grows with the number of processes."""
+    alone, gradient = one_step([batch()])
+    for found in results[1]:
+        weights, norm = found["step"]
+        assert norm == pytest.approx(gradient, rel=1e-4)
+        for name, value in alone.items():
+            torch.testing.assert_close(weights[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_processes_stay_equal_to_the_bit(results) -> None:
+    """Would catch codebooks, discriminators or averages that drift apart from process to process."""
+    first, second = (found["state"] for found in results[1])
+    for name in ("model", "average", "quantizer", "discriminator"):
+        assert all(torch.equal(first[name][key], second[name][key]) for key in first[name])
+
+
+def test_one_process_writes_the_run(results) -> None:
+    """Would catch lines written twice, and a checkpoint that two processes write over each other."""
+    folder, found = results
+    assert all(one["finished"] for one in found)
+    kinds = [line.split('"')[3] for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert kinds == ["train", "train", "validation", "train", "train", "validation"]
+    last = checkpoint.read(folder / "run" / "last.pt")
+    assert last["step"] == 4
+    assert all(
+        torch.equal(last["stage"]["model"][key], value) for key, value in found[0]["state"]["model"].items()
+    )
+
+
+def test_nan_in_one_process_stops_both(results) -> None:
+    """Would catch a process that stops alone, while the other waits for it without end."""
+    for found in results[1]:
+        assert "not finite at step 4" in found["nan"]
+
+
+def test_alone_nothing_is_averaged() -> None:
+    """Would catch training on one device that needs a process group."""
+    made = parameters(1)
+    average_gradients(made)
+    assert made[0].grad is not None
+    assert torch.equal(made[0].grad, torch.arange(6.0).view(2, 3) * 2)
+    assert mean_over_processes({"a": 2.0}, CPU) == {"a": 2.0}
+    assert agree(True, CPU)
+    assert not agree(False, CPU)
+
+
+def test_process_group_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Would catch a plain start that waits for other processes."""
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with process_group(CPU) as joined:
+        assert joined == (0, 1)
+        assert not torch.distributed.is_initialized()
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]))

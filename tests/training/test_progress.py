@@ -1,0 +1,135 @@
+"""`maskmend train` as a person meets it: plain lines while it works, one line and status 2 when it cannot."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from maskmend.cli import main
+from maskmend.training.progress import figures_line, time_left
+
+SETTINGS = """
+stage = "tokenizer"
+[data]
+train = '{photos}/train'
+validation = '{photos}/validation'
+[model]
+resolution = 16
+encoder_channels = [8, 8, 8]
+decoder_channels = [8, 8]
+decoder_blocks = 1
+downsample_after = [1, 2]
+upsample_after = [1, 2]
+quantizer = {{ codes = 16, code_dim = 4 }}
+[training]
+steps = 3
+batch = 2
+log_every = 1
+device = "cpu"
+[tokenizer]
+perceptual = 0
+adversarial = 0
+"""
+
+
+@pytest.fixture
+def recipe(photos: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.toml"
+    path.write_text(SETTINGS.format(photos=photos.as_posix()))
+    return path
+
+
+def command(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["train", *map(str, arguments)])
+
+
+def test_a_run_from_start_to_finish(recipe: Path, tmp_path: Path) -> None:
+    """Would catch a run that does not say what it found, how fast it is, how long it takes and where it lies."""
+    out = tmp_path / "run"
+    result = command("tokenizer", "--config", recipe, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "6 training and 3 validation images; cpu, 1 process(es)" in result.output
+    steps = [line for line in result.output.splitlines() if line.startswith("train step")]
+    assert [line.split()[2] for line in steps] == ["1/3", "2/3", "3/3"]
+    assert all("images_per_second" in line and line.endswith("left") for line in steps)
+    assert "validation step 3/3" in result.output
+    assert result.output.splitlines()[-1].startswith("finished at step 3")
+    assert str(out) in result.output
+    assert {path.name for path in out.iterdir()} == {
+        "best.pt", "last.pt", "metrics.jsonl", "pictures", "tokenizer",
+    }  # fmt: skip
+    assert len([json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]) == 4
+
+    longer = command("tokenizer", "--config", recipe, "--out", out, "--set", "training.steps=4")
+    assert [line.split()[2] for line in longer.output.splitlines() if line.startswith("train")] == ["4/4"]
+
+
+def test_unreadable_pictures_are_named_whatever_they_are_called(
+    recipe: Path, tmp_path: Path, photos: Path
+) -> None:
+    """Would catch brackets of a name taken for markup, which vanish or raise, and names folded at 80 columns."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "good.png").write_bytes(next((photos / "train").iterdir()).read_bytes())
+    name = f"[bold]{'long ' * 30}[nothing].png"
+    (folder / name).write_bytes(b"no picture")
+    result = command(
+        "tokenizer", "--config", recipe, "--out", tmp_path / "run", "--set", f"data.train={folder}"
+    )
+    assert result.exit_code == 0, result.output
+    assert f"skipped {name}" in result.output
+    assert "1 training and 3 validation images, 1 unreadable files skipped" in result.output
+
+
+@pytest.mark.parametrize(
+    ("stage", "options", "words"),
+    [
+        ("tokenizer", ["--set", "training.stesp=5"], "did you mean 'steps'"),
+        ("tokenizer", ["--set", "training.steps"], "key=value"),
+        ("tokenizer", ["--set", "preset=larg"], "known: report, small"),
+        ("tokenizer", ["--set", "model.quantizer.code=5"], "did you mean 'codes'"),
+        ("tokenizer", ["--set", "data.train=nowhere"], "nowhere"),
+        ("tokenizer", ["--set", "training.device=abacus"], "abacus"),
+        ("tokenizer", ["--set", "training.device=cuda:99"], "cuda:99"),
+        ("tokenizer", ["--set", "model.downsample_after=[7, 8]"], "downsample_after"),
+        ("tokenizer", ["--config", "no-such-recipe.toml"], "no-such-recipe.toml"),
+        ("transformer", [], "recipe for stage 'tokenizer'"),
+        ("transformer", ["--set", "stage=transformer"], "[transformer]"),
+        (
+            "transformer",
+            ["--set", "stage=transformer", "--set", "model={}", "--set", "transformer.tokenizer=nowhere"],
+            "nowhere",
+        ),
+        ("decoder", [], "decoder"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_status_2(
+    stage: str, options: list[str], words: str, recipe: Path, tmp_path: Path
+) -> None:
+    """Would catch tracebacks, and a run folder left behind by a run that never began."""
+    result = command(stage, "--config", recipe, "--out", tmp_path / "run", *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_that_is_no_toml(recipe: Path, tmp_path: Path) -> None:
+    """Would catch the parser's traceback."""
+    recipe.write_text("steps = = 3")
+    result = command("tokenizer", "--config", recipe)
+    assert result.exit_code == 2
+    assert "tiny.toml" in result.stderr
+
+
+def test_time_left_is_that_of_the_remaining_pictures(make_recipe) -> None:
+    """Would catch a time left that grows as the run goes on, or steps taken for pictures."""
+    training = make_recipe("tokenizer", training={"steps": 1000, "batch": 4}).training
+    assert time_left({"step": 100.0, "images_per_second": 10.0}, training) == "  0:06:00 left"
+    assert time_left({"step": 100.0}, training) == ""
+
+
+def test_figures_are_short(make_recipe) -> None:
+    """Would catch a line of twenty figures with seven digits."""
+    assert figures_line({"loss": 1.23456789, "lr": 1e-3, "psnr": 20.0}) == "loss 1.235  psnr 20"
