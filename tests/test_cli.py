@@ -397,7 +397,7 @@ def test_pack_makes_a_model_of_two_parts(inpaint, tmp_path):
 def test_an_unknown_option_of_a_recipe_names_the_nearest(tmp_path):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[data]\ntrain = "a"\nvalidation = "b"\n[training]\nsteps = 3\nwarmpu = 2\n')
-    command = ["train", "tokenizer", "--config", str(recipe), "--out", str(tmp_path / "run")]
+    command = ["train", "tokenizer", "--config", str(recipe), "--output", str(tmp_path / "run")]
     words = ["unknown setting 'training.warmpu'", "did you mean 'warmup'"]
     assert_refused(invoke(command), *words)
     missing = [*command[:3], str(tmp_path / "no.toml")]
@@ -447,7 +447,7 @@ def test_the_flags_are_frozen():
         "--mask-channel", "--quality", "--device", "--uncertainty",
     }  # fmt: skip
     assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--seed"}
-    assert flags(main.commands["train"]) == {"stage", "--config", "--out", "--set", "--restart"}
+    assert flags(main.commands["train"]) == {"stage", "--config", "--output", "--set", "--restart"}
     assert flags(main.commands["pack"]) == {
         "tokenizer", "transformer", "-o", "--output", "--half", "--set",
     }  # fmt: skip

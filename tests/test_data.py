@@ -1,4 +1,5 @@
-"""Image sets: every way of storing them, what is skipped, what is kept in memory, and the order of training."""
+"""Image sets: every way of storing them, what is skipped, what is kept in memory, and the order of
+training."""
 
 import io
 import tarfile
@@ -37,7 +38,8 @@ def levels(images: ImageSet) -> list[int]:
 
 
 def test_a_folder_is_searched_to_the_bottom_in_a_fixed_order(tmp_path: Path) -> None:
-    """Would catch nested folders left out, other files taken, and an order that depends on the file system."""
+    """Would catch nested folders left out, other files taken, and an order that depends on the file
+    system."""
     (tmp_path / "b" / "deep").mkdir(parents=True)
     (tmp_path / "z.png").write_bytes(encoded(3))
     (tmp_path / "b" / "deep" / "x.JPG").write_bytes(encoded(2, form="JPEG"))

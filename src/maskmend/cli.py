@@ -179,7 +179,7 @@ def demo(output: Path, model: str, seed: int) -> None:
 @main.command()
 @click.argument("stage", type=click.Choice(["tokenizer", "transformer"]))
 @click.option("--config", "config_path", required=True, type=PATH, help="The recipe, a TOML file.")
-@click.option("--out", type=PATH, help="Folder of the run (default: runs/NAME-OF-RECIPE).")
+@click.option("-o", "--output", type=PATH, help="Folder of the run (default: runs/NAME-OF-RECIPE).")
 @click.option(
     "--set",
     "assignments",
@@ -189,12 +189,12 @@ def demo(output: Path, model: str, seed: int) -> None:
 )
 @click.option("--restart", is_flag=True, help="Begins anew even if the folder holds a run.")
 def train(
-    stage: str, config_path: Path, out: Path | None, assignments: tuple[str, ...], restart: bool
+    stage: str, config_path: Path, output: Path | None, assignments: tuple[str, ...], restart: bool
 ) -> None:
     """Trains the tokenizer (stage 1) or the transformer (stage 2); resumes where it stopped."""
     from maskmend.training.progress import train_with_progress
 
-    train_with_progress(stage, config_path, out or Path("runs") / config_path.stem, assignments, restart)
+    train_with_progress(stage, config_path, output or Path("runs") / config_path.stem, assignments, restart)
 
 
 @main.command()

@@ -9,6 +9,7 @@ differently: the codebook starts on vectors of the first batch, not on noise, so
 beginning.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.amp.autocast_mode import is_autocast_available
 
 from maskmend.errors import ConfigError
 
@@ -94,7 +96,8 @@ class VectorQuantizer(nn.Module):
         """Index of the nearest code of each vector."""
         book = self.codebook.to(flat.dtype)
         # In bfloat16 about one token in a hundred would go to the second-nearest code.
-        with torch.autocast(flat.device.type, enabled=False):
+        device = flat.device.type
+        with torch.autocast(device, enabled=False) if is_autocast_available(device) else nullcontext():
             # |z|^2 is the same for every code, so it is left out of the comparison.
             return torch.argmin(book.square().sum(1) - 2 * flat @ book.T, dim=1)
 

@@ -1,4 +1,5 @@
-"""What the tests of training share: pictures of 16 x 16 pixels, recipes of a few steps, a tokenizer of 16 codes."""
+"""What the tests of training share: pictures of 16 x 16 pixels, recipes of a few steps, a tokenizer of 16
+codes."""
 
 from collections.abc import Callable
 from pathlib import Path

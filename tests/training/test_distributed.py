@@ -1,7 +1,7 @@
 """Two processes over gloo do what one does with the whole batch.
 
-The workers run this file as a script. Each writes what it found into a file of its own and the tests read those:
-gloo now and then aborts a process after all is done, so exit codes say nothing.
+The workers run this file as a script. Each writes what it found into a file of its own and the tests read
+those: gloo now and then aborts a process after all is done, so exit codes say nothing.
 """
 
 import os

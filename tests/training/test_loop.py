@@ -1,5 +1,6 @@
 """The training loop: a run that was stopped goes on bit for bit, and nothing good is ever overwritten."""
 
+import itertools
 import json
 import signal
 import threading
@@ -27,7 +28,8 @@ TIMES = ("time", "images_per_second")
 
 
 class FakeStage:
-    """One weight a pixel, pulled towards the pictures, with noise; `events` are called at the start of a step."""
+    """One weight a pixel, pulled towards the pictures, with noise; `events` are called at the start of a
+    step."""
 
     resolution = 16
 
@@ -126,8 +128,8 @@ EVERYTHING = {
 
 @pytest.mark.parametrize("kind", ["fake", "tokenizer", "transformer"])
 def test_a_run_stopped_by_signal_and_resumed_is_bit_exact(kind: str, tmp_path: Path, make_recipe) -> None:
-    """Would catch any state that is not in the checkpoint: averages, optimizers, codebook use, random numbers,
-    data order, the best loss, lines of the log."""
+    """Would catch any state that is not in the checkpoint: averages, optimizers, codebook use, random
+    numbers, data order, the best loss, lines of the log."""
     recipe = make_recipe("tokenizer" if kind == "fake" else kind, **EVERYTHING.get(kind, {}))
 
     def stage() -> Any:
@@ -193,8 +195,8 @@ def test_a_second_signal_acts_at_once(tmp_path: Path, make_recipe) -> None:
 
 @pytest.mark.parametrize("figure", ["loss", "gradient"])
 def test_nan_names_the_step_and_spares_the_good_checkpoint(figure: str, tmp_path: Path, make_recipe) -> None:
-    """Would catch a checkpoint full of NaN over the good one. Step 8 of the log saves: the loss was still finite
-    there when only the gradient was spoilt."""
+    """Would catch a checkpoint full of NaN over the good one. Step 8 of the log saves: the loss was still
+    finite there when only the gradient was spoilt."""
     stage = FakeStage()
     stage.spoilt = {7: figure}
     with pytest.raises(TrainingError, match=r"at step 8; the last good checkpoint is .*last\.pt") as caught:
@@ -239,7 +241,7 @@ def test_best_and_last_are_kept(tmp_path: Path, make_recipe) -> None:
     assert len(stage.exports) == 2
     assert torch.equal(stage.exports[-1], best["stage"]["weight"])
     assert [path.name for path in sorted((tmp_path / "pictures").iterdir())] == ["0000008.png", "0000010.png"]
-    assert not [path for path in tmp_path.rglob(".*")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 @pytest.mark.parametrize(("keep", "step"), [("best", 8), ("last", 10)])
@@ -289,7 +291,8 @@ def test_a_run_of_another_recipe_is_refused(changes: dict, word: str, tmp_path: 
 
 @pytest.mark.parametrize("change", [{"discriminator_channels": 12}, {"adversarial": 0.0}])
 def test_a_discriminator_that_does_not_fit_is_refused(change: dict, tmp_path: Path, make_recipe) -> None:
-    """Would catch a traceback of many lines: these settings are not part of the model, and change it all the same."""
+    """Would catch a traceback of many lines: these settings are not part of the model, and change it all
+    the same."""
     recipe = make_recipe("tokenizer", training={"steps": 1})
     go(recipe, build_stage(recipe, CPU), tmp_path)
     other = make_recipe("tokenizer", training={"steps": 2}, tokenizer=change)
@@ -360,7 +363,7 @@ def test_checkpoint_of_another_format(content: Any, tmp_path: Path) -> None:
 
 
 def test_run_folder_that_cannot_be_made(tmp_path: Path, make_recipe) -> None:
-    """Would catch a traceback when --out names a file."""
+    """Would catch a traceback when --output names a file."""
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match=r"file.*--out"):
         go(make_recipe("tokenizer"), FakeStage(), tmp_path / "file")
@@ -380,7 +383,7 @@ def test_learning_rate_warms_up_and_decays(make_recipe) -> None:
     rates = [learning_rate(step, config) for step in range(100)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert rates[10] == 1.0
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
     assert rates[55] == pytest.approx(0.55)
     assert rates[99] == pytest.approx(0.1, abs=1e-3)
     without = make_recipe("tokenizer", training={"steps": 100, "warmup": 0, "lr": 1.0}).training
@@ -414,7 +417,7 @@ def test_processes_share_out_the_batch(tmp_path: Path, make_recipe) -> None:
 
     shares = [seen(rank, 3) for rank in range(3)]
     assert [len(share) for share in shares] == [2, 2, 2]
-    assert sorted(sum(shares, [])) == sorted(seen(0, 1)) == list(range(6))
+    assert sorted(itertools.chain(*shares)) == sorted(seen(0, 1)) == list(range(6))
 
 
 def test_to_float_spans_minus_one_to_one() -> None:

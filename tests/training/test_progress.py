@@ -45,9 +45,10 @@ def command(*arguments: object) -> Result:
 
 
 def test_a_run_from_start_to_finish(recipe: Path, tmp_path: Path) -> None:
-    """Would catch a run that does not say what it found, how fast it is, how long it takes and where it lies."""
+    """Would catch a run that does not say what it found, how fast it is, how long it takes and where it
+    lies."""
     out = tmp_path / "run"
-    result = command("tokenizer", "--config", recipe, "--out", out)
+    result = command("tokenizer", "--config", recipe, "--output", out)
     assert result.exit_code == 0, result.output
     assert "6 training and 3 validation images; cpu, 1 process(es)" in result.output
     steps = [line for line in result.output.splitlines() if line.startswith("train step")]
@@ -61,21 +62,22 @@ def test_a_run_from_start_to_finish(recipe: Path, tmp_path: Path) -> None:
     }  # fmt: skip
     assert len([json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]) == 4
 
-    longer = command("tokenizer", "--config", recipe, "--out", out, "--set", "training.steps=4")
+    longer = command("tokenizer", "--config", recipe, "--output", out, "--set", "training.steps=4")
     assert [line.split()[2] for line in longer.output.splitlines() if line.startswith("train")] == ["4/4"]
 
 
 def test_unreadable_pictures_are_named_whatever_they_are_called(
     recipe: Path, tmp_path: Path, photos: Path
 ) -> None:
-    """Would catch brackets of a name taken for markup, which vanish or raise, and names folded at 80 columns."""
+    """Would catch brackets of a name taken for markup, which vanish or raise, and names folded at 80
+    columns."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "good.png").write_bytes(next((photos / "train").iterdir()).read_bytes())
     name = f"[bold]{'long ' * 30}[nothing].png"
     (folder / name).write_bytes(b"no picture")
     result = command(
-        "tokenizer", "--config", recipe, "--out", tmp_path / "run", "--set", f"data.train={folder}"
+        "tokenizer", "--config", recipe, "--output", tmp_path / "run", "--set", f"data.train={folder}"
     )
     assert result.exit_code == 0, result.output
     assert f"skipped {name}" in result.output
@@ -108,7 +110,7 @@ def test_what_cannot_be_is_one_line_and_status_2(
     stage: str, options: list[str], words: str, recipe: Path, tmp_path: Path
 ) -> None:
     """Would catch tracebacks, and a run folder left behind by a run that never began."""
-    result = command(stage, "--config", recipe, "--out", tmp_path / "run", *options)
+    result = command(stage, "--config", recipe, "--output", tmp_path / "run", *options)
     assert result.exit_code == 2
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -66,9 +66,9 @@ def test_unknown_setting_is_named_and_the_nearest_suggested(table: str, name: st
 
 def test_unknown_table_and_preset_and_model_setting() -> None:
     """Would catch a table left out of the check."""
-    with pytest.raises(ConfigError, match="'trainig'.*'training'"):
+    with pytest.raises(ConfigError, match=r"'trainig'.*'training'"):
         recipe(trainig={})
-    with pytest.raises(ConfigError, match="'smal'.*'small'"):
+    with pytest.raises(ConfigError, match=r"'smal'.*'small'"):
         configured(TRANSFORMERS, recipe(preset="smal"))
     with pytest.raises(ConfigError, match=r"'model\.layer'.*'layers'"):
         configured(TRANSFORMERS, recipe(model={"layer": 2}))
@@ -178,8 +178,8 @@ def test_settings_are_frozen_by_name() -> None:
         "Recipe": "stage data training preset model tokenizer transformer",
         "DataConfig": "train validation crop_scale colour cache_gib",
         "TrainingConfig": "steps batch accumulate lr final_lr warmup beta1 beta2 weight_decay clip ema seed "
-        "log_every validate_every checkpoint_every picture_every validation_images keep precision device threads "
-        "tensorboard",
+        "log_every validate_every checkpoint_every picture_every validation_images keep precision device "
+        "threads tensorboard",
         "TokenizerTraining": "perceptual perceptual_net perceptual_weights perceptual_share quantize_from "
         "adversarial adversarial_start adversarial_ramp discriminator_channels discriminator_layers",
         "TransformerTraining": "tokenizer bernoulli bernoulli_p scheduled schedule boxes strokes random_walk "

@@ -111,8 +111,9 @@ def test_discriminator_learns_from_its_own_loss_alone(
 
 
 def test_parts_add_up_to_the_whole_batch(make_recipe, batch: Tensor, captured: list[list[Tensor]]) -> None:
-    """Would catch parts summed instead of averaged. It holds with the codebook learning by gradient and without
-    adversary: the moving average of the codes moves once for each part, and so does the adaptive weight."""
+    """Would catch parts summed instead of averaged. It holds with the codebook learning by gradient and
+    without adversary: the moving average of the codes moves once for each part, and so does the adaptive
+    weight."""
     recipe = make_recipe(
         "tokenizer",
         training={"clip": 1e9},
@@ -185,7 +186,8 @@ def test_perceptual_share_takes_part_of_the_batch(
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_loss_goes_down_on_two_pictures(precision: str, make_recipe, batch: Tensor) -> None:
-    """Would catch any sign or gradient that is wrong enough to keep it from learning, also in half precision."""
+    """Would catch any sign or gradient that is wrong enough to keep it from learning, also in half
+    precision."""
     recipe = make_recipe(
         "tokenizer", training={"lr": 5e-3, "precision": precision}, tokenizer={"adversarial_start": 20}
     )

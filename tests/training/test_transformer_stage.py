@@ -75,8 +75,8 @@ def test_the_infill_reaches_known_tokens(make_recipe, batch: Tensor) -> None:
 def test_the_content_of_the_hole_cannot_reach_the_input(
     family: str, strategy: str, make_recipe, batch: Tensor
 ) -> None:
-    """Would catch training on what inference does not have: known tokens, hidden tokens and hints stay the same
-    bits. Filled tokens are those of the whole picture, as decoding fills them in."""
+    """Would catch training on what inference does not have: known tokens, hidden tokens and hints stay the
+    same bits. Filled tokens are those of the whole picture, as decoding fills them in."""
     stage = build(make_recipe("transformer", transformer=only(**{family: 1.0}) | {"infill": strategy}))
     masks = masks_of(stage, 4, seed=1)
     other = torch.rand(batch.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -137,8 +137,9 @@ def test_overfits_a_tiny_batch(make_recipe, batch: Tensor) -> None:
 
 
 def test_parts_are_averaged(make_recipe, batch: Tensor) -> None:
-    """Would catch a gradient that grows with the number of parts. Parts draw masks of their own and each takes the
-    mean over its own hidden tokens, so equal losses in parts and whole are not to be had; the scale is."""
+    """Would catch a gradient that grows with the number of parts. Parts draw masks of their own and each
+    takes the mean over its own hidden tokens, so equal losses in parts and whole are not to be had; the
+    scale is."""
     recipe = make_recipe("transformer", training={"clip": 1e9}, transformer=only(bernoulli=1.0))
     whole = step(build(recipe), [batch])
     parts = step(build(recipe), list(batch.chunk(4)))
@@ -172,7 +173,8 @@ def test_replaced_tokens_are_visible_ones_and_codes(make_recipe, batch: Tensor) 
 
 
 def test_validation_repeats_and_ignores_smoothing(make_recipe, batch: Tensor) -> None:
-    """Would catch best checkpoints picked by lucky masks, and losses that cannot be compared between recipes."""
+    """Would catch best checkpoints picked by lucky masks, and losses that cannot be compared between
+    recipes."""
     smooth, sharp = (
         build(make_recipe("transformer", transformer={"label_smoothing": value})) for value in (0.3, 0.0)
     )

@@ -80,8 +80,8 @@ class TrainingConfig:
     validation_images: int = 256
     """How many validation images are looked at, from the first."""
     keep: Literal["best", "last"] = "best"
-    """Which averaged weights the run hands over: those of the lowest validation loss, or the last. Take the last with
-    an adversarial loss: it makes pictures sharper and their distance to the truth larger."""
+    """Which averaged weights the run hands over: those of the lowest validation loss, or the last. Take the
+    last with an adversarial loss: it makes pictures sharper and their distance to the truth larger."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 autocast on accelerators, fp32 on the CPU."""
     device: str = "auto"

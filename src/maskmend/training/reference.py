@@ -1,4 +1,5 @@
-"""The page of all settings (docs/settings.md), made from the dataclasses and the docstrings under their fields.
+"""The page of all settings (docs/settings.md), made from the dataclasses and the docstrings under their
+fields.
 
 python -m maskmend.training.reference > docs/settings.md
 """
@@ -31,13 +32,9 @@ def field_notes(config: type) -> dict[str, str]:
     assert isinstance(definition, ast.ClassDef)
     notes = {}
     for before, after in zip(definition.body, definition.body[1:], strict=False):
-        if (
-            isinstance(before, ast.AnnAssign)
-            and isinstance(before.target, ast.Name)
-            and isinstance(after, ast.Expr)
-        ):
-            if isinstance(after.value, ast.Constant):
-                notes[before.target.id] = " ".join(str(after.value.value).split())
+        match before, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=note)):
+                notes[name] = " ".join(str(note).split())
     return notes
 
 

@@ -54,7 +54,7 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def build_stage(recipe: Recipe, device: torch.device) -> Stage:
     """The stage a recipe describes, freshly initialised from the recipe's seed."""
-    # The constructors of torch.nn draw from the global generators; they are put back so that nobody else notices.
+    # The constructors of torch.nn draw from the global generators: these are put back afterwards.
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(recipe.training.seed)
         if recipe.stage == "tokenizer":

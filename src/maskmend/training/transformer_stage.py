@@ -68,7 +68,8 @@ class TransformerStage:
 
     @torch.no_grad()
     def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks) -> tuple[Tensor, Tensor, Hints]:
-        """Input tokens (B, N) with `mask_id` where hidden, target tokens (B, N), and the hidden tokens' hints."""
+        """Input tokens (B, N) with `mask_id` where hidden, target tokens (B, N), and the hidden tokens'
+        hints."""
         targets = self.tokenizer.encode(images).flatten(1)
         seen = self.tokenizer.encode(infill(images, masks.pixels, self.options.infill)).flatten(1)
         inputs = torch.where(masks.hidden, self.config.mask_id, torch.where(masks.hole, targets, seen))
