@@ -447,7 +447,7 @@ def test_the_flags_are_frozen():
         "--mask-channel", "--quality", "--device", "--uncertainty",
     }  # fmt: skip
     assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--seed"}
-    assert flags(main.commands["train"]) == {"stage", "--config", "--output", "--set", "--restart"}
+    assert flags(main.commands["train"]) == {"stage", "--config", "-o", "--output", "--set", "--restart"}
     assert flags(main.commands["pack"]) == {
         "tokenizer", "transformer", "-o", "--output", "--half", "--set",
     }  # fmt: skip
