@@ -440,7 +440,16 @@ def flags(command):
 
 def test_the_flags_are_frozen():
     """Catches a flag that is renamed or dropped without a thought for those who use it."""
-    assert set(main.commands) == {"inpaint", "demo", "train", "pack", "weights", "masks", "evaluate"}
+    assert set(main.commands) == {
+        "inpaint",
+        "demo",
+        "train",
+        "pack",
+        "weights",
+        "masks",
+        "evaluate",
+        "reproduce",
+    }
     assert flags(main.commands["inpaint"]) == {
         "image", "--mask", "-o", "--output", "--model", "--samples", "--seed", "--steps", "--schedule",
         "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask", "--invert-mask",

@@ -9,6 +9,7 @@ import click
 
 from maskmend import __version__
 from maskmend.errors import ConfigError, MaskmendError
+from maskmend.experiment.command import reproduce
 
 PATH = click.Path(path_type=Path)
 
@@ -41,6 +42,9 @@ def _refuse(message: str) -> NoReturn:
 @click.version_option(__version__, prog_name="maskmend")
 def main() -> None:
     """Fills holes in images with masked token modelling (MaskGIT)."""
+
+
+main.add_command(reproduce)
 
 
 @main.command()

@@ -63,7 +63,7 @@ def contact_sheet(pipe: InpaintPipeline, results: Sequence[Inpainted], cell: int
     def put(column: int, y: int, picture: Image.Image, text: str) -> None:
         x = gap + column * (cell + gap)
         draw.text((x, y), text, fill=INK, font=font)
-        sheet.paste(_fit(picture, cell), (x, y + label))
+        sheet.paste(fit(picture, cell), (x, y + label))
 
     for result in results:
         most = float(np.log(pipe.transformer.config.codes))
@@ -100,13 +100,13 @@ def step_frames(pipe: InpaintPipeline, results: Sequence[Inpainted], cell: int =
             now = min(step, len(result.history))
             picture = masked_input(result) if now == 0 else pipe.draw_step(result, now, result.best)
             x = gap + column * (cell + gap)
-            frame.paste(_fit(latent_mask(result, now, result.best), cell), (x, gap))
-            frame.paste(_fit(picture, cell), (x, 2 * gap + cell))
+            frame.paste(fit(latent_mask(result, now, result.best), cell), (x, gap))
+            frame.paste(fit(picture, cell), (x, 2 * gap + cell))
         frames.append(frame)
     return frames
 
 
-def _fit(image: Image.Image, cell: int) -> Image.Image:
+def fit(image: Image.Image, cell: int) -> Image.Image:
     """`image` within a square of `cell` pixels: enlarged with hard pixels, reduced smoothly."""
     scale = cell / max(image.size)
     kind = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS

@@ -1,0 +1,241 @@
+"""One way of filling, measured on a fixed set of images and holes; measured once, then read from disk.
+
+    settings ─► fills of all images ─► composited and uncomposited pictures ─► FID with interval, LPIPS, ...
+
+A trial's file is named by a hash of everything that decides its figures: weights, images, masks, settings,
+seed, bootstrap draws. So an experiment that was stopped goes on, and a changed model starts anew.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import nn
+
+from maskmend.errors import DataError
+from maskmend.images import to_tensor
+from maskmend.metrics.bootstrap import Interval, mean_interval
+from maskmend.metrics.features import FeatureFunction, content_hash, extract_features
+from maskmend.metrics.frechet import fid_interval
+from maskmend.metrics.pixels import hole_l1, known_error, seam_l1
+from maskmend.model_folder import json_bytes, write_files
+from maskmend.pipeline import InpaintPipeline
+from maskmend.settings import Settings
+
+BATCH = 32
+FORMAT = 1
+"""Raised when what a trial measures changes, so that older files are measured anew."""
+
+Picture = UInt8[np.ndarray, "H W 3"]
+Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What one way of filling scored."""
+
+    composited: Interval
+    """FID of known pixels from the image and the hole from the fill: what a user gets."""
+    uncomposited: Interval | None
+    """FID with every pixel from the decoder: the report's protocol; None where nothing is decoded."""
+    lpips: Interval
+    hole_l1: float
+    """Mean absolute difference in the hole, of 1."""
+    seam_l1: float
+    """The same in a band around the hole's edge."""
+    known_error: int
+    """Largest change of a known pixel, in grey levels."""
+    seconds_per_image: float
+
+    @staticmethod
+    def from_json(content: dict[str, Any]) -> "Trial":
+        """Raises TypeError or KeyError for what is no trial."""
+        intervals = ("composited", "uncomposited", "lpips")
+        read = {name: content[name] and Interval(**content[name]) for name in intervals}
+        merged: dict[str, Any] = content | read
+        return Trial(**merged)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """Images with their holes, all of the model's size."""
+
+    images: Sequence[Picture]
+    masks: Sequence[Bool[np.ndarray, "H W"]]
+    """True = fill."""
+    name: str = "random walks"
+
+    __test__ = False  # no test class, whatever pytest thinks of the name
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.masks) or len(self.images) < 2:
+            raise DataError(
+                f"{len(self.images)} images and {len(self.masks)} masks: give 2 or more, a mask for each"
+            )
+
+    def first(self, count: int | None) -> "TestSet":
+        """The first `count` images; all of them for None."""
+        return TestSet(images=self.images[:count], masks=self.masks[:count], name=self.name)
+
+
+@dataclass(kw_only=True, eq=False)
+class Laboratory:
+    """Measures ways of filling the holes of one test set.
+
+    Args:
+        data: the test set.
+        pipe: the model.
+        extract: features for FID.
+        distance: LPIPS of two batches.
+        folder: where trials are kept.
+        repeats: bootstrap draws of an interval.
+        seed: image i is filled with seed + i.
+    """
+
+    data: TestSet
+    pipe: InpaintPipeline
+    extract: FeatureFunction
+    distance: Distance
+    folder: Path
+    repeats: int = 50
+    seed: int = 0
+    truths: Float[np.ndarray, "N D"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.truths = self._features(self.data.images)
+        self._about = {
+            "format": FORMAT,
+            "images": content_hash(self.data.images),
+            "masks": content_hash(self.data.masks),
+            "repeats": self.repeats,
+            "seed": self.seed,
+        }
+        self._model = weights_hash(self.pipe.tokenizer, self.pipe.transformer)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of images, masks and weights."""
+        return {"images": self._about["images"], "masks": self._about["masks"], "model": self._model}
+
+    def measure(self, told: Progress | None = None, **changes: Any) -> Trial:
+        """The trial of the model's default settings with `changes`."""
+        settings = self.pipe.defaults.changed(**changes)
+        about = {"model": self._model, "settings": asdict(settings)}
+        return self._remembered(about, lambda: self._fill(settings, told))
+
+    def baseline(
+        self,
+        name: str,
+        fill: Callable[[Picture, Bool[np.ndarray, "H W"]], Picture],
+        told: Progress | None = None,
+    ) -> Trial:
+        """The trial of another method, `fill(image, mask)`; `name` tells it apart from all others."""
+
+        def work() -> Trial:
+            start = time.perf_counter()
+            drawn = []
+            for image, mask in zip(self.data.images, self.data.masks, strict=True):
+                drawn.append(fill(image, mask))
+                if told:
+                    told("filling", len(drawn), len(self.data.images))
+            return self._score(drawn, None, time.perf_counter() - start, told)
+
+        return self._remembered({"baseline": name}, work)
+
+    def reconstruction(self, told: Progress | None = None) -> Trial:
+        """Whole images through the tokenizer and back: the floor of an uncomposited result."""
+
+        def work() -> Trial:
+            start = time.perf_counter()
+            drawn: list[Picture] = []
+            with torch.inference_mode():
+                for batch in self._batches(self.data.images):
+                    tokens = self.pipe.tokenizer.encode(self._tensor(batch))
+                    drawn += [np.asarray(image) for image in self.pipe.draw_tokens(tokens.cpu().numpy())]
+            return self._score(drawn, drawn, time.perf_counter() - start, told)
+
+        return self._remembered({"model": self._model, "reconstruction": True}, work)
+
+    def _fill(self, settings: Settings, told: Progress | None) -> Trial:
+        images, masks = self.data.images, self.data.masks
+        composited: list[Picture] = []
+        whole: list[Picture] = []
+        spent = 0.0
+        changes = asdict(settings)
+        for start in range(0, len(images), BATCH):
+            rows = slice(start, start + BATCH)
+            seeds = [self.seed + start + n for n in range(len(images[rows]))]
+            begin = time.perf_counter()
+            results = self.pipe(list(images[rows]), list(masks[rows]), seed=seeds, **changes)
+            spent += time.perf_counter() - begin
+            composited += [result.pictures[0].pixels for result in results]
+            for result in results:
+                drawn = self.pipe.draw_tokens(result.tokens) if result.tokens.size else result.images
+                whole.append(np.asarray(drawn[0]))
+            if told:
+                told("filling", len(composited), len(images))
+        return self._score(composited, whole, spent, told)
+
+    def _score(
+        self, composited: list[Picture], whole: list[Picture] | None, seconds: float, told: Progress | None
+    ) -> Trial:
+        images, masks = self.data.images, self.data.masks
+        spread = {"repeats": self.repeats, "seed": 0}
+        first = fid_interval(self._features(composited, told), self.truths, **spread)
+        second = None
+        if whole is not None:
+            same = whole is composited
+            second = first if same else fid_interval(self._features(whole, told), self.truths, **spread)
+        apart = [
+            self.distance(self._tensor(ours), self._tensor(truth)).cpu().numpy()
+            for ours, truth in zip(self._batches(composited), self._batches(images), strict=True)
+        ]
+        triples = list(zip(composited, images, masks, strict=True))
+        return Trial(
+            composited=first,
+            uncomposited=second,
+            lpips=mean_interval(np.concatenate(apart).astype(np.float64)),
+            hole_l1=float(np.nanmean([hole_l1(ours, truth, mask) for ours, truth, mask in triples])),
+            seam_l1=float(np.nanmean([seam_l1(ours, truth, mask) for ours, truth, mask in triples])),
+            known_error=int(max(known_error(ours, truth, mask) for ours, truth, mask in triples)),
+            seconds_per_image=seconds / len(images),
+        )
+
+    def _features(self, images: Sequence[Picture], told: Progress | None = None) -> np.ndarray:
+        step = None if told is None else lambda done, total: told("features", done, total)
+        return extract_features(images, self.extract, progress=step)
+
+    def _batches(self, images: Sequence[Picture]) -> list[Sequence[Picture]]:
+        return [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+
+    def _tensor(self, images: Sequence[Picture]) -> torch.Tensor:
+        return torch.cat([to_tensor(image) for image in images]).to(self.pipe.device)
+
+    def _remembered(self, about: dict[str, Any], work: Callable[[], Trial]) -> Trial:
+        key = hashlib.sha256(json.dumps(self._about | about, sort_keys=True).encode()).hexdigest()[:24]
+        path = self.folder / f"{key}.json"
+        try:
+            return Trial.from_json(json.loads(path.read_text(encoding="utf-8"))["trial"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # not measured yet, or damaged: measured now
+        trial = work()
+        write_files({path: json_bytes({"about": self._about | about, "trial": asdict(trial)})})
+        return trial
+
+
+def weights_hash(*modules: nn.Module) -> str:
+    """SHA-256 over names and values of all weights."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, value in module.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,107 @@
+"""Trials: what they measure, and that one measured before is not measured again."""
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from experiment.conftest import small_features
+from fakes import tiny_models
+from maskmend.errors import DataError
+from maskmend.experiment.baselines import leave_grey
+from maskmend.experiment.trial import Laboratory, TestSet, Trial, weights_hash
+from maskmend.metrics.frechet import fid
+from maskmend.pipeline import InpaintPipeline
+
+Make = Callable[..., Laboratory]
+
+
+def test_figures_are_those_of_the_fills(make_laboratory: Make, test_set: TestSet) -> None:
+    """Would catch other seeds, settings or pictures being scored than those a user gets."""
+    laboratory = make_laboratory(seed=3)
+    trial = laboratory.measure(steps=2, seam="hard")
+    fills = [
+        laboratory.pipe(image, mask, seed=3 + n, steps=2, seam="hard")
+        for n, (image, mask) in enumerate(zip(test_set.images, test_set.masks, strict=True))
+    ]
+    composited = np.stack([fill.pictures[0].pixels for fill in fills])
+    whole = np.stack([np.asarray(laboratory.pipe.draw_tokens(fill.tokens)[0]) for fill in fills])
+    truths = small_features(np.stack(test_set.images))
+    assert trial.composited.value == pytest.approx(fid(small_features(composited), truths), rel=1e-6)
+    assert trial.uncomposited is not None
+    assert trial.uncomposited.value == pytest.approx(fid(small_features(whole), truths), rel=1e-6)
+    apart = np.abs(composited.astype(float) - np.stack(test_set.images)).mean() / 127.5
+    assert trial.lpips.value == pytest.approx(apart, rel=1e-4)
+    assert trial.known_error == 0
+    assert trial.seconds_per_image > 0
+
+
+def test_a_perfect_fill_scores_nought(make_laboratory: Make) -> None:
+    trial = make_laboratory().baseline("the truth", lambda image, mask: image)
+    assert trial.composited.value == pytest.approx(0, abs=1e-6)
+    assert (trial.hole_l1, trial.seam_l1, trial.known_error, trial.uncomposited) == (0, 0, 0, None)
+
+
+def test_a_method_that_changes_known_pixels_is_found_out(make_laboratory: Make) -> None:
+    trial = make_laboratory().baseline("brighter", lambda image, mask: np.minimum(image, 250) + np.uint8(3))
+    assert trial.known_error == 3
+
+
+def test_a_trial_measured_before_is_read(make_laboratory: Make, test_set: TestSet) -> None:
+    """Would catch a resumed experiment that measures all again, or takes the figures of something else."""
+    calls = []
+
+    def counting(images: np.ndarray) -> np.ndarray:
+        calls.append(len(images))
+        return small_features(images)
+
+    laboratory = make_laboratory(extract=counting)
+    first = laboratory.measure(steps=2)
+    after = len(calls)
+    assert laboratory.measure(steps=2) == first
+    assert len(calls) == after
+    others = [
+        lambda: laboratory.measure(steps=3),
+        lambda: make_laboratory(extract=counting, seed=1).measure(steps=2),
+        lambda: make_laboratory(extract=counting, data=test_set.first(9)).measure(steps=2),
+        lambda: make_laboratory(extract=counting, repeats=6).measure(steps=2),
+        lambda: laboratory.baseline("grey", leave_grey),
+        lambda: laboratory.reconstruction(),
+    ]
+    for measure in others:
+        before = len(list(laboratory.folder.iterdir()))
+        measure()
+        assert len(list(laboratory.folder.iterdir())) == before + 1
+
+
+def test_another_model_is_another_trial(make_laboratory: Make) -> None:
+    """Would catch the figures of yesterday's weights under today's."""
+    tokenizer, transformer = tiny_models()
+    transformer.bias.data += 1e-3
+    other = make_laboratory(pipe=InpaintPipeline(tokenizer, transformer))
+    assert other.digests["model"] != make_laboratory().digests["model"]
+    assert weights_hash(tokenizer) == weights_hash(tiny_models()[0])
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"trial": {"composited": 3}}', "[]"])
+def test_a_damaged_file_is_measured_anew(make_laboratory: Make, content: str) -> None:
+    laboratory = make_laboratory()
+    first = laboratory.baseline("grey", leave_grey)
+    (path,) = laboratory.folder.iterdir()
+    path.write_text(content)
+    again = laboratory.baseline("grey", leave_grey)
+    assert again.composited == first.composited
+    assert Trial.from_json(json.loads(path.read_text())["trial"]) == again
+
+
+def test_reconstruction_is_the_floor_without_a_hole(make_laboratory: Make, test_set: TestSet) -> None:
+    """Would catch a floor measured on something other than the whole picture through the tokenizer."""
+    trial = make_laboratory().reconstruction()
+    assert trial.uncomposited == trial.composited
+    assert trial.known_error > 0
+
+
+def test_unpaired_masks_are_refused(test_set: TestSet) -> None:
+    with pytest.raises(DataError, match="10 images and 9 masks"):
+        TestSet(images=test_set.images, masks=test_set.masks[:9])
