@@ -449,16 +449,33 @@ def test_the_flags_are_frozen():
         "masks",
         "evaluate",
         "reproduce",
+        "convert",
     }
     assert flags(main.commands["inpaint"]) == {
-        "image", "--mask", "-o", "--output", "--model", "--samples", "--seed", "--steps", "--schedule",
-        "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask", "--invert-mask",
-        "--mask-channel", "--quality", "--device", "--uncertainty",
+        "image", "--mask", "-o", "--output", "--layout", "--model", "--samples", "--seed", "--steps",
+        "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask",
+        "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device", "--uncertainty",
     }  # fmt: skip
     assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--seed"}
     assert flags(main.commands["train"]) == {"stage", "--config", "-o", "--output", "--set", "--restart"}
     assert flags(main.commands["pack"]) == {
-        "tokenizer", "transformer", "-o", "--output", "--half", "--set",
+        "tokenizer", "transformer", "-o", "--output", "--half", "--set", "--data", "--card",
+    }  # fmt: skip
+    assert flags(main.commands["convert"].commands["lab"]) == {
+        "vqgan", "transformer", "-o", "--output", "--heads", "--pixels", "--half",
+    }  # fmt: skip
+
+
+def test_the_flags_of_evaluation_are_frozen():
+    assert flags(main.commands["weights"].commands["fetch"]) == {"names"}
+    assert flags(main.commands["masks"].commands["make"]) == {"kind", "--like", "-o", "--output", "--seed"}
+    assert flags(main.commands["evaluate"]) == {
+        "--images", "--results", "--model", "--masks", "-o", "--output", "--seed", "--repeats", "--device",
+        "--set",
+    }  # fmt: skip
+    assert flags(main.commands["reproduce"]) == {
+        "--images", "--masks", "-o", "--output", "--model", "--quick", "--limit", "--grid", "--migan",
+        "--repeats", "--seed", "--device",
     }  # fmt: skip
 
 

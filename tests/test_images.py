@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from maskmend.errors import ImageError
+from maskmend.errors import ImageError, OutputError
 from maskmend.images import Picture, load_image, picture_from, save_image, to_tensor, to_uint8
 
 RNG = np.random.default_rng(0)
@@ -317,7 +317,7 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(ImageError, match="No space"):
+    with pytest.raises(OutputError, match="No space"):
         save_image(Picture(pixels=PIXELS), target)
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

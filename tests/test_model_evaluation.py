@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 import maskmend.model_evaluation as evaluation
-from maskmend.evaluate import evaluate_folders
+from maskmend.errors import ConfigError, WeightsError
 from maskmend.mask_sets import make_masks
 from maskmend.pipeline import InpaintPipeline
 
@@ -41,25 +42,36 @@ def test_pictures_are_written_under_their_names_and_known_pixels_are_kept(
         assert (tmp_path / "out" / "reconstruction" / f"{i}.png").is_file()
 
 
-def test_reports_score_each_kind_against_the_truth(
-    tiny_pipeline: InpaintPipeline, tmp_path: Path, monkeypatch
-) -> None:
+def test_reports_score_each_kind_against_the_truth(tiny_pipeline: InpaintPipeline, tmp_path: Path) -> None:
     def features(pictures: np.ndarray) -> np.ndarray:
         return torch.from_numpy(np.stack(pictures)).float().flatten(1)[:, :6].numpy()
 
-    def scored(*args, metrics, **kwargs):
-        kept = [name for name in metrics if name not in ("lpips",)]
-        return evaluate_folders(*args, metrics=kept, extract=features, **kwargs)
+    def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return (a - b).abs().mean((1, 2, 3))
 
-    monkeypatch.setattr(evaluation, "evaluate_folders", scored)
     images, masks = small_set(tmp_path, tiny_pipeline.resolution)
-    reports = evaluation.evaluate_model(tiny_pipeline, images, masks, tmp_path / "out", repeats=5)
+    reports = evaluation.evaluate_model(
+        tiny_pipeline, images, masks, tmp_path / "out", repeats=5, extract=features, distance=distance
+    )
     assert set(reports) == {"composited", "uncomposited", "reconstruction"}
     assert reports["composited"].known_error == 0
     assert reports["composited"].figures["psnr"].value > reports["uncomposited"].figures["psnr"].value
     saved = json.loads((tmp_path / "out" / "report-composited.json").read_text())
     assert saved["images"] == 5
     assert saved["known_error"] == 0
+    (tmp_path / "out" / "composited" / "other.png").write_bytes((images / "0.png").read_bytes())
+    with pytest.raises(ConfigError, match=r"other\.png is of another evaluation"):
+        evaluation.evaluate_model(tiny_pipeline, images, masks, tmp_path / "out", extract=features)
+
+
+def test_missing_weights_are_told_before_any_work(
+    tiny_pipeline: InpaintPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution)
+    monkeypatch.setenv("MASKMEND_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(WeightsError, match="maskmend weights fetch"):
+        evaluation.evaluate_model(tiny_pipeline, images, masks, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_pictures_of_another_size_are_filled_but_not_decoded_whole(

@@ -66,6 +66,7 @@ KINDS = {
     "pre, both, marked": {"norm": "pre", "positions": "both", "marks_hole": True},
     "post, both": {"norm": "post", "positions": "both"},
     "pre, learned": {"norm": "pre", "positions": "learned"},
+    "post, learned, a bias for each position": {"norm": "post", "position_bias": True},
     "pre, both, marked, hints": {"norm": "pre", "positions": "both", "marks_hole": True, "hints": True},
 }
 MODELS = {name: built(**kind) for name, kind in KINDS.items()}
@@ -375,6 +376,7 @@ def test_configs_go_round(config):
         ({"layers": -1}, "layers = -1: choose at least 1"),
         ({"positions": "rotary", "heads": 8}, "positions = 'rotary' with dim / heads = 2: .*divisible by 4"),
         ({"dropout": 1.0}, "dropout = 1.0: choose"),
+        ({"norm_eps": 0.0}, "norm_eps = 0.0: choose a small number above 0"),
         ({"norm": "before"}, "norm = 'before': choose one of pre, post"),
         ({"positions": "sine"}, "positions = 'sine': choose one of learned, rotary, both"),
         ({"attention": "contxt"}, "attention = 'contxt': choose one of full, context"),

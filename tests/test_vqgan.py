@@ -231,6 +231,13 @@ def test_configs_go_round(config):
         ({"decoder_channels": (512, 256, 256, 128, 2)}, "decoder_channels has 2.*multiples of"),
         ({"encoder_channels": (128,)}, r"encoder_channels=\(128,\).*at least 2"),
         ({"decoder_channels": ()}, r"decoder_channels=\(\).*at least 1"),
+        ({"design": "labs"}, "design='labs'.*'plain' or 'lab'"),
+        ({"design": "lab", "encoder_norm": "position"}, "design='lab' with encoder_norm='position'"),
+        ({"design": "lab", "decoder_channels": (512, 256, 256, 128, 36)}, "has 36.*32 for design='lab'"),
+        (
+            {"design": "lab", "attention_heads": 3},
+            "attention_heads=3 does not divide 512 of decoder_channels",
+        ),
     ],
 )
 def test_impossible_settings_are_named(changes, message):

@@ -15,6 +15,7 @@ from maskmend.errors import (
     MaskError,
     MaskmendError,
     ModelError,
+    OutputError,
     TrainingError,
     WeightsError,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "MaskError",
     "MaskmendError",
     "ModelError",
+    "OutputError",
     "Settings",
     "TrainingError",
     "WeightsError",

@@ -12,10 +12,20 @@ from maskmend.errors import ConfigError, MaskmendError
 from maskmend.experiment.command import reproduce
 
 PATH = click.Path(path_type=Path)
+NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""What click raises to show the help; older releases print it without."""
 
 
 class Group(click.Group):
     """Prints our own errors and those of usage as one line and exits with status 2."""
+
+    def make_context(self, *given: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*given, **options)
+        except NO_ARGUMENTS:
+            raise
+        except click.UsageError as error:
+            _refuse(f"{error.format_message()} (see: maskmend --help)")
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -25,7 +35,7 @@ class Group(click.Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             _refuse(f"{where}{error.strerror or error}; check the path, the rights and the space on the disk")
-        except getattr(click.exceptions, "NoArgsIsHelpError", ()):
+        except NO_ARGUMENTS:
             raise
         except click.UsageError as error:
             command = error.ctx.command_path if error.ctx else ctx.command_path
@@ -53,7 +63,6 @@ main.add_command(reproduce)
     "--mask",
     "mask_path",
     type=PATH,
-    required=True,
     help="White (or erased, in an image with alpha) is filled.",
 )
 @click.option(
@@ -62,6 +71,11 @@ main.add_command(reproduce)
     type=PATH,
     required=True,
     help="Where the result goes; .png keeps known pixels to the bit.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["lab"]),
+    help="IMAGE and OUTPUT are folders as the coursework's: masked_image/ and mask64/ in, no --mask.",
 )
 @click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option(
@@ -87,13 +101,17 @@ main.add_command(reproduce)
 @click.option(
     "--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
 )
+@click.option(
+    "--mask-threshold", default=0.5, show_default=True, help="Brightness from which grey is filled, up to 1."
+)
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
 @click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
 def inpaint(
     image: Path,
-    mask_path: Path,
+    mask_path: Path | None,
     output: Path,
+    layout: str | None,
     model: str,
     samples: int,
     seed: int,
@@ -101,13 +119,20 @@ def inpaint(
     fit_mask: bool,
     invert_mask: bool,
     mask_channel: Any,
+    mask_threshold: float,
     quality: int,
     device: str,
     uncertainty: Path | None,
     **settings: Any,
 ) -> None:
     """Fills the masked part of IMAGE."""
-    from maskmend.images import check_writable, load_image, picture_from, save_image
+    if layout is not None:
+        given = {name: value for name, value in settings.items() if value is not None}
+        _inpaint_lab(image, output, model, seed, device, fit_mask, given, assignments)
+        return
+    if mask_path is None:
+        raise click.MissingParameter(param_hint="'--mask'", param_type="option")
+    from maskmend.images import check_writable, load_image, picture_from, save_images
     from maskmend.masks import load_mask
 
     picture = load_image(image)
@@ -119,10 +144,15 @@ def inpaint(
             check_writable(path, alpha=picture.alpha is not None)
     if uncertainty is not None:
         check_writable(uncertainty, alpha=False)
-        if uncertainty in outputs:
+        if uncertainty.resolve() in {path.resolve() for path in outputs}:
             raise ConfigError(f"--uncertainty {uncertainty} is where the fill goes: give it another name")
     mask = load_mask(
-        mask_path, size=picture.pixels.shape[:2], fit=fit_mask, invert=invert_mask, channel=mask_channel
+        mask_path,
+        size=picture.pixels.shape[:2],
+        threshold=mask_threshold,
+        fit=fit_mask,
+        invert=invert_mask,
+        channel=mask_channel,
     )
     from maskmend.pipeline import InpaintPipeline
     from maskmend.training.run import pick_device
@@ -139,15 +169,7 @@ def inpaint(
 
         most = math.log(pipe.transformer.config.codes)
         files[uncertainty] = picture_from(uncertainty_map(result.uncertainty, picture.pixels, most))
-    written: list[Path] = []
-    try:
-        for path, drawn in files.items():
-            save_image(drawn, path, quality=quality)
-            written.append(path)
-    except MaskmendError:
-        for path in written:  # all files or none
-            path.unlink(missing_ok=True)
-        raise
+    save_images(files, quality=quality)
     if result.note:
         click.echo(result.note)
         return
@@ -209,9 +231,20 @@ def train(
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Default settings of the model's fills."
 )
-def pack(tokenizer: Path, transformer: Path, output: Path, half: bool, assignments: tuple[str, ...]) -> None:
-    """Makes a model folder of two training runs (or component folders)."""
+@click.option("--data", help="For the model card: what the pictures are, where from, under which licence.")
+@click.option("--card", type=PATH, help="A model card of your own (Markdown) instead of the drafted one.")
+def pack(
+    tokenizer: Path,
+    transformer: Path,
+    output: Path,
+    half: bool,
+    assignments: tuple[str, ...],
+    data: str | None,
+    card: Path | None,
+) -> None:
+    """Makes a model folder of two training runs (or component folders), with a model card."""
     from maskmend.config import from_dict, override
+    from maskmend.model_card import draft_card
     from maskmend.model_folder import component_folder, load_tokenizer, load_transformer
     from maskmend.pipeline import InpaintPipeline
     from maskmend.settings import Settings
@@ -224,6 +257,12 @@ def pack(tokenizer: Path, transformer: Path, output: Path, half: bool, assignmen
         load_transformer(component_folder(transformer, "transformer")),
         defaults,
     )
+    try:
+        pipe.card = (
+            card.read_text(encoding="utf-8") if card else draft_card(tokenizer, transformer, data=data)
+        )
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"cannot read the card {card} ({error}): give a Markdown file") from None
     pipe.save_pretrained(output, half=half)
     click.echo(f"wrote {output}; use it with --model {output}")
 
@@ -331,6 +370,79 @@ def evaluate(
     for kind, report in reports.items():
         console.print(f"[bold]{kind}[/bold]")
         console.print(report.table())
+
+
+@main.group()
+def convert() -> None:
+    """Models of other projects, turned into model folders."""
+
+
+@convert.command()
+@click.argument("vqgan", type=PATH)
+@click.argument("transformer", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
+@click.option(
+    "--heads", type=click.IntRange(min=1), help="Heads of the transformer's attention (16 if unsaid)."
+)
+@click.option(
+    "--pixels",
+    type=click.Choice(["lab", "signed"]),
+    default="lab",
+    show_default=True,
+    help="What the VQGAN's pixels were scaled with: the coursework's mean and deviation, or [-1, 1].",
+)
+@click.option("--half/--full", default=False, show_default=True, help="Weights in float16 or float32.")
+def lab(vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels: str, half: bool) -> None:
+    """Reads the published coursework's checkpoints, VQGAN and TRANSFORMER (one file may hold both)."""
+    from maskmend.lab_checkpoint import convert_lab
+    from maskmend.pipeline import InpaintPipeline
+
+    if (output / "model_index.json").exists():
+        raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
+    with _working("converting"):
+        converted = convert_lab(vqgan, transformer, heads=heads, pixels=pixels)
+        pipe = InpaintPipeline(converted.tokenizer, converted.transformer)
+        pipe.save_pretrained(output, half=half)
+    for note in converted.notes:
+        click.echo(note)
+    size, config = pipe.resolution, converted.transformer.config
+    click.echo(
+        f"wrote {output}: {size}x{size} pictures, {config.grid}x{config.grid} tokens, {config.codes} codes, "
+        f"{config.layers} blocks of {config.heads} heads; use it with --model {output}"
+    )
+
+
+def _inpaint_lab(
+    folder: Path,
+    output: Path,
+    model: str,
+    seed: int,
+    device: str,
+    fit_mask: bool,
+    given: dict[str, Any],
+    assignments: tuple[str, ...],
+) -> None:
+    """`inpaint --layout lab`."""
+    context = click.get_current_context()
+    for name in ("mask_path", "samples", "invert_mask", "mask_channel", "quality", "uncertainty"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = "mask" if name == "mask_path" else name.replace("_", "-")
+            raise ConfigError(f"--layout lab has no use for --{option}: leave it out")
+    from maskmend.lab_layout import check_output, fill_lab_folder, read_lab_folder
+    from maskmend.pipeline import InpaintPipeline
+    from maskmend.training.run import pick_device
+
+    check_output(output)
+    pairs = read_lab_folder(folder, fit=fit_mask)
+    pipe = InpaintPipeline.from_pretrained(model).to(pick_device(device))
+    chosen = _settings(pipe, given, assignments)
+    with _working("filling") as status:
+
+        def told(stage: str, done: int, total: int) -> None:
+            status.update(f"{stage}: {done} of {total}")
+
+        fill_lab_folder(pipe, pairs, output, seed=seed, progress=told, **chosen)
+    click.echo(f"filled {len(pairs)} pictures of {folder}: {output / 'test_results'}, its strips beside it")
 
 
 def _settings(pipe: Any, given: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:

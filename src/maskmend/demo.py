@@ -15,9 +15,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from maskmend import __version__
 from maskmend.errors import DataError, ImageError
-from maskmend.images import check_writable, load_image, picture_from, save_image
+from maskmend.files import write_files
+from maskmend.images import check_writable, encode_image, load_image, picture_from
 from maskmend.masks import load_mask
-from maskmend.model_folder import write_files, write_json
+from maskmend.model_folder import json_bytes
 from maskmend.pipeline import Inpainted, InpaintPipeline
 from maskmend.sheet import contact_sheet, masked_input, step_frames
 
@@ -72,13 +73,15 @@ def run_demo(
                 seconds[f"fill.{stage}"] = seconds.get(f"fill.{stage}", 0.0) + spent
             progress.advance(task)
         progress.update(task, description="drawing the contact sheet")
-        shown = list(results.values())
-        timed("contact sheet", lambda: write_image(contact_sheet(pipe, shown), out / "contact-sheet.png"))
+        shown, files = list(results.values()), dict[Path, bytes]()
+        sheet, gif = out / "contact-sheet.png", out / "steps.gif"
+        files[sheet] = timed("contact sheet", lambda: encoded(contact_sheet(pipe, shown), sheet))
         progress.advance(task)
         progress.update(task, description="drawing the animation")
-        timed("animation", lambda: save_animation(step_frames(pipe, shown[:4]), out / "steps.gif"))
+        files[gif] = timed("animation", lambda: animation(step_frames(pipe, shown[:4])))
+        for name, result in results.items():
+            files |= timed("save", lambda n=name, r=result: result_files(out, n, r))
         progress.advance(task)
-        timed("save", lambda: [save_result(out, name, result) for name, result in results.items()])
         progress.update(task, description="done")
     report = {
         "maskmend": __version__,
@@ -90,14 +93,14 @@ def run_demo(
         "seconds": {stage: round(spent, 3) for stage, spent in seconds.items()},
         "pictures": {name: describe(result) for name, result in results.items()},
     }
-    write_json(out / "report.json", report)
+    write_files(files | {out / "report.json": json_bytes(report)})
     total = sum(spent for stage, spent in seconds.items() if "." not in stage)
     console.print(
         f"filled {len(results)} pictures {samples} ways each in {seconds['fill']:.1f} s "
         f"({total:.1f} s with drawing)"
     )
     console.print(
-        f"look at [bold]{out / 'contact-sheet.png'}[/bold], {out / 'steps.gif'} and {out / 'report.json'}",
+        f"look at [bold]{sheet}[/bold], {gif} and {out / 'report.json'}",
         soft_wrap=True,
     )
     console.print(
@@ -122,27 +125,30 @@ def describe(result: Inpainted) -> dict[str, Any]:
     }
 
 
-def save_result(out: Path, name: str, result: Inpainted) -> None:
+def result_files(out: Path, name: str, result: Inpainted) -> dict[Path, bytes]:
     """Every picture of one result as PNG."""
-    write_image(masked_input(result), out / f"{name}-input.png")
-    for number, picture in enumerate(result.pictures, start=1):
-        save_image(picture, out / f"{name}-fill{number}.png")
-    save_image(result.pictures[result.best], out / f"{name}.png")
+    source = out / f"{name}-input.png"
+    files = {source: encoded(masked_input(result), source)}
+    named = {f"{name}-fill{number}": picture for number, picture in enumerate(result.pictures, start=1)}
+    for stem, picture in (named | {name: result.pictures[result.best]}).items():
+        path = out / f"{stem}.png"
+        files[path] = encode_image(picture, path)
+    return files
 
 
-def save_animation(frames: list[Image.Image], path: Path) -> None:
+def animation(frames: list[Image.Image]) -> bytes:
     """An animated GIF, a step every half second, the last one held."""
     durations = [900] + [450] * (len(frames) - 2) + [2500]
     content = BytesIO()
     frames[0].save(
         content, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0, optimize=True
     )
-    write_files({path: content.getvalue()})
+    return content.getvalue()
 
 
-def write_image(image: Image.Image, path: Path) -> None:
-    """Writes a drawn image as PNG, whole or not at all."""
-    save_image(picture_from(image), path)
+def encoded(image: Image.Image, path: Path) -> bytes:
+    """A drawn image in the format of its path."""
+    return encode_image(picture_from(image), path)
 
 
 def make_folder(path: Path) -> None:

@@ -33,5 +33,9 @@ class TrainingError(MaskmendError):
     """A training run that cannot go on: NaN loss, or a checkpoint of another run."""
 
 
+class OutputError(MaskmendError):
+    """A file that cannot be written; what stood in its place still stands."""
+
+
 class WeightsError(MaskmendError):
     """Metric or perceptual weights that are missing or fail their checksum."""

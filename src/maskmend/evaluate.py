@@ -109,6 +109,10 @@ def evaluate_folders(
         [Path(folder) for folder in other_fills],
         invert_masks=invert_masks,
     )
+    decided = chosen & {"p_ids", "u_ids"}
+    if decided and metrics is None and len(pairs.names) < max(folds, 2):
+        chosen -= decided
+        notes.append(f"P-IDS and U-IDS left out: {len(pairs.names)} images are too few for {folds} folds")
     if pairs.unused_truths:
         notes.append(f"{pairs.unused_truths} truths have no result and were left out")
     digests = {"results": content_hash(pairs.results), "truths": content_hash(pairs.truths)}

@@ -54,13 +54,15 @@ def boxes(
     rng: np.random.Generator,
     height: int,
     width: int,
-    side: tuple[int, int] = (20, 40),
+    side: tuple[int, int] | None = None,
     count: tuple[int, int] = (1, 1),
 ) -> Bool[np.ndarray, "H W"]:
     """Rectangles wholly inside the image; each has its own height and width, drawn from `side` in pixels.
 
-    A side longer than the image is cut to it. `count` is the range of the number of rectangles.
+    Without `side` it is 20 to 40 pixels of a 64 x 64 image, and in proportion of others. A side longer than
+    the image is cut to it. `count` is the range of the number of rectangles.
     """
+    side = side or _in_proportion((20, 40), height, width)
     _check_range("side", side, 1, None)
     _check_range("count", count, 1, None)
     hole = np.zeros((height, width), dtype=bool)
@@ -75,14 +77,16 @@ def strokes(
     rng: np.random.Generator,
     height: int,
     width: int,
-    thickness: tuple[int, int] = (6, 12),
+    thickness: tuple[int, int] | None = None,
     share: tuple[float, float] = (0.05, 0.6),
 ) -> Bool[np.ndarray, "H W"]:
     """Brush strokes: poly-lines of 2-5 segments with round joints, as a person would paint a mask.
 
-    `thickness` is the range of the brush's diameter in pixels; painting stops exactly when the share drawn
-    from `share` is covered, in the middle of a segment if need be. Segments reach up to a third of the image.
+    `thickness` is the range of the brush's diameter in pixels, without it 6 to 12 of a 64 x 64 image and in
+    proportion of others; painting stops exactly when the share drawn from `share` is covered, in the middle
+    of a segment if need be. Segments reach up to a third of the image.
     """
+    thickness = thickness or _in_proportion((6, 12), height, width)
     _check_range("thickness", thickness, 1, None)
     missing = _pixel_count(rng, height, width, share)
     reach = np.maximum(np.array([height, width]) // 3, 1)
@@ -171,6 +175,12 @@ def mixture(
     bounds = np.cumsum([float(weights[name]) for name in names])
     choice = int(np.searchsorted(bounds, rng.random() * bounds[-1], side="right"))
     return HOLES[names[min(choice, len(names) - 1)]](rng, height, width)
+
+
+def _in_proportion(pixels: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    """Lengths meant for a 64 x 64 image, for one of another size; at least one pixel."""
+    low, high = (max(1, round(length * min(height, width) / 64)) for length in pixels)
+    return low, high
 
 
 def _pixel_count(rng: np.random.Generator, height: int, width: int, share: tuple[float, float]) -> int:

@@ -8,11 +8,11 @@ its tag reset in place, so that the rest of the EXIF block, maker notes with abs
 byte for byte.
 """
 
+import io
 import os
-import secrets
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from maskmend.errors import ImageError
+from maskmend.files import write_files
 
 MAX_PIXELS = 64_000_000
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
@@ -97,7 +98,7 @@ def open_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Im
             size = f"{image.width} x {image.height} = {image.width * image.height / 1e6:.1f} Mpx"
             raise ImageError(
                 f"image {path} has {size}, more than the limit of {max_pixels / 1e6:g} Mpx: "
-                "scale it down, or raise max_pixels if you trust the file."
+                "scale it down (in Python: or raise max_pixels, if you trust the file)."
             )
         try:
             frames = getattr(image, "n_frames", 1)
@@ -194,11 +195,19 @@ def check_writable(path: Path, *, alpha: bool) -> str:
 def save_image(picture: Picture, path: str | Path, *, quality: int = 95) -> None:
     """Writes PNG, JPEG, WebP (lossless) or TIFF by the path's suffix; `quality` (1-100) is JPEG's.
 
-    The file appears whole or not at all: it is written beside its place, synced and renamed. Raises
-    ImageError for another suffix, a missing folder, an alpha channel that JPEG cannot hold, or a failed
-    write.
+    The file appears whole or not at all. Raises ImageError for another suffix, a missing folder, an alpha
+    channel that JPEG cannot hold; OutputError for a failed write.
     """
-    path = Path(path)
+    save_images({Path(path): picture}, quality=quality)
+
+
+def save_images(pictures: Mapping[Path, Picture], *, quality: int = 95) -> None:
+    """`save_image` for several: where one cannot be written none is, and older files stay."""
+    write_files({path: encode_image(picture, path, quality) for path, picture in pictures.items()})
+
+
+def encode_image(picture: Picture, path: Path, quality: int = 95) -> bytes:
+    """What `save_image` writes at `path`, with the same errors."""
     kind = check_writable(path, alpha=picture.alpha is not None)
     if not 1 <= quality <= 100:
         raise ImageError(f"cannot write {path}: quality is {quality}, give 1 to 100.")
@@ -211,17 +220,12 @@ def save_image(picture: Picture, path: str | Path, *, quality: int = 95) -> None
         options.update(icc_profile=picture.icc)
     if picture.exif:
         options.update(exif=picture.exif)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    content = io.BytesIO()
     try:
-        with temporary.open("xb") as file:
-            pil_from(picture).save(file, format=kind, **options)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        pil_from(picture).save(content, format=kind, **options)
     except (OSError, ValueError) as error:
-        raise ImageError(f"cannot write {path} ({error}): check the folder, or use .png.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise ImageError(f"cannot write {path} ({error}): check its size, or use .png.") from error
+    return content.getvalue()
 
 
 def to_tensor(pixels: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "1 3 H W"]:

@@ -5,19 +5,21 @@ and a `manifest.json` with kind, seed, sizes and one SHA-256 over all masks, whi
 """
 
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import Image
+from PIL import ExifTags, Image
 
 from maskmend.config import nearest
 from maskmend.data import SUFFIXES
 from maskmend.errors import ConfigError, DataError
+from maskmend.files import write_files
 from maskmend.holes import HOLES
 from maskmend.images import open_image
-from maskmend.model_folder import write_json
+from maskmend.model_folder import json_bytes
 
 
 def draw_mask(kind: str, seed: int, index: int, height: int, width: int) -> Bool[np.ndarray, "H W"]:
@@ -35,16 +37,19 @@ def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str
     if not paths:
         raise DataError(f"no images under {images}: looked for {', '.join(sorted(SUFFIXES))}")
     digest = hashlib.sha256()
-    shares = []
+    shares: list[float] = []
+    files: dict[Path, bytes] = {}
     for index, path in enumerate(paths):
-        with open_image(path) as image:
-            width, height = image.size
+        width, height = _upright_size(path)
         mask = draw_mask(kind, seed, index, height, width)
         digest.update(f"{height}x{width}".encode() + np.packbits(mask).tobytes())
         shares.append(float(mask.mean()))
         target = (out / path.relative_to(images)).with_suffix(".png")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(mask).convert("L").save(target)
+        if target in files:
+            raise DataError(f"two images want the mask {target}, one is {path}: give them different names")
+        content = io.BytesIO()
+        Image.fromarray(mask).convert("L").save(content, "PNG")
+        files[target] = content.getvalue()
     manifest = {
         "kind": kind,
         "seed": seed,
@@ -52,5 +57,12 @@ def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str
         "mean_share": round(float(np.mean(shares)), 4),
         "sha256": digest.hexdigest(),
     }
-    write_json(out / "manifest.json", manifest)
+    write_files(files | {out / "manifest.json": json_bytes(manifest)})
     return manifest
+
+
+def _upright_size(path: Path) -> tuple[int, int]:
+    """(width, height) of an image file as it is seen, its EXIF orientation applied."""
+    with open_image(path) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        return (image.height, image.width) if turned else image.size

@@ -55,8 +55,9 @@ def as_mask(
     (0 < threshold <= 1).
 
     `channel` says which channel speaks. ``luma``: brightness, alpha ignored. ``alpha``: transparency, that is
-    1 - alpha takes the place of brightness: transparent = fill. ``auto`` (default): alpha if there is one and
-    it is not constant, else luma; so white strokes painted on a transparent layer need ``luma``, or `invert`.
+    1 - alpha takes the place of brightness: transparent = fill. ``auto`` (default): alpha if any
+    of it is transparent, else luma; so white strokes painted on a transparent layer need ``luma``, or
+    `invert`.
     `invert` comes last and flips the outcome, whichever channel it came from.
 
     `size` is the image's (height, width); another size is a MaskError unless `fit`, which resizes to the
@@ -71,7 +72,7 @@ def as_mask(
         raise MaskError(f"the mask has {channels} channel(s) and no alpha: use channel 'luma' or 'auto'.")
     if channel not in ("auto", "luma", "alpha"):
         raise ConfigError(f"unknown mask channel {channel!r}: give 'auto', 'luma' or 'alpha'.")
-    if alpha is not None and (channel == "alpha" or (channel == "auto" and alpha.min() < alpha.max())):
+    if alpha is not None and (channel == "alpha" or (channel == "auto" and alpha.min() < peak)):
         brightness = peak - alpha.astype(np.float64)
     elif channels >= 3:
         # The weights of ITU-R BT.601 over a common denominator: exact for integers, so grey stays itself.
@@ -85,7 +86,7 @@ def as_mask(
             here, there = f"{holes.shape[1]} x {holes.shape[0]}", f"{size[1]} x {size[0]}"
             raise MaskError(
                 f"the mask is {here}, the image {there} (width x height): "
-                "give one of the image's size, or let it be resized with --fit-mask (fit=True)."
+                "give one of the image's size, or have it resized with --fit-mask (in Python: fit_mask=True)."
             )
         holes = _resized(holes, size)
     return holes

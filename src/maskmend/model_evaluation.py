@@ -15,9 +15,13 @@ from typing import Any
 import torch
 from PIL import Image
 
-from maskmend.evaluate import evaluate_folders
+from maskmend.errors import ConfigError
+from maskmend.evaluate import Distance, evaluate_folders
 from maskmend.images import load_image, save_image, to_tensor, to_uint8
+from maskmend.metrics.features import FeatureFunction
+from maskmend.metrics.inception import Inception
 from maskmend.pairs import pair_folders
+from maskmend.perceptual import Lpips
 from maskmend.pipeline import InpaintPipeline
 from maskmend.report import Report
 
@@ -76,10 +80,21 @@ def evaluate_model(
     *,
     seed: int = 0,
     repeats: int = 100,
+    extract: FeatureFunction | None = None,
+    distance: Distance | None = None,
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
 ) -> dict[str, Report]:
-    """Fills every image, writes pictures and `report-*.json` into `out`, and returns the reports by kind."""
+    """Fills every image, writes pictures and `report-*.json` into `out`, and returns the reports by kind.
+
+    `extract` and `distance` are as in `evaluate_folders`. Raises ConfigError when `out` holds pictures of
+    another evaluation, WeightsError before any work.
+    """
+    _check_unmixed(images, out)
+    network = None
+    if extract is None:
+        extract, network = Inception.load(device=pipe.device).features, "inception"
+    distance = distance or Lpips.load("alexnet").to(pipe.device)
     seconds = fill_folder(pipe, images, masks, out, seed=seed, progress=progress, **settings)
     reports = {}
     for kind, metrics in METRICS.items():
@@ -91,12 +106,26 @@ def evaluate_model(
             images,
             masks if kind == "composited" else None,
             metrics=metrics,
+            extract=extract,
+            network=network,
+            distance=distance,
+            device=pipe.device,
             repeats=repeats,
             seconds_per_image=seconds if kind == "composited" else None,
             progress=progress,
         )
         reports[kind].save(out / f"report-{kind}.json")
     return reports
+
+
+def _check_unmixed(images: Path, out: Path) -> None:
+    """What lies in `out` from before may be drawn anew, but not scored beside other images."""
+    names = set(pair_folders(images, images).names)
+    for kind in METRICS:
+        folder = out / kind
+        for path in sorted(folder.rglob("*.png")) if folder.is_dir() else []:
+            if path.relative_to(folder).with_suffix("").as_posix() not in names:
+                raise ConfigError(f"{path} is of another evaluation: choose another folder, or remove it")
 
 
 @torch.no_grad()

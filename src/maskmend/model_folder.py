@@ -10,8 +10,8 @@ Nothing is unpickled. Unknown keys, missing weights, wrong shapes and a newer fo
 to do. Weights may be stored in half precision; they are widened to float32 on loading.
 """
 
+import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,35 +23,13 @@ from torch import Tensor, nn
 
 from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError
+from maskmend.files import write_files
 from maskmend.transformer import MaskedTransformer, TransformerConfig
 from maskmend.vqgan import VQGAN, TokenizerConfig
 
 FORMAT = 1
+CARD = "README.md"
 M = TypeVar("M", bound=nn.Module)
-
-
-def write_files(files: Mapping[Path, bytes]) -> None:
-    """Writes all `files` to temporary names, syncs, then renames: when writing fails, what was there stays.
-
-    Raises ModelError when a file cannot be written.
-    """
-    written: dict[Path, Path] = {}
-    try:
-        for path, content in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            written[path] = path.with_name(f".{path.name}.{os.getpid()}")
-            with written[path].open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        for path, temporary in written.items():
-            temporary.replace(path)
-    except OSError as error:
-        names = " and ".join(str(path) for path in files)
-        raise ModelError(f"cannot write {names}: {error}; give another folder or make room there") from None
-    finally:
-        for temporary in written.values():
-            temporary.unlink(missing_ok=True)
 
 
 def json_bytes(content: Mapping[str, Any]) -> bytes:
@@ -60,7 +38,7 @@ def json_bytes(content: Mapping[str, Any]) -> bytes:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes JSON to a temporary name, syncs and renames. Raises ModelError when that fails."""
+    """Writes JSON to a temporary name, syncs and renames. Raises OutputError when that fails."""
     write_files({path: json_bytes(content)})
 
 
@@ -83,7 +61,7 @@ def save_component(
 ) -> None:
     """Writes `weights.safetensors` and `config.json`, both or neither.
 
-    `dtype` narrows floating-point weights (float16 for shipping). Raises ModelError when writing fails.
+    `dtype` narrows floating-point weights (float16 for shipping). Raises OutputError when writing fails.
     """
     weights = {}
     for name, value in module.state_dict().items():
@@ -161,6 +139,15 @@ def _built(module_class: Callable[[Any], M], config: Any) -> M:
         return module_class(config)
 
 
+def tokens_hash(model: VQGAN) -> str:
+    """SHA-256 over what decides a picture's tokens, in half precision, so that it outlives packing."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        if not name.startswith("decoder"):
+            digest.update(name.encode() + value.detach().cpu().half().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def save_tokenizer(model: VQGAN, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Writes a tokenizer folder."""
     save_component(model, model.config, "tokenizer", folder, dtype)
@@ -188,6 +175,7 @@ def save_model(
     defaults: Mapping[str, Any],
     folder: Path,
     dtype: torch.dtype | None = None,
+    card: str | None = None,
 ) -> None:
     """Writes a whole model folder; `model_index.json` comes last: without it a folder is unfinished."""
     save_tokenizer(tokenizer, folder / "tokenizer", dtype)
@@ -195,7 +183,18 @@ def save_model(
     settings = {name: value for name, value in defaults.items() if value is not None}
     components = ["tokenizer", "transformer"]
     index = {"format": FORMAT, "kind": "maskmend", "components": components, "defaults": settings}
-    write_json(folder / "model_index.json", index)
+    about = {} if card is None else {folder / CARD: card.encode()}
+    write_files(about | {folder / "model_index.json": json_bytes(index)})
+
+
+def read_card(folder: Path) -> str | None:
+    """The model card of a folder, if it has one."""
+    try:
+        return (folder / CARD).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {folder / CARD}: {error}; copy the model folder again") from None
 
 
 def load_model(folder: Path) -> tuple[VQGAN, MaskedTransformer, dict[str, Any]]:
@@ -210,14 +209,17 @@ def load_model(folder: Path) -> tuple[VQGAN, MaskedTransformer, dict[str, Any]]:
 
 
 def find_model(name: str | Path) -> Path:
-    """The folder of a model: `name` if it is one, a shipped model, or fetched from the hub ("owner/name")."""
-    folder = Path(name)
-    if folder.is_dir():
-        return folder
+    """The folder of a model: a shipped one, `name` if it is a folder, or fetched from the hub ("owner/name").
+
+    A shipped name means the shipped model wherever it is said; ./default is a folder of that name.
+    """
     shipped = Path(__file__).parent / "models"
     names = sorted(p.name for p in shipped.iterdir() if p.is_dir()) if shipped.is_dir() else []
     if name == "default" or str(name) in names:
         return shipped / ("cats64" if name == "default" else str(name))
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
     parts = str(name).split("/")
     if len(parts) != 2 or not all(parts) or parts[0] in (".", ".."):
         raise ModelError(
@@ -239,7 +241,7 @@ def find_model(name: str | Path) -> Path:
             f"{name} looks like a hub id: pip install 'maskmend[hub]', or give a model folder"
         ) from None
     try:
-        patterns = ["*.json", "*/*.json", "*/*.safetensors"]
+        patterns = [CARD, "*.json", "*/*.json", "*/*.safetensors"]
         return Path(snapshot_download(str(name), allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ModelError(f"cannot fetch model {name} from the hub: {error}") from None

@@ -7,6 +7,7 @@ Pixels outside the mask come back bit-identical; pixels inside the hole never re
 of a hole differ by their seed alone, and a seed gives the same fill in any batch.
 """
 
+import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -26,8 +27,8 @@ from maskmend.decoding import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
 from maskmend.images import Picture, picture_from, pil_from, save_image
 from maskmend.infill import infill
-from maskmend.masks import MaskLike, as_mask, token_hole
-from maskmend.model_folder import find_model, load_model, save_model
+from maskmend.masks import Channel, MaskLike, as_mask, token_hole
+from maskmend.model_folder import find_model, load_model, read_card, save_model
 from maskmend.region import Region, cut_region, enlarge
 from maskmend.settings import Settings
 from maskmend.transformer import Hints, MaskedTransformer
@@ -101,6 +102,8 @@ class InpaintPipeline:
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.transformer = transformer.eval().requires_grad_(False)
         self.defaults = defaults or Settings()
+        self.card: str | None = None
+        """The model card, Markdown; `save_pretrained` writes it as README.md."""
         self.seconds: dict[str, float] = {}
         """Seconds the last call spent on each stage."""
 
@@ -113,14 +116,16 @@ class InpaintPipeline:
         folder = find_model(name)
         tokenizer, transformer, defaults = load_model(folder)
         try:
-            return cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
+            pipe = cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
         except ConfigError as error:
             raise ModelError(f"model {folder}: {error}") from None
+        pipe.card = read_card(folder)
+        return pipe
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
         """Writes a model folder; `half` stores float16 weights."""
         dtype = torch.float16 if half else None
-        save_model(self.tokenizer, self.transformer, asdict(self.defaults), Path(folder), dtype)
+        save_model(self.tokenizer, self.transformer, asdict(self.defaults), Path(folder), dtype, self.card)
 
     def to(self, device: str | torch.device) -> "InpaintPipeline":
         """Moves both models to `device`."""
@@ -145,6 +150,10 @@ class InpaintPipeline:
         samples: int = 1,
         seed: int | Sequence[int] = 0,
         callback: Callable[[Step], object] | None = None,
+        fit_mask: bool = False,
+        invert_mask: bool = False,
+        mask_channel: Channel = "auto",
+        mask_threshold: float = 0.5,
         **settings: Any,
     ) -> Any:
         """Fills the hole of one image (returns `Inpainted`) or of each of a batch (returns a list of them).
@@ -156,24 +165,34 @@ class InpaintPipeline:
             samples: fills of each hole, with seeds seed, seed + 1, ...
             seed: one for all images, or one for each.
             callback: called with each decoding `Step`, over all images times samples.
+            fit_mask: resize a mask of another size to its image.
+            invert_mask: black is filled.
+            mask_channel: "luma", "alpha" or "auto"; see `masks.as_mask`.
+            mask_threshold: brightness, above 0 and up to 1, from which a mask's grey is filled.
             settings: changes to the model's default `Settings`: steps, schedule, temperature, seam, ...
 
         Raises:
             ImageError, MaskError, ConfigError: what cannot be used, and the remedy.
         """
         chosen = self.defaults.changed(**settings)
-        if samples < 1:
-            raise ConfigError(f"samples = {samples}: give 1 or more")
+        if _whole(samples) is None or samples < 1:
+            raise ConfigError(f"samples = {samples!r}: give a whole number, 1 or more")
         images, many = _listed(image)
         stacked = many and isinstance(image, np.ndarray | Tensor)
         masks, _ = _listed(mask, axes=3 if stacked else 4)
         if len(images) != len(masks) or not images:
             raise ImageError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
         starts = list(seed) if isinstance(seed, Iterable) else [seed] * len(images)
+        for start in starts:
+            if _whole(start) is None:
+                raise ConfigError(f"seed = {start!r}: give a whole number")
         if len(starts) != len(images):
             raise ConfigError(f"{len(starts)} seeds for {len(images)} images: give one, or one for each")
         pictures = [picture_from(item) for item in images]
-        holes = [as_mask(m, size=p.pixels.shape[:2]) for m, p in zip(masks, pictures, strict=True)]
+        reading: dict[str, Any] = {
+            "fit": fit_mask, "invert": invert_mask, "channel": mask_channel, "threshold": mask_threshold,
+        }  # fmt: skip
+        holes = [as_mask(m, size=p.pixels.shape[:2], **reading) for m, p in zip(masks, pictures, strict=True)]
         seeds = [tuple(range(int(start), int(start) + samples)) for start in starts]
         filled = self._fill(pictures, holes, seeds, chosen, callback)
         return filled if many else filled[0]
@@ -326,6 +345,14 @@ def _listed(items: Any, axes: int = 4) -> tuple[list[Any], bool]:
     """The items of a batch (a list, or an array or tensor of `axes` axes) and whether it is one."""
     many = isinstance(items, list | tuple) or (isinstance(items, np.ndarray | Tensor) and items.ndim >= axes)
     return (list(items) if many else [items]), many
+
+
+def _whole(value: object) -> int | None:
+    """The value as int if it is a whole number, numpy's included."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settings: Settings) -> Inpainted:

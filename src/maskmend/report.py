@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
+from maskmend.files import write_files
 from maskmend.metrics.bootstrap import Interval
-from maskmend.weights import write_atomically
 
 
 class Metric(NamedTuple):
@@ -70,7 +70,7 @@ class Report:
     def save(self, path: str | Path) -> None:
         """Writes the report as JSON, whole or not at all."""
         text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-        write_atomically(Path(path), (text + "\n").encode())
+        write_files({Path(path): (text + "\n").encode()})
 
     def table(self) -> Table:
         """The figures as a table for the terminal."""

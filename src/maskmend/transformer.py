@@ -35,7 +35,9 @@ class TransformerConfig:
     dim: int = 768
     """Width of a token."""
     heads: int = 16
+    """Attention heads, a divisor of `dim`."""
     layers: int = 15
+    """Blocks of attention and feed-forward."""
     mlp: int = 1536
     """Hidden width of the feed-forward part."""
     norm: Literal["pre", "post"] = "post"
@@ -50,6 +52,10 @@ class TransformerConfig:
     """Hidden tokens carry the infilled picture's token at their place, and their cell's missing share."""
     dropout: float = 0.1
     """Dropout of embeddings and residual branches in training; not of attention weights."""
+    norm_eps: float = 1e-5
+    """What LayerNorm adds to the variance; the published coursework has 1e-12."""
+    position_bias: bool = False
+    """The bias of the logits is one vector a position (as in the published coursework), not one for all."""
 
     def __post_init__(self) -> None:
         for name in ("codes", "grid", "dim", "heads", "layers", "mlp"):
@@ -69,6 +75,8 @@ class TransformerConfig:
             )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}: choose a value in [0, 1)")
+        if not 0 < self.norm_eps < 1:
+            raise ConfigError(f"norm_eps = {self.norm_eps}: choose a small number above 0, such as 1e-5")
 
     @property
     def tokens(self) -> int:
@@ -122,9 +130,9 @@ class Block(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.pre = config.norm == "pre"
-        self.norm1 = nn.LayerNorm(config.dim)
+        self.norm1 = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self.attention = MultiHeadAttention(config.dim, config.heads)
-        self.norm2 = nn.LayerNorm(config.dim)
+        self.norm2 = nn.LayerNorm(config.dim, eps=config.norm_eps)
         self.mlp = nn.Sequential(
             nn.Linear(config.dim, config.mlp),
             nn.GELU(),
@@ -157,17 +165,18 @@ class MaskedTransformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
-        dim = config.dim
+        dim, eps = config.dim, config.norm_eps
         self.token_embedding = nn.Embedding(config.codes + 1, dim)
         self.position_embedding = nn.Embedding(config.tokens, dim) if config.positions != "rotary" else None
         self.hole_embedding = nn.Parameter(torch.zeros(dim)) if config.marks_hole else None
         self.hint = nn.Linear(2 * dim + 1, dim) if config.hints else None
-        self.embedding_norm = nn.LayerNorm(dim) if config.norm == "post" else nn.Identity()
+        self.embedding_norm = nn.LayerNorm(dim, eps=eps) if config.norm == "post" else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.final_norm = nn.LayerNorm(dim) if config.norm == "pre" else nn.Identity()
-        self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim))
-        self.bias = nn.Parameter(torch.zeros(config.codes))
+        self.final_norm = nn.LayerNorm(dim, eps=eps) if config.norm == "pre" else nn.Identity()
+        self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim, eps=eps))
+        places = (config.tokens,) if config.position_bias else ()
+        self.bias = nn.Parameter(torch.zeros(*places, config.codes))
         self.apply(_initialise)
         if self.hint is not None:
             # At first the hint is read as the code it names.
@@ -208,7 +217,8 @@ class MaskedTransformer(nn.Module):
         angles = self.angles(positions)
         for block in self.blocks:
             x = block(x, None, allowed, angles)
-        return self.logits(x.flatten(0, 1) if wanted is None else x[wanted])
+        chosen = torch.ones_like(hole) if wanted is None else wanted
+        return self.logits(x[chosen], positions[chosen])
 
     def embed(
         self,
@@ -239,10 +249,12 @@ class MaskedTransformer(nn.Module):
             return None
         return rotary_angles(positions, self.config.grid, self.config.dim // self.config.heads)
 
-    def logits(self, x: Float[Tensor, "S D"]) -> Float[Tensor, "S K"]:
+    def logits(self, x: Float[Tensor, "S D"], positions: Int[Tensor, "S"]) -> Float[Tensor, "S K"]:
         """Logits over the codes; the head is tied to the token embedding."""
-        codes = self.token_embedding.weight[: self.config.codes]
-        return F.linear(self.head(self.final_norm(x)), codes, self.bias)
+        codes, x = self.token_embedding.weight[: self.config.codes], self.head(self.final_norm(x))
+        if self.config.position_bias:
+            return F.linear(x, codes) + self.bias[positions]
+        return F.linear(x, codes, self.bias)
 
     def predictor(
         self, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"], hints: Hints | None = None
@@ -300,7 +312,8 @@ class ContextCache:
                 k, v = torch.cat([known[0], k], dim=2), torch.cat([known[1], v], dim=2)
             x = block(x, (k, v), self.allowed, self.angles)
         # `pack` keeps row-major order, so the rows come out in the order of `masked`.
-        return self.model.logits(x[masked.gather(1, self.positions) & self.valid])
+        chosen = masked.gather(1, self.positions) & self.valid
+        return self.model.logits(x[chosen], self.positions[chosen])
 
 
 def pack(chosen: Bool[Tensor, "B N"]) -> tuple[Int[Tensor, "B M"], Bool[Tensor, "B M"]]:

@@ -6,7 +6,8 @@ Residual blocks GroupNorm-SiLU-conv twice, strided convolutions down, nearest-ne
 attention at the latent resolution. What we do differently: `encoder_norm = "position"` normalises each
 position over its channels alone and `encoder_attention = false` leaves attention to the decoder. A token
 then depends on its neighbourhood only, so a hole at one end of the picture cannot change the tokens at the
-other end, as it does through GroupNorm's statistics.
+other end, as it does through GroupNorm's statistics. `design = "lab"` lays the blocks out as the published
+coursework on this experiment does, so that its checkpoints load (docs/lab-checkpoints.md).
 """
 
 from dataclasses import asdict, dataclass, field, replace
@@ -44,6 +45,10 @@ class TokenizerConfig:
     """Decoder stages (from 1) followed by a doubling of the resolution."""
     attention_heads: int = 1
     """Heads of the attention blocks."""
+    design: Literal["plain", "lab"] = "plain"
+    """Layout of the blocks: ours, or the published coursework's, for its checkpoints (lab-checkpoints.md)."""
+    decoder_activation: bool = True
+    """SiLU between the decoder's last normalisation and its last convolution."""
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
 
     def __post_init__(self) -> None:
@@ -67,6 +72,10 @@ class TokenizerConfig:
             raise ConfigError(f"resolution={self.resolution}: choose a multiple of the factor {self.factor}")
         if self.encoder_norm not in ("group", "position"):
             raise ConfigError(f"encoder_norm={self.encoder_norm!r}: choose 'group' or 'position'")
+        if self.design not in ("plain", "lab"):
+            raise ConfigError(f"design={self.design!r}: choose 'plain' or 'lab'")
+        if self.design == "lab" and self.encoder_norm != "group":
+            raise ConfigError(f"design='lab' with encoder_norm={self.encoder_norm!r}: choose 'group'")
         for name in ("encoder_blocks", "decoder_blocks", "attention_heads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}: choose at least 1")
@@ -76,6 +85,8 @@ class TokenizerConfig:
         for name in ("encoder_channels", "decoder_channels"):
             grouped = name == "decoder_channels" or self.encoder_norm == "group"
             for width in getattr(self, name):
+                if self.design == "lab" and (width < 1 or width % 32):
+                    raise ConfigError(f"{name} has {width}: choose multiples of 32 for design='lab'")
                 if width < 1 or (grouped and (width < 4 or width % groups(width))):
                     raise ConfigError(
                         f"{name} has {width}: choose multiples of 32, or of 4 below 128, for the group norm"
@@ -83,6 +94,8 @@ class TokenizerConfig:
         attended = {"decoder_channels": self.decoder_channels[:1]}
         if self.encoder_attention:
             attended["encoder_channels"] = self.encoder_channels[1 + max(self.downsample_after, default=0) :]
+        if self.design == "lab":
+            attended["encoder_channels"] = self.encoder_channels[-1:] + attended.get("encoder_channels", ())
         for name, widths in attended.items():
             for width in widths:
                 if width % self.attention_heads:
@@ -153,7 +166,7 @@ def groups(channels: int) -> int:
 def normalisation(kind: str, channels: int) -> nn.Module:
     if kind == "position":
         return PositionNorm(channels)
-    return nn.GroupNorm(groups(channels), channels, eps=1e-6)
+    return nn.GroupNorm(32 if kind == "32 groups" else groups(channels), channels, eps=1e-6)
 
 
 class ResidualBlock(nn.Module):
@@ -186,6 +199,26 @@ class AttentionBlock(nn.Module):
         return x + self.attention(tokens).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
+def middle(channels: int, heads: int, norm: str) -> nn.Sequential:
+    """Two residual blocks around attention, at the latent resolution."""
+    return nn.Sequential(
+        ResidualBlock(channels, channels, norm),
+        AttentionBlock(channels, heads, norm),
+        ResidualBlock(channels, channels, norm),
+    )
+
+
+class Downsample(nn.Module):
+    """Halving by a strided convolution that is padded to the right and below only (design "lab")."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H2 W2"]:
+        return self.conv(F.pad(x, (0, 1, 0, 1)))
+
+
 class Upsample(nn.Module):
     """Nearest-neighbour doubling, then a convolution that may change the width."""
 
@@ -202,20 +235,29 @@ class Encoder(nn.Module):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
-        norm = config.encoder_norm
-        width = config.encoder_channels[0]
-        layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1)]
+        lab = config.design == "lab"
+        norm = "32 groups" if lab else config.encoder_norm
+        width, code_dim, heads = config.encoder_channels[0], config.quantizer.code_dim, config.attention_heads
+        layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)] if lab else []  # lab: the scale its pixels came in
+        layers.append(nn.Conv2d(3, width, 3, padding=1))
         halvings_left = len(config.downsample_after)
         for stage, outer in enumerate(config.encoder_channels[1:], start=1):
-            for _ in range(config.encoder_blocks):
+            for block in range(1, config.encoder_blocks + 1):
                 layers.append(ResidualBlock(width, outer, norm))
                 width = outer
-            if config.encoder_attention and halvings_left == 0:
-                layers.append(AttentionBlock(width, config.attention_heads, norm))
+                attends = config.encoder_attention and halvings_left == 0
+                if attends and (lab or block == config.encoder_blocks):
+                    layers.append(AttentionBlock(width, heads, norm))
             if stage in config.downsample_after:
-                layers.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
+                layers.append(Downsample(width) if lab else nn.Conv2d(width, width, 3, stride=2, padding=1))
                 halvings_left -= 1
-        layers += [normalisation(norm, width), nn.SiLU(), nn.Conv2d(width, config.quantizer.code_dim, 1)]
+        if lab:
+            layers += middle(width, heads, norm)
+        layers += [normalisation(norm, width), nn.SiLU()]
+        if lab:
+            layers += [nn.Conv2d(width, code_dim, 3, padding=1), nn.Conv2d(code_dim, code_dim, 1)]
+        else:
+            layers.append(nn.Conv2d(width, code_dim, 1))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
@@ -227,36 +269,37 @@ class Decoder(nn.Module):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
-        width = config.decoder_channels[0]
-        heads = config.attention_heads
-        self.enter = nn.Conv2d(config.quantizer.code_dim, width, 3, padding=1)
-        self.middle = nn.Sequential(
-            ResidualBlock(width, width, "group"),
-            AttentionBlock(width, heads, "group"),
-            ResidualBlock(width, width, "group"),
-        )
+        lab = config.design == "lab"
+        norm = "32 groups" if lab else "group"
+        width, code_dim, heads = config.decoder_channels[0], config.quantizer.code_dim, config.attention_heads
+        enter = nn.Conv2d(code_dim, width, 3, padding=1)
+        self.enter = nn.Sequential(nn.Conv2d(code_dim, code_dim, 1), enter) if lab else enter
+        self.middle = middle(width, heads, norm)
         stages: list[nn.Module] = []
         widths = config.decoder_channels
         for stage, outer in enumerate(widths, start=1):
             blocks: list[nn.Module] = []
             for _ in range(config.decoder_blocks):
-                blocks.append(ResidualBlock(width, outer, "group"))
+                blocks.append(ResidualBlock(width, outer, norm))
                 width = outer
+                if lab and stage <= min(config.upsample_after, default=stage):
+                    blocks.append(AttentionBlock(width, heads, norm))
             if stage in config.upsample_after:
                 # The convolution after the doubling already narrows to the next stage, at half the cost.
-                narrower = widths[min(stage, len(widths) - 1)]
+                narrower = width if lab else widths[min(stage, len(widths) - 1)]
                 blocks.append(Upsample(width, narrower))
                 width = narrower
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
-        self.norm = normalisation("group", width)
+        self.norm = normalisation(norm, width)
+        self.activation = nn.SiLU() if config.decoder_activation else nn.Identity()
         self.leave = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, codes: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 3 H W"]:
         x = self.middle(self.enter(codes))
         for stage in self.stages:
             x = stage(x)
-        return self.leave(F.silu(self.norm(x)))
+        return self.leave(self.activation(self.norm(x)))
 
 
 class VQGAN(nn.Module):

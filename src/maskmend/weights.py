@@ -12,7 +12,6 @@ safetensors. Nothing is installed.
 
 import hashlib
 import os
-import secrets
 import subprocess
 import sys
 import tarfile
@@ -26,7 +25,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save as save_safetensors
 
-from maskmend.errors import WeightsError
+from maskmend.errors import OutputError, WeightsError
+from maskmend.files import write_files
 from maskmend.pickles import read_numpy_pickle, read_torchscript
 
 FETCH_HINT = "run: maskmend weights fetch"
@@ -220,25 +220,7 @@ def _store(name: str, source: Source, member: bytes) -> Path:
     )
     target = cached_path(name)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(target, encoded)
-    except OSError as error:
-        raise WeightsError(
-            f"cannot write {target} ({error}): set MASKMEND_CACHE to a folder you own"
-        ) from error
+        write_files({target: encoded})
+    except OutputError as error:
+        raise WeightsError(f"{error}; or set MASKMEND_CACHE to a folder you own") from error
     return target
-
-
-def write_atomically(target: Path, data: bytes) -> None:
-    """Writes to a temporary name beside `target`, syncs, renames. Raises OSError, leaving nothing behind."""
-    # Not mkstemp, whose files nobody but their owner may ever read
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

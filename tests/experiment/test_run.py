@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_quick_run_writes_all_and_a_second_measures_nothing(
     make_laboratory: Callable[..., Laboratory], tmp_path: Path
 ) -> None:
-    """Would catch missing files, figures of the JSON that are not on the page, and a run that cannot go on."""
+    """Would catch missing files, figures missing on the page, and a run that starts anew."""
     out, said = tmp_path / "out", []
     facts = reproduce(make_laboratory(), out, quick=True, told=lambda *what: said.append(what))
     names = {path.name for path in out.iterdir()}

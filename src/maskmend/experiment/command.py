@@ -10,7 +10,14 @@ PATH = click.Path(path_type=Path)
 @click.command()
 @click.option("--images", type=PATH, required=True, help="Folder or tar file of test images.")
 @click.option("--masks", type=PATH, help="Folder of masks, white = filled (default: random walks of seed 0).")
-@click.option("-o", "--output", type=PATH, default=Path("reproduction"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("reproduction"),
+    show_default=True,
+    help="Folder for page, pictures and trials.",
+)
 @click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option("--quick", is_flag=True, help="16 images and the report's tables only: a look, no measurement.")
 @click.option("--limit", type=click.IntRange(min=2), help="Only the first so many images.")

@@ -24,11 +24,12 @@ from maskmend.experiment.page import Drawing, Section, Shown, html_page, markdow
 from maskmend.experiment.strips import png_bytes, schedule_strips
 from maskmend.experiment.tables import Table, Verdict, figure, judge, the_grid, the_tables
 from maskmend.experiment.trial import Laboratory, Progress, TestSet, Trial
+from maskmend.files import write_files
 from maskmend.images import READABLE, picture_from
 from maskmend.mask_sets import draw_mask
 from maskmend.masks import load_mask
 from maskmend.metrics.bootstrap import Interval
-from maskmend.model_folder import json_bytes, write_files
+from maskmend.model_folder import json_bytes
 
 QUICK_IMAGES, QUICK_REPEATS = 16, 10
 REPORTED_SCHEDULES = ("cosine", "linear", "square")

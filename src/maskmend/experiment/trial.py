@@ -20,12 +20,13 @@ from jaxtyping import Bool, Float, UInt8
 from torch import nn
 
 from maskmend.errors import DataError
+from maskmend.files import write_files
 from maskmend.images import to_tensor
 from maskmend.metrics.bootstrap import Interval, mean_interval
 from maskmend.metrics.features import FeatureFunction, content_hash, extract_features
 from maskmend.metrics.frechet import fid_interval
 from maskmend.metrics.pixels import hole_l1, known_error, seam_l1
-from maskmend.model_folder import json_bytes, write_files
+from maskmend.model_folder import json_bytes
 from maskmend.pipeline import InpaintPipeline
 from maskmend.settings import Settings
 

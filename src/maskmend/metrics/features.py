@@ -10,12 +10,14 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
-from maskmend.errors import DataError
-from maskmend.weights import cache_folder, write_atomically
+from maskmend.errors import DataError, OutputError
+from maskmend.files import write_files
+from maskmend.weights import cache_folder
 
 FeatureFunction = Callable[[UInt8[np.ndarray, "B H W 3"]], Float[np.ndarray, "B D"]]
 """What turns a batch of images into features; tests give a small one of their own."""
@@ -90,9 +92,6 @@ def cached_features(
     rows = extract_features(images, extract, batch_size=batch_size, progress=progress)
     buffer = io.BytesIO()
     np.savez(buffer, features=rows)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, buffer.getvalue())
-    except OSError:
-        pass  # A cache that cannot be written costs time, not the figure
+    with suppress(OutputError):  # a cache that cannot be written costs time, not the figure
+        write_files({file: buffer.getvalue()})
     return rows

@@ -30,7 +30,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         reason = one_line(error)
         raise TrainingError(
-            f"cannot write checkpoint {path}: {reason}; make room or choose another --out"
+            f"cannot write checkpoint {path}: {reason}; make room or choose another --output"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

@@ -130,11 +130,14 @@ def train(
     last, best_file = out / "last.pt", out / "best.pt"
     _make_folder(out)
     start, best = 0, None
-    if resume and last.is_file():
-        start, best = _resume(stage, last, recipe)
+    # Without last.pt the best is the last that is known: of a run stopped between the two, or mended by hand.
+    before = next((path for path in (last, best_file) if path.is_file()), None)
+    if resume and before is not None:
+        start, best = _resume(stage, before, recipe)
     elif rank == 0:
-        # An interrupted beginning must not be continued, nor called good, from what lay here before.
-        for old in (last, best_file):
+        # What lay here before must not be continued, nor handed over as if it were this run's.
+        exported = [out / recipe.stage / name for name in ("weights.safetensors", "config.json")]
+        for old in (last, best_file, *exported):
             old.unlink(missing_ok=True)
     journal = Journal(out, start, tensorboard=config.tensorboard) if rank == 0 else None
     held_out = [crop(validation_images[i], stage.resolution, None) for i in range(rank, shown, world)]
@@ -205,7 +208,7 @@ def _make_folder(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise TrainingError(
-            f"cannot make the run folder {out} ({error.strerror}): choose another --out"
+            f"cannot make the run folder {out} ({error.strerror}): choose another --output"
         ) from None
 
 
@@ -216,14 +219,14 @@ def _resume(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None
     if changed:
         raise TrainingError(
             f"{path.parent} holds a run with another {changed[0]} ({before.get(changed[0])!r}, now "
-            f"{now.get(changed[0])!r}): choose another --out, or --restart to begin anew"
+            f"{now.get(changed[0])!r}): choose another --output, or --restart to begin anew"
         )
     try:
         stage.load_state(content["stage"])
     except (RuntimeError, ValueError, KeyError) as error:  # a discriminator of another size, or none before
         raise TrainingError(
             f"{path.parent} holds a run that this recipe does not fit ({checkpoint.one_line(error)}): "
-            "choose another --out, or --restart to begin anew"
+            "choose another --output, or --restart to begin anew"
         ) from error
     return int(content["step"]), content["best"]
 

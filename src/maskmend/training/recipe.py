@@ -83,7 +83,7 @@ class TrainingConfig:
     """Which averaged weights the run hands over: those of the lowest validation loss, or the last. Take the
     last with an adversarial loss: it makes pictures sharper and their distance to the truth larger."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 autocast on accelerators, fp32 on the CPU."""
+    """auto: bf16 autocast on CUDA, fp32 elsewhere."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     threads: int = 0
@@ -119,6 +119,7 @@ class TokenizerTraining:
     perceptual: float = 1.0
     """Weight of the LPIPS distance; 0 trains without it (and needs no weights)."""
     perceptual_net: Literal["vgg16", "alexnet"] = "vgg16"
+    """The network that LPIPS looks through."""
     perceptual_weights: str = ""
     """A file with the LPIPS weights; empty takes the one `maskmend weights fetch` stored."""
     perceptual_share: float = 1.0
@@ -154,6 +155,7 @@ class TransformerTraining:
     bernoulli: float = 0.0
     """Weight of masks that hide each token with probability `bernoulli_p`."""
     bernoulli_p: float = 0.5
+    """The probability; the report's is 0.5."""
     scheduled: float = 0.25
     """Weight of masks with a ratio gamma(u), u uniform, positions uniform."""
     schedule: str = "cosine"
@@ -192,13 +194,19 @@ class TransformerTraining:
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     stage: Literal["tokenizer", "transformer"]
+    """What is trained: stage 1 or stage 2."""
     data: DataConfig
+    """A table, below."""
     training: TrainingConfig
+    """A table, below."""
     preset: str = "small"
     """Preset of the model; the [model] table changes single settings of it."""
     model: dict[str, Any] = field(default_factory=dict)
+    """A table, below; what it leaves out is the preset's."""
     tokenizer: TokenizerTraining = field(default_factory=TokenizerTraining)
+    """A table, below; of stage 1."""
     transformer: TransformerTraining | None = None
+    """A table, below; of stage 2, which needs it."""
 
     def __post_init__(self) -> None:
         if self.stage == "transformer" and self.transformer is None:

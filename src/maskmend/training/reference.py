@@ -10,12 +10,19 @@ import inspect
 
 from maskmend.quantizer import QuantizerConfig
 from maskmend.settings import Settings
-from maskmend.training.recipe import DataConfig, TokenizerTraining, TrainingConfig, TransformerTraining
+from maskmend.training.recipe import (
+    DataConfig,
+    Recipe,
+    TokenizerTraining,
+    TrainingConfig,
+    TransformerTraining,
+)
 from maskmend.transformer import TransformerConfig
 from maskmend.vqgan import TokenizerConfig
 
 TABLES: tuple[tuple[str, type], ...] = (
     ('Filling: arguments of a call, `--set` of `maskmend inpaint`, "defaults" of a model folder', Settings),
+    ("The top of a recipe", Recipe),
     ("[data]", DataConfig),
     ("[training]", TrainingConfig),
     ("[tokenizer]: training of stage 1", TokenizerTraining),

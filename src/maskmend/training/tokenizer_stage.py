@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from maskmend.discriminator import PatchDiscriminator, hinge_loss
+from maskmend.errors import ConfigError
 from maskmend.model_folder import save_tokenizer
 from maskmend.quantizer import codebook_statistics
 from maskmend.training.distributed import average_gradients
@@ -49,6 +50,13 @@ class TokenizerStage:
         if self.options.adversarial > 0:
             channels, layers = self.options.discriminator_channels, self.options.discriminator_layers
             self.discriminator = PatchDiscriminator(channels, layers).to(device)
+            try:  # now, not at the step hours ahead at which it begins
+                self.discriminator(torch.zeros(1, 3, config.resolution, config.resolution, device=device))
+            except RuntimeError:
+                raise ConfigError(
+                    f"tokenizer.discriminator_layers = {layers} see larger patches than the pictures of "
+                    f"{config.resolution} pixels: choose fewer"
+                ) from None
             self.optimizers.append(adamw([self.discriminator], recipe.training))
 
     def train_step(

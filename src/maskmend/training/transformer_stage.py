@@ -24,7 +24,7 @@ from maskmend import transformer
 from maskmend.decoding import decode
 from maskmend.errors import ConfigError
 from maskmend.infill import infill
-from maskmend.model_folder import component_folder, load_tokenizer, save_transformer
+from maskmend.model_folder import component_folder, load_tokenizer, save_transformer, tokens_hash
 from maskmend.training.distributed import average_gradients
 from maskmend.training.ema import MovingAverage
 from maskmend.training.masking import Masks, draw_masks
@@ -141,12 +141,15 @@ class TransformerStage:
 
     def state(self) -> dict[str, Any]:
         return {
+            "tokenizer": tokens_hash(self.tokenizer),
             "model": self.model.state_dict(),
             "average": self.average.shadow.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
+        if state["tokenizer"] != tokens_hash(self.tokenizer):
+            raise ValueError(f"it learnt the tokens of another tokenizer than {self.options.tokenizer}")
         self.model.load_state_dict(state["model"])
         self.average.shadow.load_state_dict(state["average"])
         self.optimizers[0].load_state_dict(state["optimizers"][0])

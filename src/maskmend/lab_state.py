@@ -1,0 +1,143 @@
+"""The state dict in a checkpoint file of the published coursework, and what becomes of each of its keys.
+
+A file holds a bare state dict, one under a name such as `model` or `transformer_state_dict`, or that of a
+larger model with a prefix before each key (`transformer.`, `vqgan.`, `module.`). The dict that is meant, and
+the prefix, are found by one key that it must have. What is not used is told, key by key; nothing is unpickled
+but tensors.
+"""
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from maskmend.errors import ModelError
+
+WRAPPERS = ("model", "transformer_state_dict", "vqgan_state_dict", "model_state_dict", "state_dict")
+M = TypeVar("M", bound=nn.Module)
+
+
+class LabState:
+    """Tensors by key, and a memory of which of them have found a place.
+
+    Args:
+        path: the file, for messages.
+        prefix: what stood before each key, for messages.
+        tensors: by key without the prefix.
+        notes: one line for each thing of the file that was left out.
+    """
+
+    def __init__(self, path: Path, prefix: str, tensors: dict[str, Tensor], notes: list[str]) -> None:
+        self.path, self.prefix, self.tensors, self.notes = path, prefix, tensors, notes
+        self._placed: set[str] = set()
+
+    def take(self, key: str) -> Tensor:
+        """The tensor at `key` in float32, which counts as placed. Raises ModelError."""
+        if key not in self.tensors:
+            raise ModelError(f"{self.path} has no {self.prefix}{key}: is it whole, and the right file?")
+        value = self.tensors[key].detach().float()
+        if not bool(torch.isfinite(value).all()):
+            raise ModelError(f"{self.path}: {self.prefix}{key} is not finite: give an earlier checkpoint")
+        self._placed.add(key)
+        return value
+
+    def note_unplaced(self) -> None:
+        """Adds a note for each key that nobody took."""
+        for key in self.tensors:
+            if key not in self._placed:
+                self.notes.append(f"{self.path}: no place for {self.prefix}{key}, left out")
+
+    def fill(self, module: M, weights: dict[str, tuple[str, Tensor]]) -> M:
+        """`module` in eval mode with `weights`: by our name, the key they come from and the tensor.
+
+        A bias that is missing beside its weight is zero, as a layer without one. Raises ModelError when
+        anything else is missing or a shape differs.
+        """
+        wanted = module.state_dict()
+        values: dict[str, Tensor] = {}
+        for name, empty in wanted.items():
+            weight = name.removesuffix("bias") + "weight"
+            if name in weights:
+                key, value = weights[name]
+                if value.shape != empty.shape:
+                    have, want = tuple(value.shape), tuple(empty.shape)
+                    raise ModelError(
+                        f"{self.path}: {self.prefix}{key} has shape {have}, expected {want} there"
+                    )
+                values[name] = value
+            elif name.endswith(".bias") and weight in weights:
+                self.notes.append(
+                    f"{self.path}: no bias beside {self.prefix}{weights[weight][0]}, taken as zero"
+                )
+                values[name] = torch.zeros_like(empty)
+            else:
+                raise ModelError(f"{self.path} has nothing for our {name}: is the checkpoint whole?")
+        module.load_state_dict(values)
+        return module.eval().requires_grad_(False)
+
+
+def read_state(path: Path, signature: str, what: str) -> LabState:
+    """The state dict in `path` that has a key ending with `signature`. Raises ModelError."""
+    content = _load(path)
+    found = {name: inner for name, inner in content.items() if isinstance(inner, dict)}
+    ranked = sorted(found, key=lambda name: WRAPPERS.index(name) if name in WRAPPERS else len(WRAPPERS))
+    for name, candidate in [("", content), *((name, found[name]) for name in ranked)]:
+        prefixes = [
+            key.removesuffix(signature)
+            for key, value in candidate.items()
+            if isinstance(key, str) and isinstance(value, Tensor) and re.search(_whole(signature), key)
+        ]
+        if prefixes:
+            state = _unwrapped(path, candidate, min(prefixes, key=len))
+            if name:
+                others = [str(other) for other in content if other != name]
+                state.notes[:0] = [f"{path}: {other!r} beside {name!r}, left out" for other in others]
+            return state
+    keys = [str(key) for key in content]
+    shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
+    raise ModelError(
+        f"{path} holds no {what} of the coursework: no key {signature} (it has {shown or 'nothing'})"
+    )
+
+
+def _whole(signature: str) -> str:
+    return rf"(?:^|\.){re.escape(signature)}$"
+
+
+def _unwrapped(path: Path, candidate: dict[Any, Any], prefix: str) -> LabState:
+    tensors: dict[str, Tensor] = {}
+    notes: list[str] = []
+    foreign: Counter[str] = Counter()
+    for key, value in candidate.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            notes.append(f"{path}: no place for {key!r}, left out")
+        elif key.startswith(prefix):
+            tensors[key.removeprefix(prefix)] = value
+        else:
+            foreign[key.partition(".")[0]] += 1
+    for name, count in foreign.items():
+        notes.append(f"{path}: {count} keys under {name!r} are of another part, left out")
+    return LabState(path, prefix, tensors, notes)
+
+
+def _load(path: Path) -> dict[Any, Any]:
+    if not path.is_file():
+        raise ModelError(f"no checkpoint at {path}: give a file that torch.save wrote")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or foreign file makes the reader raise nearly anything
+        # Not the reader's own advice, which is to load the file unsafely.
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it asks for {asked[1]}" if asked else "it is damaged or no checkpoint"
+        raise ModelError(
+            f"{path} is not loaded: {reason}; save it again with torch.save(model.state_dict(), PATH)"
+        ) from None
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise ModelError(
+            f"{path} holds a {kind}, expected a state dict: torch.save(model.state_dict(), PATH)"
+        )
+    return content

@@ -1,0 +1,74 @@
+"""A model folder's card (README.md), drafted from the runs it was packed from: data, recipes, metrics, time.
+
+What a run cannot know, above all the data's licence, is asked for in plain words.
+"""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+from maskmend.errors import TrainingError
+from maskmend.training import checkpoint
+
+UNSAID = "not said: write here what the pictures are, where they come from and under which terms."
+
+
+def draft_card(tokenizer: Path, transformer: Path, *, data: str | None = None) -> str:
+    """The card's Markdown; folders that are no runs are only named. `data`: provenance and licence."""
+    lines = [
+        "# A maskmend model",
+        "",
+        "Fills holes in pictures by masked token modelling: "
+        "`maskmend inpaint IMAGE --mask MASK -o OUT --model THIS-FOLDER`.",
+        "",
+        "## Data and licence",
+        "",
+        data or UNSAID,
+        "",
+    ]
+    for stage, folder in (("tokenizer", tokenizer), ("transformer", transformer)):
+        lines += [f"## {stage.capitalize()}", "", *_of_run(stage, folder), ""]
+    return "\n".join(lines)
+
+
+def _of_run(stage: str, folder: Path) -> list[str]:
+    last, log = folder / "last.pt", folder / "metrics.jsonl"
+    if not last.is_file() or not log.is_file():
+        return [f"Taken from a folder without its run ({folder.name}); recipe and metrics are not known."]
+    content = checkpoint.read(last)
+    recipe = content["recipe"]
+    try:
+        rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        validation = [row for row in rows if row["kind"] == "validation"]
+        minutes = _minutes([float(row["time"]) for row in rows])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"cannot read {log} ({error}): restore it, or pack the component folder"
+        ) from None
+    kept = recipe["training"]["keep"]
+    shown = validation[-1:] if kept == "last" else sorted(validation, key=lambda row: row["loss"])[:1]
+    lines = [
+        f"Trained {content['step']} steps in {minutes:.0f} minutes on `{recipe['data']['train']}`, validated "
+        f"on `{recipe['data']['validation']}`; the {kept} averaged weights.",
+        "",
+    ]
+    for row in shown:
+        figures = {name: value for name, value in row.items() if name not in ("kind", "step", "time")}
+        lines += [f"Validation at step {row['step']}:", "", "| figure | value |", "| --- | ---: |"]
+        lines += [f"| {name} | {value:.4g} |" for name, value in figures.items()]
+    command = f"maskmend train {stage} --config recipe.toml"
+    lines += ["", f"Recipe (`{command}`):", "", "```json", json.dumps(_given(recipe, stage), indent=1), "```"]
+    return lines
+
+
+def _given(recipe: dict[str, Any], stage: str) -> dict[str, Any]:
+    """The tables that matter to the stage."""
+    other = "transformer" if stage == "tokenizer" else "tokenizer"
+    return {name: value for name, value in recipe.items() if name != other and value not in (None, {})}
+
+
+def _minutes(times: list[float]) -> float:
+    """Minutes of work between the log's lines; pauses of more than ten minutes between two lines left out."""
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    return sum(gap for gap in gaps if 0 <= gap < 600) / 60
