@@ -18,7 +18,7 @@ from PIL import Image
 
 import maskmend
 from fakes import box_mask, smooth_pixels, tiny_models
-from maskmend import images
+from maskmend import files as writing
 from maskmend.cli import main
 from maskmend.images import load_image
 from maskmend.model_folder import save_tokenizer, save_transformer
@@ -196,14 +196,22 @@ def test_an_output_that_cannot_be_written_is_found_before_the_work(
 
 def test_a_folder_without_permission_is_found_before_the_work(inpaint, tmp_path, monkeypatch):
     monkeypatch.setattr(InpaintPipeline, "from_pretrained", lambda name: pytest.fail("worked first"))
-    monkeypatch.setattr(images.os, "access", lambda path, mode, **options: not mode & os.W_OK)
+    monkeypatch.setattr(os, "access", lambda path, mode, **options: not mode & os.W_OK)
     assert_refused(inpaint(), "cannot write", str(tmp_path), "not writable", "choose another")
 
 
 def test_the_uncertainty_may_not_take_the_place_of_a_fill(inpaint, tmp_path):
     out = str(tmp_path / "out-2.png")
-    assert_refused(inpaint("photo.png", "--samples", "2", "--uncertainty", out), "out-2.png", "another name")
+    for spelt in (out, os.path.relpath(out), str(tmp_path / ".." / tmp_path.name / "out-2.png")):
+        refused = inpaint("photo.png", "--samples", "2", "--uncertainty", spelt)
+        assert_refused(refused, "out-2.png", "another name")
     assert names(tmp_path) == []
+
+
+def test_a_mistake_before_the_command_is_one_line():
+    """Catches click's own three lines of usage."""
+    assert_refused(invoke(["--bogus"]), "No such option", "--bogus", "maskmend --help")
+    assert_refused(invoke(["inpant"]), "No such command", "inpant")
 
 
 def broken_model(kind, folder, tiny_model):
@@ -266,7 +274,8 @@ def test_messages_of_several_lines_become_one(inpaint, monkeypatch):
 
 def test_a_write_that_fails_leaves_nothing_and_keeps_what_was_there(inpaint, tmp_path, monkeypatch):
     """Catches output written in place, and some of several files left when the disk is full."""
-    (tmp_path / "out.png").write_bytes(b"mine")
+    for name in ("out.png", "new-1.png"):
+        (tmp_path / name).write_bytes(b"mine")
     sync, calls = os.fsync, []
 
     def full_disk(descriptor):
@@ -275,12 +284,11 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_what_was_there(inpaint, tmp
             raise OSError(28, "No space left on device")
         sync(descriptor)
 
-    monkeypatch.setattr(images.os, "fsync", full_disk)
+    monkeypatch.setattr(writing.os, "fsync", full_disk)
     assert_refused(inpaint("photo.png", "--samples", "3", output="new.png"), "No space left")
-    assert names(tmp_path) == ["out.png"]
     assert_refused(inpaint(), "No space left")
-    assert (tmp_path / "out.png").read_bytes() == b"mine"
-    assert names(tmp_path) == ["out.png"]
+    assert names(tmp_path) == ["new-1.png", "out.png"]
+    assert all((tmp_path / name).read_bytes() == b"mine" for name in names(tmp_path))
 
 
 # What is done

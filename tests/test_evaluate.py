@@ -217,3 +217,20 @@ def test_report_as_file_and_table(folders: Path, tmp_path: Path) -> None:
     shown = console.export_text()
     for text in ("FID", "PSNR", "known-pixel error", "95% interval", "seconds an image", "masks sha256"):
         assert text in shown
+
+
+def test_too_few_images_for_folds_are_no_reason_to_fail(tmp_path: Path) -> None:
+    """Would catch an evaluation that computes everything and then stops at P-IDS."""
+    for folder in ("truths", "results"):
+        (tmp_path / folder).mkdir()
+        for n in range(3):
+            Image.fromarray(np.full((16, 16, 3), 40 * n + 9, np.uint8)).save(tmp_path / folder / f"{n}.png")
+    report = evaluate_folders(
+        tmp_path / "results",
+        tmp_path / "truths",
+        extract=lambda images: images.reshape(len(images), -1)[:, :5].astype(np.float32),
+        distance=lambda a, b: (a - b).abs().mean((1, 2, 3)),
+        repeats=2,
+    )
+    assert "p_ids" not in report.figures
+    assert any("3 images are too few" in note for note in report.notes)

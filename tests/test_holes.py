@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import binary_erosion
 
 from maskmend.errors import ConfigError
 from maskmend.holes import HOLES, border, boxes, centre, mixture, random_pixels, random_walk, strokes
@@ -163,3 +164,12 @@ def test_impossible_ranges_are_named():
         strokes(rng, 8, 8, share=(0.5, 1.5))
     with pytest.raises(ConfigError, match="side"):
         boxes(rng, 8, 8, side=(40, 20))
+
+
+@pytest.mark.parametrize(("kind", "share"), [("boxes", 0.22), ("strokes", 0.32)])
+def test_lengths_grow_with_the_picture(kind: str, share: float) -> None:
+    """Would catch training at 256 pixels on holes that are large at 64 only."""
+    holes = [HOLES[kind](np.random.default_rng(seed), 256, 256) for seed in range(40)]
+    assert np.mean([hole.mean() for hole in holes]) == pytest.approx(share, abs=0.06)
+    eroded = [binary_erosion(hole, iterations=10).any() for hole in holes]
+    assert all(eroded)  # no stroke thinner than 20 of 256 pixels

@@ -54,3 +54,25 @@ def test_unknown_kind_and_missing_folder_are_told_with_a_remedy(tmp_path: Path) 
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no images"):
         make_masks("boxes", tmp_path / "empty", tmp_path / "out")
+
+
+def test_masks_fit_pictures_as_they_are_seen(tmp_path: Path) -> None:
+    """Would catch a mask for the picture as it lies in the file: evaluation turns it upright."""
+    images = tmp_path / "images"
+    images.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (34, 20)).save(images / "turned.jpg", exif=exif)
+    make_masks("boxes", images, tmp_path / "masks")
+    assert load_mask(tmp_path / "masks" / "turned.png").shape == (34, 20)
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Would catch a count of masks that are not there."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("a.jpg", "a.png"):
+        Image.new("RGB", (20, 20)).save(images / name)
+    with pytest.raises(DataError, match=r"two images want the mask .*a\.png"):
+        make_masks("boxes", images, tmp_path / "masks")
+    assert not (tmp_path / "masks").exists()

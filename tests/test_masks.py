@@ -197,3 +197,11 @@ def test_crop_is_centred_with_its_context():
     assert crop_box(mask, context=0.5) == Box(top=25, left=90, height=40, width=40)
     with pytest.raises(MaskError, match="empty"):
         crop_box(np.zeros((4, 4), dtype=bool))
+
+
+@pytest.mark.parametrize(("alpha", "filled"), [(0, True), (255, False)])
+def test_an_eraser_that_took_everything(alpha: int, filled: bool) -> None:
+    """Would catch a wholly erased mask read as an empty one."""
+    layer = Image.new("RGBA", (5, 4), (0, 0, 0, alpha))
+    assert as_mask(layer).all() == filled
+    assert as_mask(layer).any() == filled

@@ -1,9 +1,11 @@
 """The model folder: what is written comes back, and anything else is refused with what to do."""
 
+import fnmatch
 import json
 import os
 import pickle
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,10 @@ from maskmend.model_folder import (
     save_model,
     save_tokenizer,
     save_transformer,
+    tokens_hash,
     write_json,
 )
+from maskmend.pipeline import InpaintPipeline
 from maskmend.quantizer import QuantizerConfig
 from maskmend.transformer import MaskedTransformer, TransformerConfig
 from maskmend.vqgan import VQGAN, TokenizerConfig
@@ -292,3 +296,56 @@ def test_find_model(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModelError, match=r"owner/name looks like a hub id: pip install 'maskmend\[hub\]'"):
         find_model("owner/name")
+
+
+def test_a_shipped_name_means_the_shipped_model(tmp_path, monkeypatch):
+    """Catches a folder that happens to be called default taking the place of the shipped model."""
+    (tmp_path / "default").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_model("default") != tmp_path / "default"
+    assert find_model("./default").resolve() == tmp_path / "default"
+
+
+def test_the_hub_is_asked_for_what_a_model_folder_holds(tmp_path, monkeypatch):
+    """Catches a hub id that is not passed on, files left behind, and a failure of many lines."""
+    asked = {}
+
+    def download(name, allow_patterns):
+        asked.update(name=name, patterns=allow_patterns)
+        if name == "owner/gone":
+            raise OSError("no such repository")
+        return str(tmp_path)
+
+    errors = {name: type(name, (Exception,), {}) for name in
+              ("HfHubHTTPError", "HFValidationError", "LocalEntryNotFoundError")}  # fmt: skip
+    hub = types.SimpleNamespace(snapshot_download=download, utils=types.SimpleNamespace(**errors))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.utils", hub.utils)
+    assert find_model("owner/name") == tmp_path
+    assert asked["name"] == "owner/name"
+    wanted = ["README.md", "model_index.json", "tokenizer/config.json", "transformer/weights.safetensors"]
+    for path in wanted:
+        assert any(fnmatch.fnmatch(path, pattern) for pattern in asked["patterns"])
+    with pytest.raises(ModelError, match="cannot fetch model owner/gone from the hub: no such repository"):
+        find_model("owner/gone")
+
+
+def test_the_card_stays_with_the_model(tiny_pipeline, tmp_path):
+    """Catches a model saved again without its card."""
+    tiny_pipeline.save_pretrained(tmp_path / "bare")
+    pipe = InpaintPipeline.from_pretrained(tmp_path / "bare")
+    assert pipe.card is None
+    pipe.card = "# A card"
+    pipe.save_pretrained(tmp_path / "first")
+    InpaintPipeline.from_pretrained(tmp_path / "first").save_pretrained(tmp_path / "second")
+    assert (tmp_path / "second" / "README.md").read_text() == "# A card"
+
+
+def test_tokens_hash_outlives_half_precision_and_ignores_the_decoder(tmp_path):
+    """Catches a packed tokenizer taken for another one, and another one taken for the same."""
+    model = a_tokenizer()
+    save_tokenizer(model, tmp_path, torch.float16)
+    packed = load_tokenizer(tmp_path)
+    assert tokens_hash(packed) == tokens_hash(model)
+    packed.quantizer.codebook += 0.1
+    assert tokens_hash(packed) != tokens_hash(model)

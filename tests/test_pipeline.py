@@ -1,6 +1,7 @@
 """The whole way on a tiny model: what must stay stays, what was hidden stays hidden, a seed is a picture."""
 
 import json
+import re
 import shutil
 import sys
 import types
@@ -554,3 +555,39 @@ def test_the_shipped_model_fills_a_hole(tmp_path):
     result = pipe(pixels, mask)
     save_image(result.pictures[0], tmp_path / "out.png")
     np.testing.assert_array_equal(load_image(tmp_path / "out.png").pixels[~mask], pixels[~mask])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ({"seed": None}, "seed = None: give a whole number"),
+        ({"seed": "x"}, "seed = 'x'"),
+        ({"seed": 1.5}, "seed = 1.5"),
+        ({"samples": 1.5}, "samples = 1.5: give a whole number"),
+        ({"samples": "2"}, "samples = '2'"),
+        ({"samples": 0}, "samples = 0"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_seeds_and_samples_that_are_no_numbers_are_refused(
+    tiny_pipeline: InpaintPipeline, call: dict, words: str
+) -> None:
+    """Would catch a TypeError from the depths."""
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        tiny_pipeline(smooth_pixels(16, 16), box_mask(16, 16, 4, 4, 9, 9), **call)
+
+
+def test_masks_are_read_as_the_call_says(tiny_pipeline: InpaintPipeline) -> None:
+    """Would catch what the command line can and Python cannot."""
+    picture, mask = smooth_pixels(16, 16), box_mask(16, 16, 4, 4, 8, 8)
+    small = box_mask(8, 8, 2, 2, 4, 4)
+    with pytest.raises(MaskError, match="fit_mask=True"):
+        tiny_pipeline(picture, small)
+    grey = np.where(mask, np.uint8(100), np.uint8(0))
+    for mask_given, options in (
+        (small, {"fit_mask": True}),
+        (~mask, {"invert_mask": True}),
+        (grey, {"mask_threshold": 0.3}),
+        (np.dstack([grey, 255 - 255 * mask.astype(np.uint8)]), {"mask_channel": "alpha"}),
+    ):
+        np.testing.assert_array_equal(tiny_pipeline(picture, mask_given, **options).mask, mask)

@@ -233,5 +233,39 @@ def test_process_group_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None
         assert not torch.distributed.is_initialized()
 
 
+def test_torchrun_trains_the_transformer(tokenizer_folder: Path, photos: Path, tmp_path: Path) -> None:
+    """Would catch a command that torchrun cannot start, and a second stage that works alone only."""
+    settings = tmp_path / "recipe.toml"
+    settings.write_text(
+        f"""
+        stage = "transformer"
+        data = {{ train = "{photos / "train"}", validation = "{photos / "validation"}" }}
+        model = {{ codes = 16, grid = 4, dim = 16, heads = 2, layers = 1, mlp = 16 }}
+        transformer = {{ tokenizer = "{tokenizer_folder}" }}
+        [training]
+        steps = 2
+        batch = 4
+        log_every = 1
+        validate_every = 2
+        """
+    )
+    paths = os.pathsep.join(path for path in sys.path if path)
+    said = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+            *("-m", "maskmend", "train", "transformer", "--config", settings, "-o", tmp_path / "run"),
+        ],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    written = tmp_path / "run" / "last.pt"
+    assert written.is_file(), said.stdout + said.stderr
+    assert checkpoint.read(written)["step"] == 2
+    assert (tmp_path / "run" / "transformer" / "weights.safetensors").is_file()
+    assert said.stdout.count("2 process(es)") == 1
+
+
 if __name__ == "__main__":
     work(Path(sys.argv[1]))

@@ -464,3 +464,27 @@ def test_tensorboard_missing_is_one_line(
     recipe = make_recipe("tokenizer", training={"tensorboard": True})
     with pytest.raises(ConfigError, match=r"pip install 'maskmend\[tensorboard\]'"):
         go(recipe, FakeStage(), tmp_path)
+
+
+def test_the_best_takes_the_place_of_a_lost_last(tmp_path: Path, make_recipe) -> None:
+    """Would catch the only good checkpoint being deleted because the other one was damaged and removed."""
+    recipe = make_recipe("tokenizer", training={"steps": 10})
+    go(recipe, FakeStage([3.0, 1.0, 2.0]), tmp_path)
+    assert checkpoint.read(tmp_path / "best.pt")["step"] == 8
+    (tmp_path / "last.pt").unlink()
+    starts = []
+    stage = FakeStage([5.0])
+    stage.events = {step: lambda step=step: starts.append(step) for step in range(10)}
+    outcome = go(recipe, stage, tmp_path)
+    assert (starts, outcome.step, outcome.best) == ([8, 9], 10, 1.0)
+
+
+def test_a_transformer_of_another_tokenizer_does_not_go_on(tmp_path: Path, make_recipe) -> None:
+    """Would catch tokens that mean something else half-way through a run."""
+    recipe = make_recipe("transformer", training={"steps": 1})
+    go(recipe, build_stage(recipe, CPU), tmp_path)
+    longer = make_recipe("transformer", training={"steps": 2})
+    stage = build_stage(longer, CPU)
+    stage.tokenizer.quantizer.codebook += 0.1
+    with pytest.raises(TrainingError, match="tokens of another tokenizer"):
+        go(longer, stage, tmp_path)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from maskmend.errors import ConfigError
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import TOKENIZERS, configured
 from maskmend.training.tokenizer_stage import TokenizerStage
@@ -219,3 +220,10 @@ def test_pictures_show_originals_above_reconstructions(make_recipe, batch: Tenso
     assert grid.shape == (2 * 2 * 16, 4 * 2 * 16, 3)
     shown = torch.from_numpy(grid[:32:2, :32:2].copy()).permute(2, 0, 1).float() / 127.5 - 1
     torch.testing.assert_close(shown, batch[0], atol=0.01, rtol=0)
+
+
+def test_a_discriminator_too_deep_for_the_pictures_is_refused_at_once(make_recipe) -> None:
+    """Would catch a run that ends hours later, at the step where the discriminator begins."""
+    deep = make_recipe("tokenizer", tokenizer={"discriminator_layers": 6})
+    with pytest.raises(ConfigError, match="discriminator_layers = 6 see larger patches"):
+        build(deep)
