@@ -22,14 +22,15 @@ from maskmend.errors import (
 
 if TYPE_CHECKING:
     from maskmend.decoding import decode
-    from maskmend.pipeline import Inpainted, InpaintPipeline
+    from maskmend.inpainted import Inpainted
+    from maskmend.pipeline import InpaintPipeline
     from maskmend.settings import Settings
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "InpaintPipeline": "maskmend.pipeline",
-    "Inpainted": "maskmend.pipeline",
+    "Inpainted": "maskmend.inpainted",
     "Settings": "maskmend.settings",
     "decode": "maskmend.decoding",
 }

@@ -17,9 +17,10 @@ from maskmend import __version__
 from maskmend.errors import DataError, ImageError
 from maskmend.files import write_files
 from maskmend.images import check_writable, encode_image, load_image, picture_from
+from maskmend.inpainted import Inpainted
 from maskmend.masks import load_mask
 from maskmend.model_folder import json_bytes
-from maskmend.pipeline import Inpainted, InpaintPipeline
+from maskmend.pipeline import InpaintPipeline
 from maskmend.sheet import contact_sheet, masked_input, step_frames
 
 SAMPLES = Path(__file__).parent / "samples"

@@ -23,8 +23,9 @@ from maskmend.data import SUFFIXES
 from maskmend.errors import ConfigError, DataError
 from maskmend.files import write_files
 from maskmend.images import Picture, load_image
+from maskmend.inpainted import Inpainted
 from maskmend.masks import load_mask
-from maskmend.pipeline import Inpainted, InpaintPipeline
+from maskmend.pipeline import InpaintPipeline
 
 IMAGES, MASKS = "masked_image", "mask64"
 RESULTS, SCHEDULES, ITERATIONS = "test_results", "mask_scheduling", "imga"

@@ -10,7 +10,7 @@ of a hole differ by their seed alone, and a seed gives the same fill in any batc
 import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,63 +21,20 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
-from maskmend.compositing import composite
 from maskmend.config import from_dict
 from maskmend.decoding import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
-from maskmend.images import Picture, picture_from, pil_from, save_image
+from maskmend.images import Picture, picture_from
 from maskmend.infill import infill
+from maskmend.inpainted import Inpainted, untouched
 from maskmend.masks import Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
-from maskmend.region import Region, cut_region, enlarge
+from maskmend.region import Region, cut_region, join, spread_entropy
 from maskmend.settings import Settings
 from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
 
 ImageLike = Picture | Image.Image | np.ndarray | Tensor
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Inpainted:
-    """The fills of one image; S samples, an h x w grid of tokens."""
-
-    source: Picture
-    """The picture as it came."""
-    mask: Bool[np.ndarray, "H W"]
-    """True where it was filled."""
-    pictures: tuple[Picture, ...]
-    """The filled pictures, with the source's alpha, profile and EXIF."""
-    tokens: Int[np.ndarray, "S h w"]
-    """The tokens of each sample."""
-    hole: Bool[np.ndarray, "h w"]
-    """Tokens that were predicted."""
-    uncertainty: Float[np.ndarray, "H W"]
-    """Entropy of the prediction in nats when nothing of the hole was filled yet; 0 at known pixels."""
-    log_likelihood: Float[np.ndarray, "S"]
-    """Mean log-probability of a hole token when it was kept, in nats; higher is likelier."""
-    seeds: tuple[int, ...]
-    """The seed of each sample."""
-    history: tuple[Step, ...]
-    """State after each decoding step, of the S samples; `InpaintPipeline.draw_step` makes a picture of it."""
-    region: Region | None
-    """What the model saw; None when the mask was empty."""
-    settings: Settings
-    note: str | None = None
-    """What the caller should know, such as that the mask was empty."""
-
-    @property
-    def images(self) -> list[Image.Image]:
-        """The filled pictures as PIL images, with alpha, and colour profile and EXIF in their `info`."""
-        return [pil_from(picture) for picture in self.pictures]
-
-    @property
-    def best(self) -> int:
-        """Index of the likeliest sample."""
-        return int(np.argmax(self.log_likelihood))
-
-    def save(self, path: str | Path, sample: int | None = None) -> None:
-        """Writes a sample (the likeliest when None) with all that came with the source: see `save_image`."""
-        save_image(self.pictures[self.best if sample is None else sample], path)
 
 
 class InpaintPipeline:
@@ -245,7 +202,7 @@ class InpaintPipeline:
                     ),
                     tokens=decoded.tokens[rows].view(-1, side, side).cpu().numpy(),
                     hole=hole[n].view(side, side).cpu().numpy(),
-                    uncertainty=_spread(entropy, masks[i], region, self.tokenizer.config.factor),
+                    uncertainty=spread_entropy(entropy, masks[i], region, self.tokenizer.config.factor),
                     log_likelihood=likelihood[rows],
                     seeds=seeds[i],
                     history=tuple(_rows_of(step, rows) for step in decoded.history),
@@ -314,33 +271,6 @@ class InpaintPipeline:
         return _Timer(self.seconds, stage)
 
 
-def join(
-    picture: Picture,
-    mask: Bool[np.ndarray, "H W"],
-    region: Region,
-    fill: Float[np.ndarray, "R R 3"],
-    seam: str,
-) -> Picture:
-    """`picture` with its hole taken from `fill`; filled pixels are opaque."""
-    box = region.box
-    pixels = picture.pixels.copy()
-    inside = mask[box.slices]
-    pixels[box.slices] = composite(picture.pixels[box.slices], enlarge(fill, box), inside, seam=seam)
-    if picture.grey:
-        # A greyscale file has one channel: the fill's brightness, the known pixels as they are.
-        grey = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
-        pixels = np.where(mask[:, :, None], grey, pixels)
-    alpha = None if picture.alpha is None else np.where(mask, np.uint8(255), picture.alpha)
-    return Picture(
-        pixels=pixels,
-        alpha=alpha,
-        grey=picture.grey,
-        icc=picture.icc,
-        exif=picture.exif,
-        format=picture.format,
-    )
-
-
 def _listed(items: Any, axes: int = 4) -> tuple[list[Any], bool]:
     """The items of a batch (a list, or an array or tensor of `axes` axes) and whether it is one."""
     many = isinstance(items, list | tuple) or (isinstance(items, np.ndarray | Tensor) and items.ndim >= axes)
@@ -353,33 +283,6 @@ def _whole(value: object) -> int | None:
         return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         return None
-
-
-def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settings: Settings) -> Inpainted:
-    """The result for an empty mask: the picture as it came, and a note."""
-    return Inpainted(
-        source=picture,
-        mask=mask,
-        pictures=(picture,) * len(seeds),
-        tokens=np.zeros((len(seeds), 0, 0), dtype=np.int64),
-        hole=np.zeros((0, 0), dtype=bool),
-        uncertainty=np.zeros(mask.shape, dtype=np.float32),
-        log_likelihood=np.zeros(len(seeds), dtype=np.float32),
-        seeds=seeds,
-        history=(),
-        region=None,
-        settings=settings,
-        note="the mask is empty: nothing to fill, the image comes back as it was",
-    )
-
-
-def _spread(
-    entropy: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "H W"], region: Region, factor: int
-) -> Float[np.ndarray, "H W"]:
-    cells = entropy.repeat(factor, axis=0).repeat(factor, axis=1).astype(np.float32)
-    spread = np.zeros(mask.shape, dtype=np.float32)
-    spread[region.box.slices] = enlarge(cells[:, :, None], region.box, Image.Resampling.BILINEAR)[:, :, 0]
-    return np.where(mask, spread, np.float32(0))
 
 
 def _rows_of(step: Step, rows: slice) -> Step:

@@ -15,7 +15,8 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from maskmend.images import to_tensor, to_uint8
+from maskmend.compositing import composite
+from maskmend.images import Picture, to_tensor, to_uint8
 from maskmend.infill import infill
 from maskmend.masks import Box, crop_box
 
@@ -70,3 +71,40 @@ def enlarge(
     channels = (Image.fromarray(np.ascontiguousarray(fill[:, :, c])) for c in range(fill.shape[2]))
     size = (box.width, box.height)
     return np.stack([np.asarray(channel.resize(size, kind)) for channel in channels], axis=2)
+
+
+def join(
+    picture: Picture,
+    mask: Bool[np.ndarray, "H W"],
+    region: Region,
+    fill: Float[np.ndarray, "R R 3"],
+    seam: str,
+) -> Picture:
+    """`picture` with its hole taken from `fill`; filled pixels are opaque."""
+    box = region.box
+    pixels = picture.pixels.copy()
+    inside = mask[box.slices]
+    pixels[box.slices] = composite(picture.pixels[box.slices], enlarge(fill, box), inside, seam=seam)
+    if picture.grey:
+        # A greyscale file has one channel: the fill's brightness, the known pixels as they are.
+        grey = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
+        pixels = np.where(mask[:, :, None], grey, pixels)
+    alpha = None if picture.alpha is None else np.where(mask, np.uint8(255), picture.alpha)
+    return Picture(
+        pixels=pixels,
+        alpha=alpha,
+        grey=picture.grey,
+        icc=picture.icc,
+        exif=picture.exif,
+        format=picture.format,
+    )
+
+
+def spread_entropy(
+    entropy: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "H W"], region: Region, factor: int
+) -> Float[np.ndarray, "H W"]:
+    """The entropy of each token as a map over the picture, 0 at known pixels."""
+    cells = entropy.repeat(factor, axis=0).repeat(factor, axis=1).astype(np.float32)
+    spread = np.zeros(mask.shape, dtype=np.float32)
+    spread[region.box.slices] = enlarge(cells[:, :, None], region.box, Image.Resampling.BILINEAR)[:, :, 0]
+    return np.where(mask, spread, np.float32(0))

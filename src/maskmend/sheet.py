@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from maskmend.pipeline import Inpainted, InpaintPipeline
+from maskmend.inpainted import Inpainted
+from maskmend.pipeline import InpaintPipeline
 
 PAPER, INK, FAINT = (250, 249, 246), (32, 32, 36), (120, 118, 112)
 HOLE = (128, 128, 128)

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from maskmend.pipeline import Inpainted, InpaintPipeline
+from maskmend.inpainted import Inpainted
+from maskmend.pipeline import InpaintPipeline
 from maskmend.sheet import FAINT, INK, PAPER, fit, latent_mask, masked_input
 
 CELL, GAP, LABEL = 96, 6, 18

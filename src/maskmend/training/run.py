@@ -83,8 +83,8 @@ def run(
 ) -> Outcome:
     """Trains what `recipe` describes into folder `out`; joins torchrun's processes when started by it."""
     if recipe.stage == "transformer":
-        # Every step has another number of hidden tokens, and oneDNN keeps a prepared product for each: with its
-        # own limit (1024) a run on the CPU grew by 18 MB a step, to 10 GB after 600; with this one it stays flat.
+        # Every step has another number of hidden tokens, and oneDNN keeps a prepared product for each: with
+        # its own limit (1024) a run on the CPU grew by 18 MB a step, to 10 GB; with this one it stays flat.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)

@@ -1,0 +1,196 @@
+"""`maskmend inpaint` and `maskmend demo`."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from maskmend.commands.options import PATH, settings_of, working
+from maskmend.errors import ConfigError
+
+
+@click.command()
+@click.argument("image", type=PATH)
+@click.option(
+    "--mask",
+    "mask_path",
+    type=PATH,
+    help="White (or erased, in an image with alpha) is filled.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    required=True,
+    help="Where the result goes; .png keeps known pixels to the bit.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["lab"]),
+    help="IMAGE and OUTPUT are folders as the coursework's: masked_image/ and mask64/ in, no --mask.",
+)
+@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Different fills; written as OUTPUT-1, OUTPUT-2, ...",
+)
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same fill.")
+@click.option("--steps", type=int, help="Decoding steps.")
+@click.option("--schedule", help="cosine, linear, square, square_root, arccos, cubic, log or exp.")
+@click.option("--order", help="confidence, random or halton.")
+@click.option("--temperature", type=float, help="Below 1 safer, above 1 more varied.")
+@click.option("--seam", help="hard, feather, multiband or poisson.")
+@click.option("--infill", help="What stands in the hole before encoding: grey, mean, nearest or diffusion.")
+@click.option("--ring", type=int, help="Predict this many tokens around the hole anew.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other setting: --set top_p=0.9."
+)
+@click.option("--fit-mask", is_flag=True, help="Resize the mask to the image.")
+@click.option("--invert-mask", is_flag=True, help="Black is filled (the report's polarity).")
+@click.option(
+    "--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
+)
+@click.option(
+    "--mask-threshold", default=0.5, show_default=True, help="Brightness from which grey is filled, up to 1."
+)
+@click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+@click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
+def inpaint(
+    image: Path,
+    mask_path: Path | None,
+    output: Path,
+    layout: str | None,
+    model: str,
+    samples: int,
+    seed: int,
+    assignments: tuple[str, ...],
+    fit_mask: bool,
+    invert_mask: bool,
+    mask_channel: Any,
+    mask_threshold: float,
+    quality: int,
+    device: str,
+    uncertainty: Path | None,
+    **settings: Any,
+) -> None:
+    """Fills the masked part of IMAGE."""
+    if layout is not None:
+        given = {name: value for name, value in settings.items() if value is not None}
+        _inpaint_lab(image, output, model, seed, device, fit_mask, given, assignments)
+        return
+    if mask_path is None:
+        raise click.MissingParameter(param_hint="'--mask'", param_type="option")
+    from maskmend.images import check_writable, load_image, picture_from, save_images
+    from maskmend.masks import load_mask
+
+    picture = load_image(image)
+    check_writable(output, alpha=picture.alpha is not None)
+    outputs = [output]
+    if samples > 1:
+        outputs = [output.with_stem(f"{output.stem}-{n}") for n in range(1, samples + 1)]
+        for path in outputs:
+            check_writable(path, alpha=picture.alpha is not None)
+    if uncertainty is not None:
+        check_writable(uncertainty, alpha=False)
+        if uncertainty.resolve() in {path.resolve() for path in outputs}:
+            raise ConfigError(f"--uncertainty {uncertainty} is where the fill goes: give it another name")
+    mask = load_mask(
+        mask_path,
+        size=picture.pixels.shape[:2],
+        threshold=mask_threshold,
+        fit=fit_mask,
+        invert=invert_mask,
+        channel=mask_channel,
+    )
+    from maskmend.pipeline import InpaintPipeline
+    from maskmend.training.run import pick_device
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    place = pick_device(device)
+    pipe = InpaintPipeline.from_pretrained(model).to(place)
+    chosen = settings_of(pipe, given, assignments)
+    with working("filling"):
+        result = pipe(picture, mask, samples=samples, seed=seed, **chosen)
+    files = dict(zip(outputs, result.pictures, strict=True))
+    if uncertainty is not None:
+        from maskmend.sheet import uncertainty_map
+
+        most = math.log(pipe.transformer.config.codes)
+        files[uncertainty] = picture_from(uncertainty_map(result.uncertainty, picture.pixels, most))
+    save_images(files, quality=quality)
+    if result.note:
+        click.echo(result.note)
+        return
+    spent = sum(pipe.seconds.values())
+    share = 100 * float(mask.mean())
+    click.echo(
+        f"filled {share:.1f} % of {image} in {spent:.2f} s: {', '.join(str(path) for path in outputs)}"
+    )
+    if samples > 1:
+        click.echo(f"likeliest: {outputs[result.best]}")
+    if output.suffix.lower() in (".jpg", ".jpeg"):
+        click.echo("JPEG encodes every pixel anew; write .png to keep the known ones to the bit")
+
+
+def _inpaint_lab(
+    folder: Path,
+    output: Path,
+    model: str,
+    seed: int,
+    device: str,
+    fit_mask: bool,
+    given: dict[str, Any],
+    assignments: tuple[str, ...],
+) -> None:
+    """`inpaint --layout lab`."""
+    context = click.get_current_context()
+    for name in (
+        "mask_path",
+        "samples",
+        "invert_mask",
+        "mask_channel",
+        "mask_threshold",
+        "quality",
+        "uncertainty",
+    ):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = "mask" if name == "mask_path" else name.replace("_", "-")
+            raise ConfigError(f"--layout lab has no use for --{option}: leave it out")
+    from maskmend.lab_layout import check_output, fill_lab_folder, read_lab_folder
+    from maskmend.pipeline import InpaintPipeline
+    from maskmend.training.run import pick_device
+
+    check_output(output)
+    pairs = read_lab_folder(folder, fit=fit_mask)
+    pipe = InpaintPipeline.from_pretrained(model).to(pick_device(device))
+    chosen = settings_of(pipe, given, assignments)
+    with working("filling") as status:
+
+        def told(stage: str, done: int, total: int) -> None:
+            status.update(f"{stage}: {done} of {total}")
+
+        fill_lab_folder(pipe, pairs, output, seed=seed, progress=told, **chosen)
+    click.echo(f"filled {len(pairs)} pictures of {folder}: {output / 'test_results'}, its strips beside it")
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("demo-output"),
+    show_default=True,
+    help="Folder for the results.",
+)
+@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option("--seed", default=0, show_default=True)
+def demo(output: Path, model: str, seed: int) -> None:
+    """Fills holes in the shipped pictures and shows every step."""
+    from maskmend.demo import run_demo
+
+    run_demo(output, model=model, seed=seed)

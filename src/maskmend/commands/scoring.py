@@ -1,0 +1,158 @@
+"""`maskmend masks`, `evaluate` and `reproduce`."""
+
+from pathlib import Path
+
+import click
+
+from maskmend.commands.options import PATH, settings_of
+from maskmend.errors import ConfigError
+
+
+@click.group()
+def masks() -> None:
+    """Fixed sets of masks for evaluation."""
+
+
+@masks.command()
+@click.argument("kind")
+@click.option(
+    "--like",
+    "images",
+    type=PATH,
+    required=True,
+    help="Folder of images: one mask for each, same name and size.",
+)
+@click.option("-o", "--output", type=PATH, required=True, help="Folder for the masks and their manifest.")
+@click.option("--seed", default=0, show_default=True)
+def make(kind: str, images: Path, output: Path, seed: int) -> None:
+    """Writes a set of masks of KIND: random_walk, boxes, strokes, centre, border or random_pixels."""
+    from maskmend.mask_sets import make_masks
+
+    manifest = make_masks(kind, images, output, seed=seed)
+    share = 100 * manifest["mean_share"]
+    click.echo(
+        f"{manifest['count']} masks, {share:.1f} % holes on average, sha256 {manifest['sha256']}: {output}"
+    )
+
+
+@click.command()
+@click.option("--images", type=PATH, required=True, help="Folder of the true images.")
+@click.option("--results", type=PATH, help="Folder of results to score, paired with the images by name.")
+@click.option("--model", help="Or: a model to run on the images (shipped name, model folder, hub id).")
+@click.option("--masks", "mask_folder", type=PATH, help="Folder of masks, white = filled.")
+@click.option(
+    "-o", "--output", type=PATH, help="Folder for pictures and report (a .json file with --results)."
+)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
+@click.option("--device", default="cpu", show_default=True)
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the fills: --set steps=8."
+)
+def evaluate(
+    images: Path,
+    results: Path | None,
+    model: str | None,
+    mask_folder: Path | None,
+    output: Path | None,
+    seed: int,
+    repeats: int,
+    device: str,
+    assignments: tuple[str, ...],
+) -> None:
+    """Scores results against true images, or a model on images and masks: FID, KID, LPIPS, PSNR, SSIM, ..."""
+    from rich.console import Console
+
+    from maskmend.progress import stages
+
+    if (results is None) == (model is None):
+        raise ConfigError("give either --results FOLDER or --model NAME")
+    console = Console()
+    if results is not None:
+        from maskmend.evaluate import evaluate_folders
+
+        with stages() as told:
+            report = evaluate_folders(
+                results, images, mask_folder, repeats=repeats, seed=seed, device=device, progress=told
+            )
+        console.print(report.table())
+        if output is not None:
+            report.save(output)
+        return
+    if mask_folder is None or output is None:
+        raise ConfigError("--model needs --masks FOLDER (see: maskmend masks make) and --output FOLDER")
+    from maskmend.model_evaluation import evaluate_model
+    from maskmend.pipeline import InpaintPipeline
+    from maskmend.training.run import pick_device
+
+    pipe = InpaintPipeline.from_pretrained(model or "default").to(pick_device(device))
+    chosen = settings_of(pipe, {}, assignments)
+    with stages() as told:
+        reports = evaluate_model(
+            pipe, images, mask_folder, output, seed=seed, repeats=repeats, progress=told, **chosen
+        )
+    for kind, report in reports.items():
+        console.print(f"[bold]{kind}[/bold]")
+        console.print(report.table())
+
+
+@click.command()
+@click.option("--images", type=PATH, required=True, help="Folder or tar file of test images.")
+@click.option("--masks", type=PATH, help="Folder of masks, white = filled (default: random walks of seed 0).")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("reproduction"),
+    show_default=True,
+    help="Folder for page, pictures and trials.",
+)
+@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option("--quick", is_flag=True, help="16 images and the report's tables only: a look, no measurement.")
+@click.option("--limit", type=click.IntRange(min=2), help="Only the first so many images.")
+@click.option("--grid/--no-grid", default=True, show_default=True, help="Schedule x steps x order x choice.")
+@click.option("--migan", type=PATH, help="MI-GAN's ONNX file, for the comparison.")
+@click.option("--repeats", default=50, show_default=True, help="Bootstrap draws of the intervals.")
+@click.option("--seed", default=0, show_default=True, help="Image i is filled with this seed + i.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+def reproduce(
+    images: Path,
+    masks: Path | None,
+    output: Path,
+    model: str,
+    quick: bool,
+    limit: int | None,
+    grid: bool,
+    migan: Path | None,
+    repeats: int,
+    seed: int,
+    device: str,
+) -> None:
+    """Makes the report's tables and pictures, and more, as one page; goes on where it was stopped."""
+    from maskmend.experiment.run import QUICK_IMAGES, QUICK_REPEATS, load_test_set
+    from maskmend.experiment.run import reproduce as run
+    from maskmend.experiment.trial import Laboratory
+    from maskmend.metrics.inception import Inception
+    from maskmend.perceptual import Lpips
+    from maskmend.pipeline import InpaintPipeline
+    from maskmend.progress import stages
+    from maskmend.training.run import pick_device
+
+    place = pick_device(device)
+    pipe = InpaintPipeline.from_pretrained(model).to(place)
+    data = load_test_set(images, pipe.resolution, masks)
+    if quick or limit is not None:
+        data = data.first(limit or QUICK_IMAGES)
+    inception, lpips = Inception.load(device=place), Lpips.load("alexnet").to(place)
+    with stages() as told:
+        laboratory = Laboratory(
+            data=data,
+            pipe=pipe,
+            extract=inception.features,
+            distance=lpips,
+            folder=output / "trials",
+            repeats=QUICK_REPEATS if quick else repeats,
+            seed=seed,
+        )
+        run(laboratory, output, quick=quick, grid=grid, migan_file=migan, told=told)
+    click.echo(f"wrote {output / 'page.html'}, with page.md, page.json and the pictures beside it")

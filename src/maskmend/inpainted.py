@@ -1,0 +1,74 @@
+"""What a fill gives back: the pictures, and all that is known about how they came about."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from PIL import Image
+
+from maskmend.decoding import Step
+from maskmend.images import Picture, pil_from, save_image
+from maskmend.region import Region
+from maskmend.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inpainted:
+    """The fills of one image; S samples, an h x w grid of tokens."""
+
+    source: Picture
+    """The picture as it came."""
+    mask: Bool[np.ndarray, "H W"]
+    """True where it was filled."""
+    pictures: tuple[Picture, ...]
+    """The filled pictures, with the source's alpha, profile and EXIF."""
+    tokens: Int[np.ndarray, "S h w"]
+    """The tokens of each sample."""
+    hole: Bool[np.ndarray, "h w"]
+    """Tokens that were predicted."""
+    uncertainty: Float[np.ndarray, "H W"]
+    """Entropy of the prediction in nats when nothing of the hole was filled yet; 0 at known pixels."""
+    log_likelihood: Float[np.ndarray, "S"]
+    """Mean log-probability of a hole token when it was kept, in nats; higher is likelier."""
+    seeds: tuple[int, ...]
+    """The seed of each sample."""
+    history: tuple[Step, ...]
+    """State after each decoding step, of the S samples; `InpaintPipeline.draw_step` makes a picture of it."""
+    region: Region | None
+    """What the model saw; None when the mask was empty."""
+    settings: Settings
+    note: str | None = None
+    """What the caller should know, such as that the mask was empty."""
+
+    @property
+    def images(self) -> list[Image.Image]:
+        """The filled pictures as PIL images, with alpha, and colour profile and EXIF in their `info`."""
+        return [pil_from(picture) for picture in self.pictures]
+
+    @property
+    def best(self) -> int:
+        """Index of the likeliest sample."""
+        return int(np.argmax(self.log_likelihood))
+
+    def save(self, path: str | Path, sample: int | None = None) -> None:
+        """Writes a sample (the likeliest when None) with all that came with the source: see `save_image`."""
+        save_image(self.pictures[self.best if sample is None else sample], path)
+
+
+def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settings: Settings) -> Inpainted:
+    """The result for an empty mask: the picture as it came, and a note."""
+    return Inpainted(
+        source=picture,
+        mask=mask,
+        pictures=(picture,) * len(seeds),
+        tokens=np.zeros((len(seeds), 0, 0), dtype=np.int64),
+        hole=np.zeros((0, 0), dtype=bool),
+        uncertainty=np.zeros(mask.shape, dtype=np.float32),
+        log_likelihood=np.zeros(len(seeds), dtype=np.float32),
+        seeds=seeds,
+        history=(),
+        region=None,
+        settings=settings,
+        note="the mask is empty: nothing to fill, the image comes back as it was",
+    )
