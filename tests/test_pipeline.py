@@ -63,6 +63,15 @@ def assert_same(one, two):
     np.testing.assert_array_equal(one.log_likelihood, two.log_likelihood)
 
 
+def assert_alike(one, two):
+    """Every picture and token to the bit; figures but for rounding, which depends on the size of a batch."""
+    for a, b in zip(one.pictures, two.pictures, strict=True):
+        np.testing.assert_array_equal(a.pixels, b.pixels)
+    np.testing.assert_array_equal(one.tokens, two.tokens)
+    np.testing.assert_allclose(one.uncertainty, two.uncertainty, atol=1e-5)
+    np.testing.assert_allclose(one.log_likelihood, two.log_likelihood, atol=1e-5)
+
+
 # What must not change
 
 
@@ -165,7 +174,7 @@ def test_each_image_may_have_its_own_seed(tiny_pipeline):
     empty = np.zeros_like(MASK)
     results = tiny_pipeline([IMAGE, IMAGE, IMAGE], [MASK, empty, MASK], seed=[1, 2, 30], samples=2)
     assert [r.seeds for r in results] == [(1, 2), (2, 3), (30, 31)]
-    assert_same(results[2], tiny_pipeline(IMAGE, MASK, seed=30, samples=2))
+    assert_alike(results[2], tiny_pipeline(IMAGE, MASK, seed=30, samples=2))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -244,11 +253,11 @@ def test_a_list_or_a_stacked_array_is_a_batch(tiny_pipeline):
         results = tiny_pipeline(*batch)
         assert len(results) == 2
         for result, one in zip(results, wanted, strict=True):
-            assert_same(result, one)
+            assert_alike(result, one)
     (only,) = tiny_pipeline(images[:1], masks[:1])
-    assert_same(only, wanted[0])
+    assert_alike(only, wanted[0])
     (only,) = tiny_pipeline([IMAGE], MASK)
-    assert_same(only, wanted[0])
+    assert_alike(only, wanted[0])
 
 
 def test_pictures_of_different_sizes_go_in_one_batch(tiny_pipeline):
