@@ -12,10 +12,12 @@ from maskmend.vqgan import VQGAN, TokenizerConfig
 CODES = 24
 
 
-def tiny_models(grid: int = 4, codes: int = CODES, **changes: Any) -> tuple[VQGAN, MaskedTransformer]:
+def tiny_models(
+    grid: int = 4, codes: int = CODES, *, sees_known: bool = True, **changes: Any
+) -> tuple[VQGAN, MaskedTransformer]:
     """A random tokenizer of factor 4 and a transformer for `grid` x `grid` tokens, the same on every call.
 
-    `changes` are the transformer's.
+    Its decoder sees the known pixels, or not. `changes` are the transformer's.
     """
     config = small_config(codes=codes, grid=grid, dim=16, heads=2, layers=2, mlp=32, **changes)
     with torch.random.fork_rng(devices=[]):
@@ -31,11 +33,16 @@ def tiny_models(grid: int = 4, codes: int = CODES, **changes: Any) -> tuple[VQGA
                 decoder_channels=(8, 8, 8),
                 decoder_blocks=1,
                 upsample_after=(1, 2),
+                known_channels=(8, 8, 8) if sees_known else (),
                 quantizer=QuantizerConfig(codes=codes, code_dim=4),
             )
         )
         # Codes that lie among the latents, so that different pictures have different tokens.
         tokenizer.train()(torch.rand(16, 3, 4 * grid, 4 * grid) * 2 - 1)
+        if tokenizer.decoder.known is not None:
+            # Fresh merges are zero: then the known pixels would be seen to no effect.
+            for merge in tokenizer.decoder.known.merges:
+                merge.weight.data.normal_()
         transformer = MaskedTransformer(config)
         # Fresh weights predict much the same for all tokens; larger ones have opinions.
         for parameter in transformer.parameters():

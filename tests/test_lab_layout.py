@@ -172,7 +172,8 @@ def test_the_strips_show_the_iterations(folder, tmp_path, tiny_pipeline):
     for step, mask, picture in zip(result.history, masks, pictures[1:], strict=True):
         still = step.masked[0].view(GRID, GRID).numpy()
         np.testing.assert_array_equal(mask, np.where(still[:, :, None], 0, [255] * 3))
-        (drawn,) = tiny_pipeline.draw_tokens(step.candidate[:1].view(1, GRID, GRID).numpy())
+        candidate = step.candidate[:1].view(1, GRID, GRID).numpy()
+        (drawn,) = tiny_pipeline.draw_tokens(candidate, result.region)
         np.testing.assert_array_equal(picture, np.asarray(drawn))
     assert (masks[-1] == 255).all()  # in the end nothing is masked
 

@@ -48,10 +48,10 @@ def pictures(draw, largest=50):
 
 @pytest.fixture(scope="module", params=["context", "full"])
 def pipes(request, tiny_pipeline):
-    """A pipeline for each attention pattern, the second without hints."""
+    """A pipeline for each attention pattern, the second without hints and with a decoder of tokens alone."""
     if request.param == "context":
         return tiny_pipeline
-    return InpaintPipeline(*tiny_models(attention="full", hints=False))
+    return InpaintPipeline(*tiny_models(attention="full", hints=False, sees_known=False))
 
 
 def assert_same(one, two):
@@ -436,7 +436,9 @@ def test_draw_step_refuses_a_step_that_was_not_taken(tiny_pipeline):
 
 def test_draw_tokens_is_the_decoder_alone(tiny_pipeline):
     result = tiny_pipeline(IMAGE, MASK, samples=2, seam="hard")
-    for drawn, filled in zip(tiny_pipeline.draw_tokens(result.tokens), result.pictures, strict=True):
+    for drawn, filled in zip(
+        tiny_pipeline.draw_tokens(result.tokens, result.region), result.pictures, strict=True
+    ):
         np.testing.assert_array_equal(np.asarray(drawn)[MASK], filled.pixels[MASK])
 
 

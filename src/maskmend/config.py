@@ -71,6 +71,15 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     return value
 
 
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`changes` laid over `base`, table by table."""
+    result = dict(base)
+    for name, value in changes.items():
+        inner = result.get(name)
+        result[name] = merge(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return result
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """Plain dictionaries, lists and scalars, as `from_dict` reads them; settings of None are left out."""
 

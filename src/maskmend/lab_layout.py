@@ -124,7 +124,8 @@ def picture_strip(pipe: InpaintPipeline, result: Inpainted) -> Image.Image:
     given = Image.fromarray(pixels if result.region is None else pixels[result.region.box.slices])
     pictures = [given.resize((side, side)) if given.size != (side, side) else given]
     for step in result.history:
-        pictures += pipe.draw_tokens(step.candidate[:1].view(1, grid, grid).cpu().numpy())
+        candidate = step.candidate[:1].view(1, grid, grid).cpu().numpy()
+        pictures += pipe.draw_tokens(candidate, result.region)
     return strip([np.asarray(picture) for picture in pictures], 7)
 
 

@@ -65,7 +65,7 @@ def fill_folder(
                 pipe.resolution,
                 pipe.resolution,
             ):
-                pipe.draw_tokens(result.tokens)[0].save(_place(out / "uncomposited", name))
+                pipe.draw_tokens(result.tokens, result.region)[0].save(_place(out / "uncomposited", name))
                 _reconstruct(pipe, result.source.pixels).save(_place(out / "reconstruction", name))
         if progress:
             progress("filling", min(start + BATCH, len(paths)), len(paths))

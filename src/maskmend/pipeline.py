@@ -1,7 +1,8 @@
 """The way of the data, joined: image and mask in, filled image out.
 
     image, mask ─► region ─► tokenizer.encode ─► decode(predict, tokens, hole)
-                                                      └─► tokenizer.decode ─► composite ─► image
+                       │                              └─► tokenizer.decode ─► composite ─► image
+                       └──────────── known pixels ────────────────┘
 
 Pixels outside the mask come back bit-identical; pixels inside the hole never reach the model. Several samples
 of a hole differ by their seed alone, and a seed gives the same fill in any batch.
@@ -27,6 +28,7 @@ from maskmend.errors import ConfigError, ImageError, ModelError
 from maskmend.images import Picture, picture_from
 from maskmend.infill import infill
 from maskmend.inpainted import Inpainted, untouched
+from maskmend.known_branch import Known
 from maskmend.masks import Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
 from maskmend.region import Region, cut_region, join, spread_entropy
@@ -186,7 +188,7 @@ class InpaintPipeline:
         side = self.tokenizer.config.grid
         samples = len(seeds[0])
         with self._timed("draw"):
-            fills = self._draw(decoded.tokens)
+            fills = self._draw(decoded.tokens, [region for region in regions for _ in range(samples)])
         with self._timed("composite"):
             counts = hole.sum(1).clamp_min(1).repeat_interleave(samples)
             likelihood = (decoded.log_likelihood / counts).cpu().numpy()
@@ -217,21 +219,28 @@ class InpaintPipeline:
             raise ConfigError(f"step = {step}: this fill took {len(result.history)} steps, give 1 to that")
         if result.region is None:
             return Image.fromarray(result.source.pixels)
-        (fill,) = self._draw(result.history[step - 1].candidate[sample : sample + 1])
+        candidate = result.history[step - 1].candidate[sample : sample + 1]
+        (fill,) = self._draw(candidate, [result.region])
         return Image.fromarray(
             join(result.source, result.mask, result.region, fill, result.settings.seam).pixels
         )
 
-    def draw_tokens(self, tokens: Int[np.ndarray, "S h w"]) -> list[Image.Image]:
-        """Whole pictures of token grids, every pixel from the decoder, at the model's resolution."""
-        drawn = self._draw(torch.from_numpy(tokens).flatten(1).to(self.device))
+    def draw_tokens(
+        self, tokens: Int[np.ndarray, "S h w"], region: Region | None = None
+    ) -> list[Image.Image]:
+        """Whole pictures of token grids, every pixel from the decoder, at the model's resolution.
+
+        `region` is what the model saw of the picture that the tokens fill (`Inpainted.region`), for a decoder
+        that also looks at the known pixels; without it such a decoder works from the tokens alone.
+        """
+        regions = None if region is None else [region] * len(tokens)
+        drawn = self._draw(torch.from_numpy(tokens).flatten(1).to(self.device), regions)
         return [Image.fromarray(np.rint(picture).clip(0, 255).astype(np.uint8)) for picture in drawn]
 
     def _encode(
         self, regions: list[Region], settings: Settings
     ) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"], Hints]:
-        images = torch.cat([region.image for region in regions]).to(self.device)
-        masks = torch.cat([region.mask for region in regions]).to(self.device)
+        images, masks = self._known(regions)
         hole = token_hole(masks, self.tokenizer.config.factor, settings.ring, settings.share).flatten(1)
         tokens = self.tokenizer.encode(infill(images, masks, settings.infill)).flatten(1)
         missing = F.avg_pool2d(masks.float(), self.tokenizer.config.factor).flatten(1)
@@ -261,11 +270,18 @@ class InpaintPipeline:
         )
 
     @torch.no_grad()
-    def _draw(self, tokens: Int[Tensor, "S N"]) -> list[Float[np.ndarray, "R R 3"]]:
-        """Decoded pictures in grey levels 0-255, not rounded."""
+    def _draw(
+        self, tokens: Int[Tensor, "S N"], regions: list[Region] | None
+    ) -> list[Float[np.ndarray, "R R 3"]]:
+        """Decoded pictures in grey levels 0-255, not rounded; `regions` are what the model saw, one each."""
         grid = self.tokenizer.config.grid
-        images = self.tokenizer.decode(tokens.view(-1, grid, grid))
+        known = None if regions is None else self._known(regions)
+        images = self.tokenizer.decode(tokens.view(-1, grid, grid), known)
         return list(((images + 1) * 127.5).permute(0, 2, 3, 1).float().cpu().numpy())
+
+    def _known(self, regions: list[Region]) -> Known:
+        images, masks = zip(*((region.image, region.mask) for region in regions), strict=True)
+        return Known(torch.cat(images).to(self.device), torch.cat(masks).to(self.device))
 
     def _timed(self, stage: str) -> "_Timer":
         return _Timer(self.seconds, stage)

@@ -1,25 +1,28 @@
 """The VQGAN tokenizer: image to a grid of tokens and back (Esser et al. 2021, "Taming Transformers").
 
     image (B, 3, H, W) ─ encoder ─► z (B, C, h, w) ─ quantizer ─► tokens (B, h, w) ─ decoder ─► image
+                                                     known pixels ─ branch ─────────────┘
 
 Residual blocks GroupNorm-SiLU-conv twice, strided convolutions down, nearest-neighbour and convolution up,
 attention at the latent resolution. What we do differently: `encoder_norm = "position"` normalises each
 position over its channels alone and `encoder_attention = false` leaves attention to the decoder. A token
 then depends on its neighbourhood only, so a hole at one end of the picture cannot change the tokens at the
-other end, as it does through GroupNorm's statistics. `design = "lab"` lays the blocks out as the published
-coursework on this experiment does, so that its checkpoints load (docs/lab-checkpoints.md).
+other end, as it does through GroupNorm's statistics. With `known_channels` the decoder also sees the known
+pixels (known_branch.py), so that colours and edges run through the seam. `design = "lab"` lays the blocks
+out as the published coursework on this experiment does, so that its checkpoints load
+(docs/lab-checkpoints.md).
 """
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from maskmend.attention import MultiHeadAttention
+from maskmend.blocks import AttentionBlock, Downsample, ResidualBlock, Upsample, groups, middle, normalisation
 from maskmend.errors import ConfigError
+from maskmend.known_branch import Known, KnownBranch, nothing_known
 from maskmend.quantizer import Quantized, QuantizerConfig, VectorQuantizer
 
 
@@ -49,6 +52,9 @@ class TokenizerConfig:
     """Layout of the blocks: ours, or the published coursework's, for its checkpoints (lab-checkpoints.md)."""
     decoder_activation: bool = True
     """SiLU between the decoder's last normalisation and its last convolution."""
+    known_channels: tuple[int, ...] = ()
+    """Channels of the branch that shows the known pixels to the decoder, from the full resolution down to the
+    latent one, one more than there are halvings; empty for none."""
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
 
     def __post_init__(self) -> None:
@@ -79,11 +85,16 @@ class TokenizerConfig:
         for name in ("encoder_blocks", "decoder_blocks", "attention_heads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}: choose at least 1")
+        if self.known_channels and len(self.known_channels) != len(self.upsample_after) + 1:
+            raise ConfigError(
+                f"known_channels={self.known_channels}: give one for each of the "
+                f"{len(self.upsample_after) + 1} resolutions, from the full one down, or none"
+            )
         self._check_widths()
 
     def _check_widths(self) -> None:
-        for name in ("encoder_channels", "decoder_channels"):
-            grouped = name == "decoder_channels" or self.encoder_norm == "group"
+        for name in ("encoder_channels", "decoder_channels", "known_channels"):
+            grouped = name != "encoder_channels" or self.encoder_norm == "group"
             for width in getattr(self, name):
                 if self.design == "lab" and (width < 1 or width % 32):
                     raise ConfigError(f"{name} has {width}: choose multiples of 32 for design='lab'")
@@ -145,91 +156,6 @@ def small_config(*, resolution: int = 64, factor: int = 4, **changes: Any) -> To
     return replace(config, **changes)
 
 
-class PositionNorm(nn.Module):
-    """Normalises each position of (B, C, H, W) over its channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        y = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, eps=1e-6)
-        return y.permute(0, 3, 1, 2)
-
-
-def groups(channels: int) -> int:
-    """Groups of a GroupNorm over `channels`: 32, fewer where a group would have less than 4 channels."""
-    return min(32, channels // 4)
-
-
-def normalisation(kind: str, channels: int) -> nn.Module:
-    if kind == "position":
-        return PositionNorm(channels)
-    return nn.GroupNorm(32 if kind == "32 groups" else groups(channels), channels, eps=1e-6)
-
-
-class ResidualBlock(nn.Module):
-    """x + conv(silu(norm(conv(silu(norm(x)))))); a 1x1 convolution on the skip when the width changes."""
-
-    def __init__(self, inner: int, outer: int, norm: str) -> None:
-        super().__init__()
-        self.norm1 = normalisation(norm, inner)
-        self.conv1 = nn.Conv2d(inner, outer, 3, padding=1)
-        self.norm2 = normalisation(norm, outer)
-        self.conv2 = nn.Conv2d(outer, outer, 3, padding=1)
-        self.skip = nn.Conv2d(inner, outer, 1) if inner != outer else nn.Identity()
-
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2 H W"]:
-        y = self.conv1(F.silu(self.norm1(x)))
-        y = self.conv2(F.silu(self.norm2(y)))
-        return self.skip(x) + y
-
-
-class AttentionBlock(nn.Module):
-    """Residual multi-head attention over the positions of a feature map."""
-
-    def __init__(self, channels: int, heads: int, norm: str) -> None:
-        super().__init__()
-        self.norm = normalisation(norm, channels)
-        self.attention = MultiHeadAttention(channels, heads)
-
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        tokens = self.norm(x).flatten(2).transpose(1, 2)  # (B, H*W, C)
-        return x + self.attention(tokens).transpose(1, 2).unflatten(2, x.shape[2:])
-
-
-def middle(channels: int, heads: int, norm: str) -> nn.Sequential:
-    """Two residual blocks around attention, at the latent resolution."""
-    return nn.Sequential(
-        ResidualBlock(channels, channels, norm),
-        AttentionBlock(channels, heads, norm),
-        ResidualBlock(channels, channels, norm),
-    )
-
-
-class Downsample(nn.Module):
-    """Halving by a strided convolution that is padded to the right and below only (design "lab")."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
-
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H2 W2"]:
-        return self.conv(F.pad(x, (0, 1, 0, 1)))
-
-
-class Upsample(nn.Module):
-    """Nearest-neighbour doubling, then a convolution that may change the width."""
-
-    def __init__(self, inner: int, outer: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inner, outer, 3, padding=1)
-
-    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2 H2 W2"]:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-
-
 class Encoder(nn.Module):
     """Image in [-1, 1] (B, 3, H, W) to latents (B, code_dim, H/f, W/f)."""
 
@@ -276,7 +202,7 @@ class Decoder(nn.Module):
         self.enter = nn.Sequential(nn.Conv2d(code_dim, code_dim, 1), enter) if lab else enter
         self.middle = middle(width, heads, norm)
         stages: list[nn.Module] = []
-        widths = config.decoder_channels
+        widths, entered = config.decoder_channels, [width]
         for stage, outer in enumerate(widths, start=1):
             blocks: list[nn.Module] = []
             for _ in range(config.decoder_blocks):
@@ -289,16 +215,27 @@ class Decoder(nn.Module):
                 narrower = width if lab else widths[min(stage, len(widths) - 1)]
                 blocks.append(Upsample(width, narrower))
                 width = narrower
+                entered.append(width)
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
         self.norm = normalisation(norm, width)
         self.activation = nn.SiLU() if config.decoder_activation else nn.Identity()
         self.leave = nn.Conv2d(width, 3, 3, padding=1)
+        self.doubles = [number in config.upsample_after for number in range(1, len(widths) + 1)]
+        seen = config.known_channels
+        self.known = KnownBranch(seen, tuple(entered[::-1])) if seen else None
 
-    def forward(self, codes: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 3 H W"]:
-        x = self.middle(self.enter(codes))
-        for stage in self.stages:
+    def forward(
+        self, codes: Float[Tensor, "B C h w"], known: Known | None = None
+    ) -> Float[Tensor, "B 3 H W"]:
+        """`known` is for a decoder with the branch, which without it works from the codes alone."""
+        features = iter(self.known(known) if self.known is not None and known is not None else ())
+        x = self.enter(codes)
+        x = self.middle(x + next(features, 0))
+        for stage, doubles in zip(self.stages, self.doubles, strict=True):
             x = stage(x)
+            if doubles:
+                x = x + next(features, 0)
         return self.leave(self.activation(self.norm(x)))
 
 
@@ -334,6 +271,13 @@ class VQGAN(nn.Module):
         b, _, h, w = z.shape
         return self.quantizer.nearest(z.permute(0, 2, 3, 1).flatten(0, 2).float()).view(b, h, w)
 
-    def decode(self, tokens: Int[Tensor, "B h w"]) -> Float[Tensor, "B 3 H W"]:
-        """Images in [-1, 1] of tokens."""
-        return self.decoder(self.quantizer.lookup(tokens)).clamp(-1, 1)
+    def decode(self, tokens: Int[Tensor, "B h w"], known: Known | None = None) -> Float[Tensor, "B 3 H W"]:
+        """Images in [-1, 1] of tokens.
+
+        Without `known` a decoder with a branch is shown a picture that is all hole; one without ignores it.
+        """
+        codes = self.quantizer.lookup(tokens)
+        if self.decoder.known is not None and known is None:
+            side = self.config.factor
+            known = nothing_known(len(tokens), tokens.shape[1] * side, tokens.shape[2] * side, tokens.device)
+        return self.decoder(codes, known).clamp(-1, 1)

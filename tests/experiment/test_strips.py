@@ -23,7 +23,9 @@ def test_strips_have_every_iteration(tiny_pipeline: InpaintPipeline) -> None:
     assert masks.width == GAP + 5 * (CELL + GAP)
     result = tiny_pipeline(image, mask, steps=4)
     last = np.asarray(draw_candidate(tiny_pipeline, result, 4))
-    np.testing.assert_array_equal(last, np.asarray(tiny_pipeline.draw_tokens(result.tokens)[0]))
+    np.testing.assert_array_equal(
+        last, np.asarray(tiny_pipeline.draw_tokens(result.tokens, result.region)[0])
+    )
     assert Image.open(BytesIO(png_bytes(masks))).size == masks.size
 
 

@@ -26,7 +26,7 @@ def test_figures_are_those_of_the_fills(make_laboratory: Make, test_set: TestSet
         for n, (image, mask) in enumerate(zip(test_set.images, test_set.masks, strict=True))
     ]
     composited = np.stack([fill.pictures[0].pixels for fill in fills])
-    whole = np.stack([np.asarray(laboratory.pipe.draw_tokens(fill.tokens)[0]) for fill in fills])
+    whole = np.stack([np.asarray(laboratory.pipe.draw_tokens(fill.tokens, fill.region)[0]) for fill in fills])
     truths = small_features(np.stack(test_set.images))
     assert trial.composited.value == pytest.approx(fid(small_features(composited), truths), rel=1e-6)
     assert trial.uncomposited is not None

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from maskmend.config import from_dict
+from maskmend.config import from_dict, merge
 from maskmend.model_folder import save_tokenizer
 from maskmend.training.recipe import Recipe
-from maskmend.training.run import TOKENIZERS, configured, merge
+from maskmend.training.run import TOKENIZERS, configured
 from maskmend.vqgan import VQGAN
 
 SIDE = 16
@@ -27,6 +27,11 @@ TOKENIZER_MODEL = {
     "quantizer": {"codes": 16, "code_dim": 4},
 }
 TRANSFORMER_MODEL = {"codes": 16, "grid": 4, "dim": 16, "heads": 2, "layers": 2, "mlp": 32}
+MODELS: dict[str, dict[str, Any]] = {
+    "tokenizer": TOKENIZER_MODEL,
+    "transformer": TRANSFORMER_MODEL,
+    "decoder": {"known_channels": [8, 8, 8]},
+}
 TRAINING = {
     "steps": 10,
     "batch": 4,
@@ -70,11 +75,13 @@ def make_recipe(photos: Path, tokenizer_folder: Path) -> MakeRecipe:
             "stage": stage,
             "data": {"train": str(photos / "train"), "validation": str(photos / "validation")},
             "training": TRAINING,
-            "model": TOKENIZER_MODEL if stage == "tokenizer" else TRANSFORMER_MODEL,
+            "model": MODELS[stage],
             "tokenizer": {"perceptual": 0.0, "discriminator_channels": 8, "discriminator_layers": 1},
         }
         if stage == "transformer":
             base["transformer"] = {"tokenizer": str(tokenizer_folder)}
+        if stage == "decoder":
+            base["decoder"] = {"tokenizer": str(tokenizer_folder), "perceptual": 0.0, "adversarial": 0.0}
         return from_dict(Recipe, merge(base, tables))
 
     return make

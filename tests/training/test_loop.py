@@ -31,6 +31,7 @@ class FakeStage:
     """One weight a pixel, pulled towards the pictures, with noise; `events` are called at the start of a
     step."""
 
+    component = "tokenizer"
     resolution = 16
 
     def __init__(self, validations: tuple[float, ...] = ()) -> None:

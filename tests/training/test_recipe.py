@@ -6,17 +6,20 @@ from typing import Any
 
 import pytest
 
-from maskmend.config import from_dict, override, read_toml, to_dict
+from maskmend.config import from_dict, merge, override, read_toml, to_dict
 from maskmend.errors import ConfigError
+from maskmend.training.decoder_stage import redrawn_config
 from maskmend.training.recipe import (
     DataConfig,
+    DecoderTraining,
     Recipe,
     TokenizerTraining,
     TrainingConfig,
     TransformerTraining,
 )
-from maskmend.training.run import TOKENIZERS, configured, merge
+from maskmend.training.run import TOKENIZERS, configured
 from maskmend.training.transformer_stage import TRANSFORMERS
+from maskmend.vqgan import small_config
 
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 
@@ -36,7 +39,10 @@ def recipe(**tables: Any) -> Recipe:
 def test_shipped_recipes_are_sound(path: Path) -> None:
     """Would catch a setting renamed in the code and not in the recipes."""
     read = from_dict(Recipe, read_toml(path))
-    model = configured(TOKENIZERS if read.stage == "tokenizer" else TRANSFORMERS, read)
+    if read.stage == "decoder":
+        model = redrawn_config(small_config(), read.model)
+    else:
+        model = configured(TOKENIZERS if read.stage == "tokenizer" else TRANSFORMERS, read)
     assert model.grid >= 1
     assert from_dict(Recipe, to_dict(read)) == read
 
@@ -170,18 +176,23 @@ def test_assignments_change_the_recipe_and_nothing_else() -> None:
 
 def test_settings_are_frozen_by_name() -> None:
     """Would catch a setting renamed or dropped: recipes and running experiments depend on the names."""
-    names = {
-        table.__name__: " ".join(field.name for field in dataclasses.fields(table))
-        for table in (Recipe, DataConfig, TrainingConfig, TokenizerTraining, TransformerTraining)
-    }
+    tables = (
+        Recipe, DataConfig, TrainingConfig, TokenizerTraining, DecoderTraining, TransformerTraining,
+    )  # fmt: skip
+    names = {table.__name__: " ".join(field.name for field in dataclasses.fields(table)) for table in tables}
+    losses = (
+        "perceptual perceptual_net perceptual_weights perceptual_share "
+        "adversarial adversarial_start adversarial_ramp discriminator_channels discriminator_layers"
+    )
     assert names == {
-        "Recipe": "stage data training preset model tokenizer transformer",
+        "Recipe": "stage data training preset model tokenizer transformer decoder",
         "DataConfig": "train validation crop_scale colour cache_gib",
         "TrainingConfig": "steps batch accumulate lr final_lr warmup beta1 beta2 weight_decay clip ema seed "
         "log_every validate_every checkpoint_every picture_every validation_images keep precision device "
         "threads tensorboard",
-        "TokenizerTraining": "perceptual perceptual_net perceptual_weights perceptual_share quantize_from "
-        "adversarial adversarial_start adversarial_ramp discriminator_channels discriminator_layers",
-        "TransformerTraining": "tokenizer bernoulli bernoulli_p scheduled schedule boxes strokes random_walk "
-        "loss_on label_smoothing infill codebook_start replace",
+        "TokenizerTraining": f"{losses} quantize_from",
+        "DecoderTraining": f"{losses} tokenizer transformer temperature whole boxes strokes random_walk "
+        "hole_weight infill",
+        "TransformerTraining": "tokenizer start bernoulli bernoulli_p scheduled schedule boxes strokes "
+        "random_walk loss_on label_smoothing infill codebook_start replace",
     }

@@ -67,7 +67,7 @@ def test_adaptive_weight_and_gradient_are_the_textbooks(
     """Would catch a weight from the wrong losses or layer, and a gradient that is not the summed loss's."""
     recipe = make_recipe("tokenizer", **ADVERSARIAL, model={"quantizer": {"update": update}})
     stage = build(recipe)
-    model, judge = copy.deepcopy(stage.model).train(), stage.discriminator
+    model, judge = copy.deepcopy(stage.model).train(), stage.critic.discriminator
     assert judge is not None
 
     fake, quantized = model(batch)
@@ -97,7 +97,7 @@ def test_discriminator_learns_from_its_own_loss_alone(
 ) -> None:
     """Would catch the generator's loss leaking into the discriminator's gradient, or the reverse."""
     stage = build(make_recipe("tokenizer", **ADVERSARIAL))
-    judge = copy.deepcopy(stage.discriminator)
+    judge = copy.deepcopy(stage.critic.discriminator)
     fake = copy.deepcopy(stage.model).train()(batch)[0].detach()
     assert judge is not None
     real, generated = judge(batch), judge(fake)
@@ -108,7 +108,7 @@ def test_discriminator_learns_from_its_own_loss_alone(
     norm = torch.cat([p.grad.flatten() for p in judge.parameters()]).norm()
     assert figures["discriminator_gradient"] == pytest.approx(norm.item(), rel=1e-3)
     assert stage.model.training
-    assert all(p.grad is None for p in [*stage.model.parameters(), *stage.discriminator.parameters()])
+    assert all(p.grad is None for p in [*stage.model.parameters(), *stage.critic.discriminator.parameters()])
 
 
 def test_parts_add_up_to_the_whole_batch(make_recipe, batch: Tensor, captured: list[list[Tensor]]) -> None:
@@ -133,11 +133,11 @@ def test_parts_add_up_to_the_whole_batch(make_recipe, batch: Tensor, captured: l
 def test_discriminator_starts_at_its_step(make_recipe, batch: Tensor) -> None:
     """Would catch an adversary that disturbs the young autoencoder, and one that never comes."""
     stage = build(make_recipe("tokenizer", tokenizer={"adversarial_start": 2, "adversarial": 1.0}))
-    assert stage.discriminator is not None
-    before = copy.deepcopy(stage.discriminator.state_dict())
+    assert stage.critic.discriminator is not None
+    before = copy.deepcopy(stage.critic.discriminator.state_dict())
 
     def moved() -> bool:
-        now = stage.discriminator.state_dict()
+        now = stage.critic.discriminator.state_dict()
         return not all(torch.equal(before[name], now[name]) for name in before)
 
     for number in (0, 1):
@@ -150,7 +150,7 @@ def test_discriminator_starts_at_its_step(make_recipe, batch: Tensor) -> None:
 def test_adversarial_zero_has_no_discriminator(make_recipe, batch: Tensor) -> None:
     """Would catch a discriminator that costs time and memory for nothing."""
     stage = build(make_recipe("tokenizer", tokenizer={"adversarial": 0.0, "adversarial_start": 0}))
-    assert stage.discriminator is None
+    assert stage.critic.discriminator is None
     assert len(stage.optimizers) == 1
     assert "adversarial" not in step(stage, [batch])
     assert "discriminator" not in stage.state()
@@ -180,7 +180,7 @@ def test_perceptual_share_takes_part_of_the_batch(
             counts.append(len(a))
             return super().forward(a, b)
 
-    stage.perceptual = Counting()
+    stage.critic.perceptual = Counting()
     step(stage, [batch])
     assert counts == [seen]
 

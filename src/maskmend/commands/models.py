@@ -9,7 +9,7 @@ from maskmend.errors import ConfigError
 
 
 @click.command()
-@click.argument("stage", type=click.Choice(["tokenizer", "transformer"]))
+@click.argument("stage", type=click.Choice(["tokenizer", "transformer", "decoder"]))
 @click.option("--config", "config_path", required=True, type=PATH, help="The recipe, a TOML file.")
 @click.option("-o", "--output", type=PATH, help="Folder of the run (default: runs/NAME-OF-RECIPE).")
 @click.option(
@@ -23,7 +23,8 @@ from maskmend.errors import ConfigError
 def train(
     stage: str, config_path: Path, output: Path | None, assignments: tuple[str, ...], restart: bool
 ) -> None:
-    """Trains the tokenizer (stage 1) or the transformer (stage 2); resumes where it stopped."""
+    """Trains the tokenizer (stage 1), the transformer (stage 2), or the tokenizer's decoder anew, with the
+    known pixels before it; resumes where it stopped."""
     from maskmend.training.progress import train_with_progress
 
     train_with_progress(stage, config_path, output or Path("runs") / config_path.stem, assignments, restart)

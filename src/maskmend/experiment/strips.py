@@ -40,7 +40,7 @@ def schedule_strips(
 def draw_candidate(pipe: InpaintPipeline, result: Inpainted, step: int) -> Image.Image:
     """The whole picture that step predicts, every pixel from the decoder."""
     candidate = result.history[step - 1].candidate[:1].view(1, *result.hole.shape)
-    return pipe.draw_tokens(candidate.cpu().numpy())[0]
+    return pipe.draw_tokens(candidate.cpu().numpy(), result.region)[0]
 
 
 def png_bytes(image: Image.Image) -> bytes:

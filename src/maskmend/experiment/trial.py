@@ -179,7 +179,11 @@ class Laboratory:
             spent += time.perf_counter() - begin
             composited += [result.pictures[0].pixels for result in results]
             for result in results:
-                drawn = self.pipe.draw_tokens(result.tokens) if result.tokens.size else result.images
+                drawn = (
+                    self.pipe.draw_tokens(result.tokens, result.region)
+                    if result.tokens.size
+                    else result.images
+                )
                 whole.append(np.asarray(drawn[0]))
             if told:
                 told("filling", len(composited), len(images))

@@ -136,7 +136,7 @@ def train(
         start, best = _resume(stage, before, recipe)
     elif rank == 0:
         # What lay here before must not be continued, nor handed over as if it were this run's.
-        exported = [out / recipe.stage / name for name in ("weights.safetensors", "config.json")]
+        exported = [out / stage.component / name for name in ("weights.safetensors", "config.json")]
         for old in (last, best_file, *exported):
             old.unlink(missing_ok=True)
     journal = Journal(out, start, tensorboard=config.tensorboard) if rank == 0 else None
@@ -185,7 +185,7 @@ def train(
                     # Before last.pt: stopped in between, the run comes here again.
                     save(best_file)
                     if rank == 0:
-                        stage.export(out / recipe.stage)
+                        stage.export(out / stage.component)
                     save(last)
                 clock, seen = time.perf_counter(), 0
             if rank == 0 and (step % config.picture_every == 0 or step == config.steps):
@@ -197,7 +197,7 @@ def train(
             if stop:
                 break
     if rank == 0 and config.keep == "last" and step > 0:
-        stage.export(out / recipe.stage)
+        stage.export(out / stage.component)
     if journal is not None:
         journal.close()
     return Outcome(step=step, finished=step >= config.steps, best=best)

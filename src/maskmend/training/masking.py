@@ -20,9 +20,11 @@ from torch import Tensor
 
 from maskmend.holes import HOLES
 from maskmend.schedules import schedule_named
-from maskmend.training.recipe import TransformerTraining
+from maskmend.training.recipe import DecoderTraining, TransformerTraining
 
 FAMILIES = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk")
+WHOLE = ("bernoulli", "scheduled", "whole")
+"""Families whose hole is the whole picture."""
 
 
 class Masks(NamedTuple):
@@ -40,21 +42,42 @@ def draw_masks(
     rng: np.random.Generator, count: int, resolution: int, patch: int, options: TransformerTraining
 ) -> Masks:
     """Masks for `count` pictures, each of a family drawn by weight. A pure function of its arguments."""
-    weights = np.array([getattr(options, family) for family in FAMILIES], dtype=float)
-    gamma = schedule_named(options.schedule)
+    weights = {family: float(getattr(options, family)) for family in FAMILIES}
+    return _draw(rng, count, resolution, patch, weights, options.schedule, options.bernoulli_p)
+
+
+def draw_holes(
+    rng: np.random.Generator, count: int, resolution: int, patch: int, options: DecoderTraining
+) -> Masks:
+    """The same for the training of a decoder; the hidden tokens are those not drawn before."""
+    weights = {family: float(getattr(options, family)) for family in ("whole", *FAMILIES[2:])}
+    return _draw(rng, count, resolution, patch, weights, "cosine", 1.0)
+
+
+def _draw(
+    rng: np.random.Generator,
+    count: int,
+    resolution: int,
+    patch: int,
+    weights: dict[str, float],
+    schedule: str,
+    bernoulli_p: float,
+) -> Masks:
+    shares, names = np.array(list(weights.values())), list(weights)
+    gamma = schedule_named(schedule)
     side = resolution // patch
     pixels = np.zeros((count, 1, resolution, resolution), dtype=bool)
     hole = np.ones((count, side * side), dtype=bool)
     hidden = np.zeros((count, side * side), dtype=bool)
-    for i, family in enumerate(rng.choice(len(FAMILIES), size=count, p=weights / weights.sum())):
-        name = FAMILIES[int(family)]
-        pixels[i] = name in ("bernoulli", "scheduled")
+    for i, family in enumerate(rng.choice(len(names), size=count, p=shares / shares.sum())):
+        name = names[int(family)]
+        pixels[i] = name in WHOLE
         if name == "bernoulli":
-            hidden[i] = rng.random(side * side) < options.bernoulli_p
+            hidden[i] = rng.random(side * side) < bernoulli_p
             if not hidden[i].any():
                 hidden[i, rng.integers(side * side)] = True
             continue
-        if name != "scheduled":
+        if name not in WHOLE:
             pixels[i, 0] = HOLES[name](rng, resolution, resolution)
             touched = pixels[i, 0].reshape(side, patch, side, patch).any((1, 3))
             hole[i] = touched.reshape(-1)

@@ -1,13 +1,14 @@
 """A recipe: everything one training run depends on, as a TOML file (`maskmend train ... --config file.toml`).
 
-    stage = "tokenizer"        [data] [model] [training] and [tokenizer] or [transformer]
+    stage = "tokenizer"        [data] [model] [training] and [tokenizer], [transformer] or [decoder]
 
 Each table is a dataclass that checks itself; the docstring under a field is its documentation.
 """
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from maskmend.config import nearest
 from maskmend.errors import ConfigError
@@ -24,6 +25,20 @@ def _check(table: str, config: Any, bounds: dict[str, tuple[int | float, int | f
                 f"at least {lowest:g}" if highest == math.inf else f"a value from {lowest:g} to {highest:g}"
             )
             raise ConfigError(f"{table}.{name} = {value}: choose {wanted}")
+
+
+def _check_some(table: str, config: Any, names: tuple[str, ...]) -> None:
+    """Raises ConfigError when all of these weights are 0."""
+    if not any(getattr(config, name) > 0 for name in names):
+        raise ConfigError(f"{table}: the weights of {', '.join(names)} are all 0: give one a positive weight")
+
+
+def _check_choices(table: str, config: Any, choices: Mapping[str, Iterable[str]]) -> None:
+    """Raises ConfigError for a setting that is none of its choices."""
+    for name, known in choices.items():
+        value = getattr(config, name)
+        if value not in known:
+            raise ConfigError(f"{table}.{name} = {value!r} is unknown{nearest(value, known)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +130,10 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerTraining:
+class PictureLosses:
+    """What a drawn picture is measured by, in stage 1 and in the training of its decoder."""
+
+    TABLE: ClassVar[str]
     perceptual: float = 1.0
     """Weight of the LPIPS distance; 0 trains without it (and needs no weights)."""
     perceptual_net: Literal["vgg16", "alexnet"] = "vgg16"
@@ -124,9 +142,6 @@ class TokenizerTraining:
     """A file with the LPIPS weights; empty takes the one `maskmend weights fetch` stored."""
     perceptual_share: float = 1.0
     """Share of each batch whose perceptual distance is computed: it costs more than a small tokenizer."""
-    quantize_from: int = 0
-    """First step with quantization. Before it the autoencoder trains on continuous latents, so that the
-    codebook starts on vectors of an encoder that has already learnt something."""
     adversarial: float = 0.8
     """Weight of the adversarial loss, on top of the adaptive weight; 0 trains without a discriminator."""
     adversarial_start: int = 2000
@@ -139,19 +154,64 @@ class TokenizerTraining:
     """Layers between its first and its last; more see larger patches."""
 
     def __post_init__(self) -> None:
-        weights = ("perceptual", "adversarial", "quantize_from", "adversarial_start", "adversarial_ramp")
-        _check("tokenizer", self, dict.fromkeys(weights, (0, math.inf)))
-        _check("tokenizer", self, {"perceptual_share": (0, 1), "discriminator_layers": (1, 8)})
+        weights = ("perceptual", "adversarial", "adversarial_start", "adversarial_ramp")
+        _check(self.TABLE, self, dict.fromkeys(weights, (0, math.inf)))
+        _check(self.TABLE, self, {"perceptual_share": (0, 1), "discriminator_layers": (1, 8)})
         if self.discriminator_channels < 4 or self.discriminator_channels % 4:
             raise ConfigError(
-                f"tokenizer.discriminator_channels = {self.discriminator_channels}: choose a multiple of 4"
+                f"{self.TABLE}.discriminator_channels = {self.discriminator_channels}: choose a multiple of 4"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerTraining(PictureLosses):
+    TABLE: ClassVar[str] = "tokenizer"
+    quantize_from: int = 0
+    """First step with quantization. Before it the autoencoder trains on continuous latents, so that the
+    codebook starts on vectors of an encoder that has already learnt something."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check("tokenizer", self, {"quantize_from": (0, math.inf)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderTraining(PictureLosses):
+    TABLE: ClassVar[str] = "decoder"
+    tokenizer: str
+    """The trained tokenizer whose decoder is trained on: its run folder or that of a model."""
+    transformer: str = ""
+    """A trained transformer over its tokens, which draws the hole's tokens as inference does; empty: true
+    tokens only."""
+    temperature: float = 1.0
+    """Of the transformer's draws."""
+    whole: float = 0.1
+    """Weight of pictures that are all hole, drawn from their true tokens alone."""
+    boxes: float = 0.25
+    """Weight of box-shaped holes."""
+    strokes: float = 0.25
+    """Weight of stroke-shaped holes."""
+    random_walk: float = 0.4
+    """Weight of random-walk holes."""
+    hole_weight: float = 4.0
+    """What an error in the hole counts, against one at a known pixel, which the composite replaces anyway."""
+    infill: str = "diffusion"
+    """What is put into the hole before encoding (grey, mean, nearest, diffusion)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        families = ("whole", "boxes", "strokes", "random_walk")
+        _check("decoder", self, dict.fromkeys((*families, "temperature", "hole_weight"), (0, math.inf)))
+        _check_some("decoder", self, families)
+        _check_choices("decoder", self, {"infill": STRATEGIES})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerTraining:
     tokenizer: str
     """The trained tokenizer: its run folder or the `tokenizer` folder of a model."""
+    start: str = ""
+    """A trained transformer of the same [model] whose weights the run starts from; empty: fresh weights."""
     bernoulli: float = 0.0
     """Weight of masks that hide each token with probability `bernoulli_p`."""
     bernoulli_p: float = 0.5
@@ -180,21 +240,15 @@ class TransformerTraining:
     def __post_init__(self) -> None:
         families = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk")
         _check("transformer", self, dict.fromkeys(families, (0, math.inf)))
-        if not any(getattr(self, name) > 0 for name in families):
-            raise ConfigError(
-                f"transformer: the weights of {', '.join(families)} are all 0: give one a positive weight"
-            )
+        _check_some("transformer", self, families)
         _check("transformer", self, dict.fromkeys(("bernoulli_p", "label_smoothing", "replace"), (0, 1)))
-        for name, known in (("schedule", SCHEDULES), ("infill", STRATEGIES)):
-            value = getattr(self, name)
-            if value not in known:
-                raise ConfigError(f"transformer.{name} = {value!r} is unknown{nearest(value, known)}")
+        _check_choices("transformer", self, {"schedule": SCHEDULES, "infill": STRATEGIES})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    stage: Literal["tokenizer", "transformer"]
-    """What is trained: stage 1 or stage 2."""
+    stage: Literal["tokenizer", "transformer", "decoder"]
+    """What is trained: stage 1, stage 2, or stage 1's decoder once more, with the known pixels before it."""
     data: DataConfig
     """A table, below."""
     training: TrainingConfig
@@ -202,12 +256,16 @@ class Recipe:
     preset: str = "small"
     """Preset of the model; the [model] table changes single settings of it."""
     model: dict[str, Any] = field(default_factory=dict)
-    """A table, below; what it leaves out is the preset's."""
+    """A table, below; what it leaves out is the preset's, or with stage "decoder" the trained tokenizer's."""
     tokenizer: TokenizerTraining = field(default_factory=TokenizerTraining)
     """A table, below; of stage 1."""
     transformer: TransformerTraining | None = None
     """A table, below; of stage 2, which needs it."""
+    decoder: DecoderTraining | None = None
+    """A table, below; of stage "decoder", which needs it."""
 
     def __post_init__(self) -> None:
         if self.stage == "transformer" and self.transformer is None:
             raise ConfigError('stage = "transformer" needs a [transformer] table with tokenizer = "path"')
+        if self.stage == "decoder" and self.decoder is None:
+            raise ConfigError('stage = "decoder" needs a [decoder] table with tokenizer = "path"')

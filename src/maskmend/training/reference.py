@@ -12,6 +12,7 @@ from maskmend.quantizer import QuantizerConfig
 from maskmend.settings import Settings
 from maskmend.training.recipe import (
     DataConfig,
+    DecoderTraining,
     Recipe,
     TokenizerTraining,
     TrainingConfig,
@@ -27,6 +28,7 @@ TABLES: tuple[tuple[str, type], ...] = (
     ("[training]", TrainingConfig),
     ("[tokenizer]: training of stage 1", TokenizerTraining),
     ("[transformer]: training of stage 2", TransformerTraining),
+    ("[decoder]: training of the decoder that sees the known pixels", DecoderTraining),
     ("[model] of a tokenizer (defaults of the preset `report`)", TokenizerConfig),
     ("[model.quantizer]", QuantizerConfig),
     ("[model] of a transformer (defaults of the preset `report`)", TransformerConfig),
@@ -34,14 +36,17 @@ TABLES: tuple[tuple[str, type], ...] = (
 
 
 def field_notes(config: type) -> dict[str, str]:
-    """The docstring that stands under each field of a dataclass, on one line."""
-    (definition,) = ast.parse(inspect.cleandoc(inspect.getsource(config))).body
-    assert isinstance(definition, ast.ClassDef)
+    """The docstring that stands under each field of a dataclass or of one it inherits from, on one line."""
     notes = {}
-    for before, after in zip(definition.body, definition.body[1:], strict=False):
-        match before, after:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=note)):
-                notes[name] = " ".join(str(note).split())
+    for owner in reversed(config.__mro__):
+        if not dataclasses.is_dataclass(owner):
+            continue
+        (definition,) = ast.parse(inspect.cleandoc(inspect.getsource(owner))).body
+        assert isinstance(definition, ast.ClassDef)
+        for before, after in zip(definition.body, definition.body[1:], strict=False):
+            match before, after:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=note)):
+                    notes[name] = " ".join(str(note).split())
     return notes
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
+from maskmend.training.distributed import average_gradients
 from maskmend.training.recipe import TrainingConfig
 
 
@@ -16,6 +17,8 @@ from maskmend.training.recipe import TrainingConfig
 class Stage(Protocol):
     """One of the two things that can be trained."""
 
+    component: str
+    """The folder within the run that holds the averaged weights: "tokenizer" or "transformer"."""
     resolution: int
     optimizers: list[torch.optim.Optimizer]
 
@@ -53,6 +56,16 @@ def adamw(modules: list[nn.Module], config: TrainingConfig) -> torch.optim.AdamW
     ]
     # One fused kernel for all parameters: on the CPU too it beats a loop over small tensors.
     return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+
+
+def descend(module: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> Tensor:
+    """One optimizer step of `module` along its gradient, averaged over processes; returns the gradient's
+    norm."""
+    average_gradients(module.parameters())
+    norm = nn.utils.clip_grad_norm_(module.parameters(), clip)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return norm.detach()
 
 
 def picture_grid(rows: list[Float[Tensor, "B 3 H W"]], scale: int = 2) -> Image.Image:

@@ -1,11 +1,8 @@
 """Stage 1: training the VQGAN.
 
-    L = |x - x^| + w_p LPIPS(x, x^) + quantizer loss + lambda w_a L_G
-    lambda = |grad_last L_rec| / (|grad_last L_G| + 1e-4)        (Esser et al. 2021, equation 7)
+    L = |x - x^| + w_p LPIPS(x, x^) + quantizer loss + lambda w_a L_G        (Esser et al. 2021)
 
-lambda needs the gradients of both losses at the last layer. We take each loss's gradient with respect to the
-reconstruction once, push both through the last layer alone to get lambda, and then send their weighted sum
-through the network: LPIPS and discriminator are passed backwards once instead of twice.
+What a reconstruction is measured by, and lambda, are the critic's (critic.py); here they meet the quantizer.
 """
 
 from pathlib import Path
@@ -13,24 +10,23 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from maskmend.discriminator import PatchDiscriminator, hinge_loss
-from maskmend.errors import ConfigError
 from maskmend.model_folder import save_tokenizer
 from maskmend.quantizer import codebook_statistics
-from maskmend.training.distributed import average_gradients
+from maskmend.training.critic import Critic
 from maskmend.training.ema import MovingAverage
 from maskmend.training.recipe import Recipe
-from maskmend.training.stage import adamw, picture_grid
+from maskmend.training.stage import adamw, descend, picture_grid
 from maskmend.vqgan import VQGAN, TokenizerConfig
 
 
 class TokenizerStage:
-    """VQGAN, discriminator, their optimizers and the moving average."""
+    """VQGAN, its critic, their optimizers and the moving average."""
+
+    component = "tokenizer"
 
     def __init__(
         self, recipe: Recipe, config: TokenizerConfig, device: torch.device, perceptual: nn.Module | None
@@ -44,27 +40,13 @@ class TokenizerStage:
         self.resolution = config.resolution
         self.model = VQGAN(config).to(device)
         self.average = MovingAverage(self.model, recipe.training.ema)
-        self.perceptual = perceptual
-        self.discriminator: PatchDiscriminator | None = None
-        self.optimizers: list[torch.optim.Optimizer] = [adamw([self.model], recipe.training)]
-        if self.options.adversarial > 0:
-            channels, layers = self.options.discriminator_channels, self.options.discriminator_layers
-            self.discriminator = PatchDiscriminator(channels, layers).to(device)
-            try:  # now, not at the step hours ahead at which it begins
-                self.discriminator(torch.zeros(1, 3, config.resolution, config.resolution, device=device))
-            except RuntimeError:
-                raise ConfigError(
-                    f"tokenizer.discriminator_layers = {layers} see larger patches than the pictures of "
-                    f"{config.resolution} pixels: choose fewer"
-                ) from None
-            self.optimizers.append(adamw([self.discriminator], recipe.training))
+        self.critic = Critic(self.options, perceptual, config.resolution, recipe.training, device)
+        self.optimizers = [adamw([self.model], recipe.training), *self.critic.optimizers]
 
     def train_step(
         self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        judged = self.discriminator if step >= self.options.adversarial_start else None
-        ramp = min(1.0, (step - self.options.adversarial_start + 1) / max(1, self.options.adversarial_ramp))
         figures: dict[str, Tensor] = {}
         fakes = []
         self.model.train()
@@ -72,57 +54,16 @@ class TokenizerStage:
             images = images.contiguous(memory_format=torch.channels_last)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 fake, quantized = self.model(images, generator, step >= self.options.quantize_from)
-            gradient, part = self._gradient(images, fake, judged, ramp)
+            gradient, part = self.critic.gradient(images, fake, self.model.decoder.leave.weight, step)
             extra = quantized.loss.detach()
             part |= {"quantizer": extra, "loss": part["reconstruction"] + extra}
             share = torch.ones((), device=self.device) / len(parts)
             torch.autograd.backward([fake, quantized.loss], [(gradient * share).to(fake.dtype), share])
             fakes.append(fake.detach().float())
             figures = {k: figures.get(k, 0) + v.detach() / len(parts) for k, v in part.items()}
-        figures["gradient"] = self._step(self.model, self.optimizers[0])
+        figures["gradient"] = descend(self.model, self.optimizers[0], self.clip)
         self.average.update(self.model, step)
-        if judged is not None:
-            for images, fake in zip(parts, fakes, strict=True):
-                loss = hinge_loss(judged(images), judged(fake)) / len(parts)
-                loss.backward()
-                figures["discriminator"] = figures.get("discriminator", 0) + loss.detach()
-            figures["discriminator_gradient"] = self._step(judged, self.optimizers[1])
-        return figures
-
-    def _step(self, module: nn.Module, optimizer: torch.optim.Optimizer) -> Tensor:
-        average_gradients(module.parameters())
-        norm = nn.utils.clip_grad_norm_(module.parameters(), self.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return norm.detach()
-
-    def _gradient(
-        self, images: Tensor, fake: Tensor, judged: PatchDiscriminator | None, ramp: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Gradient of the reconstruction and adversarial losses with respect to the reconstruction."""
-        leaf = fake.detach().float().requires_grad_()
-        l1 = F.l1_loss(leaf, images)
-        reconstruction = l1
-        figures = {"l1": l1}
-        if self.perceptual is not None and self.options.perceptual > 0:
-            some = max(1, round(len(images) * self.options.perceptual_share))
-            distance = self.perceptual(leaf[:some], images[:some]).mean()
-            reconstruction = reconstruction + self.options.perceptual * distance
-            figures["lpips"] = distance
-        figures["reconstruction"] = reconstruction
-        (gradient,) = torch.autograd.grad(reconstruction, leaf)
-        if judged is not None:
-            adversarial = -judged(leaf).mean()
-            (push,) = torch.autograd.grad(adversarial, leaf)
-            last = self.model.decoder.leave.weight
-            by_rec, by_adv = (
-                torch.autograd.grad(fake, last, g.to(fake.dtype), retain_graph=True)[0].float().norm()
-                for g in (gradient, push)
-            )
-            weight = (by_rec / (by_adv + 1e-4)).clamp(0, 1e4)
-            gradient = gradient + ramp * self.options.adversarial * weight * push
-            figures |= {"adversarial": adversarial, "adaptive_weight": weight}
-        return gradient, figures
+        return figures | self.critic.learn(parts, fakes, step)
 
     @torch.no_grad()
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
@@ -135,8 +76,8 @@ class TokenizerStage:
             tokens.append(codes.flatten())
             sums["l1"] += float((fake - images).abs().mean()) * len(images)
             sums["psnr"] += float((10 * torch.log10(4 / (fake - images).square().mean((1, 2, 3)))).sum())
-            if self.perceptual is not None:
-                sums["lpips"] += float(self.perceptual(fake, images).sum())
+            if self.critic.perceptual is not None:
+                sums["lpips"] += float(self.critic.perceptual(fake, images).sum())
             count += len(images)
         l1, psnr, lpips = (sums[k] / count for k in ("l1", "psnr", "lpips"))
         figures = {"loss": l1 + self.options.perceptual * lpips, "l1": l1, "psnr": psnr, "lpips": lpips}
@@ -147,15 +88,12 @@ class TokenizerStage:
         return picture_grid([images, self.average.shadow.decode(self.average.shadow.encode(images))])
 
     def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {
+        return {
             "model": self.model.state_dict(),
             "average": self.average.shadow.state_dict(),
             "quantizer": self.model.quantizer.training_state(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-        }
-        if self.discriminator is not None:
-            state["discriminator"] = self.discriminator.state_dict()
-        return state
+        } | self.critic.state()
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
@@ -163,8 +101,7 @@ class TokenizerStage:
         self.model.quantizer.load_training_state(state["quantizer"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        if self.discriminator is not None:
-            self.discriminator.load_state_dict(state["discriminator"])
+        self.critic.load_state(state)
 
     def export(self, folder: Path) -> None:
         save_tokenizer(self.average.shadow, folder)

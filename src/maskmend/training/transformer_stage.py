@@ -18,18 +18,24 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskmend import transformer
 from maskmend.decoding import decode
 from maskmend.errors import ConfigError
 from maskmend.infill import infill
-from maskmend.model_folder import component_folder, load_tokenizer, save_transformer, tokens_hash
-from maskmend.training.distributed import average_gradients
+from maskmend.model_folder import (
+    component_folder,
+    load_tokenizer,
+    load_transformer,
+    save_transformer,
+    tokens_hash,
+)
+from maskmend.training import checkpoint
 from maskmend.training.ema import MovingAverage
 from maskmend.training.masking import Masks, draw_masks
 from maskmend.training.recipe import Recipe
-from maskmend.training.stage import adamw, picture_grid
+from maskmend.training.stage import adamw, descend, picture_grid
 from maskmend.transformer import Hints, MaskedTransformer, TransformerConfig
 
 TRANSFORMERS: dict[str, Callable[..., TransformerConfig]] = {
@@ -40,6 +46,8 @@ TRANSFORMERS: dict[str, Callable[..., TransformerConfig]] = {
 
 class TransformerStage:
     """Transformer, optimizer and moving average, over a frozen tokenizer."""
+
+    component = "transformer"
 
     def __init__(self, recipe: Recipe, config: TransformerConfig, device: torch.device) -> None:
         if recipe.transformer is None:
@@ -63,8 +71,20 @@ class TransformerStage:
         self.model = MaskedTransformer(config).to(device)
         if self.options.codebook_start:
             self.model.start_from_codebook(self.tokenizer.quantizer.codebook)
+        if self.options.start:
+            self._start_from(Path(self.options.start))
         self.average = MovingAverage(self.model, recipe.training.ema)
         self.optimizers: list[torch.optim.Optimizer] = [adamw([self.model], recipe.training)]
+
+    def _start_from(self, folder: Path) -> None:
+        trained = load_transformer(component_folder(folder, "transformer"))
+        try:
+            self.model.load_state_dict(trained.state_dict())
+        except RuntimeError as error:
+            raise ConfigError(
+                f"transformer.start = {str(folder)!r} holds another transformer than [model] describes "
+                f"({checkpoint.one_line(error)}): give [model] its settings"
+            ) from None
 
     @torch.no_grad()
     def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks) -> tuple[Tensor, Tensor, Hints]:
@@ -97,10 +117,7 @@ class TransformerStage:
             accuracy = (logits.detach().argmax(-1) == goal).float().mean()
             for name, value in (("loss", loss.detach()), ("accuracy", accuracy)):
                 figures[name] = figures.get(name, 0) + value / len(parts)
-        average_gradients(self.model.parameters())
-        figures["gradient"] = nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip).detach()
-        self.optimizers[0].step()
-        self.optimizers[0].zero_grad(set_to_none=True)
+        figures["gradient"] = descend(self.model, self.optimizers[0], self.training.clip)
         self.average.update(self.model, step)
         return figures
 

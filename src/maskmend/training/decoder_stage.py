@@ -1,0 +1,191 @@
+"""Stage 1 once more: the decoder learns to draw holes with the known pixels before its eyes.
+
+    hole, tokens as inference has them ─┐
+    known pixels, hole filled smoothly ─┴─► decoder ─► x^      L of the critic, on x^ and on its composite
+
+Encoder and codebook stay as they are, so a transformer trained over them stays valid. The tokens are known
+ones of the holed picture, and in the hole some true ones (as if drawn before) and, where a transformer is
+given, its draws for the rest: a decoder that has met only true tokens trusts each of them too far. The
+decoder starts from the trained one, as far as names and shapes agree.
+"""
+
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor, nn
+
+from maskmend.choice import choose
+from maskmend.config import from_dict, merge, to_dict
+from maskmend.errors import ConfigError
+from maskmend.infill import infill
+from maskmend.known_branch import Known
+from maskmend.model_folder import component_folder, load_tokenizer, load_transformer, save_tokenizer
+from maskmend.noise import gumbel
+from maskmend.training.critic import Critic
+from maskmend.training.ema import MovingAverage
+from maskmend.training.masking import Masks, draw_holes
+from maskmend.training.recipe import Recipe
+from maskmend.training.stage import adamw, descend, picture_grid
+from maskmend.transformer import Hints
+from maskmend.vqgan import VQGAN, TokenizerConfig
+
+
+class Examples(NamedTuple):
+    """What the decoder is given for a batch of pictures."""
+
+    tokens: Int[Tensor, "B h w"]
+    known: Known
+
+
+class DecoderStage:
+    """Decoder and its critic, over a frozen encoder, codebook and transformer."""
+
+    component = "tokenizer"
+
+    def __init__(self, recipe: Recipe, device: torch.device, perceptual: nn.Module | None) -> None:
+        assert recipe.decoder is not None  # the recipe has seen to it
+        self.options = recipe.decoder
+        self.clip = recipe.training.clip
+        self.device = device
+        precision = recipe.training.precision
+        self.autocast = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+        trained = load_tokenizer(component_folder(Path(self.options.tokenizer), "tokenizer"))
+        self.config = redrawn_config(trained.config, recipe.model)
+        self.resolution, self.factor = self.config.resolution, self.config.factor
+        self.model = VQGAN(self.config).to(device)
+        start_from(self.model, trained)
+        self.model.encoder.requires_grad_(False)
+        self.model.quantizer.requires_grad_(False)
+        self.transformer = None
+        if self.options.transformer:
+            folder = component_folder(Path(self.options.transformer), "transformer")
+            self.transformer = load_transformer(folder).to(device)
+        self.average = MovingAverage(self.model, recipe.training.ema)
+        self.critic = Critic(self.options, perceptual, self.resolution, recipe.training, device)
+        self.optimizers = [adamw([self.model.decoder], recipe.training), *self.critic.optimizers]
+
+    @torch.no_grad()
+    def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks, seed: int) -> Examples:
+        """Tokens and known pixels of `images` with these holes; `seed` is of the transformer's draws."""
+        filled = infill(images, masks.pixels, self.options.infill)
+        true = self.model.encode(images).flatten(1)
+        seen = self.model.encode(filled).flatten(1)
+        tokens = torch.where(masks.hole, true, seen)
+        # A picture that is all hole leaves nothing to draw from: its tokens are all true.
+        hidden = masks.hidden & ~masks.hole.all(1, keepdim=True)
+        if self.transformer is not None and hidden.any():
+            tokens = self._drawn(tokens, seen, masks, hidden, seed)
+        side = self.config.grid
+        return Examples(tokens.view(-1, side, side), Known(filled, masks.pixels))
+
+    def _drawn(self, tokens: Tensor, seen: Tensor, masks: Masks, hidden: Tensor, seed: int) -> Tensor:
+        transformer = self.transformer
+        assert transformer is not None
+        missing = masks.pixels.float().unflatten(2, (-1, self.factor)).unflatten(4, (-1, self.factor))
+        hints = Hints(seen, missing.mean((3, 5)).flatten(1))
+        inputs = torch.where(hidden, transformer.config.mask_id, tokens)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            logits = transformer(inputs, masks.hole, hidden, hints).float()
+        picture, position = hidden.nonzero(as_tuple=True)
+        noise = gumbel(picture + seed, 0, position, logits.shape[1])
+        drawn = tokens.clone()
+        drawn[hidden] = choose(logits, noise, temperature=self.options.temperature)
+        return drawn
+
+    def train_step(
+        self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
+        figures: dict[str, Tensor] = {}
+        truths, fakes = [], []
+        self.model.decoder.train()
+        for images in parts:
+            images = images.contiguous(memory_format=torch.channels_last)
+            masks = self._masks(rng, len(images))
+            tokens, known = self.examples(images, masks, int(rng.integers(2**62)))
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                fake = self.model.decoder(self.model.quantizer.lookup(tokens), known)
+            last, weight = self.model.decoder.leave.weight, self.options.hole_weight
+            gradient, part = self.critic.gradient(images, fake, last, step, masks.pixels, weight)
+            fake.backward((gradient / len(parts)).to(fake.dtype))
+            truths.append(images)
+            fakes.append(torch.where(masks.pixels, fake.detach().float(), images))
+            part["loss"] = part["reconstruction"]
+            figures = {k: figures.get(k, 0) + v.detach() / len(parts) for k, v in part.items()}
+        figures["gradient"] = descend(self.model.decoder, self.optimizers[0], self.clip)
+        self.average.update(self.model, step)
+        return figures | self.critic.learn(truths, fakes, step)
+
+    def _masks(self, rng: np.random.Generator, count: int) -> Masks:
+        masks = draw_holes(rng, count, self.resolution, self.factor, self.options)
+        return Masks(*(mask.to(self.device) for mask in masks))
+
+    @torch.no_grad()
+    def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
+        sums = {"l1": 0.0, "lpips": 0.0}
+        count = 0
+        for number, images in enumerate(batches):
+            masks = self._masks(np.random.default_rng([7, number]), len(images))
+            tokens, known = self.examples(images, masks, number << 32)
+            fake = torch.where(masks.pixels, self.average.shadow.decode(tokens, known), images)
+            sums["l1"] += float((fake - images).abs().mean()) * len(images)
+            if self.critic.perceptual is not None:
+                sums["lpips"] += float(self.critic.perceptual(fake, images).sum())
+            count += len(images)
+        l1, lpips = (sums[name] / count for name in ("l1", "lpips"))
+        return {"loss": l1 + self.options.perceptual * lpips, "l1": l1, "lpips": lpips}
+
+    @torch.no_grad()
+    def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
+        masks = self._masks(np.random.default_rng(11), len(images))
+        tokens, known = self.examples(images, masks, 0)
+        drawn = self.average.shadow.decode(tokens, known)
+        holed = torch.where(masks.pixels, 0.0, images)
+        return picture_grid([images, holed, drawn, torch.where(masks.pixels, drawn, images)])
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.shadow.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        } | self.critic.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.average.shadow.load_state_dict(state["average"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.critic.load_state(state)
+
+    def export(self, folder: Path) -> None:
+        save_tokenizer(self.average.shadow, folder)
+
+
+REDRAWN = ("decoder_channels", "decoder_blocks", "upsample_after", "decoder_activation", "known_channels")
+"""What a decoder's recipe may change of the tokenizer; the rest decides the tokens."""
+
+
+def redrawn_config(trained: TokenizerConfig, changes: dict[str, Any]) -> TokenizerConfig:
+    """The trained tokenizer's configuration with another decoder.
+
+    Raises ConfigError for a change of what decides the tokens.
+    """
+    for name in changes:
+        if name not in REDRAWN:
+            raise ConfigError(
+                f"model.{name} decides the tokens, which a new decoder must not change: leave it out "
+                f"(possible: {', '.join(REDRAWN)})"
+            )
+    return cast("TokenizerConfig", from_dict(TokenizerConfig, merge(to_dict(trained), changes), "model"))
+
+
+@torch.no_grad()
+def start_from(model: VQGAN, trained: VQGAN) -> None:
+    """Takes over every weight of `trained` whose name and shape `model` has too."""
+    there = trained.state_dict()
+    own = model.state_dict()
+    taken = {name: value for name, value in there.items() if name in own and own[name].shape == value.shape}
+    model.load_state_dict(own | taken)

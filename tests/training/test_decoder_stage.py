@@ -1,0 +1,168 @@
+"""The decoder's own training: tokens stay what they were, the hole is learnt, draws are as in use."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from maskmend.errors import ConfigError
+from maskmend.infill import infill
+from maskmend.model_folder import load_tokenizer, save_transformer, tokens_hash
+from maskmend.training.decoder_stage import DecoderStage
+from maskmend.training.masking import draw_holes
+from maskmend.training.recipe import DecoderTraining, Recipe
+from maskmend.training.run import build_stage, configured, run
+from maskmend.training.transformer_stage import TRANSFORMERS
+from maskmend.transformer import MaskedTransformer
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def transformer_folder(make_recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("transformer-run") / "transformer"
+    save_transformer(MaskedTransformer(configured(TRANSFORMERS, make_recipe("transformer"))).eval(), folder)
+    return folder
+
+
+def built(recipe: Recipe) -> DecoderStage:
+    stage = build_stage(recipe, CPU)
+    assert isinstance(stage, DecoderStage)
+    return stage
+
+
+def step(stage: DecoderStage, batch: Tensor, number: int = 0) -> dict[str, float]:
+    figures = stage.train_step([batch], number, np.random.default_rng(number))
+    return {name: float(value) for name, value in figures.items()}
+
+
+def test_it_starts_from_the_trained_decoder_and_keeps_its_tokens(
+    make_recipe, tokenizer_folder: Path, batch: Tensor
+) -> None:
+    """Would catch a decoder that begins anew, and an encoder or codebook that moves: the transformer's tokens
+    would mean something else."""
+    trained = load_tokenizer(tokenizer_folder)
+    stage = built(make_recipe("decoder"))
+    tokens = trained.encode(batch)
+    torch.testing.assert_close(stage.model.eval().decode(tokens), trained.decode(tokens))
+    for number in range(3):
+        step(stage, batch, number)
+    assert tokens_hash(stage.model) == tokens_hash(trained)
+    assert tokens_hash(stage.average.shadow) == tokens_hash(trained)
+    assert not torch.allclose(stage.model.eval().decode(tokens), trained.decode(tokens))
+
+
+def test_true_tokens_without_a_transformer(make_recipe, batch: Tensor) -> None:
+    """Would catch holes whose tokens are those of the infilled picture, or known ones that have seen it."""
+    stage = built(make_recipe("decoder"))
+    masks = stage._masks(np.random.default_rng(0), len(batch))
+    tokens, known = stage.examples(batch, masks, 0)
+    filled = infill(batch, masks.pixels, "diffusion")
+    wanted = torch.where(masks.hole.view(-1, 4, 4), stage.model.encode(batch), stage.model.encode(filled))
+    assert torch.equal(tokens, wanted)
+    assert torch.equal(known.image, filled)
+    assert torch.equal(known.mask, masks.pixels)
+
+
+def test_the_transformer_draws_hidden_tokens_only(
+    make_recipe, transformer_folder: Path, batch: Tensor
+) -> None:
+    """Would catch draws at known or already filled tokens, the mask token among the draws, and draws that
+    differ from run to run."""
+    plain = built(make_recipe("decoder"))
+    stage = built(make_recipe("decoder", decoder={"transformer": str(transformer_folder)}))
+    masks = stage._masks(np.random.default_rng(3), len(batch))
+    true, _ = plain.examples(batch, masks, 0)
+    drawn, _ = stage.examples(batch, masks, 0)
+    moved = (true != drawn).flatten(1)
+    assert bool(moved.any())
+    assert not bool((moved & ~masks.hidden).any())
+    assert int(drawn.max()) < stage.config.quantizer.codes
+    assert torch.equal(drawn, stage.examples(batch, masks, 0)[0])
+    assert not torch.equal(drawn, stage.examples(batch, masks, 99)[0])
+
+
+def test_pictures_that_are_all_hole_keep_their_true_tokens(
+    make_recipe, transformer_folder: Path, batch: Tensor
+) -> None:
+    """Would catch a decoder taught to draw one picture from the draws of another."""
+    whole = {"whole": 1.0, "boxes": 0.0, "strokes": 0.0, "random_walk": 0.0}
+    stage = built(make_recipe("decoder", decoder=whole | {"transformer": str(transformer_folder)}))
+    masks = stage._masks(np.random.default_rng(0), len(batch))
+    assert bool(masks.pixels.all())
+    tokens, known = stage.examples(batch, masks, 0)
+    assert torch.equal(tokens, stage.model.encode(batch))
+    assert torch.equal(known.image, torch.zeros_like(batch))
+
+
+def test_an_error_in_the_hole_weighs_more(make_recipe, batch: Tensor) -> None:
+    """Would catch a weight that reaches the known pixels, which the composite replaces anyway."""
+    recipe = make_recipe("decoder", decoder={"hole_weight": 5.0})
+    stage = built(recipe)
+    mask = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, :, :8] = True
+    fake = (batch + 0.1).requires_grad_()
+    last = torch.ones((), requires_grad=True)
+    gradient, _ = stage.critic.gradient(batch, fake * last, last, 0, mask, 5.0)
+    inside, outside = gradient[:, :, :, :8], gradient[:, :, :, 8:]
+    torch.testing.assert_close(inside, 5 * outside)
+
+
+def test_the_adversary_sees_the_composite(make_recipe, batch: Tensor) -> None:
+    """Would catch a push at known pixels, where the discriminator looks at the truth."""
+    stage = built(make_recipe("decoder", decoder={"adversarial": 1.0, "adversarial_start": 0}))
+    mask = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, :, :8] = True
+    last = torch.ones((), requires_grad=True)
+    same = batch.clone().requires_grad_()
+    gradient, figures = stage.critic.gradient(batch, same * last + 0.3 * mask, last, 0, mask)
+    assert float(figures["adaptive_weight"]) > 0
+    assert not bool(gradient[:, :, :, 8:].any())
+    assert bool(gradient[:, :, :, :8].any())
+
+
+def test_loss_goes_down_on_two_pictures(make_recipe, batch: Tensor) -> None:
+    """Would catch any sign or gradient that is wrong enough to keep it from learning."""
+    stage = built(make_recipe("decoder"))
+    for group in stage.optimizers[0].param_groups:
+        group["lr"] = 5e-3
+    before = stage.validate([batch[:2]])["loss"]
+    for number in range(60):
+        step(stage, batch[:2], number)
+    assert stage.validate([batch[:2]])["loss"] < 0.7 * before
+
+
+def test_a_run_leaves_a_tokenizer_that_sees_known_pixels(make_recipe, tmp_path: Path) -> None:
+    """Would catch a run that exports under another name, or without the branch."""
+    recipe = make_recipe("decoder", training={"steps": 2, "validate_every": 1, "picture_every": 1})
+    assert run(recipe, tmp_path / "run").finished
+    tokenizer = load_tokenizer(tmp_path / "run" / "tokenizer")
+    assert tokenizer.config.known_channels == (8, 8, 8)
+    assert (tmp_path / "run" / "pictures" / "0000002.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["resolution", "encoder_channels", "quantizer", "design"])
+def test_what_decides_the_tokens_cannot_be_changed(name: str, make_recipe) -> None:
+    """Would catch a transformer that is left with tokens nobody makes any more."""
+    with pytest.raises(ConfigError, match=f"model.{name} decides the tokens"):
+        built(make_recipe("decoder", model={name: 1}))
+
+
+def test_a_recipe_needs_its_table_and_a_family_of_holes(make_recipe) -> None:
+    """Would catch an assertion in the place of a line that names the setting."""
+    with pytest.raises(ConfigError, match=r"needs a \[decoder\] table"):
+        Recipe(stage="decoder", data=make_recipe("decoder").data, training=make_recipe("decoder").training)
+    with pytest.raises(ConfigError, match="whole, boxes, strokes, random_walk are all 0"):
+        DecoderTraining(tokenizer="", whole=0.0, boxes=0.0, strokes=0.0, random_walk=0.0)
+
+
+def test_holes_are_drawn_by_weight() -> None:
+    """Would catch a family that is never drawn."""
+    options = DecoderTraining(tokenizer="", whole=1.0, boxes=1.0, strokes=0.0, random_walk=0.0)
+    masks = draw_holes(np.random.default_rng(0), 60, 32, 4, options)
+    whole = masks.pixels.flatten(1).all(1)
+    assert 15 < int(whole.sum()) < 45
+    assert torch.equal(whole, masks.hole.all(1))
