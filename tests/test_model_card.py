@@ -59,3 +59,16 @@ def test_a_damaged_log_is_told(tmp_path: Path) -> None:
     (run / "metrics.jsonl").write_text("no JSON")
     with pytest.raises(TrainingError, match=r"cannot read .*metrics\.jsonl"):
         draft_card(run, run)
+
+
+def test_a_decoder_run_is_told_as_one(tmp_path: Path) -> None:
+    """Would catch a card that gives the command of another stage, or the tables of one."""
+    run = run_folder(tmp_path / "run", "last")
+    table = {"tokenizer": "runs/first", "random_walk": 0.7}
+    base = {"stage": "decoder", "data": {"train": "a", "validation": "b"}, "training": {"steps": 9}}
+    recipe = to_dict(from_dict(Recipe, base | {"decoder": table}))
+    checkpoint.write(run / "last.pt", {"step": 9, "best": 0.5, "recipe": recipe, "stage": {}})
+    card = draft_card(run, tmp_path / "elsewhere")
+    assert "maskmend train decoder --config" in card
+    assert '"random_walk": 0.7' in card
+    assert "quantize_from" not in card

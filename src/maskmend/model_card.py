@@ -28,11 +28,11 @@ def draft_card(tokenizer: Path, transformer: Path, *, data: str | None = None) -
         "",
     ]
     for stage, folder in (("tokenizer", tokenizer), ("transformer", transformer)):
-        lines += [f"## {stage.capitalize()}", "", *_of_run(stage, folder), ""]
+        lines += [f"## {stage.capitalize()}", "", *_of_run(folder), ""]
     return "\n".join(lines)
 
 
-def _of_run(stage: str, folder: Path) -> list[str]:
+def _of_run(folder: Path) -> list[str]:
     last, log = folder / "last.pt", folder / "metrics.jsonl"
     if not last.is_file() or not log.is_file():
         return [f"Taken from a folder without its run ({folder.name}); recipe and metrics are not known."]
@@ -57,15 +57,15 @@ def _of_run(stage: str, folder: Path) -> list[str]:
         figures = {name: value for name, value in row.items() if name not in ("kind", "step", "time")}
         lines += [f"Validation at step {row['step']}:", "", "| figure | value |", "| --- | ---: |"]
         lines += [f"| {name} | {value:.4g} |" for name, value in figures.items()]
-    command = f"maskmend train {stage} --config recipe.toml"
-    lines += ["", f"Recipe (`{command}`):", "", "```json", json.dumps(_given(recipe, stage), indent=1), "```"]
+    command = f"maskmend train {recipe['stage']} --config recipe.toml"
+    lines += ["", f"Recipe (`{command}`):", "", "```json", json.dumps(_given(recipe), indent=1), "```"]
     return lines
 
 
-def _given(recipe: dict[str, Any], stage: str) -> dict[str, Any]:
-    """The tables that matter to the stage."""
-    other = "transformer" if stage == "tokenizer" else "tokenizer"
-    return {name: value for name, value in recipe.items() if name != other and value not in (None, {})}
+def _given(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The tables that matter to the recipe's stage."""
+    others = {"tokenizer", "transformer", "decoder"} - {recipe["stage"]}
+    return {name: value for name, value in recipe.items() if name not in others and value not in (None, {})}
 
 
 def _minutes(times: list[float]) -> float:
