@@ -1,4 +1,4 @@
-"""`maskmend masks`, `evaluate` and `reproduce`."""
+"""`maskmend masks`, `evaluate`, `reproduce` and `study`."""
 
 from pathlib import Path
 
@@ -156,3 +156,62 @@ def reproduce(
         )
         run(laboratory, output, quick=quick, grid=grid, migan_file=migan, told=told)
     click.echo(f"wrote {output / 'page.html'}, with page.md, page.json and the pictures beside it")
+
+
+@click.command()
+@click.option("--train", required=True, help="Folder or tar file of training images.")
+@click.option("--validation", required=True, help="Likewise, held out; for the loss in metrics.jsonl only.")
+@click.option("--images", type=PATH, required=True, help="Folder or tar file of test images.")
+@click.option("--masks", type=PATH, help="Folder of masks, white = filled (default: random walks of seed 0).")
+@click.option("--tokenizer", default="default", show_default=True, help="Model whose tokenizer all share.")
+@click.option("-o", "--output", type=PATH, default=Path("study"), show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), default=350, show_default=True, help="Of each training.")
+@click.option("--limit", type=click.IntRange(min=2), help="Only the first so many test images.")
+@click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
+@click.option("--seed", default=0, show_default=True, help="Of weights, data order and fills.")
+def study(
+    train: str,
+    validation: str,
+    images: Path,
+    masks: Path | None,
+    tokenizer: str,
+    output: Path,
+    steps: int,
+    limit: int | None,
+    repeats: int,
+    seed: int,
+) -> None:
+    """Trains the report's recipe and ours, one ingredient at a time, and scores each; goes on where stopped."""
+    from maskmend.experiment.run import load_test_set
+    from maskmend.metrics.inception import Inception
+    from maskmend.model_folder import component_folder, find_model, load_tokenizer
+    from maskmend.perceptual import Lpips
+    from maskmend.progress import stages
+    from maskmend.study.run import Scorer
+    from maskmend.study.run import study as run
+    from maskmend.study.trainings import Budget, Trainings
+
+    inception, lpips = Inception.load(), Lpips.load("alexnet")
+    folder = find_model(tokenizer)
+    tokens = load_tokenizer(component_folder(folder, "tokenizer")).config
+    scorer = Scorer(
+        data=load_test_set(images, tokens.resolution, masks).first(limit),
+        extract=inception.features,
+        network="inception",
+        distance=lpips,
+        folder=output / "trials",
+        repeats=repeats,
+        seed=seed,
+    )
+    budget = Budget(
+        train=train,
+        validation=validation,
+        tokenizer=folder,
+        codes=tokens.quantizer.codes,
+        grid=tokens.grid,
+        steps=steps,
+        seed=seed,
+    )
+    with stages() as told:
+        run(Trainings(budget=budget, folder=output / "trainings"), scorer, output, told=told)
+    click.echo(f"wrote {output / 'page.html'}, with page.md and page.json beside it")

@@ -22,7 +22,7 @@ from maskmend.experiment.baselines import leave_grey, migan, telea
 from maskmend.experiment.charts import schedule_curves, with_intervals
 from maskmend.experiment.page import Drawing, Section, Shown, html_page, markdown
 from maskmend.experiment.strips import png_bytes, schedule_strips
-from maskmend.experiment.tables import Table, Verdict, figure, judge, the_grid, the_tables
+from maskmend.experiment.tables import Table, Verdict, judge, the_grid, the_tables
 from maskmend.experiment.trial import Laboratory, Progress, TestSet, Trial
 from maskmend.files import write_files
 from maskmend.images import READABLE, picture_from
@@ -270,14 +270,14 @@ def _charts(table: Table, trials: Sequence[Trial]) -> list[Drawing]:
             schedule, _, order, choice = row.labels
             if schedule == "cosine":
                 line = by_order.setdefault(f"{order}, {choice}", [])
-                line.append((float(row.labels[step]), figure(trial, table.by)))
+                line.append((float(row.labels[step]), trial.fid(table.by)))
         png = with_intervals(by_order, "steps", f"FID, {table.by}")
         return [Drawing(file="grid.png", png=png, caption="FID against steps, cosine schedule.")]
     try:
         places = [float(row.labels[0]) for row in table.rows]
     except ValueError:
         return []
-    points = [(place, figure(trial, table.by)) for place, trial in zip(places, trials, strict=True)]
+    points = [(place, trial.fid(table.by)) for place, trial in zip(places, trials, strict=True)]
     png = with_intervals({table.by: points}, table.columns[0].replace("_", " "))
     return [Drawing(file=f"{table.name}.png", png=png, caption=f"{table.title}, with 95 % intervals.")]
 

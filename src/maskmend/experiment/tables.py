@@ -8,31 +8,18 @@ the grid over schedule, steps, order and token choice.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
-from maskmend.experiment.trial import Trial
+from maskmend.experiment.trial import BOTH, Measure, Trial, difference, tied
 from maskmend.infill import STRATEGIES
-from maskmend.metrics.bootstrap import Interval
 from maskmend.settings import Settings
+from maskmend.study.ladder import REPORT_DECODING
 
 REPORT_FID = {"cosine": 38.02, "linear": 39.12, "square": 39.30}
 """The report's table, uncomposited, on its own split. It calls the third square root where its text says
 square, so both are measured."""
 
-REPORT_DECODING: dict[str, Any] = {
-    "steps": 8,
-    "sweet_spot": 8,
-    "order": "confidence",
-    "confidence": "probability",
-    "choice": "argmax",
-    "noise": 4.5,
-    "infill": "grey",
-    "seam": "hard",
-}
-"""The report's way of decoding, as far as it is well defined."""
-
 STEPS = (1, 2, 4, 8, 12, 16)
-Measure = Literal["composited", "uncomposited"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,19 +140,6 @@ def the_grid(*, quick: bool = False) -> Table:
             for values in product(*axes)
         ),
     )
-
-
-def figure(trial: Trial, by: Measure) -> Interval:
-    """The FID a table compares."""
-    chosen = trial.composited if by == "composited" else trial.uncomposited
-    assert chosen is not None, "a model's fill has both figures"
-    return chosen
-
-
-def tied(a: Interval, b: Interval) -> bool:
-    """Whether two figures differ by less than the wider of their confidence intervals' halves."""
-    half = max(a.high - a.low, b.high - b.low) / 2
-    return abs(a.value - b.value) <= half
 
 
 def judge(table: Table, trials: Sequence[Trial], defaults: Settings) -> Verdict:

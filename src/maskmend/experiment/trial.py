@@ -3,16 +3,20 @@
     settings ─► fills of all images ─► composited and uncomposited pictures ─► FID with interval, LPIPS, ...
 
 A trial's file is named by a hash of everything that decides its figures: weights, images, masks, settings,
-seed, bootstrap draws. So an experiment that was stopped goes on, and a changed model starts anew.
+seed, bootstrap draws. So an experiment that was stopped goes on, and a changed model starts anew. Nearly all
+of the time goes into Inception's features, so a FID is measured only where it is asked for.
+
+All trials draw the same bootstrap images, so the difference of two FIDs has an interval of its own, much
+narrower than the two intervals suggest: what both share (the truths, the known pixels) cancels.
 """
 
 import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,32 +26,35 @@ from torch import nn
 from maskmend.errors import DataError
 from maskmend.files import write_files
 from maskmend.images import to_tensor
-from maskmend.metrics.bootstrap import Interval, mean_interval
-from maskmend.metrics.features import FeatureFunction, content_hash, extract_features
-from maskmend.metrics.frechet import fid_interval
+from maskmend.metrics.bootstrap import Interval, centred_interval, mean_interval
+from maskmend.metrics.features import FeatureFunction, cached_features, content_hash, extract_features
+from maskmend.metrics.frechet import fid_draws
 from maskmend.metrics.pixels import hole_l1, known_error, seam_l1
 from maskmend.model_folder import json_bytes
 from maskmend.pipeline import InpaintPipeline
 from maskmend.settings import Settings
 
 BATCH = 32
-FORMAT = 1
+FORMAT = 2
 """Raised when what a trial measures changes, so that older files are measured anew."""
 
 Picture = UInt8[np.ndarray, "H W 3"]
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Progress = Callable[[str, int, int], None]
+Measure = Literal["composited", "uncomposited"]
+BOTH: tuple[Measure, ...] = ("composited", "uncomposited")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """What one way of filling scored."""
 
-    composited: Interval
-    """FID of known pixels from the image and the hole from the fill: what a user gets."""
+    composited: Interval | None
+    """FID of known pixels from the image and the hole from the fill: what a user gets; None if not asked."""
     uncomposited: Interval | None
-    """FID with every pixel from the decoder: the report's protocol; None where nothing is decoded."""
+    """FID with every pixel from the decoder: the report's protocol; None if not asked or nothing decoded."""
     lpips: Interval
+    """Of the composited pictures; of the reconstruction, of the whole."""
     hole_l1: float
     """Mean absolute difference in the hole, of 1."""
     seam_l1: float
@@ -55,6 +62,14 @@ class Trial:
     known_error: int
     """Largest change of a known pixel, in grey levels."""
     seconds_per_image: float
+    draws: dict[str, list[float]]
+    """The bootstrap's FIDs by the names of `BOTH`, in the same order of drawn images in every trial."""
+
+    def fid(self, by: Measure) -> Interval:
+        """One of the two FIDs, which must have been asked for."""
+        chosen = self.composited if by == "composited" else self.uncomposited
+        assert chosen is not None, f"the {by} FID was not asked for"
+        return chosen
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> "Trial":
@@ -63,6 +78,22 @@ class Trial:
         read = {name: content[name] and Interval(**content[name]) for name in intervals}
         merged: dict[str, Any] = content | read
         return Trial(**merged)
+
+
+def difference(a: Trial, b: Trial, by: Measure, than: Measure | None = None) -> Interval:
+    """FID of `a` less that of `b`, with the interval of the difference over the images both drew.
+
+    `than` is the FID of `b` where it is another than that of `a`.
+    """
+    than = than or by
+    gaps = np.array(a.draws[by]) - np.array(b.draws[than])
+    return centred_interval(a.fid(by).value - b.fid(than).value, gaps)
+
+
+def tied(a: Trial, b: Trial, by: Measure) -> bool:
+    """Whether two FIDs differ by less than the confidence interval of their difference."""
+    gap = difference(a, b, by)
+    return gap.low <= 0 <= gap.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +128,7 @@ class Laboratory:
         extract: features for FID.
         distance: LPIPS of two batches.
         folder: where trials are kept.
+        network: what `extract` computes; with it the truths' features are taken from the cache.
         repeats: bootstrap draws of an interval.
         seed: image i is filled with seed + i.
     """
@@ -106,12 +138,17 @@ class Laboratory:
     extract: FeatureFunction
     distance: Distance
     folder: Path
+    network: str | None = None
     repeats: int = 50
     seed: int = 0
     truths: Float[np.ndarray, "N D"] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.truths = self._features(self.data.images)
+        if self.network is None:
+            self.truths = extract_features(self.data.images, self.extract)
+        else:
+            self.truths = cached_features(self.data.images, self.extract, network=self.network)
+        self._scored: dict[str, tuple[Interval, list[float]]] = {}
         self._about = {
             "format": FORMAT,
             "images": content_hash(self.data.images),
@@ -126,11 +163,13 @@ class Laboratory:
         """SHA-256 of images, masks and weights."""
         return {"images": self._about["images"], "masks": self._about["masks"], "model": self._model}
 
-    def measure(self, told: Progress | None = None, **changes: Any) -> Trial:
-        """The trial of the model's default settings with `changes`."""
+    def measure(
+        self, told: Progress | None = None, *, by: Sequence[Measure] = BOTH, **changes: Any
+    ) -> Trial:
+        """The trial of the model's default settings with `changes`; the FIDs in `by` are measured."""
         settings = self.pipe.defaults.changed(**changes)
         about = {"model": self._model, "settings": asdict(settings)}
-        return self._remembered(about, lambda: self._fill(settings, told))
+        return self._remembered(about, by, lambda missing: self._fill(settings, missing, told))
 
     def baseline(
         self,
@@ -140,32 +179,32 @@ class Laboratory:
     ) -> Trial:
         """The trial of another method, `fill(image, mask)`; `name` tells it apart from all others."""
 
-        def work() -> Trial:
+        def work(missing: Sequence[Measure]) -> Trial:
             start = time.perf_counter()
             drawn = []
             for image, mask in zip(self.data.images, self.data.masks, strict=True):
                 drawn.append(fill(image, mask))
                 if told:
                     told("filling", len(drawn), len(self.data.images))
-            return self._score(drawn, None, time.perf_counter() - start, told)
+            return self._score({"composited": drawn}, drawn, time.perf_counter() - start, told)
 
-        return self._remembered({"baseline": name}, work)
+        return self._remembered({"baseline": name}, ("composited",), work)
 
     def reconstruction(self, told: Progress | None = None) -> Trial:
         """Whole images through the tokenizer and back: the floor of an uncomposited result."""
 
-        def work() -> Trial:
+        def work(missing: Sequence[Measure]) -> Trial:
             start = time.perf_counter()
             drawn: list[Picture] = []
             with torch.inference_mode():
                 for batch in self._batches(self.data.images):
                     tokens = self.pipe.tokenizer.encode(self._tensor(batch))
                     drawn += [np.asarray(image) for image in self.pipe.draw_tokens(tokens.cpu().numpy())]
-            return self._score(drawn, drawn, time.perf_counter() - start, told)
+            return self._score({"uncomposited": drawn}, drawn, time.perf_counter() - start, told)
 
-        return self._remembered({"model": self._model, "reconstruction": True}, work)
+        return self._remembered({"model": self._model, "reconstruction": True}, ("uncomposited",), work)
 
-    def _fill(self, settings: Settings, told: Progress | None) -> Trial:
+    def _fill(self, settings: Settings, by: Sequence[Measure], told: Progress | None) -> Trial:
         images, masks = self.data.images, self.data.masks
         composited: list[Picture] = []
         whole: list[Picture] = []
@@ -178,7 +217,7 @@ class Laboratory:
             results = self.pipe(list(images[rows]), list(masks[rows]), seed=seeds, **changes)
             spent += time.perf_counter() - begin
             composited += [result.pictures[0].pixels for result in results]
-            for result in results:
+            for result in results if "uncomposited" in by else []:
                 drawn = (
                     self.pipe.draw_tokens(result.tokens, result.region)
                     if result.tokens.size
@@ -187,36 +226,44 @@ class Laboratory:
                 whole.append(np.asarray(drawn[0]))
             if told:
                 told("filling", len(composited), len(images))
-        return self._score(composited, whole, spent, told)
+        pictures = {"composited": composited, "uncomposited": whole}
+        return self._score({name: pictures[name] for name in by}, composited, spent, told)
 
     def _score(
-        self, composited: list[Picture], whole: list[Picture] | None, seconds: float, told: Progress | None
+        self,
+        by: dict[str, list[Picture]],
+        composited: list[Picture],
+        seconds: float,
+        told: Progress | None,
     ) -> Trial:
+        """`by`: the pictures of each FID asked for; `composited`: those of all other figures."""
         images, masks = self.data.images, self.data.masks
-        spread = {"repeats": self.repeats, "seed": 0}
-        first = fid_interval(self._features(composited, told), self.truths, **spread)
-        second = None
-        if whole is not None:
-            same = whole is composited
-            second = first if same else fid_interval(self._features(whole, told), self.truths, **spread)
+        fids = {name: self._fid(pictures, told) for name, pictures in by.items()}
         apart = [
             self.distance(self._tensor(ours), self._tensor(truth)).cpu().numpy()
             for ours, truth in zip(self._batches(composited), self._batches(images), strict=True)
         ]
         triples = list(zip(composited, images, masks, strict=True))
         return Trial(
-            composited=first,
-            uncomposited=second,
+            composited=fids["composited"][0] if "composited" in fids else None,
+            uncomposited=fids["uncomposited"][0] if "uncomposited" in fids else None,
             lpips=mean_interval(np.concatenate(apart).astype(np.float64)),
             hole_l1=float(np.nanmean([hole_l1(ours, truth, mask) for ours, truth, mask in triples])),
             seam_l1=float(np.nanmean([seam_l1(ours, truth, mask) for ours, truth, mask in triples])),
             known_error=int(max(known_error(ours, truth, mask) for ours, truth, mask in triples)),
             seconds_per_image=seconds / len(images),
+            draws={name: draws for name, (_, draws) in fids.items()},
         )
 
-    def _features(self, images: Sequence[Picture], told: Progress | None = None) -> np.ndarray:
-        step = None if told is None else lambda done, total: told("features", done, total)
-        return extract_features(images, self.extract, progress=step)
+    def _fid(self, images: Sequence[Picture], told: Progress | None) -> tuple[Interval, list[float]]:
+        """FID with its interval and draws; of pictures scored before (another setting, no change) at once."""
+        digest = content_hash(images)
+        if digest not in self._scored:
+            step = None if told is None else lambda done, total: told("features", done, total)
+            rows = extract_features(images, self.extract, progress=step)
+            value, draws = fid_draws(rows, self.truths, repeats=self.repeats, seed=0)
+            self._scored[digest] = centred_interval(value, draws), draws.tolist()
+        return self._scored[digest]
 
     def _batches(self, images: Sequence[Picture]) -> list[Sequence[Picture]]:
         return [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
@@ -224,14 +271,26 @@ class Laboratory:
     def _tensor(self, images: Sequence[Picture]) -> torch.Tensor:
         return torch.cat([to_tensor(image) for image in images]).to(self.pipe.device)
 
-    def _remembered(self, about: dict[str, Any], work: Callable[[], Trial]) -> Trial:
+    def _remembered(
+        self, about: dict[str, Any], by: Sequence[Measure], work: Callable[[Sequence[Measure]], Trial]
+    ) -> Trial:
         key = hashlib.sha256(json.dumps(self._about | about, sort_keys=True).encode()).hexdigest()[:24]
-        path = self.folder / f"{key}.json"
+        path, found = self.folder / f"{key}.json", None
         try:
-            return Trial.from_json(json.loads(path.read_text(encoding="utf-8"))["trial"])
+            found = Trial.from_json(json.loads(path.read_text(encoding="utf-8"))["trial"])
         except (OSError, ValueError, KeyError, TypeError):
             pass  # not measured yet, or damaged: measured now
-        trial = work()
+        missing = [name for name in by if found is None or name not in found.draws]
+        if found is not None and not missing:
+            return found
+        trial = work(missing)
+        if found is not None:
+            trial = replace(
+                found,
+                composited=trial.composited or found.composited,
+                uncomposited=trial.uncomposited or found.uncomposited,
+                draws=found.draws | trial.draws,
+            )
         write_files({path: json_bytes({"about": self._about | about, "trial": asdict(trial)})})
         return trial
 

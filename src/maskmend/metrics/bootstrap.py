@@ -64,12 +64,22 @@ def bootstrap(
     `figure` of all ones is the value itself. `repeats` draws are made from `seed`; ConfigError if that is
     below 1.
     """
+    return centred_interval(*bootstrap_draws(figure, count, repeats=repeats, seed=seed), level)
+
+
+def bootstrap_draws(
+    figure: Callable[[Int[np.ndarray, "N"]], float], count: int, *, repeats: int, seed: int
+) -> tuple[float, Float[np.ndarray, "R"]]:
+    """`figure` of all images once each, and of `repeats` redrawn sets.
+
+    The same `count`, `repeats` and `seed` draw the same images, whatever the figure: so the draws of two
+    results on the same images can be subtracted, and give the interval of the difference.
+    """
     if repeats < 1:
         raise ConfigError(f"repeats={repeats}: choose at least 1 bootstrap draw, better 100 or more")
     generator = np.random.default_rng(seed)
     value = figure(np.ones(count, dtype=np.int64))
-    draws = np.array([figure(resample(generator, count)) for _ in range(repeats)])
-    return centred_interval(value, draws, level)
+    return value, np.array([figure(resample(generator, count)) for _ in range(repeats)])
 
 
 def mean_interval(

@@ -43,7 +43,7 @@ def extract_features(
     images: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     extract: FeatureFunction,
     *,
-    batch_size: int = 32,
+    batch_size: int = 16,
     progress: Progress | None = None,
 ) -> Float[np.ndarray, "N D"]:
     """The features of each image in order. DataError if there are no images or one is not (H, W, 3) uint8."""
@@ -73,7 +73,7 @@ def cached_features(
     *,
     network: str,
     digest: str | None = None,
-    batch_size: int = 32,
+    batch_size: int = 16,
     progress: Progress | None = None,
 ) -> Float[np.ndarray, "N D"]:
     """`extract_features`, but a set of images seen before is read from the cache.

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from maskmend.errors import DataError
-from maskmend.metrics.bootstrap import Interval, bootstrap
+from maskmend.metrics.bootstrap import Interval, bootstrap_draws, centred_interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,13 @@ def fid_interval(
     sets share make their distance steadier; otherwise only the results are drawn and the truths stay as they
     are.
     """
+    return centred_interval(*fid_draws(results, truths, repeats=repeats, seed=seed), level)
+
+
+def fid_draws(
+    results: Float[np.ndarray, "N D"], truths: Float[np.ndarray, "M D"], *, repeats: int, seed: int
+) -> tuple[float, Float[np.ndarray, "R"]]:
+    """FID, and FID of `repeats` redrawn sets, as `fid_interval` draws them."""
     x, y = _checked(results), _checked(truths)
     if x.shape[1] != y.shape[1]:
         raise DataError(f"features of width {x.shape[1]} and {y.shape[1]}: use one network for both sets")
@@ -90,7 +97,7 @@ def fid_interval(
     def figure(counts: Int[np.ndarray, "N"]) -> float:
         return _fid_from_grams(gram, gram_x, gram_y, counts, counts if paired else everyone)
 
-    return bootstrap(figure, x.shape[0], repeats=repeats, seed=seed, level=level)
+    return bootstrap_draws(figure, x.shape[0], repeats=repeats, seed=seed)
 
 
 def _fid_from_grams(

@@ -9,6 +9,7 @@
 The tokenizer is frozen. Validation uses fixed masks and no smoothing: its loss is nats for one hidden token.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
@@ -74,6 +75,8 @@ class TransformerStage:
         if self.options.start:
             self._start_from(Path(self.options.start))
         self.average = MovingAverage(self.model, recipe.training.ema)
+        self.remembered: dict[bytes, Tensor] | None = None
+        """Tokens of whole pictures by their pixels, for trainings that share pictures and tokenizer."""
         self.optimizers: list[torch.optim.Optimizer] = [adamw([self.model], recipe.training)]
 
     def _start_from(self, folder: Path) -> None:
@@ -90,11 +93,25 @@ class TransformerStage:
     def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks) -> tuple[Tensor, Tensor, Hints]:
         """Input tokens (B, N) with `mask_id` where hidden, target tokens (B, N), and the hidden tokens'
         hints."""
-        targets = self.tokenizer.encode(images).flatten(1)
-        seen = self.tokenizer.encode(infill(images, masks.pixels, self.options.infill)).flatten(1)
+        targets = self._whole(images)
+        if bool(masks.hole.all()) and not self.config.hints:
+            seen = targets  # never looked at
+        else:
+            seen = self.tokenizer.encode(infill(images, masks.pixels, self.options.infill)).flatten(1)
         inputs = torch.where(masks.hidden, self.config.mask_id, torch.where(masks.hole, targets, seen))
         missing = F.avg_pool2d(masks.pixels.float(), self.tokenizer.config.factor).flatten(1)
         return inputs, targets, Hints(seen, missing)
+
+    def _whole(self, images: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B N"]:
+        """Tokens of whole pictures, from `remembered` where it holds them."""
+        if self.remembered is None:
+            return self.tokenizer.encode(images).flatten(1)
+        keys = [hashlib.sha256(image.cpu().numpy().tobytes()).digest() for image in images]
+        fresh = [n for n, key in enumerate(keys) if key not in self.remembered]
+        if fresh:
+            tokens = self.tokenizer.encode(images[fresh]).flatten(1).cpu()
+            self.remembered |= {keys[n]: row for n, row in zip(fresh, tokens, strict=True)}
+        return torch.stack([self.remembered[key] for key in keys]).to(images.device)
 
     def train_step(
         self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator

@@ -1,0 +1,1 @@
+"""The published report's recipe against ours: trained at equal size, data and compute, one ingredient at a time."""
