@@ -129,8 +129,11 @@ def reproduce(
     device: str,
 ) -> None:
     """Makes the report's tables and pictures, and more, as one page; goes on where it was stopped."""
-    from maskmend.experiment.run import QUICK_IMAGES, QUICK_REPEATS, load_test_set
+    from rich.console import Console
+
+    from maskmend.experiment.run import QUICK_IMAGES, QUICK_REPEATS
     from maskmend.experiment.run import reproduce as run
+    from maskmend.experiment.test_set import load_test_set
     from maskmend.experiment.trial import Laboratory
     from maskmend.metrics.inception import Inception
     from maskmend.perceptual import Lpips
@@ -144,17 +147,21 @@ def reproduce(
     if quick or limit is not None:
         data = data.first(limit or QUICK_IMAGES)
     inception, lpips = Inception.load(device=place), Lpips.load("alexnet").to(place)
+    say = Console(stderr=True, soft_wrap=True).print
     with stages() as told:
         laboratory = Laboratory(
             data=data,
             pipe=pipe,
             extract=inception.features,
+            network="inception",
             distance=lpips,
             folder=output / "trials",
             repeats=QUICK_REPEATS if quick else repeats,
             seed=seed,
         )
-        run(laboratory, output, quick=quick, grid=grid, migan_file=migan, told=told)
+        run(
+            laboratory, output, quick=quick, grid=grid, migan_file=migan, told=told, say=say
+        )
     click.echo(f"wrote {output / 'page.html'}, with page.md, page.json and the pictures beside it")
 
 
@@ -182,7 +189,7 @@ def study(
     seed: int,
 ) -> None:
     """Trains the report's recipe and ours, one ingredient at a time, and scores each; goes on where stopped."""
-    from maskmend.experiment.run import load_test_set
+    from maskmend.experiment.test_set import load_test_set
     from maskmend.metrics.inception import Inception
     from maskmend.model_folder import component_folder, find_model, load_tokenizer
     from maskmend.perceptual import Lpips

@@ -63,6 +63,8 @@ class Section:
 
     title: str
     text: Sequence[str] = ()
+    verdict: str = ""
+    """What the section's table says, in a sentence."""
     tables: Sequence[Shown] = ()
     drawings: Sequence[Drawing] = ()
 
@@ -78,6 +80,8 @@ def html_page(title: str, lead: Sequence[str], sections: Sequence[Section]) -> s
     for section in sections:
         body.append(f"<h2>{html.escape(section.title)}</h2>")
         body += [f"<p>{html.escape(line)}</p>" for line in section.text]
+        if section.verdict:
+            body.append(f'<p class="verdict">{html.escape(section.verdict)}</p>')
         body += [_html_table(table) for table in section.tables]
         body += [_html_figure(drawing) for drawing in section.drawings]
     return f"{head}<body>\n{chr(10).join(body)}\n</body></html>\n"
@@ -92,6 +96,8 @@ def markdown(title: str, lead: Sequence[str], sections: Sequence[Section]) -> st
         lines += [f"## {section.title}", ""]
         for line in section.text:
             lines += [line, ""]
+        if section.verdict:
+            lines += [f"**{section.verdict}**", ""]
         for table in section.tables:
             lines += [*_markdown_table(table), ""]
         for drawing in section.drawings:

@@ -1,6 +1,6 @@
-"""Strips over the iterations, a row for each schedule: the latent mask, and the picture as it stands."""
+"""Strips over the iterations, a row for each schedule: the latent mask, and the picture as it stands. A gallery."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -41,6 +41,33 @@ def draw_candidate(pipe: InpaintPipeline, result: Inpainted, step: int) -> Image
     """The whole picture that step predicts, every pixel from the decoder."""
     candidate = result.history[step - 1].candidate[:1].view(1, *result.hole.shape)
     return pipe.draw_tokens(candidate.cpu().numpy(), result.region)[0]
+
+
+def gallery(
+    pipe: InpaintPipeline,
+    images: Sequence[UInt8[np.ndarray, "H W 3"]],
+    masks: Sequence[Bool[np.ndarray, "H W"]],
+    rivals: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]],
+    *,
+    seed: int = 0,
+) -> Image.Image:
+    """A row for each image: input, the rivals' fills, ours composited and uncomposited, the truth."""
+    results = pipe(list(images), list(masks), seed=[seed + n for n in range(len(images))])
+    names = ["input", *rivals, "maskmend", "uncomposited", "truth"]
+    height, left = CELL + GAP, GAP
+    sheet = Image.new("RGB", (left + len(names) * (CELL + GAP), LABEL + len(results) * height + GAP), PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    for column, name in enumerate(names):
+        draw.text((left + column * (CELL + GAP), 2), name, fill=FAINT, font=font)
+    for number, result in enumerate(results):
+        others = [Image.fromarray(fill(result.source.pixels, result.mask)) for fill in rivals.values()]
+        drawn = pipe.draw_tokens(result.tokens) if result.tokens.size else result.images
+        shown = [masked_input(result), *others, result.images[0], drawn[0]]
+        shown.append(Image.fromarray(result.source.pixels))
+        for column, picture in enumerate(shown):
+            place = (left + column * (CELL + GAP), LABEL + number * height)
+            sheet.paste(fit(picture.convert("RGB"), CELL), place)
+    return sheet
 
 
 def png_bytes(image: Image.Image) -> bytes:

@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import nn
 
-from maskmend.errors import DataError
+from maskmend.experiment.test_set import TestSet
 from maskmend.files import write_files
 from maskmend.images import to_tensor
 from maskmend.metrics.bootstrap import Interval, centred_interval, mean_interval
@@ -64,6 +64,8 @@ class Trial:
     seconds_per_image: float
     draws: dict[str, list[float]]
     """The bootstrap's FIDs by the names of `BOTH`, in the same order of drawn images in every trial."""
+    lpips_each: list[float]
+    """LPIPS of each image."""
 
     def fid(self, by: Measure) -> Interval:
         """One of the two FIDs, which must have been asked for."""
@@ -90,32 +92,15 @@ def difference(a: Trial, b: Trial, by: Measure, than: Measure | None = None) -> 
     return centred_interval(a.fid(by).value - b.fid(than).value, gaps)
 
 
+def lpips_difference(a: Trial, b: Trial) -> Interval:
+    """Mean LPIPS of `a` less that of `b`, image by image, with its interval."""
+    return mean_interval(np.array(a.lpips_each) - np.array(b.lpips_each))
+
+
 def tied(a: Trial, b: Trial, by: Measure) -> bool:
     """Whether two FIDs differ by less than the confidence interval of their difference."""
     gap = difference(a, b, by)
     return gap.low <= 0 <= gap.high
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestSet:
-    """Images with their holes, all of the model's size."""
-
-    images: Sequence[Picture]
-    masks: Sequence[Bool[np.ndarray, "H W"]]
-    """True = fill."""
-    name: str = "random walks"
-
-    __test__ = False  # no test class, whatever pytest thinks of the name
-
-    def __post_init__(self) -> None:
-        if len(self.images) != len(self.masks) or len(self.images) < 2:
-            raise DataError(
-                f"{len(self.images)} images and {len(self.masks)} masks: give 2 or more, a mask for each"
-            )
-
-    def first(self, count: int | None) -> "TestSet":
-        """The first `count` images; all of them for None."""
-        return TestSet(images=self.images[:count], masks=self.masks[:count], name=self.name)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -204,6 +189,26 @@ class Laboratory:
 
         return self._remembered({"model": self._model, "reconstruction": True}, ("uncomposited",), work)
 
+    def left(self, ways: Sequence[tuple[dict[str, Any], Sequence[Measure]]]) -> tuple[int, int]:
+        """How many of these (changes, FIDs) are not measured yet: ways of filling, and FIDs in all."""
+        wanted: dict[str, set[Measure]] = {}
+        for changes, by in ways:
+            settings = self.pipe.defaults.changed(**changes)
+            path = self._path({"model": self._model, "settings": asdict(settings)})
+            wanted.setdefault(str(path), set()).update(by)
+        missing = [by - self._measured(Path(path)) for path, by in wanted.items()]
+        return sum(bool(by) for by in missing), sum(map(len, missing))
+
+    def pace(self) -> tuple[float, float]:
+        """Seconds an image takes here: its features, and its fill at default settings."""
+        images, masks = list(self.data.images[:BATCH]), list(self.data.masks[:BATCH])
+        spent = []
+        for work in (lambda: extract_features(images, self.extract), lambda: self.pipe(images, masks)):
+            start = time.perf_counter()
+            work()
+            spent.append((time.perf_counter() - start) / len(images))
+        return spent[0], spent[1]
+
     def _fill(self, settings: Settings, by: Sequence[Measure], told: Progress | None) -> Trial:
         images, masks = self.data.images, self.data.masks
         composited: list[Picture] = []
@@ -243,16 +248,18 @@ class Laboratory:
             self.distance(self._tensor(ours), self._tensor(truth)).cpu().numpy()
             for ours, truth in zip(self._batches(composited), self._batches(images), strict=True)
         ]
+        each = np.concatenate(apart).astype(np.float64)
         triples = list(zip(composited, images, masks, strict=True))
         return Trial(
             composited=fids["composited"][0] if "composited" in fids else None,
             uncomposited=fids["uncomposited"][0] if "uncomposited" in fids else None,
-            lpips=mean_interval(np.concatenate(apart).astype(np.float64)),
+            lpips=mean_interval(each),
             hole_l1=float(np.nanmean([hole_l1(ours, truth, mask) for ours, truth, mask in triples])),
             seam_l1=float(np.nanmean([seam_l1(ours, truth, mask) for ours, truth, mask in triples])),
             known_error=int(max(known_error(ours, truth, mask) for ours, truth, mask in triples)),
             seconds_per_image=seconds / len(images),
             draws={name: draws for name, (_, draws) in fids.items()},
+            lpips_each=each.tolist(),
         )
 
     def _fid(self, images: Sequence[Picture], told: Progress | None) -> tuple[Interval, list[float]]:
@@ -274,13 +281,9 @@ class Laboratory:
     def _remembered(
         self, about: dict[str, Any], by: Sequence[Measure], work: Callable[[Sequence[Measure]], Trial]
     ) -> Trial:
-        key = hashlib.sha256(json.dumps(self._about | about, sort_keys=True).encode()).hexdigest()[:24]
-        path, found = self.folder / f"{key}.json", None
-        try:
-            found = Trial.from_json(json.loads(path.read_text(encoding="utf-8"))["trial"])
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # not measured yet, or damaged: measured now
-        missing = [name for name in by if found is None or name not in found.draws]
+        path = self._path(about)
+        found = self._read(path)
+        missing = [name for name in by if name not in (found.draws if found else ())]
         if found is not None and not missing:
             return found
         trial = work(missing)
@@ -293,6 +296,22 @@ class Laboratory:
             )
         write_files({path: json_bytes({"about": self._about | about, "trial": asdict(trial)})})
         return trial
+
+
+    def _path(self, about: dict[str, Any]) -> Path:
+        key = hashlib.sha256(json.dumps(self._about | about, sort_keys=True).encode()).hexdigest()[:24]
+        return self.folder / f"{key}.json"
+
+    def _read(self, path: Path) -> Trial | None:
+        """The trial of that file; None where there is none, or it is damaged."""
+        try:
+            return Trial.from_json(json.loads(path.read_text(encoding="utf-8"))["trial"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _measured(self, path: Path) -> set[str]:
+        found = self._read(path)
+        return set() if found is None else set(found.draws)
 
 
 def weights_hash(*modules: nn.Module) -> str:

@@ -1,56 +1,11 @@
-"""The ladder from the report's recipe to ours: each rung changes one ingredient and keeps all changes below it.
-
-The lowest rung is the report's method where it is well defined: each token of the whole picture hidden with
-probability 0.5; loss over all tokens; plain full attention in post-norm blocks; last weights, not averaged;
-filling by argmax with raw probability plus 4.5 x annealed Gumbel noise, grey holes encoded as they are, every
-pixel from the decoder.
-
-Its loop evaluates the schedule at step / T with steps 0 to T - 1. At step 0 nothing is kept, so its 8
-iterations are the first 7 steps of ours at T = 8; what is then still masked takes the last prediction. In our
-settings that is steps = 8, sweet_spot = 7 (a test restates the loop and compares).
-"""
+"""The ladder from the report's recipe (`published`) to ours: each rung changes one ingredient, and keeps what
+the rungs below it changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-REPORT_MODEL: dict[str, Any] = {
-    "norm": "post",
-    "positions": "learned",
-    "attention": "full",
-    "marks_hole": False,
-    "hints": False,
-    "dropout": 0.1,
-}
-"""The report's blocks; their size is the study's."""
-
-REPORT_TRAINING: dict[str, Any] = {
-    "bernoulli": 1.0,
-    "bernoulli_p": 0.5,
-    "scheduled": 0.0,
-    "boxes": 0.0,
-    "strokes": 0.0,
-    "random_walk": 0.0,
-    "loss_on": "all",
-    "label_smoothing": 0.0,
-    "infill": "grey",
-    "codebook_start": False,
-}
-"""The report's [transformer] table, but for the tokenizer."""
-
-REPORT_DECODING: dict[str, Any] = {
-    "steps": 8,
-    "sweet_spot": 7,
-    "schedule": "cosine",
-    "order": "confidence",
-    "confidence": "probability",
-    "choice": "argmax",
-    "noise": 4.5,
-    "infill": "grey",
-    "seam": "hard",
-}
-"""The report's filling: 8 iterations, sweet spot 8, counted as its loop counts."""
-
+from maskmend.published import REPORT_DECODING, REPORT_MODEL, REPORT_TRAINING
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
@@ -69,8 +24,6 @@ class Rung:
     """Of the fill."""
     composited: bool = False
     """Whether known pixels come from the image: what the result then is."""
-    beside: bool = False
-    """A side branch: compared with the rung below, not built upon."""
 
 
 REPORT = Rung(
@@ -82,6 +35,11 @@ REPORT = Rung(
 )
 
 CHANGES: tuple[Rung, ...] = (
+    Rung(
+        name="blocks",
+        about="pre-norm, rotary and learned positions, no dropout",
+        model={"norm": "pre", "positions": "both", "dropout": 0.0},
+    ),
     Rung(
         name="mask family",
         about="holes as people and the test draw them, partly filled",
@@ -113,11 +71,6 @@ CHANGES: tuple[Rung, ...] = (
     Rung(name="EMA", about="moving average of the weights (0.99)", averaged=True),
     Rung(name="label smoothing", about="0.05", training={"label_smoothing": 0.05}),
     Rung(
-        name="blocks",
-        about="pre-norm, rotary and learned positions, no dropout",
-        model={"norm": "pre", "positions": "both", "dropout": 0.0},
-    ),
-    Rung(
         name="hints",
         about="hidden tokens know the smooth fill's code at their place; embedding starts from the codebook",
         model={"marks_hole": True, "hints": True},
@@ -125,15 +78,14 @@ CHANGES: tuple[Rung, ...] = (
     ),
     Rung(name="compositing", about="known pixels from the image", composited=True),
     Rung(name="seam: ours", about="levels matched by a Poisson equation", settings={"seam": "poisson"}),
-    Rung(name="ours, random order", about="instead of confidence", settings={"order": "random"}, beside=True),
-    Rung(name="ours, Halton order", about="instead of confidence", settings={"order": "halton"}, beside=True),
 )
 
 
 def ladder(lowest: Rung = REPORT, changes: Sequence[Rung] = CHANGES) -> list[Rung]:
     """Every rung with all that it inherits from those below."""
-    rungs, below = [lowest], lowest
+    rungs = [lowest]
     for change in changes:
+        below = rungs[-1]
         rungs.append(
             replace(
                 change,
@@ -144,5 +96,4 @@ def ladder(lowest: Rung = REPORT, changes: Sequence[Rung] = CHANGES) -> list[Run
                 composited=below.composited or change.composited,
             )
         )
-        below = below if change.beside else rungs[-1]
     return rungs

@@ -76,7 +76,7 @@ class TransformerStage:
             self._start_from(Path(self.options.start))
         self.average = MovingAverage(self.model, recipe.training.ema)
         self.remembered: dict[bytes, Tensor] | None = None
-        """Tokens of whole pictures by their pixels, for trainings that share pictures and tokenizer."""
+        """Tokens by pixels, for trainings that share pictures and tokenizer (a study)."""
         self.optimizers: list[torch.optim.Optimizer] = [adamw([self.model], recipe.training)]
 
     def _start_from(self, folder: Path) -> None:
@@ -93,17 +93,17 @@ class TransformerStage:
     def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks) -> tuple[Tensor, Tensor, Hints]:
         """Input tokens (B, N) with `mask_id` where hidden, target tokens (B, N), and the hidden tokens'
         hints."""
-        targets = self._whole(images)
+        targets = self._tokens(images)
         if bool(masks.hole.all()) and not self.config.hints:
             seen = targets  # never looked at
         else:
-            seen = self.tokenizer.encode(infill(images, masks.pixels, self.options.infill)).flatten(1)
+            seen = self._tokens(infill(images, masks.pixels, self.options.infill))
         inputs = torch.where(masks.hidden, self.config.mask_id, torch.where(masks.hole, targets, seen))
         missing = F.avg_pool2d(masks.pixels.float(), self.tokenizer.config.factor).flatten(1)
         return inputs, targets, Hints(seen, missing)
 
-    def _whole(self, images: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B N"]:
-        """Tokens of whole pictures, from `remembered` where it holds them."""
+    def _tokens(self, images: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B N"]:
+        """Tokens of pictures, from `remembered` where it holds them."""
         if self.remembered is None:
             return self.tokenizer.encode(images).flatten(1)
         keys = [hashlib.sha256(image.cpu().numpy().tobytes()).digest() for image in images]

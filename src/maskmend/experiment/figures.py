@@ -1,0 +1,25 @@
+"""How figures are written: with their interval, or nothing where they were not measured."""
+
+from maskmend.metrics.bootstrap import Interval
+
+
+def interval(value: Interval | None, digits: int = 2) -> str:
+    """ "9.20 [8.49, 9.89]"."""
+    return "" if value is None else _written(value, f".{digits}f")
+
+
+def change(value: Interval | None, digits: int = 2) -> str:
+    """ "-1.20 [-1.55, -0.80]"."""
+    return "" if value is None else _written(value, f"+.{digits}f")
+
+
+def _written(value: Interval, form: str) -> str:
+    return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
+
+
+def duration(seconds: float) -> str:
+    """ "40 seconds", "12 minutes" or "2 h 10 min"."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{round(seconds)} seconds"
+    return f"{minutes} minutes" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,0 +1,147 @@
+"""The frame around every figure: what doing nothing and what others score, the tokenizer's floor, the bars.
+
+    nothing (grey holes), OpenCV's Telea, MI-GAN where its file is given     composited only
+    the model at its defaults, and decoded the report's way                  both
+    the whole image through the tokenizer and back                           floor of the uncomposited figure
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskmend.experiment.baselines import Picture, leave_grey, migan, telea
+from maskmend.experiment.figures import change, interval
+from maskmend.experiment.page import Section, Shown
+from maskmend.experiment.trial import BOTH, Laboratory, Measure, Progress, Trial, difference
+from maskmend.published import REPORT_DECODING
+
+LOOKED_AT_TWICE = 16
+"""How many pictures are filled twice, to see that they come out the same to the bit."""
+
+Fill = Callable[[Picture, np.ndarray], Picture]
+
+
+def rivals(migan_file: Path | None = None) -> dict[str, Fill]:
+    """The other methods by name. Raises ConfigError where one cannot run."""
+    found: dict[str, Fill] = {"nothing (grey holes)": leave_grey, "OpenCV Telea": telea()}
+    if migan_file is not None:
+        found["MI-GAN"] = migan(migan_file)
+    return found
+
+
+def the_frame(
+    laboratory: Laboratory, migan_file: Path | None, told: Progress
+) -> tuple[Section, dict[str, dict[str, Any]]]:
+    """The section, and its trials by name."""
+    versions = {} if migan_file is None else {"MI-GAN": hashlib.sha256(migan_file.read_bytes()).hexdigest()}
+    trials = {
+        name: laboratory.baseline(f"{name} {versions.get(name, '')}".strip(), fill, told)
+        for name, fill in rivals(migan_file).items()
+    }
+    trials["this model, decoded the report's way"] = laboratory.measure(told, **REPORT_DECODING)
+    trials["this model, default settings"] = laboratory.measure(told)
+    floor = laboratory.reconstruction(told)
+    rows = [[name, *_row(trial)] for name, trial in trials.items()]
+    rows.append(
+        ["its tokenizer, nothing missing", "", interval(floor.uncomposited), f"{floor.lpips.value:.4f}"]
+        + [""] * 4
+    )
+    shown = Shown(
+        header=[
+            "method", "FID composited", "FID uncomposited", "LPIPS", "L1 hole", "L1 seam", "known error",
+            "s/image",
+        ],
+        rows=rows,
+        marks=["", *[""] * (len(trials) - 2), "best", ""],
+    )  # fmt: skip
+    section = Section(
+        title="The frame",
+        text=[
+            "Composited: known pixels from the image, the hole from the method: what a user gets. "
+            "Uncomposited: every pixel from the decoder, the report's protocol. Its floor is the last row: the "
+            "whole image through the tokenizer and back, nothing missing. LPIPS, L1 and known error are of the "
+            "composited pictures."
+        ],
+        tables=[shown],
+    )
+    return section, {name: facts_of(trial) for name, trial in (trials | {"reconstruction": floor}).items()}
+
+
+def the_bars(laboratory: Laboratory, told: Progress) -> tuple[Section, dict[str, Any]]:
+    """What must hold: no worse with more steps, known pixels kept, the same fill twice."""
+    many, one = (laboratory.measure(told, by=BOTH, steps=steps) for steps in (8, 1))
+    gaps = {by: difference(many, one, by) for by in BOTH}
+    again = same_again(laboratory)
+    default = laboratory.measure(told)
+    rows = [[f"FID {by}, default settings", interval(default.fid(by)), ""] for by in BOTH]
+    rows += [
+        [f"8 steps less 1 step, FID {by}", change(gap), "held" if gap.low <= 0 else "MISSED"]
+        for by, gap in gaps.items()
+    ]
+    rows += [
+        [
+            "known-pixel error, grey levels",
+            str(default.known_error),
+            "held" if default.known_error == 0 else "MISSED",
+        ],
+        [
+            f"first {min(LOOKED_AT_TWICE, len(laboratory.data.images))} pictures filled twice",
+            "same to the bit" if again else "differ",
+            "held" if again else "MISSED",
+        ],
+    ]
+    section = Section(
+        title="In short",
+        text=["More steps must not be worse beyond the 95 % interval of the difference."],
+        tables=[Shown(header=["what", "figure", "bar"], rows=rows)],
+    )
+    facts = {
+        "eight_less_one": {by: asdict(gap) for by, gap in gaps.items()},
+        "known_error": default.known_error,
+        "same_twice": again,
+    }
+    return section, facts
+
+
+def same_again(laboratory: Laboratory) -> bool:
+    """Whether the same images, holes and seeds give the same pictures, to the bit."""
+    count = min(LOOKED_AT_TWICE, len(laboratory.data.images))
+    images, masks = list(laboratory.data.images[:count]), list(laboratory.data.masks[:count])
+    seeds = [laboratory.seed + n for n in range(count)]
+    first, second = (
+        [result.pictures[0].pixels for result in laboratory.pipe(images, masks, seed=seeds)] for _ in range(2)
+    )
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def cells(trial: Trial, shown: tuple[Measure, ...]) -> list[str]:
+    """The FIDs of a table, LPIPS and seconds an image."""
+    fids = {"composited": trial.composited, "uncomposited": trial.uncomposited}
+    return [
+        *(interval(fids[by]) for by in shown),
+        f"{trial.lpips.value:.4f}",
+        f"{trial.seconds_per_image:.3f}",
+    ]
+
+
+def _row(trial: Trial) -> list[str]:
+    return [
+        interval(trial.composited),
+        interval(trial.uncomposited),
+        f"{trial.lpips.value:.4f}",
+        f"{trial.hole_l1:.4f}",
+        f"{trial.seam_l1:.4f}",
+        f"{trial.known_error}",
+        f"{trial.seconds_per_image:.3f}",
+    ]
+
+
+def facts_of(trial: Trial) -> dict[str, Any]:
+    """A trial as plain values; bootstrap draws and single images are left to its file in trials/."""
+    facts = asdict(trial)
+    del facts["draws"], facts["lpips_each"]
+    return facts

@@ -1,0 +1,90 @@
+"""A table's trials as a section of the page, with its verdict and its chart, and as plain values for the JSON."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from maskmend.experiment.charts import with_intervals
+from maskmend.experiment.frame import cells, facts_of
+from maskmend.experiment.page import Drawing, Mark, Section, Shown
+from maskmend.experiment.tables import Table, Verdict
+from maskmend.experiment.trial import Trial
+
+HEADERS = {"composited": "FID composited", "uncomposited": "FID uncomposited"}
+
+
+def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict) -> Section:
+    """Rows with the best one and its ties marked, what that says of the default, and a chart."""
+    published = any(row.published is not None for row in table.rows)
+    header = [*table.columns, *(HEADERS[by] for by in table.shown), "LPIPS", "s/image"]
+    rows = []
+    for row, trial in zip(table.rows, trials, strict=True):
+        line = [*row.labels, *cells(trial, table.shown)]
+        if published:
+            line.append("" if row.published is None else f"{row.published:.2f}")
+        rows.append(line)
+    if published:
+        header.append("report's FID")
+    text = [table.about] if table.about else []
+    if published:
+        text.append(
+            "The report's figures are of its own split, most of whose test images stand in the training set "
+            "as well. Its table calls the third schedule square root where its text says square: both are "
+            "here."
+        )
+    return Section(
+        title=table.title,
+        text=text,
+        verdict=f"{verdict.sentence} By the {table.by} FID.",
+        tables=[
+            Shown(header=header, rows=rows, marks=_marks(len(rows), verdict), labels=len(table.columns))
+        ],
+        drawings=_charts(table, trials),
+    )
+
+
+def _marks(count: int, verdict: Verdict) -> list[Mark]:
+    marks: list[Mark] = [""] * count
+    marks[verdict.best] = "best"
+    for tie in verdict.ties:
+        marks[tie] = "tie"
+    return marks
+
+
+def _charts(table: Table, trials: Sequence[Trial]) -> list[Drawing]:
+    """FID against the steps for the grid, against the setting where it is a number."""
+    if table.name == "grid":
+        step, by_order = table.columns.index("steps"), {}
+        for row, trial in zip(table.rows, trials, strict=True):
+            schedule, _, order, choice = row.labels
+            if schedule == "cosine":
+                line = by_order.setdefault(f"{order}, {choice}", [])
+                line.append((float(row.labels[step]), trial.fid(table.by)))
+        png = with_intervals(by_order, "steps", f"FID, {table.by}")
+        caption = "FID against steps, cosine schedule, one line for each order and token choice."
+        return [Drawing(file="grid.png", png=png, caption=caption)]
+    try:
+        places = [float(row.labels[0]) for row in table.rows]
+    except ValueError:
+        return []
+    lines = {
+        by: [(place, trial.fid(by)) for place, trial in zip(places, trials, strict=True)]
+        for by in table.shown
+    }
+    png = with_intervals(lines, table.columns[0].replace("_", " "))
+    return [Drawing(file=f"{table.name}.png", png=png, caption=f"{table.title}, with 95 % intervals.")]
+
+
+def table_facts(table: Table, trials: Sequence[Trial], verdict: Verdict) -> dict[str, Any]:
+    """The same as plain values."""
+    rows = [
+        {
+            "labels": dict(zip(table.columns, row.labels, strict=True)),
+            "changes": row.changes,
+            "report": row.published,
+            "best": number == verdict.best,
+            "tie": number in verdict.ties,
+            **facts_of(trial),
+        }
+        for number, (row, trial) in enumerate(zip(table.rows, trials, strict=True))
+    ]
+    return {"title": table.title, "by": table.by, "verdict": verdict.sentence, "rows": rows}
