@@ -10,7 +10,7 @@ from maskmend.errors import ConfigError
 from maskmend.metrics.bootstrap import Interval
 from maskmend.schedules import SCHEDULES
 
-INK, GRID = "#202024", "#dcd9d2"
+INK, GRID, PAPER = "#202024", "#dcd9d2", "#faf9f6"
 COLOURS = ("#2b5fa8", "#c4572b", "#3f8f5b", "#8a5aa5", "#b38a1e", "#5f6b75", "#c43f6b", "#2a9aa0")
 
 
@@ -20,7 +20,8 @@ def schedule_curves(shown: Sequence[str] | None = None) -> bytes:
     r = np.linspace(0, 1, 101)
     for name, colour in zip(shown or SCHEDULES, COLOURS, strict=False):
         axes.plot(r, [SCHEDULES[name](float(x)) for x in r], label=name.replace("_", " "), color=colour)
-    axes.legend(frameon=False)
+    if len(axes.get_lines()) > 1:
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return _png(figure)
 
 
@@ -38,7 +39,8 @@ def with_intervals(
         )
     ticks = sorted({place for points in lines.values() for place, _ in points})
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.legend(frameon=False)
+    if len(axes.get_lines()) > 1:
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return _png(figure)
 
 
@@ -47,8 +49,8 @@ def _canvas(x_label: str, y_label: str) -> tuple[Any, Any]:
         from matplotlib.figure import Figure
     except ImportError:
         raise ConfigError("the charts need Matplotlib: pip install 'maskmend[reproduce]'") from None
-    figure = Figure(figsize=(6.4, 4.0), dpi=130, layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(7.2, 3.8), dpi=130, layout="constrained", facecolor=PAPER)
+    axes = figure.add_subplot(facecolor=PAPER)
     axes.set_xlabel(x_label, color=INK)
     axes.set_ylabel(y_label, color=INK)
     axes.grid(color=GRID, linewidth=0.7)

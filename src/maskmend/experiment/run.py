@@ -27,6 +27,7 @@ from maskmend.model_folder import json_bytes
 QUICK_IMAGES, QUICK_REPEATS = 16, 10
 REPORTED_SCHEDULES = ("cosine", "linear", "square")
 GALLERY = 6
+FOOT = "Made by `maskmend reproduce`. Every figure and setting is in page.json beside this page."
 TITLE = "Image inpainting with MaskGIT, measured anew"
 
 
@@ -176,8 +177,8 @@ def _pictures(laboratory: Laboratory, shown: int, migan_file: Path | None) -> li
 
 def _write(out: Path, lead: Sequence[str], sections: Sequence[Section], facts: dict[str, Any]) -> None:
     files = {
-        out / "page.html": html_page(TITLE, lead, sections).encode(),
-        out / "page.md": markdown(TITLE, lead, sections).encode(),
+        out / "page.html": html_page(TITLE, lead, sections, FOOT).encode(),
+        out / "page.md": markdown(TITLE, lead, sections, FOOT).encode(),
         out / "page.json": json_bytes(facts),
     }
     for section in sections:

@@ -15,10 +15,10 @@ HEADERS = {"composited": "FID composited", "uncomposited": "FID uncomposited"}
 def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict) -> Section:
     """Rows with the best one and its ties marked, what that says of the default, and a chart."""
     published = any(row.published is not None for row in table.rows)
-    header = [*table.columns, *(HEADERS[by] for by in table.shown), "LPIPS", "s/image"]
+    header = [*(column.replace("_", " ") for column in table.columns), *(HEADERS[by] for by in table.shown), "LPIPS", "s/image"]
     rows = []
     for row, trial in zip(table.rows, trials, strict=True):
-        line = [*row.labels, *cells(trial, table.shown)]
+        line = [*(label.replace("_", " ") for label in row.labels), *cells(trial, table.shown)]
         if published:
             line.append("" if row.published is None else f"{row.published:.2f}")
         rows.append(line)

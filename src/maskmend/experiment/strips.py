@@ -12,6 +12,8 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.sheet import FAINT, INK, PAPER, fit, latent_mask, masked_input
 
 CELL, GAP, LABEL = 96, 6, 18
+LARGE = 128
+"""Side of a picture of the gallery."""
 
 
 def schedule_strips(
@@ -54,19 +56,19 @@ def gallery(
     """A row for each image: input, the rivals' fills, ours composited and uncomposited, the truth."""
     results = pipe(list(images), list(masks), seed=[seed + n for n in range(len(images))])
     names = ["input", *rivals, "maskmend", "uncomposited", "truth"]
-    height, left = CELL + GAP, GAP
-    sheet = Image.new("RGB", (left + len(names) * (CELL + GAP), LABEL + len(results) * height + GAP), PAPER)
+    height, left = LARGE + GAP, GAP
+    sheet = Image.new("RGB", (left + len(names) * (LARGE + GAP), LABEL + len(results) * height + GAP), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     for column, name in enumerate(names):
-        draw.text((left + column * (CELL + GAP), 2), name, fill=FAINT, font=font)
+        draw.text((left + column * (LARGE + GAP), 2), name, fill=FAINT, font=font)
     for number, result in enumerate(results):
         others = [Image.fromarray(fill(result.source.pixels, result.mask)) for fill in rivals.values()]
         drawn = pipe.draw_tokens(result.tokens) if result.tokens.size else result.images
         shown = [masked_input(result), *others, result.images[0], drawn[0]]
         shown.append(Image.fromarray(result.source.pixels))
         for column, picture in enumerate(shown):
-            place = (left + column * (CELL + GAP), LABEL + number * height)
-            sheet.paste(fit(picture.convert("RGB"), CELL), place)
+            place = (left + column * (LARGE + GAP), LABEL + number * height)
+            sheet.paste(fit(picture.convert("RGB"), LARGE), place)
     return sheet
 
 

@@ -172,7 +172,7 @@ def judge(table: Table, trials: Sequence[Trial], defaults: Settings) -> Verdict:
 
 def _named(table: Table, row: int) -> str:
     pairs = zip(table.columns, table.rows[row].labels, strict=True)
-    return ", ".join(f"{column.replace('_', ' ')} = {label}" for column, label in pairs)
+    return ", ".join(f"{column} = {label}".replace("_", " ") for column, label in pairs)
 
 
 def _defaults_of(table: Table, defaults: Settings) -> Iterator[int]:
