@@ -457,6 +457,7 @@ def test_the_flags_are_frozen():
         "masks",
         "evaluate",
         "reproduce",
+        "study",
         "convert",
     }
     assert flags(main.commands["inpaint"]) == {
@@ -479,11 +480,15 @@ def test_the_flags_of_evaluation_are_frozen():
     assert flags(main.commands["masks"].commands["make"]) == {"kind", "--like", "-o", "--output", "--seed"}
     assert flags(main.commands["evaluate"]) == {
         "--images", "--results", "--model", "--masks", "-o", "--output", "--seed", "--repeats", "--device",
-        "--set",
+        "--preset", "--set",
     }  # fmt: skip
     assert flags(main.commands["reproduce"]) == {
         "--images", "--masks", "-o", "--output", "--model", "--quick", "--limit", "--grid", "--migan",
         "--repeats", "--seed", "--device",
+    }  # fmt: skip
+    assert flags(main.commands["study"]) == {
+        "--train", "--validation", "--images", "--masks", "--tokenizer", "-o", "--output", "--steps", "--limit",
+        "--repeats", "--seed",
     }  # fmt: skip
 
 

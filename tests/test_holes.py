@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from maskmend.errors import ConfigError
 from maskmend.holes import HOLES, border, boxes, centre, mixture, random_pixels, random_walk, strokes
@@ -15,6 +15,9 @@ PINNED = {
     "random_walk": "f0cb56b03fbc1401",
     "boxes": "80e2f9742ba088c9",
     "strokes": "5f6b4268bce391f9",
+    "strokes_thin": "9603fe64b049dad7",
+    "strokes_medium": "09dd560b50ee4058",
+    "strokes_thick": "d2ad96a525754a33",
     "centre": "919aad2ef719816b",
     "border": "f779e06540a55ba3",
     "random_pixels": "cb6d76cfbb8dc218",
@@ -173,3 +176,24 @@ def test_lengths_grow_with_the_picture(kind: str, share: float) -> None:
     assert np.mean([hole.mean() for hole in holes]) == pytest.approx(share, abs=0.06)
     eroded = [binary_erosion(hole, iterations=10).any() for hole in holes]
     assert all(eroded)  # no stroke thinner than 20 of 256 pixels
+
+
+def test_lama_like_strokes_are_thin_medium_and_thick() -> None:
+    """Would catch kinds that differ in name only, and holes beyond LaMa's limit of seven tenths."""
+    depths, shares = [], []
+    for kind in ("strokes_thin", "strokes_medium", "strokes_thick"):
+        holes = [HOLES[kind](np.random.default_rng(seed), 64, 64) for seed in range(60)]
+        shares += [hole.mean() for hole in holes]
+        depths.append(np.mean([distance_transform_edt(hole).max() for hole in holes]))
+    assert depths[0] * 1.5 < depths[1] < depths[2] / 1.5
+    assert max(shares) <= 0.7
+
+
+@pytest.mark.parametrize("kind", ["strokes_thin", "strokes_medium", "strokes_thick"])
+def test_lama_like_strokes_grow_with_the_picture(kind: str) -> None:
+    """Would catch hairlines at 256 pixels."""
+    small, large = (
+        np.mean([HOLES[kind](np.random.default_rng(seed), side, side).mean() for seed in range(60)])
+        for side in (64, 256)
+    )
+    assert large == pytest.approx(small, abs=0.1)

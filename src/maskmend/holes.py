@@ -96,14 +96,56 @@ def strokes(
         here = np.array([rng.integers(height), rng.integers(width)])
         for _ in range(rng.integers(2, 6)):
             there = np.clip(here + rng.integers(-reach, reach + 1), 0, np.array([height, width]) - 1)
-            fresh, along = _capsule(hole, here, there, brush)
-            # Stable order along the segment: the brush is lifted where the share is reached.
-            painted = fresh[np.argsort(along, kind="stable")[:missing]]
-            hole.reshape(-1)[painted] = True
-            missing -= len(painted)
+            missing -= _paint(hole, here, there, brush, missing)
             here = there
             if missing == 0:
                 break
+    return hole
+
+
+def strokes_thin(rng: np.random.Generator, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """Many short, narrow strokes: 4 to 50 chains, brush 1 to 4 pixels, segments up to 12, of 64."""
+    return _chains(rng, height, width, count=(4, 50), thickness=(1, 4), reach=12)
+
+
+def strokes_medium(rng: np.random.Generator, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """A few longer strokes of any breadth: 4 or 5 chains, brush 1 to 14 pixels, segments up to 27, of 64."""
+    return _chains(rng, height, width, count=(4, 5), thickness=(1, 14), reach=27)
+
+
+def strokes_thick(rng: np.random.Generator, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """Few long, broad strokes: 1 to 5 chains, brush 1 to 26 pixels, segments up to 52, of 64."""
+    return _chains(rng, height, width, count=(1, 5), thickness=(1, 26), reach=52)
+
+
+def _chains(
+    rng: np.random.Generator,
+    height: int,
+    width: int,
+    *,
+    count: tuple[int, int],
+    thickness: tuple[int, int],
+    reach: int,
+    most: float = 0.7,
+) -> Bool[np.ndarray, "H W"]:
+    """Strokes after LaMa (Suvorov et al. 2021): chains of 1 to 5 segments, each with a breadth of its own.
+
+    The lengths are those of LaMa's thin, medium and thick test masks at 256 x 256, scaled to 64 x 64, and in
+    proportion at other sizes. At most the share `most` is covered, as there; painting stops where it is
+    reached. LaMa adds rectangles to the medium and thick ones; those are `boxes` here.
+    """
+    least, widest = _in_proportion(thickness, height, width)
+    longest, _ = _in_proportion((reach, reach), height, width)
+    left = max(1, floor(most * height * width))
+    corner = np.array([height, width]) - 1
+    hole = np.zeros((height, width), dtype=bool)
+    for _ in range(rng.integers(count[0], count[1] + 1)):
+        here = np.array([rng.integers(height), rng.integers(width)])
+        for _ in range(rng.integers(1, 6)):
+            brush = int(rng.integers(least, widest + 1))
+            there = np.clip(here + rng.integers(-longest, longest + 1, size=2), 0, corner)
+            left -= _paint(hole, here, there, brush, left)
+            here = there
     return hole
 
 
@@ -146,6 +188,9 @@ HOLES: dict[str, Hole] = {
     "random_walk": random_walk,
     "boxes": boxes,
     "strokes": strokes,
+    "strokes_thin": strokes_thin,
+    "strokes_medium": strokes_medium,
+    "strokes_thick": strokes_thick,
     "centre": centre,
     "border": border,
     "random_pixels": random_pixels,
@@ -210,6 +255,15 @@ def _fold(position: np.ndarray, length: int) -> np.ndarray:
     """Mirrors a walk on all integers into 0 .. length - 1, edges repeated: ... 1 0 | 0 1 ... n n | n ..."""
     position = position % (2 * length)
     return np.minimum(position, 2 * length - 1 - position)
+
+
+def _paint(hole: np.ndarray, here: np.ndarray, there: np.ndarray, brush: int, most: int) -> int:
+    """Draws a segment with round ends, `most` new pixels at most; returns how many it were."""
+    fresh, along = _capsule(hole, here, there, brush)
+    # Stable order along the segment: the brush is lifted where the limit is reached.
+    painted = fresh[np.argsort(along, kind="stable")[:most]]
+    hole.reshape(-1)[painted] = True
+    return len(painted)
 
 
 def _capsule(

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from fakes import box_mask, smooth_pixels
-from maskmend.experiment.trial import Laboratory, TestSet
+from maskmend.experiment.test_set import TestSet
+from maskmend.experiment.trial import Laboratory
 from maskmend.pipeline import InpaintPipeline
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from experiment.conftest import small_features
 from fakes import tiny_models
-from maskmend.errors import DataError
 from maskmend.experiment.baselines import leave_grey
-from maskmend.experiment.trial import Laboratory, TestSet, Trial, weights_hash
+from maskmend.experiment.test_set import TestSet
+from maskmend.experiment.trial import Laboratory, Trial, difference, lpips_difference, tied, weights_hash
 from maskmend.metrics.frechet import fid
 from maskmend.pipeline import InpaintPipeline
 
@@ -28,9 +28,8 @@ def test_figures_are_those_of_the_fills(make_laboratory: Make, test_set: TestSet
     composited = np.stack([fill.pictures[0].pixels for fill in fills])
     whole = np.stack([np.asarray(laboratory.pipe.draw_tokens(fill.tokens, fill.region)[0]) for fill in fills])
     truths = small_features(np.stack(test_set.images))
-    assert trial.composited.value == pytest.approx(fid(small_features(composited), truths), rel=1e-6)
-    assert trial.uncomposited is not None
-    assert trial.uncomposited.value == pytest.approx(fid(small_features(whole), truths), rel=1e-6)
+    assert trial.fid("composited").value == pytest.approx(fid(small_features(composited), truths), rel=1e-6)
+    assert trial.fid("uncomposited").value == pytest.approx(fid(small_features(whole), truths), rel=1e-6)
     apart = np.abs(composited.astype(float) - np.stack(test_set.images)).mean() / 127.5
     assert trial.lpips.value == pytest.approx(apart, rel=1e-4)
     assert trial.known_error == 0
@@ -39,7 +38,7 @@ def test_figures_are_those_of_the_fills(make_laboratory: Make, test_set: TestSet
 
 def test_a_perfect_fill_scores_nought(make_laboratory: Make) -> None:
     trial = make_laboratory().baseline("the truth", lambda image, mask: image)
-    assert trial.composited.value == pytest.approx(0, abs=1e-6)
+    assert trial.fid("composited").value == pytest.approx(0, abs=1e-6)
     assert (trial.hole_l1, trial.seam_l1, trial.known_error, trial.uncomposited) == (0, 0, 0, None)
 
 
@@ -98,10 +97,53 @@ def test_a_damaged_file_is_measured_anew(make_laboratory: Make, content: str) ->
 def test_reconstruction_is_the_floor_without_a_hole(make_laboratory: Make, test_set: TestSet) -> None:
     """Would catch a floor measured on something other than the whole picture through the tokenizer."""
     trial = make_laboratory().reconstruction()
-    assert trial.uncomposited == trial.composited
+    assert trial.composited is None
+    assert trial.fid("uncomposited").value > 0
     assert trial.known_error > 0
 
 
-def test_unpaired_masks_are_refused(test_set: TestSet) -> None:
-    with pytest.raises(DataError, match="10 images and 9 masks"):
-        TestSet(images=test_set.images, masks=test_set.masks[:9])
+def test_a_figure_is_measured_only_where_asked_and_once(make_laboratory: Make) -> None:
+    """Would catch hours spent on features that no table shows, and those of before measured again."""
+    calls = []
+
+    def counting(images: np.ndarray) -> np.ndarray:
+        calls.append(len(images))
+        return small_features(images)
+
+    laboratory = make_laboratory(extract=counting)
+    calls.clear()
+    first = laboratory.measure(by=("composited",), steps=2)
+    assert (len(calls), first.uncomposited) == (1, None)
+    ways = [({"steps": 2}, ("composited", "uncomposited")), ({"steps": 2}, ("composited",))]
+    assert laboratory.left(ways) == (1, 1)
+    both = laboratory.measure(steps=2)
+    assert len(calls) == 2
+    assert both.composited == first.composited
+    assert set(both.draws) == {"composited", "uncomposited"}
+    assert laboratory.left(ways) == (0, 0)
+    # Another setting with the same pictures: the model's default by another name.
+    laboratory.measure(by=("composited",), steps=2, top_p=1.0)
+    assert len(calls) == 2
+
+
+def test_a_difference_has_the_interval_of_paired_draws(make_laboratory: Make, test_set: TestSet) -> None:
+    """Would catch intervals of two figures taken for that of their difference, and unpaired images."""
+    laboratory = make_laboratory(repeats=200)
+
+    def off_by(step: int) -> Trial:
+        def fill(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+            return np.where(mask[:, :, None], np.minimum(image, 200) + np.uint8(step), image)
+
+        return laboratory.baseline(f"brighter by {step}", fill)
+
+    a, b = off_by(41), off_by(40)
+    gap = difference(a, b, "composited")
+    assert gap.value == pytest.approx(a.fid("composited").value - b.fid("composited").value)
+    assert gap.high - gap.low < 0.2 * (a.fid("composited").high - a.fid("composited").low)
+    assert not tied(a, b, "composited")
+    assert tied(a, a, "composited")
+    back = difference(b, a, "composited")
+    assert (back.low, back.high) == (pytest.approx(-gap.high), pytest.approx(-gap.low))
+    lpips = lpips_difference(a, b)
+    assert lpips.value == pytest.approx(a.lpips.value - b.lpips.value)
+    assert 0 < lpips.low <= lpips.value

@@ -10,6 +10,7 @@ from maskmend.errors import DataError
 from maskmend.metrics.frechet import (
     Gaussian,
     fid,
+    fid_draws,
     fid_interval,
     frechet_distance,
     gaussian,
@@ -99,16 +100,9 @@ def test_a_bootstrap_draw_is_the_fid_of_the_repeated_images(
     x, y = features(3, n, 8), features(4, m, 8, 0.5)
     counts = np.bincount(np.random.default_rng(0).integers(n, size=n), minlength=n)
     monkeypatch.setattr(bootstrap, "resample", lambda generator, count: counts)
-    drawn: list[np.ndarray] = []
-    real = bootstrap.centred_interval
-    monkeypatch.setattr(
-        bootstrap,
-        "centred_interval",
-        lambda value, draws, level: drawn.append(draws) or real(value, draws, level),
-    )
-    fid_interval(x, y, repeats=1)
+    _, drawn = fid_draws(x, y, repeats=1, seed=0)
     repeated = fid(np.repeat(x, counts, axis=0), np.repeat(y, counts, axis=0) if n == m else y)
-    assert drawn[0][0] == pytest.approx(repeated, rel=1e-6)
+    assert drawn[0] == pytest.approx(repeated, rel=1e-6)
 
 
 def test_symmetry_and_invariance_to_order() -> None:

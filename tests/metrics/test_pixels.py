@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -118,3 +119,21 @@ def test_bad_sizes_are_named() -> None:
         hole_l1(flat(0), flat(0), np.zeros((4, 4), dtype=bool))
     with pytest.raises(MaskError, match="seam width 0"):
         seam_band(np.ones((4, 4), dtype=bool), width=0)
+
+
+@pytest.mark.parametrize("amount", [0.05, 0.4, 1.0])
+def test_psnr_and_ssim_agree_with_torchmetrics(amount: float) -> None:
+    """An implementation that others rely on; would catch a misreading of a paper that our own tests share.
+
+    Its SSIM reflects the image at its borders; without that rim its map is that of our windows.
+    """
+    image = pytest.importorskip("torchmetrics.functional.image", reason="torchmetrics is not installed")
+    ramp, other = np.add.outer(np.arange(48), np.arange(48))[:, :, None], noise(1, 48)
+    truth = (ramp + noise(0, 48) // 4).astype(np.uint8)
+    result = np.rint((1 - amount) * truth + amount * other).astype(np.uint8)
+    a, b = (torch.from_numpy(pixels.astype(np.float64)).permute(2, 0, 1)[None] for pixels in (result, truth))
+    assert psnr(result, truth) == pytest.approx(
+        float(image.peak_signal_noise_ratio(a, b, data_range=255.0)), rel=1e-5
+    )
+    _, whole = image.structural_similarity_index_measure(a, b, data_range=255.0, return_full_image=True)
+    assert ssim(result, truth) == pytest.approx(float(whole[..., 5:-5, 5:-5].mean()), abs=1e-6)

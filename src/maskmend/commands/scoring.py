@@ -25,7 +25,8 @@ def masks() -> None:
 @click.option("-o", "--output", type=PATH, required=True, help="Folder for the masks and their manifest.")
 @click.option("--seed", default=0, show_default=True)
 def make(kind: str, images: Path, output: Path, seed: int) -> None:
-    """Writes a set of masks of KIND: random_walk, boxes, strokes, centre, border or random_pixels."""
+    """Writes a set of masks of KIND: random_walk, boxes, strokes, strokes_thin, strokes_medium,
+    strokes_thick, centre, border or random_pixels."""
     from maskmend.mask_sets import make_masks
 
     manifest = make_masks(kind, images, output, seed=seed)
@@ -47,6 +48,11 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
 @click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option(
+    "--preset",
+    type=click.Choice(["report"]),
+    help="Fills the way the published report did; --set changes it.",
+)
+@click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the fills: --set steps=8."
 )
 def evaluate(
@@ -58,6 +64,7 @@ def evaluate(
     seed: int,
     repeats: int,
     device: str,
+    preset: str | None,
     assignments: tuple[str, ...],
 ) -> None:
     """Scores results against true images, or a model on images and masks: FID, KID, LPIPS, PSNR, SSIM, ..."""
@@ -83,10 +90,11 @@ def evaluate(
         raise ConfigError("--model needs --masks FOLDER (see: maskmend masks make) and --output FOLDER")
     from maskmend.model_evaluation import evaluate_model
     from maskmend.pipeline import InpaintPipeline
+    from maskmend.published import PRESETS
     from maskmend.training.run import pick_device
 
     pipe = InpaintPipeline.from_pretrained(model or "default").to(pick_device(device))
-    chosen = settings_of(pipe, {}, assignments)
+    chosen = settings_of(pipe, PRESETS[preset] if preset else {}, assignments)
     with stages() as told:
         reports = evaluate_model(
             pipe, images, mask_folder, output, seed=seed, repeats=repeats, progress=told, **chosen
@@ -159,9 +167,7 @@ def reproduce(
             repeats=QUICK_REPEATS if quick else repeats,
             seed=seed,
         )
-        run(
-            laboratory, output, quick=quick, grid=grid, migan_file=migan, told=told, say=say
-        )
+        run(laboratory, output, quick=quick, grid=grid, migan_file=migan, told=told, say=say)
     click.echo(f"wrote {output / 'page.html'}, with page.md, page.json and the pictures beside it")
 
 
@@ -171,7 +177,14 @@ def reproduce(
 @click.option("--images", type=PATH, required=True, help="Folder or tar file of test images.")
 @click.option("--masks", type=PATH, help="Folder of masks, white = filled (default: random walks of seed 0).")
 @click.option("--tokenizer", default="default", show_default=True, help="Model whose tokenizer all share.")
-@click.option("-o", "--output", type=PATH, default=Path("study"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("study"),
+    show_default=True,
+    help="Folder for page, trainings and trials.",
+)
 @click.option("--steps", type=click.IntRange(min=1), default=350, show_default=True, help="Of each training.")
 @click.option("--limit", type=click.IntRange(min=2), help="Only the first so many test images.")
 @click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")

@@ -1,8 +1,8 @@
 """The frame around every figure: what doing nothing and what others score, the tokenizer's floor, the bars.
 
-    nothing (grey holes), OpenCV's Telea, MI-GAN where its file is given     composited only
-    the model at its defaults, and decoded the report's way                  both
-    the whole image through the tokenizer and back                           floor of the uncomposited figure
+nothing (grey holes), OpenCV's Telea, MI-GAN where its file is given     composited only
+the model at its defaults, and decoded the report's way                  both
+the whole image through the tokenizer and back                           floor of the uncomposited figure
 """
 
 import hashlib

@@ -141,9 +141,7 @@ def _pictures(laboratory: Laboratory, shown: int, migan_file: Path | None) -> li
     )
     curves = Drawing(
         file="schedules.png",
-        png=schedule_curves(
-            ("cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp")
-        ),
+        png=schedule_curves(("cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp")),
         caption="The mask schedules.",
     )
     drawings = [curves]

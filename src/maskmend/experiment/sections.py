@@ -15,7 +15,12 @@ HEADERS = {"composited": "FID composited", "uncomposited": "FID uncomposited"}
 def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict) -> Section:
     """Rows with the best one and its ties marked, what that says of the default, and a chart."""
     published = any(row.published is not None for row in table.rows)
-    header = [*(column.replace("_", " ") for column in table.columns), *(HEADERS[by] for by in table.shown), "LPIPS", "s/image"]
+    header = [
+        *(column.replace("_", " ") for column in table.columns),
+        *(HEADERS[by] for by in table.shown),
+        "LPIPS",
+        "s/image",
+    ]
     rows = []
     for row, trial in zip(table.rows, trials, strict=True):
         line = [*(label.replace("_", " ") for label in row.labels), *cells(trial, table.shown)]
@@ -35,9 +40,7 @@ def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict) -> Secti
         title=table.title,
         text=text,
         verdict=f"{verdict.sentence} By the {table.by} FID.",
-        tables=[
-            Shown(header=header, rows=rows, marks=_marks(len(rows), verdict), labels=len(table.columns))
-        ],
+        tables=[Shown(header=header, rows=rows, marks=_marks(len(rows), verdict), labels=len(table.columns))],
         drawings=_charts(table, trials),
     )
 

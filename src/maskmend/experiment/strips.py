@@ -63,7 +63,7 @@ def gallery(
         draw.text((left + column * (LARGE + GAP), 2), name, fill=FAINT, font=font)
     for number, result in enumerate(results):
         others = [Image.fromarray(fill(result.source.pixels, result.mask)) for fill in rivals.values()]
-        drawn = pipe.draw_tokens(result.tokens) if result.tokens.size else result.images
+        drawn = pipe.draw_tokens(result.tokens, result.region) if result.tokens.size else result.images
         shown = [masked_input(result), *others, result.images[0], drawn[0]]
         shown.append(Image.fromarray(result.source.pixels))
         for column, picture in enumerate(shown):

@@ -166,7 +166,9 @@ def judge(table: Table, trials: Sequence[Trial], defaults: Settings) -> Verdict:
         if default in ties:
             sentence = f"Default justified: {_named(table, default)} ties with the best, {name} ({apart})."
         else:
-            sentence = f"Default not justified here: {_named(table, default)} is worse than {name} by {apart}."
+            sentence = (
+                f"Default not justified here: {_named(table, default)} is worse than {name} by {apart}."
+            )
     return Verdict(best=best, ties=ties, sentence=sentence)
 
 

@@ -148,9 +148,7 @@ class Laboratory:
         """SHA-256 of images, masks and weights."""
         return {"images": self._about["images"], "masks": self._about["masks"], "model": self._model}
 
-    def measure(
-        self, told: Progress | None = None, *, by: Sequence[Measure] = BOTH, **changes: Any
-    ) -> Trial:
+    def measure(self, told: Progress | None = None, *, by: Sequence[Measure] = BOTH, **changes: Any) -> Trial:
         """The trial of the model's default settings with `changes`; the FIDs in `by` are measured."""
         settings = self.pipe.defaults.changed(**changes)
         about = {"model": self._model, "settings": asdict(settings)}
@@ -296,7 +294,6 @@ class Laboratory:
             )
         write_files({path: json_bytes({"about": self._about | about, "trial": asdict(trial)})})
         return trial
-
 
     def _path(self, about: dict[str, Any]) -> Path:
         key = hashlib.sha256(json.dumps(self._about | about, sort_keys=True).encode()).hexdigest()[:24]

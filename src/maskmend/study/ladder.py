@@ -7,6 +7,7 @@ from typing import Any
 
 from maskmend.published import REPORT_DECODING, REPORT_MODEL, REPORT_TRAINING
 
+
 @dataclass(frozen=True, kw_only=True)
 class Rung:
     """One ingredient, and with it all of the rungs below."""

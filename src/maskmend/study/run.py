@@ -195,9 +195,11 @@ def _mark(standing: Standing) -> Mark:
 
 def _facts(standing: Standing) -> dict[str, Any]:
     gaps = {"result": standing.result, "fill": standing.fill}
+    # Rungs may share a trial, which then holds both FIDs; shown is that of the rung's own result.
+    other = "uncomposited" if standing.rung.composited else "composited"
     return {
         "rung": asdict(standing.rung),
         "training": standing.training,
         "changes": {name: gap and asdict(gap) for name, gap in gaps.items()},
-        "trial": facts_of(standing.trial),
+        "trial": facts_of(standing.trial) | {other: None},
     }
