@@ -67,3 +67,15 @@ def box_mask(height: int, width: int, top: int, left: int, bottom: int, right: i
     mask = np.zeros((height, width), dtype=bool)
     mask[top:bottom, left:right] = True
     return mask
+
+
+def waves(count: int, seed: int) -> np.ndarray:
+    """Coloured sine waves, (count, 64, 64, 3) uint8: images anyone can make again."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[0:64, 0:64]
+    made = []
+    for _ in range(count):
+        frequency, phase = generator.uniform(0.02, 0.4, (3, 2)), generator.uniform(0, 6.28, 3)
+        channels = [np.sin(f[0] * x + f[1] * y + p) for f, p in zip(frequency, phase, strict=True)]
+        made.append((127.5 + 127.5 * np.stack(channels, axis=-1)).round().astype(np.uint8))
+    return np.stack(made)

@@ -487,8 +487,8 @@ def test_the_flags_of_evaluation_are_frozen():
         "--repeats", "--seed", "--device",
     }  # fmt: skip
     assert flags(main.commands["study"]) == {
-        "--train", "--validation", "--images", "--masks", "--tokenizer", "-o", "--output", "--steps", "--limit",
-        "--repeats", "--seed",
+        "--train", "--validation", "--images", "--masks", "--tokenizer", "-o", "--output", "--steps",
+        "--limit", "--repeats", "--seed",
     }  # fmt: skip
 
 

@@ -1,12 +1,12 @@
-"""The published report's method as settings, where it is well defined: what was trained, how holes were filled.
+"""The published report's method as settings, where it is well defined: how it trained, how it filled holes.
 
-    training   each token of the whole picture hidden with probability 0.5, loss over all tokens, no smoothing,
-               plain full attention in post-norm blocks, learned positions, dropout, last weights
+    training   each token of the whole picture hidden with probability 0.5, loss over all tokens, no
+               smoothing, plain full attention in post-norm blocks, learned positions, dropout, last weights
     filling    grey holes encoded as they are; argmax; raw probability + 4.5 x annealed Gumbel noise; every
                pixel from the decoder
 
-Its loop evaluates the schedule at step / T with steps 0 to T - 1. Step 0 keeps nothing, so its 8 iterations are
-the first 7 steps of ours at T = 8, and what is then still masked takes the last prediction: steps = 8,
+Its loop evaluates the schedule at step / T with steps 0 to T - 1. Step 0 keeps nothing, so its 8 iterations
+are the first 7 steps of ours at T = 8, and what is then still masked takes the last prediction: steps = 8,
 sweet_spot = 7 in our settings (a test restates the loop and compares).
 """
 

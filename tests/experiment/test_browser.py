@@ -38,7 +38,7 @@ def page_file(make_laboratory: Callable[..., Laboratory], tmp_path: Path) -> Pat
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_opens_without_a_request_to_anywhere(browser: Any, page_file: Path, scheme: str) -> None:
-    """Would catch fonts, scripts or pictures from elsewhere, broken pictures, and a page wider than a phone."""
+    """Would catch fonts, scripts, pictures from elsewhere, broken pictures, a page wider than a phone."""
     alone = page_file.parent / "alone" / "page.html"  # without the PNGs beside it
     alone.parent.mkdir()
     alone.write_bytes(page_file.read_bytes())

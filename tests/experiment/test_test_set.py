@@ -1,4 +1,4 @@
-"""The test set: images and holes that do not depend on how they lie on the disk; what cannot be used is named."""
+"""The test set: images and holes do not depend on how they lie on the disk; what is unusable is named."""
 
 import tarfile
 from pathlib import Path

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from fakes import waves
 from maskmend.errors import WeightsError
 from maskmend.metrics.frechet import fid, fid_interval
 from maskmend.metrics.inception import Inception, resize_corner
@@ -48,18 +49,6 @@ def published() -> Inception:
     if not cached_path("inception").is_file():
         pytest.skip("weights inception are not fetched: maskmend weights fetch")
     return Inception.load()
-
-
-def waves(count: int, seed: int) -> np.ndarray:
-    """Coloured sine waves, (count, 64, 64, 3) uint8: images anyone can make again."""
-    generator = np.random.default_rng(seed)
-    y, x = np.mgrid[0:64, 0:64]
-    made = []
-    for _ in range(count):
-        frequency, phase = generator.uniform(0.02, 0.4, (3, 2)), generator.uniform(0, 6.28, 3)
-        channels = [np.sin(f[0] * x + f[1] * y + p) for f, p in zip(frequency, phase, strict=True)]
-        made.append((127.5 + 127.5 * np.stack(channels, axis=-1)).round().astype(np.uint8))
-    return np.stack(made)
 
 
 def test_fid_of_an_independent_implementation(published: Inception) -> None:

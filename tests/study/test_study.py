@@ -1,4 +1,4 @@
-"""The study on a tiny model: each recipe trained once, each rung scored against the one below, all resumable."""
+"""The study on a tiny model: each recipe trained once, each rung scored against the one below."""
 
 import html
 import json

@@ -201,7 +201,7 @@ def study(
     repeats: int,
     seed: int,
 ) -> None:
-    """Trains the report's recipe and ours, one ingredient at a time, and scores each; goes on where stopped."""
+    """Trains the report's recipe and ours, one ingredient at a time, scores each; goes on where stopped."""
     from maskmend.experiment.test_set import load_test_set
     from maskmend.metrics.inception import Inception
     from maskmend.model_folder import component_folder, find_model, load_tokenizer

@@ -13,8 +13,8 @@ Mark = Literal["", "best", "tie"]
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #202024; --faint: #6d6b66; --paper: #faf9f6; --card: #fff;
-  --line: #dcd9d2; --accent: #2b5fa8; --best: #dcefe0; --best-ink: #22613a; --tie: #f4efd9; --tie-ink: #76601a;
-  --bad: #f6dcd6; --bad-ink: #97331c; }
+  --line: #dcd9d2; --accent: #2b5fa8; --best: #dcefe0; --best-ink: #22613a; --tie: #f4efd9;
+  --tie-ink: #76601a; --bad: #f6dcd6; --bad-ink: #97331c; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e4df; --faint: #9b988f; --paper: #1b1b1e;
   --card: #232327; --line: #3a3a3f; --accent: #8fb5ea; --best: #21382a; --best-ink: #93d3a8; --tie: #37321f;
   --tie-ink: #d9c27a; --bad: #452620; --bad-ink: #f0a58f; } }
@@ -43,7 +43,8 @@ nav a:hover { text-decoration: underline; }
 .verdict { border-left: 3px solid var(--accent); padding-left: .8rem; font-weight: 500; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; margin: .8rem 0; }
-th, td { text-align: right; padding: .32rem .65rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { text-align: right; padding: .32rem .65rem; border-bottom: 1px solid var(--line);
+  white-space: nowrap; }
 th { color: var(--faint); font-weight: 500; vertical-align: bottom; white-space: normal; }
 th.label, td.label { text-align: left; }
 td.long { white-space: normal; min-width: 14rem; color: var(--faint); }

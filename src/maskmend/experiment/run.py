@@ -1,6 +1,6 @@
 """`maskmend reproduce`: everything the report shows and more, measured and written as one page.
 
-    test set ─► frame (nothing, Telea, MI-GAN, reconstruction) ─► bars ─► tables ─► grid ─► page.html, .md, .json
+    test set ─► frame (nothing, Telea, MI-GAN, floor) ─► bars ─► tables ─► grid ─► page.html, .md, .json
 
 Trials are kept in OUT/trials, so a run that was stopped goes on; the page is written anew after each table.
 """

@@ -1,4 +1,4 @@
-"""Strips over the iterations, a row for each schedule: the latent mask, and the picture as it stands. A gallery."""
+"""Strips over the iterations (latent mask; picture so far), a row for each schedule; a gallery of fills."""
 
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO

@@ -1,1 +1,1 @@
-"""The published report's recipe against ours: trained at equal size, data and compute, one ingredient at a time."""
+"""The published report's recipe against ours at equal size, data and compute, one ingredient at a time."""

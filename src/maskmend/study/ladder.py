@@ -29,7 +29,7 @@ class Rung:
 
 REPORT = Rung(
     name="the report's recipe",
-    about="Bernoulli(0.5) masks, loss over all tokens, argmax, raw probability + 4.5 x Gumbel noise, grey holes",
+    about="Bernoulli(0.5) masks, loss over all tokens, argmax, raw probability + 4.5 x noise, grey holes",
     model=REPORT_MODEL,
     training=REPORT_TRAINING,
     settings=REPORT_DECODING,

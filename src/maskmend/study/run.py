@@ -1,9 +1,9 @@
 """`maskmend study`: the ladder climbed, every rung trained, filled and scored; one table, one page.
 
 Two figures tell two things. FID is that of a rung's result: every pixel from the decoder, the report's
-protocol, until known pixels are kept; it has the tokenizer's reconstruction as its floor. LPIPS is that of the
-composited picture on every rung, so it sees the fill alone. A rung is called better or worse than the one below
-only where the interval of their difference, over the same images, leaves out zero.
+protocol, until known pixels are kept; it has the tokenizer's reconstruction as its floor. LPIPS is that of
+the composited picture on every rung, so it sees the fill alone. A rung is called better or worse than the one
+below only where the interval of their difference, over the same images, leaves out zero.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ def study(
     rungs: Sequence[Rung] | None = None,
     told: Progress | None = None,
 ) -> dict[str, Any]:
-    """Trains and scores every rung; writes `page.html`, `page.md` and `page.json` into `out`, anew after each.
+    """Trains and scores every rung; writes `page.html`, `.md` and `.json` into `out`, anew after each.
 
     Goes on where it was stopped. Returns the JSON.
     """
