@@ -62,7 +62,7 @@ def the_frame(
         title="The frame",
         text=[
             "Composited: known pixels from the image, the hole from the method: what a user gets. "
-            "Uncomposited: every pixel from the decoder, the report's protocol. LPIPS, L1 and known error are "
+            "Uncomposited: every pixel from the decoder, the report's protocol. LPIPS, L1, known error are "
             "of the composited pictures.",
             "The last row is the whole image as tokens and back, nothing missing: the floor of an "
             "uncomposited result, unless the decoder sees the known pixels too.",
