@@ -281,7 +281,7 @@ class Laboratory:
     ) -> Trial:
         path = self._path(about)
         found = self._read(path)
-        missing = [name for name in by if name not in (found.draws if found else ())]
+        missing: list[Measure] = [name for name in by if name not in (found.draws if found else ())]
         if found is not None and not missing:
             return found
         trial = work(missing)
