@@ -202,6 +202,7 @@ class Laboratory:
         images, masks = list(self.data.images[:BATCH]), list(self.data.masks[:BATCH])
         spent = []
         for work in (lambda: extract_features(images, self.extract), lambda: self.pipe(images, masks)):
+            work()  # the first call also prepares the network
             start = time.perf_counter()
             work()
             spent.append((time.perf_counter() - start) / len(images))
