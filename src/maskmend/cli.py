@@ -9,6 +9,7 @@ from maskmend import __version__
 from maskmend.commands.filling import demo, inpaint
 from maskmend.commands.models import convert, pack, train, weights
 from maskmend.commands.scoring import evaluate, masks, reproduce, study
+from maskmend.commands.serving import serve
 from maskmend.errors import MaskmendError
 
 NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -53,5 +54,5 @@ def main() -> None:
     """Fills holes in images with masked token modelling (MaskGIT)."""
 
 
-for command in (inpaint, demo, train, pack, convert, weights, masks, evaluate, reproduce, study):
+for command in (inpaint, serve, demo, train, pack, convert, weights, masks, evaluate, reproduce, study):
     main.add_command(command)

@@ -13,6 +13,10 @@ class ImageError(MaskmendError):
     """An image that is missing, unreadable, too large, animated, or of a kind we do not keep faithfully."""
 
 
+class ImageSizeError(ImageError):
+    """An image of more pixels than the limit; nothing of it was decoded."""
+
+
 class MaskError(MaskmendError):
     """A mask that does not fit its image or cannot be read as one."""
 

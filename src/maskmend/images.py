@@ -24,7 +24,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from maskmend.errors import ImageError
+from maskmend.errors import ImageError, ImageSizeError
 from maskmend.files import write_files
 
 MAX_PIXELS = 64_000_000
@@ -72,41 +72,49 @@ def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         return _picture(image, f"image {path}")
 
 
+def read_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """`load_image` for a file's content, such as an upload."""
+    with open_image(content, max_pixels=max_pixels) as image:
+        return _picture(image, "the image")
+
+
 @contextmanager
-def open_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """The file as a PIL image, known to be a single frame of acceptable size; decoding is left to
-    `decoded`."""
-    path = Path(path)
-    if not path.is_file():
-        what = "a folder" if path.is_dir() else "missing"
-        raise ImageError(f"image {path} is {what}: give the path of an image file.")
+def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """The file (a path, or the content of one) as a PIL image, known to be a single frame of acceptable
+    size; decoding is left to `decoded`."""
+    if isinstance(source, bytes):
+        name, file = "the image", io.BytesIO(source)
+    else:
+        file = Path(source)
+        name = f"image {file}"
+        if not file.is_file():
+            what = "a folder" if file.is_dir() else "missing"
+            raise ImageError(f"{name} is {what}: give the path of an image file.")
     try:
         with warnings.catch_warnings():
             # Our own limit follows; the library's warning would come first and be no error.
             warnings.simplefilter("ignore")
-            image = Image.open(path, formats=READABLE)
+            image = Image.open(file, formats=READABLE)
     except Image.DecompressionBombError as error:
-        raise ImageError(f"image {path} is too large to decode safely ({error}): scale it down.") from error
+        raise ImageSizeError(f"{name} is too large to decode safely ({error}): scale it down.") from error
     except UnidentifiedImageError as error:
-        raise ImageError(
-            f"image {path} cannot be read: give an intact {', '.join(READABLE)} file."
-        ) from error
+        raise ImageError(f"{name} cannot be read: give an intact {', '.join(READABLE)} file.") from error
     except _DAMAGED as error:
-        raise ImageError(f"image {path} cannot be read ({error}): give another copy.") from error
+        raise ImageError(f"{name} cannot be read ({error}): give another copy.") from error
     with image:
         if image.width * image.height > max_pixels:
             size = f"{image.width} x {image.height} = {image.width * image.height / 1e6:.1f} Mpx"
-            raise ImageError(
-                f"image {path} has {size}, more than the limit of {max_pixels / 1e6:g} Mpx: "
+            raise ImageSizeError(
+                f"{name} has {size}, more than the limit of {max_pixels / 1e6:g} Mpx: "
                 "scale it down (in Python: or raise max_pixels, if you trust the file)."
             )
         try:
             frames = getattr(image, "n_frames", 1)
         except _DAMAGED as error:
-            raise ImageError(f"image {path} is damaged ({error}): give another copy.") from error
+            raise ImageError(f"{name} is damaged ({error}): give another copy.") from error
         # MPO is the JPEG of phones with a preview or a second view behind the photo; the photo is frame one.
         if frames > 1 and image.format != "MPO":
-            raise ImageError(f"image {path} has {frames} frames: extract one and give that.")
+            raise ImageError(f"{name} has {frames} frames: extract one and give that.")
         yield image
 
 
@@ -209,13 +217,31 @@ def save_images(pictures: Mapping[Path, Picture], *, quality: int = 95) -> None:
 def encode_image(picture: Picture, path: Path, quality: int = 95) -> bytes:
     """What `save_image` writes at `path`, with the same errors."""
     kind = check_writable(path, alpha=picture.alpha is not None)
+    try:
+        return encode_picture(picture, kind, quality=quality)
+    except ImageError as error:
+        raise ImageError(f"cannot write {path}: {error}") from error
+
+
+def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: bool = True) -> bytes:
+    """The picture as the content of a PNG, JPEG, WEBP or TIFF file, with its colour profile and EXIF.
+
+    `quality` (1-100) is JPEG's, and WebP's where it is not to be `lossless`. Raises ImageError for what the
+    format cannot hold.
+    """
+    if kind not in WRITABLE.values():
+        raise ImageError(f"format {kind!r} is not supported, use one of {', '.join(set(WRITABLE.values()))}.")
     if not 1 <= quality <= 100:
-        raise ImageError(f"cannot write {path}: quality is {quality}, give 1 to 100.")
+        raise ImageError(f"quality is {quality}, give 1 to 100.")
+    if kind == "JPEG" and picture.alpha is not None:
+        raise ImageError("JPEG holds no alpha channel, use PNG, WebP or TIFF.")
     options: dict[str, Any] = {}
     if kind == "JPEG":
         options.update(quality=quality, subsampling=0)
-    if kind == "WEBP":
+    if kind == "WEBP" and lossless:
         options.update(lossless=True, exact=True)  # exact: keeps the colour of wholly transparent pixels
+    elif kind == "WEBP":
+        options.update(quality=quality)
     if picture.icc:
         options.update(icc_profile=picture.icc)
     if picture.exif:
@@ -224,7 +250,7 @@ def encode_image(picture: Picture, path: Path, quality: int = 95) -> bytes:
     try:
         pil_from(picture).save(content, format=kind, **options)
     except (OSError, ValueError) as error:
-        raise ImageError(f"cannot write {path} ({error}): check its size, or use .png.") from error
+        raise ImageError(f"{kind} cannot hold it ({error}): check its size, or use PNG.") from error
     return content.getvalue()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 from PIL import Image
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from maskmend.errors import ConfigError, ImageError, MaskError
@@ -112,6 +113,44 @@ def load_mask(
         raise MaskError(f"the mask cannot be used: {error}") from error
     except MaskError as error:
         raise MaskError(f"{path}: {error}") from error
+
+
+def read_mask(
+    content: bytes,
+    *,
+    size: tuple[int, int],
+    threshold: float = 0.5,
+    invert: bool = False,
+    channel: Channel = "auto",
+    fit: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Bool[np.ndarray, "H W"]:
+    """`load_mask` for a file's content, such as an upload."""
+    try:
+        with open_image(content, max_pixels=max_pixels) as image:
+            upright, _ = decoded(image, "the mask")
+            return as_mask(upright, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
+    except ImageError as error:
+        raise MaskError(f"the mask cannot be used: {error}") from error
+
+
+def grow(mask: Bool[np.ndarray, "H W"], pixels: int) -> Bool[np.ndarray, "H W"]:
+    """The hole and all within `pixels` of it (distance between pixel centres); 0 leaves it as it is.
+
+    Raises ConfigError for a negative number.
+    """
+    if pixels < 0:
+        raise ConfigError(f"the hole is to grow by {pixels} pixels: give 0 or more.")
+    if pixels == 0 or not mask.any():
+        return mask
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    # Distances are dear: only what the hole can reach is looked at.
+    reach = tuple(
+        slice(max(int(found[0]) - pixels, 0), int(found[-1]) + pixels + 1) for found in (rows, columns)
+    )
+    grown = mask.copy()
+    grown[reach] = np.asarray(distance_transform_edt(~mask[reach])) <= pixels
+    return grown
 
 
 def token_hole(

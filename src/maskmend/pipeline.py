@@ -31,6 +31,7 @@ from maskmend.inpainted import Inpainted, untouched
 from maskmend.known_branch import Known
 from maskmend.masks import Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
+from maskmend.preview import Preview
 from maskmend.region import Region, cut_region, join, spread_entropy
 from maskmend.settings import Settings
 from maskmend.transformer import Hints, MaskedTransformer
@@ -109,6 +110,7 @@ class InpaintPipeline:
         samples: int = 1,
         seed: int | Sequence[int] = 0,
         callback: Callable[[Step], object] | None = None,
+        preview: Callable[[Preview], object] | None = None,
         fit_mask: bool = False,
         invert_mask: bool = False,
         mask_channel: Channel = "auto",
@@ -124,6 +126,7 @@ class InpaintPipeline:
             samples: fills of each hole, with seeds seed, seed + 1, ...
             seed: one for all images, or one for each.
             callback: called with each decoding `Step`, over all images times samples.
+            preview: called after each step with a `Preview`, which draws how a fill stands when asked to.
             fit_mask: resize a mask of another size to its image.
             invert_mask: black is filled.
             mask_channel: "luma", "alpha" or "auto"; see `masks.as_mask`.
@@ -153,7 +156,7 @@ class InpaintPipeline:
         }  # fmt: skip
         holes = [as_mask(m, size=p.pixels.shape[:2], **reading) for m, p in zip(masks, pictures, strict=True)]
         seeds = [tuple(range(int(start), int(start) + samples)) for start in starts]
-        filled = self._fill(pictures, holes, seeds, chosen, callback)
+        filled = self._fill(pictures, holes, seeds, chosen, callback, preview)
         return filled if many else filled[0]
 
     @torch.no_grad()
@@ -164,6 +167,7 @@ class InpaintPipeline:
         seeds: list[tuple[int, ...]],
         settings: Settings,
         callback: Callable[[Step], object] | None,
+        preview: Callable[[Preview], object] | None,
     ) -> list[Inpainted]:
         self.seconds = {}
         busy = [i for i, mask in enumerate(masks) if mask.any()]
@@ -183,6 +187,8 @@ class InpaintPipeline:
             ]
         with self._timed("encode"):
             tokens, hole, hints = self._encode(regions, settings)
+        if preview is not None:
+            callback = self._previewing(preview, callback, dict(zip(busy, regions, strict=True)), settings)
         with self._timed("predict"):
             decoded = self._decode(tokens, hole, hints, [seeds[i] for i in busy], settings, callback)
         side = self.tokenizer.config.grid
@@ -212,6 +218,22 @@ class InpaintPipeline:
                     settings=settings,
                 )
         return results
+
+    def _previewing(
+        self,
+        preview: Callable[[Preview], object],
+        callback: Callable[[Step], object] | None,
+        regions: dict[int, Region],
+        settings: Settings,
+    ) -> Callable[[Step], None]:
+        """A callback of `decode` that also makes a `Preview` of each step."""
+
+        def told(step: Step) -> None:
+            if callback is not None:
+                callback(step)
+            preview(Preview(step=step, regions=regions, seam=settings.seam, draw=self._draw))
+
+        return told
 
     def draw_step(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
         """The picture after decoding step number `step` (from 1): what it predicts for all tokens."""

@@ -1,0 +1,83 @@
+"""`maskmend serve`."""
+
+import os
+
+import click
+
+from maskmend.errors import ConfigError
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8765, show_default=True, help="0 takes any free one.")
+@click.option("--allow-remote", is_flag=True, help="Let --host be one that other machines reach.")
+@click.option("--name", "names", multiple=True, help="A host name under which clients know the server.")
+@click.option(
+    "--token",
+    envvar="MASKMEND_TOKEN",
+    help="What clients must send (16 characters or more); better given as MASKMEND_TOKEN.",
+)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=("default",),
+    show_default=True,
+    help="Shipped name, model folder, or hub id; several are loaded when first asked for.",
+)
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+@click.option("--workers", default=1, show_default=True, help="Threads that each fill one batch at a time.")
+@click.option("--max-upload", default=32.0, show_default=True, help="Largest request, in MiB.")
+@click.option("--max-megapixels", default=24.0, show_default=True, help="Largest picture.")
+@click.option("--max-samples", default=8, show_default=True, help="Most fills of one request.")
+@click.option("--places", default=32, show_default=True, help="Requests taken in at once; beyond: 429.")
+@click.option("--batch", default=16, show_default=True, help="Most fills decoded together.")
+@click.option("--timeout", default=120.0, show_default=True, help="Seconds for one request.")
+@click.option("--drain", default=30.0, show_default=True, help="Seconds to finish in when told to stop.")
+def serve(
+    host: str,
+    port: int,
+    allow_remote: bool,
+    names: tuple[str, ...],
+    token: str | None,
+    models: tuple[str, ...],
+    device: str,
+    workers: int,
+    max_upload: float,
+    max_megapixels: float,
+    max_samples: int,
+    places: int,
+    batch: int,
+    timeout: float,
+    drain: float,
+) -> None:
+    """Opens the editor in the browser, and the same as an HTTP API."""
+    # Before torch is first used: its kernels' cache would grow with every new number of hidden tokens.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    try:
+        from maskmend.server.run import serve as run
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is not installed: pip install 'maskmend[server]'") from None
+    from maskmend.server.settings import Limits, ServeConfig
+    from maskmend.training.run import pick_device
+
+    config = ServeConfig(
+        host=host,
+        port=port,
+        allow_remote=allow_remote,
+        names=names,
+        token=token or None,
+        models=models,
+        device=device,
+        workers=workers,
+        limits=Limits(
+            upload_mib=max_upload,
+            megapixels=max_megapixels,
+            samples=max_samples,
+            places=places,
+            batch=batch,
+            seconds=timeout,
+            drain=drain,
+        ),
+    )
+    run(config, pick_device(device), lambda url: click.echo(f"the editor is at {url} (Ctrl-C ends it)"))

@@ -1,0 +1,134 @@
+"""A fill as an answer: one picture, a JSON object, or a stream of events (text/event-stream).
+
+Events, in this order: queued, started, step (one for each decoding step), fill (one for each sample), done; or
+error, at any time, which is the last.
+"""
+
+import base64
+import json
+import math
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+
+from maskmend.images import Picture, encode_picture
+from maskmend.inpainted import Inpainted
+from maskmend.server.parameters import Format, Parameters
+from maskmend.server.reading import png
+from maskmend.server.refusals import Refusal
+
+Kind = Literal["png", "json", "events"]
+MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+class Fill(BaseModel):
+    seed: int
+    log_likelihood: float = Field(description="Nats for each token of the hole; higher is likelier.")
+    image: str = Field(description="The whole picture, a file of the format asked for, in base64.")
+
+
+class Answer(BaseModel):
+    model: str
+    width: int
+    height: int
+    fills: list[Fill]
+    best: int = Field(description="Index of the likeliest fill.")
+    uncertainty: str = Field(
+        description="PNG in base64, 8-bit grey: entropy of the first prediction, 0 at known pixels, 255 at `most`."
+    )
+    most: float = Field(description="Entropy in nats of a token of which nothing is known.")
+    settings: dict[str, Any]
+    seconds: float = Field(description="Spent on the fill and those it was batched with.")
+    note: str | None = None
+
+
+def wanted(request: Request) -> Kind:
+    """What the client accepts; PNG when it takes anything. Raises Refusal (406)."""
+    accept = request.headers.get("accept", "*/*").lower()
+    best: tuple[float, Kind] | None = None
+    for item in accept.split(","):
+        media, *options = (part.strip() for part in item.split(";"))
+        weight = 1.0
+        for option in options:
+            if option.startswith("q="):
+                try:
+                    weight = float(option[2:])
+                except ValueError:
+                    weight = 0.0
+        kind: Kind | None = {
+            "text/event-stream": "events", "application/json": "json", "application/*": "json",
+            "image/png": "png", "image/jpeg": "png", "image/webp": "png", "image/*": "png", "*/*": "png",
+        }.get(media)  # type: ignore[assignment] # fmt: skip
+        if kind is not None and weight > 0 and (best is None or weight > best[0]):
+            best = weight, kind
+    if best is None:
+        raise Refusal(
+            406, "not_acceptable", "ask for image/png, application/json or text/event-stream in Accept"
+        )
+    return best[1]
+
+
+def encoded(picture: Picture, kind: Format, quality: int) -> bytes:
+    """The file's bytes; PNG is lossless, WebP is not. Raises ImageError."""
+    return encode_picture(picture, kind.upper(), quality=quality, lossless=kind == "png")
+
+
+def in_base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def uncertainty_png(result: Inpainted, most: float) -> bytes:
+    levels = np.clip(np.rint(result.uncertainty / most * 255), 0, 255).astype(np.uint8)
+    # A hole's surest pixel is still no known one.
+    return png(np.where(result.mask, np.maximum(levels, 1), levels).astype(np.uint8))
+
+
+def fill_of(result: Inpainted, sample: int, parameters: Parameters) -> dict[str, Any]:
+    """One sample as `Fill`."""
+    content = encoded(result.pictures[sample], parameters.format, parameters.quality)
+    return {
+        "seed": result.seeds[sample],
+        "log_likelihood": round(float(result.log_likelihood[sample]), 6),
+        "image": in_base64(content),
+    }
+
+
+def summary(result: Inpainted, model: str, codes: int, seconds: float) -> dict[str, Any]:
+    """What `Answer` says beside the fills."""
+    height, width = result.mask.shape
+    most = math.log(codes)
+    return {
+        "model": model,
+        "width": width,
+        "height": height,
+        "best": result.best,
+        "uncertainty": in_base64(uncertainty_png(result, most)),
+        "most": most,
+        "settings": {name: getattr(result.settings, name) for name in result.settings.__dataclass_fields__},
+        "seconds": round(seconds, 3),
+        "note": result.note,
+    }
+
+
+def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
+    """What a step looks like on the wire: open tokens as rows of 0 and 1, pictures as PNG of the box."""
+    box = news["box"]
+    return {
+        "step": news["step"],
+        "steps": steps,
+        "box": {"top": box.top, "left": box.left, "height": box.height, "width": box.width},
+        "fills": [
+            {
+                "hidden": ["".join("01"[int(cell)] for cell in row) for row in hidden],
+                "image": in_base64(png(picture)),
+            }
+            for hidden, picture in zip(news["hidden"], news["pictures"], strict=True)
+        ],
+    }
+
+
+def event(name: str, data: dict[str, Any]) -> bytes:
+    """One event of a text/event-stream."""
+    return f"event: {name}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()

@@ -1,0 +1,39 @@
+"""The ASGI application: gate, routes and pages around one service."""
+
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from maskmend import __version__
+from maskmend.server import refusals
+from maskmend.server.catalogue import Catalogue
+from maskmend.server.gate import Gate
+from maskmend.server.pages import build_pages
+from maskmend.server.routes import build_routes
+from maskmend.server.service import Service
+from maskmend.server.settings import ServeConfig
+
+
+def create_app(config: ServeConfig, catalogue: Catalogue) -> FastAPI:
+    """The application; its `state.service` is the service. Workers start and end with its lifespan."""
+    service = Service(config, catalogue)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI):
+        async with service.running():
+            yield
+
+    app = FastAPI(
+        title="maskmend",
+        version=__version__,
+        summary="Fills holes in images with masked token modelling (MaskGIT).",
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages fetch scripts from elsewhere; ours is page/docs.html
+        redoc_url=None,
+    )
+    app.state.service = service
+    refusals.install(app)
+    app.include_router(build_routes(service))
+    app.include_router(build_pages())
+    app.add_middleware(Gate, config=config, metrics=service.metrics)
+    return app

@@ -1,0 +1,99 @@
+"""The parameters of a fill as the API knows them: one model for the JSON body and for the fields of a form.
+
+Ranges are narrower than the command line's: each bounds what one request can cost.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from maskmend.noise import MAX_SEED
+
+Schedule = Literal["cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp"]
+Order = Literal["confidence", "random", "halton"]
+Seam = Literal["hard", "feather", "multiband", "poisson"]
+Infill = Literal["grey", "mean", "nearest", "diffusion"]
+Format = Literal["png", "jpeg", "webp"]
+Quality = Annotated[int, Field(ge=1, le=100, description="Of JPEG and WebP.")]
+
+MOST_SAMPLES, MOST_STEPS, MOST_GROWTH = 64, 256, 128
+"""What the API's description promises at most; a server's own limits may be narrower."""
+
+_SETTINGS = (
+    "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
+    "sweet_spot", "infill", "ring", "share", "seam", "context",
+)  # fmt: skip
+
+
+class Parameters(BaseModel):
+    """Everything about a fill but its image and mask; what is left out is the model's own default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(
+        None, max_length=200, description="A name of /v1/models; the first if left out."
+    )
+    samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="Fills, of seeds seed, seed + 1, ...")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="The same seed gives the same fill.")
+    grow: int = Field(0, ge=0, le=MOST_GROWTH, description="The hole is made larger by so many pixels.")
+    steps: int | None = Field(None, ge=1, le=MOST_STEPS, description="Decoding steps.")
+    schedule: Schedule | None = Field(None, description="How fast the hole empties.")
+    order: Order | None = Field(None, description="Which tokens are kept first.")
+    confidence: Literal["log_probability", "probability"] | None = None
+    noise: float | None = Field(None, ge=0, le=1000, description="On the confidence; 0 keeps the surest.")
+    choice: Literal["sample", "argmax"] | None = None
+    temperature: float | None = Field(None, ge=0, le=100, description="Below 1 safer, above 1 more varied.")
+    top_k: int | None = Field(None, ge=1, le=1_000_000)
+    top_p: float | None = Field(None, gt=0, le=1)
+    sweet_spot: int | None = Field(None, ge=1, le=MOST_STEPS, description="Stop after this step.")
+    infill: Infill | None = Field(None, description="What stands in the hole before encoding.")
+    ring: int | None = Field(None, ge=0, le=64, description="Tokens around the hole predicted anew.")
+    share: float | None = Field(None, ge=0, lt=1)
+    seam: Seam | None = Field(None, description="How fill and known pixels meet.")
+    context: float | None = Field(None, ge=0, le=100, description="How much is seen around the hole.")
+    invert_mask: bool = Field(False, description="Black is filled instead of white.")
+    fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
+    mask_channel: Literal["auto", "luma", "alpha"] = "auto"
+    mask_threshold: float = Field(0.5, gt=0, le=1, description="Brightness from which grey is filled.")
+    format: Format = Field("png", description="Of the pictures that come back; png is lossless.")
+    quality: Quality = 95
+
+    def settings(self) -> dict[str, Any]:
+        """Those that are settings of the pipeline and were given."""
+        values = {name: getattr(self, name) for name in _SETTINGS}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class JsonBody(Parameters):
+    """Parameters with image and mask in base64; data URIs will do."""
+
+    image: str = Field(min_length=1, description="A PNG, JPEG, WebP, TIFF, BMP or GIF file in base64.")
+    mask: str = Field(min_length=1, description="Likewise; white, or erased, is filled.")
+
+
+class IopaintBody(BaseModel):
+    """What IOPaint's clients send, as far as it means something here; other fields are passed over."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    image: str = Field(min_length=1, description="base64, with or without a data URI's head")
+    mask: str = Field(min_length=1, description="base64; brighter than 127 is filled")
+    sd_seed: int = Field(42, ge=-1, le=MAX_SEED, description="-1 for a random one")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _explicit(cls, values: Any) -> Any:
+        # Some clients send null for what they leave to the server.
+        if isinstance(values, dict) and values.get("sd_seed", 0) is None:
+            return {name: value for name, value in values.items() if name != "sd_seed"}
+        return values
+
+
+def form_schema(model: type[BaseModel], *files: str) -> dict[str, Any]:
+    """The JSON schema of `model` as a multipart form with `files`."""
+    schema = model.model_json_schema()
+    schema["properties"] = {name: {"type": "string", "format": "binary"} for name in files} | schema[
+        "properties"
+    ]
+    schema["required"] = list(files)
+    return schema

@@ -1,0 +1,126 @@
+"""How the server says no: one exception, one JSON shape, for every status from 400 to 504.
+
+{"error": {"code": "too_many_pixels", "message": "the image has ..."}}
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field, ValidationError
+from starlette.exceptions import HTTPException
+
+from maskmend.errors import ConfigError, ImageError, ImageSizeError, MaskError, MaskmendError, ModelError
+
+LOG = logging.getLogger("maskmend.server")
+
+
+class Mistake(BaseModel):
+    code: str = Field(
+        description="A word for programs, such as too_many_pixels.", examples=["too_many_pixels"]
+    )
+    message: str = Field(description="A sentence for people: what is wrong, and what to do.")
+
+
+class Failure(BaseModel):
+    error: Mistake
+
+
+class Refusal(Exception):
+    """Ends a request with `status` and a JSON error."""
+
+    def __init__(
+        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+        self.headers = dict(headers or {})
+
+    def body(self) -> dict[str, Any]:
+        return {"error": {"code": self.code, "message": self.message}}
+
+    def response(self) -> JSONResponse:
+        return JSONResponse(self.body(), self.status, self.headers)
+
+
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
+
+
+def refusal_from(error: Exception) -> Refusal:
+    """The refusal that tells `error` to a client."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, ImageSizeError):
+        return Refusal(413, "too_many_pixels", str(error))
+    if isinstance(error, MaskError):
+        return Refusal(422, "mask_unusable", str(error))
+    if isinstance(error, ImageError):
+        return Refusal(422, "image_unusable", str(error))
+    if isinstance(error, ConfigError):
+        return Refusal(422, "setting_invalid", str(error))
+    if isinstance(error, ModelError):
+        return Refusal(503, "model_unavailable", str(error))
+    if isinstance(error, MaskmendError):
+        return Refusal(422, "unusable", str(error))
+    LOG.error("a request failed", exc_info=error)
+    return Refusal(
+        503, "failed", "the server could not do this; its log says why. Try again, or a smaller picture.",
+        {"Retry-After": "5"},
+    )  # fmt: skip
+
+
+def told(error: ValidationError | RequestValidationError) -> Refusal:
+    """What is wrong with a request's fields, in one line."""
+    lines = []
+    for problem in error.errors()[:5]:
+        where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query"))
+        lines.append(f"{where}: {problem['msg']}" if where else str(problem["msg"]))
+    return Refusal(422, "parameters_invalid", "; ".join(lines)[:1000])
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app` a JSON one."""
+
+    @app.exception_handler(Exception)
+    async def _any(_: Request, error: Exception) -> JSONResponse:
+        return refusal_from(error).response()
+
+    for kind in (Refusal, MaskmendError):
+        app.add_exception_handler(kind, _any)
+
+    @app.exception_handler(RequestValidationError)
+    async def _fields(_: Request, error: RequestValidationError) -> JSONResponse:
+        return told(error).response()
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        code = _CODES.get(error.status_code, "refused")
+        return Refusal(error.status_code, code, str(error.detail), error.headers).response()
+
+
+def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For the API's description: these statuses answer with a `Failure`."""
+    meanings = {
+        400: "The request is malformed, or names a host that is not served.",
+        401: "The token is missing or wrong.",
+        403: "The request comes from another site's page.",
+        404: "There is nothing here.",
+        406: "No such answer: ask for image/png, application/json or text/event-stream.",
+        408: "The request took too long to arrive.",
+        413: "The body or the picture is larger than allowed.",
+        415: "The body is of an unknown type.",
+        422: "The picture, the mask or a parameter cannot be used.",
+        429: "Too many requests at once: come back after Retry-After seconds.",
+        503: "The model cannot be used, or the server is stopping.",
+        504: "The fill took longer than the time limit.",
+    }
+    return {status: {"model": Failure, "description": meanings[status]} for status in statuses}

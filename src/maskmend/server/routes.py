@@ -1,0 +1,250 @@
+"""The API: fills, format conversion, models, health and metrics."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import Receive, Scope, Send
+
+from maskmend import __version__
+from maskmend.compositing import SEAMS
+from maskmend.infill import STRATEGIES
+from maskmend.orders import ORDERS
+from maskmend.schedules import SCHEDULES
+from maskmend.server.answers import MEDIA, Answer, encoded, fill_of, wanted
+from maskmend.server.line import Place
+from maskmend.server.parameters import (
+    MOST_GROWTH,
+    Format,
+    IopaintBody,
+    JsonBody,
+    Parameters,
+    Quality,
+    form_schema,
+)
+from maskmend.server.reading import Order, read_iopaint, read_order, read_upload
+from maskmend.server.refusals import Refusal, failures
+from maskmend.server.service import Filled, Service
+
+T = TypeVar("T")
+
+
+class Model(BaseModel):
+    name: str
+    loaded: bool
+    resolution: int | None = Field(description="Side of the square it sees, in pixels; null until loaded.")
+    grid: int | None = Field(description="Side of that square in tokens.")
+    codes: int | None = Field(description="Size of its codebook.")
+    settings: dict[str, Any] = Field(description="Its defaults.")
+
+
+class Models(BaseModel):
+    version: str
+    models: list[Model] = Field(description="The first is the default.")
+    limits: dict[str, float] = Field(
+        description="Of one request: upload_bytes, pixels, samples, steps, grow."
+    )
+    choices: dict[str, list[str]] = Field(description="What settings of few values can be.")
+
+
+class State(BaseModel):
+    status: str
+
+
+class Conversion(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: Format = "png"
+    quality: Quality = 95
+
+
+class PlacedStream(StreamingResponse):
+    """A stream that holds a place in the line until it ends, even if it is never begun."""
+
+    def __init__(self, content: AsyncIterator[bytes], place: Place) -> None:
+        super().__init__(content, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        self.place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.place.leave()
+
+
+def build_routes(service: Service) -> APIRouter:
+    router = APIRouter()
+    unusable = failures(400, 401, 403, 406, 408, 413, 415, 422, 429, 503, 504)
+    pictures = {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA.values()}
+
+    @router.post(
+        "/v1/inpaint",
+        summary="Fill a hole",
+        description="Answers as the Accept header asks: one picture (the likeliest), all of them as JSON, or a "
+        "stream of events: queued, started, step..., fill..., done, or error.",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "The fill.",
+                "content": pictures
+                | {
+                    "application/json": {
+                        "schema": Answer.model_json_schema(ref_template="#/components/schemas/{model}")
+                    },
+                    "text/event-stream": {"schema": {"type": "string"}},
+                },
+            }
+        }
+        | unusable,
+        openapi_extra=body_schema(
+            ("multipart/form-data", form_schema(Parameters, "image", "mask")),
+            ("application/json", JsonBody.model_json_schema()),
+        ),
+    )
+    async def inpaint(request: Request) -> Response:
+        kind = wanted(request)
+        until = service.deadline()
+        place = service.line.enter()
+        try:
+            order = await arriving(service, read_order(request), until)
+            if kind == "events":
+                stream = PlacedStream(service.events(order, place, until), place)
+                place = None  # the stream's own from here on
+                return stream
+            filled = await in_time(service, lambda: service.filled(request, order, place), until)
+            if kind == "json":
+                return JSONResponse(await service.encode(lambda: json_answer(service, filled, order)))
+            return await picture_answer(service, filled, order)
+        finally:
+            if place is not None:
+                place.leave()
+
+    @router.post(
+        "/v1/convert",
+        summary="Write a picture in another format",
+        description="Pixels, transparency, colour profile and EXIF as they are; turned upright.",
+        response_class=Response,
+        responses={200: {"description": "The file.", "content": pictures}} | unusable,
+        openapi_extra=body_schema(("multipart/form-data", form_schema(Conversion, "image"))),
+    )
+    async def convert(request: Request) -> Response:
+        until = service.deadline()
+        with service.line.enter() as place:
+            content, chosen = await arriving(service, read_upload(request, Conversion), until)
+
+            async def work() -> bytes:
+                picture = await service.decoder.picture(content, place)
+                return await service.encode(lambda: encoded(picture, chosen.format, chosen.quality))
+
+            return Response(await in_time(service, work, until), media_type=MEDIA[chosen.format])
+
+    @router.post(
+        "/api/v1/inpaint",
+        summary="Fill a hole, as IOPaint's clients ask for it",
+        response_class=Response,
+        responses={200: {"description": "The fill.", "content": {"image/png": pictures["image/png"]}}}
+        | unusable,
+        openapi_extra=body_schema(("application/json", IopaintBody.model_json_schema())),
+    )
+    async def iopaint(request: Request) -> Response:
+        until = service.deadline()
+        with service.line.enter() as place:
+            order = await arriving(service, read_iopaint(request), until)
+            filled = await in_time(service, lambda: service.filled(request, order, place), until)
+            answer = await picture_answer(service, filled, order)
+            answer.headers["X-Seed"] = str(order.parameters.seed)
+            return answer
+
+    @router.get("/v1/models", summary="Models, limits and choices", responses=failures(400, 401, 403))
+    async def models() -> Models:
+        limits = service.limits
+        return Models(
+            version=__version__,
+            models=[Model(**entry.about()) for entry in service.catalogue.entries.values()],
+            limits={
+                "upload_bytes": limits.upload_bytes,
+                "pixels": limits.pixels,
+                "samples": limits.samples,
+                "steps": limits.steps,
+                "grow": MOST_GROWTH,
+            },
+            choices={
+                "schedule": list(SCHEDULES),
+                "order": list(ORDERS),
+                "seam": list(SEAMS),
+                "infill": list(STRATEGIES),
+                "format": list(MEDIA),
+            },
+        )
+
+    @router.get("/healthz", summary="The process is alive", responses=failures(400, 403))
+    async def healthz() -> State:
+        return State(status="alive")
+
+    @router.get("/readyz", summary="Fills are taken", responses=failures(400, 403, 503))
+    async def readyz() -> State:
+        if service.ready is not None:
+            raise Refusal(503, "not_ready", service.ready, {"Retry-After": "1"})
+        return State(status="ready")
+
+    @router.get(
+        "/metrics",
+        summary="Counters for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+        | failures(400, 401, 403),
+    )
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return router
+
+
+def body_schema(*kinds: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """For the API's description: a body that is read by hand."""
+    content = {kind: {"schema": schema} for kind, schema in kinds}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+async def arriving(service: Service, reading: Awaitable[T], until: float) -> T:
+    """A body, if it comes in time. Raises Refusal (408)."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await reading
+    except TimeoutError:
+        limit = service.limits.seconds
+        raise Refusal(
+            408, "upload_too_slow", f"the request did not arrive within {limit:g} s", {"Connection": "close"}
+        ) from None
+
+
+async def in_time(service: Service, work: Callable[[], Awaitable[T]], until: float) -> T:
+    """`work`'s outcome, if it comes in time. Raises Refusal (504)."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await work()
+    except TimeoutError:
+        raise service.too_slow() from None
+
+
+def json_answer(service: Service, filled: Filled, order: Order) -> dict[str, Any]:
+    fills = [fill_of(filled.result, n, order.parameters) for n in range(order.parameters.samples)]
+    return service.summary(filled) | {"fills": fills}
+
+
+async def picture_answer(service: Service, filled: Filled, order: Order) -> Response:
+    """The likeliest fill as a file."""
+    result, parameters = filled.result, order.parameters
+    content = await service.encode(
+        lambda: encoded(result.pictures[result.best], parameters.format, parameters.quality)
+    )
+    headers = {
+        "X-Maskmend-Seed": str(result.seeds[result.best]),
+        "X-Maskmend-Log-Likelihood": f"{result.log_likelihood[result.best]:.6f}",
+    }
+    if result.note:
+        headers["X-Maskmend-Note"] = result.note
+    return Response(content, media_type=MEDIA[parameters.format], headers=headers)

@@ -1,0 +1,80 @@
+"""`maskmend serve`: the application on a socket, until it is told to stop.
+
+On SIGTERM or Ctrl-C no new request is taken, those under way are finished (within `Limits.drain`), then the process
+ends.
+"""
+
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+from maskmend.errors import ConfigError
+from maskmend.server.app import create_app
+from maskmend.server.catalogue import Catalogue
+from maskmend.server.settings import ServeConfig
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which closes the line as soon as it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self._stop()
+        super().handle_exit(sig, frame)
+
+
+def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
+    """Listens and serves until stopped. Raises ConfigError for an address that cannot be used, ModelError."""
+    catalogue = Catalogue.open(config.models, device)
+    app = create_app(config, catalogue)
+    listening = listen(config.host, config.port)
+    say(address(listening, config))
+    server = Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=max(1, round(config.limits.drain)),
+            h11_max_incomplete_event_size=64 * 1024,
+            ws="none",
+        ),
+        app.state.service.line.close,
+    )
+    with listening:
+        server.run(sockets=[listening])
+    if not server.started:
+        sys.exit(1)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ConfigError."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(where)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot listen on {host}, port {port} ({error.strerror or error}): choose another with --port"
+        ) from None
+    return listening
+
+
+def address(listening: socket.socket, config: ServeConfig) -> str:
+    """What to open in the browser."""
+    host, port = listening.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = config.names[0] if config.names else socket.gethostname()
+    shown = f"[{host}]" if ":" in host else host
+    token = "" if config.token is None else f"#token={config.token}"
+    return f"http://{shown}:{port}/{token}"

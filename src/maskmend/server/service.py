@@ -1,0 +1,228 @@
+"""What a running server consists of, and the way of one fill through it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio
+from starlette.requests import Request
+
+from maskmend.errors import ConfigError
+from maskmend.inpainted import Inpainted
+from maskmend.server.answers import event, fill_of, step_event, summary
+from maskmend.server.catalogue import Catalogue
+from maskmend.server.line import Job, Line, Place
+from maskmend.server.metrics import Metrics
+from maskmend.server.parameters import Parameters
+from maskmend.server.reading import Decoder, Order
+from maskmend.server.refusals import Refusal, refusal_from
+from maskmend.server.settings import ServeConfig
+from maskmend.server.workers import Workers
+
+T = TypeVar("T")
+
+HEARTBEAT = 10.0
+"""Seconds of silence after which a stream says that it is still there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """A finished fill."""
+
+    result: Inpainted
+    model: str
+    codes: int
+    seconds: float
+
+
+class Service:
+    def __init__(self, config: ServeConfig, catalogue: Catalogue) -> None:
+        self.config, self.catalogue, self.limits = config, catalogue, config.limits
+        self.metrics = Metrics()
+        self.line = Line(
+            places=self.limits.places,
+            pixels=self.limits.pixels_at_once,
+            batch=self.limits.batch,
+            workers=config.workers,
+        )
+        self.metrics.waiting.set_function(lambda: self.line.waiting)
+        self.metrics.taken.set_function(lambda: self.line.taken)
+        self.workers = Workers(config.workers, self.line, catalogue, self.metrics)
+        self.decoder = Decoder(self.limits)
+        self.encoders = anyio.CapacityLimiter(2)
+        self.trouble: str | None = None
+        """Why the default model could not be loaded."""
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Workers at work, the default model being loaded; afterwards everything under way is finished."""
+        self.workers.start()
+        loading = asyncio.create_task(asyncio.to_thread(self._load_default))
+        try:
+            yield
+        finally:
+            self.line.close()
+            await asyncio.to_thread(self.workers.join, self.limits.drain)
+            await loading
+
+    def _load_default(self) -> None:
+        try:
+            self.catalogue.entry(None).loaded()
+        except Exception as error:
+            self.trouble = str(error)
+
+    @property
+    def ready(self) -> str | None:
+        """None when fills are taken, else what they wait for."""
+        if self.line.closed:
+            return "stopping"
+        if self.trouble is not None:
+            return f"the model cannot be used: {self.trouble}"
+        return None if self.catalogue.entry(None).pipe is not None else "loading the model"
+
+    def check(self, parameters: Parameters) -> None:
+        """Raises Refusal for a model that is not there, and for more than this server's limits."""
+        entry = self.catalogue.entry(parameters.model)
+        if parameters.samples > self.limits.samples:
+            raise Refusal(422, "parameters_invalid", f"samples: at most {self.limits.samples} here")
+        try:
+            settings = entry.defaults.changed(**parameters.settings())
+        except ConfigError as error:
+            raise Refusal(422, "setting_invalid", str(error)) from None
+        if settings.steps > self.limits.steps:
+            raise Refusal(422, "parameters_invalid", f"steps: at most {self.limits.steps} here")
+
+    async def job(self, order: Order, place: Place, tell: Any, *, watched: bool = False) -> Job:
+        """The order, checked and decoded; not yet in the line."""
+        self.check(order.parameters)
+        picture, mask = await self.decoder.picture_and_mask(order, place)
+        parameters = order.parameters
+        return Job(
+            picture=picture,
+            mask=mask,
+            model=self.catalogue.entry(parameters.model).name,
+            samples=parameters.samples,
+            seed=parameters.seed,
+            settings=parameters.settings(),
+            tell=tell,
+            watched=watched,
+        )
+
+    async def filled(self, request: Request, order: Order, place: Place) -> Filled:
+        """A fill from order to result. Raises Refusal; a client that goes away cancels it."""
+        inbox = Inbox()
+        job = await self.job(order, place, inbox.put)
+        self.line.add(job)
+        leaving = asyncio.create_task(_departure(request))
+        try:
+            while True:
+                news = asyncio.create_task(inbox.get())
+                await asyncio.wait({news, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if not news.done():
+                    news.cancel()
+                    raise Refusal(499, "client_gone", "the client went away")
+                what, detail = news.result()
+                if what == "failed":
+                    raise refusal_from(detail)
+                if what == "filled":
+                    return self._filled(job, *detail)
+        except BaseException:
+            self.metrics.abandoned.inc()
+            raise
+        finally:
+            job.gone.set()
+            leaving.cancel()
+
+    def _filled(self, job: Job, result: Inpainted, seconds: float) -> Filled:
+        codes = self.catalogue.entry(job.model).loaded().transformer.config.codes
+        return Filled(result=result, model=job.model, codes=codes, seconds=seconds)
+
+    async def events(self, order: Order, place: Place, until: float) -> AsyncIterator[bytes]:
+        """A fill as a stream of events; ends with "done" or "error"."""
+        inbox = Inbox()
+        job: Job | None = None
+        finished = False
+        try:
+            async with asyncio.timeout_at(until):
+                job = await self.job(order, place, inbox.put, watched=True)
+            yield event("queued", {"ahead": self.line.add(job)})
+            steps = self.catalogue.entry(job.model).defaults.changed(**job.settings).steps
+            while True:
+                what, detail = await inbox.next(until)
+                if what == "silence":
+                    yield b": still here\n\n"
+                elif what == "started":
+                    yield event("started", detail)
+                elif what == "step":
+                    yield await self.encode(lambda news=detail: event("step", step_event(news, steps)))
+                elif what == "failed":
+                    raise refusal_from(detail)
+                else:
+                    filled = self._filled(job, *detail)
+                    break
+            for sample in range(job.samples):
+                yield await self.encode(
+                    lambda n=sample: event("fill", {"index": n} | fill_of(filled.result, n, order.parameters))
+                )
+            yield await self.encode(lambda: event("done", self.summary(filled)))
+            finished = True
+        except TimeoutError:
+            yield event("error", self.too_slow().body())
+        except Exception as error:
+            yield event("error", refusal_from(error).body())
+        finally:
+            if job is not None:
+                job.gone.set()
+            if not finished:
+                self.metrics.abandoned.inc()
+
+    def summary(self, filled: Filled) -> dict[str, Any]:
+        return summary(filled.result, filled.model, filled.codes, filled.seconds)
+
+    async def encode(self, work: Callable[[], T]) -> T:
+        """`work` in a thread, of which few run at once."""
+        return await anyio.to_thread.run_sync(work, limiter=self.encoders)
+
+    def too_slow(self) -> Refusal:
+        return Refusal(
+            504, "too_slow",
+            f"the time limit of {self.limits.seconds:g} s is over: take fewer samples or steps, or try when "
+            "fewer are waiting",
+        )  # fmt: skip
+
+    def deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self.limits.seconds
+
+
+class Inbox:
+    """News from worker threads, for the event loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+
+    def put(self, what: str, detail: Any) -> None:
+        """From any thread, also after the loop has ended."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, (what, detail))
+
+    async def get(self) -> tuple[str, Any]:
+        return await self._queue.get()
+
+    async def next(self, until: float) -> tuple[str, Any]:
+        """The next news, or ("silence", None) after a while. Raises TimeoutError at `until`."""
+        left = until - self._loop.time()
+        try:
+            return await asyncio.wait_for(self._queue.get(), min(HEARTBEAT, max(left, 0)))
+        except TimeoutError:
+            if left <= HEARTBEAT:
+                raise
+            return "silence", None
+
+
+async def _departure(request: Request) -> None:
+    """Returns when the client is gone; the body has been read, so all that can come is that."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

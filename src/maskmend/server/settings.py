@@ -1,0 +1,99 @@
+"""How the server is set up, and what it takes in at most: frozen dataclasses that check themselves."""
+
+import ipaddress
+from dataclasses import dataclass, field
+
+from maskmend.errors import ConfigError
+
+SHORTEST_TOKEN = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one request may cost, and how many there may be at once."""
+
+    upload_mib: float = 32.0
+    """Largest request body; more is refused while it arrives."""
+    megapixels: float = 24.0
+    """Largest image; checked in the file's header, before anything is decoded."""
+    samples: int = 8
+    """Most fills of one request."""
+    steps: int = 64
+    """Most decoding steps of one request."""
+    places: int = 32
+    """Requests taken in at once, waiting or at work; one more is told to come back later (429)."""
+    batch: int = 16
+    """Most fills (requests times samples) that are decoded together."""
+    seconds: float = 120.0
+    """Time for one request, from its first byte to its last result."""
+    drain: float = 30.0
+    """Time for requests under way when the server is told to stop."""
+
+    def __post_init__(self) -> None:
+        for name in ("upload_mib", "megapixels", "seconds", "drain"):
+            if not 0 < getattr(self, name) < 1e6:
+                raise ConfigError(f"{name} = {getattr(self, name)}: give a number above 0")
+        for name in ("samples", "steps", "places", "batch"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}: give 1 or more")
+
+    @property
+    def upload_bytes(self) -> int:
+        return int(self.upload_mib * 2**20)
+
+    @property
+    def pixels(self) -> int:
+        return int(self.megapixels * 1e6)
+
+    @property
+    def pixels_at_once(self) -> int:
+        """Of all images taken in at once: four of the largest."""
+        return 4 * self.pixels
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig:
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 8765
+    """0 takes any free one."""
+    allow_remote: bool = False
+    """Listen on an address that other machines reach."""
+    names: tuple[str, ...] = ()
+    """Host names under which clients know the server, beside addresses and localhost."""
+    token: str | None = None
+    """What clients must send as `Authorization: Bearer TOKEN`."""
+    models: tuple[str, ...] = ("default",)
+    """The first is the default."""
+    device: str = "cpu"
+    workers: int = 1
+    """Threads that each fill one batch at a time."""
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"port = {self.port}: give 0 to 65535")
+        if self.workers < 1:
+            raise ConfigError(f"workers = {self.workers}: give 1 or more")
+        if not self.models:
+            raise ConfigError("no model: give at least one, such as default")
+        if not is_loopback(self.host) and not self.allow_remote:
+            raise ConfigError(
+                f"host {self.host} can be reached from other machines: add --allow-remote if that is meant, "
+                "and --token, or keep 127.0.0.1"
+            )
+        if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not self.token.isascii()):
+            raise ConfigError(
+                f"the token has {len(self.token)} characters: give {SHORTEST_TOKEN} or more, ASCII, "
+                "such as the output of: openssl rand -hex 16"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine as only this machine sees it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,107 @@
+"""Threads that take batches from the line and fill them.
+
+PyTorch lets go of the interpreter while it computes, so threads work side by side and share one copy of each model;
+the processor's cores are divided among them. A batch in which something goes wrong is filled again one by one, so
+that a bad request spoils no other.
+"""
+
+import logging
+import threading
+import time
+from typing import Any
+
+import torch
+
+from maskmend.preview import Preview
+from maskmend.server.catalogue import Catalogue
+from maskmend.server.line import Job, Line
+from maskmend.server.metrics import Metrics
+
+LOG = logging.getLogger("maskmend.server")
+
+
+class Abandoned(Exception):
+    """Nobody waits for this batch any more."""
+
+
+class Workers:
+    """`count` threads at `line`, started by `start`, ended by closing the line."""
+
+    def __init__(self, count: int, line: Line, catalogue: Catalogue, metrics: Metrics) -> None:
+        self.line, self.catalogue, self.metrics = line, catalogue, metrics
+        # The process's own setting, or the machine's cores, divided
+        self.share = max(1, torch.get_num_threads() // count)
+        names = (f"maskmend-worker-{n}" for n in range(1, count + 1))
+        self.threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
+
+    def start(self) -> None:
+        for thread in self.threads:
+            thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Waits for the threads to go home; the line must be closed."""
+        until = time.monotonic() + seconds
+        for thread in self.threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _work(self) -> None:
+        torch.set_num_threads(self.share)  # OpenMP counts for each thread that starts work
+        while (batch := self.line.next_batch()) is not None:
+            self._fill(batch)
+            del batch  # or the last pictures stay in memory until the next ones come
+
+    def _fill(self, batch: list[Job]) -> None:
+        start = time.monotonic()
+        for job in batch:
+            self.metrics.waited.observe(start - job.queued)
+            job.tell("started", {"batch": len(batch)})
+        try:
+            results = fill(self.catalogue.entry(batch[0].model).loaded(), batch)
+        except Abandoned:
+            return
+        except Exception as error:
+            if len(batch) > 1:
+                LOG.warning("a batch of %d failed (%s); one by one", len(batch), error)
+                for job in batch:
+                    self._fill([job])
+                return
+            batch[0].tell("failed", error)
+            return
+        spent = time.monotonic() - start
+        self.line.measured(spent, len(batch))
+        self.metrics.spent.observe(spent)
+        self.metrics.batches.observe(len(batch))
+        self.metrics.fills.inc(sum(job.samples for job in batch))
+        for job, result in zip(batch, results, strict=True):
+            job.tell("filled", (result, spent))
+
+
+def fill(pipe: Any, batch: list[Job]) -> list[Any]:
+    """The results of a batch of one kind. Raises Abandoned as soon as nobody waits for any of them."""
+
+    def told(preview: Preview) -> None:
+        if all(job.gone.is_set() for job in batch):
+            raise Abandoned
+        for place, job in enumerate(batch):
+            if job.watched and place in preview.regions and not job.gone.is_set():
+                job.tell("step", step_news(preview, place))
+
+    first = batch[0]
+    return pipe(
+        [job.picture for job in batch],
+        [job.mask for job in batch],
+        samples=first.samples,
+        seed=[job.seed for job in batch],
+        preview=told,
+        **first.settings,
+    )
+
+
+def step_news(preview: Preview, place: int) -> dict[str, Any]:
+    """What a watcher is shown of one step: where, which tokens are open, and the picture, for each sample."""
+    return {
+        "step": preview.step.index,
+        "box": preview.box(place),
+        "hidden": [preview.hidden(place, sample) for sample in range(preview.samples)],
+        "pictures": [preview.picture(place, sample) for sample in range(preview.samples)],
+    }
