@@ -1,0 +1,399 @@
+// The editor: its state, what changes it, and what of it is seen. Everything else is in the modules beside this one.
+
+import { Failure, keepToken, models, ready } from "./api.js";
+import { clipper, follow } from "./filling.js";
+import { History } from "./history.js";
+import { listen as listenToKeys } from "./keys.js";
+import { Mask } from "./mask.js";
+import { listen as listenToFiles, open, showSamples } from "./opening.js";
+import { Picks } from "./picks.js";
+import { encoded, ENDINGS, hand, stem } from "./save.js";
+import { SettingsForm } from "./settings.js";
+import { Tools } from "./tools.js";
+import { View } from "./view.js";
+
+const ALTERNATIVES = 4;
+const $ = (id) => document.getElementById(id);
+
+const state = {
+  about: null, // what the server told of itself
+  first: null, // the picture as it was opened
+  source: null, // the picture as it was last accepted
+  mask: null,
+  results: null, // {fills, best, pick, uncertainty, box}
+  live: null, // a fill under way
+  filling: null, // its AbortController
+  unsaved: false,
+};
+
+const view = new View($("canvas"));
+const history = new History(update);
+const picks = new Picks($("picks"), pick);
+const settings = new SettingsForm($("settings-form"), (note) => { $("settings-note").textContent = note; });
+const tools = new Tools($("canvas"), view, {
+  mask: () => (state.filling ? null : state.mask),
+  touched: () => { if (state.results) putAway(); showMask(true); },
+  commit: (label, patch) => commit(label, patch),
+  sized: (direction) => sized(direction),
+  grab: ([x, y], scale) => comparing() && Math.abs(x - divider() * state.source.width) * scale < 18 && y >= 0,
+  slide: ([x]) => { $("divider").value = (100 * x) / state.source.width; view.paint(); },
+});
+
+// What is said
+
+function say(text) {
+  $("status").textContent = text;
+}
+
+function complain(error) {
+  if (error?.name === "AbortError") return;
+  const known = error instanceof Failure;
+  if (!known) console.error(error);
+  $("trouble").textContent = known ? error.message : `Something went wrong in the page: ${error?.message ?? error}.`;
+  $("trouble").hidden = false;
+  if (error?.code === "offline") awaitServer();
+  if (error?.code === "token_needed") $("token-dialog").showModal();
+}
+
+function calm() {
+  $("trouble").hidden = true;
+}
+
+let awaiting = false;
+
+async function awaitServer() {
+  if (awaiting) return;
+  awaiting = true;
+  say("Waiting for the server.");
+  while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, 1000));
+  awaiting = false;
+  calm();
+  await learn();
+  say("The server is back. Your picture and mask are as they were.");
+}
+
+// What changes
+
+async function openPicture(blob, name) {
+  calm();
+  try {
+    const source = await open(blob, name, state.about?.limits);
+    stop();
+    state.first = state.source = source;
+    state.mask = new Mask(source.width, source.height);
+    state.results = null;
+    state.unsaved = false;
+    history.forget();
+    document.body.dataset.state = "open";
+    view.of(source, scene);
+    sizeTo(Math.max(1, Math.round(Math.max(source.width, source.height) / 10)));
+    say(`${name} opened, ${source.width} × ${source.height} pixels. Paint over what should be filled.`);
+    $("canvas").focus({ preventScroll: true });
+    update();
+  } catch (error) {
+    complain(error);
+  }
+}
+
+async function loadMask(blob, name) {
+  calm();
+  try {
+    const image = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    if (state.results) putAway();
+    state.mask.begin();
+    const stretched = state.mask.read(image);
+    commit("Load mask", state.mask.end());
+    say(stretched ? `${name} was stretched to the picture's size.` : `${name} is the mask now.`);
+  } catch {
+    complain(new Failure("mask_unusable", `${name} cannot be read as a mask: choose a PNG of the picture's size.`));
+  }
+}
+
+function commit(label, patch) {
+  if (!patch) return;
+  const { mask } = state;
+  history.push({
+    label,
+    undo: () => mask.put(patch.box, patch.before),
+    redo: () => mask.put(patch.box, patch.after),
+    bytes: patch.before.length * 2,
+  });
+  state.unsaved = true;
+  update();
+}
+
+// A change of the whole state that can be undone; results and pictures are kept by reference.
+function turn(label, after) {
+  const before = { results: state.results, source: state.source };
+  const set = (to) => { Object.assign(state, to); showMask(!state.results); };
+  set(after);
+  const bytes = (after.results?.fills ?? []).length * state.source.width * state.source.height * 4;
+  history.push({ label, undo: () => set(before), redo: () => set(after), bytes });
+}
+
+function putAway() {
+  turn("Put the fills away", { results: null });
+}
+
+function changeMask(label, change) {
+  if (!state.mask || state.filling) return;
+  if (state.results) putAway();
+  state.mask.begin();
+  state.mask.whole(change);
+  commit(label, state.mask.end());
+  say(`${label}: ${share()}`);
+}
+
+async function fill() {
+  if (state.filling) return stop();
+  if (!state.source || !state.mask.count) return undefined;
+  calm();
+  if (tools.stroke) tools.end();
+  const { source, mask } = state;
+  const controller = new AbortController();
+  const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
+  const parameters = { ...settings.parameters(), samples };
+  const old = state.results;
+  state.filling = controller;
+  state.results = null;
+  state.live = { clip: clipper(mask) };
+  let box = null;
+  picks.begin(samples);
+  progress(0, settings.steps, "waiting");
+  update();
+  say("Filling.");
+  try {
+    for await (const news of follow(source, mask, parameters, controller.signal)) {
+      if (news.kind === "queued" && news.ahead) progress(0, settings.steps, `${news.ahead} before you`);
+      if (news.kind === "step") {
+        box = news.box;
+        state.live = { ...state.live, box, patch: news.patches[0], hidden: news.fills[0].hidden };
+        news.patches.forEach((patch, i) => picks.show(i, source.bitmap, box, patch));
+        progress(news.step, news.steps, `step ${news.step} of ${news.steps}`);
+        view.paint();
+      }
+      if (news.kind === "done") {
+        if (news.note) say(news.note);
+        state.results = old;
+        turn("Fill", { results: { ...news, box: box ?? { left: 0, top: 0, ...source }, pick: news.best, used: parameters } });
+        state.unsaved = true;
+        say(`${news.fills.length} fills in ${news.seconds.toFixed(1)} seconds. The likeliest is shown: pick another, accept it, or roll again.`);
+      }
+    }
+  } catch (error) {
+    state.results = old;
+    if (error.name === "AbortError") say("Stopped. The mask is as it was.");
+    else complain(error);
+  } finally {
+    state.filling = state.live = null;
+    update();
+  }
+  return undefined;
+}
+
+function stop() {
+  if (tools.give_up()) return true;
+  state.filling?.abort();
+  return Boolean(state.filling);
+}
+
+function again() {
+  if (!state.results) return;
+  settings.seed = state.results.used.seed + state.results.fills.length;
+  fill();
+}
+
+function pick(index) {
+  if (!state.results?.fills[index]) return false;
+  state.results.pick = index;
+  picks.check(index);
+  say(`Alternative ${index + 1} is shown.`);
+  view.paint();
+  return true;
+}
+
+function accept() {
+  if (!state.results) return;
+  const { fills, pick: chosen } = state.results;
+  const { blob, bitmap: image } = fills[chosen];
+  const { mask } = state;
+  turn("Accept", { results: null, source: { ...state.source, blob, bitmap: image } });
+  mask.begin();
+  mask.whole(() => 0);
+  const patch = mask.end();
+  const entry = history.past.at(-1);
+  const { undo, redo } = entry;
+  entry.undo = () => { undo(); mask.put(patch.box, patch.before); };
+  entry.redo = () => { redo(); mask.put(patch.box, patch.after); };
+  update();
+  say("Accepted. Go on painting, or download the picture.");
+}
+
+async function download() {
+  if (!state.source) return;
+  calm();
+  const format = $("format").value;
+  try {
+    say("Writing the picture.");
+    const blob = await encoded(shown().blob, format, $("quality").value);
+    hand(blob, `${stem(state.source.name)}-mended.${ENDINGS[format]}`);
+    state.unsaved = false;
+    say(`Downloaded as ${format === "png" ? "PNG, lossless" : format === "jpeg" ? "JPEG" : "WebP"}.`);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+// What is seen
+
+function shown() {
+  return state.results ? state.results.fills[state.results.pick] : state.source;
+}
+
+function comparing() {
+  return $("show-compare").checked && !$("show-compare").disabled && state.source;
+}
+
+function divider() {
+  return $("divider").value / 100;
+}
+
+function scene() {
+  const { source, mask, results, live } = state;
+  return {
+    picture: shown().bitmap,
+    transparent: source.transparent,
+    live: live?.patch ? live : null,
+    mask: $("show-mask").checked && !live?.patch ? mask.canvas : null,
+    uncertainty: results && $("show-uncertainty").checked ? results.uncertainty : null,
+    before: comparing() ? (results ? source : state.first).bitmap : null,
+    divider: divider(),
+    tool: state.filling ? null : tools.outline,
+  };
+}
+
+function share() {
+  const percent = 100 * state.mask.share;
+  return `${percent && percent < 0.1 ? "less than 0.1" : percent.toFixed(1)} % of the picture is to be filled.`;
+}
+
+function progress(step, steps, text) {
+  $("bar").max = steps;
+  $("bar").value = step;
+  $("progress-text").textContent = text;
+}
+
+function showMask(on) {
+  $("show-mask").checked = on;
+}
+
+function sizeTo(size) {
+  tools.resize(size);
+  $("size").value = tools.size;
+  $("size-out").value = `${tools.size} px`;
+}
+
+function sized(direction) {
+  tools.step(direction);
+  sizeTo(tools.size);
+}
+
+function update() {
+  const { source, mask, results, filling } = state;
+  const changed = source && source !== state.first;
+  document.body.classList.toggle("filling", Boolean(filling));
+  $("welcome").hidden = Boolean(source);
+  $("file").hidden = !source;
+  if (source) {
+    $("file-name").textContent = source.name;
+    $("file-size").textContent = `${source.width} × ${source.height}`;
+  }
+  $("fill").disabled = !filling && !mask?.count;
+  $("fill").textContent = filling ? "Stop" : results ? "Fill anew" : "Fill";
+  $("fill").classList.toggle("stop", Boolean(filling));
+  $("fill").classList.toggle("strong", !results || Boolean(filling));
+  $("progress").hidden = !filling;
+  $("hint").hidden = Boolean(filling);
+  $("hint").textContent = !source ? "Open a picture to begin." : mask.count ? share() : "Paint over what should be filled.";
+  $("results").hidden = !results && !filling;
+  $("results").querySelector("h2").textContent = filling ? "Filling" : "Pick one";
+  for (const id of ["accept", "again"]) $(id).disabled = !results;
+  $("looks").hidden = $("saving").hidden = !source;
+  $("show-uncertainty").disabled = !results;
+  $("show-compare").disabled = !results && !changed;
+  $("scale").hidden = !results || !$("show-uncertainty").checked;
+  $("divider-label").hidden = !comparing();
+  $("quality-label").hidden = $("format").value === "png";
+  $("quality-out").value = $("quality").value;
+  $("undo").disabled = Boolean(filling) || !history.past.length;
+  $("redo").disabled = Boolean(filling) || !history.future.length;
+  for (const id of ["invert", "mask-load"]) $(id).disabled = !source || Boolean(filling);
+  for (const id of ["clear", "mask-save"]) $(id).disabled = !mask?.count || Boolean(filling);
+  if (results && !filling) showPicks();
+  view.paint();
+}
+
+function showPicks() {
+  if (state.results !== showPicks.last || picks.cells.length !== state.results.fills.length) {
+    const { fills, box, best } = state.results;
+    picks.begin(fills.length);
+    fills.forEach(({ bitmap: image }, i) => picks.show(i, image, box));
+    picks.facts(fills, best);
+    showPicks.last = state.results;
+  }
+  picks.check(state.results.pick);
+}
+
+async function learn() {
+  try {
+    state.about = await models();
+    settings.learn(state.about);
+    await showSamples(openPicture, complain);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+// Who asks for what
+
+function on(id, type, work) {
+  $(id).addEventListener(type, work);
+}
+
+for (const button of document.querySelectorAll("[data-tool]")) {
+  if (button === document.body) continue;
+  button.addEventListener("click", () => {
+    tools.choose(button.dataset.tool);
+    for (const other of document.querySelectorAll("button[data-tool]")) other.setAttribute("aria-pressed", other === button);
+    say(`${button.textContent.trim()}.`);
+  });
+}
+on("fill", "click", fill);
+on("again", "click", again);
+on("accept", "click", accept);
+on("download", "click", download);
+on("mask-save", "click", async () => hand(await state.mask.png(), `${stem(state.source.name)}-mask.png`));
+on("undo", "click", () => { const label = history.undo(); if (label) say(`Undone: ${label}.`); });
+on("redo", "click", () => { const label = history.redo(); if (label) say(`Done again: ${label}.`); });
+on("invert", "click", () => changeMask("Inverted", (value) => 1 - value));
+on("clear", "click", () => changeMask("Cleared", () => 0));
+on("size", "input", () => sizeTo(Number($("size").value)));
+on("zoom-in", "click", () => view.zoom(1.25));
+on("zoom-out", "click", () => view.zoom(0.8));
+on("fit", "click", () => view.fit());
+on("keys", "click", () => $("keys-dialog").showModal());
+for (const id of ["show-mask", "show-uncertainty", "show-compare", "format", "quality"]) on(id, "input", update);
+on("divider", "input", () => view.paint());
+on("token-form", "submit", () => { keepToken($("token").value); $("token").value = ""; calm(); learn(); });
+view.moved = () => { $("zoom-out-text").value = `${Math.round(100 * view.scale)} %`; };
+addEventListener("beforeunload", (event) => { if (state.unsaved) event.preventDefault(); });
+
+listenToFiles({ picture: openPicture, mask: (blob, name) => state.mask && loadMask(blob, name) });
+listenToKeys({
+  canvas: $("canvas"), tools, view, stop, sized, choose: pick,
+  moved: ([x, y]) => say(`${x}, ${y}${tools.stroke ? ", brush down" : ""}`),
+  pressed: (way) => { if (way) say(way === "down" ? "Brush down." : `Brush up. ${share()}`); },
+});
+document.body.dataset.tool = "brush";
+update();
+learn();

@@ -1,0 +1,82 @@
+// Pictures and masks that come in: chosen, dropped, pasted, or one of the samples.
+
+import { convert, Failure, file, samples } from "./api.js";
+
+// What is shown and what is sent are one file. One that this browser cannot show (TIFF, say) is made a PNG by the
+// server first, which keeps its pixels, profile and EXIF.
+export async function open(blob, name, limits) {
+  if (limits && blob.size > limits.upload_bytes) {
+    const [has, may] = [blob.size, limits.upload_bytes].map((bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`);
+    throw new Failure("too_large", `${name} has ${has}, the server takes ${may}. Pack it better or scale it down.`);
+  }
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(blob);
+  } catch {
+    try {
+      blob = await convert(blob, "png", 95);
+    } catch (error) {
+      if (error.code === "offline") throw error;
+      throw new Failure(error.code, `${name} cannot be opened. ${error.message}`);
+    }
+    bitmap = await createImageBitmap(blob);
+  }
+  if (limits && bitmap.width * bitmap.height > limits.pixels) {
+    const [has, may] = [bitmap.width * bitmap.height, limits.pixels].map((pixels) => `${(pixels / 1e6).toFixed(1)} Mpx`);
+    throw new Failure("too_many_pixels", `${name} has ${has}, the server takes ${may}. Scale it down.`);
+  }
+  return { blob, name, bitmap, width: bitmap.width, height: bitmap.height, transparent: transparent(bitmap) };
+}
+
+// Looked at in small: enough to know whether a checkerboard is needed behind it.
+function transparent(bitmap) {
+  const canvas = new OffscreenCanvas(64, 64);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0, 64, 64);
+  return context.getImageData(0, 0, 64, 64).data.some((value, i) => i % 4 === 3 && value < 255);
+}
+
+export function listen({ picture, mask }) {
+  const input = document.getElementById("file-input");
+  const maskInput = document.getElementById("mask-input");
+  const take = (field, use) => field.addEventListener("change", () => {
+    const [chosen] = field.files;
+    field.value = "";
+    if (chosen) use(chosen, chosen.name);
+  });
+  take(input, picture);
+  take(maskInput, mask);
+  for (const id of ["open", "choose"]) document.getElementById(id).addEventListener("click", () => input.click());
+  document.getElementById("mask-load").addEventListener("click", () => maskInput.click());
+
+  document.addEventListener("paste", (event) => {
+    const chosen = [...(event.clipboardData?.files ?? [])].find(({ type }) => type.startsWith("image/"));
+    if (!chosen) return;
+    event.preventDefault();
+    picture(chosen, chosen.name || "pasted.png");
+  });
+
+  const drop = document.getElementById("drop");
+  const carries = (event) => event.dataTransfer?.types.includes("Files");
+  document.addEventListener("dragenter", (event) => { if (carries(event)) drop.hidden = false; });
+  document.addEventListener("dragover", (event) => { if (carries(event)) event.preventDefault(); });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.hidden = true; });
+  document.addEventListener("drop", (event) => {
+    if (!carries(event)) return;
+    event.preventDefault();
+    drop.hidden = true;
+    const [chosen] = event.dataTransfer.files;
+    if (chosen) picture(chosen, chosen.name);
+  });
+}
+
+export async function showSamples(picture, failed) {
+  const names = await samples();
+  document.getElementById("samples").hidden = names.length === 0;
+  document.getElementById("sample-list").replaceChildren(...names.map((name, i) => {
+    const button = Object.assign(document.createElement("button"), { type: "button" });
+    button.append(Object.assign(document.createElement("img"), { src: `samples/${name}.png`, alt: `Sample ${i + 1}` }));
+    button.addEventListener("click", () => file(`samples/${name}.png`).then((blob) => picture(blob, `${name}.png`), failed));
+    return button;
+  }));
+}

@@ -1,0 +1,58 @@
+// The alternatives as pictures to pick from: small ones while they come, then with their likelihood.
+
+export class Picks {
+  constructor(group, picked) {
+    this.group = group;
+    this.picked = picked;
+    this.cells = [];
+  }
+
+  // Empty places for `count` alternatives.
+  begin(count) {
+    this.cells = Array.from({ length: count }, (_, i) => this.cell(i));
+    this.group.replaceChildren(...this.cells.map(({ label }) => label));
+  }
+
+  cell(index) {
+    const label = document.createElement("label");
+    label.className = "pick";
+    const radio = Object.assign(document.createElement("input"), { type: "radio", name: "pick", value: index, disabled: true });
+    radio.setAttribute("aria-label", `Alternative ${index + 1}`);
+    radio.addEventListener("change", () => this.picked(index));
+    const canvas = Object.assign(document.createElement("canvas"), { width: 280, height: 280 });
+    const facts = Object.assign(document.createElement("span"), { className: "facts" });
+    label.append(radio, canvas, facts);
+    return { label, radio, canvas, facts };
+  }
+
+  // Draws the part `box` of `picture`; `inside` is a box of a picture that is smaller than what it stands for.
+  show(index, picture, box, over = null) {
+    const { canvas } = this.cells[index];
+    const context = canvas.getContext("2d");
+    const side = Math.max(box.width, box.height);
+    const scale = canvas.width / side;
+    context.setTransform(scale, 0, 0, scale, ((side - box.width) / 2 - box.left) * scale, ((side - box.height) / 2 - box.top) * scale);
+    context.imageSmoothingEnabled = scale < 2;
+    context.imageSmoothingQuality = "high";
+    context.drawImage(picture, 0, 0);
+    if (over) context.drawImage(over, box.left, box.top, box.width, box.height);
+  }
+
+  facts(fills, best) {
+    fills.forEach(({ likelihood }, i) => {
+      const { radio, facts } = this.cells[i];
+      const percent = `${(100 * Math.exp(likelihood)).toFixed(1)} %`;
+      const number = Object.assign(document.createElement("b"), { textContent: percent });
+      const word = Object.assign(document.createElement("span"), { textContent: i === best ? "likeliest" : `${likelihood.toFixed(2)} nats` });
+      if (i === best) word.className = "likeliest";
+      facts.replaceChildren(number, word);
+      facts.title = `log-likelihood ${likelihood.toFixed(3)} nats a token`;
+      radio.setAttribute("aria-label", `Alternative ${i + 1}, likelihood ${percent}${i === best ? ", the likeliest" : ""}`);
+      radio.disabled = false;
+    });
+  }
+
+  check(index) {
+    this.cells[index].radio.checked = true;
+  }
+}
