@@ -6,25 +6,34 @@ from typing import Any
 
 import click
 
-from maskmend.commands.options import PATH, settings_of, working
+from maskmend.commands.options import PATH, refuse_options, settings_of, working
 from maskmend.errors import ConfigError
 
 
 @click.command()
-@click.argument("image", type=PATH)
+@click.argument("image", type=PATH, required=False)
 @click.option(
     "--mask",
     "mask_path",
     type=PATH,
     help="White (or erased, in an image with alpha) is filled.",
 )
+@click.option("--input", "folder", type=PATH, help="Instead of IMAGE: a folder of images, with --masks.")
+@click.option("--masks", "mask_folder", type=PATH, help="Folder of masks: one for each image, of its name.")
 @click.option(
     "-o",
     "--output",
     type=PATH,
     required=True,
-    help="Where the result goes; .png keeps known pixels to the bit.",
+    help="Where the result goes; .png keeps known pixels to the bit. With --input a folder.",
 )
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(["png", "jpg", "webp", "tif"]),
+    help="With --input: of all results, instead of each image's own.",
+)
+@click.option("--overwrite", is_flag=True, help="With --input: make anew what the output folder holds.")
 @click.option(
     "--layout",
     type=click.Choice(["lab"]),
@@ -49,6 +58,14 @@ from maskmend.errors import ConfigError
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other setting: --set top_p=0.9."
 )
+@click.option(
+    "--grow",
+    "growth",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Make the hole larger by so many pixels.",
+)
 @click.option("--fit-mask", is_flag=True, help="Resize the mask to the image.")
 @click.option("--invert-mask", is_flag=True, help="Black is filled (the report's polarity).")
 @click.option(
@@ -61,14 +78,19 @@ from maskmend.errors import ConfigError
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
 @click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
 def inpaint(
-    image: Path,
+    image: Path | None,
     mask_path: Path | None,
+    folder: Path | None,
+    mask_folder: Path | None,
     output: Path,
+    suffix: str | None,
+    overwrite: bool,
     layout: str | None,
     model: str,
     samples: int,
     seed: int,
     assignments: tuple[str, ...],
+    growth: int,
     fit_mask: bool,
     invert_mask: bool,
     mask_channel: Any,
@@ -78,15 +100,32 @@ def inpaint(
     uncertainty: Path | None,
     **settings: Any,
 ) -> None:
-    """Fills the masked part of IMAGE."""
+    """Fills the masked part of IMAGE, or of every image of a folder (--input, --masks)."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    reading: dict[str, Any] = {
+        "threshold": mask_threshold, "fit": fit_mask, "invert": invert_mask, "channel": mask_channel,
+    }  # fmt: skip
+    if folder is not None:
+        refuse_options("--input", {"image": "IMAGE", "mask_path": "--mask", "layout": "", "uncertainty": ""})
+        if mask_folder is None:
+            raise click.MissingParameter(param_hint="'--masks'", param_type="option")
+        from maskmend.commands.folder import inpaint_folder
+
+        inpaint_folder(
+            folder, mask_folder, output, suffix, model, device, given, assignments,
+            samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
+        )  # fmt: skip
+        return
+    if image is None:
+        raise click.MissingParameter(param_hint="'IMAGE'", param_type="argument")
+    refuse_options("IMAGE", {"mask_folder": "--masks", "suffix": "--format", "overwrite": ""})
     if layout is not None:
-        given = {name: value for name, value in settings.items() if value is not None}
         _inpaint_lab(image, output, model, seed, device, fit_mask, given, assignments)
         return
     if mask_path is None:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
     from maskmend.images import check_writable, load_image, picture_from, save_images
-    from maskmend.masks import load_mask
+    from maskmend.masks import grow, load_mask
 
     picture = load_image(image)
     check_writable(output, alpha=picture.alpha is not None)
@@ -99,18 +138,10 @@ def inpaint(
         check_writable(uncertainty, alpha=False)
         if uncertainty.resolve() in {path.resolve() for path in outputs}:
             raise ConfigError(f"--uncertainty {uncertainty} is where the fill goes: give it another name")
-    mask = load_mask(
-        mask_path,
-        size=picture.pixels.shape[:2],
-        threshold=mask_threshold,
-        fit=fit_mask,
-        invert=invert_mask,
-        channel=mask_channel,
-    )
+    mask = grow(load_mask(mask_path, size=picture.pixels.shape[:2], **reading), growth)
     from maskmend.pipeline import InpaintPipeline
     from maskmend.training.run import pick_device
 
-    given = {name: value for name, value in settings.items() if value is not None}
     place = pick_device(device)
     pipe = InpaintPipeline.from_pretrained(model).to(place)
     chosen = settings_of(pipe, given, assignments)
@@ -148,19 +179,8 @@ def _inpaint_lab(
     assignments: tuple[str, ...],
 ) -> None:
     """`inpaint --layout lab`."""
-    context = click.get_current_context()
-    for name in (
-        "mask_path",
-        "samples",
-        "invert_mask",
-        "mask_channel",
-        "mask_threshold",
-        "quality",
-        "uncertainty",
-    ):
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            option = "mask" if name == "mask_path" else name.replace("_", "-")
-            raise ConfigError(f"--layout lab has no use for --{option}: leave it out")
+    useless = ("samples", "growth", "invert_mask", "mask_channel", "mask_threshold", "quality", "uncertainty")
+    refuse_options("--layout lab", {"mask_path": "--mask", "growth": "--grow"} | dict.fromkeys(useless, ""))
     from maskmend.lab_layout import check_output, fill_lab_folder, read_lab_folder
     from maskmend.pipeline import InpaintPipeline
     from maskmend.training.run import pick_device

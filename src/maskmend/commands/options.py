@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from maskmend.errors import ConfigError
+
 PATH = click.Path(path_type=Path)
 
 
@@ -15,6 +17,15 @@ def settings_of(pipe: Any, given: dict[str, Any], assignments: tuple[str, ...]) 
     chosen = given | override({}, assignments)
     pipe.defaults.changed(**chosen)
     return chosen
+
+
+def refuse_options(with_what: str, names: dict[str, str]) -> None:
+    """Raises ConfigError when one of the options `names` (parameter: how it is written) was given."""
+    context = click.get_current_context()
+    for name, written in names.items():
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            option = written or f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{with_what} has no use for {option}: leave it out")
 
 
 def working(text: str) -> Any:

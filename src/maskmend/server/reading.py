@@ -6,6 +6,8 @@ Forms and JSON say the same things. Sizes are checked before anything is decoded
 import base64
 import binascii
 import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -39,9 +41,9 @@ async def read_order(request: Request) -> Order:
     """A fill from a form or a JSON body. Raises Refusal."""
     kind = content_type(request)
     if kind == "multipart/form-data":
-        form = await read_form(request)
-        files = {name: await _file(form, name) for name in ("image", "mask")}
-        return Order(parameters=_fields(Parameters, form, set(files)), **files)
+        async with read_form(request) as form:
+            files = {name: await _file(form, name) for name in ("image", "mask")}
+            return Order(parameters=_fields(Parameters, form, set(files)), **files)
     if kind == "application/json":
         body = await read_json_body(request, JsonBody)
         given = body.model_dump(exclude_unset=True, exclude={"image", "mask"})
@@ -57,8 +59,8 @@ async def read_upload(request: Request, model: type[B]) -> tuple[bytes, B]:
     """One image file and the fields of `model`, from a form. Raises Refusal."""
     if (kind := content_type(request)) != "multipart/form-data":
         raise unknown_type(kind, "multipart/form-data")
-    form = await read_form(request)
-    return await _file(form, "image"), _fields(model, form, {"image"})
+    async with read_form(request) as form:
+        return await _file(form, "image"), _fields(model, form, {"image"})
 
 
 async def read_iopaint(request: Request) -> Order:
@@ -81,21 +83,24 @@ def unknown_type(kind: str, wanted: str) -> Refusal:
     return Refusal(415, "unsupported_media_type", f"the body is {kind[:60] or 'of no type'}: send {wanted}")
 
 
-async def read_form(request: Request) -> FormData:
+@asynccontextmanager
+async def read_form(request: Request) -> AsyncIterator[FormData]:
+    """The form's parts; their temporary files, which have no names, end with it. Raises Refusal."""
     try:
         form = await request.form(max_files=2, max_fields=40, max_part_size=64 * 1024)
-    except ClientDisconnect:
-        raise
-    except Refusal:
+    except (ClientDisconnect, Refusal):
         raise
     except Exception as error:  # the form's parser has many ways to stumble
         detail = getattr(error, "detail", None) or error
         raise Refusal(400, "form_malformed", f"the form cannot be read: {str(detail)[:200]}") from None
-    names = [name for name, _ in form.multi_items()]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise Refusal(422, "parameters_invalid", f"{twice[0][:60]} is given more than once")
-    return form
+    try:
+        names = [name for name, _ in form.multi_items()]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise Refusal(422, "parameters_invalid", f"{twice[0][:60]} is given more than once")
+        yield form
+    finally:
+        await form.close()
 
 
 async def read_json_body(request: Request, model: type[B], *, strict: bool = True) -> B:
@@ -127,7 +132,6 @@ async def _file(form: FormData, name: str) -> bytes:
         what = "missing" if found is None else "a plain field"
         raise Refusal(422, "parameters_invalid", f"{name} is {what}: send it as a file of the form")
     content = await found.read()
-    await found.close()
     if not content:
         raise Refusal(422, f"{name}_unusable", f"the {name} is an empty file")
     return content

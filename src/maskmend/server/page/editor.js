@@ -6,7 +6,7 @@ import { History } from "./history.js";
 import { listen as listenToKeys } from "./keys.js";
 import { Mask } from "./mask.js";
 import { listen as listenToFiles, open, showSamples } from "./opening.js";
-import { Picks } from "./picks.js";
+import { around, Picks } from "./picks.js";
 import { encoded, ENDINGS, hand, stem } from "./save.js";
 import { SettingsForm } from "./settings.js";
 import { Tools } from "./tools.js";
@@ -157,8 +157,9 @@ async function fill() {
   state.filling = controller;
   state.results = null;
   state.live = { clip: clipper(mask) };
-  let box = null;
+  const part = around(mask.bounds(), source);
   picks.begin(samples);
+  for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part);
   progress(0, settings.steps, "waiting");
   update();
   say("Filling.");
@@ -166,16 +167,16 @@ async function fill() {
     for await (const news of follow(source, mask, parameters, controller.signal)) {
       if (news.kind === "queued" && news.ahead) progress(0, settings.steps, `${news.ahead} before you`);
       if (news.kind === "step") {
-        box = news.box;
+        const { box } = news;
         state.live = { ...state.live, box, patch: news.patches[0], hidden: news.fills[0].hidden };
-        news.patches.forEach((patch, i) => picks.show(i, source.bitmap, box, patch));
+        news.patches.forEach((patch, i) => picks.show(i, source.bitmap, part, patch, box));
         progress(news.step, news.steps, `step ${news.step} of ${news.steps}`);
         view.paint();
       }
       if (news.kind === "done") {
         if (news.note) say(news.note);
         state.results = old;
-        turn("Fill", { results: { ...news, box: box ?? { left: 0, top: 0, ...source }, pick: news.best, used: parameters } });
+        turn("Fill", { results: { ...news, part, pick: news.best, used: parameters } });
         state.unsaved = true;
         say(`${news.fills.length} fills in ${news.seconds.toFixed(1)} seconds. The likeliest is shown: pick another, accept it, or roll again.`);
       }
@@ -335,9 +336,9 @@ function update() {
 
 function showPicks() {
   if (state.results !== showPicks.last || picks.cells.length !== state.results.fills.length) {
-    const { fills, box, best } = state.results;
+    const { fills, part, best } = state.results;
     picks.begin(fills.length);
-    fills.forEach(({ bitmap: image }, i) => picks.show(i, image, box));
+    fills.forEach(({ bitmap: image }, i) => picks.show(i, image, part));
     picks.facts(fills, best);
     showPicks.last = state.results;
   }

@@ -25,13 +25,14 @@ export class Picks {
     return { label, radio, canvas, facts };
   }
 
-  // Draws the part `box` of `picture`; `inside` is a box of a picture that is smaller than what it stands for.
-  show(index, picture, box, over = null) {
+  // Draws the square `part` of `picture`, and `over` laid into its `box`.
+  show(index, picture, part, over = null, box = null) {
     const { canvas } = this.cells[index];
     const context = canvas.getContext("2d");
-    const side = Math.max(box.width, box.height);
-    const scale = canvas.width / side;
-    context.setTransform(scale, 0, 0, scale, ((side - box.width) / 2 - box.left) * scale, ((side - box.height) / 2 - box.top) * scale);
+    const scale = canvas.width / part.side;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    context.setTransform(scale, 0, 0, scale, -part.left * scale, -part.top * scale);
     context.imageSmoothingEnabled = scale < 2;
     context.imageSmoothingQuality = "high";
     context.drawImage(picture, 0, 0);
@@ -43,7 +44,7 @@ export class Picks {
       const { radio, facts } = this.cells[i];
       const percent = `${(100 * Math.exp(likelihood)).toFixed(1)} %`;
       const number = Object.assign(document.createElement("b"), { textContent: percent });
-      const word = Object.assign(document.createElement("span"), { textContent: i === best ? "likeliest" : `${likelihood.toFixed(2)} nats` });
+      const word = Object.assign(document.createElement("span"), { textContent: i === best ? "likeliest" : `${likelihood.toFixed(2).replace("-", "−")} nats` });
       if (i === best) word.className = "likeliest";
       facts.replaceChildren(number, word);
       facts.title = `log-likelihood ${likelihood.toFixed(3)} nats a token`;
@@ -55,4 +56,12 @@ export class Picks {
   check(index) {
     this.cells[index].radio.checked = true;
   }
+}
+
+// The square around the hole in which alternatives are compared: some of what surrounds it, inside the picture.
+export function around([left, top, right, bottom], { width, height }) {
+  const longest = Math.max(right - left, bottom - top);
+  const side = Math.min(Math.max(longest * 1.5, 32), Math.max(width, height));
+  const start = (from, to, most) => (side >= most ? (most - side) / 2 : Math.min(Math.max((from + to - side) / 2, 0), most - side));
+  return { left: start(left, right, width), top: start(top, bottom, height), side };
 }

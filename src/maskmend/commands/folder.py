@@ -1,0 +1,47 @@
+"""`maskmend inpaint --input FOLDER`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from maskmend.commands.options import settings_of
+
+
+def inpaint_folder(
+    folder: Path,
+    masks: Path,
+    output: Path,
+    suffix: str | None,
+    model: str,
+    device: str,
+    given: dict[str, Any],
+    assignments: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Fills a folder and says how it went; the exit status is 1 when some pictures could not be filled."""
+    from maskmend.folder_filling import FAILURES, fill_folder, plan_folder
+    from maskmend.pipeline import InpaintPipeline
+    from maskmend.progress import stages
+    from maskmend.training.run import pick_device
+
+    tasks = plan_folder(
+        folder, masks, output, samples=options["samples"], suffix=None if suffix is None else f".{suffix}"
+    )
+    pipe = InpaintPipeline.from_pretrained(model).to(pick_device(device))
+    chosen = settings_of(pipe, given, assignments)
+    try:
+        with stages() as told:
+            outcome = fill_folder(pipe, tasks, output, progress=told, **options, **chosen)
+    except KeyboardInterrupt:
+        click.echo("stopped; the same command goes on with what is missing", err=True)
+        sys.exit(130)
+    skipped = f", {outcome.skipped} done before" if outcome.skipped else ""
+    click.echo(f"filled {outcome.filled} of {len(tasks)} pictures into {output}{skipped}")
+    if outcome.failures:
+        click.secho(f"{len(outcome.failures)} could not be filled:", fg="red", err=True)
+        for name, reason in outcome.failures.items():
+            click.echo(f"  {name}: {reason}", err=True)
+        click.echo(f"the list is in {output / FAILURES}", err=True)
+        sys.exit(1)

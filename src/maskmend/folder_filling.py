@@ -1,0 +1,168 @@
+"""A folder of images and a folder of masks, filled one after the other into a third.
+
+Files belong together by their path without suffix. A picture that cannot be filled is noted and passed over; what
+lies in the output folder already is not made again, so that a run that was stopped goes on where it was.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskmend.data import SUFFIXES
+from maskmend.errors import ConfigError, DataError, MaskmendError
+from maskmend.files import write_files
+from maskmend.images import WRITABLE, Picture, encode_image, load_image
+from maskmend.masks import grow, load_mask
+from maskmend.pipeline import InpaintPipeline
+
+FAILURES = "failures.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One image of the folder."""
+
+    name: str
+    """Its path within the folder."""
+    image: Path
+    outputs: tuple[Path, ...]
+    """One for each sample."""
+    mask: Path | None
+    trouble: str | None = None
+    """Why it cannot be filled, as far as its name tells."""
+
+    @property
+    def done(self) -> bool:
+        return all(path.is_file() for path in self.outputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    filled: int
+    skipped: int
+    failures: dict[str, str]
+    """What went wrong, by the image's path within its folder."""
+
+
+def plan_folder(
+    images: Path, masks: Path, output: Path, *, samples: int = 1, suffix: str | None = None
+) -> list[Task]:
+    """What there is to do; results keep their image's format, or take that of `suffix` (".png").
+
+    Formats that are read but not written (BMP, GIF) become PNG. Raises DataError for a folder that is missing or
+    holds no image, ConfigError for an output folder that is one of the others.
+    """
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise DataError(f"no folder at {folder}: give a folder of images")
+    if output.resolve() in (images.resolve(), masks.resolve()):
+        raise ConfigError(f"--output {output} is one of the folders read: choose another")
+    if suffix is not None and suffix not in WRITABLE:
+        raise ConfigError(f"format {suffix!r} cannot be written: choose one of {', '.join(WRITABLE)}")
+    elsewhere = [folder.resolve() for folder in (masks, output) if folder.resolve() != images.resolve()]
+    known: dict[str, list[Path]] = {}
+    for path in _images(masks, [output.resolve()]):
+        known.setdefault(_stem(path, masks), []).append(path)
+    tasks, taken = [], set[Path]()
+    for path in _images(images, elsewhere):
+        found = known.get(_stem(path, images), [])
+        trouble = None
+        if len(found) != 1:
+            trouble = f"no mask of that name in {masks}"
+            if found:
+                trouble = f"{len(found)} masks of that name: {', '.join(p.name for p in found)}"
+        target = output / path.relative_to(images)
+        target = target.with_suffix(suffix or (path.suffix if path.suffix.lower() in WRITABLE else ".png"))
+        outputs = (target,)
+        if samples > 1:
+            outputs = tuple(target.with_stem(f"{target.stem}-{n}") for n in range(1, samples + 1))
+        if not taken.isdisjoint(outputs):
+            trouble = f"another image's result is called {target.name} too: rename one"
+        taken.update(outputs)
+        mask = found[0] if len(found) == 1 else None
+        name = path.relative_to(images).as_posix()
+        tasks.append(Task(name=name, image=path, outputs=outputs, mask=mask, trouble=trouble))
+    if not tasks:
+        raise DataError(f"no images under {images}: looked for {', '.join(sorted(SUFFIXES))}")
+    return tasks
+
+
+def fill_folder(
+    pipe: InpaintPipeline,
+    tasks: Iterable[Task],
+    output: Path,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    quality: int = 95,
+    overwrite: bool = False,
+    growth: int = 0,
+    reading: dict[str, Any] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    **settings: Any,
+) -> Outcome:
+    """Works through `tasks`; writes `failures.csv` into `output` when there are any, removes an older one if not.
+
+    `reading` are arguments of `masks.load_mask`. One bad file stops nothing; a full disk does (OutputError).
+    """
+    tasks = list(tasks)
+    filled = skipped = 0
+    failures: dict[str, str] = {}
+    output.mkdir(parents=True, exist_ok=True)
+    for number, task in enumerate(tasks, start=1):
+        if task.trouble is not None or task.mask is None:
+            failures[task.name] = task.trouble or "no mask"
+        elif task.done and not overwrite:
+            skipped += 1
+        else:
+            try:
+                picture = load_image(task.image)
+                mask = load_mask(task.mask, size=picture.pixels.shape[:2], **(reading or {}))
+                result = pipe(picture, grow(mask, growth), samples=samples, seed=seed, **settings)
+                files = dict(zip(task.outputs, result.pictures, strict=True))
+                contents = {path: _encoded(one, path, quality) for path, one in files.items()}
+            except ConfigError:
+                raise  # a setting, and so the same for every file
+            except (MaskmendError, OSError, MemoryError, RuntimeError) as error:
+                failures[task.name] = " ".join(str(error).split()) or type(error).__name__
+            else:
+                write_files(contents)
+                filled += 1
+        if progress is not None:
+            progress("filling", number, len(tasks))
+    _write_failures(output / FAILURES, failures)
+    return Outcome(filled=filled, skipped=skipped, failures=failures)
+
+
+def _encoded(picture: Picture, path: Path, quality: int) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return encode_image(picture, path, quality)
+
+
+def _write_failures(path: Path, failures: dict[str, str]) -> None:
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("file", "reason"))
+    table.writerows(failures.items())
+    write_files({path: text.getvalue().encode()})
+
+
+def _images(folder: Path, without: list[Path]) -> list[Path]:
+    """Image files at any depth, in order, outside the folders `without`."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in SUFFIXES | {".gif"}
+        and path.is_file()
+        and not any(path.resolve().is_relative_to(other) for other in without)
+    ]
+
+
+def _stem(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()

@@ -1,0 +1,327 @@
+"""Fills over HTTP: the same as in Python to the bit, in every form of question and answer; and nothing but 4xx for
+whatever is wrong."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from maskmend.images import read_image
+from maskmend.masks import grow
+from maskmend.server.parameters import Infill, Order, Parameters, Schedule, Seam
+from server_parts import IMAGE_FILE, MASK, MASK_FILE, PIXELS, WIDTH, body, bomb, file_of, form, in_base64, pixels_of
+
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+EVENTS = {"Accept": "text/event-stream"}
+JSON = {"Accept": "application/json"}
+
+
+def events_of(answer):
+    """[(name, data)] of a text/event-stream."""
+    found = []
+    for block in answer.text.strip().split("\n\n"):
+        if not block.startswith(":"):
+            name, data = block.split("\n")
+            found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
+
+
+@pytest.fixture(scope="module")
+def alone(tiny_pipeline):
+    """What the pipeline gives by itself."""
+    return tiny_pipeline(PIXELS, MASK, samples=3, seed=5, steps=4)
+
+
+# The same as in Python
+
+
+def test_a_picture_is_answered_with_a_picture(client, alone):
+    """Catches a fill that changes on its way through the server, and known pixels that are touched."""
+    answer = client.post("/v1/inpaint", files=form(), data={"samples": 3, "seed": 5, "steps": 4})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    filled = pixels_of(answer.content)
+    np.testing.assert_array_equal(filled, alone.pictures[alone.best].pixels)
+    np.testing.assert_array_equal(filled[~MASK], PIXELS[~MASK])
+    assert int(answer.headers["x-maskmend-seed"]) == 5 + alone.best
+    assert float(answer.headers["x-maskmend-log-likelihood"]) == pytest.approx(alone.log_likelihood.max(), abs=1e-5)
+
+
+def test_json_asks_and_tells_all(client, alone):
+    question = body(samples=3, seed=5, steps=4)
+    told = client.post("/v1/inpaint", json=question, headers=JSON).json()
+    assert [fill["seed"] for fill in told["fills"]] == [5, 6, 7]
+    for fill, picture in zip(told["fills"], alone.pictures, strict=True):
+        np.testing.assert_array_equal(pixels_of(base64.b64decode(fill["image"])), picture.pixels)
+    likelihoods = [fill["log_likelihood"] for fill in told["fills"]]
+    np.testing.assert_allclose(likelihoods, alone.log_likelihood, atol=1e-5)
+    assert told["best"] == alone.best
+    assert (told["width"], told["model"], told["note"]) == (WIDTH, "tiny", None)
+    assert told["settings"]["steps"] == 4
+    levels = pixels_of(base64.b64decode(told["uncertainty"]))
+    assert (levels[~MASK] == 0).all()
+    np.testing.assert_allclose(levels[MASK] / 255 * told["most"], alone.uncertainty[MASK], atol=told["most"] / 255)
+
+
+def test_events_tell_the_steps_as_they_come(client, alone):
+    """Catches steps that are missing, out of order, or of another sample."""
+    answer = client.post(
+        "/v1/inpaint", files=form(), data={"samples": 3, "seed": 5, "steps": 4}, headers=EVENTS
+    )
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    told = events_of(answer)
+    assert [name for name, _ in told] == ["queued", "started", *["step"] * 4, *["fill"] * 3, "done"]
+    steps = [data for name, data in told if name == "step"]
+    assert [(step["step"], step["steps"]) for step in steps] == [(n, 4) for n in (1, 2, 3, 4)]
+    box = steps[0]["box"]
+    assert MASK[box["top"] : box["top"] + box["height"], box["left"] : box["left"] + box["width"]].sum() == MASK.sum()
+    for sample in range(3):
+        open_tokens = ["".join(step["fills"][sample]["hidden"]).count("1") for step in steps]
+        assert open_tokens == sorted(open_tokens, reverse=True)
+        assert open_tokens[-1] == 0 < open_tokens[0]
+        assert pixels_of(base64.b64decode(steps[0]["fills"][sample]["image"])).shape == (16, 16, 3)
+    fills = [data for name, data in told if name == "fill"]
+    assert [fill["index"] for fill in fills] == [0, 1, 2]
+    for fill, picture in zip(fills, alone.pictures, strict=True):
+        np.testing.assert_array_equal(pixels_of(base64.b64decode(fill["image"])), picture.pixels)
+    assert told[-1][1]["best"] == alone.best
+
+
+def test_profile_exif_and_transparency_come_back(client):
+    """Catches a server that flattens what the file carried."""
+    rgba = np.dstack([PIXELS, np.linspace(0, 255, PIXELS[:, :, 0].size).reshape(MASK.shape).astype(np.uint8)])
+    exif = Image.Exif()
+    exif[0x0131] = "a camera"
+    content = file_of(rgba, icc_profile=ICC, exif=exif.tobytes())
+    source = read_image(content)
+    answer = client.post("/v1/inpaint", files=form(image=content))
+    got = read_image(answer.content)
+    assert (got.icc, got.exif) == (ICC, source.exif)
+    assert got.alpha is not None
+    assert source.alpha is not None
+    np.testing.assert_array_equal(got.alpha[~MASK], source.alpha[~MASK])
+    np.testing.assert_array_equal(got.pixels[~MASK], source.pixels[~MASK])
+
+
+def test_a_grown_hole_is_larger_by_so_many_pixels(client, tiny_pipeline):
+    filled = pixels_of(client.post("/v1/inpaint", files=form(), data={"grow": 2}).content)
+    larger = grow(MASK, 2)
+    np.testing.assert_array_equal(filled, tiny_pipeline(PIXELS, larger).pictures[0].pixels)
+    np.testing.assert_array_equal(filled[~larger], PIXELS[~larger])
+
+
+def test_an_empty_mask_gives_the_picture_back_with_a_word(client):
+    empty = form(mask=file_of(np.zeros_like(MASK).astype(np.uint8)))
+    answer = client.post("/v1/inpaint", files=empty)
+    np.testing.assert_array_equal(pixels_of(answer.content), PIXELS)
+    assert "empty" in answer.headers["x-maskmend-note"]
+    assert [name for name, _ in events_of(client.post("/v1/inpaint", files=empty, headers=EVENTS))] == [
+        "queued", "started", "fill", "done",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "media"), [("jpeg", "image/jpeg"), ("webp", "image/webp"), ("png", "image/png")])
+def test_other_formats_and_their_quality(client, kind, media):
+    sizes = []
+    for quality in (20, 95):
+        answer = client.post("/v1/inpaint", files=form(), data={"format": kind, "quality": quality})
+        assert answer.headers["content-type"] == media
+        sizes.append(len(answer.content))
+    assert sizes[0] < sizes[1] or kind == "png"
+
+
+def test_conversion_keeps_pixels_and_profile(client):
+    content = file_of(PIXELS, "TIFF", icc_profile=ICC)
+    got = read_image(client.post("/v1/convert", files={"image": ("a.tif", content)}).content)
+    np.testing.assert_array_equal(got.pixels, PIXELS)
+    assert got.icc == ICC
+    jpeg = client.post("/v1/convert", files={"image": ("a.tif", content)}, data={"format": "jpeg", "quality": 40})
+    assert jpeg.headers["content-type"] == "image/jpeg"
+    assert read_image(jpeg.content).icc == ICC
+
+
+def test_iopaint_clients_get_what_they_are_used_to(client, tiny_pipeline):
+    """Its body with many fields that mean nothing here, with and without the data URI's head."""
+    question = {
+        "image": "data:image/png;base64," + in_base64(IMAGE_FILE), "mask": in_base64(MASK_FILE),
+        "ldm_steps": 20, "hd_strategy": "Crop", "prompt": "", "sd_seed": 7, "cv2_radius": None, "use_croper": False,
+    }  # fmt: skip
+    answer = client.post("/api/v1/inpaint", json=question)
+    assert (answer.headers["content-type"], answer.headers["x-seed"]) == ("image/png", "7")
+    np.testing.assert_array_equal(pixels_of(answer.content), tiny_pipeline(PIXELS, MASK, seed=7).pictures[0].pixels)
+    bare = {"image": question["image"], "mask": question["mask"]}  # as the Krita plug-in sends it
+    assert client.post("/api/v1/inpaint", json=bare).headers["x-seed"] == "42"
+    one, two = (client.post("/api/v1/inpaint", json=bare | {"sd_seed": -1}).headers["x-seed"] for _ in "ab")
+    assert one != two
+
+
+def test_what_the_api_names_is_what_the_pipeline_knows():
+    """Catches a setting that was added or renamed in one place only."""
+    from maskmend.compositing import SEAMS
+    from maskmend.infill import STRATEGIES
+    from maskmend.orders import ORDERS
+    from maskmend.schedules import SCHEDULES
+    from maskmend.server.parameters import _SETTINGS
+    from maskmend.settings import Settings
+
+    for names, known in ((Schedule, SCHEDULES), (Order, ORDERS), (Seam, SEAMS), (Infill, STRATEGIES)):
+        assert set(names.__args__) == set(known)
+    assert set(_SETTINGS) == set(Settings.__dataclass_fields__)
+    assert set(_SETTINGS) <= set(Parameters.model_fields)
+
+
+# What is wrong
+
+BOMB = bomb(30_000, 30_000)
+FRAMES = io.BytesIO()
+Image.new("RGB", (4, 4)).save(FRAMES, "GIF", save_all=True, append_images=[Image.new("RGB", (4, 4), "red")])
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "status", "code"),
+    [
+        ({"image": ("a", IMAGE_FILE)}, {}, 422, "parameters_invalid"),
+        ({"mask": ("a", MASK_FILE)}, {}, 422, "parameters_invalid"),
+        (form(image=b"no picture"), {}, 422, "image_unusable"),
+        (form(image=b""), {}, 422, "image_unusable"),
+        (form(image=IMAGE_FILE[:-200]), {}, 422, "image_unusable"),
+        (form(image=BOMB), {}, 413, "too_many_pixels"),
+        (form(mask=BOMB), {}, 422, "mask_unusable"),
+        (form(image=FRAMES.getvalue()), {}, 422, "image_unusable"),
+        (form(mask=b"no mask"), {}, 422, "mask_unusable"),
+        (form(mask=file_of(np.zeros((3, 3), np.uint8))), {}, 422, "mask_unusable"),
+        (form(), {"steps": "many"}, 422, "parameters_invalid"),
+        (form(), {"steps": 0}, 422, "parameters_invalid"),
+        (form(), {"steps": 65}, 422, "parameters_invalid"),
+        (form(), {"samples": 9}, 422, "parameters_invalid"),
+        (form(), {"samples": 10**30}, 422, "parameters_invalid"),
+        (form(), {"temperature": "nan"}, 422, "parameters_invalid"),
+        (form(), {"schedule": "cosinus"}, 422, "parameters_invalid"),
+        (form(), {"sweet_spot": 7, "steps": 4}, 422, "setting_invalid"),
+        (form(), {"model": "other"}, 422, "model_unknown"),
+        (form(), {"format": "tiff"}, 422, "parameters_invalid"),
+        (form(), {"colour": "red"}, 422, "parameters_invalid"),
+        (form(), {"callback": "x"}, 422, "parameters_invalid"),
+        (form(), {"seed": 2**63 - 1, "samples": 2}, 422, "setting_invalid"),
+        (form(image=file_of(np.zeros((4, 4, 4), np.uint8)), mask=file_of(np.full((4, 4), 255, np.uint8))),
+         {"format": "jpeg"}, 422, "image_unusable"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_bad_forms_are_told_what_is_wrong(client, files, data, status, code, accept):
+    """Catches a 500, and an error that is no JSON."""
+    answer = client.post("/v1/inpaint", files=files, data=data, headers={"Accept": accept})
+    if answer.status_code == 200:  # a stream that had begun says so in its last event
+        name, told = events_of(answer)[-1]
+        assert name == "error"
+    else:
+        told = answer.json()
+        assert answer.status_code == status
+    assert told["error"]["code"] == code
+    assert len(told["error"]["message"]) > 10
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "code"),
+    [
+        (b"{", "application/json", 400, "json_malformed"),
+        (b"", "application/json", 400, "json_malformed"),
+        (b"\xff\xfe", "application/json", 400, "json_malformed"),
+        (b"[" * 100_000, "application/json", 400, "json_malformed"),
+        (b"[]", "application/json", 422, "parameters_invalid"),
+        (b'{"image": 3, "mask": null}', "application/json", 422, "parameters_invalid"),
+        (b'{"image": "%%%", "mask": "AAAA"}', "application/json", 422, "image_unusable"),
+        (b'{"image": "AAAA", "mask": ""}', "application/json", 422, "parameters_invalid"),
+        (b'{"image": "data:image/png;base64,", "mask": "AAAA"}', "application/json", 422, "image_unusable"),
+        (json.dumps(body(steps="8")).encode(), "application/json", 422, "parameters_invalid"),
+        (json.dumps(body(steps=True)).encode(), "application/json", 422, "parameters_invalid"),
+        (json.dumps(body(temperature=float("nan"))).encode(), "application/json", 422, "parameters_invalid"),
+        (b"whatever", "text/plain", 415, "unsupported_media_type"),
+        (b"whatever", "", 415, "unsupported_media_type"),
+        (b"whatever", "multipart/form-data", 400, "form_malformed"),
+        (b"whatever", "multipart/form-data; boundary=", 400, "form_malformed"),
+        (b"whatever", "multipart/form-data; boundary=x", 400, "form_malformed"),
+        (b"--x\r\n\r\n\r\n--x--", "multipart/form-data; boundary=x", 400, "form_malformed"),
+        (b"--x\r\nContent-Disposition: form-data\r\n\r\na\r\n--x--", "multipart/form-data; boundary=x", 400,
+         "form_malformed"),
+        (b"--x--\r\n", "multipart/form-data; boundary=x; charset=nonsense", 422, "parameters_invalid"),
+        (b"--x\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\n" + b"a" * 70_000 + b"\r\n--x--",
+         "multipart/form-data; boundary=x", 400, "form_malformed"),
+    ],
+)  # fmt: skip
+def test_bad_bodies_are_told_what_is_wrong(client, content, kind, status, code):
+    answer = client.post("/v1/inpaint", content=content, headers={"Content-Type": kind} if kind else {})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_too_many_parts_and_parts_given_twice(client):
+    many = [("image", ("a", IMAGE_FILE)), ("mask", ("b", MASK_FILE)), ("more", ("c", b"x"))]
+    assert client.post("/v1/inpaint", files=many).json()["error"]["code"] == "form_malformed"
+    twice = [("image", ("a", IMAGE_FILE)), ("image", ("b", MASK_FILE))]
+    assert client.post("/v1/inpaint", files=twice).json()["error"]["code"] == "parameters_invalid"
+    strange = [("image", ("a", IMAGE_FILE)), ("steps", ("b", b"8"))]
+    assert client.post("/v1/inpaint", files=strange).status_code == 422
+    fields = {f"field{n}": "x" for n in range(60)}
+    assert client.post("/v1/inpaint", files=form(), data=fields).json()["error"]["code"] == "form_malformed"
+
+
+@pytest.mark.parametrize("name", ["../../evil.png", "/etc/passwd", "a\\b.png", "a" * 5000, "\u202egnp.exe", "con", ""])
+def test_file_names_are_not_looked_at(client, tmp_path, monkeypatch, name):
+    """Catches a file that is written where a client says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    files = {"image": (name or "x", IMAGE_FILE), "mask": (name or "y", MASK_FILE)}
+    answer = client.post("/v1/inpaint", files=files)
+    assert answer.status_code == 200 or (len(name) > 4000 and answer.json()["error"]["code"] == "form_malformed")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("image/png", "image/png"),
+        ("image/*;q=0.5, application/json", "application/json"),
+        ("application/json;q=0, */*", "image/png"),
+        ("text/event-stream", "text/event-stream"),
+        ("text/html", None),
+        ("application/json;q=oops", None),
+    ],
+)
+def test_the_answer_is_of_the_kind_that_is_accepted(client, accept, kind):
+    answer = client.post("/v1/inpaint", files=form(), headers={"Accept": accept})
+    if kind is None:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (406, "not_acceptable")
+    else:
+        assert answer.headers["content-type"].startswith(kind)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/inpaint", 405), ("DELETE", "/", 405), ("GET", "/nothing", 404), ("GET", "/../etc/passwd", 404),
+     ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404), ("GET", "/samples/../app.py", 404), ("GET", "/a\0b", 404)],
+)  # fmt: skip
+def test_wrong_ways_are_json_too(client, method, path, status):
+    answer = client.request(method, path.replace("\0", "%00"))
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+
+
+# What else it tells
+
+
+def test_health_readiness_models_and_metrics(client):
+    assert client.get("/healthz").json() == {"status": "alive"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+    told = client.get("/v1/models").json()
+    (model,) = told["models"]
+    assert (model["name"], model["loaded"], model["resolution"], model["grid"]) == ("tiny", True, 16, 4)
+    assert told["limits"]["pixels"] == 24_000_000
+    assert "poisson" in told["choices"]["seam"]
+    client.post("/v1/inpaint", files=form())
+    text = client.get("/metrics").text
+    assert 'maskmend_requests_total{route="/v1/inpaint",status="200"}' in text
+    assert "maskmend_batch_requests_count" in text
+    assert "maskmend_places_taken 0.0" in text

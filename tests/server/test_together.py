@@ -1,0 +1,318 @@
+"""Many at once: batches that change nothing, places that are freed, time limits, and an orderly end."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from fakes import smooth_pixels
+from maskmend.errors import ConfigError, ModelError
+from maskmend.pipeline import InpaintPipeline
+from maskmend.server.catalogue import Catalogue
+from maskmend.server.settings import Limits
+from server_parts import (
+    IMAGE_FILE,
+    MASK,
+    MASK_FILE,
+    PIXELS,
+    Gated,
+    app_of,
+    body,
+    client_of,
+    file_of,
+    form,
+    on_a_socket,
+    pixels_of,
+    until,
+)
+
+
+@pytest.fixture
+def gated(tiny_pipeline):
+    return Gated(tiny_pipeline)
+
+
+def test_what_waits_is_filled_together_and_comes_out_as_if_alone(tiny_pipeline, gated):
+    """Catches a batch that mixes up its rows, or a fill that depends on its neighbours."""
+    app = app_of(gated)
+    pictures = [smooth_pixels(20, 34, seed) for seed in range(5)]
+
+    def ask(n, steps=4):
+        return client.post("/v1/inpaint", files=form(file_of(pictures[n])), data={"seed": n, "steps": steps})
+
+    with client_of(app) as client, ThreadPoolExecutor(6) as pool:
+        first = pool.submit(ask, 0)
+        gated.entered.wait(10)
+        others = [pool.submit(ask, n) for n in (1, 2, 3)]
+        until(lambda: app.state.service.line.waiting == 3)
+        different = pool.submit(ask, 4, steps=2)
+        until(lambda: app.state.service.line.waiting == 4)
+        gated.gate.set()
+        answers = [one.result(20) for one in (first, *others)]
+        assert gated.batches == [1, 3, 1]
+        for n, answer in enumerate(answers):
+            alone = tiny_pipeline(pictures[n], MASK, seed=n, steps=4).pictures[0].pixels
+            np.testing.assert_array_equal(pixels_of(answer.content), alone)
+        alone = tiny_pipeline(pictures[4], MASK, seed=4, steps=2).pictures[0].pixels
+        np.testing.assert_array_equal(pixels_of(different.result(20).content), alone)
+
+
+def test_several_workers_give_the_same_fills(tiny_pipeline):
+    """Catches workers that get in each other's way."""
+    with client_of(app_of(tiny_pipeline, workers=3)) as client, ThreadPoolExecutor(6) as pool:
+        wanted = {n: tiny_pipeline(PIXELS, MASK, seed=n).pictures[0].pixels for n in range(6)}
+        asked = [(n % 6, pool.submit(client.post, "/v1/inpaint", files=form(), data={"seed": n % 6})) for n in range(24)]
+        for n, answer in asked:
+            np.testing.assert_array_equal(pixels_of(answer.result(20).content), wanted[n])
+
+
+def test_one_bad_request_spoils_no_batch(tiny_pipeline, gated, monkeypatch):
+    """Catches neighbours that fail because one does."""
+    whole = InpaintPipeline.__call__
+
+    def stumbling(self, image, *rest, **more):
+        if any(picture.pixels[0, 0, 0] == 255 for picture in image):
+            raise RuntimeError("out of memory, say")
+        return whole(self, image, *rest, **more)
+
+    monkeypatch.setattr(InpaintPipeline, "__call__", stumbling)
+    app = app_of(gated)
+    bad = PIXELS.copy()
+    bad[0, 0] = 255
+    with client_of(app) as client, ThreadPoolExecutor(4) as pool:
+        first = pool.submit(client.post, "/v1/inpaint", files=form())
+        gated.entered.wait(10)
+        others = [pool.submit(client.post, "/v1/inpaint", files=form(file_of(p))) for p in (PIXELS, bad, PIXELS)]
+        until(lambda: app.state.service.line.waiting == 3)
+        gated.gate.set()
+        answers = [one.result(20) for one in (first, *others)]
+    assert [answer.status_code for answer in answers] == [200, 200, 503, 200]
+    assert answers[2].json()["error"]["code"] == "failed"
+    assert "out of memory" not in answers[2].text  # the log's, not the client's
+
+
+def test_more_than_there_are_places_for_are_turned_away(gated):
+    app = app_of(gated, limits=Limits(places=2, drain=5.0))
+    with client_of(app) as client, ThreadPoolExecutor(2) as pool:
+        taken = [pool.submit(client.post, "/v1/inpaint", files=form()) for _ in range(2)]
+        until(lambda: app.state.service.line.taken == 2)
+        for path, question in (
+            ("/v1/inpaint", {"files": form()}),
+            ("/api/v1/inpaint", {"json": body()}),
+            ("/v1/convert", {"files": {"image": ("a", IMAGE_FILE)}}),
+        ):
+            answer = client.post(path, **question)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (429, "busy")
+            assert int(answer.headers["retry-after"]) >= 1
+        assert client.get("/healthz").status_code == 200
+        gated.gate.set()
+        assert [one.result(20).status_code for one in taken] == [200, 200]
+        assert client.post("/v1/inpaint", files=form()).status_code == 200
+
+
+def test_large_pictures_wait_outside(gated):
+    """Catches memory that is filled with the largest pictures, all within their own limit."""
+    app = app_of(gated, limits=Limits(megapixels=0.0007, drain=5.0))
+    with client_of(app) as client, ThreadPoolExecutor(4) as pool:
+        taken = [pool.submit(client.post, "/v1/inpaint", files=form()) for _ in range(4)]
+        until(lambda: app.state.service.line._weight == 4 * PIXELS[:, :, 0].size)
+        assert client.post("/v1/inpaint", files=form()).status_code == 429
+        gated.gate.set()
+        assert {one.result(20).status_code for one in taken} == {200}
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
+def test_a_fill_that_takes_too_long_is_given_up(gated, accept):
+    app = app_of(gated, limits=Limits(seconds=0.3, drain=5.0))
+    with client_of(app) as client:
+        answer = client.post("/v1/inpaint", files=form(), headers={"Accept": accept})
+        told = answer.json() if accept == "image/png" else json.loads(answer.text.split("data: ")[-1])
+        assert told["error"]["code"] == "too_slow"
+        assert answer.status_code == (504 if accept == "image/png" else 200)
+        assert app.state.service.line.taken == 0
+        gated.gate.set()
+
+
+def multipart():
+    """A form as bytes, and its content type."""
+    parts = [(name, content) for name, content in (("image", IMAGE_FILE), ("mask", MASK_FILE))]
+    content = b"".join(
+        f'--limit\r\nContent-Disposition: form-data; name="{name}"; filename="x"\r\n\r\n'.encode() + data + b"\r\n"
+        for name, data in parts
+    )
+    return content + b"--limit--\r\n", "multipart/form-data; boundary=limit"
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
+def test_a_client_that_goes_away_frees_its_place(tiny_pipeline, gated, accept):
+    """Catches places and fills that are kept for nobody."""
+    app = app_of(gated, limits=Limits(places=2, drain=5.0))
+    content, kind = multipart()
+    with on_a_socket(app) as port:
+        first = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        first.request("POST", "/v1/inpaint", content, {"Content-Type": kind, "Accept": accept})
+        assert gated.entered.wait(10)
+        second = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        second.request("POST", "/v1/inpaint", content, {"Content-Type": kind, "Accept": accept})
+        line = app.state.service.line
+        until(lambda: line.taken == 2 and line.waiting == 1)
+        for connection in (first, second):
+            assert connection.sock is not None
+            connection.sock.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        until(lambda: line.taken == 0)
+        gated.gate.set()
+        third = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        third.request("POST", "/v1/inpaint", content, {"Content-Type": kind})
+        answer = third.getresponse()
+        alone = tiny_pipeline(PIXELS, MASK).pictures[0].pixels
+        np.testing.assert_array_equal(pixels_of(answer.read()), alone)
+        third.close()
+        assert gated.batches == [1, 1]  # the second one was never begun
+        text = app.state.service.metrics.text().decode()
+        assert "maskmend_abandoned_total 2.0" in text
+
+
+def test_a_stream_brings_its_steps_before_the_fill_is_done(tiny_pipeline):
+    """Catches events that are held back and come all at once."""
+    seen, go_on = threading.Event(), threading.Event()
+
+    class Slow(Gated):
+        def __call__(self, *given, preview, **more):
+            def told(news):
+                preview(news)
+                if news.step.index == 1:
+                    assert go_on.wait(10)
+
+            return super().__call__(*given, preview=told, **more)
+
+    pipe = Slow(tiny_pipeline)
+    pipe.gate.set()
+    content, kind = multipart()
+    with on_a_socket(app_of(pipe)) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("POST", "/v1/inpaint", content, {"Content-Type": kind, "Accept": "text/event-stream"})
+        answer = connection.getresponse()
+        names = []
+        for line in answer:
+            if line.startswith(b"event: "):
+                names.append(line[7:].strip().decode())
+                if names[-1] == "step" and not go_on.is_set():
+                    seen.set()
+                    go_on.set()
+        assert seen.is_set()
+        assert names[:3] == ["queued", "started", "step"]
+        assert names[-1] == "done"
+        connection.close()
+
+
+# The process
+
+
+@pytest.fixture
+def process(tiny_model, tmp_path):
+    """`maskmend serve` with the tiny model; gives the process and its port."""
+    command = [sys.executable, "-m", "maskmend", "serve", "--port", "0", "--model", str(tiny_model)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path
+    )
+    try:
+        assert running.stdout is not None
+        said = running.stdout.readline()
+        assert said.startswith("the editor is at http://127.0.0.1:"), said
+        yield running, int(said.split(":")[2].split("/")[0])
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def test_told_to_stop_it_finishes_what_is_under_way(process):
+    """Catches fills that are cut off by a restart, and a process that does not end."""
+    running, port = process
+    content, kind = multipart()
+
+    def get(path):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status
+
+    until(lambda: get("/readyz") == 200, 30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    headers = {"Content-Type": kind, "Accept": "text/event-stream"}
+    fields = b'--limit\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+    more = (fields % (b"steps", b"64")) + (fields % (b"samples", b"8"))
+    connection.request("POST", "/v1/inpaint", more + content, headers)
+    answer = connection.getresponse()
+    lines = iter(answer)
+    while not next(lines).startswith(b"event: step"):
+        pass
+    running.send_signal(signal.SIGTERM)
+    rest = b"".join(lines)
+    assert rest.count(b"event: fill\n") == 8
+    assert b"event: done\n" in rest
+    assert running.wait(20) in (0, -signal.SIGTERM)
+    with pytest.raises(OSError, match="refused"):
+        get("/healthz")
+    assert running.stderr is not None
+    assert "Traceback" not in running.stderr.read()
+
+
+# Models
+
+
+def test_models_are_found_at_the_start_and_loaded_when_asked_for(tiny_pipeline, tmp_path):
+    folders = [tmp_path / name / "one" for name in "ab"] + [tmp_path / "two"]
+    for folder in folders:
+        tiny_pipeline.save_pretrained(folder)
+    catalogue = Catalogue.open([str(folders[0]), str(folders[2])], "cpu")
+    assert list(catalogue.entries) == ["one", "two"]
+    assert catalogue.default == "one"
+    assert [entry.about()["loaded"] for entry in catalogue.entries.values()] == [False, False]
+    assert catalogue.entry("two").loaded() is catalogue.entry("two").loaded()
+    assert [entry.about()["loaded"] for entry in catalogue.entries.values()] == [False, True]
+    assert str(tmp_path) not in json.dumps(catalogue.entry("two").about())
+    with pytest.raises(ConfigError, match="two models are called 'one'"):
+        Catalogue.open([str(folders[0]), str(folders[1])], "cpu")
+    with pytest.raises(ModelError, match="no model"):
+        Catalogue.open([str(tmp_path / "three")], "cpu")
+
+
+def test_a_model_that_cannot_be_loaded_is_no_500(tiny_pipeline, tmp_path):
+    """Catches a damaged model that takes the server down, or that is reported as ready."""
+    from starlette.testclient import TestClient
+
+    from maskmend.server.app import create_app
+    from maskmend.server.settings import ServeConfig
+
+    tiny_pipeline.save_pretrained(tmp_path / "model")
+    catalogue = Catalogue.open([str(tmp_path / "model")], "cpu")
+    (tmp_path / "model" / "tokenizer" / "weights.safetensors").write_bytes(b"damaged")
+    app = create_app(ServeConfig(limits=Limits(drain=5.0)), catalogue)
+    with TestClient(app, base_url="http://localhost") as client:
+        until(lambda: app.state.service.trouble)
+        assert client.get("/readyz").status_code == 503
+        answer = client.post("/v1/inpaint", files=form())
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
+
+
+def test_nothing_is_written_to_the_log_of_a_healthy_server(process):
+    running, port = process
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/")
+    assert b"maskmend" in connection.getresponse().read()
+    connection.close()
+    running.send_signal(signal.SIGINT)
+    out, error = running.communicate(timeout=20)
+    assert (out, error) == ("", "")

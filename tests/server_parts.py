@@ -1,0 +1,121 @@
+"""A server around the tiny pipeline: in memory for most tests, on a socket where the wire itself is the question."""
+
+import base64
+import io
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+from PIL import Image
+from starlette.testclient import TestClient
+
+from fakes import box_mask, smooth_pixels
+from maskmend.pipeline import InpaintPipeline
+from maskmend.server.app import create_app
+from maskmend.server.catalogue import Catalogue, Entry
+from maskmend.server.run import listen
+from maskmend.server.settings import Limits, ServeConfig
+
+HEIGHT, WIDTH = 20, 34
+PIXELS = smooth_pixels(HEIGHT, WIDTH)
+MASK = box_mask(HEIGHT, WIDTH, 5, 6, 14, 19)
+
+
+def file_of(levels: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(levels).save(content, kind, **options)
+    return content.getvalue()
+
+
+IMAGE_FILE = file_of(PIXELS)
+MASK_FILE = file_of(MASK.astype(np.uint8) * 255)
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG that claims to be huge and holds next to nothing."""
+    parts = []
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    for kind, content in ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")):
+        parts.append(struct.pack(">I", len(content)) + kind + content)
+        parts.append(struct.pack(">I", zlib.crc32(kind + content)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def form(image: bytes = IMAGE_FILE, mask: bytes = MASK_FILE) -> dict[str, Any]:
+    """Files of a multipart form."""
+    return {"image": ("image.png", image), "mask": ("mask.png", mask)}
+
+
+def body(**more: Any) -> dict[str, Any]:
+    """The same as a JSON body."""
+    return {"image": in_base64(IMAGE_FILE), "mask": in_base64(MASK_FILE), **more}
+
+
+def in_base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def pixels_of(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+class Gated(InpaintPipeline):
+    """The tiny pipeline, filling only while its gate is open; remembers the size of each batch."""
+
+    def __init__(self, pipe: InpaintPipeline) -> None:
+        super().__init__(pipe.tokenizer, pipe.transformer, pipe.defaults)
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        self.batches: list[int] = []
+
+    def __call__(self, image: Any, *rest: Any, **more: Any) -> Any:
+        self.batches.append(len(image))
+        self.entered.set()
+        assert self.gate.wait(20)
+        return super().__call__(image, *rest, **more)
+
+
+def app_of(pipe: InpaintPipeline, *, limits: Limits | None = None, **config: Any) -> FastAPI:
+    """An application whose only model is `pipe`."""
+    catalogue = Catalogue([Entry("tiny", pipe.defaults, lambda: pipe)])
+    return create_app(ServeConfig(limits=limits or Limits(drain=5.0), **config), catalogue)
+
+
+@contextmanager
+def client_of(app: FastAPI, **options: Any) -> Iterator[TestClient]:
+    with TestClient(app, base_url="http://127.0.0.1:8765", **options) as client:
+        until(lambda: app.state.service.ready is None)
+        yield client
+
+
+def until(true: Callable[[], object], seconds: float = 10) -> None:
+    """Waits until `true()` is."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@contextmanager
+def on_a_socket(app: FastAPI) -> Iterator[int]:
+    """Serves `app` on a free port of this machine; gives the port."""
+    listening = listen("127.0.0.1", 0)
+    config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        until(lambda: server.started and app.state.service.ready is None)
+        yield listening.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listening.close()
+        assert not thread.is_alive()
