@@ -260,13 +260,13 @@ def test_told_to_stop_it_finishes_what_is_under_way(process):
         pass
     running.send_signal(signal.SIGTERM)
     rest = b"".join(lines)
+    connection.close()
     assert rest.count(b"event: fill\n") == 8
     assert b"event: done\n" in rest
-    assert running.wait(20) in (0, -signal.SIGTERM)
+    assert running.wait(20) == 0
     with pytest.raises(OSError, match="refused"):
         get("/healthz")
-    assert running.stderr is not None
-    assert "Traceback" not in running.stderr.read()
+    assert running.communicate() == ("", "")  # a healthy server has nothing to complain about
 
 
 # Models
@@ -305,14 +305,3 @@ def test_a_model_that_cannot_be_loaded_is_no_500(tiny_pipeline, tmp_path):
         assert client.get("/readyz").status_code == 503
         answer = client.post("/v1/inpaint", files=form())
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
-
-
-def test_nothing_is_written_to_the_log_of_a_healthy_server(process):
-    running, port = process
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    connection.request("GET", "/")
-    assert b"maskmend" in connection.getresponse().read()
-    connection.close()
-    running.send_signal(signal.SIGINT)
-    out, error = running.communicate(timeout=20)
-    assert (out, error) == ("", "")

@@ -4,6 +4,7 @@ On SIGTERM or Ctrl-C no new request is taken, those under way are finished (with
 ends.
 """
 
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -18,15 +19,17 @@ from maskmend.server.settings import ServeConfig
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which closes the line as soon as it is told to stop."""
+    """uvicorn's, which closes the line as soon as it is told to stop, and ends with status 0 then."""
 
     def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._stop = stop
 
     def handle_exit(self, sig: int, frame: Any) -> None:
+        # Not the parent's: it would raise the signal anew at the end.
         self._stop()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT  # Ctrl-C twice: at once
+        self.should_exit = True
 
 
 def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
@@ -63,6 +66,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(where)
+        listening.listen(128)  # whoever comes from here on waits until the application has started
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {host}, port {port} ({error.strerror or error}): choose another with --port"

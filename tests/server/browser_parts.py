@@ -1,0 +1,106 @@
+"""Chromium for the editor's tests: Debian's, by the path of its executable; nothing is downloaded."""
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+def executable() -> str:
+    """Chromium's path (CHROMIUM names another). Skips where there is none."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("no Chromium here: apt-get install chromium, or name one in CHROMIUM")
+    return found
+
+
+@contextmanager
+def launched() -> Iterator[Any]:
+    """The browser."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = executable()
+    with playwright.sync_playwright() as runner:
+        browser = runner.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Editor:
+    """The page, as a person uses it."""
+
+    def __init__(self, context: Any, url: str) -> None:
+        self.url = url
+        self.page = context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda message: self._heard(message))
+        self.page.goto(url)
+        self.page.locator("#sample-list img").first.wait_for()
+
+    def _heard(self, message: Any) -> None:
+        # What the network does is told to the person; what the page does wrong is not.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def take_sample(self, number: int = 0) -> None:
+        self.page.locator("#sample-list button").nth(number).click()
+        self.page.locator("#file").wait_for()
+
+    def give(self, path: Path, field: str = "#file-input") -> None:
+        self.page.set_input_files(field, str(path))
+
+    def place(self, x: float, y: float, size: int = 64) -> tuple[float, float]:
+        """Where on the screen the pixel (x, y) of a square picture lies when it is fitted into the stage."""
+        box = self.page.locator("#canvas").bounding_box()
+        scale = self.zoom / 100
+        left = box["x"] + (box["width"] - size * scale) / 2
+        top = box["y"] + (box["height"] - 56 - size * scale) / 2
+        return left + x * scale, top + y * scale
+
+    @property
+    def zoom(self) -> float:
+        return float(self.page.locator("#zoom-out-text").inner_text().removesuffix(" %"))
+
+    def drag(self, *points: tuple[float, float]) -> None:
+        mouse = self.page.mouse
+        mouse.move(*self.place(*points[0]))
+        mouse.down()
+        for point in points[1:]:
+            mouse.move(*self.place(*point), steps=4)
+        mouse.up()
+
+    def fill(self) -> None:
+        self.page.click("#fill")
+        self.page.locator(".pick input:enabled").nth(3).wait_for()
+
+    def saved(self, button: str) -> bytes:
+        """The file that a button hands out."""
+        with self.page.expect_download() as waiting:
+            self.page.click(button)
+        return Path(waiting.value.path()).read_bytes()
+
+    def mask(self) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(self.saved("#mask-save"))).convert("L")) > 127
+
+    def status(self) -> str:
+        return self.page.locator("#status").inner_text()
+
+    def shown(self, selector: str) -> bool:
+        return self.page.locator(selector).is_visible()

@@ -1,0 +1,380 @@
+"""The editor in a browser: a stroke, a fill, four results, and every known pixel as it was."""
+
+import io
+import threading
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image, ImageCms
+
+from browser_parts import Editor, launched
+from fakes import smooth_pixels
+from maskmend.demo import sample_pairs
+from maskmend.images import load_image, read_image
+from maskmend.server.run import listen
+from server_parts import app_of, on_a_socket, until
+
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SAMPLE = load_image(sample_pairs()[0][1]).pixels
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def url(tiny_pipeline):
+    with on_a_socket(app_of(tiny_pipeline)) as port:
+        yield f"http://127.0.0.1:{port}/"
+
+
+@pytest.fixture
+def editor(browser, url):
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    editor = Editor(context, url)
+    yield editor
+    context.close()
+    assert editor.complaints == []
+    assert [one for one in editor.requests if not one.startswith((url, "blob:", "data:"))] == []
+
+
+def test_paint_fill_pick_undo_download(editor):
+    """Catches known pixels that come back changed, by as little as one bit."""
+    editor.take_sample()
+    assert editor.zoom == 800
+    editor.drag((20, 20), (40, 30), (30, 45))
+    mask = editor.mask()
+    assert 100 < mask.sum() < 1500
+    editor.fill()
+    page = editor.page
+    assert page.locator(".pick").count() == 4
+    facts = page.locator(".facts").all_inner_texts()
+    assert all("%" in text for text in facts)
+    assert sum("likeliest" in text for text in facts) == 1
+
+    page.locator(".pick input").nth(2).check()
+    filled = read_image(editor.saved("#download")).pixels
+    np.testing.assert_array_equal(filled[~mask], SAMPLE[~mask])
+    assert (filled[mask] != SAMPLE[mask]).any()
+
+    page.click("#undo")
+    assert not editor.shown("#results")
+    np.testing.assert_array_equal(read_image(editor.saved("#download")).pixels, SAMPLE)
+    np.testing.assert_array_equal(editor.mask(), mask)
+    page.click("#redo")
+    assert page.locator(".pick input").nth(2).is_checked()
+    np.testing.assert_array_equal(read_image(editor.saved("#download")).pixels, filled)
+
+    page.click("#accept")
+    assert not editor.shown("#results")
+    assert page.locator("#mask-save").is_disabled()
+    editor.drag((8, 50), (16, 56))
+    second = editor.mask()
+    editor.fill()
+    again = read_image(editor.saved("#download")).pixels
+    np.testing.assert_array_equal(again[~second], filled[~second])
+
+
+def test_rolling_again_gives_others_and_the_same_seed_the_same(editor):
+    editor.take_sample(1)
+    editor.drag((20, 20), (40, 30))
+    editor.fill()
+    first = editor.saved("#download")
+    editor.page.click("#again")
+    editor.page.locator("#status", has_text="4 fills").wait_for()
+    until_shown(editor, ".pick input:enabled")
+    assert editor.page.locator("[name=seed]").input_value() == "4"
+    assert editor.saved("#download") != first
+    editor.page.click("#settings summary")
+    editor.page.click("#reset")
+    assert editor.page.locator("[name=seed]").input_value() == "0"
+    editor.fill()
+    assert editor.saved("#download") == first
+
+
+def until_shown(editor, selector):
+    editor.page.locator(selector).nth(3).wait_for()
+
+
+def test_everything_by_keyboard(editor):
+    """Catches an editor that only a mouse can use."""
+    page = editor.page
+    page.locator("#sample-list button").first.focus()
+    page.keyboard.press("Enter")
+    page.locator("#file").wait_for()
+    page.keyboard.press("]")
+    page.keyboard.press("[")
+    page.keyboard.press("Space")
+    for _ in range(6):
+        page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    assert "% of the picture" in editor.status()
+    mask = editor.mask()
+    assert mask[32, 33:60].all()
+    page.locator("#canvas").focus()
+    page.keyboard.press("f")
+    until_shown(editor, ".pick input:enabled")
+    page.keyboard.press("Alt+2")
+    assert page.locator(".pick input").nth(1).is_checked()
+    page.keyboard.press("u")
+    assert editor.shown("#scale")
+    page.keyboard.press("c")
+    assert editor.shown("#divider-label")
+    with page.expect_download() as waiting:
+        page.keyboard.press("Control+s")
+    assert waiting.value.suggested_filename == "00245-mended.png"
+    page.keyboard.press("a")
+    assert "Accepted" in editor.status()
+    page.keyboard.press("Control+z")
+    assert page.locator(".pick input").nth(1).is_checked()
+    page.keyboard.press("?")
+    assert editor.shown("#keys-dialog")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Delete")
+    assert page.locator("#fill").is_disabled()
+
+
+def test_the_tools_paint_what_they_say(editor):
+    page = editor.page
+    editor.take_sample()
+    page.keyboard.press("r")
+    editor.drag((10, 12), (30, 22))
+    wanted = np.zeros((64, 64), bool)
+    wanted[12:22, 10:30] = True
+    np.testing.assert_array_equal(editor.mask(), wanted)
+    page.keyboard.press("e")
+    for _ in range(9):
+        page.keyboard.press("[")
+    assert page.locator("#size-out").inner_text() == "1 px"
+    editor.drag((15.5, 15.5), (20.5, 15.5))
+    wanted[15, 15:21] = False
+    np.testing.assert_array_equal(editor.mask(), wanted)
+    page.keyboard.press("i")
+    np.testing.assert_array_equal(editor.mask(), ~wanted)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    wanted[15, 15:21] = True
+    np.testing.assert_array_equal(editor.mask(), wanted)
+    page.keyboard.press("Delete")
+    page.keyboard.press("l")
+    editor.drag((40, 40), (60, 40), (60, 60), (40, 60))
+    lasso = editor.mask()
+    assert lasso[42:58, 42:58].all()
+    assert not lasso[:39].any()
+    page.keyboard.press("b")
+    page.mouse.move(*editor.place(5, 5))
+    page.mouse.wheel(0, -100)
+    assert page.locator("#size-out").inner_text() == "2 px"
+
+
+def test_zoom_and_pan(editor):
+    page = editor.page
+    editor.take_sample()
+    for _ in range(4):
+        page.keyboard.press("+")
+    assert editor.zoom == 800  # and no more
+    page.keyboard.press("1")
+    assert editor.zoom == 100
+    page.keyboard.press("0")
+    assert editor.zoom == 800
+    page.keyboard.press("h")
+    page.mouse.move(*editor.place(32, 32))
+    page.mouse.down()
+    page.mouse.move(*editor.place(40, 32))
+    page.mouse.up()
+    page.keyboard.press("b")
+    editor.drag((32, 32), (33, 32))  # the picture lies 8 of its pixels further right now
+    rows, columns = np.nonzero(editor.mask())
+    assert abs(columns.mean() - 24.5) < 1
+    assert abs(rows.mean() - 31.5) < 1
+
+
+def test_masks_come_and_go_as_files(editor, tmp_path):
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:30, 5:60] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    erased = np.dstack([SAMPLE, np.where(mask > 0, 0, 255).astype(np.uint8)])
+    Image.fromarray(erased).save(tmp_path / "erased.png")
+    Image.fromarray(np.kron(mask, np.ones((2, 2), np.uint8))).save(tmp_path / "twice.png")
+    (tmp_path / "none.png").write_bytes(b"no picture")
+    editor.take_sample()
+    for name, words in (("mask", "is the mask now"), ("erased", "is the mask now"), ("twice", "stretched")):
+        editor.page.keyboard.press("Delete")
+        editor.give(tmp_path / f"{name}.png", "#mask-input")
+        editor.page.locator("#status", has_text=words).wait_for()
+        np.testing.assert_array_equal(editor.mask(), mask > 0)
+    editor.give(tmp_path / "none.png", "#mask-input")
+    editor.page.locator("#trouble", has_text="cannot be read as a mask").wait_for()
+    np.testing.assert_array_equal(editor.mask(), mask > 0)
+
+
+def test_profile_and_known_pixels_of_a_chosen_file(editor, tmp_path):
+    """Catches a page that encodes from its canvas: the profile, and colour under transparency, would be lost."""
+    pixels = smooth_pixels(40, 50)
+    alpha = np.full((40, 50), 255, np.uint8)
+    alpha[:10] = 0
+    Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "photo.png", icc_profile=ICC)
+    editor.give(tmp_path / "photo.png")
+    editor.page.locator("#file-size", has_text="50 × 40").wait_for()
+    box = editor.page.locator("#canvas").bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - 28
+    editor.page.mouse.click(*middle)
+    mask = editor.mask()
+    assert mask.any()
+    editor.fill()
+    saved = read_image(editor.saved("#download"))
+    assert saved.icc == ICC
+    np.testing.assert_array_equal(saved.pixels[~mask], pixels[~mask])
+    assert saved.alpha is not None
+    np.testing.assert_array_equal(saved.alpha[~mask], alpha[~mask])
+    editor.page.select_option("#format", "jpeg")
+    editor.page.click("#download")
+    editor.page.locator("#trouble", has_text="JPEG holds no alpha channel").wait_for()
+    editor.page.select_option("#format", "webp")
+    assert editor.shown("#quality-label")
+    webp = editor.saved("#download")
+    assert (read_image(webp).format, read_image(webp).icc) == ("WEBP", ICC)
+
+
+def test_a_tiff_is_shown_and_saved_as_it_was(editor, tmp_path):
+    pixels = smooth_pixels(30, 30)
+    Image.fromarray(pixels).save(tmp_path / "scan.tif", icc_profile=ICC)
+    editor.give(tmp_path / "scan.tif")
+    editor.page.locator("#file-name", has_text="scan.tif").wait_for()
+    saved = read_image(editor.saved("#download"))
+    np.testing.assert_array_equal(saved.pixels, pixels)
+    assert saved.icc == ICC
+
+
+def test_failures_are_told_in_words(editor, tmp_path):
+    (tmp_path / "notes.png").write_bytes(b"no picture")
+    editor.give(tmp_path / "notes.png")
+    editor.page.locator("#trouble", has_text="notes.png cannot be opened").wait_for()
+    Image.new("RGB", (6000, 4100)).save(tmp_path / "large.png")
+    editor.give(tmp_path / "large.png")
+    editor.page.locator("#trouble", has_text="24.6 Mpx, the server takes 24.0 Mpx").wait_for()
+    assert editor.shown("#welcome")
+
+
+def test_dropped_and_pasted(browser, url):
+    context = browser.new_context(bypass_csp=True)  # the test's own scripts, not the page's
+    editor = Editor(context, url)
+    buffer = io.BytesIO()
+    Image.fromarray(SAMPLE).save(buffer, "PNG")
+    for kind in ("drop", "paste"):
+        editor.page.evaluate(
+            """([kind, bytes]) => {
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([new Uint8Array(bytes)], `${kind}.png`, { type: "image/png" }));
+                const carried = kind === "drop" ? { dataTransfer: transfer } : { clipboardData: transfer };
+                const Kind = kind === "drop" ? DragEvent : ClipboardEvent;
+                document.body.dispatchEvent(new Kind(kind, { bubbles: true, cancelable: true, ...carried }));
+            }""",
+            [kind, list(buffer.getvalue())],
+        )
+        editor.page.locator("#file-name", has_text=f"{kind}.png").wait_for()
+    context.close()
+    assert editor.complaints == []
+
+
+def test_nothing_is_lost_when_the_server_is_restarted(browser, tiny_pipeline):
+    """Catches a page that forgets the picture, or that never notices that the server is back."""
+
+    def start(port):
+        app = app_of(tiny_pipeline)
+        listening = listen("127.0.0.1", port)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        until(lambda: server.started and app.state.service.ready is None)
+
+        def stop():
+            server.should_exit = True
+            thread.join(10)
+            listening.close()
+
+        return listening.getsockname()[1], stop
+
+    port, stop = start(0)
+    context = browser.new_context()
+    editor = Editor(context, f"http://127.0.0.1:{port}/")
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    mask = editor.mask()
+    stop()
+    editor.page.click("#fill")
+    editor.page.locator("#trouble", has_text="Your picture and mask are safe").wait_for()
+    _, stop = start(port)
+    editor.page.locator("#status", has_text="The server is back").wait_for()
+    np.testing.assert_array_equal(editor.mask(), mask)
+    editor.fill()
+    context.close()
+    stop()
+    assert editor.complaints == []
+
+
+def test_a_token_is_asked_for_and_kept(browser, tiny_pipeline):
+    token = "a token of the right length"
+    with on_a_socket(app_of(tiny_pipeline, token=token)) as port:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.fill("#token", token)
+        page.keyboard.press("Enter")
+        page.locator("#sample-list img").first.wait_for()
+        context.close()
+        context = browser.new_context()
+        editor = Editor(context, f"http://127.0.0.1:{port}/#token={token.replace(' ', '%20')}")
+        assert "token" not in editor.page.url
+        context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_small_screen_with_a_finger(browser, url, scheme):
+    """Catches controls that are out of reach, and colours that are not the system's."""
+    context = browser.new_context(
+        viewport={"width": 390, "height": 780}, has_touch=True, color_scheme=scheme, device_scale_factor=2
+    )
+    editor = Editor(context, url)
+    editor.take_sample(3)
+    editor.page.touchscreen.tap(*editor.place(32, 32))
+    assert editor.mask().any()
+    editor.fill()
+    for selector in ("#fill", "#undo", "#accept", "#download", "#settings"):
+        box = editor.page.locator(selector).bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+        assert box["height"] >= 24
+    shot = Image.open(io.BytesIO(editor.page.screenshot())).convert("L").getpixel((4, 4))
+    assert (shot > 128) == (scheme == "light")
+    context.close()
+    assert editor.complaints == []
+
+
+def test_every_control_has_a_name(editor):
+    """Catches a button that a screen reader can only call "button"."""
+    editor.take_sample()
+    editor.drag((20, 20), (30, 30))
+    editor.fill()
+    editor.page.click("#settings summary")
+    names = [line.strip() for line in editor.page.locator("body").aria_snapshot().splitlines()]
+    kinds = ("button", "slider", "checkbox", "radio", "combobox", "spinbutton", "link")
+    controls = [line.removeprefix("- ") for line in names if line.removeprefix("- ").startswith(kinds)]
+    assert len(controls) > 30
+    assert [line for line in controls if '"' not in line] == []
+
+
+def test_the_description_of_the_api_needs_no_other_server(browser, url):
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{url}docs")
+    page.locator("section", has_text="/v1/inpaint").first.wait_for()
+    assert page.locator("section").count() >= 6
+    assert all(one.startswith(url) for one in asked)
+    context.close()
