@@ -81,7 +81,17 @@ def read_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
 @contextmanager
 def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """The file (a path, or the content of one) as a PIL image, known to be a single frame of acceptable
-    size; decoding is left to `decoded`."""
+    size; decoding is left to `decoded`. The imaging library's warnings are not let through within.
+    """
+    with warnings.catch_warnings():
+        # Its one about large images is followed by our own limit; those about odd metadata cost nothing.
+        warnings.simplefilter("ignore")
+        with _opened(source, max_pixels) as image:
+            yield image
+
+
+@contextmanager
+def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
     if isinstance(source, bytes):
         name, file = "the image", io.BytesIO(source)
     else:
@@ -91,10 +101,7 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
             what = "a folder" if file.is_dir() else "missing"
             raise ImageError(f"{name} is {what}: give the path of an image file.")
     try:
-        with warnings.catch_warnings():
-            # Our own limit follows; the library's warning would come first and be no error.
-            warnings.simplefilter("ignore")
-            image = Image.open(file, formats=READABLE)
+        image = Image.open(file, formats=READABLE)
     except Image.DecompressionBombError as error:
         raise ImageSizeError(f"{name} is too large to decode safely ({error}): scale it down.") from error
     except UnidentifiedImageError as error:

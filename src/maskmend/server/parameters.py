@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from maskmend.noise import MAX_SEED
-
 Schedule = Literal["cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp"]
 Order = Literal["confidence", "random", "halton"]
 Seam = Literal["hard", "feather", "multiband", "poisson"]
 Infill = Literal["grey", "mean", "nearest", "diffusion"]
 Format = Literal["png", "jpeg", "webp"]
 Quality = Annotated[int, Field(ge=1, le=100, description="Of JPEG and WebP.")]
+
+MAX_SEED = 2**53 - 1
+"""What every JSON reader takes for a whole number; the pipeline itself knows larger ones."""
 
 MOST_SAMPLES, MOST_STEPS, MOST_GROWTH = 64, 256, 128
 """What the API's description promises at most; a server's own limits may be narrower."""

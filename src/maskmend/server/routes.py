@@ -88,14 +88,9 @@ def build_routes(service: Service) -> APIRouter:
         response_class=Response,
         responses={
             200: {
+                "model": Answer,
                 "description": "The fill.",
-                "content": pictures
-                | {
-                    "application/json": {
-                        "schema": Answer.model_json_schema(ref_template="#/components/schemas/{model}")
-                    },
-                    "text/event-stream": {"schema": {"type": "string"}},
-                },
+                "content": pictures | {"text/event-stream": {"schema": {"type": "string"}}},
             }
         }
         | unusable,

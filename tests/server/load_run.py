@@ -1,0 +1,215 @@
+"""Many clients at a running server for some minutes: is every answer right, and does its memory stay flat?
+
+    maskmend serve --port 8765 --places 16 &
+    python tests/server/load_run.py http://127.0.0.1:8765 --minutes 5 --clients 24
+
+Each case is first filled alone; after that every answer to it, whatever it was batched with, must be the same to the
+bit. Among the clients are some that go away in the middle, some that send nonsense, and, where there are more of them
+than places, some that are told to come back later and do. Standard library, NumPy and Pillow.
+"""
+
+import argparse
+import base64
+import contextlib
+import http.client
+import io
+import json
+import random
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+from PIL import Image
+
+from fuzz_run import multipart
+
+SAMPLES = Path(__file__).parents[2] / "src" / "maskmend" / "samples"
+
+
+class Case:
+    """A picture, a mask and settings, and what the server made of them when it had nothing else to do."""
+
+    def __init__(self, image: bytes, mask: bytes, fields: dict[str, str]) -> None:
+        self.body, self.headers = multipart(image, mask, **fields)
+        with Image.open(io.BytesIO(image)) as source, Image.open(io.BytesIO(mask)) as hole:
+            self.pixels, self.hole = np.asarray(source.convert("RGB")), np.asarray(hole.convert("L")) > 127
+        self.wanted: list[bytes] = []
+
+    def right(self, fills: list[bytes]) -> bool:
+        """Whether `fills` are the pictures wanted, with known pixels as they were."""
+        if not self.wanted:
+            self.wanted = [_pixels(fill).tobytes() for fill in fills]
+        known = all((_pixels(fill)[~self.hole] == self.pixels[~self.hole]).all() for fill in fills)
+        return known and [_pixels(fill).tobytes() for fill in fills] == self.wanted
+
+
+def _pixels(content: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def cases() -> list[Case]:
+    """The shipped pictures, whole and within larger ones, with several settings."""
+    made = []
+    for number, path in enumerate(sorted(SAMPLES.glob("*[0-9].png"))):
+        image, mask = path.read_bytes(), path.with_name(f"{path.stem}.mask.png").read_bytes()
+        for seed in (0, 11):
+            made.append(Case(image, mask, {"samples": "2", "seed": str(seed)}))
+        made.append(Case(image, mask, {"samples": "1", "steps": "4", "order": "halton", "seed": str(number)}))
+        large, hole = Image.new("RGB", (300, 200), (90, 120, 150)), Image.new("L", (300, 200))
+        large.paste(Image.open(path), (120, 70))
+        hole.paste(Image.open(io.BytesIO(mask)).convert("L"), (120, 70))
+        contents = [io.BytesIO(), io.BytesIO()]
+        large.save(contents[0], "PNG")
+        hole.save(contents[1], "PNG")
+        made.append(Case(contents[0].getvalue(), contents[1].getvalue(), {"samples": "2", "seed": str(number)}))
+    return made
+
+
+class Run:
+    def __init__(self, url: str) -> None:
+        self.address = urlsplit(url).netloc
+        self.counts: Counter[str] = Counter()
+        self.seconds: list[float] = []
+        self.memory: list[tuple[float, float]] = []
+        self.lock = threading.Lock()
+
+    def count(self, what: str) -> None:
+        with self.lock:
+            self.counts[what] += 1
+
+    def ask(self, case: Case, accept: str) -> None:
+        """One request and what came of it; waits as told when the server is busy."""
+        connection = http.client.HTTPConnection(self.address, timeout=120)
+        start = time.monotonic()
+        try:
+            connection.request("POST", "/v1/inpaint", case.body, case.headers | {"Accept": accept})
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.count(f"connection: {type(error).__name__}")
+            return
+        finally:
+            connection.close()
+        if answer.status == 429:
+            self.count("429, came back later")
+            time.sleep(min(float(answer.getheader("Retry-After", "1")), 2) * random.random())
+            return
+        if answer.status != 200:
+            self.count(f"status {answer.status}")
+            return
+        if accept == "application/json":
+            fills = [base64.b64decode(fill["image"]) for fill in json.loads(content)["fills"]]
+        else:
+            events = [block.split("\ndata: ") for block in content.decode().strip().split("\n\n")]
+            told = [json.loads(event[1]) for event in events if event[0] == "event: fill"]
+            fills = [base64.b64decode(one["image"]) for one in told]
+        with self.lock:
+            self.seconds.append(time.monotonic() - start)
+        self.count("right" if case.right(fills) else "WRONG")
+
+    def leave(self, case: Case) -> None:
+        """A client that goes away before it is answered."""
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("POST", "/v1/inpaint", case.body, case.headers | {"Accept": "text/event-stream"})
+            time.sleep(random.random())
+        connection.close()
+        self.count("went away")
+
+    def nonsense(self, case: Case) -> None:
+        """A broken body, which must be refused."""
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("POST", "/v1/inpaint", case.body[: len(case.body) // 2], case.headers)
+            status = connection.getresponse().status
+            self.count("nonsense refused" if status in (400, 422, 429) else f"NONSENSE TAKEN {status}")
+        connection.close()
+
+    def client(self, chosen: list[Case], until: float, seed: int) -> None:
+        rng = random.Random(seed)
+        while time.monotonic() < until:
+            case, dice = rng.choice(chosen), rng.random()
+            if dice < 0.06:
+                self.leave(case)
+            elif dice < 0.12:
+                self.nonsense(case)
+            else:
+                self.ask(case, rng.choice(["application/json", "text/event-stream"]))
+
+    def metrics(self) -> dict[str, float]:
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        pairs = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
+
+    def watch(self, start: float, until: float) -> None:
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                memory = self.metrics()["process_resident_memory_bytes"]
+                self.memory.append((time.monotonic() - start, memory / 2**20))
+            time.sleep(2)
+
+
+def report(run: Run, minutes: float, clients: int) -> dict[str, object]:
+    spent, memory = np.array(run.memory).T
+    # The first quarter fills caches; what counts is what comes after.
+    late = spent > spent[-1] / 4
+    slope = float(np.polyfit(spent[late] / 60, memory[late], 1)[0])
+    after = run.metrics()
+    batches = after["maskmend_batch_requests_count"]
+    return {
+        "minutes": minutes,
+        "clients": clients,
+        "answers": dict(sorted(run.counts.items())),
+        "wrong": run.counts["WRONG"],
+        "batches": int(batches),
+        "requests_per_batch": round(after["maskmend_batch_requests_sum"] / max(batches, 1), 2),
+        "seconds_median_and_95": [round(float(q), 2) for q in np.quantile(run.seconds or [0], (0.5, 0.95))],
+        "memory_mib": {
+            "start": round(float(memory[0])),
+            "after_a_quarter": round(float(memory[late][0])),
+            "end": round(float(memory[-1])),
+            "most": round(float(memory.max())),
+            "slope_per_minute": round(slope, 2),
+        },
+        "places_still_taken": int(after["maskmend_places_taken"]),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("url")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--clients", type=int, default=24)
+    given = parser.parse_args()
+    run, chosen = Run(given.url), cases()
+    for case in chosen:
+        run.ask(case, "application/json")
+    if run.counts["right"] != len(chosen):
+        print(f"the server does not fill all cases one by one: {dict(run.counts)}")
+        return 2
+    print(f"{len(chosen)} cases filled alone; now {given.clients} clients", file=sys.stderr)
+    start = time.monotonic()
+    until = start + 60 * given.minutes
+    threads = [threading.Thread(target=run.client, args=(chosen, until, n)) for n in range(given.clients)]
+    threads.append(threading.Thread(target=run.watch, args=(start, until)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    time.sleep(3)
+    told = report(run, given.minutes, given.clients)
+    print(json.dumps(told, indent=2))
+    bad = [what for what in run.counts if what.isupper() or what.startswith(("status 5", "connection", "NONSENSE", "WRONG"))]
+    return 1 if bad or told["places_still_taken"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

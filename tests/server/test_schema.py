@@ -1,0 +1,46 @@
+"""The API's description against the API, by schemathesis: what it forbids is refused, every answer is one that it
+names, and nothing is ever a 500."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from maskmend.server.settings import Limits
+from server_parts import app_of, on_a_socket
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def url(tiny_pipeline):
+    if find_spec("schemathesis") is None:
+        pytest.skip("schemathesis is not installed")
+    with on_a_socket(app_of(tiny_pipeline, limits=Limits(seconds=20.0, drain=5.0))) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        # Bytes at random are no picture: refusing what the description can only call "binary" is right.
+        ["--exclude-checks", "positive_data_acceptance"],
+        ["--mode", "positive", "--exclude-checks", "positive_data_acceptance", "-H", "Accept: application/json"],
+    ],
+    ids=["anything", "real pictures"],
+)
+def test_every_operation_keeps_to_its_description(url, tmp_path, options):
+    command = [
+        sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run",
+        f"{url}/openapi.json", "--max-examples", "20", "--seed", "1", "--no-color", *options,
+    ]  # fmt: skip
+    paths = [str(TESTS), str(TESTS / "server"), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    if "positive" in options:
+        environment["SCHEMATHESIS_HOOKS"] = "schema_hooks"
+    ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+    assert "Tested: 7" in ran.stdout
