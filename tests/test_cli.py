@@ -450,6 +450,7 @@ def test_the_flags_are_frozen():
     """Catches a flag that is renamed or dropped without a thought for those who use it."""
     assert set(main.commands) == {
         "inpaint",
+        "serve",
         "demo",
         "train",
         "pack",
@@ -464,6 +465,11 @@ def test_the_flags_are_frozen():
         "image", "--mask", "-o", "--output", "--layout", "--model", "--samples", "--seed", "--steps",
         "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask",
         "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device", "--uncertainty",
+        "--input", "--masks", "--format", "--overwrite", "--grow",
+    }  # fmt: skip
+    assert flags(main.commands["serve"]) == {
+        "--host", "--port", "--allow-remote", "--name", "--token", "--model", "--device", "--workers",
+        "--max-upload", "--max-megapixels", "--max-samples", "--places", "--batch", "--timeout", "--drain",
     }  # fmt: skip
     assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--seed"}
     assert flags(main.commands["train"]) == {"stage", "--config", "-o", "--output", "--set", "--restart"}

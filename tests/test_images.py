@@ -1,5 +1,6 @@
 """Pictures: nothing is lost in silence, refusals say why, files appear whole or not at all."""
 
+import contextlib
 import io
 import os
 import struct
@@ -13,8 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from maskmend.errors import ImageError, OutputError
-from maskmend.images import Picture, load_image, picture_from, save_image, to_tensor, to_uint8
+from maskmend.errors import ImageError, ImageSizeError, OutputError
+from maskmend.images import (
+    Picture,
+    encode_picture,
+    load_image,
+    picture_from,
+    read_image,
+    save_image,
+    to_tensor,
+    to_uint8,
+)
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (9, 14, 3), dtype=np.uint8)
@@ -332,3 +342,44 @@ def test_new_files_follow_the_umask(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / "a.png").stat().st_mode & 0o777 == 0o644
+
+
+# Contents of files
+
+
+def test_a_file_s_content_is_read_like_the_file(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(path, icc_profile=b"a profile")
+    from_file, from_bytes = load_image(path), read_image(path.read_bytes())
+    np.testing.assert_array_equal(from_file.pixels, from_bytes.pixels)
+    assert (from_file.icc, from_file.format) == (from_bytes.icc, from_bytes.format)
+    with pytest.raises(ImageSizeError, match="the image has 4 x 4"):
+        read_image(path.read_bytes(), max_pixels=15)
+    with pytest.raises(ImageError, match="the image cannot be read"):
+        read_image(b"nothing")
+
+
+def test_webp_of_a_quality_is_smaller_than_a_lossless_one():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    picture = Picture(pixels=pixels, icc=b"a profile")
+    exact, small = (encode_picture(picture, "WEBP", quality=30, lossless=choice) for choice in (True, False))
+    assert len(small) < len(exact) / 2
+    np.testing.assert_array_equal(read_image(exact).pixels, pixels)
+    assert read_image(small).icc == b"a profile"
+
+
+def test_what_a_format_cannot_hold_is_refused():
+    picture = Picture(pixels=np.zeros((2, 2, 3), np.uint8), alpha=np.zeros((2, 2), np.uint8))
+    for kind, quality, word in (("JPEG", 95, "alpha"), ("PNG", 0, "quality"), ("XCF", 95, "not supported")):
+        with pytest.raises(ImageError, match=word):
+            encode_picture(picture, kind, quality=quality)
+
+
+def test_odd_metadata_is_no_warning(recwarn):
+    """Catches a warning of the imaging library that becomes an error, or a line in a server's log."""
+    content = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(content, "TIFF")
+    for end in range(8, len(content.getvalue())):
+        with contextlib.suppress(ImageError):
+            read_image(content.getvalue()[:end])
+    assert [str(warning.message) for warning in recwarn] == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maskmend.errors import ConfigError, MaskError
-from maskmend.masks import Box, as_mask, crop_box, load_mask, token_hole
+from maskmend.masks import Box, as_mask, crop_box, grow, load_mask, read_mask, token_hole
 
 RNG = np.random.default_rng(0)
 HOLE = RNG.random((12, 17)) < 0.4
@@ -205,3 +205,33 @@ def test_an_eraser_that_took_everything(alpha: int, filled: bool) -> None:
     layer = Image.new("RGBA", (5, 4), (0, 0, 0, alpha))
     assert as_mask(layer).all() == filled
     assert as_mask(layer).any() == filled
+
+
+# Growing
+
+
+@given(st.integers(0, 5), st.integers(0, 2**31))
+def test_a_grown_mask_holds_all_within_reach_and_nothing_else(pixels, seed):
+    """Catches a hole that grows by squares, or that is cut off at the border of what was looked at."""
+    mask = np.random.default_rng(seed).random((12, 17)) < 0.03
+    rows, columns = np.mgrid[0:12, 0:17]
+    wanted = mask.copy()
+    for row, column in np.argwhere(mask):
+        wanted |= (rows - row) ** 2 + (columns - column) ** 2 <= pixels**2
+    np.testing.assert_array_equal(grow(mask, pixels), wanted)
+
+
+def test_a_mask_does_not_shrink():
+    with pytest.raises(ConfigError, match="0 or more"):
+        grow(np.ones((2, 2), bool), -1)
+
+
+def test_a_mask_s_content_is_read_like_its_file(tmp_path):
+    mask = np.eye(6, dtype=bool)
+    Image.fromarray(mask).convert("L").save(tmp_path / "mask.png")
+    content = (tmp_path / "mask.png").read_bytes()
+    np.testing.assert_array_equal(read_mask(content, size=(6, 6)), mask)
+    np.testing.assert_array_equal(read_mask(content, size=(6, 6), invert=True), ~mask)
+    for wrong, word in ((b"nothing", "cannot be used"), (content[:-30], "damaged")):
+        with pytest.raises(MaskError, match=word):
+            read_mask(wrong, size=(6, 6))

@@ -85,7 +85,8 @@ def questions(rng: np.random.Generator, good: tuple[bytes, bytes]) -> Iterator[t
 def multipart(image: bytes, mask: bytes, **fields: str) -> tuple[bytes, dict[str, str]]:
     """A form as bytes, and its headers."""
     parts = [
-        f'--limit-of-parts\r\nContent-Disposition: form-data; name="{name}"; filename="f"\r\n\r\n'.encode() + content
+        f'--limit-of-parts\r\nContent-Disposition: form-data; name="{name}"; filename="f"\r\n\r\n'.encode()
+        + content
         for name, content in (("image", image), ("mask", mask))
     ]
     parts += [
@@ -154,7 +155,11 @@ def main() -> int:
         if number % 100 == 0 and ask(*good) != wanted:
             wrong += 1
             print(f"{number}: an intact picture is not filled as before")
-    print(json.dumps({"requests": given.requests, "answers": dict(statuses), "findings": findings, "wrong": wrong}))
+    print(
+        json.dumps(
+            {"requests": given.requests, "answers": dict(statuses), "findings": findings, "wrong": wrong}
+        )
+    )
     return 1 if findings or wrong else 0
 
 

@@ -66,7 +66,9 @@ def cases() -> list[Case]:
         contents = [io.BytesIO(), io.BytesIO()]
         large.save(contents[0], "PNG")
         hole.save(contents[1], "PNG")
-        made.append(Case(contents[0].getvalue(), contents[1].getvalue(), {"samples": "2", "seed": str(number)}))
+        made.append(
+            Case(contents[0].getvalue(), contents[1].getvalue(), {"samples": "2", "seed": str(number)})
+        )
     return made
 
 
@@ -116,7 +118,9 @@ class Run:
         """A client that goes away before it is answered."""
         connection = http.client.HTTPConnection(self.address, timeout=60)
         with contextlib.suppress(OSError, http.client.HTTPException):
-            connection.request("POST", "/v1/inpaint", case.body, case.headers | {"Accept": "text/event-stream"})
+            connection.request(
+                "POST", "/v1/inpaint", case.body, case.headers | {"Accept": "text/event-stream"}
+            )
             time.sleep(random.random())
         connection.close()
         self.count("went away")
@@ -207,7 +211,11 @@ def main() -> int:
     time.sleep(3)
     told = report(run, given.minutes, given.clients)
     print(json.dumps(told, indent=2))
-    bad = [what for what in run.counts if what.isupper() or what.startswith(("status 5", "connection", "NONSENSE", "WRONG"))]
+    bad = [
+        what
+        for what in run.counts
+        if what.isupper() or what.startswith(("status 5", "connection", "NONSENSE", "WRONG"))
+    ]
     return 1 if bad or told["places_still_taken"] else 0
 
 

@@ -287,7 +287,9 @@ def test_nothing_is_lost_when_the_server_is_restarted(browser, tiny_pipeline):
     def start(port):
         app = app_of(tiny_pipeline)
         listening = listen("127.0.0.1", port)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         until(lambda: server.started and app.state.service.ready is None)

@@ -12,7 +12,19 @@ from PIL import Image, ImageCms
 from maskmend.images import read_image
 from maskmend.masks import grow
 from maskmend.server.parameters import Infill, Order, Parameters, Schedule, Seam
-from server_parts import IMAGE_FILE, MASK, MASK_FILE, PIXELS, WIDTH, body, bomb, file_of, form, in_base64, pixels_of
+from server_parts import (
+    IMAGE_FILE,
+    MASK,
+    MASK_FILE,
+    PIXELS,
+    WIDTH,
+    body,
+    bomb,
+    file_of,
+    form,
+    in_base64,
+    pixels_of,
+)
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 EVENTS = {"Accept": "text/event-stream"}
@@ -46,7 +58,9 @@ def test_a_picture_is_answered_with_a_picture(client, alone):
     np.testing.assert_array_equal(filled, alone.pictures[alone.best].pixels)
     np.testing.assert_array_equal(filled[~MASK], PIXELS[~MASK])
     assert int(answer.headers["x-maskmend-seed"]) == 5 + alone.best
-    assert float(answer.headers["x-maskmend-log-likelihood"]) == pytest.approx(alone.log_likelihood.max(), abs=1e-5)
+    assert float(answer.headers["x-maskmend-log-likelihood"]) == pytest.approx(
+        alone.log_likelihood.max(), abs=1e-5
+    )
 
 
 def test_json_asks_and_tells_all(client, alone):
@@ -62,7 +76,9 @@ def test_json_asks_and_tells_all(client, alone):
     assert told["settings"]["steps"] == 4
     levels = pixels_of(base64.b64decode(told["uncertainty"]))
     assert (levels[~MASK] == 0).all()
-    np.testing.assert_allclose(levels[MASK] / 255 * told["most"], alone.uncertainty[MASK], atol=told["most"] / 255)
+    np.testing.assert_allclose(
+        levels[MASK] / 255 * told["most"], alone.uncertainty[MASK], atol=told["most"] / 255
+    )
 
 
 def test_events_tell_the_steps_as_they_come(client, alone):
@@ -76,7 +92,10 @@ def test_events_tell_the_steps_as_they_come(client, alone):
     steps = [data for name, data in told if name == "step"]
     assert [(step["step"], step["steps"]) for step in steps] == [(n, 4) for n in (1, 2, 3, 4)]
     box = steps[0]["box"]
-    assert MASK[box["top"] : box["top"] + box["height"], box["left"] : box["left"] + box["width"]].sum() == MASK.sum()
+    assert (
+        MASK[box["top"] : box["top"] + box["height"], box["left"] : box["left"] + box["width"]].sum()
+        == MASK.sum()
+    )
     for sample in range(3):
         open_tokens = ["".join(step["fills"][sample]["hidden"]).count("1") for step in steps]
         assert open_tokens == sorted(open_tokens, reverse=True)
@@ -122,7 +141,9 @@ def test_an_empty_mask_gives_the_picture_back_with_a_word(client):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "media"), [("jpeg", "image/jpeg"), ("webp", "image/webp"), ("png", "image/png")])
+@pytest.mark.parametrize(
+    ("kind", "media"), [("jpeg", "image/jpeg"), ("webp", "image/webp"), ("png", "image/png")]
+)
 def test_other_formats_and_their_quality(client, kind, media):
     sizes = []
     for quality in (20, 95):
@@ -137,7 +158,9 @@ def test_conversion_keeps_pixels_and_profile(client):
     got = read_image(client.post("/v1/convert", files={"image": ("a.tif", content)}).content)
     np.testing.assert_array_equal(got.pixels, PIXELS)
     assert got.icc == ICC
-    jpeg = client.post("/v1/convert", files={"image": ("a.tif", content)}, data={"format": "jpeg", "quality": 40})
+    jpeg = client.post(
+        "/v1/convert", files={"image": ("a.tif", content)}, data={"format": "jpeg", "quality": 40}
+    )
     assert jpeg.headers["content-type"] == "image/jpeg"
     assert read_image(jpeg.content).icc == ICC
 
@@ -150,7 +173,9 @@ def test_iopaint_clients_get_what_they_are_used_to(client, tiny_pipeline):
     }  # fmt: skip
     answer = client.post("/api/v1/inpaint", json=question)
     assert (answer.headers["content-type"], answer.headers["x-seed"]) == ("image/png", "7")
-    np.testing.assert_array_equal(pixels_of(answer.content), tiny_pipeline(PIXELS, MASK, seed=7).pictures[0].pixels)
+    np.testing.assert_array_equal(
+        pixels_of(answer.content), tiny_pipeline(PIXELS, MASK, seed=7).pictures[0].pixels
+    )
     bare = {"image": question["image"], "mask": question["mask"]}  # as the Krita plug-in sends it
     assert client.post("/api/v1/inpaint", json=bare).headers["x-seed"] == "42"
     one, two = (client.post("/api/v1/inpaint", json=bare | {"sd_seed": -1}).headers["x-seed"] for _ in "ab")
@@ -267,7 +292,9 @@ def test_too_many_parts_and_parts_given_twice(client):
     assert client.post("/v1/inpaint", files=form(), data=fields).json()["error"]["code"] == "form_malformed"
 
 
-@pytest.mark.parametrize("name", ["../../evil.png", "/etc/passwd", "a\\b.png", "a" * 5000, "\u202egnp.exe", "con", ""])
+@pytest.mark.parametrize(
+    "name", ["../../evil.png", "/etc/passwd", "a\\b.png", "a" * 5000, "\u202egnp.exe", "con", ""]
+)
 def test_file_names_are_not_looked_at(client, tmp_path, monkeypatch, name):
     """Catches a file that is written where a client says."""
     monkeypatch.chdir(tmp_path)
@@ -275,7 +302,9 @@ def test_file_names_are_not_looked_at(client, tmp_path, monkeypatch, name):
     (tmp_path / "temporary").mkdir()
     files = {"image": (name or "x", IMAGE_FILE), "mask": (name or "y", MASK_FILE)}
     answer = client.post("/v1/inpaint", files=files)
-    assert answer.status_code == 200 or (len(name) > 4000 and answer.json()["error"]["code"] == "form_malformed")
+    assert answer.status_code == 200 or (
+        len(name) > 4000 and answer.json()["error"]["code"] == "form_malformed"
+    )
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

@@ -95,7 +95,16 @@ def test_the_gate_stands_before_every_route(tiny_pipeline):
     """Catches a route that was added behind the gate's back."""
     app = app_of(tiny_pipeline, token=TOKEN)
     with client_of(app) as client:
-        for path in ("/", "/docs", "/openapi.json", "/healthz", "/samples", "/editor.js", "/v1/models", "/nothing"):
+        for path in (
+            "/",
+            "/docs",
+            "/openapi.json",
+            "/healthz",
+            "/samples",
+            "/editor.js",
+            "/v1/models",
+            "/nothing",
+        ):
             assert client.get(path, headers={"Host": "evil.example"}).status_code == 400
             refused = client.get(path, headers={"Origin": "http://evil.example"})
             assert (refused.status_code, refused.json()["error"]["code"]) == (403, "other_origin")

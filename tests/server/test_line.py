@@ -30,7 +30,13 @@ def line(**changes) -> Line:
 def test_those_of_the_same_terms_go_together_and_the_oldest_goes_first():
     """Catches a batch that mixes settings, and a rare request that is overtaken for ever."""
     queue = line()
-    jobs = [job(0, steps=4), job(1, steps=2), job(2, steps=4), job(3, samples=2, steps=4), job(4, model="b", steps=4)]
+    jobs = [
+        job(0, steps=4),
+        job(1, steps=2),
+        job(2, steps=4),
+        job(3, samples=2, steps=4),
+        job(4, model="b", steps=4),
+    ]
     for one in jobs:
         queue.add(one)
     assert queue.next_batch() == [jobs[0], jobs[2]]

@@ -28,7 +28,14 @@ def url(tiny_pipeline):
     [
         # Bytes at random are no picture: refusing what the description can only call "binary" is right.
         ["--exclude-checks", "positive_data_acceptance"],
-        ["--mode", "positive", "--exclude-checks", "positive_data_acceptance", "-H", "Accept: application/json"],
+        [
+            "--mode",
+            "positive",
+            "--exclude-checks",
+            "positive_data_acceptance",
+            "-H",
+            "Accept: application/json",
+        ],
     ],
     ids=["anything", "real pictures"],
 )

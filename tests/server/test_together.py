@@ -69,7 +69,10 @@ def test_several_workers_give_the_same_fills(tiny_pipeline):
     """Catches workers that get in each other's way."""
     with client_of(app_of(tiny_pipeline, workers=3)) as client, ThreadPoolExecutor(6) as pool:
         wanted = {n: tiny_pipeline(PIXELS, MASK, seed=n).pictures[0].pixels for n in range(6)}
-        asked = [(n % 6, pool.submit(client.post, "/v1/inpaint", files=form(), data={"seed": n % 6})) for n in range(24)]
+        asked = [
+            (n % 6, pool.submit(client.post, "/v1/inpaint", files=form(), data={"seed": n % 6}))
+            for n in range(24)
+        ]
         for n, answer in asked:
             np.testing.assert_array_equal(pixels_of(answer.result(20).content), wanted[n])
 
@@ -90,7 +93,9 @@ def test_one_bad_request_spoils_no_batch(tiny_pipeline, gated, monkeypatch):
     with client_of(app) as client, ThreadPoolExecutor(4) as pool:
         first = pool.submit(client.post, "/v1/inpaint", files=form())
         gated.entered.wait(10)
-        others = [pool.submit(client.post, "/v1/inpaint", files=form(file_of(p))) for p in (PIXELS, bad, PIXELS)]
+        others = [
+            pool.submit(client.post, "/v1/inpaint", files=form(file_of(p))) for p in (PIXELS, bad, PIXELS)
+        ]
         until(lambda: app.state.service.line.waiting == 3)
         gated.gate.set()
         answers = [one.result(20) for one in (first, *others)]
@@ -145,7 +150,9 @@ def multipart():
     """A form as bytes, and its content type."""
     parts = [(name, content) for name, content in (("image", IMAGE_FILE), ("mask", MASK_FILE))]
     content = b"".join(
-        f'--limit\r\nContent-Disposition: form-data; name="{name}"; filename="x"\r\n\r\n'.encode() + data + b"\r\n"
+        f'--limit\r\nContent-Disposition: form-data; name="{name}"; filename="x"\r\n\r\n'.encode()
+        + data
+        + b"\r\n"
         for name, data in parts
     )
     return content + b"--limit--\r\n", "multipart/form-data; boundary=limit"
@@ -199,7 +206,9 @@ def test_a_stream_brings_its_steps_before_the_fill_is_done(tiny_pipeline):
     content, kind = multipart()
     with on_a_socket(app_of(pipe)) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("POST", "/v1/inpaint", content, {"Content-Type": kind, "Accept": "text/event-stream"})
+        connection.request(
+            "POST", "/v1/inpaint", content, {"Content-Type": kind, "Accept": "text/event-stream"}
+        )
         answer = connection.getresponse()
         names = []
         for line in answer:

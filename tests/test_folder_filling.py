@@ -1,0 +1,205 @@
+"""A folder of pictures: names matched, bad ones passed over and listed, what is done left alone."""
+
+import csv
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image, ImageCms
+
+from fakes import box_mask, smooth_pixels
+from maskmend.cli import main
+from maskmend.errors import ConfigError, DataError
+from maskmend.folder_filling import FAILURES, fill_folder, plan_folder
+from maskmend.images import load_image
+
+HEIGHT, WIDTH = 20, 34
+PIXELS = smooth_pixels(HEIGHT, WIDTH)
+MASK = box_mask(HEIGHT, WIDTH, 5, 6, 14, 19)
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+GOOD = ("a.png", "deep/b.jpg", "c.webp", "d.tif", "e.bmp")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Photos of every format with masks of other suffixes."""
+    photos, masks, out = (tmp_path / name for name in ("photos", "masks", "out"))
+    (photos / "deep").mkdir(parents=True)
+    (masks / "deep").mkdir(parents=True)
+    options = {"a.png": {"icc_profile": ICC}, "deep/b.jpg": {"quality": 95, "icc_profile": ICC}}
+    for name in GOOD:
+        Image.fromarray(PIXELS).save(photos / name, **options.get(name, {}))
+        suffix = ".png" if name != "a.png" else ".bmp"
+        Image.fromarray(MASK.astype(np.uint8) * 255).save((masks / name).with_suffix(suffix))
+    return photos, masks, out
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def run(pipe, folders, **options):
+    photos, masks, out = folders
+    planning = {name: options.pop(name) for name in ("samples", "suffix") if name in options}
+    samples = {"samples": planning["samples"]} if "samples" in planning else {}
+    return fill_folder(pipe, plan_folder(photos, masks, out, **planning), out, steps=2, **samples, **options)
+
+
+def test_every_picture_keeps_its_name_format_and_profile(tiny_pipeline, folders):
+    """Catches results that are flattened, renamed, or filled with another picture's mask."""
+    outcome = run(tiny_pipeline, folders, seed=3)
+    assert (outcome.filled, outcome.skipped, outcome.failures) == (5, 0, {})
+    out = folders[2]
+    assert names(out) == ["a.png", "c.webp", "d.tif", "deep/b.jpg", "e.png"]
+    wanted = tiny_pipeline(PIXELS, MASK, seed=3, steps=2).pictures[0].pixels
+    for name in ("a.png", "d.tif", "e.png"):
+        np.testing.assert_array_equal(load_image(out / name).pixels, wanted)
+    assert load_image(out / "a.png").icc == load_image(out / "deep" / "b.jpg").icc == ICC
+
+
+def test_another_format_and_several_samples(tiny_pipeline, folders):
+    outcome = run(tiny_pipeline, folders, suffix=".png", samples=2)
+    assert outcome.filled == 5
+    assert names(folders[2])[:2] == ["a-1.png", "a-2.png"]
+    assert len(names(folders[2])) == 10
+    assert {name.rsplit(".")[-1] for name in names(folders[2])} == {"png"}
+
+
+def test_a_stopped_run_goes_on_and_a_done_one_does_nothing(tiny_pipeline, folders):
+    """Catches work that is done twice, and a run that must be begun anew."""
+    told = []
+
+    def stop(stage, done, total):
+        told.append((done, total))
+        if done == 2 and len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_pipeline, folders, progress=stop)
+    before = {name: (folders[2] / name).stat().st_mtime_ns for name in names(folders[2])}
+    assert len(before) == 2
+    outcome = run(tiny_pipeline, folders, progress=stop)
+    assert (outcome.filled, outcome.skipped) == (3, 2)
+    assert told[2:] == [(n, 5) for n in (1, 2, 3, 4, 5)]
+    assert all((folders[2] / name).stat().st_mtime_ns == then for name, then in before.items())
+    assert run(tiny_pipeline, folders).skipped == 5
+    assert run(tiny_pipeline, folders, overwrite=True).filled == 5
+
+
+def test_bad_files_are_listed_and_stop_nothing(tiny_pipeline, folders):
+    photos, masks, out = folders
+    (photos / "a.png").write_bytes((photos / "a.png").read_bytes()[:-200])
+    (masks / "c.png").write_bytes(b"no mask")
+    (masks / "d.png").unlink()
+    Image.fromarray(PIXELS).save(photos / "e, with a comma.png")
+    Image.fromarray(MASK[:5]).convert("L").save(masks / "e, with a comma.png")
+    Image.fromarray(MASK).convert("L").save(masks / "e.tif")
+    outcome = run(tiny_pipeline, folders)
+    assert outcome.filled == 1
+    words = {
+        "a.png": "truncated",
+        "c.webp": "mask",
+        "d.tif": "no mask",
+        "e.bmp": "2 masks",
+        "e, with a comma.png": "34 x 5",
+    }
+    assert set(outcome.failures) == set(words)
+    for name, word in words.items():
+        assert word in outcome.failures[name]
+    with (out / FAILURES).open(newline="") as file:
+        assert list(csv.reader(file)) == [["file", "reason"], *map(list, outcome.failures.items())]
+    # Mended and run again: only what was missing, and no list of old troubles.
+    Image.fromarray(PIXELS).save(photos / "a.png")
+    Image.fromarray(MASK).convert("L").save(masks / "c.png")
+    Image.fromarray(MASK).convert("L").save(masks / "d.png")
+    (masks / "e.tif").unlink()
+    (photos / "e, with a comma.png").unlink()
+    outcome = run(tiny_pipeline, folders)
+    assert (outcome.filled, outcome.skipped, outcome.failures) == (4, 1, {})
+    assert not (out / FAILURES).exists()
+
+
+def test_two_pictures_never_share_a_result(tiny_pipeline, folders):
+    """Catches a.jpg written over a.png when both become PNG."""
+    Image.fromarray(PIXELS).save(folders[0] / "a.jpg")
+    outcome = run(tiny_pipeline, folders, suffix=".png")
+    assert outcome.filled == 5
+    assert list(outcome.failures) == ["a.png"]
+
+
+def test_folders_within_folders_are_not_read_as_pictures(tiny_pipeline, folders):
+    """Catches a second run that fills the masks and the first run's results."""
+    photos, masks, _ = folders
+    masks.rename(photos / "masks")
+    within = (photos, photos / "masks", photos / "out")
+    assert run(tiny_pipeline, within).filled == 5
+    assert run(tiny_pipeline, within).skipped == 5
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "out", "error", "word"),
+    [
+        ("none", "masks", "out", DataError, "no folder"),
+        ("photos", "none", "out", DataError, "no folder"),
+        ("empty", "masks", "out", DataError, "no images"),
+        ("photos", "masks", "photos", ConfigError, "--output"),
+        ("photos", "masks", "masks", ConfigError, "--output"),
+    ],
+)
+def test_folders_that_cannot_be_used(folders, tmp_path, images, masks, out, error, word):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(error, match=word):
+        plan_folder(tmp_path / images, tmp_path / masks, tmp_path / out)
+
+
+# The command
+
+
+def command(folders, model, *more):
+    photos, masks, out = map(str, folders)
+    line = [
+        "inpaint",
+        "--input",
+        photos,
+        "--masks",
+        masks,
+        "--output",
+        out,
+        "--model",
+        str(model),
+        "--steps",
+        "2",
+    ]
+    return CliRunner().invoke(main, [*line, *more], prog_name="maskmend")
+
+
+def test_the_exit_status_tells(folders, tiny_model):
+    done = command(folders, tiny_model)
+    assert done.exit_code == 0
+    assert "filled 5 of 5 pictures" in done.stdout
+    again = command(folders, tiny_model)
+    assert "5 done before" in again.stdout
+    (folders[0] / "f.png").write_bytes(b"no picture")
+    failed = command(folders, tiny_model)
+    assert failed.exit_code == 1
+    assert "f.png: no mask of that name" in failed.stderr
+    assert str(folders[2] / FAILURES) in failed.stderr
+    assert command(folders, tiny_model, "--set", "steps=0").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "more", [["photo.png"], ["--mask", "m.png"], ["--uncertainty", "u.png"], ["--layout", "lab"]]
+)
+def test_options_of_a_single_image_are_refused(folders, tiny_model, more):
+    refused = command(folders, tiny_model, *more)
+    assert refused.exit_code == 2
+    assert "has no use for" in refused.stderr
+
+
+def test_options_of_a_folder_are_refused_for_a_single_image(tmp_path):
+    line = ["inpaint", "a.png", "--mask", "b.png", "-o", str(tmp_path / "c.png")]
+    for more in (["--masks", "m"], ["--format", "png"], ["--overwrite"]):
+        refused = CliRunner().invoke(main, [*line, *more], prog_name="maskmend")
+        assert (refused.exit_code, "has no use for" in refused.stderr) == (2, True)
+    for line in (["inpaint", "-o", "x.png"], ["inpaint", "--input", "x", "-o", "y"]):
+        assert "Missing" in CliRunner().invoke(main, line, prog_name="maskmend").stderr
