@@ -8,6 +8,7 @@ OUT ?= demo-output
 
 demo: $(VENV)/installed
 	$(BIN)/maskmend demo --output $(OUT)
+	@echo "Mend a picture of your own in the browser: $(BIN)/maskmend serve"
 
 test: $(VENV)/installed-dev
 	$(BIN)/maskmend weights fetch
@@ -23,7 +24,7 @@ $(VENV)/bin/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[server]'
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

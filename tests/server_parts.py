@@ -1,4 +1,6 @@
-"""A server around the tiny pipeline: in memory for most tests, on a socket where the wire itself is the question."""
+"""A server around the tiny pipeline: in memory for most tests, on a socket where the wire itself is the
+question.
+"""
 
 import base64
 import io

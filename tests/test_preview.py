@@ -50,6 +50,7 @@ def test_callback_and_preview_are_both_called(tiny_pipeline):
     told = []
     tiny_pipeline(
         smooth_pixels(SIDE, SIDE), MASK, steps=2,
-        callback=lambda step: told.append(step.index), preview=lambda preview: told.append(preview.step.index),
+        callback=lambda step: told.append(step.index),
+        preview=lambda preview: told.append(preview.step.index),
     )  # fmt: skip
     assert told == [1, 1, 2, 2]

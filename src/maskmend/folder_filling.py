@@ -1,7 +1,7 @@
 """A folder of images and a folder of masks, filled one after the other into a third.
 
-Files belong together by their path without suffix. A picture that cannot be filled is noted and passed over; what
-lies in the output folder already is not made again, so that a run that was stopped goes on where it was.
+Files belong together by their path without suffix. A picture that cannot be filled is noted and passed over;
+what lies in the output folder already is not made again, so that a run that was stopped goes on where it was.
 """
 
 import csv
@@ -52,8 +52,8 @@ def plan_folder(
 ) -> list[Task]:
     """What there is to do; results keep their image's format, or take that of `suffix` (".png").
 
-    Formats that are read but not written (BMP, GIF) become PNG. Raises DataError for a folder that is missing or
-    holds no image, ConfigError for an output folder that is one of the others.
+    Formats that are read but not written (BMP, GIF) become PNG. Raises DataError for a folder that is missing
+    or holds no image, ConfigError for an output folder that is one of the others.
     """
     for folder in (images, masks):
         if not folder.is_dir():
@@ -104,7 +104,8 @@ def fill_folder(
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
 ) -> Outcome:
-    """Works through `tasks`; writes `failures.csv` into `output` when there are any, removes an older one if not.
+    """Works through `tasks`; writes `failures.csv` into `output` when there are any, removes an older one if
+    not.
 
     `reading` are arguments of `masks.load_mask`. One bad file stops nothing; a full disk does (OutputError).
     """

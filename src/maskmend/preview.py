@@ -1,7 +1,8 @@
-"""How fills stand while they are being decoded: for each image and sample the tokens still hidden, and a picture.
+"""How fills stand while they are being decoded: for each image and sample the tokens still hidden, and a
+picture.
 
-A picture is drawn only when it is asked for, of the part that the model sees, at the model's size: what a large
-image's whole composition would cost is spent once, at the end.
+A picture is drawn only when it is asked for, of the part that the model sees, at the model's size: what a
+large image's whole composition would cost is spent once, at the end.
 """
 
 from collections.abc import Callable

@@ -3,9 +3,9 @@
     maskmend serve --port 8765 &
     python tests/server/fuzz_run.py http://127.0.0.1:8765 --requests 5000
 
-A broken file must be refused with a 4xx and a JSON error, or be filled where the damage does no harm; anything else
-(a 5xx, an answer that is no JSON, a connection that ends) is a finding, kept as a file. Standard library, NumPy and
-Pillow.
+A broken file must be refused with a 4xx and a JSON error, or be filled where the damage does no harm;
+anything else (a 5xx, an answer that is no JSON, a connection that ends) is a finding, kept as a file.
+Standard library, NumPy and Pillow.
 """
 
 import argparse

@@ -3,9 +3,10 @@
     maskmend serve --port 8765 --places 16 &
     python tests/server/load_run.py http://127.0.0.1:8765 --minutes 5 --clients 24
 
-Each case is first filled alone; after that every answer to it, whatever it was batched with, must be the same to the
-bit. Among the clients are some that go away in the middle, some that send nonsense, and, where there are more of them
-than places, some that are told to come back later and do. Standard library, NumPy and Pillow.
+Each case is first filled alone; after that every answer to it, whatever it was batched with, must be the same
+to the bit. Among the clients are some that go away in the middle, some that send nonsense, and, where there
+are more of them than places, some that are told to come back later and do. Standard library, NumPy and
+Pillow.
 """
 
 import argparse

@@ -213,7 +213,7 @@ def test_masks_come_and_go_as_files(editor, tmp_path):
 
 
 def test_profile_and_known_pixels_of_a_chosen_file(editor, tmp_path):
-    """Catches a page that encodes from its canvas: the profile, and colour under transparency, would be lost."""
+    """Catches a page that encodes from its canvas: profile and transparent colour would be lost."""
     pixels = smooth_pixels(40, 50)
     alpha = np.full((40, 50), 255, np.uint8)
     alpha[:10] = 0

@@ -1,5 +1,6 @@
-"""Fills over HTTP: the same as in Python to the bit, in every form of question and answer; and nothing but 4xx for
-whatever is wrong."""
+"""Fills over HTTP: the same as in Python to the bit, in every form of question and answer; and nothing but
+4xx for whatever is wrong.
+"""
 
 import base64
 import io
@@ -169,7 +170,7 @@ def test_iopaint_clients_get_what_they_are_used_to(client, tiny_pipeline):
     """Its body with many fields that mean nothing here, with and without the data URI's head."""
     question = {
         "image": "data:image/png;base64," + in_base64(IMAGE_FILE), "mask": in_base64(MASK_FILE),
-        "ldm_steps": 20, "hd_strategy": "Crop", "prompt": "", "sd_seed": 7, "cv2_radius": None, "use_croper": False,
+        "ldm_steps": 20, "hd_strategy": "Crop", "prompt": "", "sd_seed": 7, "cv2_radius": None,
     }  # fmt: skip
     answer = client.post("/api/v1/inpaint", json=question)
     assert (answer.headers["content-type"], answer.headers["x-seed"]) == ("image/png", "7")
@@ -329,8 +330,9 @@ def test_the_answer_is_of_the_kind_that_is_accepted(client, accept, kind):
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/v1/inpaint", 405), ("DELETE", "/", 405), ("GET", "/nothing", 404), ("GET", "/../etc/passwd", 404),
-     ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404), ("GET", "/samples/../app.py", 404), ("GET", "/a\0b", 404)],
+    [("GET", "/v1/inpaint", 405), ("DELETE", "/", 405), ("GET", "/nothing", 404),
+     ("GET", "/../etc/passwd", 404), ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404),
+     ("GET", "/samples/../app.py", 404), ("GET", "/a\0b", 404)],
 )  # fmt: skip
 def test_wrong_ways_are_json_too(client, method, path, status):
     answer = client.request(method, path.replace("\0", "%00"))

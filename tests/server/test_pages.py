@@ -62,10 +62,7 @@ def test_samples_are_listed_and_served(client):
 )
 def test_the_address_that_is_told_can_be_opened(changes, wanted):
     config = ServeConfig(port=0, **changes)
-    try:
-        listening = listen(config.host, config.port)
-    except Exception as error:
-        pytest.skip(f"no such address here: {error}")
+    listening = listen(config.host, config.port)
     with listening:
         assert re.fullmatch(wanted, address(listening, config))
 
@@ -73,5 +70,5 @@ def test_the_address_that_is_told_can_be_opened(changes, wanted):
 def test_a_port_that_is_taken_is_said_in_one_line():
     from maskmend.errors import ConfigError
 
-    with listen("127.0.0.1", 0) as taken, pytest.raises(ConfigError, match="cannot listen on .*--port"):
+    with listen("127.0.0.1", 0) as taken, pytest.raises(ConfigError, match=r"cannot listen on .*--port"):
         listen("127.0.0.1", taken.getsockname()[1])

@@ -1,5 +1,6 @@
-"""The API's description against the API, by schemathesis: what it forbids is refused, every answer is one that it
-names, and nothing is ever a 500."""
+"""The API's description against the API, by schemathesis: what it forbids is refused, every answer is one
+that it names, and nothing is ever a 500.
+"""
 
 import os
 import subprocess

@@ -2,6 +2,6 @@
 
     gate ─► routes ─► reading (limits, decoding) ─► line ─► worker threads ─► answers (PNG, JSON, events)
 
-Nothing is kept between requests: no session, no stored picture, no file. What a client sends is decoded from memory
-under limits, filled, and answered; a client that goes away takes its request with it.
+Nothing is kept between requests: no session, no stored picture, no file. What a client sends is decoded from
+memory under limits, filled, and answered; a client that goes away takes its request with it.
 """

@@ -1,7 +1,7 @@
 """A fill as an answer: one picture, a JSON object, or a stream of events (text/event-stream).
 
-Events, in this order: queued, started, step (one for each decoding step), fill (one for each sample), done; or
-error, at any time, which is the last.
+Events, in this order: queued, started, step (one for each decoding step), fill (one for each sample), done;
+or error, at any time, which is the last.
 """
 
 import base64
@@ -36,7 +36,7 @@ class Answer(BaseModel):
     fills: list[Fill]
     best: int = Field(description="Index of the likeliest fill.")
     uncertainty: str = Field(
-        description="PNG in base64, 8-bit grey: entropy of the first prediction, 0 at known pixels, 255 at `most`."
+        description="PNG in base64, 8-bit grey: entropy of the first prediction, 0 if known, 255 at `most`."
     )
     most: float = Field(description="Entropy in nats of a token of which nothing is known.")
     settings: dict[str, Any]

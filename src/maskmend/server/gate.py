@@ -1,16 +1,19 @@
 """What every request passes before anything else: who may come in, and how much may be carried in.
 
-- The Host header must name this server, so that a page of another site cannot reach it under a name of its own that
-  points here (DNS rebinding). Addresses cannot be rebound: loopback ones always pass, others with allow_remote.
+- The Host header must name this server, so that a page of another site cannot reach it under a name of its
+  own that points here (DNS rebinding). Addresses cannot be rebound: loopback ones always pass, others with
+  allow_remote.
 - A request that says from which page it comes (Origin) must come from ours.
 - With a token, the API answers only those who send it.
 - A body larger than the limit is refused by what it says of itself, or else while it arrives.
 
-Every answer carries headers that keep browsers from guessing types, framing the page, or fetching from elsewhere.
+Every answer carries headers that keep browsers from guessing types, framing the page, or fetching from
+elsewhere.
 """
 
 import hmac
 import ipaddress
+import socket
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,8 +26,8 @@ from maskmend.server.settings import ServeConfig, is_loopback
 PROTECTED = ("/v1/", "/api/", "/metrics")
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -71,7 +74,9 @@ class Gate:
 def check_host(headers: Headers, config: ServeConfig) -> None:
     """Raises Refusal (400) unless the Host header is a name or address of this server."""
     host = host_name(headers.get("host", ""))
-    known = {name.lower() for name in config.names} | {config.host.lower()}
+    known = {name.lower() for name in (*config.names, config.host)}
+    if config.allow_remote:
+        known.add(socket.gethostname().lower())
     if host and (host in known or is_loopback(host) or (config.allow_remote and is_address(host))):
         return
     raise Refusal(
@@ -151,6 +156,7 @@ def counted(receive: Receive, limit: int) -> Receive:
 
 def _too_large(limit: int) -> Refusal:
     return Refusal(
-        413, "too_large", f"the request is larger than {limit / 2**20:g} MiB: send a smaller or better packed picture",
+        413, "too_large",
+        f"the request is larger than {limit / 2**20:g} MiB: send a smaller picture, or one packed better",
         {"Connection": "close"},
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """The line in which requests wait, and from which worker threads take those that can be filled together.
 
-Bounded by places: a request takes one when it arrives, before its body is read, and leaves when it is answered
-or its client is gone. Requests with the same model, settings and number of samples form a batch; the oldest one
-sets the terms, and nothing ever waits for a batch to fill up.
+Bounded by places: a request takes one when it arrives, before its body is read, and leaves when it is
+answered or its client is gone. Requests with the same model, settings and number of samples form a batch; the
+oldest one sets the terms, and nothing ever waits for a batch to fill up.
 """
 
 import threading
@@ -76,7 +76,7 @@ class Line:
             return len(self._jobs) - 1
 
     def next_batch(self) -> list[Job] | None:
-        """The oldest job and those that go with it; blocks until there is one. None when the line is closed."""
+        """The oldest job and those that go with it; blocks until there is one. None after the end."""
         with self._change:
             while True:
                 self._jobs = deque(job for job in self._jobs if not job.gone.is_set())

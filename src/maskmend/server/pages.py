@@ -1,4 +1,5 @@
-"""The editor's page and its parts, the API's offline description, the sample pictures: files of the package only.
+"""The editor's page and its parts, the API's offline description, the sample pictures: files of the package
+only.
 
 Each is served under a name that is known when the server starts; a client's path never reaches the disk.
 """

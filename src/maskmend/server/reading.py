@@ -1,6 +1,8 @@
-"""What a client sent, made into a picture, a mask and parameters; every way in which it can be wrong is a 4xx.
+"""What a client sent, made into a picture, a mask and parameters; every way in which it can be wrong is a
+4xx.
 
-Forms and JSON say the same things. Sizes are checked before anything is decoded; files' names are not looked at.
+Forms and JSON say the same things. Sizes are checked before anything is decoded; files' names are not looked
+at.
 """
 
 import base64
@@ -50,7 +52,7 @@ async def read_order(request: Request) -> Order:
         return Order(
             image=from_base64(body.image, "image"),
             mask=from_base64(body.mask, "mask"),
-            parameters=Parameters(**given),
+            parameters=Parameters.model_validate(given),
         )
     raise unknown_type(kind, "multipart/form-data or application/json")
 
@@ -71,7 +73,7 @@ async def read_iopaint(request: Request) -> Order:
     return Order(
         image=from_base64(body.image, "image"),
         mask=from_base64(body.mask, "mask"),
-        parameters=Parameters(seed=seed, mask_channel="luma"),
+        parameters=Parameters.model_validate({"seed": seed, "mask_channel": "luma"}),
     )
 
 
@@ -150,7 +152,7 @@ def _fields(model: type[B], form: FormData, files: set[str]) -> B:
 
 
 class Decoder:
-    """Decodes uploads, one at a time: the imaging library's warnings are the process's, and memory is dear."""
+    """Decodes uploads, one at a time: memory is dear, and the imaging library's warnings the process's."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits

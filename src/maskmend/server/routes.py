@@ -83,8 +83,8 @@ def build_routes(service: Service) -> APIRouter:
     @router.post(
         "/v1/inpaint",
         summary="Fill a hole",
-        description="Answers as the Accept header asks: one picture (the likeliest), all of them as JSON, or a "
-        "stream of events: queued, started, step..., fill..., done, or error.",
+        description="Answers as the Accept header asks: one picture (the likeliest), all of them as JSON, "
+        "or a stream of events: queued, started, step..., fill..., done, or error.",
         response_class=Response,
         responses={
             200: {

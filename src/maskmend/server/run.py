@@ -1,7 +1,7 @@
 """`maskmend serve`: the application on a socket, until it is told to stop.
 
-On SIGTERM or Ctrl-C no new request is taken, those under way are finished (within `Limits.drain`), then the process
-ends.
+On SIGTERM or Ctrl-C no new request is taken, those under way are finished (within `Limits.drain`), then the
+process ends.
 """
 
 import signal
@@ -64,14 +64,21 @@ def listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise _cannot_listen(host, port, error) from None
+    try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(where)
         listening.listen(128)  # whoever comes from here on waits until the application has started
     except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}, port {port} ({error.strerror or error}): choose another with --port"
-        ) from None
+        listening.close()
+        raise _cannot_listen(host, port, error) from None
     return listening
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
+    reason = error.strerror or error
+    return ConfigError(f"cannot listen on {host}, port {port} ({reason}): choose another with --port")
 
 
 def address(listening: socket.socket, config: ServeConfig) -> str:

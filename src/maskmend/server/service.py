@@ -118,14 +118,7 @@ class Service:
         leaving = asyncio.create_task(_departure(request))
         try:
             while True:
-                news = asyncio.create_task(inbox.get())
-                await asyncio.wait({news, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                if not news.done():
-                    news.cancel()
-                    raise Refusal(499, "client_gone", "the client went away")
-                what, detail = news.result()
-                if what == "failed":
-                    raise refusal_from(detail)
+                what, detail = await inbox.get(leaving)
                 if what == "filled":
                     return self._filled(job, *detail)
         except BaseException:
@@ -157,8 +150,6 @@ class Service:
                     yield event("started", detail)
                 elif what == "step":
                     yield await self.encode(lambda news=detail: event("step", step_event(news, steps)))
-                elif what == "failed":
-                    raise refusal_from(detail)
                 else:
                     filled = self._filled(job, *detail)
                     break
@@ -208,18 +199,32 @@ class Inbox:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._queue.put_nowait, (what, detail))
 
-    async def get(self) -> tuple[str, Any]:
-        return await self._queue.get()
+    async def get(self, leaving: asyncio.Task[None]) -> tuple[str, Any]:
+        """The next news. Raises Refusal when the fill failed, and when the client leaves before."""
+        news = asyncio.create_task(self._queue.get())
+        try:
+            await asyncio.wait({news, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not news.done():
+                raise Refusal(499, "client_gone", "the client went away")
+            return _unless_failed(news.result())
+        finally:
+            news.cancel()
 
     async def next(self, until: float) -> tuple[str, Any]:
-        """The next news, or ("silence", None) after a while. Raises TimeoutError at `until`."""
+        """The next news, or ("silence", None) after a while. Raises TimeoutError at `until`, and Refusal."""
         left = until - self._loop.time()
         try:
-            return await asyncio.wait_for(self._queue.get(), min(HEARTBEAT, max(left, 0)))
+            return _unless_failed(await asyncio.wait_for(self._queue.get(), min(HEARTBEAT, max(left, 0))))
         except TimeoutError:
             if left <= HEARTBEAT:
                 raise
             return "silence", None
+
+
+def _unless_failed(news: tuple[str, Any]) -> tuple[str, Any]:
+    if news[0] == "failed":
+        raise refusal_from(news[1])
+    return news
 
 
 async def _departure(request: Request) -> None:

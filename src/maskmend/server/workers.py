@@ -1,8 +1,8 @@
 """Threads that take batches from the line and fill them.
 
-PyTorch lets go of the interpreter while it computes, so threads work side by side and share one copy of each model;
-the processor's cores are divided among them. A batch in which something goes wrong is filled again one by one, so
-that a bad request spoils no other.
+PyTorch lets go of the interpreter while it computes, so threads work side by side and share one copy of each
+model; the processor's cores are divided among them. A batch in which something goes wrong is filled again one
+by one, so that a bad request spoils no other.
 """
 
 import logging
