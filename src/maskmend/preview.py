@@ -27,6 +27,7 @@ class Preview:
     """What the model sees of each image of the batch that has a hole, by the image's place in the batch."""
     seam: str
     draw: Callable
+    """Pictures of token grids, given what the model sees of each one's image."""
 
     @property
     def samples(self) -> int:
@@ -49,7 +50,7 @@ class Preview:
         Slow seams are left to the end: any but "hard" is shown feathered.
         """
         region, row = self.regions[image], self._row(image, sample)
-        (fill,) = self.draw(self.step.candidate[row : row + 1])
+        (fill,) = self.draw(self.step.candidate[row : row + 1], [region])
         seam = "hard" if self.seam == "hard" else "feather"
         return composite(to_uint8(region.image), fill, region.mask[0, 0].cpu().numpy(), seam=seam)
 
