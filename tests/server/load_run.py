@@ -34,18 +34,26 @@ SAMPLES = Path(__file__).parents[2] / "src" / "maskmend" / "samples"
 class Case:
     """A picture, a mask and settings, and what the server made of them when it had nothing else to do."""
 
-    def __init__(self, image: bytes, mask: bytes, fields: dict[str, str]) -> None:
+    def __init__(self, image: bytes, mask: bytes, fields: dict[str, str], name: str = "") -> None:
+        self.name = f"{name} {fields}"
         self.body, self.headers = multipart(image, mask, **fields)
         with Image.open(io.BytesIO(image)) as source, Image.open(io.BytesIO(mask)) as hole:
             self.pixels, self.hole = np.asarray(source.convert("RGB")), np.asarray(hole.convert("L")) > 127
-        self.wanted: list[bytes] = []
+        self.wanted: list[np.ndarray] = []
 
-    def right(self, fills: list[bytes]) -> bool:
-        """Whether `fills` are the pictures wanted, with known pixels as they were."""
+    def wrong(self, fills: list[bytes]) -> str | None:
+        """What is wrong with `fills`, if anything; the first ones ever seen are those wanted."""
         if not self.wanted:
-            self.wanted = [_pixels(fill).tobytes() for fill in fills]
-        known = all((_pixels(fill)[~self.hole] == self.pixels[~self.hole]).all() for fill in fills)
-        return known and [_pixels(fill).tobytes() for fill in fills] == self.wanted
+            self.wanted = [_pixels(fill) for fill in fills]
+        if len(fills) != len(self.wanted):
+            return f"{len(fills)} fills instead of {len(self.wanted)}"
+        for fill, wanted in zip(map(_pixels, fills), self.wanted, strict=True):
+            if (fill[~self.hole] != self.pixels[~self.hole]).any():
+                return "a known pixel has changed"
+            if (fill != wanted).any():
+                apart = np.abs(fill.astype(int) - wanted)
+                return f"{(apart.max(2) > 0).sum()} pixels differ, by up to {apart.max()}: {self.name}"
+        return None
 
 
 def _pixels(content: bytes) -> np.ndarray:
@@ -59,8 +67,9 @@ def cases() -> list[Case]:
     for number, path in enumerate(sorted(SAMPLES.glob("*[0-9].png"))):
         image, mask = path.read_bytes(), path.with_name(f"{path.stem}.mask.png").read_bytes()
         for seed in (0, 11):
-            made.append(Case(image, mask, {"samples": "2", "seed": str(seed)}))
-        made.append(Case(image, mask, {"samples": "1", "steps": "4", "order": "halton", "seed": str(number)}))
+            made.append(Case(image, mask, {"samples": "2", "seed": str(seed)}, path.stem))
+        halton = {"samples": "1", "steps": "4", "order": "halton", "seed": str(number)}
+        made.append(Case(image, mask, halton, path.stem))
         large, hole = Image.new("RGB", (300, 200), (90, 120, 150)), Image.new("L", (300, 200))
         large.paste(Image.open(path), (120, 70))
         hole.paste(Image.open(io.BytesIO(mask)).convert("L"), (120, 70))
@@ -68,7 +77,7 @@ def cases() -> list[Case]:
         large.save(contents[0], "PNG")
         hole.save(contents[1], "PNG")
         made.append(
-            Case(contents[0].getvalue(), contents[1].getvalue(), {"samples": "2", "seed": str(number)})
+            Case(contents[0].getvalue(), contents[1].getvalue(), {"samples": "2", "seed": str(number)}, "large")
         )
     return made
 
@@ -109,11 +118,17 @@ class Run:
             fills = [base64.b64decode(fill["image"]) for fill in json.loads(content)["fills"]]
         else:
             events = [block.split("\ndata: ") for block in content.decode().strip().split("\n\n")]
+            if events[-1][0] != "event: done":
+                self.count(f"ended with {events[-1]}"[:200])
+                return
             told = [json.loads(event[1]) for event in events if event[0] == "event: fill"]
             fills = [base64.b64decode(one["image"]) for one in told]
         with self.lock:
             self.seconds.append(time.monotonic() - start)
-        self.count("right" if case.right(fills) else "WRONG")
+        wrong = case.wrong(fills)
+        self.count("right" if wrong is None else "WRONG")
+        if wrong is not None:
+            print(f"{accept}: {wrong}", file=sys.stderr)
 
     def leave(self, case: Case) -> None:
         """A client that goes away before it is answered."""
@@ -215,7 +230,7 @@ def main() -> int:
     bad = [
         what
         for what in run.counts
-        if what.isupper() or what.startswith(("status 5", "connection", "NONSENSE", "WRONG"))
+        if what.isupper() or what.startswith(("status", "ended", "connection", "NONSENSE", "WRONG"))
     ]
     return 1 if bad or told["places_still_taken"] else 0
 

@@ -1,6 +1,6 @@
 // The editor: its state, what changes it, and what of it is seen. Everything else is in the modules beside this one.
 
-import { Failure, keepToken, models, ready } from "./api.js";
+import { Failure, keepToken, models } from "./api.js";
 import { clipper, follow } from "./filling.js";
 import { History } from "./history.js";
 import { listen as listenToKeys } from "./keys.js";
@@ -11,6 +11,7 @@ import { encoded, ENDINGS, hand, stem } from "./save.js";
 import { SettingsForm } from "./settings.js";
 import { Tools } from "./tools.js";
 import { View } from "./view.js";
+import { calm, complain, say, whenBack } from "./voice.js";
 
 const ALTERNATIVES = 4;
 const $ = (id) => document.getElementById(id);
@@ -39,38 +40,12 @@ const tools = new Tools($("canvas"), view, {
   slide: ([x]) => { $("divider").value = (100 * x) / state.source.width; view.paint(); },
 });
 
-// What is said
+// When the server is there again after it was not
 
-function say(text) {
-  $("status").textContent = text;
-}
-
-function complain(error) {
-  if (error?.name === "AbortError") return;
-  const known = error instanceof Failure;
-  if (!known) console.error(error);
-  $("trouble").textContent = known ? error.message : `Something went wrong in the page: ${error?.message ?? error}.`;
-  $("trouble").hidden = false;
-  if (error?.code === "offline") awaitServer();
-  if (error?.code === "token_needed") $("token-dialog").showModal();
-}
-
-function calm() {
-  $("trouble").hidden = true;
-}
-
-let awaiting = false;
-
-async function awaitServer() {
-  if (awaiting) return;
-  awaiting = true;
-  say("Waiting for the server.");
-  while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, 1000));
-  awaiting = false;
-  calm();
+whenBack(async () => {
   await learn();
   say("The server is back. Your picture and mask are as they were.");
-}
+});
 
 // What changes
 
@@ -86,7 +61,9 @@ async function openPicture(blob, name) {
     history.forget();
     document.body.dataset.state = "open";
     view.of(source, scene);
-    sizeTo(Math.max(1, Math.round(Math.max(source.width, source.height) / 10)));
+    const longest = Math.max(source.width, source.height);
+    tools.most = $("size").max = Math.max(20, Math.round(longest / 2));
+    sizeTo(longest / 10);
     say(`${name} opened, ${source.width} × ${source.height} pixels. Paint over what should be filled.`);
     $("canvas").focus({ preventScroll: true });
     update();

@@ -12,6 +12,7 @@ export class Tools {
     this.editor = editor;
     this.name = "brush";
     this.size = 12;
+    this.most = 200;
     this.at = null; // where the tool is, in pixels of the picture
     this.stroke = null;
     this.pointers = new Map();
@@ -27,7 +28,7 @@ export class Tools {
   }
 
   resize(size) {
-    this.size = Math.min(Math.max(Math.round(size), 1), 200);
+    this.size = Math.min(Math.max(Math.round(size), 1), this.most);
     this.view.paint();
   }
 

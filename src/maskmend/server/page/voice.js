@@ -1,0 +1,42 @@
+// What the page says: how things stand, what went wrong, and that the server is back after it was gone.
+
+import { Failure, ready } from "./api.js";
+
+const status = document.getElementById("status");
+const trouble = document.getElementById("trouble");
+
+let back = async () => {};
+let waiting = false;
+
+export function say(text) {
+  status.textContent = text;
+}
+
+export function calm() {
+  trouble.hidden = true;
+}
+
+// `work` is done whenever the server answers again.
+export function whenBack(work) {
+  back = work;
+}
+
+export function complain(error) {
+  if (error?.name === "AbortError") return;
+  const known = error instanceof Failure;
+  if (!known) console.error(error);
+  trouble.textContent = known ? error.message : `Something went wrong in the page: ${error?.message ?? error}.`;
+  trouble.hidden = false;
+  if (error?.code === "offline") awaitServer();
+  if (error?.code === "token_needed") document.getElementById("token-dialog").showModal();
+}
+
+async function awaitServer() {
+  if (waiting) return;
+  waiting = true;
+  say("Waiting for the server.");
+  while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, 1000));
+  waiting = false;
+  calm();
+  await back();
+}
