@@ -264,7 +264,9 @@ class InpaintPipeline:
     ) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"], Hints]:
         images, masks = self._known(regions)
         hole = token_hole(masks, self.tokenizer.config.factor, settings.ring, settings.share).flatten(1)
-        tokens = self.tokenizer.encode(infill(images, masks, settings.infill)).flatten(1)
+        # One by one: a convolution's last bits depend on how many go through it at once; a fill must not.
+        singly = infill(images, masks, settings.infill).split(1)
+        tokens = torch.cat([self.tokenizer.encode(image) for image in singly]).flatten(1)
         missing = F.avg_pool2d(masks.float(), self.tokenizer.config.factor).flatten(1)
         return torch.where(hole, self.transformer.config.mask_id, tokens), hole, Hints(tokens, missing)
 
@@ -297,8 +299,10 @@ class InpaintPipeline:
     ) -> list[Float[np.ndarray, "R R 3"]]:
         """Decoded pictures in grey levels 0-255, not rounded; `regions` are what the model saw, one each."""
         grid = self.tokenizer.config.grid
-        known = None if regions is None else self._known(regions)
-        images = self.tokenizer.decode(tokens.view(-1, grid, grid), known)
+        known = [None] * len(tokens) if regions is None else [self._known([region]) for region in regions]
+        # One by one: see `_encode`.
+        singly = zip(tokens.view(-1, 1, grid, grid), known, strict=True)
+        images = torch.cat([self.tokenizer.decode(one, seen) for one, seen in singly])
         return list(((images + 1) * 127.5).permute(0, 2, 3, 1).float().cpu().numpy())
 
     def _known(self, regions: list[Region]) -> Known:
