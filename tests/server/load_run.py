@@ -76,9 +76,8 @@ def cases() -> list[Case]:
         contents = [io.BytesIO(), io.BytesIO()]
         large.save(contents[0], "PNG")
         hole.save(contents[1], "PNG")
-        made.append(
-            Case(contents[0].getvalue(), contents[1].getvalue(), {"samples": "2", "seed": str(number)}, "large")
-        )
+        image, mask = (content.getvalue() for content in contents)
+        made.append(Case(image, mask, {"samples": "2", "seed": str(number)}, "large"))
     return made
 
 
