@@ -1,7 +1,7 @@
 """The README's pictures of the editor, from a running server with the shipped model.
 
-    maskmend serve --port 8765 &
-    PYTHONPATH=tests:tests/server python tests/server/screenshots.py http://127.0.0.1:8765/ docs/images
+maskmend serve --port 8765 &
+PYTHONPATH=tests:tests/server python tests/server/screenshots.py http://127.0.0.1:8765/ docs/images
 """
 
 import io

@@ -43,7 +43,7 @@ def url(tiny_pipeline):
 def test_every_operation_keeps_to_its_description(url, tmp_path, options):
     command = [
         sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run",
-        f"{url}/openapi.json", "--max-examples", "20", "--seed", "1", "--no-color", *options,
+        f"{url}/openapi.json", "--max-examples", "8", "--seed", "1", "--no-color", *options,
     ]  # fmt: skip
     paths = [str(TESTS), str(TESTS / "server"), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
