@@ -34,6 +34,8 @@ def url(tiny_pipeline):
             "positive",
             "--exclude-checks",
             "positive_data_acceptance",
+            "--phases",
+            "fuzzing",
             "-H",
             "Accept: application/json",
         ],
