@@ -62,6 +62,7 @@ class Editor:
     def take_sample(self, number: int = 0) -> None:
         self.page.locator("#sample-list button").nth(number).click()
         self.page.locator("#file").wait_for()
+        self.page.wait_for_timeout(50)  # the zoom is told with the next frame
 
     def give(self, path: Path, field: str = "#file-input") -> None:
         self.page.set_input_files(field, str(path))
@@ -77,6 +78,10 @@ class Editor:
     @property
     def zoom(self) -> float:
         return float(self.page.locator("#zoom-out-text").inner_text().removesuffix(" %"))
+
+    def wait_for_zoom(self, percent: int) -> None:
+        """It is told with the next frame."""
+        self.page.get_by_text(f"{percent} %", exact=True).wait_for()
 
     def drag(self, *points: tuple[float, float]) -> None:
         mouse = self.page.mouse

@@ -44,7 +44,7 @@ def editor(browser, url):
 def test_paint_fill_pick_undo_download(editor):
     """Catches known pixels that come back changed, by as little as one bit."""
     editor.take_sample()
-    assert editor.zoom == 800
+    editor.wait_for_zoom(800)
     editor.drag((20, 20), (40, 30), (30, 45))
     mask = editor.mask()
     assert 100 < mask.sum() < 1500
@@ -176,11 +176,11 @@ def test_zoom_and_pan(editor):
     editor.take_sample()
     for _ in range(4):
         page.keyboard.press("+")
-    assert editor.zoom == 800  # and no more
+    editor.wait_for_zoom(800)  # and no more
     page.keyboard.press("1")
-    assert editor.zoom == 100
+    editor.wait_for_zoom(100)
     page.keyboard.press("0")
-    assert editor.zoom == 800
+    editor.wait_for_zoom(800)
     page.keyboard.press("h")
     page.mouse.move(*editor.place(32, 32))
     page.mouse.down()
