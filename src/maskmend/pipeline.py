@@ -23,10 +23,10 @@ from PIL import Image
 from torch import Tensor
 
 from maskmend.config import from_dict
+from maskmend.context import Decoder
 from maskmend.decoding import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
 from maskmend.images import Picture, picture_from
-from maskmend.infill import infill
 from maskmend.inpainted import Inpainted, untouched
 from maskmend.known_branch import Known
 from maskmend.masks import Channel, MaskLike, as_mask, token_hole
@@ -61,6 +61,7 @@ class InpaintPipeline:
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.transformer = transformer.eval().requires_grad_(False)
         self.defaults = defaults or Settings()
+        self._decoder: Decoder | None = None  # made for the first fill
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
         self.seconds: dict[str, float] = {}
@@ -90,6 +91,7 @@ class InpaintPipeline:
         """Moves both models to `device`."""
         self.tokenizer.to(device)
         self.transformer.to(device)
+        self._decoder = None
         return self
 
     @property
@@ -237,12 +239,17 @@ class InpaintPipeline:
         drawn = self._draw(torch.from_numpy(tokens).flatten(1).to(self.device), regions)
         return [Image.fromarray(np.rint(picture).clip(0, 255).astype(np.uint8)) for picture in drawn]
 
+    def _ready(self) -> Decoder:
+        if self._decoder is None:
+            self._decoder = Decoder(self.transformer)
+        return self._decoder
+
     def _encode(
         self, regions: list[Region], settings: Settings
     ) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"], Hints]:
         images, masks = self._known(regions)
         hole = token_hole(masks, self.tokenizer.config.factor, settings.ring, settings.share).flatten(1)
-        tokens = self.tokenizer.encode(infill(images, masks, settings.infill)).flatten(1)
+        tokens = self.tokenizer.encode(images).flatten(1)
         missing = F.avg_pool2d(masks.float(), self.tokenizer.config.factor).flatten(1)
         return torch.where(hole, self.transformer.config.mask_id, tokens), hole, Hints(tokens, missing)
 
@@ -256,12 +263,10 @@ class InpaintPipeline:
         callback: Any,
     ) -> Decoded:
         samples, grid = len(seeds[0]), self.tokenizer.config.grid
-        tokens, hole = tokens.repeat_interleave(samples, 0), hole.repeat_interleave(samples, 0)
-        hints = Hints(*(hint.repeat_interleave(samples, 0) for hint in hints))
         return decode(
-            self.transformer.predictor(tokens, hole, hints),
-            tokens,
-            hole,
+            self._ready().predictor(tokens, hole, hints, samples),
+            tokens.repeat_interleave(samples, 0),
+            hole.repeat_interleave(samples, 0),
             mask_id=self.transformer.config.mask_id,
             seeds=[seed for group in seeds for seed in group],
             grid=(grid, grid),
