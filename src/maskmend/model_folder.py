@@ -7,7 +7,7 @@
       README.md                   the model card
 
 Nothing is unpickled. Unknown keys, missing weights, wrong shapes and a newer format are errors that say what
-to do. Weights are mapped from the file, not read: float32 weights are used where they lie, and those stored in
+to do. Weights are mapped from the file: those in float32 are used where they lie, and those stored in
 half precision are widened on loading. (Modules on the meta device would spare their initial values, but the
 first use of that device loads more of PyTorch than any model takes to initialise: 3 s against 0.1 s.)
 """
