@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskmend.attention import attend_plainly
-from maskmend.context import Decoder
+from maskmend.context import ReadyTransformer
 from maskmend.decoding import decode
 from maskmend.packed import Linear
 from maskmend.transformer import Hints, MaskedTransformer, small_config
@@ -23,7 +23,7 @@ def test_cached_decoding_agrees_with_the_full_pass(model, counts, seed):
     """Catches keys that are stale or turned twice, and padding that is seen."""
     hole = holes(*counts, seed=seed)
     hints = a_hint(len(hole), seed)
-    predict = Decoder(model).predictor(midway(hole, 1.0, seed)[0], hole, hints)
+    predict = ReadyTransformer(model).predictor(midway(hole, 1.0, seed)[0], hole, hints)
     for share in (1.0, 0.6, 0.2, 0.0):
         tokens, masked = midway(hole, share, seed)
         cached, uncached = predict(tokens, masked), model(tokens, hole, masked, hints)
@@ -39,7 +39,7 @@ def test_cached_decoding_of_empty_full_and_equal_holes(counts):
     hole = holes(*counts)
     (tokens, masked), hints = midway(hole, 1.0), a_hint(len(hole))
     for model in MODELS.values():
-        cached = Decoder(model).predictor(tokens, hole, hints)(tokens, masked)
+        cached = ReadyTransformer(model).predictor(tokens, hole, hints)(tokens, masked)
         torch.testing.assert_close(cached, model(tokens, hole, masked, hints), atol=1e-4, rtol=0)
 
 
@@ -54,7 +54,7 @@ def test_cache_never_attends_over_nothing(monkeypatch):
         lambda q, k, v, attn_mask=None: attend_plainly(q, k, v, attn_mask),
     )
     torch.testing.assert_close(
-        Decoder(model).predictor(tokens, hole)(tokens, masked), expected, atol=1e-4, rtol=0
+        ReadyTransformer(model).predictor(tokens, hole)(tokens, masked), expected, atol=1e-4, rtol=0
     )
 
 
@@ -63,7 +63,7 @@ def test_decoding_with_and_without_the_cache_gives_the_same_fill():
     model, hole = built(marks_hole=True), holes(3, 0, N, 9)
     tokens = codes(4).masked_fill(hole, MASK)
     options = {"mask_id": MASK, "steps": 5, "seeds": [4, 3, 2, 1]}
-    cached = decode(Decoder(model).predictor(tokens, hole), tokens, hole, **options)
+    cached = decode(ReadyTransformer(model).predictor(tokens, hole), tokens, hole, **options)
     full = decode(lambda now, masked: model(now, hole, masked), tokens, hole, **options)
     assert torch.equal(cached.tokens, full.tokens)
     assert len(cached.history) == 5
@@ -91,7 +91,7 @@ def test_a_step_costs_the_holes_tokens_only(monkeypatch):
     """Catches known tokens computed again, padding of short holes, and logits nobody asked for."""
     model, hole = built(), holes(3, 5)
     tokens, masked = midway(hole, 0.5)
-    predict, done = Decoder(model).predictor(tokens, hole), work(monkeypatch)
+    predict, done = ReadyTransformer(model).predictor(tokens, hole), work(monkeypatch)
     predict(tokens, masked)
     d, rows, wanted = TINY.dim, 8, int(masked.sum())
     products = TINY.layers * rows * (4 * d * d + 2 * d * TINY.mlp)
@@ -108,7 +108,9 @@ def test_eight_steps_cost_a_share_of_eight_full_passes(monkeypatch, share, most)
     tokens, hints = torch.zeros_like(hole).long(), Hints(torch.zeros_like(hole).long(), hole.float())
     tokens = tokens.masked_fill(hole, config.mask_id)
     done = work(monkeypatch)
-    decode(Decoder(model).predictor(tokens, hole, hints), tokens, hole, mask_id=config.mask_id, steps=8)
+    decode(
+        ReadyTransformer(model).predictor(tokens, hole, hints), tokens, hole, mask_id=config.mask_id, steps=8
+    )
     n, d = config.tokens, config.dim
     block = n * (4 * d * d + 2 * d * config.mlp) + 2 * n * n * d
     full = config.layers * block + int(hole.sum()) * (d * d + d * config.codes)
@@ -122,7 +124,7 @@ def test_samples_share_the_known_tokens(model):
     tokens, hints = codes(4).masked_fill(hole, MASK), a_hint(4)
     options = {"mask_id": MASK, "steps": 4, "seeds": list(range(8))}
     one = decode(
-        Decoder(model).predictor(tokens, hole, hints, samples=2),
+        ReadyTransformer(model).predictor(tokens, hole, hints, samples=2),
         tokens.repeat_interleave(2, 0),
         hole.repeat_interleave(2, 0),
         **options,
@@ -130,14 +132,15 @@ def test_samples_share_the_known_tokens(model):
     twice = Hints(*(hint.repeat_interleave(2, 0) for hint in hints))
     tokens, hole = tokens.repeat_interleave(2, 0), hole.repeat_interleave(2, 0)
     assert torch.equal(
-        one.tokens, decode(Decoder(model).predictor(tokens, hole, twice), tokens, hole, **options).tokens
+        one.tokens,
+        decode(ReadyTransformer(model).predictor(tokens, hole, twice), tokens, hole, **options).tokens,
     )
 
 
 def test_full_attention_is_recomputed_in_each_step():
     """Catches known tokens of a `full` model that are kept although they see the hole."""
     model, hole = built(attention="full", marks_hole=True), holes(6, 1, 3)
-    predict = Decoder(model).predictor(midway(hole, 1.0)[0], hole)
+    predict = ReadyTransformer(model).predictor(midway(hole, 1.0)[0], hole)
     for share in (1.0, 0.5):
         tokens, masked = midway(hole, share)
         torch.testing.assert_close(predict(tokens, masked), model(tokens, hole, masked), atol=1e-4, rtol=0)
@@ -147,7 +150,7 @@ def test_bfloat16_stays_near():
     """Catches a part that is left in float32, which would not multiply, and weights changed in place."""
     model, hole = built(**KINDS["pre, both, marked, hints"]), holes(6, 3)
     tokens, masked = midway(hole, 1.0)
-    predict = Decoder(model, torch.bfloat16).predictor(tokens, hole, a_hint(2))
+    predict = ReadyTransformer(model, torch.bfloat16).predictor(tokens, hole, a_hint(2))
     logits, expected = predict(tokens, masked), model(tokens, hole, masked, a_hint(2))
     assert logits.dtype == torch.bfloat16
     assert model.bias.dtype == torch.float32
@@ -159,9 +162,9 @@ def test_an_images_logits_do_not_depend_on_the_other_images():
     hole = holes(2, 11, N, 0)
     tokens, masked = midway(hole, 0.7)
     model = built(positions="both")
-    together = Decoder(model).predictor(tokens, hole)(tokens, masked).split(masked.sum(1).tolist())
+    together = ReadyTransformer(model).predictor(tokens, hole)(tokens, masked).split(masked.sum(1).tolist())
     for i, expected in enumerate(together):
-        alone = Decoder(model).predictor(tokens[i : i + 1], hole[i : i + 1])(
+        alone = ReadyTransformer(model).predictor(tokens[i : i + 1], hole[i : i + 1])(
             tokens[i : i + 1], masked[i : i + 1]
         )
         torch.testing.assert_close(alone, expected, atol=1e-5, rtol=0)

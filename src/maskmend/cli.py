@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import click
 
 from maskmend import __version__
+from maskmend.commands.benchmark import bench
 from maskmend.commands.filling import demo, inpaint
 from maskmend.commands.models import convert, pack, train, weights
 from maskmend.commands.scoring import evaluate, masks, reproduce, study
@@ -53,5 +54,5 @@ def main() -> None:
     """Fills holes in images with masked token modelling (MaskGIT)."""
 
 
-for command in (inpaint, demo, train, pack, convert, weights, masks, evaluate, reproduce, study):
+for command in (inpaint, demo, train, pack, convert, weights, masks, evaluate, reproduce, study, bench):
     main.add_command(command)

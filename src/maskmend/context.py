@@ -101,7 +101,7 @@ class Layer:
         return self.norm2(x + self.down(F.gelu(self.up(x))))
 
 
-class Decoder:
+class ReadyTransformer:
     """A transformer made ready for decoding in one number format (None: its own).
 
     Its weights are copied into other layouts: later changes of `model` go unseen.
@@ -138,13 +138,13 @@ class Predictor:
     @torch.no_grad()
     def __init__(
         self,
-        decoder: Decoder,
+        ready: ReadyTransformer,
         tokens: Int[Tensor, "B N"],
         hole: Bool[Tensor, "B N"],
         hints: Hints | None = None,
         samples: int = 1,
     ) -> None:
-        self.decoder, self.model = decoder, decoder.model
+        self.ready, self.model = ready, ready.model
         model, config, dtype = self.model, self.model.config, self.model.bias.dtype
         changing = hole if config.attention == "context" else torch.ones_like(hole)
         shape = (config.layers, 2, *tokens.shape, config.dim)
@@ -168,13 +168,13 @@ class Predictor:
         rows, hidden = self.rows, masked[self.at]
         x = self._visible(tokens[self.at], self.place)
         x = torch.where(hidden[:, None], self.masked, x)
-        for layer, kept in zip(self.decoder.layers, self.cache, strict=True):
+        for layer, kept in zip(self.ready.layers, self.cache, strict=True):
             q, _, _ = layer.project(x, rows, kept)
             keys, values = kept.unflatten(-1, (layer.heads, -1)).transpose(2, 3)
             heads = F.scaled_dot_product_attention(rows.spread(q), keys, values)
             x = layer.finish(x, rows.gather(heads))
         # Both are in the order of picture and place, so the rows come out in the order of `masked`.
-        return self.decoder.logits(x[hidden], rows.position[hidden])
+        return self.ready.logits(x[hidden], rows.position[hidden])
 
     def _visible(self, tokens: Int[Tensor, "S"], place: Float[Tensor, "S D"]) -> Float[Tensor, "S D"]:
         """Known and filled tokens as they enter the first block: they have no hint."""
@@ -192,7 +192,7 @@ class Predictor:
             valid[known.picture, known.slot] = True
             # A picture that is all hole has padding only, which may see itself: softmax over nothing is NaN.
             valid = (valid | ~valid.any(1, keepdim=True))[:, None, None]
-        *before, (last, end) = zip(self.decoder.layers, self.cache, strict=True)
+        *before, (last, end) = zip(self.ready.layers, self.cache, strict=True)
         for layer, kept in before:
             q, k, v = (known.spread(part) for part in layer.project(x, known, kept))
             heads = F.scaled_dot_product_attention(q, k, v, attn_mask=valid)

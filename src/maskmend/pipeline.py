@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from maskmend.config import from_dict
-from maskmend.context import Decoder
+from maskmend.context import ReadyTransformer
 from maskmend.decoding import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
 from maskmend.images import Picture, picture_from
@@ -61,7 +61,7 @@ class InpaintPipeline:
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.transformer = transformer.eval().requires_grad_(False)
         self.defaults = defaults or Settings()
-        self._decoder: Decoder | None = None  # made for the first fill
+        self._transformer_ready: ReadyTransformer | None = None  # made for the first fill
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
         self.seconds: dict[str, float] = {}
@@ -91,7 +91,7 @@ class InpaintPipeline:
         """Moves both models to `device`."""
         self.tokenizer.to(device)
         self.transformer.to(device)
-        self._decoder = None
+        self._transformer_ready = None
         return self
 
     @property
@@ -239,10 +239,10 @@ class InpaintPipeline:
         drawn = self._draw(torch.from_numpy(tokens).flatten(1).to(self.device), regions)
         return [Image.fromarray(np.rint(picture).clip(0, 255).astype(np.uint8)) for picture in drawn]
 
-    def _ready(self) -> Decoder:
-        if self._decoder is None:
-            self._decoder = Decoder(self.transformer)
-        return self._decoder
+    def _ready(self) -> ReadyTransformer:
+        if self._transformer_ready is None:
+            self._transformer_ready = ReadyTransformer(self.transformer)
+        return self._transformer_ready
 
     def _encode(
         self, regions: list[Region], settings: Settings

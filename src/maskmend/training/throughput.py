@@ -22,7 +22,7 @@ from maskmend.ceilings import matrix_ceiling
 class Operations(TorchDispatchMode):
     """Counts the products inside it by PyTorch's own formulas.
 
-    PyTorch's `FlopCounterMode`, which also tells modules apart, does not go with gradients of parts of a graph.
+    PyTorch's `FlopCounterMode`, which also tells modules apart, fails at gradients of parts of a graph.
     """
 
     total = 0
