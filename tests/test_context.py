@@ -72,17 +72,22 @@ def test_decoding_with_and_without_the_cache_gives_the_same_fill():
 def work(monkeypatch):
     """Multiply-adds of all products of decoding from here on, in a list that is added to."""
     done = []
-    linear, attend = Linear.__call__, F.scaled_dot_product_attention
+    attend = F.scaled_dot_product_attention
 
-    def counted(self, x):
-        done.append(x.numel() * len(self.weight))
-        return linear(self, x)
+    def counted(method):
+        def run(self, x, *rest):
+            done.append(x.numel() * len(self.weight))
+            return method(self, x, *rest)
+
+        return run
+
+    for name in ("__call__", "gelu", "add"):
+        monkeypatch.setattr(Linear, name, counted(getattr(Linear, name)))
 
     def attended(q, k, v, **options):
         done.append(2 * q.numel() * k.shape[2])
         return attend(q, k, v, **options)
 
-    monkeypatch.setattr(Linear, "__call__", counted)
     monkeypatch.setattr("maskmend.context.F.scaled_dot_product_attention", attended)
     return done
 

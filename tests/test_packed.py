@@ -15,7 +15,14 @@ def test_agrees_with_the_plain_layer(dtype, rows, bias):
     generator = torch.Generator().manual_seed(0)
     x, weight = (torch.randn(n, 48, generator=generator).to(dtype) for n in (rows, 20))
     b = torch.randn(20, generator=generator).to(dtype) if bias else None
-    torch.testing.assert_close(Linear(weight, b)(x), F.linear(x, weight, b), atol=1e-5, rtol=2e-2)
+    layer, expected, near = (
+        Linear(weight, b),
+        F.linear(x, weight, b),
+        {"atol": 2e-3 if dtype == torch.bfloat16 else 1e-5, "rtol": 2e-2},
+    )
+    torch.testing.assert_close(layer(x), expected, **near)
+    torch.testing.assert_close(layer.gelu(x), F.gelu(expected), **near)
+    torch.testing.assert_close(layer.add(x, expected), expected + expected, **near)
 
 
 def test_a_missing_operator_leaves_the_plain_layer(monkeypatch):

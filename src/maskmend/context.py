@@ -94,11 +94,11 @@ class Layer:
 
     def finish(self, x: Float[Tensor, "S D"], heads: Float[Tensor, "S D"]) -> Float[Tensor, "S D"]:
         """The rest of the block, after its attention."""
-        x = x + self.out(heads)
+        x = self.out.add(heads, x)
         if self.pre:
-            return x + self.down(F.gelu(self.up(self.norm2(x))))
+            return self.down.add(self.up.gelu(self.norm2(x)), x)
         x = self.norm1(x)
-        return self.norm2(x + self.down(F.gelu(self.up(x))))
+        return self.norm2(self.down.add(self.up.gelu(x), x))
 
 
 class ReadyTransformer:
@@ -118,7 +118,7 @@ class ReadyTransformer:
 
     def logits(self, x: Float[Tensor, "S D"], positions: Int[Tensor, "S"]) -> Float[Tensor, "S K"]:
         """As `MaskedTransformer.logits`."""
-        logits = self.codes(self.head_norm(F.gelu(self.head(self.model.final_norm(x)))))
+        logits = self.codes(self.head_norm(self.head.gelu(self.model.final_norm(x))))
         return logits + self.model.bias[positions] if self.model.config.position_bias else logits
 
     def predictor(
@@ -135,7 +135,7 @@ class ReadyTransformer:
 class Predictor:
     """Logits of the masked tokens, step by step, for one batch of pictures."""
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __init__(
         self,
         ready: ReadyTransformer,
@@ -162,7 +162,7 @@ class Predictor:
         self.masked = model.embed(mask, self.place, here)
         """The rows as they enter the first block while they are masked."""
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def __call__(self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"]) -> Float[Tensor, "S K"]:
         """Logits of the `masked` tokens, which lie within the hole."""
         rows, hidden = self.rows, masked[self.at]

@@ -29,6 +29,17 @@ class Linear:
         self.packed = packed
 
     def __call__(self, x: Float[Tensor, "S in"]) -> Float[Tensor, "S out"]:
-        if self.packed is None:
-            return F.linear(x, self.weight, self.bias)
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+        return self._run(x, "none") if self.packed is not None else F.linear(x, self.weight, self.bias)
+
+    def gelu(self, x: Float[Tensor, "S in"]) -> Float[Tensor, "S out"]:
+        """GELU of the layer's output, in one go where it is packed."""
+        return self._run(x, "gelu") if self.packed is not None else F.gelu(self(x))
+
+    def add(self, x: Float[Tensor, "S in"], other: Float[Tensor, "S out"]) -> Float[Tensor, "S out"]:
+        """The layer's output plus `other`, likewise."""
+        if self.packed is None or len(x) == 0:
+            return other + self(x)
+        return torch.ops.mkldnn._linear_pointwise.binary(x, other, self.packed, self.bias, "add")
+
+    def _run(self, x: Tensor, then: str) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, then, [], "none")

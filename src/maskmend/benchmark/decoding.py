@@ -110,7 +110,7 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
 
 
 def format_cases(model: MaskedTransformer) -> list[Case]:
-    """Fills of a 20 % hole in 8 steps in each format: of the model at hand, and of one of the report's size."""
+    """Fills of a 20 % hole in 8 steps in each format: of this model, and of one of the report's size."""
     with torch.random.fork_rng(devices=[]):
         report = MaskedTransformer(report_config(attention="context", dropout=0.0)).eval()
     cases = []

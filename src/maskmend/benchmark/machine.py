@@ -12,6 +12,15 @@ from maskmend.ceilings import FORMATS, product, side_of
 COPIED = 256 * 2**20
 """Bytes of the memory copy: larger than any cache."""
 
+EXTENSIONS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx512_bf16": "AVX512-BF16",
+    "avx512_vnni": "VNNI",
+    "amx_bf16": "AMX",
+}
+"""Vector extensions worth knowing, by their names in /proc/cpuinfo."""
+
 
 def ceiling_cases() -> list[Case]:
     """Large matrix products in the three formats, and a memory copy (read and written bytes)."""
@@ -42,8 +51,7 @@ def hardware() -> str:
                 processor = value.strip()
             elif name.strip() == "flags":
                 flags = set(value.split())
-    found = [label for flag, label in (("avx2", "AVX2"), ("avx512f", "AVX-512"), ("avx512_bf16", "AVX512-BF16"),
-             ("avx512_vnni", "VNNI"), ("amx_bf16", "AMX")) if flag in flags]  # fmt: skip
+    found = [label for flag, label in EXTENSIONS.items() if flag in flags]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
         f"{processor} ({', '.join(found) or 'no vector extensions known'}), {cores} cores, "

@@ -61,7 +61,7 @@ def clocked(work: Callable[[], object]) -> Callable[[], float]:
 def interleave(
     cases: Sequence[Case], rounds: int, *, limit: float, told: Callable[[int, int], None] | None = None
 ) -> list[Measured]:
-    """Times all cases, after one run of each that does not count; no new round begins after `limit` seconds."""
+    """Times all cases, after one run of each that does not count; no round begins after `limit` seconds."""
     for case in cases:
         case.run()
     seconds: list[list[float]] = [[] for _ in cases]
