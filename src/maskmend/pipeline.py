@@ -31,6 +31,7 @@ from maskmend.inpainted import Inpainted, untouched
 from maskmend.known_branch import Known
 from maskmend.masks import Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
+from maskmend.precision import decoding_dtype
 from maskmend.region import Region, cut_region, join, spread_entropy
 from maskmend.settings import Settings
 from maskmend.transformer import Hints, MaskedTransformer
@@ -46,10 +47,15 @@ class InpaintPipeline:
         tokenizer: VQGAN in eval mode.
         transformer: of the same number of codes and the same grid.
         defaults: settings of a fill unless a call says otherwise.
+        precision: number format of decoding, "auto", "fp32" or "bf16": see `precision`.
     """
 
     def __init__(
-        self, tokenizer: VQGAN, transformer: MaskedTransformer, defaults: Settings | None = None
+        self,
+        tokenizer: VQGAN,
+        transformer: MaskedTransformer,
+        defaults: Settings | None = None,
+        precision: str = "auto",
     ) -> None:
         codes, grid = tokenizer.config.quantizer.codes, tokenizer.config.grid
         if (transformer.config.codes, transformer.config.grid) != (codes, grid):
@@ -61,14 +67,16 @@ class InpaintPipeline:
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.transformer = transformer.eval().requires_grad_(False)
         self.defaults = defaults or Settings()
+        self.precision = precision
         self._transformer_ready: ReadyTransformer | None = None  # made for the first fill
+        decoding_dtype(precision, transformer.config, self.device)  # an unknown one is told now
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
         self.seconds: dict[str, float] = {}
         """Seconds the last call spent on each stage."""
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "default") -> "InpaintPipeline":
+    def from_pretrained(cls, name: str | Path = "default", *, precision: str = "auto") -> "InpaintPipeline":
         """Loads a model: a shipped name ("default"), a model folder, or a hub id ("owner/name").
 
         A hub id needs the extra `hub`. Raises ModelError.
@@ -79,6 +87,8 @@ class InpaintPipeline:
             pipe = cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
         except ConfigError as error:
             raise ModelError(f"model {folder}: {error}") from None
+        decoding_dtype(precision, transformer.config, pipe.device)  # an unknown one is told now
+        pipe.precision = precision
         pipe.card = read_card(folder)
         return pipe
 
@@ -241,7 +251,8 @@ class InpaintPipeline:
 
     def _ready(self) -> ReadyTransformer:
         if self._transformer_ready is None:
-            self._transformer_ready = ReadyTransformer(self.transformer)
+            dtype = decoding_dtype(self.precision, self.transformer.config, self.device)
+            self._transformer_ready = ReadyTransformer(self.transformer, dtype)
         return self._transformer_ready
 
     def _encode(

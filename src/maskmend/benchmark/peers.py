@@ -26,29 +26,30 @@ def peer_cases(folder: Path, config: TransformerConfig, resolution: int) -> Iter
         raise ConfigError(f"no peers in {folder}: build them with python bench/peers/build.py {folder}")
     sizes = {name: getattr(config, name) for name in ("dim", "heads", "layers", "mlp", "codes", "grid")}
     sizes |= {"steps": 8, "share": 20, "resolution": resolution, "threads": torch.get_num_threads()}
-    process = subprocess.Popen(
-        [python.absolute(), script.absolute()], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True, cwd=folder,
-    )  # fmt: skip
+    command = [python.absolute(), script.absolute()]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=folder
+    ) as process:
 
-    def ask(question: Any) -> Any:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(question) + "\n")
-        process.stdin.flush()
-        answer = process.stdout.readline()
-        if not answer:
-            raise ConfigError(f"the peers in {folder} stopped: build them anew, or leave --peers out")
-        return json.loads(answer)
+        def ask(question: Any) -> Any:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            if not answer:
+                raise ConfigError(f"the peers in {folder} stopped: build them anew, or leave --peers out")
+            return json.loads(answer)
 
-    try:
-        told = ask(sizes)
-        if told["failed"]:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in told["failed"].items())
-            raise ConfigError(f"peers in {folder} do not run ({reasons}): build them anew")
-        yield [
-            Case(group="peers", name=name, run=lambda name=name: ask(name), every=2) for name in told["ready"]
-        ]
-    finally:
-        process.kill()
-        process.wait()
+        try:
+            told = ask(sizes)
+            if told["failed"]:
+                reasons = "; ".join(f"{name}: {reason}" for name, reason in told["failed"].items())
+                raise ConfigError(f"peers in {folder} do not run ({reasons}): build them anew")
+            yield [
+                Case(group="peers", name=name, run=lambda name=name: ask(name), every=2)
+                for name in told["ready"]
+            ]
+        finally:
+            process.kill()

@@ -14,11 +14,13 @@ from maskmend.benchmark.peers import peer_cases
 from maskmend.benchmark.report import as_json, as_markdown
 from maskmend.benchmark.timing import interleave
 from maskmend.benchmark.training import train_once
-from maskmend.benchmark.whole import start_cases, whole_cases
+from maskmend.benchmark.whole import runtime_cases, start_cases, whole_cases
 from maskmend.files import write_files
 from maskmend.model_folder import find_model, json_bytes
 from maskmend.pipeline import InpaintPipeline
 
+WHOLE, QUICK = (25, 360.0), (4, 60.0)
+"""Rounds, and seconds after which none is begun."""
 BATCHES = {"tokenizer": 16, "transformer": 32}
 
 
@@ -39,10 +41,14 @@ def bench(
     pipe = InpaintPipeline.from_pretrained(model)
     with ExitStack() as stack:
         cases = ceiling_cases() + decoding_cases(pipe.transformer, pipe.tokenizer) + whole_cases(pipe)
-        cases += [] if quick else format_cases(pipe.transformer) + start_cases(model)
+        if not quick:
+            tell("exporting", 0, 1)
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            cases += format_cases(pipe.transformer) + start_cases(model) + runtime_cases(pipe, place)
+            tell("exporting", 1, 1)
         if peers is not None:
             cases += stack.enter_context(peer_cases(peers, pipe.transformer.config, pipe.resolution))
-        rounds, limit = (4, 60.0) if quick else (25, 360.0)
+        rounds, limit = QUICK if quick else WHOLE
         measured = interleave(cases, rounds, limit=limit, told=lambda n, of: tell("rounds", n, of))
     training: dict[str, dict[str, float]] = {}
     if not quick:
@@ -51,8 +57,8 @@ def bench(
             for number in range(3):
                 for stage, batch in BATCHES.items():
                     tell("training", number + 1, 3)
-                    place = Path(work)
-                    runs[stage].append(train_once(stage, place, find_model(model) / "tokenizer", batch))
+                    tokenizer = find_model(model) / "tokenizer"
+                    runs[stage].append(train_once(stage, Path(work), tokenizer, batch))
         training = {
             stage: {name: float(np.median([run[name] for run in told])) for name in told[0]}
             for stage, told in runs.items()

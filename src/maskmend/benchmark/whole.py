@@ -1,14 +1,21 @@
 """Cases of whole fills and of starting up: what a person waits for."""
 
+import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from maskmend.benchmark.timing import Case, clocked
+from maskmend.errors import ConfigError
+from maskmend.onnx_export import export_onnx
 from maskmend.pipeline import InpaintPipeline
+from maskmend.runtime import Runtime
 
 IMPORTS = "import maskmend.pipeline"
 FIRST = """
@@ -44,6 +51,32 @@ def whole_cases(pipe: InpaintPipeline) -> list[Case]:
         run = clocked(partial(pipe, *picture(size), samples=samples))
         cases.append(Case(group="whole fill", name=name, run=run))
     return cases
+
+
+def runtime_cases(pipe: InpaintPipeline, folder: Path) -> list[Case]:
+    """The same fill by ONNX Runtime, in float32 and with eight-bit weights; none if it is not installed."""
+    try:
+        from onnxruntime.quantization import quantize_dynamic  # pyright: ignore[reportMissingImports]
+
+        export_onnx(pipe, folder / "fp32")
+    except (ImportError, ConfigError):
+        return []
+    shutil.copytree(folder / "fp32", folder / "int8")
+    logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that changes nothing here
+    for graph in ("context.onnx", "step.onnx"):
+        quantize_dynamic(
+            folder / "fp32" / graph, folder / "int8" / graph, per_channel=True,
+            op_types_to_quantize=["MatMul", "Gemm"],
+        )  # fmt: skip
+    side = pipe.resolution
+    return [
+        Case(
+            group="whole fill",
+            name=f"{side} x {side}, ONNX Runtime, {kind}",
+            run=clocked(partial(Runtime(folder / kind, torch.get_num_threads()).fill, *picture(side))),
+        )
+        for kind in ("fp32", "int8")
+    ]
 
 
 def start_cases(model: str) -> list[Case]:

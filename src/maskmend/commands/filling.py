@@ -59,6 +59,9 @@ from maskmend.errors import ConfigError
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+@click.option(
+    "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
+)
 @click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
 def inpaint(
     image: Path,
@@ -75,13 +78,14 @@ def inpaint(
     mask_threshold: float,
     quality: int,
     device: str,
+    precision: str,
     uncertainty: Path | None,
     **settings: Any,
 ) -> None:
     """Fills the masked part of IMAGE."""
     if layout is not None:
         given = {name: value for name, value in settings.items() if value is not None}
-        _inpaint_lab(image, output, model, seed, device, fit_mask, given, assignments)
+        _inpaint_lab(image, output, model, seed, device, precision, fit_mask, given, assignments)
         return
     if mask_path is None:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
@@ -112,7 +116,7 @@ def inpaint(
 
     given = {name: value for name, value in settings.items() if value is not None}
     place = pick_device(device)
-    pipe = InpaintPipeline.from_pretrained(model).to(place)
+    pipe = InpaintPipeline.from_pretrained(model, precision=precision).to(place)
     chosen = settings_of(pipe, given, assignments)
     with working("filling"):
         result = pipe(picture, mask, samples=samples, seed=seed, **chosen)
@@ -143,6 +147,7 @@ def _inpaint_lab(
     model: str,
     seed: int,
     device: str,
+    precision: str,
     fit_mask: bool,
     given: dict[str, Any],
     assignments: tuple[str, ...],
@@ -167,7 +172,7 @@ def _inpaint_lab(
 
     check_output(output)
     pairs = read_lab_folder(folder, fit=fit_mask)
-    pipe = InpaintPipeline.from_pretrained(model).to(pick_device(device))
+    pipe = InpaintPipeline.from_pretrained(model, precision=precision).to(pick_device(device))
     chosen = settings_of(pipe, given, assignments)
     with working("filling") as status:
 
