@@ -4,6 +4,8 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+import jaxtyping
+
 from fakes import tiny_models
 from maskmend.onnx_export import export_onnx
 from maskmend.pipeline import InpaintPipeline
@@ -20,5 +22,11 @@ KINDS = {
 def exported(kind: str) -> tuple[InpaintPipeline, Path]:
     """The pipeline and the folder of its graphs."""
     pipe, folder = InpaintPipeline(*tiny_models(**KINDS[kind])), Path(mkdtemp(prefix="maskmend-onnx-"))
-    export_onnx(pipe, folder)
+    # The exporter would trace the annotations' checks too, which takes five times as long.
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        export_onnx(pipe, folder)
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
     return pipe, folder

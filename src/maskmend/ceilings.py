@@ -18,7 +18,8 @@ def product(number_format: str, device: torch.device, side: int) -> Callable[[],
     """A product of two square matrices. Raises RuntimeError where the device cannot do it."""
     if number_format == "int8":
         a = torch.ones(side, side, dtype=torch.int8, device=device)
-        return lambda: torch._int_mm(a, a)  # int32 sums: the only product of int8 that PyTorch offers
+        # With sums in int32: the only product of int8 that PyTorch offers.
+        return lambda: torch._int_mm(a, a)  # pyright: ignore[reportPrivateImportUsage]
     dtype = torch.bfloat16 if number_format == "bf16" else torch.float32
     a = torch.randn(side, side, generator=torch.Generator().manual_seed(0)).to(device, dtype)
     return lambda: a @ a

@@ -59,6 +59,9 @@ class DecoderGraph(nn.Module):
 class RowsGraph(nn.Module):
     """What the two graphs of the transformer share: turns, projections and the end of a block."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, model: MaskedTransformer) -> None:
         super().__init__()
         self.model = model

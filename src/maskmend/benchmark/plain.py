@@ -5,6 +5,7 @@ step, and the picture decoded after each step.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +45,7 @@ class PlainTransformer(nn.Module):
 
     def forward(self, tokens: Int[Tensor, "B N"]) -> Tensor:
         x = self.norm(self.tokens(tokens) + self.positions.weight)
-        for block in self.blocks:
+        for block in cast("list[nn.ModuleDict]", list(self.blocks)):
             q, k, v = (block[part](x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in "qkv")
             x = block["norm1"](x + block["out"](attend_plainly(q, k, v).transpose(1, 2).flatten(2)))
             x = block["norm2"](x + block["down"](F.gelu(block["up"](x))))

@@ -91,7 +91,7 @@ class Runtime:
         smooth = diffuse(levels, mask)
         cells = mask.reshape(grid, factor, grid, factor)
         hole, missing = cells.any((1, 3)).ravel(), cells.mean((1, 3), dtype=np.float32).ravel()
-        (tokens,) = self._run("encoder", image=smooth[None])
+        tokens = self._run("encoder", image=smooth[None])[0].astype(np.int64)  # ONNX Runtime says long long
         predict = _Predictor(self, tokens.ravel(), hole, missing, samples)
         decoded = decode(
             predict, tokens.ravel(), hole, mask_id=self.about["mask_id"],
