@@ -55,5 +55,18 @@ def main() -> None:
     """Fills holes in images with masked token modelling (MaskGIT)."""
 
 
-for command in (inpaint, demo, train, pack, convert, weights, masks, evaluate, reproduce, study, bench, export):
+for command in (
+    inpaint,
+    demo,
+    train,
+    pack,
+    convert,
+    weights,
+    masks,
+    evaluate,
+    reproduce,
+    study,
+    bench,
+    export,
+):
     main.add_command(command)

@@ -16,7 +16,7 @@ def case(name, log, seconds=0.5, **options):
 def test_cases_take_turns():
     """Catches one case timed after the other, so that a machine that slows down blames the last."""
     log: list[str] = []
-    found = interleave([case("a", log), case("b", log), case("c", log, every=2)], 4, limit=60)
+    found = interleave([case("a", log), case("b", log), case("c", log, every=2)], 4, limit=60.0)
     assert [len(m.seconds) for m in found] == [4, 4, 2]
     rounds = log[3:]  # after one run each that does not count
     assert set(rounds[:3]) == {"a", "b", "c"}
