@@ -460,12 +460,14 @@ def test_the_flags_are_frozen():
         "reproduce",
         "study",
         "convert",
+        "bench",
+        "export",
     }
     assert flags(main.commands["inpaint"]) == {
         "image", "--mask", "-o", "--output", "--layout", "--model", "--samples", "--seed", "--steps",
         "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask",
         "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device", "--uncertainty",
-        "--input", "--masks", "--format", "--overwrite", "--grow",
+        "--input", "--masks", "--format", "--overwrite", "--grow", "--precision",
     }  # fmt: skip
     assert flags(main.commands["serve"]) == {
         "--host", "--port", "--allow-remote", "--name", "--token", "--model", "--device", "--workers",
@@ -486,8 +488,10 @@ def test_the_flags_of_evaluation_are_frozen():
     assert flags(main.commands["masks"].commands["make"]) == {"kind", "--like", "-o", "--output", "--seed"}
     assert flags(main.commands["evaluate"]) == {
         "--images", "--results", "--model", "--masks", "-o", "--output", "--seed", "--repeats", "--device",
-        "--preset", "--set",
+        "--preset", "--precision", "--set",
     }  # fmt: skip
+    assert flags(main.commands["bench"]) == {"--model", "-o", "--output", "--peers", "--quick"}
+    assert flags(main.commands["export"].commands["onnx"]) == {"model", "-o", "--output"}
     assert flags(main.commands["reproduce"]) == {
         "--images", "--masks", "-o", "--output", "--model", "--quick", "--limit", "--grid", "--migan",
         "--repeats", "--seed", "--device",

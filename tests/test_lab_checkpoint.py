@@ -23,6 +23,7 @@ from coursework import (
 )
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
+from maskmend.context import ReadyTransformer
 from maskmend.errors import ConfigError, ModelError
 from maskmend.lab_checkpoint import convert_lab
 from maskmend.pipeline import InpaintPipeline
@@ -84,7 +85,7 @@ def assert_same_logits(ours, theirs, codes=CODES):
     wanted = theirs(tokens)[..., :codes]
     assert wanted.std() > 0.1
     torch.testing.assert_close(ours(tokens, masked), wanted.flatten(0, 1), atol=1e-5, rtol=0)
-    predicted = ours.predictor(tokens, masked)(tokens, masked)
+    predicted = ReadyTransformer(ours).predictor(tokens, masked)(tokens, masked)
     torch.testing.assert_close(predicted, wanted[masked], atol=1e-5, rtol=0)
 
 

@@ -349,3 +349,15 @@ def test_tokens_hash_outlives_half_precision_and_ignores_the_decoder(tmp_path):
     assert tokens_hash(packed) == tokens_hash(model)
     packed.quantizer.codebook += 0.1
     assert tokens_hash(packed) != tokens_hash(model)
+
+
+def test_float32_weights_are_used_where_the_file_lies(tmp_path):
+    """Catches a copy of all weights on loading, and a mapped file that is spoilt by what is done to them."""
+    save_transformer(a_transformer(), tmp_path)
+    file = tmp_path / "weights.safetensors"
+    before = file.read_bytes()
+    model = load_transformer(tmp_path)
+    addresses = sorted(value.untyped_storage().data_ptr() for value in model.state_dict().values())
+    assert addresses[-1] - addresses[0] < len(before), "scattered over the memory: not the file"
+    model.bias += 1
+    assert file.read_bytes() == before

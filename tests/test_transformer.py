@@ -1,154 +1,21 @@
-"""The transformer: both attention patterns, the cache against the full pass, and what each setting does."""
+"""The transformer: both attention patterns, and what each setting does."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
-from maskmend.attention import attend_plainly
 from maskmend.config import from_dict, to_dict
-from maskmend.decoding import decode
 from maskmend.errors import ConfigError
 from maskmend.transformer import (
     Hints,
     MaskedTransformer,
     TransformerConfig,
-    pack,
     report_config,
     small_config,
 )
-
-TINY = TransformerConfig(codes=7, grid=4, dim=16, heads=2, layers=3, mlp=24, attention="context", dropout=0.0)
-N, MASK = TINY.tokens, TINY.mask_id
-
-
-def built(seed=0, **changes):
-    """A model with large weights, so that every token matters to every other one that it may see."""
-    torch.manual_seed(seed)
-    model = MaskedTransformer(replace(TINY, **changes)).eval().requires_grad_(False)
-    for name, parameter in model.named_parameters():
-        mean = 1.0 if "norm" in name and name.endswith("weight") else 0.0
-        parameter.copy_(mean + 0.4 * torch.randn_like(parameter))
-    return model
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def codes(images, seed=0):
-    return torch.randint(0, TINY.codes, (images, N), generator=generator(seed))
-
-
-def holes(*counts, seed=0):
-    """A hole of `counts[i]` tokens at random places of image i."""
-    ranks = torch.rand(len(counts), N, generator=generator(seed)).argsort(1)
-    return ranks < torch.tensor(counts)[:, None]
-
-
-def midway(hole, share, seed=0):
-    """Tokens of a decoding step, and which of the hole are masked still: about `share` of them."""
-    masked = hole & (torch.rand(hole.shape, generator=generator(seed + 50)) < share)
-    return codes(len(hole), seed).masked_fill(masked, MASK), masked
-
-
-def a_hint(images, seed=0):
-    """Hints for all tokens; models without hints pass them over."""
-    return Hints(codes(images, seed + 90), torch.rand(images, N, generator=generator(seed + 91)))
-
-
-KINDS = {
-    "post, learned": {"norm": "post", "positions": "learned"},
-    "pre, rotary": {"norm": "pre", "positions": "rotary"},
-    "pre, both, marked": {"norm": "pre", "positions": "both", "marks_hole": True},
-    "post, both": {"norm": "post", "positions": "both"},
-    "pre, learned": {"norm": "pre", "positions": "learned"},
-    "post, learned, a bias for each position": {"norm": "post", "position_bias": True},
-    "pre, both, marked, hints": {"norm": "pre", "positions": "both", "marks_hole": True, "hints": True},
-}
-MODELS = {name: built(**kind) for name, kind in KINDS.items()}
-
-
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
-@settings(deadline=None, max_examples=12)
-@given(counts=st.lists(st.integers(0, N), min_size=1, max_size=4), seed=st.integers(0, 999))
-def test_cached_decoding_agrees_with_the_full_pass(model, counts, seed):
-    """Catches keys that are stale or turned twice, and padding that is seen."""
-    hole = holes(*counts, seed=seed)
-    hints = a_hint(len(hole), seed)
-    predict = model.predictor(midway(hole, 1.0, seed)[0], hole, hints)
-    for share in (1.0, 0.6, 0.2, 0.0):
-        tokens, masked = midway(hole, share, seed)
-        cached, uncached = predict(tokens, masked), model(tokens, hole, masked, hints)
-        assert cached.shape == (int(masked.sum()), TINY.codes)
-        torch.testing.assert_close(cached, uncached, atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize(
-    "counts", [(0,), (0, 0), (N,), (N, N), (5, 5), (0, N), (N, 0, 3), (1, N - 1)], ids=str
-)
-def test_cached_decoding_of_empty_full_and_equal_holes(counts):
-    """Catches the corners that random holes meet rarely: nothing known, nothing to fill, nothing to pad."""
-    hole = holes(*counts)
-    (tokens, masked), hints = midway(hole, 1.0), a_hint(len(hole))
-    for model in MODELS.values():
-        cached = model.predictor(tokens, hole, hints)(tokens, masked)
-        torch.testing.assert_close(cached, model(tokens, hole, masked, hints), atol=1e-4, rtol=0)
-
-
-def test_cache_never_attends_over_nothing(monkeypatch):
-    """Catches NaN with kernels (such as PyTorch 2.4's) whose softmax over no key at all is 0 / 0."""
-    hole = holes(0, N, 4)
-    tokens, masked = midway(hole, 1.0)
-    model = built()
-    expected = model(tokens, hole, masked)
-    monkeypatch.setattr(
-        "maskmend.attention.F.scaled_dot_product_attention",
-        lambda q, k, v, attn_mask=None: attend_plainly(q, k, v, attn_mask),
-    )
-    torch.testing.assert_close(model.predictor(tokens, hole)(tokens, masked), expected, atol=1e-4, rtol=0)
-
-
-def test_decoding_with_and_without_the_cache_gives_the_same_fill():
-    """Catches a predictor that does not fit `decode`, or logits in another order than it expects."""
-    model, hole = built(marks_hole=True), holes(3, 0, N, 9)
-    tokens = codes(4).masked_fill(hole, MASK)
-    options = {"mask_id": MASK, "steps": 5, "seeds": [4, 3, 2, 1]}
-    cached = decode(model.predictor(tokens, hole), tokens, hole, **options)
-    full = decode(lambda now, masked: model(now, hole, masked), tokens, hole, **options)
-    assert torch.equal(cached.tokens, full.tokens)
-    assert len(cached.history) == 5
-
-
-def test_a_step_costs_the_holes_tokens_only():
-    """Catches a cache that computes the known tokens again in each step: the speed is its only purpose."""
-    model, hole, rows = built(), holes(3, 5), []
-    model.blocks[0].attention.query.register_forward_hook(
-        lambda _, inputs, out: rows.append(inputs[0].shape[1])
-    )
-    model.blocks[0].attention.value.register_forward_hook(
-        lambda _, inputs, out: rows.append(inputs[0].shape[1])
-    )
-    tokens, masked = midway(hole, 1.0)
-    predict = model.predictor(tokens, hole)
-    assert set(rows) == {N - 3}  # packed to the picture with the most known tokens
-    rows.clear()
-    predict(tokens, masked)
-    assert set(rows) == {5}
-
-
-def test_an_images_logits_do_not_depend_on_the_other_images():
-    """Catches padding that leaks: the same seed would fill differently in another batch."""
-    hole = holes(2, 11, N, 0)
-    tokens, masked = midway(hole, 0.7)
-    model = built(positions="both")
-    together = model.predictor(tokens, hole)(tokens, masked).split(masked.sum(1).tolist())
-    for i, expected in enumerate(together):
-        alone = model.predictor(tokens[i : i + 1], hole[i : i + 1])(tokens[i : i + 1], masked[i : i + 1])
-        torch.testing.assert_close(alone, expected, atol=1e-5, rtol=0)
+from tiny_transformers import KINDS, MASK, TINY, N, a_hint, built, codes, generator, holes, midway
 
 
 def changed_logits(model, hole, where):
@@ -181,9 +48,8 @@ def test_full_lets_every_token_see_every_token():
     """Catches `full` that still masks: the two patterns would be compared with themselves."""
     hole = holes(6, 1, 3)
     assert changed_logits(built(attention="full"), hole, hole).all()
-    tokens, masked = midway(hole, 0.5)
+    tokens, _ = midway(hole, 0.5)
     model = built(attention="full")
-    assert torch.equal(model.predictor(tokens, hole)(tokens, masked), model(tokens, hole, masked))
     # Without hole marks, `full` does not even know what the hole is.
     assert torch.equal(model(tokens, hole), model(tokens, ~hole))
 
@@ -225,7 +91,7 @@ def test_a_hint_is_first_read_as_the_code_it_names():
     hole, positions = holes(N), torch.arange(N)[None]
     tokens, hints = torch.full((1, N), MASK), a_hint(1)
     blank = model.token_embedding.weight[MASK] + model.position_embedding.weight
-    read = model.embed(tokens, hole, positions, hints)[0] - blank
+    read = model.embed(tokens, model.place(positions, hole), hints)[0] - blank
     nearest = torch.cdist(read, model.token_embedding.weight).argmin(1)
     assert torch.equal(nearest, hints.tokens[0])
 
@@ -281,8 +147,7 @@ def test_head_runs_on_wanted_tokens_only():
     tokens, masked = midway(hole, 1.0)
     model.head.register_forward_hook(lambda _, inputs, output: rows.append(len(inputs[0])))
     model(tokens, hole, masked)
-    model.predictor(tokens, hole)(tokens, masked)
-    assert rows == [8, 8]
+    assert rows == [8]
 
 
 def test_logits_are_tied_to_the_codes_embeddings():
@@ -328,19 +193,6 @@ def test_start_from_codebook_keeps_neighbours():
     assert float(weight[:64].std()) == pytest.approx(0.02, rel=0.05)
     far, near = torch.cdist(book, book), torch.cdist(weight[:64], weight[:64])
     assert torch.corrcoef(torch.stack([far.flatten(), near.flatten()]))[0, 1] > 0.8
-
-
-def test_pack_on_paper():
-    """Catches positions out of order, and padding taken for tokens."""
-    chosen = torch.tensor([[0, 1, 0, 1, 1], [0, 0, 0, 0, 0], [1, 0, 0, 0, 1]]).bool()
-    order, valid = pack(chosen)
-    assert valid.tolist() == [[True, True, True], [False, False, False], [True, True, False]]
-    assert order[0].tolist() == [1, 3, 4]
-    assert order[2, :2].tolist() == [0, 4]
-    assert order.min() >= 0  # padding points at real tokens, so that it can be gathered
-    assert order.max() <= 4
-    for empty in (torch.zeros(2, 5, dtype=torch.bool), torch.zeros(0, 5, dtype=torch.bool)):
-        assert [tuple(t.shape) for t in pack(empty)] == [(len(empty), 0)] * 2
 
 
 def test_report_preset_is_the_reports():
@@ -402,18 +254,6 @@ def hinted(attention: str) -> tuple[MaskedTransformer, torch.Tensor, torch.Tenso
         hole[0], hole[1] = False, True
         hidden = hole & (torch.rand(5, 16) < 0.6)
     return model, torch.where(hidden, config.mask_id, seen), hole, hidden, Hints(seen, missing)
-
-
-@torch.no_grad()
-def test_hints_reach_cached_and_uncached_passes_alike() -> None:
-    """Would catch a cache that gathers the hints of other positions."""
-    model, tokens, hole, hidden, hints = hinted("context")
-    torch.testing.assert_close(
-        model.predictor(tokens, hole, hints)(tokens, hidden),
-        model(tokens, hole, hidden, hints),
-        atol=1e-4,
-        rtol=0,
-    )
 
 
 @torch.no_grad()

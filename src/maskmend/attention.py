@@ -51,7 +51,7 @@ def rotate(x: Float[Tensor, "B h T d"], angles: Float[Tensor, "B T half"]) -> Fl
 
 
 class MultiHeadAttention(nn.Module):
-    """Self-attention with h heads over tokens (B, T, D); keys and values may come from elsewhere (a cache).
+    """Self-attention with h heads over tokens (B, T, D).
 
     Args:
         dim: width D of the tokens, divisible by `heads`.
@@ -70,24 +70,15 @@ class MultiHeadAttention(nn.Module):
         """(B, T, D) to (B, h, T, D / h)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def keys_values(
-        self, x: Float[Tensor, "B S D"], angles: Float[Tensor, "B S half"] | None = None
-    ) -> tuple[Float[Tensor, "B h S d"], Float[Tensor, "B h S d"]]:
-        """Keys (turned, if positions are rotary) and values of `x`: what a cache keeps."""
-        k, v = self.split(self.key(x)), self.split(self.value(x))
-        return (k if angles is None else rotate(k, angles)), v
-
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        keys_values: tuple[Tensor, Tensor] | None = None,
-        allowed: Bool[Tensor, "#B #h #T S"] | None = None,
+        allowed: Bool[Tensor, "#B #h #T T"] | None = None,
         angles: Float[Tensor, "B T half"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Attention of `x` over `keys_values` (its own when None), where `allowed` is True."""
-        q = self.split(self.query(x))
+        """Attention of `x` over itself where `allowed` is True; `angles` turn queries and keys."""
+        q, k, v = self.split(self.query(x)), self.split(self.key(x)), self.split(self.value(x))
         if angles is not None:
-            q = rotate(q, angles)
-        k, v = self.keys_values(x, angles) if keys_values is None else keys_values
+            q, k = rotate(q, angles), rotate(k, angles)
         heads = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
         return self.out(heads.transpose(1, 2).flatten(2))

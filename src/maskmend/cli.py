@@ -6,6 +6,8 @@ from typing import Any, NoReturn
 import click
 
 from maskmend import __version__
+from maskmend.commands.benchmark import bench
+from maskmend.commands.exporting import export
 from maskmend.commands.filling import demo, inpaint
 from maskmend.commands.models import convert, pack, train, weights
 from maskmend.commands.scoring import evaluate, masks, reproduce, study
@@ -54,5 +56,19 @@ def main() -> None:
     """Fills holes in images with masked token modelling (MaskGIT)."""
 
 
-for command in (inpaint, serve, demo, train, pack, convert, weights, masks, evaluate, reproduce, study):
+for command in (
+    inpaint,
+    serve,
+    demo,
+    train,
+    pack,
+    convert,
+    weights,
+    masks,
+    evaluate,
+    reproduce,
+    study,
+    bench,
+    export,
+):
     main.add_command(command)

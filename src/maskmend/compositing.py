@@ -16,13 +16,11 @@ from difflib import get_close_matches
 
 import numpy as np
 import scipy.sparse
-import torch
 from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.sparse.linalg import splu
 
 from maskmend.errors import ConfigError, ImageError, MaskError
-from maskmend.infill import infill
 
 SEAMS = ("hard", "feather", "multiband", "poisson")
 FEATHER_REACH = 8  # pixels from the seam over which the correction fades to nothing
@@ -175,6 +173,11 @@ def _solve_poisson(wanted: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def _membrane(wanted: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The values of the known pixels, extended smoothly into the hole."""
+    # Only here: the other seams serve runtimes without PyTorch too.
+    import torch
+
+    from maskmend.infill import infill
+
     values = torch.from_numpy(np.ascontiguousarray(wanted.transpose(2, 0, 1)))[None]
     return infill(values, torch.from_numpy(mask)[None, None], "diffusion")[0].numpy().transpose(1, 2, 0)
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from maskmend.choice import choose, entropy, log_probability
 from maskmend.errors import ConfigError, ModelError
-from maskmend.noise import MAX_SEED, Stream, gumbel
+from maskmend.noise import MAX_SEED, SeededNoise, Stream
 from maskmend.orders import ORDERS, best, halton_rank, random_score
 from maskmend.schedules import plan
 
@@ -145,12 +145,13 @@ def decode(
     masked = hole
     uncertainty = torch.zeros(images, length, device=device)
     kept_log_p = torch.zeros(images, length, device=device)
-    sampling = choice == "sample" and temperature > 0
+    drawing = SeededNoise(seed, Stream.TOKEN) if choice == "sample" and temperature > 0 else None
+    shaking = SeededNoise(seed, Stream.CONFIDENCE)
     history = []
     for t in range(1, taken + 1):
         row, position = masked.nonzero(as_tuple=True)  # (S,), (S,)
         logits = _checked_logits(predict(tokens, masked), len(row), mask_id)  # (S, K)
-        draw = gumbel(seed[row], t, position, logits.shape[1]) if sampling else None
+        draw = None if drawing is None else drawing.gumbel(t, row, position, logits.shape[1])
         code = choose(logits, draw, temperature=temperature, top_k=top_k, top_p=top_p)
         log_p = log_probability(logits, code)
         candidate = tokens.index_put((row, position), code)
@@ -162,7 +163,7 @@ def decode(
             sure = log_p if confidence == "log_probability" else log_p.exp()
             weight = noise * (1 - t / steps)
             if weight > 0:
-                sure = sure + weight * gumbel(seed[row], t, position, 1, stream=Stream.CONFIDENCE)[:, 0]
+                sure = sure + weight * shaking.gumbel(t, row, position, 1)[:, 0]
             score = uncertainty.new_zeros(images, length).index_put((row, position), sure)
         keep = best(score, masked, newly[:, t - 1])
 

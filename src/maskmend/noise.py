@@ -5,11 +5,13 @@ it ran in, with how hole tokens are packed, and with the device. Here every numb
 for, so the same seed gives the same fill everywhere (Salmon et al. 2011, "Parallel random numbers: as easy as
 1, 2, 3", for the idea).
 
-The hash is 32-bit arithmetic in int64 tensors. Both multipliers are below 2^31, so no product leaves int64
-and the bits are the same in PyTorch on any device and in NumPy. It is not meant for cryptography.
+The hash is 32-bit arithmetic: in int64 tensors, where no product of two of its numbers overflows, and for the
+large tables in int32, whose products wrap around to the same bits (a test holds it to NumPy's). It is not
+meant for cryptography.
 """
 
 from enum import IntEnum
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -37,19 +39,28 @@ def _mix(x: Tensor) -> Tensor:
     #     x = (x ^ x >> 16) * 0x21F0AAAD;  x = (x ^ x >> 15) * 0x735A2D97;  x ^ x >> 15
     # In place on fresh tensors, which halves the time of large tables; the caller's x is left alone.
     for shift, factor in ((16, 0x21F0AAAD), (15, 0x735A2D97)):
-        x = (x >> shift).bitwise_xor_(x).mul_(factor).bitwise_and_(_LOW)
-    return (x >> 15).bitwise_xor_(x)
+        x = _shifted(x, shift).bitwise_xor_(x).mul_(factor)
+        if x.dtype == torch.int64:
+            x = x.bitwise_and_(_LOW)
+    return _shifted(x, 15).bitwise_xor_(x)
 
 
-def uniform(
-    seeds: Int[Tensor, "S"],
-    step: int,
-    positions: Int[Tensor, "S"],
-    codes: int,
-    *,
-    stream: Stream = Stream.TOKEN,
-) -> Float[Tensor, "S {codes}"]:
-    """Uniform noise in the open interval (0, 1), float32, one row for each slot and one column for each code.
+def _shifted(x: Tensor, bits: int) -> Tensor:
+    # The shift of an int32 copies its sign; masked, it brings in zeros.
+    return (x >> bits).bitwise_and_(_LOW >> bits)
+
+
+def _absorb(lanes: Int[Tensor, "2 S"], word: int | Tensor) -> Int[Tensor, "2 S"]:
+    return _mix((lanes ^ word) + _STEP & _LOW)
+
+
+@lru_cache(maxsize=8)
+def _code_words(codes: int, device: torch.device) -> Int[Tensor, "{codes}"]:
+    return _mix(torch.arange(codes, device=device) + _STEP & _LOW).to(torch.int32)
+
+
+class SeededNoise:
+    """The noise of a batch in one stream: what depends on the seeds alone is hashed once.
 
     Two 32-bit lanes absorb the words stream, seed (low half, high half), step, position:
 
@@ -60,22 +71,55 @@ def uniform(
     all modulo 2^32. Every such u is exact in float32, from 2^-24 to 1 - 2^-24.
 
     Args:
-        seeds: the seed of each slot's image, 0 to MAX_SEED, int64.
-        step: the decoding step, 0 to 2^32 - 1.
-        positions: each slot's place in its own image's grid (not in the batch), 0 to 2^32 - 1.
-        codes: the number of columns. A longer row starts with the shorter one.
+        seeds: the seed of each image, 0 to MAX_SEED, int64.
         stream: what the numbers are for.
     """
-    words = (int(stream), seeds & _LOW, seeds >> 32, step, positions)
-    lanes = []
-    for start in _LANES:
-        lane = torch.full_like(seeds, start)
-        for word in words:
-            lane = _mix((lane ^ word) + _STEP & _LOW)
-        lanes.append(lane[:, None])
-    code = _mix(torch.arange(codes, device=seeds.device) + _STEP & _LOW)
-    bits = _mix(lanes[0] ^ code) + lanes[1] & _LOW  # (S, K)
-    return ((bits >> 9).float() + 0.5) * 2.0**-23
+
+    def __init__(self, seeds: Int[Tensor, "B"], stream: Stream) -> None:
+        lanes = torch.tensor(_LANES, device=seeds.device)[:, None].expand(2, len(seeds))
+        for word in (int(stream), seeds & _LOW, seeds >> 32):
+            lanes = _absorb(lanes, word)
+        self.lanes = lanes
+
+    def uniform(
+        self, step: int, images: Int[Tensor, "S"], positions: Int[Tensor, "S"], codes: int
+    ) -> Float[Tensor, "S {codes}"]:
+        """Uniform noise in the open interval (0, 1), float32: a row for each slot, a column for each code.
+
+        Args:
+            step: the decoding step, 0 to 2^32 - 1.
+            images: each slot's image.
+            positions: each slot's place in its own image's grid (not in the batch), 0 to 2^32 - 1.
+            codes: the number of columns. A longer row starts with the shorter one.
+        """
+        lanes = _absorb(_absorb(self.lanes, step)[:, images], positions)
+        first, second = lanes.to(torch.int32)[:, :, None]
+        bits = _mix(first ^ _code_words(codes, positions.device)).add_(second)  # (S, K)
+        return _shifted(bits, 9).float().add_(0.5).mul_(2.0**-23)
+
+    def gumbel(
+        self, step: int, images: Int[Tensor, "S"], positions: Int[Tensor, "S"], codes: int
+    ) -> Float[Tensor, "S {codes}"]:
+        """Standard Gumbel noise -log(-log(u)), float32, between -2.82 and 16.64; arguments as for `uniform`.
+
+        argmax(logits + gumbel) is a sample from softmax(logits). The uniform bits are the same everywhere;
+        the two logarithms may differ in their last place between devices.
+        """
+        return self.uniform(step, images, positions, codes).log_().neg_().log_().neg_()
+
+
+def uniform(
+    seeds: Int[Tensor, "S"],
+    step: int,
+    positions: Int[Tensor, "S"],
+    codes: int,
+    *,
+    stream: Stream = Stream.TOKEN,
+) -> Float[Tensor, "S {codes}"]:
+    """`SeededNoise.uniform` with a seed for each slot."""
+    return SeededNoise(seeds, stream).uniform(
+        step, torch.arange(len(seeds), device=seeds.device), positions, codes
+    )
 
 
 def gumbel(
@@ -86,9 +130,7 @@ def gumbel(
     *,
     stream: Stream = Stream.TOKEN,
 ) -> Float[Tensor, "S {codes}"]:
-    """Standard Gumbel noise -log(-log(u)), float32, between -2.82 and 16.64; arguments as for `uniform`.
-
-    argmax(logits + gumbel) is a sample from softmax(logits). The uniform bits are the same everywhere; the
-    two logarithms may differ in their last place between devices.
-    """
-    return -(-uniform(seeds, step, positions, codes, stream=stream).log()).log()
+    """`SeededNoise.gumbel` with a seed for each slot."""
+    return SeededNoise(seeds, stream).gumbel(
+        step, torch.arange(len(seeds), device=seeds.device), positions, codes
+    )

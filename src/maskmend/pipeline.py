@@ -23,14 +23,15 @@ from PIL import Image
 from torch import Tensor
 
 from maskmend.config import from_dict
+from maskmend.context import ReadyTransformer
 from maskmend.decoding import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
 from maskmend.images import Picture, picture_from
-from maskmend.infill import infill
 from maskmend.inpainted import Inpainted, untouched
 from maskmend.known_branch import Known
 from maskmend.masks import Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
+from maskmend.precision import decoding_dtype
 from maskmend.preview import Preview
 from maskmend.region import Region, cut_region, join, spread_entropy
 from maskmend.settings import Settings
@@ -47,10 +48,15 @@ class InpaintPipeline:
         tokenizer: VQGAN in eval mode.
         transformer: of the same number of codes and the same grid.
         defaults: settings of a fill unless a call says otherwise.
+        precision: number format of decoding, "auto", "fp32" or "bf16": see `precision`.
     """
 
     def __init__(
-        self, tokenizer: VQGAN, transformer: MaskedTransformer, defaults: Settings | None = None
+        self,
+        tokenizer: VQGAN,
+        transformer: MaskedTransformer,
+        defaults: Settings | None = None,
+        precision: str = "auto",
     ) -> None:
         codes, grid = tokenizer.config.quantizer.codes, tokenizer.config.grid
         if (transformer.config.codes, transformer.config.grid) != (codes, grid):
@@ -62,13 +68,16 @@ class InpaintPipeline:
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.transformer = transformer.eval().requires_grad_(False)
         self.defaults = defaults or Settings()
+        self.precision = precision
+        self._transformer_ready: ReadyTransformer | None = None  # made for the first fill
+        decoding_dtype(precision, transformer.config, self.device)  # an unknown one is told now
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
         self.seconds: dict[str, float] = {}
         """Seconds the last call spent on each stage."""
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "default") -> "InpaintPipeline":
+    def from_pretrained(cls, name: str | Path = "default", *, precision: str = "auto") -> "InpaintPipeline":
         """Loads a model: a shipped name ("default"), a model folder, or a hub id ("owner/name").
 
         A hub id needs the extra `hub`. Raises ModelError.
@@ -79,6 +88,8 @@ class InpaintPipeline:
             pipe = cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
         except ConfigError as error:
             raise ModelError(f"model {folder}: {error}") from None
+        decoding_dtype(precision, transformer.config, pipe.device)  # an unknown one is told now
+        pipe.precision = precision
         pipe.card = read_card(folder)
         return pipe
 
@@ -91,6 +102,7 @@ class InpaintPipeline:
         """Moves both models to `device`."""
         self.tokenizer.to(device)
         self.transformer.to(device)
+        self._transformer_ready = None
         return self
 
     @property
@@ -259,14 +271,19 @@ class InpaintPipeline:
         drawn = self._draw(torch.from_numpy(tokens).flatten(1).to(self.device), regions)
         return [Image.fromarray(np.rint(picture).clip(0, 255).astype(np.uint8)) for picture in drawn]
 
+    def _ready(self) -> ReadyTransformer:
+        if self._transformer_ready is None:
+            dtype = decoding_dtype(self.precision, self.transformer.config, self.device)
+            self._transformer_ready = ReadyTransformer(self.transformer, dtype)
+        return self._transformer_ready
+
     def _encode(
         self, regions: list[Region], settings: Settings
     ) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"], Hints]:
         images, masks = self._known(regions)
         hole = token_hole(masks, self.tokenizer.config.factor, settings.ring, settings.share).flatten(1)
         # One by one: a convolution's last bits depend on how many go through it at once; a fill must not.
-        singly = infill(images, masks, settings.infill).split(1)
-        tokens = torch.cat([self.tokenizer.encode(image) for image in singly]).flatten(1)
+        tokens = torch.cat([self.tokenizer.encode(image) for image in images.split(1)]).flatten(1)
         missing = F.avg_pool2d(masks.float(), self.tokenizer.config.factor).flatten(1)
         return torch.where(hole, self.transformer.config.mask_id, tokens), hole, Hints(tokens, missing)
 
@@ -280,12 +297,10 @@ class InpaintPipeline:
         callback: Any,
     ) -> Decoded:
         samples, grid = len(seeds[0]), self.tokenizer.config.grid
-        tokens, hole = tokens.repeat_interleave(samples, 0), hole.repeat_interleave(samples, 0)
-        hints = Hints(*(hint.repeat_interleave(samples, 0) for hint in hints))
         return decode(
-            self.transformer.predictor(tokens, hole, hints),
-            tokens,
-            hole,
+            self._ready().predictor(tokens, hole, hints, samples),
+            tokens.repeat_interleave(samples, 0),
+            hole.repeat_interleave(samples, 0),
             mask_id=self.transformer.config.mask_id,
             seeds=[seed for group in seeds for seed in group],
             grid=(grid, grid),

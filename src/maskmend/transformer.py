@@ -4,8 +4,9 @@
 
 Two attention patterns share one layout of weights. `full`: every token attends to every token. `context`:
 known tokens attend to known tokens only, tokens of the hole (hidden or already filled) attend to all. Under
-`context` the known tokens' keys and values are the same in every decoding step, so `predictor` computes them
-once for an image and each step costs the hole's tokens only. Logits are computed for hidden tokens alone.
+`context` the known tokens' keys and values are the same in every decoding step: the module `context` computes
+them once for an image, and each step costs the hole's tokens only. Logits are computed for hidden tokens
+alone.
 
 What we do differently: `hints`. A hidden token need not be a blank. The picture whose hole was filled in
 smoothly has been encoded anyway, and its token at that place says what the surroundings suggest; in a cell
@@ -13,9 +14,8 @@ that lacks two pixels of sixteen it nearly is the answer. A hidden token carries
 share of its pixels that is missing. Nothing from inside the hole is in it, and it is the same in every step.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -119,10 +119,6 @@ class Hints(NamedTuple):
     missing: Float[Tensor, "B N"]
     """Share of each token's pixels that lie in the hole, 0 to 1."""
 
-    def at(self, positions: Int[Tensor, "B T"]) -> "Hints":
-        """The hints of the tokens at `positions`."""
-        return Hints(self.tokens.gather(1, positions), self.missing.gather(1, positions))
-
 
 class Block(nn.Module):
     """Attention and feed-forward part, each with a residual connection; LayerNorm before or after."""
@@ -141,21 +137,16 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def keys_values(self, x: Float[Tensor, "B S D"], angles: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Keys and values that this block's attention takes from tokens `x`."""
-        return self.attention.keys_values(self.norm1(x) if self.pre else x, angles)
-
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        keys_values: tuple[Tensor, Tensor] | None = None,
-        allowed: Bool[Tensor, "#B #h #T S"] | None = None,
+        allowed: Bool[Tensor, "#B #h #T T"] | None = None,
         angles: Float[Tensor, "B T half"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         if self.pre:
-            x = x + self.dropout(self.attention(self.norm1(x), keys_values, allowed, angles))
+            x = x + self.dropout(self.attention(self.norm1(x), allowed, angles))
             return x + self.mlp(self.norm2(x))
-        x = self.norm1(x + self.dropout(self.attention(x, keys_values, allowed, angles)))
+        x = self.norm1(x + self.dropout(self.attention(x, allowed, angles)))
         return self.norm2(x + self.mlp(x))
 
 
@@ -213,26 +204,26 @@ class MaskedTransformer(nn.Module):
         allowed = None
         if self.config.attention == "context":
             allowed = (hole[:, :, None] | ~hole[:, None, :])[:, None]  # (B, 1, N, N): by query, by key
-        x = self.embed(tokens, hole, positions, hints)
+        x = self.embed(tokens, self.place(positions, hole), hints)
         angles = self.angles(positions)
         for block in self.blocks:
-            x = block(x, None, allowed, angles)
+            x = block(x, allowed, angles)
         chosen = torch.ones_like(hole) if wanted is None else wanted
         return self.logits(x[chosen], positions[chosen])
 
+    def place(self, positions: Int[Tensor, "*B"], hole: Bool[Tensor, "*B"]) -> Float[Tensor, "*B D"]:
+        """What a token's place adds to its embedding: the position's vector and the mark of the hole."""
+        if self.position_embedding is None:
+            x = self.bias.new_zeros(*positions.shape, self.config.dim)
+        else:
+            x = self.position_embedding(positions)
+        return x if self.hole_embedding is None else x + hole[..., None] * self.hole_embedding
+
     def embed(
-        self,
-        tokens: Int[Tensor, "B T"],
-        hole: Bool[Tensor, "B T"],
-        positions: Int[Tensor, "B T"],
-        hints: Hints | None = None,
-    ) -> Float[Tensor, "B T D"]:
-        """Tokens at `positions` as vectors; `hints` are of the same positions."""
-        x = self.token_embedding(tokens)
-        if self.position_embedding is not None:
-            x = x + self.position_embedding(positions)
-        if self.hole_embedding is not None:
-            x = x + hole[..., None] * self.hole_embedding
+        self, tokens: Int[Tensor, "*B"], place: Float[Tensor, "*B D"], hints: Hints | None = None
+    ) -> Float[Tensor, "*B D"]:
+        """Tokens as the vectors that enter the first block; `hints` are of the same tokens."""
+        x = self.token_embedding(tokens) + place
         if self.hint is not None:
             if hints is None:
                 raise ConfigError(
@@ -255,73 +246,6 @@ class MaskedTransformer(nn.Module):
         if self.config.position_bias:
             return F.linear(x, codes) + self.bias[positions]
         return F.linear(x, codes, self.bias)
-
-    def predictor(
-        self, tokens: Int[Tensor, "B N"], hole: Bool[Tensor, "B N"], hints: Hints | None = None
-    ) -> Callable[[Int[Tensor, "B N"], Bool[Tensor, "B N"]], Float[Tensor, "S K"]]:
-        """What `decode` calls each step for these images: cached under `context`, else a full pass."""
-        if self.config.attention == "context":
-            return ContextCache(self, tokens, hole, hints)
-        return lambda now, masked: self(now, hole, masked, hints)
-
-
-class ContextCache:
-    """Keys and values of the known tokens, computed once; each call passes the hole's tokens alone.
-
-    Images with different holes are packed to the left into (B, K) known and (B, M) hole tokens; a mask hides
-    the padding. Agrees with the uncached pass up to rounding.
-    """
-
-    def __init__(
-        self,
-        model: MaskedTransformer,
-        tokens: Int[Tensor, "B N"],
-        hole: Bool[Tensor, "B N"],
-        hints: Hints | None = None,
-    ) -> None:
-        self.model = model
-        self.blocks = cast("list[Block]", list(model.blocks))
-        known_at, known_valid = pack(~hole)
-        self.positions, self.valid = pack(hole)
-        self.angles = model.angles(self.positions)
-        self.hints = None if hints is None else hints.at(self.positions)
-        self.layers: list[tuple[Tensor, Tensor] | None] = []  # None: no image has known tokens
-        ragged = not (bool(known_valid.all()) and bool(self.valid.all()))
-        self.allowed = torch.cat([known_valid, self.valid], dim=1)[:, None, None] if ragged else None
-        if known_at.shape[1] == 0:
-            self.layers = [None] * len(self.blocks)
-            return
-        # An image that is all hole has padding only, which may see itself: attention over nothing is NaN.
-        allowed = (known_valid | ~known_valid.any(1, keepdim=True))[:, None, None] if ragged else None
-        angles = model.angles(known_at)
-        known_hints = None if hints is None else hints.at(known_at)
-        nowhere = torch.zeros_like(known_valid)
-        x = model.embed(tokens.gather(1, known_at), nowhere, known_at, known_hints)
-        for block in self.blocks:
-            known = block.keys_values(x, angles)
-            self.layers.append(known)
-            x = block(x, known, allowed, angles)
-
-    def __call__(self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"]) -> Float[Tensor, "S K"]:
-        """Logits of the `masked` tokens, which lie within the hole."""
-        now, everywhere = tokens.gather(1, self.positions), torch.ones_like(self.valid)
-        x = self.model.embed(now, everywhere, self.positions, self.hints)
-        for block, known in zip(self.blocks, self.layers, strict=True):
-            k, v = block.keys_values(x, self.angles)
-            if known is not None:
-                k, v = torch.cat([known[0], k], dim=2), torch.cat([known[1], v], dim=2)
-            x = block(x, (k, v), self.allowed, self.angles)
-        # `pack` keeps row-major order, so the rows come out in the order of `masked`.
-        chosen = masked.gather(1, self.positions) & self.valid
-        return self.model.logits(x[chosen], self.positions[chosen])
-
-
-def pack(chosen: Bool[Tensor, "B N"]) -> tuple[Int[Tensor, "B M"], Bool[Tensor, "B M"]]:
-    """Positions of the True entries of each row, in order and padded, and which of them are no padding."""
-    counts = chosen.sum(1)
-    longest = int(counts.max()) if len(chosen) else 0
-    order = torch.sort((~chosen).to(torch.uint8), dim=1, stable=True).indices[:, :longest]
-    return order, torch.arange(longest, device=chosen.device) < counts[:, None]
 
 
 def _initialise(module: nn.Module) -> None:

@@ -24,7 +24,7 @@ from maskmend.training.run import build_stage
 from maskmend.training.stage import Stage
 
 CPU = torch.device("cpu")
-TIMES = ("time", "images_per_second")
+TIMES = ("time", "images_per_second", "mfu", "data_wait")
 
 
 class FakeStage:

@@ -76,6 +76,9 @@ from maskmend.errors import ConfigError
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+@click.option(
+    "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
+)
 @click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
 def inpaint(
     image: Path | None,
@@ -97,6 +100,7 @@ def inpaint(
     mask_threshold: float,
     quality: int,
     device: str,
+    precision: str,
     uncertainty: Path | None,
     **settings: Any,
 ) -> None:
@@ -112,7 +116,7 @@ def inpaint(
         from maskmend.commands.folder import inpaint_folder
 
         inpaint_folder(
-            folder, mask_folder, output, suffix, model, device, given, assignments,
+            folder, mask_folder, output, suffix, model, device, precision, given, assignments,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
         )  # fmt: skip
         return
@@ -120,7 +124,7 @@ def inpaint(
         raise click.MissingParameter(param_hint="'IMAGE'", param_type="argument")
     refuse_options("IMAGE", {"mask_folder": "--masks", "suffix": "--format", "overwrite": ""})
     if layout is not None:
-        _inpaint_lab(image, output, model, seed, device, fit_mask, given, assignments)
+        _inpaint_lab(image, output, model, seed, device, precision, fit_mask, given, assignments)
         return
     if mask_path is None:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
@@ -143,7 +147,7 @@ def inpaint(
     from maskmend.training.run import pick_device
 
     place = pick_device(device)
-    pipe = InpaintPipeline.from_pretrained(model).to(place)
+    pipe = InpaintPipeline.from_pretrained(model, precision=precision).to(place)
     chosen = settings_of(pipe, given, assignments)
     with working("filling"):
         result = pipe(picture, mask, samples=samples, seed=seed, **chosen)
@@ -174,6 +178,7 @@ def _inpaint_lab(
     model: str,
     seed: int,
     device: str,
+    precision: str,
     fit_mask: bool,
     given: dict[str, Any],
     assignments: tuple[str, ...],
@@ -187,7 +192,7 @@ def _inpaint_lab(
 
     check_output(output)
     pairs = read_lab_folder(folder, fit=fit_mask)
-    pipe = InpaintPipeline.from_pretrained(model).to(pick_device(device))
+    pipe = InpaintPipeline.from_pretrained(model, precision=precision).to(pick_device(device))
     chosen = settings_of(pipe, given, assignments)
     with working("filling") as status:
 

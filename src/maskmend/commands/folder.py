@@ -16,6 +16,7 @@ def inpaint_folder(
     suffix: str | None,
     model: str,
     device: str,
+    precision: str,
     given: dict[str, Any],
     assignments: tuple[str, ...],
     **options: Any,
@@ -29,7 +30,7 @@ def inpaint_folder(
     tasks = plan_folder(
         folder, masks, output, samples=options["samples"], suffix=None if suffix is None else f".{suffix}"
     )
-    pipe = InpaintPipeline.from_pretrained(model).to(pick_device(device))
+    pipe = InpaintPipeline.from_pretrained(model, precision=precision).to(pick_device(device))
     chosen = settings_of(pipe, given, assignments)
     try:
         with stages() as told:

@@ -47,6 +47,7 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
 @click.option("--seed", default=0, show_default=True)
 @click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
 @click.option("--device", default="cpu", show_default=True)
+@click.option("--precision", default="auto", show_default=True, help="Of the model: auto, fp32 or bf16.")
 @click.option(
     "--preset",
     type=click.Choice(["report"]),
@@ -65,6 +66,7 @@ def evaluate(
     repeats: int,
     device: str,
     preset: str | None,
+    precision: str,
     assignments: tuple[str, ...],
 ) -> None:
     """Scores results against true images, or a model on images and masks: FID, KID, LPIPS, PSNR, SSIM, ..."""
@@ -93,7 +95,7 @@ def evaluate(
     from maskmend.published import PRESETS
     from maskmend.training.run import pick_device
 
-    pipe = InpaintPipeline.from_pretrained(model or "default").to(pick_device(device))
+    pipe = InpaintPipeline.from_pretrained(model or "default", precision=precision).to(pick_device(device))
     chosen = settings_of(pipe, PRESETS[preset] if preset else {}, assignments)
     with stages() as told:
         reports = evaluate_model(

@@ -11,7 +11,6 @@ step and the last good checkpoint.
 import math
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from maskmend.training.distributed import agree, mean_over_processes
 from maskmend.training.journal import Journal
 from maskmend.training.recipe import Recipe, TrainingConfig
 from maskmend.training.stage import Stage
+from maskmend.training.throughput import Meter
 
 Report = Callable[[str, dict[str, float]], None]
 
@@ -143,7 +143,9 @@ def train(
     held_out = [crop(validation_images[i], stage.resolution, None) for i in range(rank, shown, world)]
     validation = [to_float(held_out[i : i + 32]).to(device) for i in range(0, len(held_out), 32)]
     bad = torch.full((), -1, device=device)
-    clock, seen, step = time.perf_counter(), 0, start
+    step = start
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
+    meter = Meter(config.batch, device, bf16=bf16)
 
     def save(path: Path) -> None:
         _stop_if_bad(bad, last)
@@ -163,20 +165,19 @@ def train(
             for optimizer in stage.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-            parts = batches.take(step, device)
-            figures = stage.train_step(parts, step, np.random.default_rng([config.seed, step, rank, 2]))
+            with meter.waiting():
+                parts = batches.take(step, device)
+            with meter.step():
+                figures = stage.train_step(parts, step, np.random.default_rng([config.seed, step, rank, 2]))
             step += 1
             # Kept on the device: asking for the value each step would make an accelerator wait. The gradient
             # counts too: it spoils the weights one step before the loss shows it.
             sound = torch.stack([value.float() for value in figures.values()]).isfinite().all()
             bad = torch.where((bad < 0) & ~sound, step, bad)
-            seen += config.batch
             if step % config.log_every == 0 or step == config.steps:
                 _stop_if_bad(bad, last)
-                now = time.perf_counter()
                 values = mean_over_processes({k: float(v) for k, v in figures.items()}, device)
-                log("train", values | {"lr": rate, "images_per_second": seen / (now - clock)})
-                clock, seen = now, 0
+                log("train", values | {"lr": rate} | meter.read())
             if step % config.validate_every == 0 or step == config.steps:
                 values = mean_over_processes(stage.validate(validation), device)
                 log("validation", values)
@@ -187,7 +188,7 @@ def train(
                     if rank == 0:
                         stage.export(out / stage.component)
                     save(last)
-                clock, seen = time.perf_counter(), 0
+                meter.restart()
             if rank == 0 and (step % config.picture_every == 0 or step == config.steps):
                 (out / "pictures").mkdir(exist_ok=True)
                 stage.pictures(validation[0][:8]).save(out / "pictures" / f"{step:07d}.png")

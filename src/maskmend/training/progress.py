@@ -20,7 +20,7 @@ from maskmend.errors import ConfigError
 from maskmend.training.recipe import Recipe, TrainingConfig
 from maskmend.training.run import run
 
-SHOWN = ("loss", "l1", "lpips", "psnr", "codebook_used", "accuracy", "images_per_second")
+SHOWN = ("loss", "l1", "lpips", "psnr", "codebook_used", "accuracy", "images_per_second", "mfu", "data_wait")
 
 
 def figures_line(values: dict[str, float]) -> str:

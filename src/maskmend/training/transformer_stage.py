@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from maskmend import transformer
+from maskmend.context import ReadyTransformer
 from maskmend.decoding import decode
 from maskmend.errors import ConfigError
 from maskmend.infill import infill
@@ -165,7 +166,7 @@ class TransformerStage:
         masks = self._masks(np.random.default_rng(11), len(images))
         (known, _, hints), hole = self.examples(images, masks), masks.hole
         known = torch.where(hole, self.config.mask_id, known)
-        predict = self.average.shadow.predictor(known, hole, hints)
+        predict = ReadyTransformer(self.average.shadow).predictor(known, hole, hints)
         tokens = decode(predict, known, hole, mask_id=self.config.mask_id).tokens
         side = self.config.grid
         shown = hole.view(-1, 1, side, side).repeat_interleave(self.tokenizer.config.factor, 2)

@@ -1,0 +1,127 @@
+"""Cases of the decode loop: cost against hole size and steps, number formats, and the report's plain loop.
+
+A *full pass* is one call of `MaskedTransformer.forward`: all tokens through all blocks, and logits at the
+hole's tokens. A *fill* is all that decoding does for one picture: the pass over the known tokens, each step's
+pass, drawing the tokens and choosing which to keep.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from maskmend.benchmark.plain import PlainTransformer, plain_decode
+from maskmend.benchmark.timing import Case, clocked
+from maskmend.context import ReadyTransformer
+from maskmend.decoding import decode
+from maskmend.schedules import plan
+from maskmend.transformer import Hints, MaskedTransformer, TransformerConfig, report_config
+from maskmend.vqgan import VQGAN
+
+SHARES = (2, 5, 10, 20, 50, 100)
+STEPS = (1, 2, 4, 8, 16, 32)
+FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def work_of_pass(config: TransformerConfig, rows: int, logits: int) -> float:
+    """Operations of `rows` tokens through all blocks, over the keys of the whole grid, and of the logits."""
+    d, k = config.dim, config.tokens
+    blocks = config.layers * rows * (4 * d * d + 2 * d * config.mlp + 2 * k * d)
+    return 2.0 * (blocks + logits * d * (d + config.codes))
+
+
+def work_of_fill(config: TransformerConfig, hole: int, steps: int) -> float:
+    """Operations of a fill as `context` does it, the pass over the known tokens included."""
+    d, known = config.dim, config.tokens - hole
+    block = 4 * d * d + 2 * d * config.mlp + 2 * known * d
+    read = 2.0 * known * ((config.layers - 1) * block + 3 * d * d)
+    masked = plan(torch.tensor([hole]), steps, "cosine")[0].tolist()
+    return read + sum(work_of_pass(config, hole, left) for left in masked if left)
+
+
+def example(config: TransformerConfig, share: int) -> tuple[Tensor, Tensor, Hints]:
+    """Random tokens with a hole of `share` percent: the first rows of the grid."""
+    codes = torch.randint(config.codes, (1, config.tokens), generator=torch.Generator().manual_seed(0))
+    hole = (torch.arange(config.tokens) < max(1, round(share / 100 * config.tokens)))[None]
+    return codes.masked_fill(hole, config.mask_id), hole, Hints(codes, hole.float())
+
+
+def fill(ready: ReadyTransformer, share: int, steps: int) -> Callable[[], object]:
+    """All that decoding does for one picture."""
+    config = ready.model.config
+    tokens, hole, hints = example(config, share)
+    grid = (config.grid, config.grid)
+    return lambda: decode(
+        ready.predictor(tokens, hole, hints), tokens, hole, mask_id=config.mask_id, steps=steps, noise=1.0,
+        temperature=0.8, grid=grid,
+    )  # fmt: skip
+
+
+def full_pass(model: MaskedTransformer, share: int) -> Callable[[], object]:
+    """One plain forward pass over all tokens, with logits at the hole's."""
+    tokens, hole, hints = example(model.config, share)
+
+    @torch.no_grad()
+    def run() -> None:
+        model(tokens, hole, hole, hints)
+
+    return run
+
+
+def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
+    """Fills against hole size and against steps, full passes, and the report's loop at the same size."""
+    config, ready = model.config, ReadyTransformer(model)
+    cases = []
+    for share in SHARES:
+        hole = int(example(config, share)[1].sum())
+        work = work_of_pass(config, config.tokens, hole)
+        name = f"hole {share} %"
+        cases.append(
+            Case(
+                group="full pass",
+                name=name,
+                run=clocked(full_pass(model, share)),
+                operations=work,
+                ceiling="fp32",
+            )
+        )
+        work = work_of_fill(config, hole, 8)
+        cases.append(
+            Case(group="fill", name=name, run=clocked(fill(ready, share, 8)), operations=work, ceiling="fp32")
+        )
+    hole = int(example(config, 20)[1].sum())
+    for steps in STEPS:
+        work = work_of_fill(config, hole, steps)
+        run = clocked(fill(ready, 20, steps))
+        cases.append(Case(group="steps", name=f"{steps} steps", run=run, operations=work, ceiling="fp32"))
+    plain = PlainTransformer(config).eval().requires_grad_(False)
+    tokens, hole, _ = example(config, 20)
+    grid = config.grid
+
+    @torch.no_grad()
+    def draw(tokens: Tensor) -> None:
+        tokenizer.decode(tokens.view(1, grid, grid))
+
+    for name, drawn in (("report, full passes", None), ("report, full passes and a picture a step", draw)):
+        run = clocked(lambda drawn=drawn: plain_decode(plain, tokens, hole, 8, drawn))
+        cases.append(Case(group="peers", name=name, run=run, every=2))
+    return cases
+
+
+def format_cases(model: MaskedTransformer) -> list[Case]:
+    """Fills of a 20 % hole in 8 steps in each format: of this model, and of one of the report's size."""
+    with torch.random.fork_rng(devices=[]):
+        report = MaskedTransformer(report_config(attention="context", dropout=0.0)).eval()
+    cases = []
+    for size, this in (("this model", model), ("the report's size", report.requires_grad_(False))):
+        for name, dtype in FORMATS.items():
+            ready = ReadyTransformer(this, dtype)
+            work = work_of_fill(replace(this.config), int(example(this.config, 20)[1].sum()), 8)
+            cases.append(
+                Case(
+                    group="formats", name=f"{size}, {name}", run=clocked(fill(ready, 20, 8)), operations=work,
+                    ceiling=name, every=1 if this is model else 3,
+                )
+            )  # fmt: skip
+    return cases

@@ -1,0 +1,55 @@
+"""Other projects' models in an environment of their own, which runs one of them when asked.
+
+`bench/peers/build.py` builds the folder; its `serve.py` speaks JSON lines. One process computes at a time, so
+that ours and theirs can take turns.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskmend.benchmark.timing import Case
+from maskmend.errors import ConfigError
+from maskmend.transformer import TransformerConfig
+
+
+@contextmanager
+def peer_cases(folder: Path, config: TransformerConfig, resolution: int) -> Iterator[list[Case]]:
+    """Cases that run in the peers' process, for decoding a hole of 20 % in 8 steps. Raises ConfigError."""
+    python, script = folder / "venv" / "bin" / "python", folder / "serve.py"
+    if not python.exists() or not script.is_file():
+        raise ConfigError(f"no peers in {folder}: build them with python bench/peers/build.py {folder}")
+    sizes = {name: getattr(config, name) for name in ("dim", "heads", "layers", "mlp", "codes", "grid")}
+    sizes |= {"steps": 8, "share": 20, "resolution": resolution, "threads": torch.get_num_threads()}
+    command = [python.absolute(), script.absolute()]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=folder
+    ) as process:
+
+        def ask(question: Any) -> Any:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            if not answer:
+                raise ConfigError(f"the peers in {folder} stopped: build them anew, or leave --peers out")
+            return json.loads(answer)
+
+        try:
+            told = ask(sizes)
+            if told["failed"]:
+                reasons = "; ".join(f"{name}: {reason}" for name, reason in told["failed"].items())
+                raise ConfigError(f"peers in {folder} do not run ({reasons}): build them anew")
+            yield [
+                Case(group="peers", name=name, run=lambda name=name: ask(name), every=2)
+                for name in told["ready"]
+            ]
+        finally:
+            process.kill()

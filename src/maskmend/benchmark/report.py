@@ -1,0 +1,119 @@
+"""What `maskmend bench` found, as JSON and as the Markdown that the documentation quotes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from maskmend.benchmark.timing import Measured
+
+TITLES = {
+    "ceilings": "What the machine can do",
+    "fill": "Decoding against hole size, 8 steps",
+    "steps": "Decoding a 20 % hole against steps",
+    "formats": "Number formats, a 20 % hole, 8 steps",
+    "peers": "Peers of the same size, a 20 % hole, 8 steps",
+    "whole fill": "Whole fills, picture in to picture out",
+    "start": "Starting up",
+}
+
+
+def ceilings_of(measured: Sequence[Measured]) -> dict[str, float]:
+    """Operations (bytes, for copy) a second of each ceiling, from its fastest run."""
+    return {m.case.name: m.case.operations / min(m.seconds) for m in measured if m.case.group == "ceilings"}
+
+
+def as_json(
+    measured: Sequence[Measured], training: Mapping[str, Mapping[str, float]], about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Every case with its median, quartiles, number of runs and share of its ceiling."""
+    ceilings = ceilings_of(measured)
+    cases = [
+        {
+            "group": m.case.group,
+            "name": m.case.name,
+            "median": m.median,
+            "quartiles": m.quartiles,
+            "runs": len(m.seconds),
+            "share_of_ceiling": share(m, ceilings),
+        }
+        for m in measured
+    ]
+    return {**about, "ceilings": ceilings, "cases": cases, "training": training}
+
+
+def share(measured: Measured, ceilings: Mapping[str, float]) -> float | None:
+    """Operations a second over those of its ceiling, None where nobody counts."""
+    case = measured.case
+    if not case.operations or case.ceiling not in ceilings:
+        return None
+    return case.operations / measured.median / ceilings[case.ceiling]
+
+
+def as_markdown(
+    measured: Sequence[Measured], training: Mapping[str, Mapping[str, float]], about: Mapping[str, Any]
+) -> str:
+    """The tables, ready to be pasted."""
+    ceilings = ceilings_of(measured)
+    found = {(m.case.group, m.case.name): m for m in measured}
+    out = [f"`{about['command']}` on {about['hardware']}. Median [quartiles]."]
+    for group, title in TITLES.items():
+        rows = [m for m in measured if m.case.group == group]
+        if rows:
+            out += ["", f"**{title}**", "", *_table(group, rows, found, ceilings)]
+    if training:
+        heads = "| stage | images a second | share of the fp32 ceiling (MFU) | waiting for data |"
+        out += ["", "**Training**", "", heads, "| --- | ---: | ---: | ---: |"]
+        out += [
+            f"| {stage} | {t['images_per_second']:.1f} | {t['mfu']:.0%} | {t['data_wait']:.1%} |"
+            for stage, t in training.items()
+        ]
+    return "\n".join(out) + "\n"
+
+
+def _table(
+    group: str,
+    rows: Sequence[Measured],
+    found: Mapping[tuple[str, str], Measured],
+    ceilings: Mapping[str, float],
+) -> list[str]:
+    if group == "ceilings":
+        lines = ["| | speed |", "| --- | ---: |"]
+        for m in rows:
+            unit = "GB/s" if m.case.name == "copy" else "GFLOP/s" if m.case.name != "int8" else "GOP/s"
+            label = "memory copy" if m.case.name == "copy" else f"{m.case.name} matrix product"
+            lines.append(f"| {label} | {ceilings[m.case.name] / 1e9:.0f} {unit} |")
+        return lines
+    ours, full = found.get(("fill", "hole 20 %")), found.get(("full pass", "hole 20 %"))
+    extra: tuple[str, Callable[[Measured], str]] | None = {
+        "fill": ("of 8 full passes", lambda m: _part(m, found.get(("full pass", m.case.name)), 8)),
+        "steps": ("of as many full passes", lambda m: _part(m, full, int(m.case.name.split()[0]))),
+        "peers": ("times our time", lambda m: _times(m, ours)),
+    }.get(group)
+    counted = any(m.case.operations for m in rows)
+    heads = ["", "time", *([extra[0]] if extra else []), *(["share of the ceiling"] if counted else [])]
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
+    if group == "peers" and ours:
+        rows = [ours, *rows]
+    for m in rows:
+        name = "maskmend" if group == "peers" and m is ours else m.case.name
+        cells = [name, _time(m), *([extra[1](m)] if extra else [])]
+        part = share(m, ceilings)
+        if counted:
+            cells.append("-" if part is None else f"{part:.0%}")
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def _time(m: Measured) -> str:
+    low, high = m.quartiles
+    if m.median >= 1:
+        return f"{m.median:.2f} s [{low:.2f}, {high:.2f}]"
+    return f"{1e3 * m.median:.1f} ms [{1e3 * low:.1f}, {1e3 * high:.1f}]"
+
+
+def _part(m: Measured, full: Measured | None, passes: int) -> str:
+    return "-" if full is None else f"{m.median / (passes * full.median):.0%}"
+
+
+def _times(m: Measured, ours: Measured | None) -> str:
+    # MI-GAN's time is a whole fill's, which the decode loop's is not to be compared with.
+    return f"{m.median / ours.median:.1f}" if ours and "whole" not in m.case.name else "-"

@@ -1,0 +1,70 @@
+"""All of `maskmend bench`: builds the cases, times them in turns, writes what was found."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from maskmend.benchmark.decoding import decoding_cases, format_cases
+from maskmend.benchmark.machine import ceiling_cases, hardware
+from maskmend.benchmark.peers import peer_cases
+from maskmend.benchmark.report import as_json, as_markdown
+from maskmend.benchmark.timing import interleave
+from maskmend.benchmark.training import train_once
+from maskmend.benchmark.whole import runtime_cases, start_cases, whole_cases
+from maskmend.files import write_files
+from maskmend.model_folder import find_model, json_bytes
+from maskmend.pipeline import InpaintPipeline
+
+WHOLE, QUICK = (25, 360.0), (4, 60.0)
+"""Rounds, and seconds after which none is begun."""
+BATCHES = {"tokenizer": 16, "transformer": 32}
+
+
+def bench(
+    model: str,
+    output: Path,
+    *,
+    quick: bool = False,
+    peers: Path | None = None,
+    command: str = "maskmend bench",
+    told: Callable[[str, int, int], None] | None = None,
+) -> str:
+    """Measures everything, writes bench.json and bench.md into `output`, and returns the Markdown.
+
+    `quick` is a look in about a minute: few rounds, no training, no fresh processes. Raises ConfigError.
+    """
+    tell = told or (lambda *_: None)
+    pipe = InpaintPipeline.from_pretrained(model)
+    with ExitStack() as stack:
+        cases = ceiling_cases() + decoding_cases(pipe.transformer, pipe.tokenizer) + whole_cases(pipe)
+        if not quick:
+            tell("exporting", 0, 1)
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            cases += format_cases(pipe.transformer) + start_cases(model) + runtime_cases(pipe, place)
+            tell("exporting", 1, 1)
+        if peers is not None:
+            cases += stack.enter_context(peer_cases(peers, pipe.transformer.config, pipe.resolution))
+        rounds, limit = QUICK if quick else WHOLE
+        measured = interleave(cases, rounds, limit=limit, told=lambda n, of: tell("rounds", n, of))
+    training: dict[str, dict[str, float]] = {}
+    if not quick:
+        runs: dict[str, list[dict[str, float]]] = {stage: [] for stage in BATCHES}
+        with tempfile.TemporaryDirectory() as work:
+            for number in range(3):
+                for stage, batch in BATCHES.items():
+                    tell("training", number + 1, 3)
+                    tokenizer = find_model(model) / "tokenizer"
+                    runs[stage].append(train_once(stage, Path(work), tokenizer, batch))
+        training = {
+            stage: {name: float(np.median([run[name] for run in told])) for name in told[0]}
+            for stage, told in runs.items()
+        }
+    about = {"command": command, "hardware": hardware(), "threads": torch.get_num_threads()}
+    table = as_markdown(measured, training, about)
+    content = json_bytes(as_json(measured, training, about))
+    write_files({output / "bench.json": content, output / "bench.md": table.encode()})
+    return table

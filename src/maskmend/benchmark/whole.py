@@ -1,0 +1,95 @@
+"""Cases of whole fills and of starting up: what a person waits for."""
+
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from maskmend.benchmark.timing import Case, clocked
+from maskmend.errors import ConfigError
+from maskmend.onnx_export import export_onnx
+from maskmend.pipeline import InpaintPipeline
+from maskmend.runtime import Runtime
+
+IMPORTS = "import maskmend.pipeline"
+FIRST = """
+import sys, numpy
+from maskmend.pipeline import InpaintPipeline
+pipe = InpaintPipeline.from_pretrained(sys.argv[1])
+side = pipe.resolution
+image = numpy.full((side, side, 3), 99, numpy.uint8)
+mask = numpy.zeros((side, side), bool)
+mask[side // 4 : side // 2 + side // 8, side // 3 : side * 3 // 4] = True
+pipe(image, mask)
+"""
+
+
+def picture(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Soft colours and a hole of a fifth of the picture."""
+    rows, columns = np.mgrid[0:side, 0:side] / side
+    image = np.stack([255 * rows, 255 * columns, 128 + 60 * np.sin(9 * rows)], axis=2).astype(np.uint8)
+    mask = np.zeros((side, side), dtype=bool)
+    mask[side // 4 : side // 4 + round(0.45 * side), side // 4 : side // 4 + round(0.45 * side)] = True
+    return image, mask
+
+
+def whole_cases(pipe: InpaintPipeline) -> list[Case]:
+    """A picture of the model's size, one four times as large, and four samples at once."""
+    cases = []
+    side = pipe.resolution
+    for name, size, samples in (
+        (f"{side} x {side}", side, 1),
+        (f"{side} x {side}, four samples", side, 4),
+        (f"{4 * side} x {4 * side}", 4 * side, 1),
+    ):
+        run = clocked(partial(pipe, *picture(size), samples=samples))
+        cases.append(Case(group="whole fill", name=name, run=run))
+    return cases
+
+
+def runtime_cases(pipe: InpaintPipeline, folder: Path) -> list[Case]:
+    """The same fill by ONNX Runtime, in float32 and with eight-bit weights; none if it is not installed."""
+    try:
+        from onnxruntime.quantization import quantize_dynamic  # pyright: ignore[reportMissingImports]
+
+        export_onnx(pipe, folder / "fp32")
+    except (ImportError, ConfigError):
+        return []
+    shutil.copytree(folder / "fp32", folder / "int8")
+    logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that changes nothing here
+    for graph in ("context.onnx", "step.onnx"):
+        quantize_dynamic(
+            folder / "fp32" / graph, folder / "int8" / graph, per_channel=True,
+            op_types_to_quantize=["MatMul", "Gemm"],
+        )  # fmt: skip
+    side = pipe.resolution
+    return [
+        Case(
+            group="whole fill",
+            name=f"{side} x {side}, ONNX Runtime, {kind}",
+            run=clocked(partial(Runtime(folder / kind, torch.get_num_threads()).fill, *picture(side))),
+        )
+        for kind in ("fp32", "int8")
+    ]
+
+
+def start_cases(model: str) -> list[Case]:
+    """Fresh processes: help, imports alone, and everything up to the first filled picture."""
+
+    def process(*arguments: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+
+    return [
+        Case(group="start", name=name, run=clocked(work), every=3)
+        for name, work in (
+            ("maskmend --help", process("-m", "maskmend", "--help")),
+            ("imports", process("-c", IMPORTS)),
+            ("imports, loading and the first fill", process("-c", FIRST, model)),
+        )
+    ]

@@ -1,0 +1,166 @@
+"""The exported graphs, joined as `maskmend.pipeline` joins the models: image and mask in, picture out."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int, UInt8
+
+from maskmend.compositing import SEAMS, composite
+from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
+from maskmend.runtime.infill import diffuse
+from maskmend.runtime.sampling import decode
+
+FORMAT = 1
+GRAPHS = ("encoder", "context", "step", "decoder")
+SAMPLING = ("steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
+            "sweet_spot")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Filled:
+    """The fills of one picture."""
+
+    pictures: UInt8[np.ndarray, "S R R 3"]
+    """Known pixels as they came, the hole filled."""
+    tokens: Int[np.ndarray, "S h w"]
+    """The tokens of each sample."""
+
+
+class Runtime:
+    """The four graphs of an exported model. Raises ModelError, or ConfigError without ONNX Runtime.
+
+    Args:
+        folder: what `maskmend export onnx` wrote.
+        threads: for each product; 0 leaves it to ONNX Runtime.
+    """
+
+    def __init__(self, folder: str | Path, threads: int = 0) -> None:
+        folder = Path(folder)
+        try:
+            import onnxruntime  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            raise ConfigError("this needs ONNX Runtime: pip install 'maskmend[onnx]'") from None
+        try:
+            self.about: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"cannot read {folder / 'model.json'} ({error}): give a folder of maskmend export onnx"
+            ) from None
+        if self.about.get("kind") != "maskmend-onnx" or self.about.get("format") != FORMAT:
+            raise ModelError(f"{folder} is no export that this version reads: export it again")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.sessions = {}
+        for name in GRAPHS:
+            try:
+                self.sessions[name] = onnxruntime.InferenceSession(
+                    str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"]
+                )
+            except Exception as error:  # the runtime raises classes of its own for each kind of damage
+                raise ModelError(f"cannot read {folder / name}.onnx ({error}): export it again") from None
+
+    def fill(
+        self,
+        image: UInt8[np.ndarray, "R R 3"],
+        mask: Bool[np.ndarray, "R R"],
+        *,
+        seed: int = 0,
+        samples: int = 1,
+        **settings: Any,
+    ) -> Filled:
+        """Fills the hole (mask True) of a picture of the model's resolution, with seeds seed, seed + 1, ...
+
+        `settings` are those of `maskmend.settings.Settings` but for order = "halton", infill other than
+        "diffusion", ring and share, and the seams "feather" and "multiband", which need PyTorch. Raises
+        ImageError, MaskError, ConfigError.
+        """
+        side = self.about["resolution"]
+        if image.shape != (side, side, 3) or image.dtype != np.uint8:
+            raise ImageError(f"the image is {image.dtype} {image.shape}: give uint8 {(side, side, 3)}")
+        if mask.shape != (side, side) or mask.dtype != bool:
+            raise MaskError(f"the mask is {mask.dtype} {mask.shape}: give bool {(side, side)}, True = fill")
+        chosen = self._settings(settings)
+        grid, factor = self.about["grid"], self.about["factor"]
+        if not mask.any():
+            nothing = np.zeros((samples, 0, 0), np.int64)
+            return Filled(pictures=np.repeat(image[None], samples, 0), tokens=nothing)
+        levels = image.transpose(2, 0, 1).astype(np.float32) / np.float32(127.5) - np.float32(1)
+        smooth = diffuse(levels, mask)
+        cells = mask.reshape(grid, factor, grid, factor)
+        hole, missing = cells.any((1, 3)).ravel(), cells.mean((1, 3), dtype=np.float32).ravel()
+        tokens = self._run("encoder", image=smooth[None])[0].astype(np.int64)  # ONNX Runtime says long long
+        predict = _Predictor(self, tokens.ravel(), hole, missing, samples)
+        decoded = decode(
+            predict, tokens.ravel(), hole, mask_id=self.about["mask_id"],
+            seeds=range(seed, seed + samples), **{n: chosen[n] for n in SAMPLING if n in chosen},
+        )  # fmt: skip
+        decoded = decoded.reshape(samples, grid, grid)
+        drawn = self._draw(decoded, smooth, mask)
+        pictures = np.stack([composite(image, one, mask, seam=chosen["seam"]) for one in drawn])
+        return Filled(pictures=pictures, tokens=decoded)
+
+    def _settings(self, given: dict[str, Any]) -> dict[str, Any]:
+        chosen = {"seam": "poisson", "infill": "diffusion", **self.about["defaults"], **given}
+        known = {*SAMPLING, "seam", "infill", "ring", "share", "context"}
+        for name in given:
+            if name not in known:
+                raise ConfigError(f"unknown setting {name!r}: there are {', '.join(sorted(known))}")
+        if chosen["seam"] not in SEAMS or chosen["seam"] in ("feather", "multiband"):
+            raise ConfigError(f"seam = {chosen['seam']!r}: give hard or poisson here")
+        if chosen["infill"] != "diffusion" or chosen.get("ring") or chosen.get("share"):
+            raise ConfigError("this runtime fills holes by diffusion, without ring or share: leave them out")
+        return chosen
+
+    def _draw(
+        self, tokens: Int[np.ndarray, "S h w"], smooth: Float32[np.ndarray, "3 R R"], mask: np.ndarray
+    ) -> Float32[np.ndarray, "S R R 3"]:
+        seen: dict[str, np.ndarray] = {}
+        if self.about["known_pixels"]:
+            count = len(tokens)
+            seen = {"image": np.repeat(smooth[None], count, 0), "mask": np.repeat(mask[None, None], count, 0)}
+        (drawn,) = self._run("decoder", tokens=tokens, **seen)
+        return ((drawn + 1) * np.float32(127.5)).transpose(0, 2, 3, 1)
+
+    def _run(self, name: str, **inputs: np.ndarray) -> list[np.ndarray]:
+        # A graph has only those inputs that its model makes use of.
+        wanted = {given.name for given in self.sessions[name].get_inputs()}
+        return self.sessions[name].run(None, {n: v for n, v in inputs.items() if n in wanted})
+
+
+class _Predictor:
+    """Logits of the masked tokens of `samples` fills of one picture, its known tokens read once."""
+
+    def __init__(
+        self, runtime: Runtime, tokens: np.ndarray, hole: np.ndarray, missing: np.ndarray, samples: int
+    ) -> None:
+        about = runtime.about
+        rows = hole if about["attention"] == "context" else np.ones_like(hole)
+        known, self.at = np.flatnonzero(~rows), np.flatnonzero(rows)
+        keys = values = np.zeros((about["layers"], 1, about["heads"], 0, about["head_dim"]), np.float32)
+        if len(known):
+            valid = np.ones((1, len(known)), bool)
+            keys, values = runtime._run(
+                "context", tokens=tokens[None, known], positions=known[None], valid=valid
+            )
+        self.runtime = runtime
+        self.slot = np.cumsum(rows) - 1  # of each token among the rows
+        shape = (samples, 1)
+        self.inputs = {
+            "positions": np.tile(self.at, shape),
+            "valid": np.ones((samples, len(self.at)), bool),
+            "hole": np.tile(hole[self.at], shape),
+            "hint": np.tile(tokens[self.at], shape),
+            "missing": np.tile(missing[self.at], shape),
+            "keys": np.repeat(keys, samples, 1),
+            "values": np.repeat(values, samples, 1),
+            "known": np.ones((samples, len(known)), bool),
+        }
+
+    def __call__(self, tokens: np.ndarray, masked: np.ndarray) -> np.ndarray:
+        image, position = masked.nonzero()
+        asked = image * len(self.at) + self.slot[position]
+        (logits,) = self.runtime._run("step", tokens=tokens[:, self.at], asked=asked, **self.inputs)
+        return logits

@@ -1,0 +1,89 @@
+"""How fast a run is: images a second, the share of the time it waits for data, and MFU.
+
+    MFU = floating-point operations of the model's products a second / those of one large matrix product
+
+(model FLOPs utilisation, Chowdhery et al. 2022, section 4.1, with the ceiling measured instead of looked up).
+The operations are counted by PyTorch while a real step runs: at the start, and again after each validation,
+because a discriminator may have joined.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from maskmend.ceilings import matrix_ceiling
+
+
+class Operations(TorchDispatchMode):
+    """Counts the products inside it by PyTorch's own formulas.
+
+    PyTorch's `FlopCounterMode`, which also tells modules apart, fails at gradients of parts of a graph.
+    """
+
+    total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
+class Meter:
+    """Figures of the steps since it was last read.
+
+    Args:
+        batch: images a step, over all processes; MFU is that of this process.
+        bf16: whether the products run in bfloat16.
+    """
+
+    def __init__(self, batch: int, device: torch.device, *, bf16: bool) -> None:
+        self.batch = batch
+        self.ceiling = matrix_ceiling("bf16" if bf16 else "fp32", device)
+        self.operations = 0.0  # of this process's share of a step
+        self.restart()
+
+    def restart(self) -> None:
+        """Begins anew, after something that was no training; the next step's operations are counted."""
+        self.counts = True
+        self._clear()
+
+    def _clear(self) -> None:
+        self.start, self.waited, self.steps = time.perf_counter(), 0.0, 0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around what fetches the next batch."""
+        start = time.perf_counter()
+        yield
+        self.waited += time.perf_counter() - start
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Around a step; none of them waits for the device."""
+        if self.counts:
+            with Operations() as counted:
+                yield
+            self.operations, self.counts = float(counted.total), False
+        else:
+            yield
+        self.steps += 1
+
+    def read(self) -> dict[str, float]:
+        """Images a second, MFU and the share of the time spent waiting for data; nothing without a step."""
+        spent, steps = time.perf_counter() - self.start, self.steps
+        if steps == 0:
+            return {}
+        figures = {
+            "images_per_second": steps * self.batch / spent,
+            "mfu": steps * self.operations / spent / self.ceiling,
+            "data_wait": self.waited / spent,
+        }
+        self._clear()
+        return figures

@@ -1,0 +1,51 @@
+"""The tables of a benchmark: shares of the right thing."""
+
+from maskmend.benchmark.report import as_json, as_markdown
+from maskmend.benchmark.timing import Case, Measured
+
+
+def measured(group, name, seconds, operations=0.0, ceiling=""):
+    one = Case(group=group, name=name, run=lambda: 0.0, operations=operations, ceiling=ceiling)
+    return Measured(case=one, seconds=(seconds, seconds))
+
+
+FOUND = [
+    measured("ceilings", "fp32", 1.0, 100e9),
+    measured("ceilings", "copy", 1.0, 9e9),
+    measured("full pass", "hole 20 %", 0.1),
+    measured("fill", "hole 20 %", 0.2, 5e9, "fp32"),
+    measured("steps", "4 steps", 0.1),
+    measured("peers", "another model", 0.8),
+    measured("peers", "MI-GAN (ONNX), whole fill", 0.8),
+    measured("start", "imports", 1.5),
+]
+TRAINING = {"tokenizer": {"images_per_second": 12.0, "mfu": 0.4, "data_wait": 0.002}}
+ABOUT = {"command": "maskmend bench", "hardware": "two cores", "threads": 2}
+
+
+def test_every_share_is_of_what_it_says():
+    """Catches a fill compared with one pass instead of eight, a peer with the wrong time, a mean ceiling."""
+    text = as_markdown(FOUND, TRAINING, ABOUT)
+    for line in (
+        "`maskmend bench` on two cores. Median [quartiles].",
+        "| fp32 matrix product | 100 GFLOP/s |",
+        "| memory copy | 9 GB/s |",
+        "| hole 20 % | 200.0 ms [200.0, 200.0] | 25% | 25% |",
+        "| 4 steps | 100.0 ms [100.0, 100.0] | 25% |",
+        "| maskmend | 200.0 ms [200.0, 200.0] | 1.0 |",
+        "| another model | 800.0 ms [800.0, 800.0] | 4.0 |",
+        "| MI-GAN (ONNX), whole fill | 800.0 ms [800.0, 800.0] | - |",
+        "| imports | 1.50 s [1.50, 1.50] |",
+        "| tokenizer | 12.0 | 40% | 0.2% |",
+    ):
+        assert line in text.replace("| - |\n", "| - |\n"), line
+
+
+def test_json_holds_every_case():
+    """Catches figures that only the table has."""
+    content = as_json(FOUND, TRAINING, ABOUT)
+    assert len(content["cases"]) == len(FOUND)
+    fill = next(c for c in content["cases"] if c["group"] == "fill")
+    assert fill["share_of_ceiling"] == 0.25
+    assert fill["runs"] == 2
+    assert content["training"] == TRAINING

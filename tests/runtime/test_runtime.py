@@ -1,0 +1,131 @@
+"""The runtime without PyTorch: the same tokens and pictures as the pipeline, and no torch."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exported import KINDS, exported
+from fakes import box_mask, smooth_pixels
+from maskmend import noise, schedules
+from maskmend.choice import choose
+from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
+from maskmend.infill import infill
+from maskmend.runtime import Runtime, sampling
+from maskmend.runtime import noise as hashed
+from maskmend.runtime.infill import diffuse
+
+IMAGE, MASK = smooth_pixels(16, 16), box_mask(16, 16, 3, 5, 11, 14)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def both(request):
+    """A pipeline and a runtime of the same model."""
+    pipe, folder = exported(request.param)
+    return pipe, Runtime(folder, threads=1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"steps": 3, "temperature": 0.7, "seam": "hard"},
+        {"order": "random", "schedule": "linear"},
+        {"choice": "argmax", "confidence": "probability", "noise": 4.5},
+        {"top_k": 5, "top_p": 0.8, "sweet_spot": 4},
+    ],
+    ids=str,
+)
+def test_same_seeds_give_the_same_tokens_as_pytorch(both, settings):
+    """Catches any difference between the two ways through the model: noise, order, hints, padding."""
+    pipe, runtime = both
+    ours = runtime.fill(IMAGE, MASK, seed=11, samples=3, **settings)
+    theirs = pipe(IMAGE, MASK, seed=11, samples=3, **settings)
+    np.testing.assert_array_equal(ours.tokens, theirs.tokens)
+    for one, other in zip(ours.pictures, theirs.pictures, strict=True):
+        assert np.abs(one.astype(int) - other.pixels).max() <= 1
+        np.testing.assert_array_equal(one[~MASK], IMAGE[~MASK])
+
+
+def test_holes_of_nothing_and_of_everything(both):
+    """Catches empty tables that a graph refuses."""
+    pipe, runtime = both
+    np.testing.assert_array_equal(runtime.fill(IMAGE, np.zeros_like(MASK)).pictures[0], IMAGE)
+    everything = np.ones_like(MASK)
+    np.testing.assert_array_equal(runtime.fill(IMAGE, everything).tokens, pipe(IMAGE, everything).tokens)
+
+
+def test_torch_is_never_imported():
+    """Catches an import that brings PyTorch back: a second of start-up, and a gigabyte to install."""
+    _, folder = exported("context")
+    code = (
+        "import sys, numpy; from maskmend.runtime import Runtime\n"
+        "mask = numpy.zeros((16, 16), bool); mask[3:9, 4:12] = True\n"
+        f"Runtime({str(folder)!r}).fill(numpy.full((16, 16, 3), 99, numpy.uint8), mask)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@given(
+    st.integers(0, noise.MAX_SEED), st.integers(0, 99), st.integers(0, 4095), st.sampled_from(noise.Stream)
+)
+def test_noise_is_bit_identical(seed, step, position, stream):
+    """Catches another hash: every seed would mean another fill."""
+    theirs = noise.uniform(torch.tensor([seed]), step, torch.tensor([position]), 9, stream=stream)
+    ours = hashed.uniform(np.array([seed]), step, np.array([position]), 9, int(stream))
+    np.testing.assert_array_equal(ours, theirs.numpy())
+
+
+@given(st.sampled_from(sorted(schedules.SCHEDULES)), st.integers(0, 300), st.integers(1, 30))
+def test_plans_are_the_same(schedule, hole, steps):
+    """Catches a schedule that was changed on one side only."""
+    assert (
+        sampling.plan(hole, steps, schedule)
+        == schedules.plan(torch.tensor([hole]), steps, schedule)[0].tolist()
+    )
+    assert sampling.GAMMAS.keys() == schedules.SCHEDULES.keys()
+
+
+@pytest.mark.parametrize(("top_k", "top_p"), [(None, None), (4, None), (None, 0.6), (6, 0.9)])
+def test_choices_are_the_same(top_k, top_p):
+    """Catches restrictions in another order, or ties broken otherwise."""
+    logits = torch.randn(200, 11, generator=torch.Generator().manual_seed(0)) * 3
+    draw = noise.gumbel(torch.zeros(200, dtype=torch.long), 1, torch.arange(200), 11)
+    theirs = choose(logits, draw, temperature=0.8, top_k=top_k, top_p=top_p)
+    ours = sampling.choose(logits.numpy(), draw.numpy(), 0.8, top_k, top_p)
+    np.testing.assert_array_equal(ours, theirs.numpy())
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.floats(0, 1), st.integers(0, 99))
+def test_infill_is_bit_identical(height, width, share, seed):
+    """Catches sums in another order: known tokens beside the hole would differ."""
+    rng = np.random.default_rng(seed)
+    image = rng.uniform(-1, 1, (3, height, width)).astype(np.float32)
+    mask = rng.random((height, width)) < share
+    theirs = infill(torch.from_numpy(image)[None], torch.from_numpy(mask)[None, None], "diffusion")
+    np.testing.assert_array_equal(diffuse(image, mask), theirs[0].numpy())
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_it_cannot_do_is_named(both, tmp_path):
+    """Catches a setting that is ignored, and tracebacks from inside the graphs."""
+    _, runtime = both
+    for settings, message in (
+        ({"order": "halton"}, "halton"),
+        ({"seam": "feather"}, "hard or poisson"),
+        ({"ring": 1}, "ring"),
+        ({"stpes": 3}, "'stpes'"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            runtime.fill(IMAGE, MASK, **settings)
+    with pytest.raises(ImageError, match="16"):
+        runtime.fill(IMAGE[:8], MASK)
+    with pytest.raises(MaskError, match="bool"):
+        runtime.fill(IMAGE, MASK.astype(np.uint8))
+    with pytest.raises(ModelError, match="export onnx"):
+        Runtime(tmp_path)

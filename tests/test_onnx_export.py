@@ -1,0 +1,94 @@
+"""Exported graphs against the models they came from, at other sizes than they were exported with."""
+
+import json
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from exported import KINDS, exported
+from fakes import CODES, smooth_pixels
+from maskmend.errors import ConfigError
+from maskmend.known_branch import Known
+from maskmend.onnx_export import export_onnx
+from maskmend.transformer import Hints
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def graphs(request):
+    """A pipeline and a function that runs its graphs."""
+    pipe, folder = exported(request.param)
+
+    def run(name, **inputs):
+        session = onnxruntime.InferenceSession(folder / f"{name}.onnx", providers=["CPUExecutionProvider"])
+        wanted = {given.name for given in session.get_inputs()}
+        feed = {n: v.numpy() for n, v in inputs.items() if n in wanted}
+        return [torch.from_numpy(out) for out in session.run(None, feed)]
+
+    return pipe, run, folder
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("batch", [1, 3])
+def test_encoder_and_decoder(graphs, batch):
+    """Catches a batch that is frozen into the graph, and tokens that are not the tokenizer's."""
+    pipe, run, _ = graphs
+    pixels = np.stack([smooth_pixels(16, 16, seed) for seed in range(batch)])
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+    (tokens,) = run("encoder", image=images)
+    assert torch.equal(tokens, pipe.tokenizer.encode(images))
+    mask = torch.zeros(batch, 1, 16, 16, dtype=torch.bool)
+    (drawn,) = run("decoder", tokens=tokens, image=images, mask=mask)
+    torch.testing.assert_close(drawn, pipe.tokenizer.decode(tokens, Known(images, mask)), atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("holes", [(3,), (16,), (2, 9)], ids=str)
+def test_context_and_step(graphs, holes):
+    """Catches sizes that are frozen, padding that is seen, and hints or turns of other positions."""
+    pipe, run, _ = graphs
+    model, batch = pipe.transformer, len(holes)
+    generator = torch.Generator().manual_seed(0)
+    seen = torch.randint(CODES, (batch, 16), generator=generator)
+    hole = torch.rand(batch, 16, generator=generator).argsort(1) < torch.tensor(holes)[:, None]
+    masked = hole & (torch.rand(batch, 16, generator=generator) < 0.7)
+    hints = Hints(seen, torch.rand(batch, 16, generator=generator))
+    tokens = torch.where(masked, CODES, seen)
+    rows = hole if model.config.attention == "context" else torch.ones_like(hole)
+    known_at, known = packed(~rows)
+    at, valid = packed(rows)
+    layers, heads = model.config.layers, model.config.heads
+    keys = values = torch.zeros(layers, batch, heads, 0, model.config.dim // heads)
+    if known_at.shape[1]:
+        keys, values = run("context", tokens=tokens.gather(1, known_at), positions=known_at, valid=known)
+    asked = (masked.gather(1, at) & valid).flatten().nonzero()[:, 0]
+    (logits,) = run(
+        "step", tokens=tokens.gather(1, at), positions=at, valid=valid, hole=hole.gather(1, at),
+        hint=seen.gather(1, at), missing=hints.missing.gather(1, at), keys=keys, values=values, known=known,
+        asked=asked,
+    )  # fmt: skip
+    torch.testing.assert_close(logits, model(tokens, hole, masked, hints), atol=1e-3, rtol=1e-3)
+
+
+def packed(chosen):
+    """Positions of each row's chosen tokens, padded to the longest, and which are no padding."""
+    counts = chosen.sum(1)
+    order = (~chosen).to(torch.uint8).argsort(dim=1, stable=True)[:, : int(counts.max())]
+    return order, torch.arange(order.shape[1]) < counts[:, None]
+
+
+def test_model_json_tells_what_a_program_needs(graphs):
+    """Catches a number that a program in another language would have to guess."""
+    pipe, _, folder = graphs
+    about = json.loads((folder / "model.json").read_text())
+    assert about["mask_id"] == about["codes"] == CODES
+    assert (about["grid"], about["factor"], about["resolution"]) == (4, 4, 16)
+    assert about["defaults"]["steps"] == pipe.defaults.steps
+
+
+def test_without_onnx_the_extra_is_named(tiny_pipeline, tmp_path, monkeypatch):
+    """Catches a traceback instead of what to install."""
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(ConfigError, match=r"maskmend\[onnx\]"):
+        export_onnx(tiny_pipeline, tmp_path)

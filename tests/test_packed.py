@@ -1,0 +1,45 @@
+"""Packed linear layers: the same products, whatever PyTorch offers."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from maskmend.packed import Linear
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("rows", [0, 1, 5, 51])
+@pytest.mark.parametrize("bias", [True, False])
+def test_agrees_with_the_plain_layer(dtype, rows, bias):
+    """Catches a layout that is read wrongly, and formats the operator refuses."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(n, 48, generator=generator).to(dtype) for n in (rows, 20))
+    b = torch.randn(20, generator=generator).to(dtype) if bias else None
+    layer, expected, near = (
+        Linear(weight, b),
+        F.linear(x, weight, b),
+        {"atol": 2e-3 if dtype == torch.bfloat16 else 1e-5, "rtol": 2e-2},
+    )
+    torch.testing.assert_close(layer(x), expected, **near)
+    torch.testing.assert_close(layer.gelu(x), F.gelu(expected), **near)
+    torch.testing.assert_close(layer.add(x, expected), expected + expected, **near)
+
+
+def test_a_missing_operator_leaves_the_plain_layer(monkeypatch):
+    """Catches a PyTorch without the operator, on which nothing would run."""
+
+    def refuse(*_):
+        raise RuntimeError("not here")
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse)
+    weight, x = torch.randn(4, 3), torch.randn(2, 3)
+    assert torch.equal(Linear(weight, None)(x), F.linear(x, weight))
+
+
+def test_rows_do_not_depend_on_each_other():
+    """Catches rounding that depends on how many rows go along: a seed would mean another picture."""
+    x, linear = torch.randn(60, 64), Linear(torch.randn(32, 64), torch.randn(32))
+    if linear.packed is None:
+        pytest.skip("no packed products here")
+    for rows in (1, 3, 13, 51):
+        assert torch.equal(linear(x[:rows]), linear(x)[:rows])

@@ -1,0 +1,56 @@
+"""Throughput: what is counted, what is left out, and figures that would flatter."""
+
+import time
+
+import pytest
+import torch
+
+from maskmend.training.throughput import Meter
+
+CPU = torch.device("cpu")
+
+
+def meter(monkeypatch: pytest.MonkeyPatch, ceiling: float) -> Meter:
+    monkeypatch.setattr("maskmend.training.throughput.matrix_ceiling", lambda *_: ceiling)
+    return Meter(8, CPU, bf16=False)
+
+
+def test_operations_are_those_of_the_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches backward passes that are not counted, and a share of another ceiling."""
+    weight = torch.ones(5, 7, requires_grad=True)
+    measured = meter(monkeypatch, 1e6)
+    for _ in range(3):
+        with measured.step():
+            (torch.ones(3, 5) @ weight).sum().backward()
+    assert measured.operations == 2 * (2 * 3 * 5 * 7)  # forward, and the weight's gradient
+    figures = measured.read()
+    seconds = 3 * 8 / figures["images_per_second"]
+    assert figures["mfu"] == pytest.approx(3 * measured.operations / seconds / 1e6)
+
+
+def test_waiting_for_data_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a run whose time goes into reading pictures without anyone seeing it."""
+    measured = meter(monkeypatch, 1e6)
+    for wait in (0.0, 0.03):
+        with measured.waiting():
+            time.sleep(wait)
+        with measured.step():
+            time.sleep(0.01)
+    assert 0.5 < measured.read()["data_wait"] < 0.9
+    assert measured.read() == {}
+
+
+def test_validation_is_not_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches the time of validations in the throughput, and a discriminator that joined uncounted."""
+    measured = meter(monkeypatch, 1e6)
+    for sizes in (2, 4):
+        with measured.step():
+            torch.ones(sizes, 3) @ torch.ones(3, 3)
+        with measured.step():
+            pass
+        assert measured.operations == 2 * sizes * 9
+        time.sleep(0.05)
+        measured.restart()
+    with measured.step():
+        time.sleep(0.01)
+    assert measured.read()["images_per_second"] > 8 / 0.05
