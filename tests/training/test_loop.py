@@ -4,7 +4,7 @@ import itertools
 import json
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +185,15 @@ def test_signal_handlers_are_put_back(number: int, tmp_path: Path, make_recipe) 
     assert signal.getsignal(number) is before
 
 
+@pytest.fixture
+def listening_to_ctrl_c() -> Iterator[None]:
+    """As in a terminal: a shell that starts tests in the background has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening_to_ctrl_c")
 def test_a_second_signal_acts_at_once(tmp_path: Path, make_recipe) -> None:
     """Would catch a run stuck in a step that cannot be stopped but by force."""
     stage = FakeStage()
