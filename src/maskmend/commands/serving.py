@@ -1,7 +1,5 @@
 """`maskmend serve`."""
 
-import os
-
 import click
 
 from maskmend.errors import ConfigError
@@ -52,8 +50,6 @@ def serve(
     drain: float,
 ) -> None:
     """Opens the editor in the browser, and the same as an HTTP API."""
-    # Before torch is first used: its kernels' cache would grow with every new number of hidden tokens.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     try:
         from maskmend.server.run import serve as run
     except ModuleNotFoundError as error:

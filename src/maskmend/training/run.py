@@ -1,6 +1,5 @@
 """From a recipe to a finished run: data, stage, loop."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from maskmend import vqgan
 from maskmend.config import from_dict, merge, nearest, to_dict
 from maskmend.data import ImageSet
 from maskmend.errors import ConfigError
+from maskmend.kernel_caches import bound_kernel_caches
 from maskmend.training.distributed import process_group
 from maskmend.training.journal import board_class
 from maskmend.training.loop import Outcome, Report, train
@@ -86,9 +86,8 @@ def run(
 ) -> Outcome:
     """Trains what `recipe` describes into folder `out`; joins torchrun's processes when started by it."""
     if recipe.stage != "tokenizer":
-        # Every step has another number of hidden tokens, and oneDNN keeps a prepared product for each: with
-        # its own limit (1024) a run on the CPU grew by 18 MB a step, to 10 GB; with this one it stays flat.
-        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+        # Every step has another number of hidden tokens: a run on the CPU grew by 18 MB a step, to 10 GB.
+        bound_kernel_caches()
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
     if recipe.training.tensorboard:
