@@ -1,6 +1,7 @@
 """The whole way on a tiny model: what must stay stays, what was hidden stays hidden, a seed is a picture."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -19,6 +20,7 @@ from maskmend.compositing import SEAMS
 from maskmend.errors import ConfigError, ImageError, MaskError, MaskmendError, ModelError
 from maskmend.images import Picture, load_image, save_image, to_tensor
 from maskmend.infill import STRATEGIES
+from maskmend.kernel_caches import LIMITS
 from maskmend.masks import load_mask
 from maskmend.model_folder import find_model, save_transformer
 from maskmend.orders import ORDERS
@@ -631,3 +633,13 @@ def test_the_decoder_sees_one_picture_at_a_time(tiny_pipeline, monkeypatch):
         monkeypatch.setattr(tiny_pipeline.tokenizer, name, watched)
     tiny_pipeline([IMAGE] * 3, [MASK] * 3, samples=2)
     assert sizes == [1] * 9
+
+
+def test_a_pipeline_bounds_the_kernel_caches(tiny_pipeline, monkeypatch):
+    """Catches memory that grows with every new shape of hole, and limits of the user's that are overruled."""
+    first, second = LIMITS
+    monkeypatch.delenv(first, raising=False)
+    monkeypatch.setenv(second, "7")
+    InpaintPipeline(tiny_pipeline.tokenizer, tiny_pipeline.transformer)
+    assert os.environ[first] == LIMITS[first]
+    assert os.environ[second] == "7"

@@ -12,10 +12,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from maskmend.kernel_caches import bound_kernel_caches
-
-bound_kernel_caches()  # now, since it comes too late after the first picture is encoded
-
 
 class Linear:
     """x W^T + b, with (outputs, inputs) weights."""

@@ -28,6 +28,7 @@ from maskmend.decoding import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
 from maskmend.images import Picture, picture_from
 from maskmend.inpainted import Inpainted, untouched
+from maskmend.kernel_caches import bound_kernel_caches
 from maskmend.known_branch import Known
 from maskmend.masks import Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
@@ -65,6 +66,7 @@ class InpaintPipeline:
                 f"{transformer.config.codes} on {transformer.config.grid}x{transformer.config.grid}: "
                 "take both from the same model"
             )
+        bound_kernel_caches()
         self.tokenizer = tokenizer.eval().requires_grad_(False)
         self.transformer = transformer.eval().requires_grad_(False)
         self.defaults = defaults or Settings()
