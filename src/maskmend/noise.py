@@ -50,7 +50,7 @@ def _shifted(x: Tensor, bits: int) -> Tensor:
     return (x >> bits).bitwise_and_(_LOW >> bits)
 
 
-def _absorb(lanes: Int[Tensor, "2 S"], word: int | Tensor) -> Int[Tensor, "2 S"]:
+def _absorb(lanes: Int[Tensor, "2 *S"], word: int | Tensor) -> Int[Tensor, "2 *R"]:
     return _mix((lanes ^ word) + _STEP & _LOW)
 
 
@@ -59,8 +59,26 @@ def _code_words(codes: int, device: torch.device) -> Int[Tensor, "{codes}"]:
     return _mix(torch.arange(codes, device=device) + _STEP & _LOW).to(torch.int32)
 
 
-class SeededNoise:
-    """The noise of a batch in one stream: what depends on the seeds alone is hashed once.
+def _seeded(seeds: Int[Tensor, "B"], stream: Stream) -> Int[Tensor, "2 B"]:
+    lanes = torch.tensor(_LANES, device=seeds.device)[:, None].expand(2, len(seeds))
+    for word in (int(stream), seeds & _LOW, seeds >> 32):
+        lanes = _absorb(lanes, word)
+    return lanes
+
+
+def _table(lanes: Int[Tensor, "2 *S"], codes: int) -> Float[Tensor, "*S {codes}"]:
+    """Uniform noise: a row for each pair of lanes."""
+    first, second = lanes.to(torch.int32)[..., None]
+    bits = _mix(first ^ _code_words(codes, lanes.device)).add_(second)
+    return _shifted(bits, 9).float().add_(0.5).mul_(2.0**-23)
+
+
+def _gumbel(uniform: Tensor) -> Tensor:
+    return uniform.log_().neg_().log_().neg_()
+
+
+class SlotNoise:
+    """The noise of a decoding: what does not depend on the code is hashed once, for all steps and slots.
 
     Two 32-bit lanes absorb the words stream, seed (low half, high half), step, position:
 
@@ -73,39 +91,38 @@ class SeededNoise:
     Args:
         seeds: the seed of each image, 0 to MAX_SEED, int64.
         stream: what the numbers are for.
+        steps: the decoding steps, each 0 to 2^32 - 1.
+        images: each slot's image.
+        positions: each slot's place in its own image's grid (not in the batch), 0 to 2^32 - 1.
     """
 
-    def __init__(self, seeds: Int[Tensor, "B"], stream: Stream) -> None:
-        lanes = torch.tensor(_LANES, device=seeds.device)[:, None].expand(2, len(seeds))
-        for word in (int(stream), seeds & _LOW, seeds >> 32):
-            lanes = _absorb(lanes, word)
-        self.lanes = lanes
+    def __init__(
+        self,
+        seeds: Int[Tensor, "B"],
+        stream: Stream,
+        steps: Int[Tensor, "T"],
+        images: Int[Tensor, "S"],
+        positions: Int[Tensor, "S"],
+    ) -> None:
+        lanes = _absorb(_seeded(seeds, stream)[:, None], steps[:, None])  # (2, T, B)
+        self.lanes = _absorb(lanes[:, :, images], positions).to(torch.int32)  # (2, T, S)
 
-    def uniform(
-        self, step: int, images: Int[Tensor, "S"], positions: Int[Tensor, "S"], codes: int
-    ) -> Float[Tensor, "S {codes}"]:
-        """Uniform noise in the open interval (0, 1), float32: a row for each slot, a column for each code.
-
-        Args:
-            step: the decoding step, 0 to 2^32 - 1.
-            images: each slot's image.
-            positions: each slot's place in its own image's grid (not in the batch), 0 to 2^32 - 1.
-            codes: the number of columns. A longer row starts with the shorter one.
-        """
-        lanes = _absorb(_absorb(self.lanes, step)[:, images], positions)
-        first, second = lanes.to(torch.int32)[:, :, None]
-        bits = _mix(first ^ _code_words(codes, positions.device)).add_(second)  # (S, K)
-        return _shifted(bits, 9).float().add_(0.5).mul_(2.0**-23)
-
-    def gumbel(
-        self, step: int, images: Int[Tensor, "S"], positions: Int[Tensor, "S"], codes: int
-    ) -> Float[Tensor, "S {codes}"]:
-        """Standard Gumbel noise -log(-log(u)), float32, between -2.82 and 16.64; arguments as for `uniform`.
+    def gumbel(self, step: int, slots: Int[Tensor, "M"], codes: int) -> Float[Tensor, "M {codes}"]:
+        """Standard Gumbel noise -log(-log(u)), float32, between -2.82 and 16.64, for some of the slots.
 
         argmax(logits + gumbel) is a sample from softmax(logits). The uniform bits are the same everywhere;
         the two logarithms may differ in their last place between devices.
+
+        Args:
+            step: the place of the step in `steps`.
+            slots: the places of the slots in `positions`.
+            codes: the number of columns. A longer row starts with the shorter one.
         """
-        return self.uniform(step, images, positions, codes).log_().neg_().log_().neg_()
+        return _gumbel(_table(self.lanes[:, step, slots], codes))
+
+    def gumbels(self) -> Float[Tensor, "T S"]:
+        """One number (that of code 0) for every step and slot."""
+        return _gumbel(_table(self.lanes, 1))[..., 0]
 
 
 def uniform(
@@ -116,10 +133,8 @@ def uniform(
     *,
     stream: Stream = Stream.TOKEN,
 ) -> Float[Tensor, "S {codes}"]:
-    """`SeededNoise.uniform` with a seed for each slot."""
-    return SeededNoise(seeds, stream).uniform(
-        step, torch.arange(len(seeds), device=seeds.device), positions, codes
-    )
+    """Uniform noise in the open interval (0, 1), float32: a row for each slot, a column for each code."""
+    return _table(_absorb(_absorb(_seeded(seeds, stream), step), positions), codes)
 
 
 def gumbel(
@@ -130,7 +145,5 @@ def gumbel(
     *,
     stream: Stream = Stream.TOKEN,
 ) -> Float[Tensor, "S {codes}"]:
-    """`SeededNoise.gumbel` with a seed for each slot."""
-    return SeededNoise(seeds, stream).gumbel(
-        step, torch.arange(len(seeds), device=seeds.device), positions, codes
-    )
+    """Standard Gumbel noise of slots with a seed each; see `SlotNoise.gumbel`."""
+    return _gumbel(uniform(seeds, step, positions, codes, stream=stream))

@@ -173,7 +173,7 @@ class InpaintPipeline:
         filled = self._fill(pictures, holes, seeds, chosen, callback, preview)
         return filled if many else filled[0]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _fill(
         self,
         pictures: list[Picture],
@@ -310,7 +310,7 @@ class InpaintPipeline:
             **settings.decoding(),
         )
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _draw(
         self, tokens: Int[Tensor, "S N"], regions: list[Region] | None
     ) -> list[Float[np.ndarray, "R R 3"]]:

@@ -52,17 +52,22 @@ def fill(ready: ReadyTransformer, share: int, steps: int) -> Callable[[], object
     config = ready.model.config
     tokens, hole, hints = example(config, share)
     grid = (config.grid, config.grid)
-    return lambda: decode(
-        ready.predictor(tokens, hole, hints), tokens, hole, mask_id=config.mask_id, steps=steps, noise=1.0,
-        temperature=0.8, grid=grid,
-    )  # fmt: skip
+
+    @torch.inference_mode()
+    def run() -> None:
+        decode(
+            ready.predictor(tokens, hole, hints), tokens, hole, mask_id=config.mask_id, grid=grid,
+            steps=steps, noise=1.0, temperature=0.8,
+        )  # fmt: skip
+
+    return run
 
 
 def full_pass(model: MaskedTransformer, share: int) -> Callable[[], object]:
     """One plain forward pass over all tokens, with logits at the hole's."""
     tokens, hole, hints = example(model.config, share)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def run() -> None:
         model(tokens, hole, hole, hints)
 
@@ -99,7 +104,7 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
     tokens, hole, _ = example(config, 20)
     grid = config.grid
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def draw(tokens: Tensor) -> None:
         tokenizer.decode(tokens.view(1, grid, grid))
 

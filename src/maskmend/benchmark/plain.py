@@ -52,7 +52,7 @@ class PlainTransformer(nn.Module):
         return F.linear(self.head(x), self.tokens.weight[: self.codes])
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def plain_decode(
     model: PlainTransformer,
     tokens: Int[Tensor, "1 N"],

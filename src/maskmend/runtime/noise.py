@@ -19,7 +19,7 @@ def mix(x: UInt32[np.ndarray, "*S"]) -> UInt32[np.ndarray, "*S"]:
 def uniform(
     seeds: Int[np.ndarray, "S"], step: int, positions: Int[np.ndarray, "S"], codes: int, stream: int
 ) -> Float32[np.ndarray, "S {codes}"]:
-    """In (0, 1), a row for each slot; see `maskmend.noise.SeededNoise`."""
+    """In (0, 1), a row for each slot; see `maskmend.noise.SlotNoise`."""
     words = (stream, seeds & 0xFFFFFFFF, seeds >> 32, step, positions)
     lanes = []
     for start in LANES:
