@@ -81,3 +81,29 @@ def test_pictures_of_another_size_are_filled_but_not_decoded_whole(
     evaluation.fill_folder(tiny_pipeline, images, masks, tmp_path / "out")
     assert len(list((tmp_path / "out" / "composited").iterdir())) == 2
     assert not (tmp_path / "out" / "uncomposited").exists()
+
+
+def test_several_samples_add_diversity_and_the_likeliest(
+    tiny_pipeline: InpaintPipeline, tmp_path: Path
+) -> None:
+    """Would catch a best-of-4 that is the first of four, and samples that change the first one."""
+
+    def features(pictures: np.ndarray) -> np.ndarray:
+        return torch.from_numpy(np.stack(pictures)).float().flatten(1)[:, :6].numpy()
+
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution, count=3)
+    reports = evaluation.evaluate_model(
+        tiny_pipeline, images, masks, tmp_path / "out", samples=3, repeats=5, extract=features,
+        distance=lambda a, b: (a - b).abs().mean((1, 2, 3)),
+    )  # fmt: skip
+    assert reports["composited"].figures["diversity"].value > 0
+    assert {"fid", "lpips"} <= set(reports["likeliest"].figures)
+    for i in range(3):
+        truth = np.asarray(Image.open(images / f"{i}.png"))
+        mask = np.asarray(Image.open(masks / f"{i}.png")) > 127
+        fills = tiny_pipeline(truth, mask, samples=3, seed=i)
+        shown = [np.asarray(Image.open(tmp_path / "out" / name / f"{i}.png"))
+                 for name in ("composited", "sample-2", "sample-3", "likeliest")]  # fmt: skip
+        wanted = [*fills.pictures, fills.pictures[fills.best]]
+        for one, other in zip(shown, wanted, strict=True):
+            assert np.array_equal(one, other.pixels)

@@ -214,7 +214,7 @@ class Predictor:
             here = Hints(hints.tokens[self.at], hints.missing[self.at].to(model.bias.dtype))
         self.masked = model.embed(mask, self.place, here)
         self.kept = [(kept.flatten(0, 1), *kept.transpose(1, 3).unbind(2)) for kept in self.cache]
-        """Of each block, keys and values by place (B N, 2, h, d), and as attention takes them (B, h, N, d)."""
+        """Of each block: keys and values by place (B N, 2, h, d), keys, values as attention takes them."""
 
     @torch.inference_mode()
     def __call__(self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"]) -> Float[Tensor, "S K"]:

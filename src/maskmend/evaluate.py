@@ -41,6 +41,14 @@ StageProgress = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 Path_ = str | os.PathLike[str]
 
+BY_MASK: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
+    "hole_l1": pixels.hole_l1,
+    "seam_l1": pixels.seam_l1,
+    "seam_step": pixels.seam_step,
+    "known_error": pixels.known_error,
+}
+"""Figures that need to know where the hole is."""
+
 BEST_PSNR = 100.0
 """Identical images have no finite PSNR; they enter the mean with this many dB."""
 
@@ -149,7 +157,7 @@ def evaluate_folders(
     if "diversity" in chosen:
         assert distance is not None
         figures["diversity"] = averaged(_diversity(pairs, distance, device, partial(told, "diversity")))
-    by_pixel = chosen & {"psnr", "ssim", "hole_l1", "seam_l1", "known_error"}
+    by_pixel = chosen & {"psnr", "ssim", "hole_l1", "seam_l1", "seam_step", "known_error"}
     if by_pixel:
         measured = _by_pixel(pairs, by_pixel, partial(told, "pixels"))
         if "known_error" in measured:
@@ -184,7 +192,7 @@ def _chosen(metrics: Sequence[str] | None, *, has_masks: bool, has_fills: bool) 
     """The metrics to compute, and notes on those left out silently otherwise."""
     lacking: dict[str, str] = {}
     if not has_masks:
-        lacking |= dict.fromkeys(("hole_l1", "seam_l1", "known_error"), "a folder of masks")
+        lacking |= dict.fromkeys(BY_MASK, "a folder of masks")
     if not has_fills:
         lacking["diversity"] = "further folders of fills of the same images"
     if metrics is None:
@@ -243,5 +251,4 @@ def _measure(name: str, result: np.ndarray, truth: np.ndarray, mask: np.ndarray 
     if name == "ssim":
         return pixels.ssim(result, truth)
     assert mask is not None
-    by_mask = {"hole_l1": pixels.hole_l1, "seam_l1": pixels.seam_l1, "known_error": pixels.known_error}
-    return float(by_mask[name](result, truth, mask))
+    return float(BY_MASK[name](result, truth, mask))

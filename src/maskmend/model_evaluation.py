@@ -3,6 +3,7 @@
     composited       known pixels from the image, the hole from the model: what a user gets
     uncomposited     every pixel from the decoder: the protocol of the published experiment
     reconstruction   the whole image through the tokenizer and back: the floor of an uncomposited result
+    likeliest        of several samples the one to which the model gives the highest likelihood, composited
 
 The pictures are written beside the report, so every figure can be looked at and computed again.
 """
@@ -27,9 +28,10 @@ from maskmend.report import Report
 
 BATCH = 16
 METRICS = {
-    "composited": ("fid", "kid", "lpips", "psnr", "ssim", "hole_l1", "seam_l1", "known_error"),
+    "composited": ("fid", "kid", "lpips", "psnr", "ssim", "hole_l1", "seam_l1", "seam_step", "known_error"),
     "uncomposited": ("fid", "lpips", "psnr"),
     "reconstruction": ("fid", "lpips", "psnr", "ssim"),
+    "likeliest": ("fid", "kid", "lpips", "psnr", "hole_l1"),
 }
 
 
@@ -40,13 +42,15 @@ def fill_folder(
     out: Path,
     *,
     seed: int = 0,
+    samples: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
 ) -> float:
     """Writes composited, uncomposited and reconstructed pictures as PNG; returns seconds an image.
 
     Image number i (by name) is filled with seed `seed` + i. The last two need images of the model's
-    resolution and are left out for others.
+    resolution and are left out for others. With several samples, of the seeds that follow, the likeliest and
+    the further ones (`sample-2`, ...) are written too.
     """
     pairs = pair_folders(images, images, masks)
     paths = list(pairs.results.paths)
@@ -57,10 +61,14 @@ def fill_folder(
         holes = (pairs.masks or [])[start : start + BATCH]
         begin = time.perf_counter()
         seeds = [seed + start + i for i in range(len(names))]
-        results = pipe(pictures, holes, seed=seeds, **settings)
+        results = pipe(pictures, holes, samples=samples, seed=seeds, **settings)
         spent += time.perf_counter() - begin
         for name, result in zip(names, results, strict=True):
             save_image(result.pictures[0], _place(out / "composited", name))
+            if samples > 1:
+                result.save(_place(out / "likeliest", name))
+            for number in range(1, samples):
+                save_image(result.pictures[number], _place(out / f"sample-{number + 1}", name))
             if result.region is not None and result.source.pixels.shape[:2] == (
                 pipe.resolution,
                 pipe.resolution,
@@ -79,6 +87,7 @@ def evaluate_model(
     out: Path,
     *,
     seed: int = 0,
+    samples: int = 1,
     repeats: int = 100,
     extract: FeatureFunction | None = None,
     distance: Distance | None = None,
@@ -95,17 +104,20 @@ def evaluate_model(
     if extract is None:
         extract, network = Inception.load(device=pipe.device).features, "inception"
     distance = distance or Lpips.load("alexnet").to(pipe.device)
-    seconds = fill_folder(pipe, images, masks, out, seed=seed, progress=progress, **settings)
+    seconds = fill_folder(pipe, images, masks, out, seed=seed, samples=samples, progress=progress, **settings)
+    others = [out / f"sample-{number}" for number in range(2, samples + 1)]
     reports = {}
     for kind, metrics in METRICS.items():
         folder = out / kind
-        if not folder.is_dir():
+        if not folder.is_dir() or (kind == "likeliest" and samples == 1):
             continue
+        several = kind == "composited" and samples > 1
         reports[kind] = evaluate_folders(
             folder,
             images,
-            masks if kind == "composited" else None,
-            metrics=metrics,
+            masks if kind in ("composited", "likeliest") else None,
+            metrics=(*metrics, "diversity") if several else metrics,
+            other_fills=others if several else (),
             extract=extract,
             network=network,
             distance=distance,

@@ -31,6 +31,7 @@ METRICS: dict[str, Metric] = {
     "ssim": Metric("SSIM", "higher", ".4f"),
     "hole_l1": Metric("L1 in the hole", "lower", ".4f"),
     "seam_l1": Metric("L1 near the seam", "lower", ".4f"),
+    "seam_step": Metric("step across the seam less the truth's", "lower", ".4f"),
     "known_error": Metric("known-pixel error", "lower", "d"),
     "p_ids": Metric("P-IDS", "higher", ".3f"),
     "u_ids": Metric("U-IDS", "higher", ".3f"),

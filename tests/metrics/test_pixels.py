@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskmend.errors import ImageError, MaskError
-from maskmend.metrics.pixels import hole_l1, known_error, psnr, seam_band, seam_l1, ssim
+from maskmend.metrics.pixels import hole_l1, known_error, psnr, seam_band, seam_l1, seam_step, ssim
 
 
 def flat(value: int, side: int = 16) -> np.ndarray:
@@ -76,6 +76,21 @@ def test_hole_l1_sees_the_hole_only() -> None:
 
 def test_known_error_without_known_pixels_is_zero() -> None:
     assert known_error(flat(0), flat(255), np.ones((16, 16), dtype=bool)) == 0
+
+
+def test_seam_step_by_hand() -> None:
+    """Would catch steps within the hole or within the known pixels that count, and a sign the wrong way."""
+    truth = np.zeros((3, 4, 3), dtype=np.uint8)
+    truth[:, 2:] = 10
+    mask = np.zeros((3, 4), dtype=bool)
+    mask[1, 1] = True  # neighbours: 0 above, 0 below, 0 left, 10 right
+    result = truth.copy()
+    result[1, 1] = 30
+    assert seam_step(result, truth, mask) == pytest.approx(((30 * 3 + 20) - 10) / 4 / 255)
+    result[1, 1] = 5
+    assert seam_step(result, truth, mask) == pytest.approx(((5 * 3 + 5) - 10) / 4 / 255)
+    assert seam_step(truth, truth, mask) == 0
+    assert np.isnan(seam_step(truth, truth, np.zeros_like(mask)))
 
 
 def test_seam_band_by_hand() -> None:

@@ -117,6 +117,31 @@ def test_loss_is_smoothed_cross_entropy_on_the_wanted_tokens(
     assert figures["accuracy"] == pytest.approx(float(right), abs=1e-6)
 
 
+@pytest.mark.parametrize("changing", [{"colour": 0.1}, {"crop_scale": 0.8}, {}], ids=str)
+def test_unchanged_pictures_are_encoded_once(changing: dict, make_recipe, batch: Tensor, monkeypatch) -> None:
+    """Would catch pictures encoded again in every epoch, remembered ones mixed up, and a memory that fills
+    with pictures that never come back: those with holes, and those with changed colours."""
+    stage = build(make_recipe("transformer", transformer=only(boxes=1.0), data=changing))
+    encoded = []
+    encode = stage.tokenizer.encode
+
+    def watched(images):
+        encoded.append(len(images))
+        return encode(images)
+
+    monkeypatch.setattr(stage.tokenizer, "encode", watched)
+    masks = masks_of(stage, 4, seed=1)
+    _, first, _ = stage.examples(batch, masks)
+    other = torch.cat([batch[2:], -batch[:2]])
+    _, second, _ = stage.examples(other, masks)
+    monkeypatch.undo()
+    assert torch.equal(first, stage.tokenizer.encode(batch).flatten(1))
+    assert torch.equal(second, stage.tokenizer.encode(other).flatten(1))
+    assert second.dtype == torch.int64
+    assert encoded == [4, 4, 4 if changing else 2, 4]
+    assert len(stage.remembered or {}) == (0 if changing else 6)
+
+
 def test_overfits_a_tiny_batch(make_recipe, batch: Tensor) -> None:
     """Would catch inputs and targets that do not belong together, and gradients that do not arrive."""
     recipe = make_recipe(

@@ -45,6 +45,13 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
     "-o", "--output", type=PATH, help="Folder for pictures and report (a .json file with --results)."
 )
 @click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Fills of each hole by the model: several add diversity and the likeliest one's figures.",
+)
 @click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--precision", default="auto", show_default=True, help="Of the model: auto, fp32 or bf16.")
@@ -63,6 +70,7 @@ def evaluate(
     mask_folder: Path | None,
     output: Path | None,
     seed: int,
+    samples: int,
     repeats: int,
     device: str,
     preset: str | None,
@@ -99,8 +107,9 @@ def evaluate(
     chosen = settings_of(pipe, PRESETS[preset] if preset else {}, assignments)
     with stages() as told:
         reports = evaluate_model(
-            pipe, images, mask_folder, output, seed=seed, repeats=repeats, progress=told, **chosen
-        )
+            pipe, images, mask_folder, output, seed=seed, samples=samples, repeats=repeats, progress=told,
+            **chosen,
+        )  # fmt: skip
     for kind, report in reports.items():
         console.print(f"[bold]{kind}[/bold]")
         console.print(report.table())

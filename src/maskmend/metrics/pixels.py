@@ -60,6 +60,26 @@ def seam_l1(
     return _mean_over(_difference(result, truth, mask), seam_band(mask, width=width))
 
 
+def seam_step(
+    result: UInt8[np.ndarray, "H W 3"], truth: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]
+) -> float:
+    """How much higher the step from a known pixel to its neighbour in the hole is than in the truth.
+
+    Mean absolute difference over all pairs of neighbours (above, below, left, right) with the hole's edge
+    between them, less the truth's; 0 for the untouched image, below 0 for a fill smoother than that; NaN
+    without a seam.
+    """
+    _difference(result, truth, mask)  # sizes
+    return _step(result, mask) - _step(truth, mask)
+
+
+def _step(image: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]) -> float:
+    values = image.astype(np.float64)
+    steps = [np.abs(np.diff(values, axis=axis))[np.diff(mask, axis=axis)] for axis in (0, 1)]
+    across = np.concatenate(steps)
+    return float(across.mean() / PEAK) if across.size else math.nan
+
+
 def seam_band(mask: Bool[np.ndarray, "H W"], *, width: int = SEAM_WIDTH) -> Bool[np.ndarray, "H W"]:
     """The hole's pixels at most `width` from a known one. The picture's own edge is no seam."""
     if width < 1:

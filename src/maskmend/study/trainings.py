@@ -123,7 +123,7 @@ class Trainings:
     def _train(self, place: Path, recipe: Recipe, told: Callable[[int], None]) -> None:
         stage = build_stage(recipe, torch.device("cpu"))
         assert isinstance(stage, TransformerStage)
-        stage.remembered = self._tokens
+        stage.remembered, stage.remembers_holes = self._tokens, True
         for source in (self.budget.train, self.budget.validation):
             if source not in self._images:
                 self._images[source] = ImageSet(source, stage.resolution)

@@ -46,6 +46,10 @@ TRANSFORMERS: dict[str, Callable[..., TransformerConfig]] = {
 }
 
 
+REMEMBERED = 2**18
+"""Pictures whose tokens are kept, about a KiB each."""
+
+
 class TransformerStage:
     """Transformer, optimizer and moving average, over a frozen tokenizer."""
 
@@ -76,8 +80,11 @@ class TransformerStage:
         if self.options.start:
             self._start_from(Path(self.options.start))
         self.average = MovingAverage(self.model, recipe.training.ema)
-        self.remembered: dict[bytes, Tensor] | None = None
-        """Tokens by pixels, for trainings that share pictures and tokenizer (a study)."""
+        unchanged = recipe.data.colour == 0 and recipe.data.crop_scale == 1
+        self.remembered: dict[bytes, Tensor] | None = {} if unchanged else None
+        """Tokens by pixels: pictures that come back unchanged (but for the flip) are encoded once."""
+        self.remembers_holes = False
+        """Likewise those with a hole: for trainings that share pictures, tokenizer and holes (a study)."""
         self.optimizers: list[torch.optim.Optimizer] = [adamw([self.model], recipe.training)]
 
     def _start_from(self, folder: Path) -> None:
@@ -94,25 +101,29 @@ class TransformerStage:
     def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks) -> tuple[Tensor, Tensor, Hints]:
         """Input tokens (B, N) with `mask_id` where hidden, target tokens (B, N), and the hidden tokens'
         hints."""
-        targets = self._tokens(images)
+        targets = self._tokens(images, self.remembered is not None)
         if bool(masks.hole.all()) and not self.config.hints:
             seen = targets  # never looked at
         else:
-            seen = self._tokens(infill(images, masks.pixels, self.options.infill))
+            seen = self._tokens(infill(images, masks.pixels, self.options.infill), self.remembers_holes)
         inputs = torch.where(masks.hidden, self.config.mask_id, torch.where(masks.hole, targets, seen))
         missing = F.avg_pool2d(masks.pixels.float(), self.tokenizer.config.factor).flatten(1)
         return inputs, targets, Hints(seen, missing)
 
-    def _tokens(self, images: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B N"]:
+    def _tokens(self, images: Float[Tensor, "B 3 H W"], remember: bool) -> Int[Tensor, "B N"]:
         """Tokens of pictures, from `remembered` where it holds them."""
-        if self.remembered is None:
+        if self.remembered is None or not remember:
             return self.tokenizer.encode(images).flatten(1)
         keys = [hashlib.sha256(image.cpu().numpy().tobytes()).digest() for image in images]
-        fresh = [n for n, key in enumerate(keys) if key not in self.remembered]
+        found = {key: self.remembered[key] for key in keys if key in self.remembered}
+        fresh = [n for n, key in enumerate(keys) if key not in found]
         if fresh:
-            tokens = self.tokenizer.encode(images[fresh]).flatten(1).cpu()
-            self.remembered |= {keys[n]: row for n, row in zip(fresh, tokens, strict=True)}
-        return torch.stack([self.remembered[key] for key in keys]).to(images.device)
+            tokens = self.tokenizer.encode(images[fresh]).flatten(1).to("cpu", torch.int32)
+            new = {keys[n]: row for n, row in zip(fresh, tokens, strict=True)}
+            found |= new
+            if len(self.remembered) < REMEMBERED:
+                self.remembered |= new
+        return torch.stack([found[key] for key in keys]).to(images.device, torch.int64)
 
     def train_step(
         self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
