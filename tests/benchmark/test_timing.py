@@ -24,6 +24,15 @@ def test_cases_take_turns():
     assert [m.median for m in found] == [0.5] * 3
 
 
+def test_a_warm_case_runs_once_more_before_each_turn():
+    """Catches a figure that is that of cold caches, or two figures for one turn."""
+    log: list[str] = []
+    found = interleave([case("a", log, warm=True), case("b", log)], 3, limit=60.0)
+    assert log.count("a") == 1 + 2 * 3
+    assert log.count("b") == 1 + 3
+    assert [len(m.seconds) for m in found] == [3, 3]
+
+
 def test_no_round_begins_after_the_limit():
     """Catches a benchmark that runs for an hour on a slow machine."""
     slow = Case(group="g", name="slow", run=clocked(lambda: time.sleep(0.02)))

@@ -89,17 +89,29 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
                 run=clocked(full_pass(model, share)),
                 operations=work,
                 ceiling="fp32",
+                warm=True,
             )
         )
         work = work_of_fill(config, hole, 8)
         cases.append(
-            Case(group="fill", name=name, run=clocked(fill(ready, share, 8)), operations=work, ceiling="fp32")
+            Case(
+                group="fill",
+                name=name,
+                run=clocked(fill(ready, share, 8)),
+                operations=work,
+                ceiling="fp32",
+                warm=True,
+            )  # fmt: skip
         )
     hole = int(example(config, 20)[1].sum())
     for steps in STEPS:
         work = work_of_fill(config, hole, steps)
         run = clocked(fill(ready, 20, steps))
-        cases.append(Case(group="steps", name=f"{steps} steps", run=run, operations=work, ceiling="fp32"))
+        cases.append(
+            Case(
+                group="steps", name=f"{steps} steps", run=run, operations=work, ceiling="fp32", warm=True
+            )
+        )  # fmt: skip
     plain = PlainTransformer(config).eval().requires_grad_(False)
     tokens, hole, _ = example(config, 20)
     grid = config.grid
@@ -110,7 +122,7 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
 
     for name, drawn in (("report, full passes", None), ("report, full passes and a picture a step", draw)):
         run = clocked(lambda drawn=drawn: plain_decode(plain, tokens, hole, 8, drawn))
-        cases.append(Case(group="peers", name=name, run=run, every=2))
+        cases.append(Case(group="peers", name=name, run=run, every=2, warm=True))
     return cases
 
 
@@ -126,7 +138,7 @@ def format_cases(model: MaskedTransformer) -> list[Case]:
             cases.append(
                 Case(
                     group="formats", name=f"{size}, {name}", run=clocked(fill(ready, 20, 8)), operations=work,
-                    ceiling=name, every=1 if this is model else 3,
+                    ceiling=name, every=1 if this is model else 3, warm=True,
                 )
             )  # fmt: skip
     return cases

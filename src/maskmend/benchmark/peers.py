@@ -48,7 +48,7 @@ def peer_cases(folder: Path, config: TransformerConfig, resolution: int) -> Iter
                 reasons = "; ".join(f"{name}: {reason}" for name, reason in told["failed"].items())
                 raise ConfigError(f"peers in {folder} do not run ({reasons}): build them anew")
             yield [
-                Case(group="peers", name=name, run=lambda name=name: ask(name), every=2)
+                Case(group="peers", name=name, run=lambda name=name: ask(name), every=2, warm=True)
                 for name in told["ready"]
             ]
         finally:

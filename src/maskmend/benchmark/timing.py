@@ -28,6 +28,8 @@ class Case:
     """The ceiling it is compared with: fp32, bf16, int8 or copy."""
     every: int = 1
     """Runs in every so many rounds."""
+    warm: bool = False
+    """Runs once more before, uncounted: what ran before it has filled the caches with things of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,5 +76,7 @@ def interleave(
         random.Random(number).shuffle(order)
         for i in order:
             if number % cases[i].every == 0:
+                if cases[i].warm:
+                    cases[i].run()
                 seconds[i].append(cases[i].run())
     return [Measured(case=case, seconds=tuple(s)) for case, s in zip(cases, seconds, strict=True)]
