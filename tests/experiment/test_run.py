@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from experiment.conftest import small_features
+from maskmend.errors import ConfigError
 from maskmend.experiment.run import reproduce
 from maskmend.experiment.test_set import TestSet
 from maskmend.experiment.trial import Laboratory
@@ -65,3 +67,15 @@ def test_the_full_run_has_every_table(
     )
     assert set(facts) >= {"order", "sweet_spot", "temperature", "top_p", "infill", "ring", "share", "seam"}
     assert (tmp_path / "out" / "temperature.png").is_file()
+
+
+def test_only_the_tables_asked_for(make_laboratory: Callable[..., Laboratory], tmp_path: Path) -> None:
+    """Would catch tables measured that nobody asked for, and a misspelt name that measures nothing."""
+    facts = reproduce(make_laboratory(), tmp_path / "out", quick=True, only=("steps",), shown=0)
+    assert "steps" in facts
+    assert "schedule" not in facts
+    assert "grid" not in facts
+    with pytest.raises(
+        ConfigError, match="no table 'step': choose from schedule-report, schedule, steps, grid"
+    ):
+        reproduce(make_laboratory(), tmp_path / "out", quick=True, only=("step",))

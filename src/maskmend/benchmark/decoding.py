@@ -101,7 +101,7 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
                 operations=work,
                 ceiling="fp32",
                 warm=True,
-            )  # fmt: skip
+            )
         )
     hole = int(example(config, 20)[1].sum())
     for steps in STEPS:

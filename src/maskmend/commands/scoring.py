@@ -130,6 +130,7 @@ def evaluate(
 @click.option("--quick", is_flag=True, help="16 images and the report's tables only: a look, no measurement.")
 @click.option("--limit", type=click.IntRange(min=2), help="Only the first so many images.")
 @click.option("--grid/--no-grid", default=True, show_default=True, help="Schedule x steps x order x choice.")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; several times.")
 @click.option("--migan", type=PATH, help="MI-GAN's ONNX file, for the comparison.")
 @click.option("--repeats", default=50, show_default=True, help="Bootstrap draws of the intervals.")
 @click.option("--seed", default=0, show_default=True, help="Image i is filled with this seed + i.")
@@ -142,6 +143,7 @@ def reproduce(
     quick: bool,
     limit: int | None,
     grid: bool,
+    tables: tuple[str, ...],
     migan: Path | None,
     repeats: int,
     seed: int,
@@ -178,7 +180,9 @@ def reproduce(
             repeats=QUICK_REPEATS if quick else repeats,
             seed=seed,
         )
-        run(laboratory, output, quick=quick, grid=grid, migan_file=migan, told=told, say=say)
+        run(
+            laboratory, output, quick=quick, grid=grid, only=tables, migan_file=migan, told=told, say=say
+        )  # fmt: skip
     click.echo(f"wrote {output / 'page.html'}, with page.md, page.json and the pictures beside it")
 
 

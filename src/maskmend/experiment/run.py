@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskmend import __version__
+from maskmend.errors import ConfigError
 from maskmend.experiment.charts import schedule_curves
 from maskmend.experiment.figures import duration
 from maskmend.experiment.frame import rivals, the_bars, the_frame
@@ -37,6 +38,7 @@ def reproduce(
     *,
     quick: bool = False,
     grid: bool = True,
+    only: Sequence[str] = (),
     migan_file: Path | None = None,
     shown: int = 2,
     told: Progress | None = None,
@@ -49,6 +51,7 @@ def reproduce(
         out: the folder; trials measured there before are taken from it.
         quick: only what the report has, and a small grid.
         grid: measure the grid over schedule, steps, order and token choice.
+        only: names of the tables that are wanted; all of the others when empty.
         migan_file: MI-GAN's ONNX file, for the comparison.
         shown: how many pictures are shown step by step.
         told: called with (what, done, total).
@@ -56,7 +59,7 @@ def reproduce(
     """
     report = told or (lambda what, done, total: None)
     defaults = laboratory.pipe.defaults
-    tables = the_tables(defaults, quick=quick) + ([the_grid(quick=quick)] if grid else [])
+    tables = _chosen([*the_tables(defaults, quick=quick), the_grid(quick=quick)], only, grid)
     if say:
         say(_forecast(laboratory, tables))
     facts: dict[str, Any] = {
@@ -88,6 +91,15 @@ def reproduce(
         facts[table.name] = table_facts(table, trials, verdict)
         write()
     return facts
+
+
+def _chosen(tables: Sequence[Table], only: Sequence[str], grid: bool) -> list[Table]:
+    """Raises ConfigError for a table that is not there."""
+    names = [table.name for table in tables]
+    for name in only:
+        if name not in names:
+            raise ConfigError(f"no table {name!r}: choose from {', '.join(names)}")
+    return [table for table in tables if (table.name in only if only else grid or table.name != "grid")]
 
 
 def _forecast(laboratory: Laboratory, tables: Sequence[Table]) -> str:
