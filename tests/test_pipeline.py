@@ -643,3 +643,22 @@ def test_a_pipeline_bounds_the_kernel_caches(tiny_pipeline, monkeypatch):
     InpaintPipeline(tiny_pipeline.tokenizer, tiny_pipeline.transformer)
     assert os.environ[first] == LIMITS[first]
     assert os.environ[second] == "7"
+
+
+def test_samples_share_what_is_known_of_their_picture(tiny_pipeline, monkeypatch):
+    """Catches the known pixels looked at anew for every sample, and those of another picture shown to it."""
+    looks = []
+    look = tiny_pipeline.tokenizer.decoder.look
+
+    def watched(known):
+        looks.append(known)
+        return look(known)
+
+    monkeypatch.setattr(tiny_pipeline.tokenizer.decoder, "look", watched)
+    other = 255 - IMAGE
+    together = tiny_pipeline([IMAGE, other], [MASK] * 2, samples=3)
+    assert len(looks) == 2
+    for picture, fills in zip((IMAGE, other), together, strict=True):
+        alone = tiny_pipeline(picture, MASK, samples=3)
+        for a, b in zip(alone.pictures, fills.pictures, strict=True):
+            np.testing.assert_array_equal(a.pixels, b.pixels)

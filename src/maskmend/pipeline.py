@@ -316,11 +316,14 @@ class InpaintPipeline:
     ) -> list[Float[np.ndarray, "R R 3"]]:
         """Decoded pictures in grey levels 0-255, not rounded; `regions` are what the model saw, one each."""
         grid = self.tokenizer.config.grid
-        known = [None] * len(tokens) if regions is None else [self._known([region]) for region in regions]
-        # One by one: see `_encode`.
-        singly = zip(tokens.view(-1, 1, grid, grid), known, strict=True)
-        images = torch.cat([self.tokenizer.decode(one, seen) for one, seen in singly])
-        return list(((images + 1) * 127.5).permute(0, 2, 3, 1).float().cpu().numpy())
+        images, seen, last = [], None, None
+        for number, one in enumerate(tokens.view(-1, 1, grid, grid)):  # one by one: see `_encode`
+            region = None if regions is None else regions[number]
+            if region is not None and region is not last:  # samples of a picture share what is known of it
+                seen, last = self.tokenizer.decoder.look(self._known([region])), region
+            images.append(self.tokenizer.decode(one, seen))
+        drawn = (torch.cat(images) + 1) * 127.5
+        return list(drawn.permute(0, 2, 3, 1).float().cpu().numpy())
 
     def _known(self, regions: list[Region]) -> Known:
         images, masks = zip(*((region.image, region.mask) for region in regions), strict=True)

@@ -48,6 +48,8 @@ REPORT_DECODING: dict[str, Any] = {
     "choice": "argmax",
     "noise": 4.5,
     "infill": "grey",
+    "ring": 0,
+    "share": 0.0,
     "seam": "hard",
 }
 """Settings of a fill: its 8 iterations at sweet spot 8."""

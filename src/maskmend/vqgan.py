@@ -13,6 +13,7 @@ out as the published coursework on this experiment does, so that its checkpoints
 (docs/lab-checkpoints.md).
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -229,7 +230,14 @@ class Decoder(nn.Module):
         self, codes: Float[Tensor, "B C h w"], known: Known | None = None
     ) -> Float[Tensor, "B 3 H W"]:
         """`known` is for a decoder with the branch, which without it works from the codes alone."""
-        features = iter(self.known(known) if self.known is not None and known is not None else ())
+        return self.draw(codes, self.look(known) if known is not None else ())
+
+    def look(self, known: Known) -> Sequence[Tensor]:
+        """What `draw` is shown of the known pixels: the same for all fills of a picture."""
+        return () if self.known is None else self.known(known)
+
+    def draw(self, codes: Float[Tensor, "B C h w"], seen: Sequence[Tensor]) -> Float[Tensor, "B 3 H W"]:
+        features = iter(seen)
         x = self.enter(codes)
         x = self.middle(x + next(features, 0))
         for stage, doubles in zip(self.stages, self.doubles, strict=True):
@@ -271,13 +279,17 @@ class VQGAN(nn.Module):
         b, _, h, w = z.shape
         return self.quantizer.nearest(z.permute(0, 2, 3, 1).flatten(0, 2).float()).view(b, h, w)
 
-    def decode(self, tokens: Int[Tensor, "B h w"], known: Known | None = None) -> Float[Tensor, "B 3 H W"]:
+    def decode(
+        self, tokens: Int[Tensor, "B h w"], known: Known | Sequence[Tensor] | None = None
+    ) -> Float[Tensor, "B 3 H W"]:
         """Images in [-1, 1] of tokens.
 
-        Without `known` a decoder with a branch is shown a picture that is all hole; one without ignores it.
+        `known` may also be what `decoder.look` made of it. Without it a decoder with a branch is shown a
+        picture that is all hole; one without ignores it.
         """
         codes = self.quantizer.lookup(tokens)
-        if self.decoder.known is not None and known is None:
+        if known is None:
             side = self.config.factor
             known = nothing_known(len(tokens), tokens.shape[1] * side, tokens.shape[2] * side, tokens.device)
-        return self.decoder(codes, known).clamp(-1, 1)
+        seen = self.decoder.look(known) if isinstance(known, Known) else known
+        return self.decoder.draw(codes, seen).clamp(-1, 1)

@@ -2,9 +2,11 @@
 
 import pytest
 
+from maskmend.config import from_dict
 from maskmend.experiment.tables import Row, Table, judge, the_grid, the_tables
 from maskmend.experiment.trial import Trial
 from maskmend.metrics.bootstrap import Interval
+from maskmend.model_folder import find_model, load_model
 from maskmend.published import REPORT_FID
 from maskmend.settings import Settings
 
@@ -21,6 +23,7 @@ def trial(value: float, half: float = 0.5) -> Trial:
     return Trial(
         composited=interval(value, half),
         uncomposited=interval(other, half),
+        tokens_alone=interval(other, half),
         lpips=interval(0.1, 0.01),
         hole_l1=0.1,
         seam_l1=0.1,
@@ -29,6 +32,7 @@ def trial(value: float, half: float = 0.5) -> Trial:
         draws={
             "composited": [value - swing, value + swing],
             "uncomposited": [other - swing, other + swing],
+            "tokens_alone": [other - swing, other + swing],
         },
         lpips_each=[0.1, 0.1],
     )
@@ -58,7 +62,21 @@ def test_the_reports_figures_stand_beside_ours() -> None:
     first = the_tables(Settings())[0]
     assert {row.labels[0]: row.published for row in first.rows if row.published} == REPORT_FID
     assert REPORT_FID == {"cosine": 38.02, "linear": 39.12, "square": 39.30}
-    assert first.shown == ("uncomposited",)
+    assert first.by == "tokens_alone"
+    assert first.shown == ("composited", "uncomposited", "tokens_alone")
+
+
+def test_every_table_says_which_default_it_justified() -> None:
+    """Would catch a default that none of a table's rows has, such as the shipped model's temperature."""
+    defaults = load_model(find_model("default"))[2]
+    shipped = from_dict(Settings, defaults, "defaults")
+    for table in [*the_tables(shipped), the_grid()]:
+        if table.name == "schedule-report":
+            continue
+        trials = [trial(10 + number) for number in range(len(table.rows))]
+        assert judge(table, trials, shipped).sentence.startswith("Default"), table.name
+    temperatures = next(table for table in the_tables(shipped) if table.name == "temperature")
+    assert [row.labels[0] for row in temperatures.rows] == ["0.5", "0.6", "0.7", "0.8", "0.9", "1.0", "1.1"]
 
 
 def test_quick_tables_are_few() -> None:

@@ -132,7 +132,7 @@ def evaluate(
 @click.option("--grid/--no-grid", default=True, show_default=True, help="Schedule x steps x order x choice.")
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; several times.")
 @click.option("--migan", type=PATH, help="MI-GAN's ONNX file, for the comparison.")
-@click.option("--repeats", default=50, show_default=True, help="Bootstrap draws of the intervals.")
+@click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
 @click.option("--seed", default=0, show_default=True, help="Image i is filled with this seed + i.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
 def reproduce(

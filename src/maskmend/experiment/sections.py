@@ -9,7 +9,11 @@ from maskmend.experiment.page import Drawing, Mark, Section, Shown
 from maskmend.experiment.tables import Table, Verdict
 from maskmend.experiment.trial import Trial
 
-HEADERS = {"composited": "FID composited", "uncomposited": "FID uncomposited"}
+HEADERS = {
+    "composited": "FID composited",
+    "uncomposited": "FID uncomposited",
+    "tokens_alone": "FID tokens alone",
+}
 
 
 def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict) -> Section:
@@ -19,11 +23,15 @@ def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict) -> Secti
         *(column.replace("_", " ") for column in table.columns),
         *(HEADERS[by] for by in table.shown),
         "LPIPS",
+        *(["L1 seam"] if table.seam else []),
         "s/image",
     ]
     rows = []
     for row, trial in zip(table.rows, trials, strict=True):
-        line = [*(label.replace("_", " ") for label in row.labels), *cells(trial, table.shown)]
+        line = [
+            *(label.replace("_", " ") for label in row.labels),
+            *cells(trial, table.shown, seam=table.seam),
+        ]
         if published:
             line.append("" if row.published is None else f"{row.published:.2f}")
         rows.append(line)
@@ -39,7 +47,7 @@ def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict) -> Secti
     return Section(
         title=table.title,
         text=text,
-        verdict=f"{verdict.sentence} By the {table.by} FID.",
+        verdict=f"{verdict.sentence} By the {HEADERS[table.by]}.",
         tables=[Shown(header=header, rows=rows, marks=_marks(len(rows), verdict), labels=len(table.columns))],
         drawings=_charts(table, trials),
     )

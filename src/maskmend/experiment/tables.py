@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from maskmend.experiment.trial import BOTH, Measure, Trial, difference, tied
+from maskmend.experiment.trial import MEASURES, Measure, Trial, difference, tied
 from maskmend.infill import STRATEGIES
 from maskmend.published import REPORT_DECODING, REPORT_FID
 from maskmend.settings import Settings
@@ -43,11 +43,13 @@ class Table:
     also: tuple[Measure, ...] = ()
     """What is measured and shown beside it; each costs a pass through Inception."""
     about: str = ""
+    seam: bool = False
+    """Show the mean error near the seam too."""
 
     @property
     def shown(self) -> tuple[Measure, ...]:
         """The FIDs that are measured, in the order of their columns."""
-        return tuple(name for name in BOTH if name == self.by or name in self.also)
+        return tuple(name for name in MEASURES if name == self.by or name in self.also)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +78,13 @@ def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
                 )
                 for name in schedules
             ),
-            by="uncomposited",
+            by="tokens_alone",
+            also=("composited", "uncomposited"),
             about="8 iterations, sweet spot 8, argmax, raw probability plus 4.5 x annealed Gumbel noise, "
-            "grey holes encoded as they are, every pixel from the decoder. The report's loop evaluates the "
-            "schedule at step / 8 with steps 0 to 7, so tokens are still masked after it and take the last "
-            "prediction.",
+            "grey holes encoded as they are. The report's protocol is the FID of the tokens alone: every "
+            "pixel from a decoder shown nothing else; uncomposited, it may see the known pixels. The report's "
+            "loop evaluates the schedule at step / 8 with steps 0 to 7, so tokens are still masked after it "
+            "and take the last prediction.",
         ),
         Table(
             name="schedule",
@@ -118,9 +122,24 @@ def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
         ("seam", "Seam", ("hard", "feather", "multiband", "poisson"), "How fill and known pixels meet."),
     ]
     return tables + [
-        Table(name=name, title=title, columns=(name,), rows=rows_of(name, values), about=about)
+        Table(
+            name=name,
+            title=title,
+            columns=(name,),
+            rows=rows_of(name, _with_default(values, name, defaults)),
+            about=about,
+            seam=name == "seam",
+        )
         for name, title, values, about in single
     ]
+
+
+def _with_default(values: Sequence[Any], name: str, defaults: Settings) -> Sequence[Any]:
+    """The values of a setting and its default, in order where they are numbers."""
+    default = getattr(defaults, name)
+    if any(_same(name, default, value) for value in values):
+        return values
+    return sorted([*values, default])
 
 
 def rows_of(setting: str, values: Sequence[Any]) -> tuple[Row, ...]:

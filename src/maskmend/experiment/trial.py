@@ -1,6 +1,6 @@
 """One way of filling, measured on a fixed set of images and holes; measured once, then read from disk.
 
-    settings ─► fills of all images ─► composited and uncomposited pictures ─► FID with interval, LPIPS, ...
+    settings ─► fills of all images ─► composited, uncomposited and tokens-alone pictures ─► FID, LPIPS, ...
 
 A trial's file is named by a hash of everything that decides its figures: weights, images, masks, settings,
 seed, bootstrap draws. So an experiment that was stopped goes on, and a changed model starts anew. Nearly all
@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import nn
 
+from maskmend import __version__
 from maskmend.experiment.test_set import TestSet
 from maskmend.files import write_files
 from maskmend.images import to_tensor
@@ -35,14 +36,15 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.settings import Settings
 
 BATCH = 32
-FORMAT = 2
+FORMAT = 3
 """Raised when what a trial measures changes, so that older files are measured anew."""
 
 Picture = UInt8[np.ndarray, "H W 3"]
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Progress = Callable[[str, int, int], None]
-Measure = Literal["composited", "uncomposited"]
-BOTH: tuple[Measure, ...] = ("composited", "uncomposited")
+Measure = Literal["composited", "uncomposited", "tokens_alone"]
+MEASURES: tuple[Measure, ...] = ("composited", "uncomposited", "tokens_alone")
+BOTH: tuple[Measure, ...] = MEASURES[:2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,9 @@ class Trial:
     composited: Interval | None
     """FID of known pixels from the image and the hole from the fill: what a user gets; None if not asked."""
     uncomposited: Interval | None
-    """FID with every pixel from the decoder: the report's protocol; None if not asked or nothing decoded."""
+    """FID with every pixel from the decoder, which may see the known ones; None if not asked."""
+    tokens_alone: Interval | None
+    """FID with every pixel from the decoder, shown nothing but the tokens: the report's protocol."""
     lpips: Interval
     """Of the composited pictures; of the reconstruction, of the whole."""
     hole_l1: float
@@ -63,20 +67,20 @@ class Trial:
     """Largest change of a known pixel, in grey levels."""
     seconds_per_image: float
     draws: dict[str, list[float]]
-    """The bootstrap's FIDs by the names of `BOTH`, in the same order of drawn images in every trial."""
+    """The bootstrap's FIDs by the names of `MEASURES`, in the same order of drawn images in every trial."""
     lpips_each: list[float]
     """LPIPS of each image."""
 
     def fid(self, by: Measure) -> Interval:
-        """One of the two FIDs, which must have been asked for."""
-        chosen = self.composited if by == "composited" else self.uncomposited
+        """One of the FIDs, which must have been asked for."""
+        chosen: Interval | None = getattr(self, by)
         assert chosen is not None, f"the {by} FID was not asked for"
         return chosen
 
     @staticmethod
     def from_json(content: dict[str, Any]) -> "Trial":
         """Raises TypeError or KeyError for what is no trial."""
-        intervals = ("composited", "uncomposited", "lpips")
+        intervals = (*MEASURES, "lpips")
         read = {name: content[name] and Interval(**content[name]) for name in intervals}
         merged: dict[str, Any] = content | read
         return Trial(**merged)
@@ -124,7 +128,7 @@ class Laboratory:
     distance: Distance
     folder: Path
     network: str | None = None
-    repeats: int = 50
+    repeats: int = 100
     seed: int = 0
     truths: Float[np.ndarray, "N D"] = field(init=False)
 
@@ -136,6 +140,8 @@ class Laboratory:
         self._scored: dict[str, tuple[Interval, list[float]]] = {}
         self._about = {
             "format": FORMAT,
+            "maskmend": __version__,
+            "network": self.network,
             "images": content_hash(self.data.images),
             "masks": content_hash(self.data.masks),
             "repeats": self.repeats,
@@ -211,7 +217,7 @@ class Laboratory:
     def _fill(self, settings: Settings, by: Sequence[Measure], told: Progress | None) -> Trial:
         images, masks = self.data.images, self.data.masks
         composited: list[Picture] = []
-        whole: list[Picture] = []
+        whole: dict[str, list[Picture]] = {"uncomposited": [], "tokens_alone": []}
         spent = 0.0
         changes = asdict(settings)
         for start in range(0, len(images), BATCH):
@@ -221,16 +227,15 @@ class Laboratory:
             results = self.pipe(list(images[rows]), list(masks[rows]), seed=seeds, **changes)
             spent += time.perf_counter() - begin
             composited += [result.pictures[0].pixels for result in results]
-            for result in results if "uncomposited" in by else []:
-                drawn = (
-                    self.pipe.draw_tokens(result.tokens, result.region)
-                    if result.tokens.size
-                    else result.images
-                )
-                whole.append(np.asarray(drawn[0]))
+            for result in results:
+                for name, region in (("uncomposited", result.region), ("tokens_alone", None)):
+                    if name in by:
+                        tokens = result.tokens
+                        drawn = self.pipe.draw_tokens(tokens, region) if tokens.size else result.images
+                        whole[name].append(np.asarray(drawn[0]))
             if told:
                 told("filling", len(composited), len(images))
-        pictures = {"composited": composited, "uncomposited": whole}
+        pictures = {"composited": composited, **whole}
         return self._score({name: pictures[name] for name in by}, composited, spent, told)
 
     def _score(
@@ -250,8 +255,7 @@ class Laboratory:
         each = np.concatenate(apart).astype(np.float64)
         triples = list(zip(composited, images, masks, strict=True))
         return Trial(
-            composited=fids["composited"][0] if "composited" in fids else None,
-            uncomposited=fids["uncomposited"][0] if "uncomposited" in fids else None,
+            **{name: fids[name][0] if name in fids else None for name in MEASURES},
             lpips=mean_interval(each),
             hole_l1=float(np.nanmean([hole_l1(ours, truth, mask) for ours, truth, mask in triples])),
             seam_l1=float(np.nanmean([seam_l1(ours, truth, mask) for ours, truth, mask in triples])),
@@ -289,8 +293,7 @@ class Laboratory:
         if found is not None:
             trial = replace(
                 found,
-                composited=trial.composited or found.composited,
-                uncomposited=trial.uncomposited or found.uncomposited,
+                **{name: getattr(trial, name) or getattr(found, name) for name in MEASURES},
                 draws=found.draws | trial.draws,
             )
         write_files({path: json_bytes({"about": self._about | about, "trial": asdict(trial)})})
