@@ -27,12 +27,13 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.report import Report
 
 BATCH = 16
-METRICS = {
-    "composited": ("fid", "kid", "lpips", "psnr", "ssim", "hole_l1", "seam_l1", "seam_step", "known_error"),
+METRICS: dict[str, tuple[str, ...] | None] = {
+    "composited": None,
     "uncomposited": ("fid", "lpips", "psnr"),
     "reconstruction": ("fid", "lpips", "psnr", "ssim"),
     "likeliest": ("fid", "kid", "lpips", "psnr", "hole_l1"),
 }
+"""None for all that the folders, the number of images and the installed packages allow."""
 
 
 def fill_folder(
@@ -111,13 +112,12 @@ def evaluate_model(
         folder = out / kind
         if not folder.is_dir() or (kind == "likeliest" and samples == 1):
             continue
-        several = kind == "composited" and samples > 1
         reports[kind] = evaluate_folders(
             folder,
             images,
             masks if kind in ("composited", "likeliest") else None,
-            metrics=(*metrics, "diversity") if several else metrics,
-            other_fills=others if several else (),
+            metrics=metrics,
+            other_fills=others if kind == "composited" else (),
             extract=extract,
             network=network,
             distance=distance,
