@@ -96,6 +96,23 @@ def test_without_scikit_learn_the_report_says_what_to_install(
     assert any("maskmend[evaluate]" in note for note in reports["composited"].notes)
 
 
+def test_the_seed_reaches_the_bootstrap(tiny_pipeline: InpaintPipeline, tmp_path: Path) -> None:
+    """Would catch intervals drawn with a seed of their own, whatever seed was asked for."""
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution)
+    ends = {}
+    for seed in (3, 4):
+        reports = evaluation.evaluate_model(
+            tiny_pipeline, images, masks, tmp_path / "out", seed=seed, repeats=5, extract=features,
+            distance=distance,
+        )  # fmt: skip
+        # The reconstruction is the same whatever the fills' seed, so only the bootstrap can move its interval
+        figure = reports["reconstruction"].figures["psnr"]
+        ends[seed] = (figure.value, figure.low)
+        assert all(report.settings["seed"] == seed for report in reports.values())
+    assert ends[3][0] == ends[4][0]
+    assert ends[3][1] != ends[4][1]
+
+
 def test_missing_weights_are_told_before_any_work(
     tiny_pipeline: InpaintPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

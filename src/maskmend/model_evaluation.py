@@ -97,8 +97,9 @@ def evaluate_model(
 ) -> dict[str, Report]:
     """Fills every image, writes pictures and `report-*.json` into `out`, and returns the reports by kind.
 
-    `extract` and `distance` are as in `evaluate_folders`. Raises ConfigError when `out` holds pictures of
-    another evaluation, WeightsError before any work.
+    `extract` and `distance` are as in `evaluate_folders`; `seed` is that of the fills (`fill_folder`) and of
+    the bootstrap. Raises ConfigError when `out` holds pictures of another evaluation, WeightsError before any
+    work.
     """
     _check_unmixed(images, out)
     network = None
@@ -123,6 +124,7 @@ def evaluate_model(
             distance=distance,
             device=pipe.device,
             repeats=repeats,
+            seed=seed,
             seconds_per_image=seconds if kind == "composited" else None,
             progress=progress,
         )
