@@ -515,7 +515,7 @@ def test_the_flags_of_evaluation_are_frozen():
     assert flags(main.commands["masks"].commands["make"]) == {"kind", "--like", "-o", "--output", "--seed"}
     assert flags(main.commands["evaluate"]) == {
         "--images", "--results", "--model", "--masks", "-o", "--output", "--seed", "--repeats", "--device",
-        "--preset", "--precision", "--set", "--samples",
+        "--preset", "--precision", "--set", "--samples", "--also", "--invert-masks",
     }  # fmt: skip
     assert flags(main.commands["bench"]) == {"--model", "-o", "--output", "--peers", "--quick"}
     assert flags(main.commands["export"].commands["onnx"]) == {"model", "-o", "--output"}
