@@ -1,13 +1,16 @@
 """The command line: bad input is one line, status 2 and no file; good input is a file and a word about it."""
 
+import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,10 +18,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.numpy import load_file
 
 import maskmend
 from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend import files as writing
+from maskmend import weights
 from maskmend.cli import main
 from maskmend.images import load_image
 from maskmend.model_folder import save_tokenizer, save_transformer
@@ -439,6 +444,28 @@ def test_unknown_weights_are_refused():
     assert_refused(invoke(["weights", "fetch", "lpips"]), "unknown weights 'lpips'")
 
 
+def test_weights_come_from_a_file_without_a_network(tmp_path, monkeypatch):
+    """Catches --from that downloads all the same, or that takes one file for all names."""
+    content = pickle.dumps({"NetLinLayer_0": {"Conv_0": {"kernel": np.ones((1, 1, 2, 1), np.float32)}}})
+    own, cache = tmp_path / "vgg16.ckpt", tmp_path / "cache"
+    own.write_bytes(content)
+    monkeypatch.setenv("MASKMEND_CACHE", str(cache))
+    monkeypatch.setattr(weights, "_download", lambda *given: pytest.fail("downloaded"))
+    command = ["weights", "fetch", "lpips-vgg16", "--from", str(own)]
+    assert_refused(invoke(command), "not the published weights")
+    source = weights.SOURCES["lpips-vgg16"]
+    published = replace(source, member_sha256=hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(weights.SOURCES, "lpips-vgg16", published)
+    for few_or_many in (["weights", "fetch"], ["weights", "fetch", "inception", "lpips-vgg16"]):
+        assert_refused(invoke([*few_or_many, "--from", str(own)]), "--from", "give the one it holds")
+    assert not cache.exists()
+    result = invoke(command)
+    assert result.exit_code == 0, result.output
+    stored = cache / "weights" / "lpips-vgg16.safetensors"
+    assert f"lpips-vgg16: {stored}" in result.stdout
+    assert load_file(stored)["heads.0"].tolist() == [1, 1]
+
+
 # The surface
 
 
@@ -484,11 +511,11 @@ def test_the_flags_are_frozen():
 
 
 def test_the_flags_of_evaluation_are_frozen():
-    assert flags(main.commands["weights"].commands["fetch"]) == {"names"}
+    assert flags(main.commands["weights"].commands["fetch"]) == {"names", "--from"}
     assert flags(main.commands["masks"].commands["make"]) == {"kind", "--like", "-o", "--output", "--seed"}
     assert flags(main.commands["evaluate"]) == {
         "--images", "--results", "--model", "--masks", "-o", "--output", "--seed", "--repeats", "--device",
-        "--preset", "--precision", "--set", "--samples",
+        "--preset", "--precision", "--set", "--samples", "--also", "--invert-masks",
     }  # fmt: skip
     assert flags(main.commands["bench"]) == {"--model", "-o", "--output", "--peers", "--quick"}
     assert flags(main.commands["export"].commands["onnx"]) == {"model", "-o", "--output"}

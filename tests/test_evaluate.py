@@ -12,6 +12,7 @@ from rich.console import Console
 
 from maskmend.errors import ConfigError, DataError, MaskmendError, WeightsError
 from maskmend.evaluate import evaluate_folders
+from maskmend.mask_sets import make_masks
 from maskmend.report import METRICS
 
 COUNT, SIDE = 12, 20
@@ -111,6 +112,21 @@ def test_inverted_masks(folders: Path) -> None:
     )  # fmt: skip
     assert report.figures["hole_l1"].value == 0
     assert report.known_error == 30
+
+
+def test_the_masks_hash_is_that_of_their_manifest(tmp_path: Path) -> None:
+    """Would catch two hashes for one set of masks: of other bytes, or in the order of the results."""
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(("a.q.jpg", "a.webp", "b/c.bmp")):
+        for folder, path in (("truths", name), ("results", str(Path(name).with_suffix(".png")))):
+            place = tmp_path / folder / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            pixels = generator.integers(0, 256, (16 + number, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(place)
+    manifest = make_masks("random_walk", tmp_path / "truths", tmp_path / "masks", seed=3)
+    folders = (tmp_path / "results", tmp_path / "truths", tmp_path / "masks")
+    report = evaluate_folders(*folders, metrics=["hole_l1"])
+    assert report.digests["masks"] == manifest["sha256"]
 
 
 def test_an_empty_mask_is_noted_not_averaged(folders: Path) -> None:

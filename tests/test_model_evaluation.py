@@ -24,6 +24,14 @@ def small_set(tmp_path: Path, side: int, count: int = 5) -> tuple[Path, Path]:
     return images, tmp_path / "masks"
 
 
+def features(pictures: np.ndarray) -> np.ndarray:
+    return torch.from_numpy(np.stack(pictures)).float().flatten(1)[:, :6].numpy()
+
+
+def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return (a - b).abs().mean((1, 2, 3))
+
+
 def test_pictures_are_written_under_their_names_and_known_pixels_are_kept(
     tiny_pipeline: InpaintPipeline, tmp_path: Path
 ) -> None:
@@ -43,12 +51,6 @@ def test_pictures_are_written_under_their_names_and_known_pixels_are_kept(
 
 
 def test_reports_score_each_kind_against_the_truth(tiny_pipeline: InpaintPipeline, tmp_path: Path) -> None:
-    def features(pictures: np.ndarray) -> np.ndarray:
-        return torch.from_numpy(np.stack(pictures)).float().flatten(1)[:, :6].numpy()
-
-    def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return (a - b).abs().mean((1, 2, 3))
-
     images, masks = small_set(tmp_path, tiny_pipeline.resolution)
     reports = evaluation.evaluate_model(
         tiny_pipeline, images, masks, tmp_path / "out", repeats=5, extract=features, distance=distance
@@ -62,6 +64,53 @@ def test_reports_score_each_kind_against_the_truth(tiny_pipeline: InpaintPipelin
     (tmp_path / "out" / "composited" / "other.png").write_bytes((images / "0.png").read_bytes())
     with pytest.raises(ConfigError, match=r"other\.png is of another evaluation"):
         evaluation.evaluate_model(tiny_pipeline, images, masks, tmp_path / "out", extract=features)
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_what_users_get_is_also_scored_by_a_classifier(
+    tiny_pipeline: InpaintPipeline, tmp_path: Path, count: int
+) -> None:
+    """Would catch P-IDS and U-IDS left out without a word, or a stop because of too few images for them."""
+    pytest.importorskip("sklearn", reason="the extra 'evaluate' is not installed")
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution, count)
+    reports = evaluation.evaluate_model(
+        tiny_pipeline, images, masks, tmp_path / "out", repeats=2, extract=features, distance=distance
+    )
+    enough = count == 5
+    assert ({"p_ids", "u_ids"} <= set(reports["composited"].figures)) == enough
+    assert any("P-IDS and U-IDS left out" in note for note in reports["composited"].notes) == (not enough)
+    assert "diversity" not in reports["composited"].figures
+    assert "p_ids" not in reports["uncomposited"].figures
+
+
+def test_without_scikit_learn_the_report_says_what_to_install(
+    tiny_pipeline: InpaintPipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch an evaluation that needs an extra it does not name, or stops for want of it."""
+    monkeypatch.setattr("maskmend.evaluate.find_spec", lambda name: None)
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution)
+    reports = evaluation.evaluate_model(
+        tiny_pipeline, images, masks, tmp_path / "out", repeats=2, extract=features, distance=distance
+    )
+    assert "p_ids" not in reports["composited"].figures
+    assert any("maskmend[evaluate]" in note for note in reports["composited"].notes)
+
+
+def test_the_seed_reaches_the_bootstrap(tiny_pipeline: InpaintPipeline, tmp_path: Path) -> None:
+    """Would catch intervals drawn with a seed of their own, whatever seed was asked for."""
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution)
+    ends = {}
+    for seed in (3, 4):
+        reports = evaluation.evaluate_model(
+            tiny_pipeline, images, masks, tmp_path / "out", seed=seed, repeats=5, extract=features,
+            distance=distance,
+        )  # fmt: skip
+        # The reconstruction is the same whatever the fills' seed, so only the bootstrap can move its interval
+        figure = reports["reconstruction"].figures["psnr"]
+        ends[seed] = (figure.value, figure.low)
+        assert all(report.settings["seed"] == seed for report in reports.values())
+    assert ends[3][0] == ends[4][0]
+    assert ends[3][1] != ends[4][1]
 
 
 def test_missing_weights_are_told_before_any_work(
@@ -88,13 +137,10 @@ def test_several_samples_add_diversity_and_the_likeliest(
 ) -> None:
     """Would catch a best-of-4 that is the first of four, and samples that change the first one."""
 
-    def features(pictures: np.ndarray) -> np.ndarray:
-        return torch.from_numpy(np.stack(pictures)).float().flatten(1)[:, :6].numpy()
-
     images, masks = small_set(tmp_path, tiny_pipeline.resolution, count=3)
     reports = evaluation.evaluate_model(
         tiny_pipeline, images, masks, tmp_path / "out", samples=3, repeats=5, extract=features,
-        distance=lambda a, b: (a - b).abs().mean((1, 2, 3)),
+        distance=distance,
     )  # fmt: skip
     assert reports["composited"].figures["diversity"].value > 0
     assert {"fid", "lpips"} <= set(reports["likeliest"].figures)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from maskmend import weights
 from maskmend.errors import WeightsError
@@ -133,7 +133,7 @@ def test_pip_is_asked_for_one_pinned_file(
 
 
 def test_absent_weights_name_the_command(cache: Path) -> None:
-    with pytest.raises(WeightsError, match="maskmend weights fetch"):
+    with pytest.raises(WeightsError, match=r"maskmend weights fetch; .*weights fetch inception --from FILE"):
         weights.locate("inception")
 
 
@@ -155,6 +155,52 @@ def test_own_path_is_accepted(published: bytes, tmp_path: Path, cache: Path) -> 
         weights.locate("lpips-vgg16", original)
     with pytest.raises(WeightsError, match="no weights file at"):
         weights.locate("lpips-vgg16", tmp_path / "absent.safetensors")
+
+
+def test_adopted_weights_are_those_that_fetch_stores(
+    published: bytes, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch a form of file that is refused, or stored as it is, for whoever has no network."""
+    source = weights.SOURCES["lpips-vgg16"]
+    fetched = load_file(weights.fetch("lpips-vgg16"))
+    converted = cache.rename(tmp_path / "elsewhere") / "weights" / "lpips-vgg16.safetensors"
+    original = tmp_path / "vgg16.ckpt"
+    original.write_bytes(published)
+    package = tar_of(tmp_path, source.member, published)
+    digest = hashlib.sha256(package.read_bytes()).hexdigest()
+    monkeypatch.setitem(weights.SOURCES, "lpips-vgg16", replace(source, archive_sha256=digest))
+    monkeypatch.setattr(weights, "_download", lambda *_: pytest.fail("downloaded"))
+    for own in (original, package, converted):
+        path = weights.adopt("lpips-vgg16", own)
+        assert path == weights.locate("lpips-vgg16")
+        stored = load_file(path)
+        assert set(stored) == set(fetched)
+        for name in fetched:
+            np.testing.assert_array_equal(stored[name], fetched[name])
+        path.unlink()
+
+
+def test_only_published_weights_are_adopted(published: bytes, tmp_path: Path, cache: Path) -> None:
+    """Would catch another network's weights, or half a file, stored under a name that figures rest on."""
+    converted = weights.fetch("lpips-vgg16")
+    before = converted.read_bytes()
+    own = tmp_path / "own.ckpt"
+    own.write_bytes(published[:-1])
+    with pytest.raises(WeightsError, match="not the published weights"):
+        weights.adopt("lpips-vgg16", own)
+    with pytest.raises(WeightsError, match="'lpips-alexnet' has 443c5bc3"):
+        weights.adopt("lpips-alexnet", converted)
+    half = tmp_path / "half.safetensors"
+    half.write_bytes(before[:-9])
+    with pytest.raises(WeightsError, match="is damaged"):
+        weights.adopt("lpips-vgg16", half)
+    save_file({"heads.0": np.ones(2, np.float32)}, half)
+    with pytest.raises(WeightsError, match="from SHA-256 None"):
+        weights.adopt("lpips-vgg16", half)
+    with pytest.raises(WeightsError, match="no weights file at"):
+        weights.adopt("lpips-vgg16", tmp_path / "absent")
+    assert converted.read_bytes() == before
+    assert [path.name for path in converted.parent.iterdir()] == [converted.name]
 
 
 def test_cache_folder_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

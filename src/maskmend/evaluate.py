@@ -18,6 +18,7 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError
 from maskmend.images import to_tensor
+from maskmend.mask_sets import masks_hash
 from maskmend.metrics import pixels
 from maskmend.metrics.bootstrap import Interval, mean_interval
 from maskmend.metrics.discriminability import discriminability
@@ -125,7 +126,9 @@ def evaluate_folders(
         notes.append(f"{pairs.unused_truths} truths have no result and were left out")
     digests = {"results": content_hash(pairs.results), "truths": content_hash(pairs.truths)}
     if pairs.masks is not None:
-        digests["masks"] = content_hash(pairs.masks)
+        # In the order in which they were drawn, that of the truths: other suffixes may sort otherwise
+        drawn = sorted(zip(pairs.truths.paths, pairs.masks, strict=True), key=lambda pair: pair[0])
+        digests["masks"] = masks_hash(mask for _, mask in drawn)
 
     figures: dict[str, Interval] = {}
     known_error = None

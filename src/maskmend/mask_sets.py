@@ -1,11 +1,13 @@
 """Fixed sets of masks: the same command line gives the same masks on any machine.
 
 Mask number i of a set is drawn from (seed, i) alone. The folder holds one PNG for each picture (white = fill)
-and a `manifest.json` with kind, seed, sizes and one SHA-256 over all masks, which evaluations print.
+and a `manifest.json` with kind, seed, count, mean share and one SHA-256 over all masks (`masks_hash`), which
+`maskmend evaluate` prints too.
 """
 
 import hashlib
 import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,15 @@ def draw_mask(kind: str, seed: int, index: int, height: int, width: int) -> Bool
     return HOLES[kind](np.random.default_rng([seed, index]), height, width)
 
 
+def masks_hash(masks: Iterable[Bool[np.ndarray, "_ _"]]) -> str:
+    """SHA-256 over sizes and pixels of a set of masks, True = fill, in the order of their pictures' paths."""
+    digest = hashlib.sha256()
+    for mask in masks:
+        height, width = mask.shape
+        digest.update(f"{height}x{width}".encode() + np.packbits(mask).tobytes())
+    return digest.hexdigest()
+
+
 def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str, Any]:
     """Writes a mask for each picture under `images`, in the order of their paths; returns the manifest."""
     if not images.is_dir():
@@ -36,26 +47,32 @@ def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str
     paths = [p for p in sorted(images.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
     if not paths:
         raise DataError(f"no images under {images}: looked for {', '.join(sorted(SUFFIXES))}")
-    digest = hashlib.sha256()
     shares: list[float] = []
     files: dict[Path, bytes] = {}
-    for index, path in enumerate(paths):
-        width, height = _upright_size(path)
-        mask = draw_mask(kind, seed, index, height, width)
-        digest.update(f"{height}x{width}".encode() + np.packbits(mask).tobytes())
-        shares.append(float(mask.mean()))
-        target = (out / path.relative_to(images)).with_suffix(".png")
-        if target in files:
-            raise DataError(f"two images want the mask {target}, one is {path}: give them different names")
-        content = io.BytesIO()
-        Image.fromarray(mask).convert("L").save(content, "PNG")
-        files[target] = content.getvalue()
+
+    def drawn() -> Iterator[np.ndarray]:
+        """One mask in memory at a time: sets may be large."""
+        for index, path in enumerate(paths):
+            width, height = _upright_size(path)
+            mask = draw_mask(kind, seed, index, height, width)
+            shares.append(float(mask.mean()))
+            target = (out / path.relative_to(images)).with_suffix(".png")
+            if target in files:
+                raise DataError(
+                    f"two images want the mask {target}, one is {path}: give them different names"
+                )
+            content = io.BytesIO()
+            Image.fromarray(mask).convert("L").save(content, "PNG")
+            files[target] = content.getvalue()
+            yield mask
+
+    sha256 = masks_hash(drawn())
     manifest = {
         "kind": kind,
         "seed": seed,
         "count": len(paths),
         "mean_share": round(float(np.mean(shares)), 4),
-        "sha256": digest.hexdigest(),
+        "sha256": sha256,
     }
     write_files(files | {out / "manifest.json": json_bytes(manifest)})
     return manifest

@@ -27,12 +27,13 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.report import Report
 
 BATCH = 16
-METRICS = {
-    "composited": ("fid", "kid", "lpips", "psnr", "ssim", "hole_l1", "seam_l1", "seam_step", "known_error"),
+METRICS: dict[str, tuple[str, ...] | None] = {
+    "composited": None,
     "uncomposited": ("fid", "lpips", "psnr"),
     "reconstruction": ("fid", "lpips", "psnr", "ssim"),
     "likeliest": ("fid", "kid", "lpips", "psnr", "hole_l1"),
 }
+"""None for all that the folders, the number of images and the installed packages allow."""
 
 
 def fill_folder(
@@ -96,8 +97,9 @@ def evaluate_model(
 ) -> dict[str, Report]:
     """Fills every image, writes pictures and `report-*.json` into `out`, and returns the reports by kind.
 
-    `extract` and `distance` are as in `evaluate_folders`. Raises ConfigError when `out` holds pictures of
-    another evaluation, WeightsError before any work.
+    `extract` and `distance` are as in `evaluate_folders`; `seed` is that of the fills (`fill_folder`) and of
+    the bootstrap. Raises ConfigError when `out` holds pictures of another evaluation, WeightsError before any
+    work.
     """
     _check_unmixed(images, out)
     network = None
@@ -111,18 +113,18 @@ def evaluate_model(
         folder = out / kind
         if not folder.is_dir() or (kind == "likeliest" and samples == 1):
             continue
-        several = kind == "composited" and samples > 1
         reports[kind] = evaluate_folders(
             folder,
             images,
             masks if kind in ("composited", "likeliest") else None,
-            metrics=(*metrics, "diversity") if several else metrics,
-            other_fills=others if several else (),
+            metrics=metrics,
+            other_fills=others if kind == "composited" else (),
             extract=extract,
             network=network,
             distance=distance,
             device=pipe.device,
             repeats=repeats,
+            seed=seed,
             seconds_per_image=seconds if kind == "composited" else None,
             progress=progress,
         )

