@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskmend.attention import attend_plainly
-from maskmend.context import ReadyTransformer, rounded
+from maskmend.context import ReadyTransformer
 from maskmend.decoding import decode
 from maskmend.packed import Linear
+from maskmend.rows import rounded
 from maskmend.transformer import Hints, MaskedTransformer, small_config
 from tiny_transformers import KINDS, MASK, TINY, N, a_hint, built, codes, holes, midway
 
@@ -50,7 +51,7 @@ def test_cache_never_attends_over_nothing(monkeypatch):
     model = built()
     expected = model(tokens, hole, masked)
     monkeypatch.setattr(
-        "maskmend.context.F.scaled_dot_product_attention",
+        "maskmend.rows.F.scaled_dot_product_attention",
         lambda q, k, v, attn_mask=None: attend_plainly(q, k, v, attn_mask),
     )
     torch.testing.assert_close(
@@ -88,7 +89,7 @@ def work(monkeypatch):
         done.append(2 * q.numel() * k.shape[2])
         return attend(q, k, v, **options)
 
-    monkeypatch.setattr("maskmend.context.F.scaled_dot_product_attention", attended)
+    monkeypatch.setattr("maskmend.rows.F.scaled_dot_product_attention", attended)
     return done
 
 
@@ -173,6 +174,20 @@ def test_an_images_logits_do_not_depend_on_the_other_images():
             tokens[i : i + 1], masked[i : i + 1]
         )
         torch.testing.assert_close(alone, expected, atol=1e-5, rtol=0)
+
+
+def test_very_different_holes_are_not_padded(monkeypatch):
+    """Catches a batch in which every small hole costs as much attention as the largest one."""
+    model, hole = built(**KINDS["pre, both, marked, hints"]), holes(N, 1, 0, 2)
+    tokens, masked = midway(hole, 1.0)
+    done = work(monkeypatch)
+    logits = ReadyTransformer(model).predictor(tokens, hole, a_hint(4))(tokens, masked)
+    d, rows, known = TINY.dim, N + 3, [0, N - 1, N, N - 2]
+    products = (rows + sum(known)) * (3 * d * d) * TINY.layers
+    rest = (rows * TINY.layers + sum(known) * (TINY.layers - 1)) * (d * d + 2 * d * TINY.mlp)
+    attention = 2 * d * (TINY.layers * rows * N + (TINY.layers - 1) * sum(n * n for n in known))
+    assert sum(done) == products + rest + attention + rows * (d * d + d * TINY.codes)
+    torch.testing.assert_close(logits, model(tokens, hole, masked, a_hint(4)), atol=1e-4, rtol=0)
 
 
 def test_rows_are_rounded_to_few_numbers():

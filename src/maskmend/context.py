@@ -8,10 +8,10 @@ Under the `context` pattern the rows of a step are the hole's tokens; under `ful
 hole, they are all tokens. `MaskedTransformer.forward` is the plain reference, and the tests hold the two
 together.
 
-Rows of pictures with different holes lie one behind the other, (S, D), without padding; only the attention
-product pads its queries to the longest hole. Keys and values lie at their tokens' own places in the grid, so
-a step needs no attention mask: known tokens and hole together are always the whole grid. The weights of
-query, key and value are joined into one product. Samples of a picture share the pass over its known tokens.
+Rows of pictures with different holes lie one behind the other, (S, D) (`rows`). Keys and values lie at their
+tokens' own places in the grid, so a step needs no attention mask: known tokens and hole together are always
+the whole grid. The weights of query, key and value are joined into one product. Samples of a picture share
+the pass over its known tokens.
 """
 
 import copy
@@ -23,17 +23,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskmend.packed import Linear
+from maskmend.rows import Rows, rounded
 from maskmend.transformer import Block, Hints, MaskedTransformer
-
-
-def rounded(count: int) -> int:
-    """`count` or a little more (at most a sixteenth): its five leading binary digits, the rest zeros.
-
-    A CPU's products are prepared for each number of rows anew, which takes longer than a small one itself;
-    few different numbers are found ready.
-    """
-    grain = 1 << max(0, count.bit_length() - 5)
-    return -(-count // grain) * grain
 
 
 def turn(qkv: Float[Tensor, "S 3 h d"], spin: Tensor | None) -> Float[Tensor, "S 3 h d"]:
@@ -45,61 +36,6 @@ def turn(qkv: Float[Tensor, "S 3 h d"], spin: Tensor | None) -> Float[Tensor, "S
         return qkv
     pairs = torch.view_as_complex(qkv.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * spin).flatten(-2).to(qkv.dtype)
-
-
-class Rows:
-    """The chosen tokens of a batch as rows, picture by picture in grid order.
-
-    With `fill_up` their number is `rounded`: rows repeat, of each picture where all have equally many tokens,
-    else of the last one.
-    """
-
-    def __init__(self, model: MaskedTransformer, chosen: Bool[Tensor, "B N"], *, fill_up: bool) -> None:
-        self.pictures, length = chosen.shape
-        counts = chosen.sum(1)
-        self.longest = int(counts.max()) if self.pictures else 0
-        picture, position = chosen.nonzero(as_tuple=True)
-        self.count = len(picture)
-        self.even = self.count == self.pictures * self.longest
-        """All pictures have equally many: nothing is padded."""
-        row = torch.arange(self.count, device=chosen.device)
-        if self.even:
-            more = rounded(self.longest) - self.longest if fill_up else 0
-            row = row.view(self.pictures, self.longest)
-            row = torch.cat([row, row[:, -1:].expand(-1, more)], 1).flatten()
-            self.width = self.longest + more
-        else:
-            more = rounded(self.count) - self.count if fill_up else 0
-            row = torch.cat([row, row[-1:].expand(more)])
-            self.width = self.longest
-        self.picture, self.position = picture[row], position[row]
-        self.fresh = row.diff(prepend=row.new_tensor([-1])) != 0
-        """False at rows that repeat."""
-        self.place = self.picture * length + self.position
-        """In the grids of all pictures, one behind the other."""
-        self.slot = row - (counts.cumsum(0) - counts)[self.picture]
-        self.spin: Tensor | None = None
-        if (angles := model.angles(self.position[None])) is not None:
-            turned = torch.polar(torch.ones_like(angles[0]), angles[0])
-            spin = torch.stack([turned, turned, torch.ones_like(turned)], 1)
-            self.spin = spin[:, :, None]  # (S, 3, 1, d/2)
-
-    def __len__(self) -> int:
-        return len(self.place)
-
-    def spread(self, rows: Float[Tensor, "S h d"]) -> Float[Tensor, "B h M d"]:
-        """The rows of each picture apart, zeros or repeated rows after them; M is `width`."""
-        shape = (self.pictures, self.width, *rows.shape[1:])
-        if self.even:
-            return rows.view(shape).transpose(1, 2)
-        padded = rows.new_zeros(shape)
-        padded[self.picture, self.slot] = rows
-        return padded.transpose(1, 2)
-
-    def gather(self, spread: Float[Tensor, "B h M d"]) -> Float[Tensor, "S D"]:
-        """The rows of a `spread` tensor, heads side by side."""
-        apart = spread.transpose(1, 2)
-        return (apart.flatten(0, 1) if self.even else apart[self.picture, self.slot]).flatten(1)
 
 
 class Layer:
@@ -225,8 +161,7 @@ class Predictor:
         x = self._rows(tokens, hidden)
         for layer, (kept, keys, values) in zip(self.ready.layers, self.kept, strict=True):
             q = layer.project(x, rows.spin, rows.place, kept)[:, 0]
-            heads = F.scaled_dot_product_attention(rows.spread(q), keys, values)
-            x = layer.finish(x, rows.gather(heads))
+            x = layer.finish(x, rows.attend(q, keys, values))
         return self._logits(x, hidden)
 
     def _rows(self, tokens: Int[Tensor, "B N"], hidden: Bool[Tensor, "S"]) -> Float[Tensor, "S D"]:
@@ -258,22 +193,13 @@ class Predictor:
         x = torch.cat([seen, self._rows(tokens, hidden)])
         place = torch.cat([known.place, rows.place])
         spin = None if known.spin is None or rows.spin is None else torch.cat([known.spin, rows.spin])
-        valid = None
-        if not known.even:
-            valid = outside.new_zeros(known.pictures, known.longest)
-            valid[known.picture, known.slot] = True
-            # A picture that is all hole has padding only, which may see itself: softmax over nothing is NaN.
-            valid = (valid | ~valid.any(1, keepdim=True))[:, None, None]
         end = self.ready.layers[-1]
         for layer, (kept, keys, values) in zip(self.ready.layers, self.kept, strict=True):
             qkv = layer.project(x, spin, place, kept)
-            q = rows.spread(qkv[count:, 0])
-            heads = rows.gather(F.scaled_dot_product_attention(q, keys, values))
+            heads = rows.attend(qkv[count:, 0], keys, values)
             if layer is end:  # nobody asks what the last block makes of known tokens
                 x = x[count:]
             elif count:
-                q, k, v = (known.spread(part) for part in qkv[:count].unbind(1))
-                before = known.gather(F.scaled_dot_product_attention(q, k, v, attn_mask=valid))
-                heads = torch.cat([before, heads])
+                heads = torch.cat([known.attend_each_other(qkv[:count]), heads])
             x = layer.finish(x, heads)
         return self._logits(x, hidden)
