@@ -40,5 +40,5 @@ def test_every_ingredient_is_named_once() -> None:
     names = [rung.name for rung in ladder()]
     assert len(set(names)) == len(names)
     wanted = {"mask family", "loss on masked", "hole filling", "log-probability confidence"}
-    wanted |= {"attention pattern", "EMA", "label smoothing", "compositing"}
+    wanted |= {"less noise", "order: Halton", "attention pattern", "EMA", "label smoothing", "compositing"}
     assert wanted <= set(names)

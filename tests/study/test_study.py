@@ -61,8 +61,8 @@ def test_a_study_trains_each_recipe_once_and_goes_on_where_it_stopped(
         assert html.escape(row["rung"]["name"]) in page
     above, top = facts["rows"][-2:]
     assert above["trial"]["composited"] is None
-    assert top["trial"]["uncomposited"] is None
-    gap = top["trial"]["composited"]["value"] - above["trial"]["uncomposited"]["value"]
+    assert top["trial"]["tokens_alone"] is None
+    gap = top["trial"]["composited"]["value"] - above["trial"]["tokens_alone"]["value"]
     assert top["changes"]["result"]["value"] == pytest.approx(gap)
     assert top["changes"]["fill"]["value"] == 0  # the same fill, now pasted in
 
@@ -130,5 +130,5 @@ def test_a_change_is_one_where_its_interval_leaves_out_zero(
 
 def test_scores_are_finite(make: Callable[[], tuple[Trainings, Scorer]], tmp_path: Path) -> None:
     facts = study(*make(), tmp_path / "out", rungs=ladder(changes=SHORT[:1]))
-    values = [row["trial"]["uncomposited"]["value"] for row in facts["rows"]]
+    values = [row["trial"]["tokens_alone"]["value"] for row in facts["rows"]]
     assert np.isfinite(values).all()

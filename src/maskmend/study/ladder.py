@@ -55,8 +55,19 @@ CHANGES: tuple[Rung, ...] = (
     ),
     Rung(
         name="log-probability confidence",
-        about="log p + 1.0 x Gumbel noise instead of p + 4.5 x",
-        settings={"confidence": "log_probability", "noise": 1.0},
+        about="log p + 4.5 x Gumbel noise instead of p + 4.5 x",
+        settings={"confidence": "log_probability"},
+    ),
+    Rung(name="less noise", about="1.0 x Gumbel noise on it instead of 4.5 x", settings={"noise": 1.0}),
+    Rung(
+        name="order: Halton",
+        about="tokens spread evenly over the hole first, instead of the most confident",
+        settings={"order": "halton"},
+    ),
+    Rung(
+        name="order: confidence again",
+        about="back to the default order",
+        settings={"order": "confidence"},
     ),
     Rung(
         name="order: to the end",
@@ -65,8 +76,8 @@ CHANGES: tuple[Rung, ...] = (
     ),
     Rung(
         name="token choice",
-        about="drawn at temperature 0.8 instead of argmax",
-        settings={"choice": "sample", "temperature": 0.8},
+        about="drawn at temperature 0.6 instead of argmax",
+        settings={"choice": "sample", "temperature": 0.6},
     ),
     Rung(name="attention pattern", about="known tokens see known ones only", model={"attention": "context"}),
     Rung(name="EMA", about="moving average of the weights (0.99)", averaged=True),

@@ -91,8 +91,8 @@ def study(
 
 
 def measure_of(rung: Rung) -> Measure:
-    """Which FID a rung's result has."""
-    return "composited" if rung.composited else "uncomposited"
+    """Which FID a rung's result has: until known pixels are kept, nobody shows them to the decoder either."""
+    return "composited" if rung.composited else "tokens_alone"
 
 
 def verdict(gap: Interval | None) -> str:
@@ -196,7 +196,7 @@ def _mark(standing: Standing) -> Mark:
 def _facts(standing: Standing) -> dict[str, Any]:
     gaps = {"result": standing.result, "fill": standing.fill}
     # Rungs may share a trial, which then holds both FIDs; shown is that of the rung's own result.
-    other = "uncomposited" if standing.rung.composited else "composited"
+    other = "tokens_alone" if standing.rung.composited else "composited"
     return {
         "rung": asdict(standing.rung),
         "training": standing.training,
