@@ -20,7 +20,7 @@ def test_the_highest_rung_is_ours() -> None:
     assert {name: getattr(ours, name) for name in last.model} == last.model
     assert last.averaged
     assert last.composited
-    assert Settings(**last.settings) == Settings(temperature=0.8)
+    assert Settings(**last.settings) == Settings(temperature=0.6)
     trained = TransformerTraining(tokenizer="", **last.training)
     assert (trained.loss_on, trained.infill, trained.bernoulli) == ("masked", "diffusion", 0)
 
