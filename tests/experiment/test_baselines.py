@@ -9,6 +9,7 @@ import pytest
 from fakes import box_mask, smooth_pixels
 from maskmend.errors import ConfigError
 from maskmend.experiment.baselines import leave_grey, migan, telea
+from maskmend.experiment.frame import rivals
 
 
 def test_grey_and_telea_keep_known_pixels() -> None:
@@ -18,6 +19,31 @@ def test_grey_and_telea_keep_known_pixels() -> None:
     np.testing.assert_array_equal(grey[~mask], image[~mask])
     np.testing.assert_array_equal(filled[~mask], image[~mask])
     assert np.abs(filled.astype(int) - image)[mask].mean() < np.abs(grey.astype(int) - image)[mask].mean()
+
+
+def test_migan_is_shown_255_at_known_pixels_and_changes_the_hole_only(tmp_path: Path) -> None:
+    """Would catch a mask of the wrong colour, channels in the wrong place, and known pixels of the network.
+
+    The network is one whose answer is known: its picture is the mask it was shown, in all three channels.
+    """
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    kind, helper = onnx.TensorProto.UINT8, onnx.helper
+    image = helper.make_tensor_value_info("image", kind, [1, 3, "h", "w"])
+    mask = helper.make_tensor_value_info("mask", kind, [1, 1, "h", "w"])
+    drawn = helper.make_tensor_value_info("result", kind, [1, 3, "h", "w"])
+    nodes = [
+        helper.make_node("Shape", ["image"], ["shape"]),
+        helper.make_node("Expand", ["mask", "shape"], ["result"]),
+    ]
+    graph = helper.make_graph(nodes, "mask as picture", [image, mask], [drawn])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "migan.onnx")
+    picture, hole = smooth_pixels(16, 20), box_mask(16, 20, 4, 4, 12, 12)
+    filled = rivals(tmp_path / "migan.onnx")["MI-GAN"](picture, hole)
+    assert filled.shape == picture.shape
+    assert (filled[hole] == 0).all()
+    np.testing.assert_array_equal(filled[~hole], picture[~hole])
 
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,10 @@ from PIL import Image
 from fakes import box_mask, smooth_pixels
 from maskmend.errors import ConfigError
 from maskmend.experiment.charts import schedule_curves, with_intervals
-from maskmend.experiment.strips import CELL, GAP, draw_candidate, png_bytes, schedule_strips
+from maskmend.experiment.strips import CELL, GAP, LABEL, draw_candidate, png_bytes, schedule_strips
 from maskmend.metrics.bootstrap import Interval
 from maskmend.pipeline import InpaintPipeline
+from maskmend.sheet import fit, latent_mask, masked_input
 
 
 def test_strips_have_every_iteration(tiny_pipeline: InpaintPipeline) -> None:
@@ -21,6 +22,15 @@ def test_strips_have_every_iteration(tiny_pipeline: InpaintPipeline) -> None:
     masks, pictures = schedule_strips(tiny_pipeline, image, mask, ("cosine", "square"), steps=4)
     assert masks.size == pictures.size
     assert masks.width == GAP + 5 * (CELL + GAP)
+    assert masks.height == LABEL + 2 * (CELL + LABEL + GAP) + GAP
+    for row, schedule in enumerate(("cosine", "square")):
+        result = tiny_pipeline(image, mask, steps=4, schedule=schedule)
+        for column in range(5):
+            left, top = GAP + column * (CELL + GAP), LABEL + row * (CELL + LABEL + GAP) + LABEL
+            cell = (left, top, left + CELL, top + CELL)
+            shown = draw_candidate(tiny_pipeline, result, column) if column else masked_input(result)
+            for sheet, picture in ((masks, latent_mask(result, column)), (pictures, shown)):
+                np.testing.assert_array_equal(np.asarray(sheet.crop(cell)), np.asarray(fit(picture, CELL)))
     result = tiny_pipeline(image, mask, steps=4)
     last = np.asarray(draw_candidate(tiny_pipeline, result, 4))
     np.testing.assert_array_equal(

@@ -47,7 +47,7 @@ def load_test_set(
     Raises DataError for images that are not squares of `size` pixels (FID would measure the scaling) and for
     unreadable ones (leaving them out would move the masks).
     """
-    found = sorted(list_images(images), key=lambda entry: entry.name)
+    found = sorted(list_images(images), key=lambda entry: Path(entry.name))  # as `masks make` has them
     names, pictures = [Path(entry.name) for entry in found], []
     for entry in found:
         picture = _pixels(entry)
