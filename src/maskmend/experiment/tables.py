@@ -79,12 +79,11 @@ def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
                 for name in schedules
             ),
             by="tokens_alone",
-            also=("composited", "uncomposited"),
+            also=("composited",),
             about="8 iterations, sweet spot 8, argmax, raw probability plus 4.5 x annealed Gumbel noise, "
             "grey holes encoded as they are. The report's protocol is the FID of the tokens alone: every "
-            "pixel from a decoder shown nothing else; uncomposited, it may see the known pixels. The "
-            "report's loop evaluates the schedule at step / 8 with steps 0 to 7, so tokens are still masked "
-            "after it and take the last prediction.",
+            "pixel from a decoder shown nothing else. The report's loop evaluates the schedule at step / 8 "
+            "with steps 0 to 7, so tokens are still masked after it and take the last prediction.",
         ),
         Table(
             name="schedule",
