@@ -98,7 +98,6 @@ def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
             title="FID by number of steps",
             columns=("steps",),
             rows=rows_of("steps", (1, 8) if quick else STEPS),
-            also=("uncomposited",),
             about="A sound sampler does not get worse with more steps.",
         ),
     ]
