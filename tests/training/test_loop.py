@@ -18,6 +18,7 @@ from torch import Tensor
 from maskmend.data import ImageSet
 from maskmend.errors import ConfigError, DataError, TrainingError
 from maskmend.training import checkpoint
+from maskmend.training import run as run_module
 from maskmend.training.loop import Batches, Outcome, learning_rate, to_float, train, vary_colour
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import build_stage
@@ -125,13 +126,20 @@ EVERYTHING = {
         "transformer": {"bernoulli": 0.3, "replace": 0.2, "codebook_start": True},
     },
 }
+KINDS = {
+    "fake": "tokenizer",
+    "tokenizer": "tokenizer",
+    "transformer": "transformer",
+    "remembering": "transformer",
+}
+"""What is trained, by the name of the case; `remembering` with pictures that come back unchanged."""
 
 
-@pytest.mark.parametrize("kind", ["fake", "tokenizer", "transformer"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_stopped_by_signal_and_resumed_is_bit_exact(kind: str, tmp_path: Path, make_recipe) -> None:
     """Would catch any state that is not in the checkpoint: averages, optimizers, codebook use, random
-    numbers, data order, the best loss, lines of the log."""
-    recipe = make_recipe("tokenizer" if kind == "fake" else kind, **EVERYTHING.get(kind, {}))
+    numbers, data order, the best loss, lines of the log, tokens that hang on what was encoded before."""
+    recipe = make_recipe(KINDS[kind], **EVERYTHING.get(kind, {}))
 
     def stage() -> Any:
         return FakeStage() if kind == "fake" else build_stage(recipe, CPU)
@@ -154,7 +162,7 @@ def test_a_run_stopped_by_signal_and_resumed_is_bit_exact(kind: str, tmp_path: P
     for picture in (tmp_path / "whole" / "pictures").iterdir():
         assert picture.read_bytes() == (tmp_path / "parts" / "pictures" / picture.name).read_bytes()
     if kind != "fake":
-        a, b = (load_file(tmp_path / run / kind / "weights.safetensors") for run in ("whole", "parts"))
+        a, b = (load_file(tmp_path / run / KINDS[kind] / "weights.safetensors") for run in ("whole", "parts"))
         assert same(a, b)
 
 
@@ -498,3 +506,21 @@ def test_a_transformer_of_another_tokenizer_does_not_go_on(tmp_path: Path, make_
     stage.tokenizer.quantizer.codebook += 0.1
     with pytest.raises(TrainingError, match="tokens of another tokenizer"):
         go(longer, stage, tmp_path)
+
+
+@pytest.mark.parametrize("shapes", ["square", "any"])
+def test_only_pictures_that_come_back_are_remembered(
+    shapes: str, tmp_path: Path, make_recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch random crops of wide pictures filling the memory, though they hardly ever come back."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, width in enumerate([16, 16 if shapes == "square" else 19]):
+        Image.new("RGB", (width, 16), (99, 60 * number, 7)).save(folder / f"{number}.png")
+    recipe = make_recipe("transformer", data={"train": str(folder)}, training={"steps": 1, "device": "cpu"})
+    built: list[Any] = []
+    monkeypatch.setattr(
+        run_module, "build_stage", lambda *given: built.append(build_stage(*given)) or built[0]
+    )
+    assert run_module.run(recipe, tmp_path / "run").finished
+    assert bool(built[0].remembered) == (shapes == "square")

@@ -80,7 +80,7 @@ class TransformerStage:
         if self.options.start:
             self._start_from(Path(self.options.start))
         self.average = MovingAverage(self.model, recipe.training.ema)
-        unchanged = recipe.data.colour == 0 and recipe.data.crop_scale == 1
+        unchanged = recipe.data.colour == 0 and recipe.data.crop_scale == 1  # `run` looks at their shape too
         self.remembered: dict[bytes, Tensor] | None = {} if unchanged else None
         """Tokens by pixels: pictures that come back unchanged (but for the flip) are encoded once."""
         self.remembers_holes = False
@@ -118,7 +118,10 @@ class TransformerStage:
         found = {key: self.remembered[key] for key in keys if key in self.remembered}
         fresh = [n for n, key in enumerate(keys) if key not in found]
         if fresh:
-            tokens = self.tokenizer.encode(images[fresh]).flatten(1).to("cpu", torch.int32)
+            # One by one: a convolution's last bits depend on how many pictures go along, and how many are new
+            # here depends on where the run was resumed.
+            encoded = [self.tokenizer.encode(one) for one in images[fresh].split(1)]
+            tokens = torch.cat(encoded).flatten(1).to("cpu", torch.int32)
             new = {keys[n]: row for n, row in zip(fresh, tokens, strict=True)}
             found |= new
             if len(self.remembered) < REMEMBERED:
