@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from maskmend.data import ImageSet
 from maskmend.errors import ConfigError, DataError, TrainingError
@@ -524,3 +525,14 @@ def test_only_pictures_that_come_back_are_remembered(
     )
     assert run_module.run(recipe, tmp_path / "run").finished
     assert bool(built[0].remembered) == (shapes == "square")
+
+
+def test_operations_are_counted_where_they_are_told(tmp_path: Path, make_recipe) -> None:
+    """Would catch an MFU that flatters: the operations of the first step, in which every picture is encoded,
+    for those of later ones, which remember their tokens."""
+    recipe = make_recipe("tokenizer", training={"steps": 5, "log_every": 2, "validate_every": 5})
+    stage, counted = FakeStage(), []
+    for step in range(5):
+        stage.events[step] = lambda step=step: counted.append((step + 1, bool(_get_current_dispatch_mode())))
+    go(recipe, stage, tmp_path)
+    assert counted == [(1, False), (2, True), (3, False), (4, True), (5, True)]

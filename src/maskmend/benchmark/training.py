@@ -28,7 +28,8 @@ def recipe(stage: str, folder: Path, tokenizer: Path, batch: int) -> Recipe:
     """The shipped model's shapes. The perceptual network, which is no part of the model, is left out."""
     tables: dict[str, Any] = {
         "stage": stage,
-        "data": {"train": str(folder), "validation": str(folder)},
+        # Colours vary as in the recipes of longer trainings: every picture is encoded in every step.
+        "data": {"train": str(folder), "validation": str(folder), "colour": 0.05},
         "training": {
             "steps": STEPS, "batch": batch, "warmup": 0, "log_every": STEPS - 2, "validation_images": 1,
         },

@@ -167,14 +167,15 @@ def train(
                     group["lr"] = rate
             with meter.waiting():
                 parts = batches.take(step, device)
-            with meter.step():
+            told = (step + 1) % config.log_every == 0 or step + 1 == config.steps
+            with meter.step(counted=told):
                 figures = stage.train_step(parts, step, np.random.default_rng([config.seed, step, rank, 2]))
             step += 1
             # Kept on the device: asking for the value each step would make an accelerator wait. The gradient
             # counts too: it spoils the weights one step before the loss shows it.
             sound = torch.stack([value.float() for value in figures.values()]).isfinite().all()
             bad = torch.where((bad < 0) & ~sound, step, bad)
-            if step % config.log_every == 0 or step == config.steps:
+            if told:
                 _stop_if_bad(bad, last)
                 values = mean_over_processes({k: float(v) for k, v in figures.items()}, device)
                 log("train", values | {"lr": rate} | meter.read())
