@@ -414,10 +414,10 @@ def test_batches_made_ahead_are_the_batches_asked_for(make_recipe) -> None:
     recipe = make_recipe("tokenizer", training={"accumulate": 2}, data={"crop_scale": 0.5, "colour": 0.2})
     images = ImageSet(recipe.data.train, 16)
     with Batches(images, recipe, 16, 0, 1) as ahead:
-        taken = [ahead.take(step, CPU) for step in (0, 1, 2, 2, 7, 3)]
+        taken = [ahead.take(step) for step in (0, 1, 2, 2, 7, 3)]
     for step, parts in zip((0, 1, 2, 2, 7, 3), taken, strict=True):
         with Batches(images, recipe, 16, 0, 1) as alone:
-            assert same(parts, alone.take(step, CPU))
+            assert same(parts, alone.take(step))
         assert [tuple(part.shape) for part in parts] == [(2, 3, 16, 16)] * 2
         assert all(part.min() >= -1 and part.max() <= 1 for part in parts)
 
@@ -431,7 +431,7 @@ def test_processes_share_out_the_batch(tmp_path: Path, make_recipe) -> None:
 
     def seen(rank: int, world: int) -> list[int]:
         with Batches(images, recipe, 16, rank, world) as batches:
-            (part,) = batches.take(0, CPU)
+            (part,) = batches.take(0)
         return ((part[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
 
     shares = [seen(rank, 3) for rank in range(3)]
