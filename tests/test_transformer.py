@@ -130,8 +130,8 @@ def test_norm_before_or_after():
 
 
 def test_logits_of_wanted_tokens_come_in_row_major_order():
-    """Catches logits given to the wrong tokens: the loss would compare each with another's target; and numbers
-    of tokens that mean others than the mask does."""
+    """Catches logits given to the wrong tokens: the loss would compare each with another's target; and
+    numbers of tokens that mean others than the mask does."""
     model, hole = built(), holes(6, 0, N)
     tokens, masked = midway(hole, 0.5)
     everything = model(tokens, hole)
