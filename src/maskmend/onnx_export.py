@@ -164,7 +164,8 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
         import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ConfigError("exporting needs ONNX: pip install 'maskmend[onnx]'") from None
-    model, tokenizer = (copy.deepcopy(part).cpu().float() for part in (pipe.transformer, pipe.tokenizer))
+    model, tokenizer = copy.deepcopy(pipe.transformer).cpu(), copy.deepcopy(pipe.tokenizer).cpu()
+    model, tokenizer = model.float(), tokenizer.float()
     config, side = model.config, tokenizer.config.resolution
     b, k, m, s, grid = 2, 5, 7, 3, config.grid
     head = config.dim // config.heads
