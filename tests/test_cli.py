@@ -560,16 +560,20 @@ def run(*command, **options):
 
 @pytest.mark.parametrize("command", [["--help"], ["inpaint", "--help"], ["train", "-h"], ["--version"]])
 def test_help_answers_without_torch(command):
-    """Catches an import that makes `--help` take seconds."""
+    """Catches an import that makes `--help` take long (0.3 s are promised, a slow machine may take twice)."""
     program = (
         "import sys, time\nfrom maskmend.cli import main\n"
         f"main({command!r}, prog_name='maskmend', standalone_mode=False)\n"
         "assert not {'torch', 'numpy', 'scipy', 'PIL'} & set(sys.modules), sorted(sys.modules)\n"
-        "assert time.process_time() < 2, time.process_time()"
+        "print(time.process_time(), file=sys.stderr)"
     )
-    finished = run("-c", program)
-    assert finished.returncode == 0, finished.stderr
-    assert "maskmend" in finished.stdout
+    seconds = []  # of the processor: waiting for a turn does not count
+    while len(seconds) < 3 and min(seconds, default=1.0) >= 0.6:
+        finished = run("-c", program)
+        assert finished.returncode == 0, finished.stderr
+        assert "maskmend" in finished.stdout
+        seconds.append(float(finished.stderr))
+    assert min(seconds) < 0.6, seconds
 
 
 def test_a_real_process_fills_and_refuses(files, tiny_model, tmp_path):

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from exported import KINDS, exported
-from fakes import CODES, smooth_pixels
+from fakes import CODES, smooth_pixels, tiny_models
 from maskmend.errors import ConfigError
 from maskmend.known_branch import Known
 from maskmend.onnx_export import export_onnx
+from maskmend.pipeline import InpaintPipeline
 from maskmend.transformer import Hints
 
 
@@ -85,6 +86,23 @@ def test_model_json_tells_what_a_program_needs(graphs):
     assert about["mask_id"] == about["codes"] == CODES
     assert (about["grid"], about["factor"], about["resolution"]) == (4, 4, 16)
     assert about["defaults"]["steps"] == pipe.defaults.steps
+
+
+def test_the_pipeline_stays_as_it_is(tmp_path, monkeypatch):
+    """Catches an export that leaves its caller a pipeline of another format, or on another device."""
+    formats = []
+
+    def exported(graph, *_):
+        formats.extend(p.dtype for p in graph.parameters())
+        return b""
+
+    monkeypatch.setattr("maskmend.onnx_export._exported", exported)
+    tokenizer, transformer = tiny_models()
+    pipe = InpaintPipeline(tokenizer, transformer.bfloat16())
+    export_onnx(pipe, tmp_path)
+    assert set(formats) == {torch.float32}
+    assert {p.dtype for p in pipe.transformer.parameters()} == {torch.bfloat16}
+    assert pipe.transformer is transformer
 
 
 def test_without_onnx_the_extra_is_named(tiny_pipeline, tmp_path, monkeypatch):

@@ -42,13 +42,23 @@ def test_a_missing_operator_leaves_the_plain_layer(monkeypatch):
     assert torch.equal(Linear(weight, None)(x), F.linear(x, weight))
 
 
-def test_rows_do_not_depend_on_each_other():
-    """Catches rounding that depends on how many rows go along: a seed would mean another picture."""
-    x, linear = torch.randn(60, 64), Linear(torch.randn(32, 64), torch.randn(32))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("inputs", [64, 192, 576, 768])
+def test_rows_do_not_depend_on_each_other(inputs, dtype):
+    """Catches rounding that depends on how many rows go along: a seed would mean another picture. The widths
+    are those of the shipped model, its feed-forward part, and the report's."""
+    generator = torch.Generator().manual_seed(0)
+    x, weight, bias, other = (
+        torch.randn(*size, generator=generator).to(dtype)
+        for size in ((256, inputs), (192, inputs), (192,), (256, 192))
+    )
+    linear = Linear(weight, bias)
     if linear.packed is None:
-        pytest.skip("no packed products here")
-    for rows in (1, 3, 13, 51):
+        pytest.skip(f"no packed products in {dtype} here")
+    for rows in (1, 3, 13, 51, 64, 200):
         assert torch.equal(linear(x[:rows]), linear(x)[:rows])
+        assert torch.equal(linear.gelu(x[:rows]), linear.gelu(x)[:rows])
+        assert torch.equal(linear.add(x[:rows], other[:rows]), linear.add(x, other)[:rows])
 
 
 MANY_SHAPES = """

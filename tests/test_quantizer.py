@@ -18,7 +18,7 @@ def quantizer(codebook, *, training=False, **options):
     with torch.no_grad():
         made.codebook.copy_(codebook)
     made.total.copy_(codebook)
-    made.started.fill_(True)
+    made.started = True
     return made.train(training)
 
 

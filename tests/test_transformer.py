@@ -130,7 +130,8 @@ def test_norm_before_or_after():
 
 
 def test_logits_of_wanted_tokens_come_in_row_major_order():
-    """Catches logits given to the wrong tokens: the loss would compare each with another's target."""
+    """Catches logits given to the wrong tokens: the loss would compare each with another's target; and
+    numbers of tokens that mean others than the mask does."""
     model, hole = built(), holes(6, 0, N)
     tokens, masked = midway(hole, 0.5)
     everything = model(tokens, hole)
@@ -138,6 +139,8 @@ def test_logits_of_wanted_tokens_come_in_row_major_order():
     torch.testing.assert_close(
         model(tokens, hole, masked), everything.view(3, N, -1)[masked], atol=1e-5, rtol=0
     )
+    numbers = masked.flatten().nonzero()[:, 0]
+    assert torch.equal(model(tokens, hole, numbers), model(tokens, hole, masked))
     assert model(tokens, hole, torch.zeros_like(masked)).shape == (0, TINY.codes)
 
 

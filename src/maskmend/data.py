@@ -58,6 +58,8 @@ class ImageSet(Sequence[np.ndarray]):
         self.size = size
         self.skipped: list[str] = []
         self.entries: list[Entry] = []
+        self.square = True
+        """Whether all pictures are: then nothing is cropped off, and a picture comes back as it was."""
         self._cache: dict[int, np.ndarray] = {}
         self._left = cache_bytes
 
@@ -78,6 +80,7 @@ class ImageSet(Sequence[np.ndarray]):
                 if isinstance(picture, str):
                     skip(entry.name, picture)
                     continue
+                self.square &= picture.shape[0] == picture.shape[1]
                 if self._left >= picture.nbytes:
                     self._left -= picture.nbytes
                     self._cache[len(self.entries)] = picture

@@ -7,6 +7,7 @@ Written for reading, padded where `context` packs; sizes of batch, known part an
 graphs lies model.json with all a program needs to run them.
 """
 
+import copy
 import logging
 import warnings
 from collections.abc import Sequence
@@ -154,7 +155,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor) -> Tensor:
 
 
 def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
-    """Writes the four graphs and model.json into `folder`; returns their paths.
+    """Writes the four graphs and model.json into `folder`; returns their paths. The pipeline stays as it is.
 
     Raises ConfigError where ONNX is not installed, OutputError where nothing can be written.
     """
@@ -163,7 +164,8 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
         import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ConfigError("exporting needs ONNX: pip install 'maskmend[onnx]'") from None
-    model, tokenizer = pipe.transformer.cpu().float(), pipe.tokenizer.cpu().float()
+    model, tokenizer = copy.deepcopy(pipe.transformer).cpu(), copy.deepcopy(pipe.tokenizer).cpu()
+    model, tokenizer = model.float(), tokenizer.float()
     config, side = model.config, tokenizer.config.resolution
     b, k, m, s, grid = 2, 5, 7, 3, config.grid
     head = config.dim // config.heads

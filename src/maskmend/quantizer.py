@@ -69,7 +69,6 @@ class VectorQuantizer(nn.Module):
     codebook: Tensor
     use: Tensor
     total: Tensor
-    started: Tensor
 
     def __init__(self, config: QuantizerConfig) -> None:
         super().__init__()
@@ -82,15 +81,16 @@ class VectorQuantizer(nn.Module):
         # The averages belong to training only: a shipped model needs the codebook alone.
         self.register_buffer("use", torch.ones(config.codes), persistent=False)
         self.register_buffer("total", initial.detach().clone(), persistent=False)
-        self.register_buffer("started", torch.zeros((), dtype=torch.bool), persistent=False)
+        self.started = False  # no tensor: asking an accelerator in each step would make it wait
 
     def training_state(self) -> dict[str, Tensor]:
         """The averages that a resumed run needs beside the weights."""
-        return {"use": self.use, "total": self.total, "started": self.started}
+        return {"use": self.use, "total": self.total, "started": torch.tensor(self.started)}
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
-        for name, value in state.items():
-            getattr(self, name).copy_(value)
+        self.use.copy_(state["use"])
+        self.total.copy_(state["total"])
+        self.started = bool(state["started"])
 
     def nearest(self, flat: Float[Tensor, "M C"]) -> Int[Tensor, "M"]:
         """Index of the nearest code of each vector."""
@@ -130,14 +130,15 @@ class VectorQuantizer(nn.Module):
         picks = self._pick(flat, self.config.codes, generator)
         self.codebook.copy_(picks)
         self.total.copy_(picks)
-        self.started.fill_(True)
+        self.started = True
 
     @torch.no_grad()
     def _move(self, flat: Tensor, tokens: Tensor, generator: torch.Generator | None) -> None:
         config = self.config
         # Statistics relative to a mean use of one a code: decay and revival do not depend on the batch size.
         share = config.codes / flat.shape[0]
-        count = torch.bincount(tokens, minlength=config.codes).to(flat.dtype) * share
+        # Not bincount, which asks for the largest token and so makes an accelerator wait.
+        count = torch.zeros_like(self.use).index_add_(0, tokens, torch.ones_like(flat[:, 0])) * share
         total = torch.zeros_like(self.total).index_add_(0, tokens, flat) * share
         if dist.is_initialized():
             for statistic in (count, total):
@@ -153,7 +154,8 @@ class VectorQuantizer(nn.Module):
 
     def _pick(self, flat: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
         """`n` vectors of the batch; of several processes' the first's, so that all codebooks stay equal."""
-        chosen = torch.randint(flat.shape[0], (n,), generator=generator, device="cpu").to(flat.device)
+        chosen = torch.randint(flat.shape[0], (n,), generator=generator, device="cpu")
+        chosen = chosen.to(flat.device, non_blocking=True)
         picks = flat[chosen].contiguous()
         if dist.is_initialized():
             dist.broadcast(picks, src=0)

@@ -189,7 +189,7 @@ class MaskedTransformer(nn.Module):
         self,
         tokens: Int[Tensor, "B N"],
         hole: Bool[Tensor, "B N"],
-        wanted: Bool[Tensor, "B N"] | None = None,
+        wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None = None,
         hints: Hints | None = None,
     ) -> Float[Tensor, "S K"]:
         """Logits of the `wanted` tokens (all when None), one row each in row-major order, in one full pass.
@@ -197,7 +197,8 @@ class MaskedTransformer(nn.Module):
         Args:
             tokens: codes, `mask_id` where hidden.
             hole: tokens that are to be filled, whether still hidden or filled already.
-            wanted: tokens whose logits are asked for.
+            wanted: tokens whose logits are asked for: a mask, or their numbers in the flattened batch, which
+                an accelerator need not stop to count.
             hints: for a model with `config.hints`.
         """
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
@@ -208,8 +209,11 @@ class MaskedTransformer(nn.Module):
         angles = self.angles(positions)
         for block in self.blocks:
             x = block(x, allowed, angles)
-        chosen = torch.ones_like(hole) if wanted is None else wanted
-        return self.logits(x[chosen], positions[chosen])
+        x, positions = x.flatten(0, 1), positions.flatten()
+        if wanted is not None:
+            rows = wanted.flatten().nonzero()[:, 0] if wanted.dtype == torch.bool else wanted
+            x, positions = x.index_select(0, rows), positions.index_select(0, rows)
+        return self.logits(x, positions)
 
     def place(self, positions: Int[Tensor, "*B"], hole: Bool[Tensor, "*B"]) -> Float[Tensor, "*B D"]:
         """What a token's place adds to its embedding: the position's vector and the mark of the hole."""

@@ -8,10 +8,10 @@ from click.testing import CliRunner
 
 from maskmend.benchmark import run as module
 from maskmend.benchmark.peers import peer_cases
-from maskmend.benchmark.training import train_once
+from maskmend.benchmark.whole import FIRST, SHARES, batch, picture
 from maskmend.cli import main
 from maskmend.errors import ConfigError
-from maskmend.model_folder import find_model
+from maskmend.kernel_caches import LIMITS
 from maskmend.transformer import small_config
 
 PEER = """
@@ -57,9 +57,70 @@ def test_peers_that_do_not_run_are_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_training_run_tells_its_figures(tmp_path):
-    """Catches a recipe of the benchmark that the trainer refuses, or figures it does not tell."""
-    told = train_once("transformer", tmp_path, find_model("default") / "tokenizer", 2)
-    assert told["images_per_second"] > 0
-    assert told["mfu"] > 0
-    assert 0 <= told["data_wait"] < 1
+@pytest.mark.usefixtures("unchecked")  # the exporter would trace the annotations' checks too
+def test_the_whole_benchmark_runs_through(tiny_model, tmp_path, monkeypatch):
+    """Catches a benchmark that breaks after its ten minutes: cases of formats, fresh processes, ONNX Runtime
+    and training are in this test only. Also catches figures that are lost when a training fails."""
+    monkeypatch.setattr(module, "WHOLE", (1, 1.0))
+    monkeypatch.setattr(module, "BATCHES", {"tokenizer": 2, "transformer": 2})
+    monkeypatch.setattr(module, "TRAININGS", 1)
+    monkeypatch.setattr("maskmend.benchmark.decoding.report_config", small_config)
+    monkeypatch.setattr("maskmend.ceilings.SIDE", {"cpu": 64})
+    monkeypatch.setattr("maskmend.benchmark.machine.COPIED", 1000)
+    before, train = [], module.train_once
+
+    def trained(*given):
+        before.append((tmp_path / "bench.md").read_text())
+        return train(*given)
+
+    monkeypatch.setattr(module, "train_once", trained)
+    table = module.bench(str(tiny_model), tmp_path)
+    assert (tmp_path / "bench.md").read_text() == table
+    assert "**Starting up**" in before[0]
+    assert "**Training**" not in before[0]
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert {case["group"] for case in found["cases"]} == {
+        "ceilings", "full pass", "fill", "steps", "formats", "peers", "whole fill", "start",
+    }  # fmt: skip
+    names = [case["name"] for case in found["cases"]]
+    assert [name for name in names if "ONNX" in name] == [
+        f"16 x 16, ONNX Runtime, {k}" for k in ("fp32", "int8")
+    ]
+    assert found["first_fill"] > 0
+    for told in found["training"].values():
+        assert told["images_per_second"] > 0
+        assert told["mfu"] > 0
+        assert 0 <= told["data_wait"] < 1
+
+
+def test_the_first_fill_is_that_of_the_whole_fills():
+    """Catches a fresh process that fills another hole than the process it is compared with."""
+    namespace: dict = {"__builtins__": __builtins__}
+    source = FIRST.replace("from maskmend.pipeline import InpaintPipeline", "").split("pipe = ")[0]
+    exec(source, namespace)
+    for ours, theirs in zip(picture(64), namespace["picture"](64), strict=True):
+        assert (ours == theirs).all()
+    image, mask = picture(64)
+    assert image.shape == (64, 64, 3)
+    assert 0.19 < mask.mean() < 0.21
+
+
+def test_the_batch_has_holes_of_all_sizes():
+    """Catches a batch of equal holes, in which nothing is padded or packed."""
+    images, masks = batch(64)
+    assert len(images) == len(masks) == 8
+    assert [mask.mean() for mask in masks] == pytest.approx([share / 100 for share in SHARES], abs=0.01)
+
+
+def test_peers_run_without_our_limits(tmp_path, monkeypatch):
+    """Catches peers that prepare their kernels anew in every round, because we keep few of ours."""
+    first, second = LIMITS
+    monkeypatch.setenv(first, LIMITS[first])
+    monkeypatch.setenv(second, "7")  # the user's own stays
+    told = "".join(
+        f"import os; assert os.environ.get({n!r}) == {v!r}\n" for n, v in ((first, None), (second, "7"))
+    )
+    folder = peers(tmp_path)
+    (folder / "serve.py").write_text(told + (folder / "serve.py").read_text())
+    with peer_cases(folder, small_config(), 64) as cases:
+        assert cases[0].run() == 0.25

@@ -17,7 +17,10 @@ FOUND = [
     measured("steps", "4 steps", 0.1),
     measured("peers", "another model", 0.8),
     measured("peers", "MI-GAN (ONNX), whole fill", 0.8),
+    measured("whole fill", "64 x 64", 0.5),
+    measured("whole fill", "256 x 256", 7.0),
     measured("start", "imports", 1.5),
+    measured("start", "imports, loading and the first fill", 3.0),
 ]
 TRAINING = {"tokenizer": {"images_per_second": 12.0, "mfu": 0.4, "data_wait": 0.002}}
 ABOUT = {"command": "maskmend bench", "hardware": "two cores", "threads": 2}
@@ -36,6 +39,7 @@ def test_every_share_is_of_what_it_says():
         "| another model | 800.0 ms [800.0, 800.0] | 4.0 |",
         "| MI-GAN (ONNX), whole fill | 800.0 ms [800.0, 800.0] | - |",
         "| imports | 1.50 s [1.50, 1.50] |",
+        "| the last, over imports plus one fill | 1.50 times |",
         "| tokenizer | 12.0 | 40% | 0.2% |",
     ):
         assert line in text.replace("| - |\n", "| - |\n"), line
@@ -48,4 +52,12 @@ def test_json_holds_every_case():
     fill = next(c for c in content["cases"] if c["group"] == "fill")
     assert fill["share_of_ceiling"] == 0.25
     assert fill["runs"] == 2
+    assert content["first_fill"] == 1.5
     assert content["training"] == TRAINING
+
+
+def test_without_fresh_processes_there_is_no_first_fill():
+    """Catches a quick look that fails over what it does not measure."""
+    some = [m for m in FOUND if m.case.group != "start"]
+    assert as_json(some, {}, ABOUT)["first_fill"] is None
+    assert "imports" not in as_markdown(some, {}, ABOUT)

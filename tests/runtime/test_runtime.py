@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from exported import KINDS, exported
 from fakes import box_mask, smooth_pixels
-from maskmend import noise, schedules
+from maskmend import decoding, noise, schedules
 from maskmend.choice import choose
 from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
 from maskmend.infill import infill
+from maskmend.onnx_export import export_onnx
+from maskmend.pipeline import InpaintPipeline
 from maskmend.runtime import Runtime, sampling
 from maskmend.runtime import noise as hashed
 from maskmend.runtime.infill import diffuse
@@ -49,6 +51,21 @@ def test_same_seeds_give_the_same_tokens_as_pytorch(both, settings):
     for one, other in zip(ours.pictures, theirs.pictures, strict=True):
         assert np.abs(one.astype(int) - other.pixels).max() <= 1
         np.testing.assert_array_equal(one[~MASK], IMAGE[~MASK])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")  # the exporter would trace the annotations' checks too
+def test_the_shipped_model_fills_alike(tmp_path):
+    """Catches what tiny models cannot show: 256 tokens, 1,024 codes, the shipped shapes and defaults."""
+    pipe = InpaintPipeline.from_pretrained("default", precision="fp32")
+    export_onnx(pipe, tmp_path)
+    side = pipe.resolution
+    image, mask = smooth_pixels(side, side), box_mask(side, side, 10, 14, 40, 37)
+    ours = Runtime(tmp_path, threads=1).fill(image, mask, seed=3, samples=2)
+    theirs = pipe(image, mask, seed=3, samples=2)
+    np.testing.assert_array_equal(ours.tokens, theirs.tokens)
+    for one, other in zip(ours.pictures, theirs.pictures, strict=True):
+        assert np.abs(one.astype(int) - other.pixels).max() <= 1
 
 
 def test_holes_of_nothing_and_of_everything(both):
@@ -89,6 +106,7 @@ def test_plans_are_the_same(schedule, hole, steps):
         == schedules.plan(torch.tensor([hole]), steps, schedule)[0].tolist()
     )
     assert sampling.GAMMAS.keys() == schedules.SCHEDULES.keys()
+    assert (sampling.CHOICES, sampling.CONFIDENCES) == (decoding.CHOICES, decoding.CONFIDENCES)
 
 
 @pytest.mark.parametrize(("top_k", "top_p"), [(None, None), (4, None), (None, 0.6), (6, 0.9)])
@@ -120,6 +138,9 @@ def test_what_it_cannot_do_is_named(both, tmp_path):
         ({"seam": "feather"}, "hard or poisson"),
         ({"ring": 1}, "ring"),
         ({"stpes": 3}, "'stpes'"),
+        ({"samples": 0}, "samples = 0"),
+        ({"choice": "sampel"}, "'sampel': give sample or argmax"),
+        ({"confidence": "entropy"}, "'entropy': give log_probability or probability"),
     ):
         with pytest.raises(ConfigError, match=message):
             runtime.fill(IMAGE, MASK, **settings)

@@ -58,7 +58,7 @@ def one_step(parts: list[Tensor]) -> tuple[dict[str, Tensor], float]:
     torch.manual_seed(0)
     settings = recipe(Path(), "gradient")
     stage = TokenizerStage(settings, configured(TOKENIZERS, settings), CPU, None)
-    stage.model.quantizer.started.fill_(True)
+    stage.model.quantizer.started = True
     # AdamW divides by the gradient's size, and so makes much of its last bits.
     stage.optimizers = [torch.optim.SGD(stage.model.parameters(), lr=0.1)]
     figures = stage.train_step(parts, 0, np.random.default_rng(0))

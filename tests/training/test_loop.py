@@ -14,10 +14,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from maskmend.data import ImageSet
 from maskmend.errors import ConfigError, DataError, TrainingError
 from maskmend.training import checkpoint
+from maskmend.training import run as run_module
 from maskmend.training.loop import Batches, Outcome, learning_rate, to_float, train, vary_colour
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import build_stage
@@ -125,13 +127,20 @@ EVERYTHING = {
         "transformer": {"bernoulli": 0.3, "replace": 0.2, "codebook_start": True},
     },
 }
+KINDS = {
+    "fake": "tokenizer",
+    "tokenizer": "tokenizer",
+    "transformer": "transformer",
+    "remembering": "transformer",
+}
+"""What is trained, by the name of the case; `remembering` with pictures that come back unchanged."""
 
 
-@pytest.mark.parametrize("kind", ["fake", "tokenizer", "transformer"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_stopped_by_signal_and_resumed_is_bit_exact(kind: str, tmp_path: Path, make_recipe) -> None:
     """Would catch any state that is not in the checkpoint: averages, optimizers, codebook use, random
-    numbers, data order, the best loss, lines of the log."""
-    recipe = make_recipe("tokenizer" if kind == "fake" else kind, **EVERYTHING.get(kind, {}))
+    numbers, data order, the best loss, lines of the log, tokens that hang on what was encoded before."""
+    recipe = make_recipe(KINDS[kind], **EVERYTHING.get(kind, {}))
 
     def stage() -> Any:
         return FakeStage() if kind == "fake" else build_stage(recipe, CPU)
@@ -154,7 +163,7 @@ def test_a_run_stopped_by_signal_and_resumed_is_bit_exact(kind: str, tmp_path: P
     for picture in (tmp_path / "whole" / "pictures").iterdir():
         assert picture.read_bytes() == (tmp_path / "parts" / "pictures" / picture.name).read_bytes()
     if kind != "fake":
-        a, b = (load_file(tmp_path / run / kind / "weights.safetensors") for run in ("whole", "parts"))
+        a, b = (load_file(tmp_path / run / KINDS[kind] / "weights.safetensors") for run in ("whole", "parts"))
         assert same(a, b)
 
 
@@ -405,10 +414,10 @@ def test_batches_made_ahead_are_the_batches_asked_for(make_recipe) -> None:
     recipe = make_recipe("tokenizer", training={"accumulate": 2}, data={"crop_scale": 0.5, "colour": 0.2})
     images = ImageSet(recipe.data.train, 16)
     with Batches(images, recipe, 16, 0, 1) as ahead:
-        taken = [ahead.take(step, CPU) for step in (0, 1, 2, 2, 7, 3)]
+        taken = [ahead.take(step) for step in (0, 1, 2, 2, 7, 3)]
     for step, parts in zip((0, 1, 2, 2, 7, 3), taken, strict=True):
         with Batches(images, recipe, 16, 0, 1) as alone:
-            assert same(parts, alone.take(step, CPU))
+            assert same(parts, alone.take(step))
         assert [tuple(part.shape) for part in parts] == [(2, 3, 16, 16)] * 2
         assert all(part.min() >= -1 and part.max() <= 1 for part in parts)
 
@@ -422,7 +431,7 @@ def test_processes_share_out_the_batch(tmp_path: Path, make_recipe) -> None:
 
     def seen(rank: int, world: int) -> list[int]:
         with Batches(images, recipe, 16, rank, world) as batches:
-            (part,) = batches.take(0, CPU)
+            (part,) = batches.take(0)
         return ((part[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
 
     shares = [seen(rank, 3) for rank in range(3)]
@@ -498,3 +507,32 @@ def test_a_transformer_of_another_tokenizer_does_not_go_on(tmp_path: Path, make_
     stage.tokenizer.quantizer.codebook += 0.1
     with pytest.raises(TrainingError, match="tokens of another tokenizer"):
         go(longer, stage, tmp_path)
+
+
+@pytest.mark.parametrize("shapes", ["square", "any"])
+def test_only_pictures_that_come_back_are_remembered(
+    shapes: str, tmp_path: Path, make_recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch random crops of wide pictures filling the memory, though they hardly ever come back."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, width in enumerate([16, 16 if shapes == "square" else 19]):
+        Image.new("RGB", (width, 16), (99, 60 * number, 7)).save(folder / f"{number}.png")
+    recipe = make_recipe("transformer", data={"train": str(folder)}, training={"steps": 1, "device": "cpu"})
+    built: list[Any] = []
+    monkeypatch.setattr(
+        run_module, "build_stage", lambda *given: built.append(build_stage(*given)) or built[0]
+    )
+    assert run_module.run(recipe, tmp_path / "run").finished
+    assert bool(built[0].remembered) == (shapes == "square")
+
+
+def test_operations_are_counted_where_they_are_told(tmp_path: Path, make_recipe) -> None:
+    """Would catch an MFU that flatters: the operations of the first step, in which every picture is encoded,
+    for those of later ones, which remember their tokens."""
+    recipe = make_recipe("tokenizer", training={"steps": 5, "log_every": 2, "validate_every": 5})
+    stage, counted = FakeStage(), []
+    for step in range(5):
+        stage.events[step] = lambda step=step: counted.append((step + 1, bool(_get_current_dispatch_mode())))
+    go(recipe, stage, tmp_path)
+    assert counted == [(1, False), (2, True), (3, False), (4, True), (5, True)]

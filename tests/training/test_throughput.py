@@ -16,12 +16,13 @@ def meter(monkeypatch: pytest.MonkeyPatch, ceiling: float) -> Meter:
 
 
 def test_operations_are_those_of_the_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Catches backward passes that are not counted, and a share of another ceiling."""
+    """Catches backward passes that are not counted, a share of another ceiling, and one told with the
+    operations of a first step that did more than the others do."""
     weight = torch.ones(5, 7, requires_grad=True)
     measured = meter(monkeypatch, 1e6)
-    for _ in range(3):
-        with measured.step():
-            (torch.ones(3, 5) @ weight).sum().backward()
+    for step in range(3):
+        with measured.step(counted=step == 2):
+            (torch.ones(9 if step == 0 else 3, 5) @ weight).sum().backward()
     assert measured.operations == 2 * (2 * 3 * 5 * 7)  # forward, and the weight's gradient
     figures = measured.read()
     seconds = 3 * 8 / figures["images_per_second"]
@@ -34,7 +35,7 @@ def test_waiting_for_data_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for wait in (0.0, 0.03):
         with measured.waiting():
             time.sleep(wait)
-        with measured.step():
+        with measured.step(counted=False):
             time.sleep(0.01)
     assert 0.5 < measured.read()["data_wait"] < 0.9
     assert measured.read() == {}
@@ -44,13 +45,13 @@ def test_validation_is_not_training(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches the time of validations in the throughput, and a discriminator that joined uncounted."""
     measured = meter(monkeypatch, 1e6)
     for sizes in (2, 4):
-        with measured.step():
-            torch.ones(sizes, 3) @ torch.ones(3, 3)
-        with measured.step():
+        with measured.step(counted=False):
             pass
+        with measured.step(counted=True):
+            torch.ones(sizes, 3) @ torch.ones(3, 3)
         assert measured.operations == 2 * sizes * 9
         time.sleep(0.05)
         measured.restart()
-    with measured.step():
+    with measured.step(counted=False):
         time.sleep(0.01)
     assert measured.read()["images_per_second"] > 8 / 0.05

@@ -29,7 +29,7 @@ def build(recipe: Recipe) -> TokenizerStage:
     """A stage whose codebook has started, so that the forward pass draws nothing any more."""
     torch.manual_seed(0)
     stage = TokenizerStage(recipe, configured(TOKENIZERS, recipe), CPU, FakePerceptual())
-    stage.model.quantizer.started.fill_(True)
+    stage.model.quantizer.started = True
     with torch.no_grad():
         stage.model.quantizer.codebook.normal_()
     return stage

@@ -5,6 +5,7 @@ that ours and theirs can take turns.
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import torch
 
 from maskmend.benchmark.timing import Case
 from maskmend.errors import ConfigError
+from maskmend.kernel_caches import LIMITS
 from maskmend.transformer import TransformerConfig
 
 
@@ -27,9 +29,11 @@ def peer_cases(folder: Path, config: TransformerConfig, resolution: int) -> Iter
     sizes = {name: getattr(config, name) for name in ("dim", "heads", "layers", "mlp", "codes", "grid")}
     sizes |= {"steps": 8, "share": 20, "resolution": resolution, "threads": torch.get_num_threads()}
     command = [python.absolute(), script.absolute()]
+    # The limits on prepared kernels are for our many shapes; the peers are to run as their users run them.
+    outside = {name: value for name, value in os.environ.items() if LIMITS.get(name) != value}
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=folder
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=folder, env=outside
     ) as process:
 
         def ask(question: Any) -> Any:

@@ -22,6 +22,8 @@ from maskmend.pipeline import InpaintPipeline
 WHOLE, QUICK = (25, 360.0), (4, 60.0)
 """Rounds, and seconds after which none is begun."""
 BATCHES = {"tokenizer": 16, "transformer": 32}
+TRAININGS = 3
+"""Runs of each stage, of which the median is told."""
 
 
 def bench(
@@ -50,21 +52,28 @@ def bench(
             cases += stack.enter_context(peer_cases(peers, pipe.transformer.config, pipe.resolution))
         rounds, limit = QUICK if quick else WHOLE
         measured = interleave(cases, rounds, limit=limit, told=lambda n, of: tell("rounds", n, of))
-    training: dict[str, dict[str, float]] = {}
-    if not quick:
-        runs: dict[str, list[dict[str, float]]] = {stage: [] for stage in BATCHES}
-        with tempfile.TemporaryDirectory() as work:
-            for number in range(3):
-                for stage, batch in BATCHES.items():
-                    tell("training", number + 1, 3)
-                    tokenizer = find_model(model) / "tokenizer"
-                    runs[stage].append(train_once(stage, Path(work), tokenizer, batch))
-        training = {
-            stage: {name: float(np.median([run[name] for run in told])) for name in told[0]}
-            for stage, told in runs.items()
-        }
     about = {"command": command, "hardware": hardware(), "threads": torch.get_num_threads()}
-    table = as_markdown(measured, training, about)
-    content = json_bytes(as_json(measured, training, about))
-    write_files({output / "bench.json": content, output / "bench.md": table.encode()})
-    return table
+
+    def write(training: dict[str, dict[str, float]]) -> str:
+        table = as_markdown(measured, training, about)
+        content = json_bytes(as_json(measured, training, about))
+        write_files({output / "bench.json": content, output / "bench.md": table.encode()})
+        return table
+
+    table = write({})  # whatever becomes of the trainings
+    return table if quick else write(_trainings(pipe, find_model(model) / "tokenizer", tell))
+
+
+def _trainings(
+    pipe: InpaintPipeline, tokenizer: Path, tell: Callable[[str, int, int], None]
+) -> dict[str, dict[str, float]]:
+    runs: dict[str, list[dict[str, float]]] = {stage: [] for stage in BATCHES}
+    with tempfile.TemporaryDirectory() as work:
+        for number in range(TRAININGS):
+            for stage, batch in BATCHES.items():
+                tell("training", number + 1, TRAININGS)
+                runs[stage].append(train_once(pipe, stage, Path(work), tokenizer, batch))
+    return {
+        stage: {name: float(np.median([run[name] for run in told])) for name in told[0]}
+        for stage, told in runs.items()
+    }

@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from maskmend.config import from_dict
+from maskmend.config import from_dict, to_dict
+from maskmend.perceptual import Lpips
+from maskmend.pipeline import InpaintPipeline
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import run
 
 STEPS = 12
 PICTURES = 96
+LPIPS = "lpips.safetensors"
 
 
 def make_pictures(folder: Path, side: int) -> None:
@@ -24,31 +29,40 @@ def make_pictures(folder: Path, side: int) -> None:
         coarse.resize((side, side), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
 
 
-def recipe(stage: str, folder: Path, tokenizer: Path, batch: int) -> Recipe:
-    """The shipped model's shapes. The perceptual network, which is no part of the model, is left out."""
+def recipe(pipe: InpaintPipeline, stage: str, work: Path, tokenizer: Path, batch: int) -> Recipe:
+    """The pipeline's shapes, in the settings of the shipped model's recipes."""
+    folder = str(work / "pictures")
     tables: dict[str, Any] = {
         "stage": stage,
-        "data": {"train": str(folder), "validation": str(folder)},
+        # Colours vary as in the recipes of longer trainings: every picture is encoded in every step.
+        "data": {"train": folder, "validation": folder, "colour": 0.05},
         "training": {
             "steps": STEPS, "batch": batch, "warmup": 0, "log_every": STEPS - 2, "validation_images": 1,
         },
     }  # fmt: skip
     if stage == "tokenizer":
-        tables["model"] = {"decoder_blocks": 1}
-        tables["tokenizer"] = {"perceptual": 0.0, "adversarial_start": 0}
+        # Stage 1 does not see the known pixels.
+        tables["model"] = to_dict(pipe.tokenizer.config) | {"known_channels": []}
+        tables["tokenizer"] = {
+            "perceptual_share": 0.5, "perceptual_weights": str(work / LPIPS), "adversarial_start": 0,
+        }  # fmt: skip
     else:
-        tables["model"] = {"dim": 192, "heads": 6, "mlp": 576}
+        tables["model"] = to_dict(pipe.transformer.config)
         tables["transformer"] = {"tokenizer": str(tokenizer)}
     return from_dict(Recipe, tables)
 
 
-def train_once(stage: str, work: Path, tokenizer: Path, batch: int) -> dict[str, float]:
+def train_once(
+    pipe: InpaintPipeline, stage: str, work: Path, tokenizer: Path, batch: int
+) -> dict[str, float]:
     """Images a second, MFU and the share of waiting for data of one short run."""
-    pictures = work / "pictures"
-    if not pictures.is_dir():
-        make_pictures(pictures, 64)
+    if not (work / LPIPS).is_file():
+        make_pictures(work / "pictures", pipe.resolution)
+        # Random weights take as long as the published ones, which need not be on this machine.
+        with torch.random.fork_rng(devices=[]):
+            save_file(Lpips("vgg16").state_dict(), work / LPIPS)
     out = work / f"run-{stage}"
-    run(recipe(stage, pictures, tokenizer, batch), out, resume=False)
+    run(recipe(pipe, stage, work, tokenizer, batch), out, resume=False)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     told = next(line for line in lines if line["kind"] == "train")
     return {name: told[name] for name in ("images_per_second", "mfu", "data_wait")}

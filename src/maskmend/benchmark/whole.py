@@ -1,5 +1,6 @@
 """Cases of whole fills and of starting up: what a person waits for."""
 
+import inspect
 import logging
 import shutil
 import subprocess
@@ -18,16 +19,9 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.runtime import Runtime
 
 IMPORTS = "import maskmend.pipeline"
-FIRST = """
-import sys, numpy
-from maskmend.pipeline import InpaintPipeline
-pipe = InpaintPipeline.from_pretrained(sys.argv[1])
-side = pipe.resolution
-image = numpy.full((side, side, 3), 99, numpy.uint8)
-mask = numpy.zeros((side, side), bool)
-mask[side // 4 : side // 2 + side // 8, side // 3 : side * 3 // 4] = True
-pipe(image, mask)
-"""
+SHARES = (2, 5, 10, 20, 35, 50, 75, 100)
+"""Percent of the picture that the holes of the batch take."""
+FIRST_FILL = "imports, loading and the first fill"
 
 
 def picture(side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -39,8 +33,26 @@ def picture(side: int) -> tuple[np.ndarray, np.ndarray]:
     return image, mask
 
 
+FIRST = f"""
+import sys
+import numpy as np
+from maskmend.pipeline import InpaintPipeline
+{inspect.getsource(picture)}
+pipe = InpaintPipeline.from_pretrained(sys.argv[1])
+pipe(*picture(pipe.resolution))
+"""
+"""The fill of the first of `whole_cases`, as the first of a process."""
+
+
+def batch(side: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """A picture for each of SHARES, and a hole of that size in its upper rows."""
+    image, _ = picture(side)
+    rows = np.arange(side)[:, None].repeat(side, 1)
+    return [image] * len(SHARES), [rows < max(1, round(share / 100 * side)) for share in SHARES]
+
+
 def whole_cases(pipe: InpaintPipeline) -> list[Case]:
-    """A picture of the model's size, one four times as large, and four samples at once."""
+    """A picture of the model's size, one four times as large, four samples, and eight holes at once."""
     cases = []
     side = pipe.resolution
     for name, size, samples in (
@@ -50,6 +62,12 @@ def whole_cases(pipe: InpaintPipeline) -> list[Case]:
     ):
         run = clocked(partial(pipe, *picture(size), samples=samples))
         cases.append(Case(group="whole fill", name=name, run=run))
+    images, masks = batch(side)
+    for name, work in (
+        ("8 pictures, holes of 2 to 100 %, one batch", partial(pipe, images, masks)),
+        ("the same 8, each alone", lambda: [pipe(*pair) for pair in zip(images, masks, strict=True)]),
+    ):
+        cases.append(Case(group="whole fill", name=name, run=clocked(work), every=2))
     return cases
 
 
@@ -90,6 +108,6 @@ def start_cases(model: str) -> list[Case]:
         for name, work in (
             ("maskmend --help", process("-m", "maskmend", "--help")),
             ("imports", process("-c", IMPORTS)),
-            ("imports, loading and the first fill", process("-c", FIRST, model)),
+            (FIRST_FILL, process("-c", FIRST, model)),
         )
     ]

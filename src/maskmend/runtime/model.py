@@ -82,6 +82,8 @@ class Runtime:
             raise ImageError(f"the image is {image.dtype} {image.shape}: give uint8 {(side, side, 3)}")
         if mask.shape != (side, side) or mask.dtype != bool:
             raise MaskError(f"the mask is {mask.dtype} {mask.shape}: give bool {(side, side)}, True = fill")
+        if samples < 1:
+            raise ConfigError(f"samples = {samples}: give 1 or more")
         chosen = self._settings(settings)
         grid, factor = self.about["grid"], self.about["factor"]
         if not mask.any():

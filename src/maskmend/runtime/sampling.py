@@ -25,6 +25,8 @@ GAMMAS: dict[str, Callable[[float], float]] = {
 }
 """As `maskmend.schedules.SCHEDULES`, which a test holds them to."""
 
+CHOICES, CONFIDENCES = ("sample", "argmax"), ("log_probability", "probability")
+
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(tokens (B, N), masked (B, N)) ─► logits (S, K) of the masked tokens in row-major order."""
 
@@ -61,6 +63,9 @@ def decode(
     """Tokens with the hole filled, one row for each seed; arguments as for `maskmend.decoding.decode`."""
     if order not in ("confidence", "random"):
         raise ConfigError(f"order {order!r} needs PyTorch: give confidence or random here")
+    for name, value, known in (("choice", choice, CHOICES), ("confidence", confidence, CONFIDENCES)):
+        if value not in known:
+            raise ConfigError(f"{name} is {value!r}: give {' or '.join(known)}")
     if steps < 1 or not 0 <= temperature < math.inf:
         raise ConfigError(f"steps = {steps}, temperature = {temperature}: give 1 or more, and 0 or more")
     count, seed = len(seeds), np.asarray(seeds, np.int64)

@@ -29,7 +29,7 @@ from maskmend.training.critic import Critic
 from maskmend.training.ema import MovingAverage
 from maskmend.training.masking import Masks, draw_holes
 from maskmend.training.recipe import Recipe
-from maskmend.training.stage import adamw, descend, picture_grid
+from maskmend.training.stage import adamw, descend, picture_grid, sent
 from maskmend.transformer import Hints
 from maskmend.vqgan import VQGAN, TokenizerConfig
 
@@ -70,31 +70,37 @@ class DecoderStage:
 
     @torch.no_grad()
     def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks, seed: int) -> Examples:
-        """Tokens and known pixels of `images` with these holes; `seed` is of the transformer's draws."""
+        """Tokens and known pixels of `images` with these holes; `seed` is of the transformer's draws.
+
+        Masks on the CPU tell how many tokens there are to draw before they are sent to the device.
+        """
+        # A picture that is all hole leaves nothing to draw from: its tokens are all true.
+        hidden = masks.hidden & ~masks.hole.all(1, keepdim=True)
+        rows = sent(hidden.flatten().nonzero()[:, 0], self.device)
+        masks = masks.sent(self.device)
         filled = infill(images, masks.pixels, self.options.infill)
         true = self.model.encode(images).flatten(1)
         seen = self.model.encode(filled).flatten(1)
         tokens = torch.where(masks.hole, true, seen)
-        # A picture that is all hole leaves nothing to draw from: its tokens are all true.
-        hidden = masks.hidden & ~masks.hole.all(1, keepdim=True)
-        if self.transformer is not None and hidden.any():
-            tokens = self._drawn(tokens, seen, masks, hidden, seed)
+        if self.transformer is not None and len(rows):
+            tokens = self._drawn(tokens, seen, masks, rows, seed)
         side = self.config.grid
         return Examples(tokens.view(-1, side, side), Known(filled, masks.pixels))
 
-    def _drawn(self, tokens: Tensor, seen: Tensor, masks: Masks, hidden: Tensor, seed: int) -> Tensor:
+    def _drawn(self, tokens: Tensor, seen: Tensor, masks: Masks, rows: Tensor, seed: int) -> Tensor:
+        """`tokens` with those at `rows` of the flattened batch drawn."""
         transformer = self.transformer
         assert transformer is not None
         missing = masks.pixels.float().unflatten(2, (-1, self.factor)).unflatten(4, (-1, self.factor))
         hints = Hints(seen, missing.mean((3, 5)).flatten(1))
-        inputs = torch.where(hidden, transformer.config.mask_id, tokens)
+        flat = tokens.flatten()
+        inputs = flat.index_fill(0, rows, transformer.config.mask_id).view_as(tokens)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            logits = transformer(inputs, masks.hole, hidden, hints).float()
-        picture, position = hidden.nonzero(as_tuple=True)
+            logits = transformer(inputs, masks.hole, rows, hints).float()
+        picture, position = rows // tokens.shape[1], rows % tokens.shape[1]
         noise = gumbel(picture + seed, 0, position, logits.shape[1])
-        drawn = tokens.clone()
-        drawn[hidden] = choose(logits, noise, temperature=self.options.temperature)
-        return drawn
+        drawn = choose(logits, noise, temperature=self.options.temperature)
+        return flat.index_copy(0, rows, drawn).view_as(tokens)
 
     def train_step(
         self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
@@ -103,16 +109,16 @@ class DecoderStage:
         truths, fakes = [], []
         self.model.decoder.train()
         for images in parts:
-            images = images.contiguous(memory_format=torch.channels_last)
+            images = sent(images, self.device).contiguous(memory_format=torch.channels_last)
             masks = self._masks(rng, len(images))
             tokens, known = self.examples(images, masks, int(rng.integers(2**62)))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 fake = self.model.decoder(self.model.quantizer.lookup(tokens), known)
             last, weight = self.model.decoder.leave.weight, self.options.hole_weight
-            gradient, part = self.critic.gradient(images, fake, last, step, masks.pixels, weight)
+            gradient, part = self.critic.gradient(images, fake, last, step, known.mask, weight)
             fake.backward((gradient / len(parts)).to(fake.dtype))
             truths.append(images)
-            fakes.append(torch.where(masks.pixels, fake.detach().float(), images))
+            fakes.append(torch.where(known.mask, fake.detach().float(), images))
             part["loss"] = part["reconstruction"]
             figures = {k: figures.get(k, 0) + v.detach() / len(parts) for k, v in part.items()}
         figures["gradient"] = descend(self.model.decoder, self.optimizers[0], self.clip)
@@ -120,8 +126,7 @@ class DecoderStage:
         return figures | self.critic.learn(truths, fakes, step)
 
     def _masks(self, rng: np.random.Generator, count: int) -> Masks:
-        masks = draw_holes(rng, count, self.resolution, self.factor, self.options)
-        return Masks(*(mask.to(self.device) for mask in masks))
+        return draw_holes(rng, count, self.resolution, self.factor, self.options)
 
     @torch.no_grad()
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
@@ -130,7 +135,7 @@ class DecoderStage:
         for number, images in enumerate(batches):
             masks = self._masks(np.random.default_rng([7, number]), len(images))
             tokens, known = self.examples(images, masks, number << 32)
-            fake = torch.where(masks.pixels, self.average.shadow.decode(tokens, known), images)
+            fake = torch.where(known.mask, self.average.shadow.decode(tokens, known), images)
             sums["l1"] += float((fake - images).abs().mean()) * len(images)
             if self.critic.perceptual is not None:
                 sums["lpips"] += float(self.critic.perceptual(fake, images).sum())
@@ -143,8 +148,8 @@ class DecoderStage:
         masks = self._masks(np.random.default_rng(11), len(images))
         tokens, known = self.examples(images, masks, 0)
         drawn = self.average.shadow.decode(tokens, known)
-        holed = torch.where(masks.pixels, 0.0, images)
-        return picture_grid([images, holed, drawn, torch.where(masks.pixels, drawn, images)])
+        holed = torch.where(known.mask, 0.0, images)
+        return picture_grid([images, holed, drawn, torch.where(known.mask, drawn, images)])
 
     def state(self) -> dict[str, Any]:
         return {

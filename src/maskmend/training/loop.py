@@ -70,12 +70,12 @@ class Batches:
     def __exit__(self, *_: object) -> None:
         self.pool.shutdown(cancel_futures=True)
 
-    def take(self, step: int, device: torch.device) -> list[Tensor]:
+    def take(self, step: int) -> list[Tensor]:
         """The accumulation parts of this process's share of batch `step`."""
         expected = self.ahead is not None and self.ahead[0] == step
         parts = self.ahead[1].result() if self.ahead and expected else self._make(step)
         self.ahead = (step + 1, self.pool.submit(self._make, step + 1))
-        return [part.to(device, non_blocking=True) for part in parts]
+        return parts
 
     def _make(self, step: int) -> list[Tensor]:
         training, data = self.recipe.training, self.recipe.data
@@ -166,15 +166,16 @@ def train(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
             with meter.waiting():
-                parts = batches.take(step, device)
-            with meter.step():
+                parts = batches.take(step)
+            told = (step + 1) % config.log_every == 0 or step + 1 == config.steps
+            with meter.step(counted=told):
                 figures = stage.train_step(parts, step, np.random.default_rng([config.seed, step, rank, 2]))
             step += 1
             # Kept on the device: asking for the value each step would make an accelerator wait. The gradient
             # counts too: it spoils the weights one step before the loss shows it.
             sound = torch.stack([value.float() for value in figures.values()]).isfinite().all()
-            bad = torch.where((bad < 0) & ~sound, step, bad)
-            if step % config.log_every == 0 or step == config.steps:
+            bad = bad.masked_fill((bad < 0) & ~sound, step)
+            if told:
                 _stop_if_bad(bad, last)
                 values = mean_over_processes({k: float(v) for k, v in figures.items()}, device)
                 log("train", values | {"lr": rate} | meter.read())

@@ -21,6 +21,7 @@ from torch import Tensor
 from maskmend.holes import HOLES
 from maskmend.schedules import schedule_named
 from maskmend.training.recipe import DecoderTraining, TransformerTraining
+from maskmend.training.stage import sent
 
 FAMILIES = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk")
 WHOLE = ("bernoulli", "scheduled", "whole")
@@ -36,6 +37,10 @@ class Masks(NamedTuple):
     """Tokens of the hole."""
     hidden: Bool[Tensor, "B N"]
     """Tokens of the hole that are hidden; the others of the hole are filled."""
+
+    def sent(self, device: torch.device) -> "Masks":
+        """The same on `device`, without waiting for it."""
+        return Masks(*(sent(mask, device) for mask in self))
 
 
 def draw_masks(

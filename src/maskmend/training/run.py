@@ -85,6 +85,8 @@ def run(
     say: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Trains what `recipe` describes into folder `out`; joins torchrun's processes when started by it."""
+    from maskmend.training import transformer_stage
+
     if recipe.stage != "tokenizer":
         # Every step has another number of hidden tokens: a run on the CPU grew by 18 MB a step, to 10 GB.
         bound_kernel_caches()
@@ -108,6 +110,9 @@ def run(
             ImageSet(source, stage.resolution, cache_bytes=cache, report=say)
             for source in (recipe.data.train, recipe.data.validation)
         )
+        if isinstance(stage, transformer_stage.TransformerStage) and not training.square:
+            # Random crops hardly ever come back: remembering would only fill memory.
+            stage.remembered = None
         if say and rank == 0:
             skipped = len(training.skipped) + len(validation.skipped)
             unreadable = f", {skipped} unreadable files skipped" if skipped else ""

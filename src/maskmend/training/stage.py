@@ -25,7 +25,11 @@ class Stage(Protocol):
     def train_step(
         self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """One optimizer step over the `parts` of a batch; returns scalar figures, `loss` among them."""
+        """One optimizer step over the `parts` of a batch; returns scalar figures, `loss` among them.
+
+        The parts lie on the CPU, as does what `rng` draws: both are sent to the device, and nothing comes
+        back before the figures are read.
+        """
         ...
 
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
@@ -45,6 +49,12 @@ class Stage(Protocol):
     def export(self, folder: Path) -> None:
         """Writes the averaged weights as a component folder (config.json + safetensors)."""
         ...
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`. A GPU copies it when it comes to it; nobody waits, for the memory is pinned."""
+    pinned = tensor.pin_memory() if device.type == "cuda" and tensor.device.type == "cpu" else tensor
+    return pinned.to(device, non_blocking=True)
 
 
 def adamw(modules: list[nn.Module], config: TrainingConfig) -> torch.optim.AdamW:

@@ -3,8 +3,8 @@
     MFU = floating-point operations of the model's products a second / those of one large matrix product
 
 (model FLOPs utilisation, Chowdhery et al. 2022, section 4.1, with the ceiling measured instead of looked up).
-The operations are counted by PyTorch while a real step runs: at the start, and again after each validation,
-because a discriminator may have joined.
+The operations are counted by PyTorch while a real step runs, the last one before each reading: by then a
+discriminator may have joined, and pictures whose tokens are remembered are no longer encoded.
 """
 
 import time
@@ -50,11 +50,7 @@ class Meter:
         self.restart()
 
     def restart(self) -> None:
-        """Begins anew, after something that was no training; the next step's operations are counted."""
-        self.counts = True
-        self._clear()
-
-    def _clear(self) -> None:
+        """Begins anew, after something that was no training."""
         self.start, self.waited, self.steps = time.perf_counter(), 0.0, 0
 
     @contextmanager
@@ -65,12 +61,12 @@ class Meter:
         self.waited += time.perf_counter() - start
 
     @contextmanager
-    def step(self) -> Iterator[None]:
-        """Around a step; none of them waits for the device."""
-        if self.counts:
-            with Operations() as counted:
+    def step(self, *, counted: bool) -> Iterator[None]:
+        """Around a step, which does not wait for the device; `counted` is the last before `read`."""
+        if counted:
+            with Operations() as operations:
                 yield
-            self.operations, self.counts = float(counted.total), False
+            self.operations = float(operations.total)
         else:
             yield
         self.steps += 1
@@ -85,5 +81,5 @@ class Meter:
             "mfu": steps * self.operations / spent / self.ceiling,
             "data_wait": self.waited / spent,
         }
-        self._clear()
+        self.restart()
         return figures

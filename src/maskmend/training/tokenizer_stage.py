@@ -19,7 +19,7 @@ from maskmend.quantizer import codebook_statistics
 from maskmend.training.critic import Critic
 from maskmend.training.ema import MovingAverage
 from maskmend.training.recipe import Recipe
-from maskmend.training.stage import adamw, descend, picture_grid
+from maskmend.training.stage import adamw, descend, picture_grid, sent
 from maskmend.vqgan import VQGAN, TokenizerConfig
 
 
@@ -49,6 +49,7 @@ class TokenizerStage:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         figures: dict[str, Tensor] = {}
         fakes = []
+        parts = [sent(images, self.device) for images in parts]
         self.model.train()
         for images in parts:
             images = images.contiguous(memory_format=torch.channels_last)

@@ -37,7 +37,7 @@ from maskmend.training import checkpoint
 from maskmend.training.ema import MovingAverage
 from maskmend.training.masking import Masks, draw_masks
 from maskmend.training.recipe import Recipe
-from maskmend.training.stage import adamw, descend, picture_grid
+from maskmend.training.stage import adamw, descend, picture_grid, sent
 from maskmend.transformer import Hints, MaskedTransformer, TransformerConfig
 
 TRANSFORMERS: dict[str, Callable[..., TransformerConfig]] = {
@@ -47,7 +47,7 @@ TRANSFORMERS: dict[str, Callable[..., TransformerConfig]] = {
 
 
 REMEMBERED = 2**18
-"""Pictures whose tokens are kept, about a KiB each."""
+"""Pictures whose tokens are kept on the device, about a KiB each."""
 
 
 class TransformerStage:
@@ -80,7 +80,7 @@ class TransformerStage:
         if self.options.start:
             self._start_from(Path(self.options.start))
         self.average = MovingAverage(self.model, recipe.training.ema)
-        unchanged = recipe.data.colour == 0 and recipe.data.crop_scale == 1
+        unchanged = recipe.data.colour == 0 and recipe.data.crop_scale == 1  # `run` looks at their shape too
         self.remembered: dict[bytes, Tensor] | None = {} if unchanged else None
         """Tokens by pixels: pictures that come back unchanged (but for the flip) are encoded once."""
         self.remembers_holes = False
@@ -100,30 +100,35 @@ class TransformerStage:
     @torch.no_grad()
     def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks) -> tuple[Tensor, Tensor, Hints]:
         """Input tokens (B, N) with `mask_id` where hidden, target tokens (B, N), and the hidden tokens'
-        hints."""
+        hints, all on the device. What is asked of pictures and masks is asked where they lie."""
         targets = self._tokens(images, self.remembered is not None)
-        if bool(masks.hole.all()) and not self.config.hints:
-            seen = targets  # never looked at
+        unseen = bool(masks.hole.all()) and not self.config.hints
+        images, masks = sent(images, self.device), masks.sent(self.device)
+        if unseen:
+            seen = targets
         else:
             seen = self._tokens(infill(images, masks.pixels, self.options.infill), self.remembers_holes)
-        inputs = torch.where(masks.hidden, self.config.mask_id, torch.where(masks.hole, targets, seen))
+        # A number in torch.where would be copied to the device, which waits.
+        inputs = torch.where(masks.hole, targets, seen).masked_fill(masks.hidden, self.config.mask_id)
         missing = F.avg_pool2d(masks.pixels.float(), self.tokenizer.config.factor).flatten(1)
         return inputs, targets, Hints(seen, missing)
 
     def _tokens(self, images: Float[Tensor, "B 3 H W"], remember: bool) -> Int[Tensor, "B N"]:
         """Tokens of pictures, from `remembered` where it holds them."""
         if self.remembered is None or not remember:
-            return self.tokenizer.encode(images).flatten(1)
+            return self.tokenizer.encode(sent(images, self.device)).flatten(1)
         keys = [hashlib.sha256(image.cpu().numpy().tobytes()).digest() for image in images]
         found = {key: self.remembered[key] for key in keys if key in self.remembered}
         fresh = [n for n, key in enumerate(keys) if key not in found]
         if fresh:
-            tokens = self.tokenizer.encode(images[fresh]).flatten(1).to("cpu", torch.int32)
-            new = {keys[n]: row for n, row in zip(fresh, tokens, strict=True)}
+            # One by one: a convolution's last bits depend on how many pictures go along, and how many are new
+            # here depends on where the run was resumed.
+            encode = self.tokenizer.encode
+            new = {keys[n]: encode(sent(images[n : n + 1], self.device)).flatten().int() for n in fresh}
             found |= new
             if len(self.remembered) < REMEMBERED:
                 self.remembered |= new
-        return torch.stack([found[key] for key in keys]).to(images.device, torch.int64)
+        return torch.stack([found[key] for key in keys]).long()
 
     def train_step(
         self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
@@ -137,10 +142,12 @@ class TransformerStage:
             inputs, targets, hints = self.examples(images, masks)
             if self.options.replace > 0:
                 inputs = self._replace(inputs, masks, rng)
-            wanted = masks.hidden if self.options.loss_on == "masked" else None
+            hole, goal, wanted = sent(masks.hole, self.device), targets.flatten(), None
+            if self.options.loss_on == "masked":
+                wanted = sent(masks.hidden.flatten().nonzero()[:, 0], self.device)
+                goal = goal.index_select(0, wanted)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                logits = self.model(inputs, masks.hole, wanted, hints)
-            goal = targets.flatten() if wanted is None else targets[wanted]
+                logits = self.model(inputs, hole, wanted, hints)
             loss = F.cross_entropy(logits.float(), goal, label_smoothing=self.options.label_smoothing)
             (loss / len(parts)).backward()
             accuracy = (logits.detach().argmax(-1) == goal).float().mean()
@@ -151,19 +158,18 @@ class TransformerStage:
         return figures
 
     def _masks(self, rng: np.random.Generator, count: int) -> Masks:
-        masks = draw_masks(rng, count, self.resolution, self.tokenizer.config.factor, self.options)
-        return Masks(*(mask.to(self.device) for mask in masks))
+        return draw_masks(rng, count, self.resolution, self.tokenizer.config.factor, self.options)
 
     def _replace(self, inputs: Tensor, masks: Masks, rng: np.random.Generator) -> Tensor:
-        chosen = torch.from_numpy(rng.random(inputs.shape) < self.options.replace).to(self.device)
-        others = torch.from_numpy(rng.integers(0, self.config.codes, inputs.shape)).to(self.device)
-        return torch.where(chosen & ~masks.hidden, others, inputs)
+        chosen = torch.from_numpy(rng.random(inputs.shape) < self.options.replace) & ~masks.hidden
+        others = torch.from_numpy(rng.integers(0, self.config.codes, inputs.shape))
+        return torch.where(sent(chosen, self.device), sent(others, self.device), inputs)
 
     @torch.no_grad()
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
         loss, right, count = 0.0, 0, 0
         for number, images in enumerate(batches):
-            masks = self._masks(np.random.default_rng([7, number]), len(images))
+            masks = self._masks(np.random.default_rng([7, number]), len(images)).sent(self.device)
             inputs, targets, hints = self.examples(images, masks)
             logits = self.average.shadow(inputs, masks.hole, masks.hidden, hints)
             goal = targets[masks.hidden]
@@ -174,7 +180,7 @@ class TransformerStage:
 
     @torch.no_grad()
     def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
-        masks = self._masks(np.random.default_rng(11), len(images))
+        masks = self._masks(np.random.default_rng(11), len(images)).sent(self.device)
         (known, _, hints), hole = self.examples(images, masks), masks.hole
         known = torch.where(hole, self.config.mask_id, known)
         predict = ReadyTransformer(self.average.shadow).predictor(known, hole, hints)
