@@ -185,6 +185,29 @@ def test_a_client_that_goes_away_frees_its_place(tiny_pipeline, gated, accept):
         assert "maskmend_abandoned_total 2.0" in text
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/v1/inpaint", "multipart/form-data; boundary=limit"),
+        ("/v1/inpaint", "application/json"),
+        ("/v1/convert", "multipart/form-data; boundary=limit"),
+        ("/api/v1/inpaint", "application/json"),
+    ],
+)
+def test_a_client_that_leaves_while_it_uploads_is_no_failure_of_ours(tiny_pipeline, caplog, path, kind):
+    """Catches a traceback in the log, and a 503 in the metrics, for every interrupted upload."""
+    app = app_of(tiny_pipeline)
+    with on_a_socket(app) as port:
+        with socket.create_connection(("127.0.0.1", port)) as leaving:
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+            leaving.sendall(head.encode() + b"Content-Length: 1000\r\n\r\n--limit\r\n")
+            until(lambda: app.state.service.line.taken == 1)
+        counted = f'maskmend_requests_total{{route="{path}",status="499"}} 1.0'
+        until(lambda: counted in app.state.service.metrics.text().decode())
+        assert app.state.service.line.taken == 0
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
 def test_a_client_that_never_reads_loses_its_place(tiny_pipeline, monkeypatch):
     """Catches a place that is kept for as long as a client does not take what it asked for."""
     monkeypatch.setattr("maskmend.server.routes.GRACE", 0.5)
