@@ -75,6 +75,11 @@ class Editor:
         top = box["y"] + (box["height"] - 56 - size * scale) / 2
         return left + x * scale, top + y * scale
 
+    def middle(self) -> tuple[float, float]:
+        """Where on the screen the middle of a picture of any shape lies when it is fitted into the stage."""
+        box = self.page.locator("#canvas").bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - 28
+
     @property
     def zoom(self) -> float:
         return float(self.page.locator("#zoom-out-text").inner_text().removesuffix(" %"))
@@ -93,6 +98,9 @@ class Editor:
 
     def fill(self) -> None:
         self.page.click("#fill")
+        self.until_filled()
+
+    def until_filled(self) -> None:
         self.page.locator(".pick input:enabled").nth(3).wait_for()
 
     def saved(self, button: str) -> bytes:

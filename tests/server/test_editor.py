@@ -13,7 +13,7 @@ from fakes import smooth_pixels
 from maskmend.demo import sample_pairs
 from maskmend.images import load_image, read_image
 from maskmend.server.run import listen
-from server_parts import app_of, on_a_socket, until
+from server_parts import Gated, app_of, on_a_socket, until
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SAMPLE = load_image(sample_pairs()[0][1]).pixels
@@ -39,6 +39,29 @@ def editor(browser, url):
     context.close()
     assert editor.complaints == []
     assert [one for one in editor.requests if not one.startswith((url, "blob:", "data:"))] == []
+
+
+@pytest.fixture
+def gated(browser, tiny_pipeline):
+    """(the editor, the pipeline that fills only while its gate is open, its server's line)"""
+    pipe = Gated(tiny_pipeline)
+    pipe.gate.set()
+    app = app_of(pipe)
+    with on_a_socket(app) as port:
+        # Its content security policy would keep out the tests' own scripts.
+        context = browser.new_context(viewport={"width": 1200, "height": 800}, bypass_csp=True)
+        editor = Editor(context, f"http://127.0.0.1:{port}/")
+        yield editor, pipe, app.state.service.line
+        pipe.gate.set()
+        context.close()
+    assert editor.complaints == []
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A picture of another size, as a file."""
+    Image.fromarray(smooth_pixels(40, 50)).save(tmp_path / "other.png")
+    return tmp_path / "other.png"
 
 
 def test_paint_fill_pick_undo_download(editor):
@@ -85,7 +108,7 @@ def test_rolling_again_gives_others_and_the_same_seed_the_same(editor):
     first = editor.saved("#download")
     editor.page.click("#again")
     editor.page.locator("#status", has_text="4 fills").wait_for()
-    until_shown(editor, ".pick input:enabled")
+    editor.until_filled()
     assert editor.page.locator("[name=seed]").input_value() == "4"
     assert editor.saved("#download") != first
     editor.page.click("#settings summary")
@@ -95,8 +118,77 @@ def test_rolling_again_gives_others_and_the_same_seed_the_same(editor):
     assert editor.saved("#download") == first
 
 
-def until_shown(editor, selector):
-    editor.page.locator(selector).nth(3).wait_for()
+@pytest.mark.parametrize("button", ["#again", "#fill"])
+def test_a_picture_opened_during_a_fill_is_not_mixed_up_with_the_one_before(gated, other, button):
+    """Catches fills of one picture that are shown, and downloaded, under another's name."""
+    editor, pipe, line = gated
+    page = editor.page
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    editor.fill()
+    pipe.gate.clear()
+    pipe.entered.clear()
+    page.click(button)
+    assert pipe.entered.wait(10)
+    editor.give(other)
+    page.locator("#file-size", has_text="50 × 40").wait_for()
+    until(lambda: line.taken == 0)  # the server knows that nobody waits
+    pipe.gate.set()
+    page.wait_for_timeout(300)
+    assert not editor.shown("#results")
+    assert "other.png opened" in editor.status()
+    assert page.locator("#undo").is_disabled()
+    np.testing.assert_array_equal(read_image(editor.saved("#download")).pixels, smooth_pixels(40, 50))
+    page.mouse.click(*editor.middle())
+    editor.fill()
+    assert read_image(editor.saved("#download")).pixels.shape == (40, 50, 3)
+
+
+@pytest.mark.parametrize("way", ["Escape", "button", "open"])
+def test_what_comes_after_the_end_of_a_fill_is_not_taken(gated, other, way):
+    """Catches a fill that is applied although it was stopped, or its picture left, while it was decoded; and
+    alternatives that cannot be picked any more."""
+    editor, *_ = gated
+    page = editor.page
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    page.evaluate(
+        """() => {
+            const real = createImageBitmap;
+            window.decoded = 0;
+            window.hold = Infinity;
+            window.createImageBitmap = async (blob, ...more) => {
+                const held = !(blob instanceof File) && ++window.decoded === window.hold;
+                if (held) await new Promise((go) => { window.go = go; });
+                return real(blob, ...more);
+            };
+        }"""
+    )
+    editor.fill()
+    first = editor.saved("#download")
+    page.evaluate("() => { window.hold = 2 * window.decoded; }")  # the last one of the next fill
+    page.click("#again")
+    page.wait_for_function("() => window.go")
+    if way == "open":
+        editor.give(other)
+        page.locator("#status", has_text="other.png opened").wait_for()
+    elif way == "Escape":
+        page.keyboard.press("Escape")
+    else:
+        page.click("#fill")
+    page.evaluate("() => window.go()")
+    page.wait_for_timeout(300)
+    if way == "open":
+        assert not editor.shown("#results")
+        assert "other.png opened" in editor.status()
+        return
+    assert "Stopped" in editor.status()
+    editor.until_filled()
+    assert page.locator(".pick input").nth(0).is_enabled()
+    assert "likeliest" in page.locator("#picks").inner_text()
+    assert editor.saved("#download") == first
+    page.click("#undo")
+    assert not editor.shown("#results")  # one fill was made, not two
 
 
 def test_everything_by_keyboard(editor):
@@ -117,7 +209,7 @@ def test_everything_by_keyboard(editor):
     assert mask[32, 33:60].all()
     page.locator("#canvas").focus()
     page.keyboard.press("f")
-    until_shown(editor, ".pick input:enabled")
+    editor.until_filled()
     page.keyboard.press("Alt+2")
     assert page.locator(".pick input").nth(1).is_checked()
     page.keyboard.press("u")
@@ -220,9 +312,7 @@ def test_profile_and_known_pixels_of_a_chosen_file(editor, tmp_path):
     Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "photo.png", icc_profile=ICC)
     editor.give(tmp_path / "photo.png")
     editor.page.locator("#file-size", has_text="50 × 40").wait_for()
-    box = editor.page.locator("#canvas").bounding_box()
-    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - 28
-    editor.page.mouse.click(*middle)
+    editor.page.mouse.click(*editor.middle())
     mask = editor.mask()
     assert mask.any()
     editor.fill()

@@ -53,7 +53,9 @@ async function openPicture(blob, name) {
   calm();
   try {
     const source = await open(blob, name, state.about?.limits);
-    stop();
+    tools.give_up();
+    state.filling?.abort();
+    state.filling = state.live = null; // whatever still comes of it belongs to the picture before
     state.first = state.source = source;
     state.mask = new Mask(source.width, source.height);
     state.results = null;
@@ -136,12 +138,14 @@ async function fill() {
   state.live = { clip: clipper(mask) };
   const part = around(mask.bounds(), source);
   picks.begin(samples);
+  showPicks.last = null;
   for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part);
   progress(0, settings.steps, "waiting");
   update();
   say("Filling.");
   try {
     for await (const news of follow(source, mask, parameters, controller.signal)) {
+      controller.signal.throwIfAborted(); // what had come by then is decoded all the same
       if (news.kind === "queued" && news.ahead) progress(0, settings.steps, `${news.ahead} before you`);
       if (news.kind === "step") {
         const { box } = news;
@@ -159,12 +163,15 @@ async function fill() {
       }
     }
   } catch (error) {
+    if (state.filling !== controller) return undefined; // another picture has been opened
     state.results = old;
     if (error.name === "AbortError") say("Stopped. The mask is as it was.");
     else complain(error);
   } finally {
-    state.filling = state.live = null;
-    update();
+    if (state.filling === controller) {
+      state.filling = state.live = null;
+      update();
+    }
   }
   return undefined;
 }
