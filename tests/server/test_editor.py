@@ -230,6 +230,67 @@ def test_everything_by_keyboard(editor):
     assert page.locator("#fill").is_disabled()
 
 
+def test_a_mask_that_changes_under_the_brush(editor, tmp_path):
+    """Catches strokes that are not ended when something else changes the mask: what they had painted came
+    back, could not be undone, or ended in an exception.
+    """
+    page = editor.page
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:8] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+
+    def brush_down(key):
+        page.locator("#canvas").focus()
+        page.keyboard.press(key)
+        for _ in range(8):
+            page.keyboard.press("Shift+ArrowLeft")
+        page.keyboard.press("Space")
+        for _ in range(2):
+            page.keyboard.press("Shift+ArrowRight")
+
+    editor.take_sample()
+    brush_down("b")
+    page.keyboard.press("Control+z")
+    assert "Undone: Brush" in editor.status()
+    assert page.locator("#fill").is_disabled()
+    page.keyboard.press("Control+Shift+z")
+    assert editor.mask()[32, :16].all()
+    page.locator("#canvas").focus()
+    page.keyboard.press("Delete")
+    brush_down("b")
+    page.keyboard.press("i")
+    page.keyboard.press("Shift+ArrowLeft")  # paints no more
+    inverted = editor.mask()
+    assert not inverted[32, :16].any()
+    assert inverted[0].all()
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    assert page.locator("#fill").is_disabled()
+    brush_down("b")
+    page.keyboard.press("Delete")
+    assert page.locator("#fill").is_disabled()
+    page.keyboard.press("Control+z")
+    assert editor.mask()[32, :16].all()
+    brush_down("e")
+    editor.give(tmp_path / "mask.png", "#mask-input")
+    page.locator("#status", has_text="is the mask now").wait_for()
+    page.locator("#canvas").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    np.testing.assert_array_equal(editor.mask(), mask > 0)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    assert editor.mask()[32, :16].all()
+    brush_down("b")
+    page.mouse.click(*centre(editor, "#invert"))
+    page.keyboard.press("Control+z")
+    assert "Undone: Inverted" in editor.status()
+
+
+def centre(editor, selector):
+    box = editor.page.locator(selector).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
 def test_the_tools_paint_what_they_say(editor):
     page = editor.page
     editor.take_sample()

@@ -76,12 +76,15 @@ async function openPicture(blob, name) {
 
 async function loadMask(blob, name) {
   calm();
+  const { mask } = state;
   try {
     const image = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    if (state.mask !== mask || state.filling) return; // meant for a picture that was left, or come too late
+    tools.end();
     if (state.results) putAway();
-    state.mask.begin();
-    const stretched = state.mask.read(image);
-    commit("Load mask", state.mask.end());
+    mask.begin();
+    const stretched = mask.read(image);
+    commit("Load mask", mask.end());
     say(stretched ? `${name} was stretched to the picture's size.` : `${name} is the mask now.`);
   } catch {
     complain(new Failure("mask_unusable", `${name} cannot be read as a mask: choose a PNG of the picture's size.`));
@@ -116,6 +119,7 @@ function putAway() {
 
 function changeMask(label, change) {
   if (!state.mask || state.filling) return;
+  tools.end(); // the mask can be changed by one at a time
   if (state.results) putAway();
   state.mask.begin();
   state.mask.whole(change);
@@ -125,9 +129,9 @@ function changeMask(label, change) {
 
 async function fill() {
   if (state.filling) return stop();
+  tools.end();
   if (!state.source || !state.mask.count) return undefined;
   calm();
-  if (tools.stroke) tools.end();
   const { source, mask } = state;
   const controller = new AbortController();
   const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
@@ -358,8 +362,8 @@ on("again", "click", again);
 on("accept", "click", accept);
 on("download", "click", download);
 on("mask-save", "click", async () => hand(await state.mask.png(), `${stem(state.source.name)}-mask.png`));
-on("undo", "click", () => { const label = history.undo(); if (label) say(`Undone: ${label}.`); });
-on("redo", "click", () => { const label = history.redo(); if (label) say(`Done again: ${label}.`); });
+on("undo", "click", () => { tools.end(); const label = history.undo(); if (label) say(`Undone: ${label}.`); });
+on("redo", "click", () => { tools.end(); const label = history.redo(); if (label) say(`Done again: ${label}.`); });
 on("invert", "click", () => changeMask("Inverted", (value) => 1 - value));
 on("clear", "click", () => changeMask("Cleared", () => 0));
 on("size", "input", () => sizeTo(Number($("size").value)));
