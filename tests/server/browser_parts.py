@@ -42,7 +42,7 @@ def launched() -> Iterator[Any]:
 class Editor:
     """The page, as a person uses it."""
 
-    def __init__(self, context: Any, url: str) -> None:
+    def __init__(self, context: Any, url: str, *, wait: bool = True) -> None:
         self.url = url
         self.page = context.new_page()
         self.page.set_default_timeout(30_000)
@@ -52,7 +52,8 @@ class Editor:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda message: self._heard(message))
         self.page.goto(url)
-        self.page.locator("#sample-list img").first.wait_for()
+        if wait:
+            self.page.locator("#sample-list img").first.wait_for()
 
     def _heard(self, message: Any) -> None:
         # What the network does is told to the person; what the page does wrong is not.

@@ -486,6 +486,74 @@ def test_a_token_is_asked_for_and_kept(browser, tiny_pipeline):
         context.close()
 
 
+def test_a_dialog_that_was_closed_is_opened_again_by_what_needs_the_token(browser, tiny_pipeline, other):
+    """Catches a Fill that does nothing at all, for ever, once the question for the token was dismissed."""
+    token = "a token of the right length"
+    with on_a_socket(app_of(tiny_pipeline, token=token)) as port:
+        context = browser.new_context(viewport={"width": 1200, "height": 800})
+        editor = Editor(context, f"http://127.0.0.1:{port}/", wait=False)
+        page = editor.page
+        page.locator("#token-dialog").wait_for()
+        page.keyboard.press("Escape")
+        assert not editor.shown("#token-dialog")
+        editor.give(other)
+        page.locator("#file-size", has_text="50 × 40").wait_for()
+        page.mouse.click(*editor.middle())
+        page.click("#settings summary")
+        page.locator("[name=temperature]").press("ArrowRight")
+        page.click("#reset")
+        page.click("#fill")
+        page.locator("#token-dialog").wait_for()
+        assert editor.shown("#trouble")
+        page.fill("#token", token)
+        page.keyboard.press("Enter")
+        page.locator("#sample-list button").first.wait_for(state="attached")
+        editor.fill()
+        context.close()
+    assert editor.complaints == []
+
+
+def test_a_server_that_cannot_say_what_it_can_do_still_fills(browser, url, other):
+    """Catches a page that is of no use when its first question went wrong."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    refused = {"status": 503, "json": {"error": {"code": "odd", "message": "not now"}}}
+    context.route("**/v1/models", lambda route: route.fulfill(**refused))
+    editor = Editor(context, url, wait=False)
+    editor.page.locator("#trouble", has_text="Not now.").wait_for()
+    editor.give(other)
+    editor.page.locator("#file-size", has_text="50 × 40").wait_for()
+    editor.page.mouse.click(*editor.middle())
+    editor.fill()
+    context.close()
+    assert editor.complaints == []
+
+
+def test_what_goes_wrong_in_the_page_is_told_in_words(gated):
+    """Catches buttons that do nothing, and a Fill that stays a Stop, when the browser refuses something."""
+    editor, *_ = gated
+    page = editor.page
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    trouble = page.locator("#trouble", has_text="Something went wrong in the page: no memory.")
+    page.evaluate(
+        """() => {
+            OffscreenCanvas.prototype.convertToBlob = () => Promise.reject(new Error("no memory"));
+        }"""
+    )
+    for button in ("#mask-save", "#fill"):
+        page.click(button)
+        trouble.wait_for()
+        assert page.locator("#fill").inner_text() == "Fill"
+        page.evaluate("() => { document.getElementById('trouble').hidden = true; }")
+    page.evaluate("() => { Promise.reject(new Error('no memory')); }")
+    trouble.wait_for()
+    page.evaluate("() => { document.getElementById('trouble').hidden = true; }")
+    page.evaluate("() => { setTimeout(() => { throw new Error('no memory'); }); }")
+    trouble.wait_for()
+    assert all("no memory" in told for told in editor.complaints)
+    editor.complaints.clear()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_small_screen_with_a_finger(browser, url, scheme):
     """Catches controls that are out of reach, and colours that are not the system's."""

@@ -134,20 +134,20 @@ async function fill() {
   calm();
   const { source, mask } = state;
   const controller = new AbortController();
-  const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
-  const parameters = { ...settings.parameters(), samples };
   const old = state.results;
   state.filling = controller;
   state.results = null;
   state.live = { clip: clipper(mask) };
-  const part = around(mask.bounds(), source);
-  picks.begin(samples);
-  showPicks.last = null;
-  for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part);
-  progress(0, settings.steps, "waiting");
-  update();
-  say("Filling.");
   try {
+    const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
+    const parameters = { ...settings.parameters(), samples };
+    const part = around(mask.bounds(), source);
+    picks.begin(samples);
+    showPicks.last = null;
+    for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part);
+    progress(0, settings.steps, "waiting");
+    update();
+    say("Filling.");
     for await (const news of follow(source, mask, parameters, controller.signal)) {
       controller.signal.throwIfAborted(); // what had come by then is decoded all the same
       if (news.kind === "queued" && news.ahead) progress(0, settings.steps, `${news.ahead} before you`);
@@ -228,6 +228,15 @@ async function download() {
     hand(blob, `${stem(state.source.name)}-mended.${ENDINGS[format]}`);
     state.unsaved = false;
     say(`Downloaded as ${format === "png" ? "PNG, lossless" : format === "jpeg" ? "JPEG" : "WebP"}.`);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+async function saveMask() {
+  calm();
+  try {
+    hand(await state.mask.png(), `${stem(state.source.name)}-mask.png`);
   } catch (error) {
     complain(error);
   }
@@ -361,7 +370,7 @@ on("fill", "click", fill);
 on("again", "click", again);
 on("accept", "click", accept);
 on("download", "click", download);
-on("mask-save", "click", async () => hand(await state.mask.png(), `${stem(state.source.name)}-mask.png`));
+on("mask-save", "click", saveMask);
 on("undo", "click", () => { tools.end(); const label = history.undo(); if (label) say(`Undone: ${label}.`); });
 on("redo", "click", () => { tools.end(); const label = history.redo(); if (label) say(`Done again: ${label}.`); });
 on("invert", "click", () => changeMask("Inverted", (value) => 1 - value));
