@@ -230,6 +230,49 @@ def test_everything_by_keyboard(editor):
     assert page.locator("#fill").is_disabled()
 
 
+def test_the_focus_is_never_lost(editor):
+    """Catches a keyboard, or a screen reader, that is back at the top of the page once a button is pressed."""
+    page = editor.page
+
+    def focused():
+        return page.evaluate(
+            """() => {
+                const { id, name, checked, value, tagName } = document.activeElement;
+                return checked ? `checked ${name} ${value}` : id || name || tagName;
+            }"""
+        )
+
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    page.locator("#fill").focus()
+    page.keyboard.press("Enter")
+    editor.until_filled()
+    assert focused() == "fill"
+    page.locator(".pick input:checked").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("n")
+    editor.until_filled()
+    assert focused().startswith("checked pick")
+    page.locator("#again").focus()
+    page.keyboard.press("Enter")
+    editor.until_filled()
+    assert focused().startswith("checked pick")
+    page.keyboard.press("Control+z")
+    assert focused().startswith("checked pick")  # the roll before
+    page.locator("#accept").focus()
+    page.keyboard.press("Enter")
+    assert "Accepted" in editor.status()
+    assert focused() == "canvas"
+    page.keyboard.press("Control+z")
+    page.locator(".pick input:checked").focus()
+    page.keyboard.press("a")
+    assert focused() == "canvas"
+    editor.drag((20, 20), (40, 30))
+    page.locator("#clear").focus()
+    page.keyboard.press("Enter")
+    assert focused() == "canvas"
+
+
 def test_a_mask_that_changes_under_the_brush(editor, tmp_path):
     """Catches strokes that are not ended when something else changes the mask: what they had painted came
     back, could not be undone, or ended in an exception.

@@ -135,6 +135,7 @@ async function fill() {
   const { source, mask } = state;
   const controller = new AbortController();
   const old = state.results;
+  const picking = $("results").contains(document.activeElement);
   state.filling = controller;
   state.results = null;
   state.live = { clip: clipper(mask) };
@@ -142,6 +143,7 @@ async function fill() {
     const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
     const parameters = { ...settings.parameters(), samples };
     const part = around(mask.bounds(), source);
+    if (picking) keepFocus(true); // before its place is gone
     picks.begin(samples);
     showPicks.last = null;
     for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part);
@@ -175,6 +177,8 @@ async function fill() {
     if (state.filling === controller) {
       state.filling = state.live = null;
       update();
+      // Whoever was there goes on there, unless they went elsewhere meanwhile.
+      if (picking && state.results && document.activeElement === $("canvas")) picks.focus(state.results.pick);
     }
   }
   return undefined;
@@ -328,16 +332,25 @@ function update() {
   for (const id of ["invert", "mask-load"]) $(id).disabled = !source || Boolean(filling);
   for (const id of ["clear", "mask-save"]) $(id).disabled = !mask?.count || Boolean(filling);
   if (results && !filling) showPicks();
+  keepFocus();
   view.paint();
+}
+
+// A control that is hidden or disabled loses the focus to nothing: then the keyboard goes on at the picture.
+function keepFocus(always = false) {
+  const active = document.activeElement;
+  if (state.source && (always || active?.disabled || active?.closest("[hidden]"))) $("canvas").focus({ preventScroll: true });
 }
 
 function showPicks() {
   if (state.results !== showPicks.last || picks.cells.length !== state.results.fills.length) {
     const { fills, part, best } = state.results;
+    const picking = $("picks").contains(document.activeElement);
     picks.begin(fills.length);
     fills.forEach(({ bitmap: image }, i) => picks.show(i, image, part));
     picks.facts(fills, best);
     showPicks.last = state.results;
+    if (picking) picks.focus(state.results.pick);
   }
   picks.check(state.results.pick);
 }
