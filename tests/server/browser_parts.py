@@ -113,6 +113,14 @@ class Editor:
     def mask(self) -> np.ndarray:
         return np.asarray(Image.open(io.BytesIO(self.saved("#mask-save"))).convert("L")) > 127
 
+    def seen(self) -> np.ndarray:
+        """A picture of 64 x 64 pixels as it lies on the canvas at 800 %, with whatever is drawn over it."""
+        self.page.mouse.move(1, 1)  # no brush over it
+        self.page.wait_for_timeout(100)  # drawn with the next frame
+        shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+        left, top = map(round, self.place(0, 0))
+        return np.asarray(shot)[top + 4 : top + 512 : 8, left + 4 : left + 512 : 8]
+
     def status(self) -> str:
         return self.page.locator("#status").inner_text()
 

@@ -9,9 +9,10 @@ import uvicorn
 from PIL import Image, ImageCms
 
 from browser_parts import Editor, launched
-from fakes import smooth_pixels
+from fakes import CODES, smooth_pixels
 from maskmend.demo import sample_pairs
 from maskmend.images import load_image, read_image
+from maskmend.masks import grow
 from maskmend.server.run import listen
 from server_parts import Gated, app_of, on_a_socket, until
 
@@ -231,7 +232,7 @@ def test_everything_by_keyboard(editor):
 
 
 def test_the_focus_is_never_lost(editor):
-    """Catches a keyboard, or a screen reader, that is back at the top of the page once a button is pressed."""
+    """Catches a keyboard, or a screen reader, that is back at the top of the page after a press."""
     page = editor.page
 
     def focused():
@@ -365,6 +366,151 @@ def test_the_tools_paint_what_they_say(editor):
     page.mouse.move(*editor.place(5, 5))
     page.mouse.wheel(0, -100)
     assert page.locator("#size-out").inner_text() == "2 px"
+
+
+def test_each_step_is_shown_as_it_comes(browser, tiny_pipeline):
+    """Catches a page that shows nothing, or only the veil, until the fill is done."""
+    go_on = threading.Semaphore(0)
+
+    class Stepping(Gated):
+        def __call__(self, *given, preview, **more):
+            def told(news):
+                preview(news)
+                assert go_on.acquire(timeout=20)
+
+            return super().__call__(*given, preview=told, **more)
+
+    pipe = Stepping(tiny_pipeline)
+    pipe.gate.set()
+    steps = pipe.defaults.steps
+    with on_a_socket(app_of(pipe)) as port:
+        context = browser.new_context(viewport={"width": 1200, "height": 800})
+        editor = Editor(context, f"http://127.0.0.1:{port}/")
+        page = editor.page
+        editor.take_sample()
+        editor.wait_for_zoom(800)
+        page.keyboard.press("r")
+        editor.drag((12, 16), (52, 48))
+        before, mask = editor.seen(), editor.mask()
+        np.testing.assert_array_equal(before[~mask], SAMPLE[~mask])
+        page.click("#fill")
+        looks, picks = [], []
+        for step in range(1, steps + 1):
+            page.get_by_text(f"step {step} of {steps}", exact=True).wait_for()
+            if step in (1, steps):
+                looks.append(editor.seen())
+                picks.append([shot_of(page.locator(".pick canvas").nth(n)) for n in range(4)])
+            go_on.release()
+        editor.until_filled()
+        after = editor.seen()
+        context.close()
+    first, last = looks
+    for look in looks:  # neither the mask's red nor what was there
+        assert (look[mask] != before[mask]).any(1).mean() > 0.9
+        assert (look[mask] != SAMPLE[mask]).any(1).mean() > 0.9
+    assert (first[mask] != last[mask]).any(1).mean() > 0.3
+    for look in (last, after):
+        np.testing.assert_array_equal(look[~mask], SAMPLE[~mask])
+    for early, late in zip(*picks, strict=True):
+        assert (early != late).any()
+    assert any((picks[1][0] != one).any() for one in picks[1][1:])
+
+
+def shot_of(locator):
+    return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"))
+
+
+RAMP = np.array([[30, 30, 110], [120, 40, 140], [225, 90, 80], [250, 200, 60]])
+
+
+def test_uncertainty_is_drawn_over_the_hole_and_nowhere_else(editor, tiny_pipeline):
+    """Catches a check box without effect, and an overlay at the wrong place or in the wrong colours."""
+    editor.take_sample()
+    editor.wait_for_zoom(800)
+    editor.page.keyboard.press("r")
+    editor.drag((12, 16), (52, 48))
+    mask = editor.mask()
+    editor.fill()
+    plain = editor.seen()
+    editor.page.keyboard.press("u")
+    drawn = editor.seen()
+    np.testing.assert_array_equal(drawn[~mask], plain[~mask])
+    levels = tiny_pipeline(SAMPLE, mask, samples=4, seed=0).uncertainty[mask] / np.log(CODES)
+    ramp = np.stack([np.interp(levels * 3, range(4), RAMP[:, c]) for c in range(3)], 1)
+    wanted = ramp * 215 / 255 + plain[mask].astype(float) * 40 / 255
+    assert np.abs(drawn[mask] - wanted).max() < 5
+    editor.page.keyboard.press("u")
+    np.testing.assert_array_equal(editor.seen(), plain)
+
+
+def test_before_and_after_lie_left_and_right_of_the_divider(editor):
+    """Catches a comparison of a picture with itself, and a divider that is stuck."""
+    page = editor.page
+    editor.take_sample()
+    editor.wait_for_zoom(800)
+    page.keyboard.press("r")
+    editor.drag((12, 16), (52, 48))
+    mask = editor.mask()
+    editor.fill()
+    after = editor.seen()
+    assert (after[mask] != SAMPLE[mask]).any(1).mean() > 0.9
+    page.keyboard.press("c")
+    divider, inside = page.locator("#divider"), slice(4, 60)  # without the line and its knob
+    divider.press("Home")
+    np.testing.assert_array_equal(editor.seen()[:, inside], after[:, inside])
+    divider.press("End")
+    np.testing.assert_array_equal(editor.seen()[:, inside], SAMPLE[:, inside])
+    divider.fill("50")
+    editor.drag((32, 40), (20, 40))
+    assert 29 <= float(divider.input_value()) <= 33
+    half = editor.seen()
+    np.testing.assert_array_equal(half[:, :17], SAMPLE[:, :17])
+    np.testing.assert_array_equal(half[:, 23:], after[:, 23:])
+    page.click("#accept")  # what is compared from now on is the file as it was opened
+    divider.press("End")
+    np.testing.assert_array_equal(editor.seen()[:, inside], SAMPLE[:, inside])
+    assert page.locator("#mask-save").is_disabled()  # the drag painted nothing
+
+
+def test_settings_reach_the_pipeline_and_go_back(gated):
+    """Catches a control that changes nothing, or something else."""
+    editor, pipe, _ = gated
+    page = editor.page
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    mask = editor.mask()
+    page.click("#settings summary")
+    note = page.locator("#settings-note")
+    chosen = {
+        "steps": "3",
+        "temperature": "0.5",
+        "schedule": "square_root",
+        "order": "halton",
+        "seam": "hard",
+    }
+    values = chosen | {"steps": 3, "temperature": 0.5}
+    assert all(getattr(pipe.defaults, name) != value for name, value in values.items())
+    for number, (name, value) in enumerate((chosen | {"grow": "4"}).items(), start=1):
+        field = page.locator(f"[name={name}]")
+        if name in ("schedule", "order", "seam"):
+            field.select_option(value)
+        else:
+            field.fill(value)
+        assert note.inner_text() == f"{number} changed"
+    assert page.locator("label", has_text="Grow").locator("output").inner_text() == "4 px"
+    page.locator("[name=seed]").fill("11")
+    editor.fill()
+    asked = pipe.asked[-1]
+    assert {name: asked[name] for name in values} == values
+    assert asked["seed"] == [11]
+    np.testing.assert_array_equal(asked["mask"][0], grow(mask, 4))
+    page.click("#reset")
+    assert note.inner_text() == ""
+    editor.fill()
+    asked = pipe.asked[-1]
+    assert set(asked) == {"mask", "samples", "seed", "preview"}
+    assert asked["seed"] == [0]
+    np.testing.assert_array_equal(asked["mask"][0], mask)
 
 
 def test_zoom_and_pan(editor):
