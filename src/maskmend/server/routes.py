@@ -24,6 +24,7 @@ from maskmend.server.parameters import (
     JsonBody,
     Parameters,
     Quality,
+    fill_schema,
     form_schema,
 )
 from maskmend.server.reading import Order, read_iopaint, read_order, read_upload
@@ -84,6 +85,7 @@ class PlacedStream(StreamingResponse):
 def build_routes(service: Service) -> APIRouter:
     router = APIRouter()
     unusable = failures(400, 401, 403, 406, 408, 413, 415, 422, 429, 503, 504)
+    limits = {"samples": service.limits.samples, "steps": service.limits.steps}
     pictures = {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA.values()}
 
     @router.post(
@@ -101,8 +103,8 @@ def build_routes(service: Service) -> APIRouter:
         }
         | unusable,
         openapi_extra=body_schema(
-            ("multipart/form-data", form_schema(Parameters, "image", "mask")),
-            ("application/json", JsonBody.model_json_schema()),
+            ("multipart/form-data", form_schema(fill_schema(Parameters, **limits), "image", "mask")),
+            ("application/json", fill_schema(JsonBody, **limits)),
         ),
     )
     async def inpaint(request: Request) -> Response:
@@ -127,7 +129,9 @@ def build_routes(service: Service) -> APIRouter:
         description="Pixels, transparency, colour profile and EXIF as they are; turned upright.",
         response_class=Response,
         responses={200: {"description": "The file.", "content": pictures}} | unusable,
-        openapi_extra=body_schema(("multipart/form-data", form_schema(Conversion, "image"))),
+        openapi_extra=body_schema(
+            ("multipart/form-data", form_schema(Conversion.model_json_schema(), "image"))
+        ),
     )
     async def convert(request: Request) -> Response:
         until = service.deadline()
