@@ -69,19 +69,21 @@ def pixels_of(content: bytes) -> np.ndarray:
 
 
 class Gated(InpaintPipeline):
-    """The tiny pipeline, filling only while its gate is open; remembers the size of each batch."""
+    """The tiny pipeline, filling only while its gate is open; remembers what it was asked for."""
 
     def __init__(self, pipe: InpaintPipeline) -> None:
         super().__init__(pipe.tokenizer, pipe.transformer, pipe.defaults)
         self.gate = threading.Event()
         self.entered = threading.Event()
         self.batches: list[int] = []
+        self.asked: list[dict[str, Any]] = []
 
-    def __call__(self, image: Any, *rest: Any, **more: Any) -> Any:
+    def __call__(self, image: Any, mask: Any, **more: Any) -> Any:
         self.batches.append(len(image))
+        self.asked.append({"mask": mask, **more})
         self.entered.set()
         assert self.gate.wait(20)
-        return super().__call__(image, *rest, **more)
+        return super().__call__(image, mask, **more)
 
 
 def app_of(pipe: InpaintPipeline, *, limits: Limits | None = None, **config: Any) -> FastAPI:

@@ -1,6 +1,7 @@
 """A folder of pictures: names matched, bad ones passed over and listed, what is done left alone."""
 
 import csv
+import errno
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from PIL import Image, ImageCms
 
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
-from maskmend.errors import ConfigError, DataError
+from maskmend.errors import ConfigError, DataError, OutputError
+from maskmend.files import write_files
 from maskmend.folder_filling import FAILURES, fill_folder, plan_folder
 from maskmend.images import load_image
 
@@ -117,6 +119,52 @@ def test_bad_files_are_listed_and_stop_nothing(tiny_pipeline, folders):
     outcome = run(tiny_pipeline, folders)
     assert (outcome.filled, outcome.skipped, outcome.failures) == (4, 1, {})
     assert not (out / FAILURES).exists()
+
+
+def listed(out):
+    with (out / FAILURES).open(newline="") as file:
+        return [name for name, _ in list(csv.reader(file))[1:]]
+
+
+def test_a_result_that_cannot_be_written_is_listed_and_stops_nothing(tiny_pipeline, folders):
+    """Catches a run that ends, without its list, at the first name that cannot be used."""
+    photos, masks, out = folders
+    (out / "a.png").mkdir(parents=True)
+    (out / "deep").write_bytes(b"a file where a folder should be")
+    long = "a" * 250 + ".png"  # with what is added to it until it is whole, longer than a name can be
+    Image.fromarray(PIXELS).save(photos / long)
+    Image.fromarray(MASK).convert("L").save(masks / long)
+    outcome = run(tiny_pipeline, folders)
+    assert outcome.filled == 3
+    assert sorted(outcome.failures) == sorted(listed(out)) == ["a.png", long, "deep/b.jpg"]
+    assert "folder" in outcome.failures["a.png"]
+    assert "cannot write" in outcome.failures[long]
+    assert list(out.rglob(".*")) == []  # no temporary files
+
+
+def test_a_run_that_is_stopped_leaves_its_list(tiny_pipeline, folders, monkeypatch):
+    """Catches failures that nobody hears of because of a Ctrl-C, or because the disk was full later on."""
+    photos, _, out = folders
+    (photos / "a.png").write_bytes(b"no picture")
+
+    def stop(stage, done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_pipeline, folders, progress=stop)
+    assert listed(out) == ["a.png"]
+    (out / FAILURES).unlink()
+
+    def full(files):
+        if out / FAILURES not in files:
+            raise OutputError("cannot write") from OSError(errno.ENOSPC, "No space left on device")
+        write_files(files)
+
+    monkeypatch.setattr("maskmend.folder_filling.write_files", full)
+    with pytest.raises(OutputError):
+        run(tiny_pipeline, folders, overwrite=True)
+    assert listed(out) == ["a.png"]
 
 
 def test_two_pictures_never_share_a_result(tiny_pipeline, folders):

@@ -19,8 +19,9 @@ def write_files(files: Mapping[Path, bytes]) -> None:
         for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             # Not mkstemp, whose files nobody but their owner may ever read
-            written[path] = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-            with written[path].open("xb") as file:
+            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+            with temporary.open("xb") as file:
+                written[path] = temporary
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

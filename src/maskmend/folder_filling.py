@@ -4,7 +4,9 @@ Files belong together by their path without suffix. A picture that cannot be fil
 what lies in the output folder already is not made again, so that a run that was stopped goes on where it was.
 """
 
+import contextlib
 import csv
+import errno
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmend.data import SUFFIXES
-from maskmend.errors import ConfigError, DataError, MaskmendError
+from maskmend.errors import ConfigError, DataError, MaskmendError, OutputError
 from maskmend.files import write_files
 from maskmend.images import WRITABLE, Picture, encode_image, load_image
 from maskmend.masks import grow, load_mask
@@ -105,37 +107,50 @@ def fill_folder(
     **settings: Any,
 ) -> Outcome:
     """Works through `tasks`; writes `failures.csv` into `output` when there are any, removes an older one if
-    not.
+    not. A run that is stopped leaves the failures so far.
 
-    `reading` are arguments of `masks.load_mask`. One bad file stops nothing; a full disk does (OutputError).
+    `reading` are arguments of `masks.load_mask`. One bad file, or one result that cannot be written, stops
+    nothing; a full disk does (OutputError).
     """
     tasks = list(tasks)
     filled = skipped = 0
     failures: dict[str, str] = {}
     output.mkdir(parents=True, exist_ok=True)
-    for number, task in enumerate(tasks, start=1):
-        if task.trouble is not None or task.mask is None:
-            failures[task.name] = task.trouble or "no mask"
-        elif task.done and not overwrite:
-            skipped += 1
-        else:
-            try:
-                picture = load_image(task.image)
-                mask = load_mask(task.mask, size=picture.pixels.shape[:2], **(reading or {}))
-                result = pipe(picture, grow(mask, growth), samples=samples, seed=seed, **settings)
-                files = dict(zip(task.outputs, result.pictures, strict=True))
-                contents = {path: _encoded(one, path, quality) for path, one in files.items()}
-            except ConfigError:
-                raise  # a setting, and so the same for every file
-            except (MaskmendError, OSError, MemoryError, RuntimeError) as error:
-                failures[task.name] = " ".join(str(error).split()) or type(error).__name__
+    try:
+        for number, task in enumerate(tasks, start=1):
+            if task.trouble is not None or task.mask is None:
+                failures[task.name] = task.trouble or "no mask"
+            elif task.done and not overwrite:
+                skipped += 1
             else:
-                write_files(contents)
-                filled += 1
-        if progress is not None:
-            progress("filling", number, len(tasks))
+                try:
+                    picture = load_image(task.image)
+                    mask = load_mask(task.mask, size=picture.pixels.shape[:2], **(reading or {}))
+                    result = pipe(picture, grow(mask, growth), samples=samples, seed=seed, **settings)
+                    files = dict(zip(task.outputs, result.pictures, strict=True))
+                    write_files({path: _encoded(one, path, quality) for path, one in files.items()})
+                    filled += 1
+                except ConfigError:
+                    raise  # a setting, and so the same for every file
+                except (MaskmendError, OSError, MemoryError, RuntimeError) as error:
+                    if _disk_is_full(error):
+                        raise
+                    failures[task.name] = " ".join(str(error).split()) or type(error).__name__
+            if progress is not None:
+                progress("filling", number, len(tasks))
+    except BaseException:
+        if failures:  # an older list says more than none
+            with contextlib.suppress(OutputError):  # what stopped the run is the news
+                _write_failures(output / FAILURES, failures)
+        raise
     _write_failures(output / FAILURES, failures)
     return Outcome(filled=filled, skipped=skipped, failures=failures)
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    """Whether no other file could be written either."""
+    cause = error.__cause__ if isinstance(error, OutputError) else error
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _encoded(picture: Picture, path: Path, quality: int) -> bytes:

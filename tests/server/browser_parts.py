@@ -42,7 +42,7 @@ def launched() -> Iterator[Any]:
 class Editor:
     """The page, as a person uses it."""
 
-    def __init__(self, context: Any, url: str) -> None:
+    def __init__(self, context: Any, url: str, *, wait: bool = True) -> None:
         self.url = url
         self.page = context.new_page()
         self.page.set_default_timeout(30_000)
@@ -52,7 +52,8 @@ class Editor:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda message: self._heard(message))
         self.page.goto(url)
-        self.page.locator("#sample-list img").first.wait_for()
+        if wait:
+            self.page.locator("#sample-list img").first.wait_for()
 
     def _heard(self, message: Any) -> None:
         # What the network does is told to the person; what the page does wrong is not.
@@ -75,6 +76,11 @@ class Editor:
         top = box["y"] + (box["height"] - 56 - size * scale) / 2
         return left + x * scale, top + y * scale
 
+    def middle(self) -> tuple[float, float]:
+        """Where on the screen the middle of a picture of any shape lies when it is fitted into the stage."""
+        box = self.page.locator("#canvas").bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - 28
+
     @property
     def zoom(self) -> float:
         return float(self.page.locator("#zoom-out-text").inner_text().removesuffix(" %"))
@@ -93,6 +99,9 @@ class Editor:
 
     def fill(self) -> None:
         self.page.click("#fill")
+        self.until_filled()
+
+    def until_filled(self) -> None:
         self.page.locator(".pick input:enabled").nth(3).wait_for()
 
     def saved(self, button: str) -> bytes:
@@ -103,6 +112,14 @@ class Editor:
 
     def mask(self) -> np.ndarray:
         return np.asarray(Image.open(io.BytesIO(self.saved("#mask-save"))).convert("L")) > 127
+
+    def seen(self) -> np.ndarray:
+        """A picture of 64 x 64 pixels as it lies on the canvas at 800 %, with whatever is drawn over it."""
+        self.page.mouse.move(1, 1)  # no brush over it
+        self.page.wait_for_timeout(100)  # drawn with the next frame
+        shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+        left, top = map(round, self.place(0, 0))
+        return np.asarray(shot)[top + 4 : top + 512 : 8, left + 4 : left + 512 : 8]
 
     def status(self) -> str:
         return self.page.locator("#status").inner_text()

@@ -5,8 +5,9 @@
 
 Each case is first filled alone; after that every answer to it, whatever it was batched with, must be the same
 to the bit. Among the clients are some that go away in the middle, some that send nonsense, and, where there
-are more of them than places, some that are told to come back later and do. Standard library, NumPy and
-Pillow.
+are more of them than places, some that are told to come back later and do. The exit status is 1 for a wrong
+answer, a place that is still taken, and memory that grows faster than --most-growth. Standard library, NumPy
+and Pillow.
 """
 
 import argparse
@@ -28,6 +29,8 @@ from PIL import Image
 
 from fuzz_run import multipart
 
+BAD = ("status", "ended", "connection", "NONSENSE", "WRONG")
+"""How outcomes begin that must not be."""
 SAMPLES = Path(__file__).parents[2] / "src" / "maskmend" / "samples"
 
 
@@ -176,11 +179,28 @@ class Run:
             time.sleep(2)
 
 
+def slope(memory: list[tuple[float, float]]) -> float:
+    """MiB a minute over the last half of (seconds, MiB): the first half fills caches. NaN for too few."""
+    spent, sizes = np.array(memory).T
+    late = spent >= spent[-1] / 2
+    return float(np.polyfit(spent[late] / 60, sizes[late], 1)[0]) if late.sum() > 2 else float("nan")
+
+
+def findings(run: Run, places_still_taken: int, most_growth: float) -> list[str]:
+    """What must not be, in words."""
+    bad = [f"{what}: {count}" for what, count in run.counts.items() if what.startswith(BAD)]
+    if places_still_taken:
+        bad.append(f"{places_still_taken} places are still taken")
+    if not slope(run.memory) <= most_growth:  # nor a NaN, which says nothing
+        bad.append(
+            f"memory grew by {slope(run.memory):.1f} MiB a minute in the last half, more than {most_growth:g}"
+        )
+    return bad
+
+
 def report(run: Run, minutes: float, clients: int) -> dict[str, object]:
     spent, memory = np.array(run.memory).T
-    # The first quarter fills caches; what counts is what comes after.
-    late = spent > spent[-1] / 4
-    slope = float(np.polyfit(spent[late] / 60, memory[late], 1)[0])
+    late = spent >= spent[-1] / 2
     after = run.metrics()
     batches = after["maskmend_batch_requests_count"]
     return {
@@ -193,10 +213,10 @@ def report(run: Run, minutes: float, clients: int) -> dict[str, object]:
         "seconds_median_and_95": [round(float(q), 2) for q in np.quantile(run.seconds or [0], (0.5, 0.95))],
         "memory_mib": {
             "start": round(float(memory[0])),
-            "after_a_quarter": round(float(memory[late][0])),
+            "after_a_half": round(float(memory[late][0])),
             "end": round(float(memory[-1])),
             "most": round(float(memory.max())),
-            "slope_per_minute": round(slope, 2),
+            "slope_per_minute": round(slope(run.memory), 2),
         },
         "places_still_taken": int(after["maskmend_places_taken"]),
     }
@@ -207,6 +227,12 @@ def main() -> int:
     parser.add_argument("url")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--clients", type=int, default=24)
+    parser.add_argument(
+        "--most-growth",
+        type=float,
+        default=10.0,
+        help="MiB a minute by which memory may grow in the last half",
+    )
     given = parser.parse_args()
     run, chosen = Run(given.url), cases()
     for case in chosen:
@@ -226,12 +252,10 @@ def main() -> int:
     time.sleep(3)
     told = report(run, given.minutes, given.clients)
     print(json.dumps(told, indent=2))
-    bad = [
-        what
-        for what in run.counts
-        if what.isupper() or what.startswith(("status", "ended", "connection", "NONSENSE", "WRONG"))
-    ]
-    return 1 if bad or told["places_still_taken"] else 0
+    bad = findings(run, told["places_still_taken"], given.most_growth)
+    for one in bad:
+        print(one, file=sys.stderr)
+    return 1 if bad else 0
 
 
 if __name__ == "__main__":

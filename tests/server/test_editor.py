@@ -9,11 +9,12 @@ import uvicorn
 from PIL import Image, ImageCms
 
 from browser_parts import Editor, launched
-from fakes import smooth_pixels
+from fakes import CODES, smooth_pixels
 from maskmend.demo import sample_pairs
 from maskmend.images import load_image, read_image
+from maskmend.masks import grow
 from maskmend.server.run import listen
-from server_parts import app_of, on_a_socket, until
+from server_parts import Gated, app_of, on_a_socket, until
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SAMPLE = load_image(sample_pairs()[0][1]).pixels
@@ -39,6 +40,29 @@ def editor(browser, url):
     context.close()
     assert editor.complaints == []
     assert [one for one in editor.requests if not one.startswith((url, "blob:", "data:"))] == []
+
+
+@pytest.fixture
+def gated(browser, tiny_pipeline):
+    """(the editor, the pipeline that fills only while its gate is open, its server's line)"""
+    pipe = Gated(tiny_pipeline)
+    pipe.gate.set()
+    app = app_of(pipe)
+    with on_a_socket(app) as port:
+        # Its content security policy would keep out the tests' own scripts.
+        context = browser.new_context(viewport={"width": 1200, "height": 800}, bypass_csp=True)
+        editor = Editor(context, f"http://127.0.0.1:{port}/")
+        yield editor, pipe, app.state.service.line
+        pipe.gate.set()
+        context.close()
+    assert editor.complaints == []
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A picture of another size, as a file."""
+    Image.fromarray(smooth_pixels(40, 50)).save(tmp_path / "other.png")
+    return tmp_path / "other.png"
 
 
 def test_paint_fill_pick_undo_download(editor):
@@ -85,7 +109,7 @@ def test_rolling_again_gives_others_and_the_same_seed_the_same(editor):
     first = editor.saved("#download")
     editor.page.click("#again")
     editor.page.locator("#status", has_text="4 fills").wait_for()
-    until_shown(editor, ".pick input:enabled")
+    editor.until_filled()
     assert editor.page.locator("[name=seed]").input_value() == "4"
     assert editor.saved("#download") != first
     editor.page.click("#settings summary")
@@ -95,8 +119,77 @@ def test_rolling_again_gives_others_and_the_same_seed_the_same(editor):
     assert editor.saved("#download") == first
 
 
-def until_shown(editor, selector):
-    editor.page.locator(selector).nth(3).wait_for()
+@pytest.mark.parametrize("button", ["#again", "#fill"])
+def test_a_picture_opened_during_a_fill_is_not_mixed_up_with_the_one_before(gated, other, button):
+    """Catches fills of one picture that are shown, and downloaded, under another's name."""
+    editor, pipe, line = gated
+    page = editor.page
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    editor.fill()
+    pipe.gate.clear()
+    pipe.entered.clear()
+    page.click(button)
+    assert pipe.entered.wait(10)
+    editor.give(other)
+    page.locator("#file-size", has_text="50 × 40").wait_for()
+    until(lambda: line.taken == 0)  # the server knows that nobody waits
+    pipe.gate.set()
+    page.wait_for_timeout(300)
+    assert not editor.shown("#results")
+    assert "other.png opened" in editor.status()
+    assert page.locator("#undo").is_disabled()
+    np.testing.assert_array_equal(read_image(editor.saved("#download")).pixels, smooth_pixels(40, 50))
+    page.mouse.click(*editor.middle())
+    editor.fill()
+    assert read_image(editor.saved("#download")).pixels.shape == (40, 50, 3)
+
+
+@pytest.mark.parametrize("way", ["Escape", "button", "open"])
+def test_what_comes_after_the_end_of_a_fill_is_not_taken(gated, other, way):
+    """Catches a fill that is applied although it was stopped, or its picture left, while it was decoded; and
+    alternatives that cannot be picked any more."""
+    editor, *_ = gated
+    page = editor.page
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    page.evaluate(
+        """() => {
+            const real = createImageBitmap;
+            window.decoded = 0;
+            window.hold = Infinity;
+            window.createImageBitmap = async (blob, ...more) => {
+                const held = !(blob instanceof File) && ++window.decoded === window.hold;
+                if (held) await new Promise((go) => { window.go = go; });
+                return real(blob, ...more);
+            };
+        }"""
+    )
+    editor.fill()
+    first = editor.saved("#download")
+    page.evaluate("() => { window.hold = 2 * window.decoded; }")  # the last one of the next fill
+    page.click("#again")
+    page.wait_for_function("() => window.go")
+    if way == "open":
+        editor.give(other)
+        page.locator("#status", has_text="other.png opened").wait_for()
+    elif way == "Escape":
+        page.keyboard.press("Escape")
+    else:
+        page.click("#fill")
+    page.evaluate("() => window.go()")
+    page.wait_for_timeout(300)
+    if way == "open":
+        assert not editor.shown("#results")
+        assert "other.png opened" in editor.status()
+        return
+    assert "Stopped" in editor.status()
+    editor.until_filled()
+    assert page.locator(".pick input").nth(0).is_enabled()
+    assert "likeliest" in page.locator("#picks").inner_text()
+    assert editor.saved("#download") == first
+    page.click("#undo")
+    assert not editor.shown("#results")  # one fill was made, not two
 
 
 def test_everything_by_keyboard(editor):
@@ -117,7 +210,7 @@ def test_everything_by_keyboard(editor):
     assert mask[32, 33:60].all()
     page.locator("#canvas").focus()
     page.keyboard.press("f")
-    until_shown(editor, ".pick input:enabled")
+    editor.until_filled()
     page.keyboard.press("Alt+2")
     assert page.locator(".pick input").nth(1).is_checked()
     page.keyboard.press("u")
@@ -136,6 +229,110 @@ def test_everything_by_keyboard(editor):
     page.keyboard.press("Escape")
     page.keyboard.press("Delete")
     assert page.locator("#fill").is_disabled()
+
+
+def test_the_focus_is_never_lost(editor):
+    """Catches a keyboard, or a screen reader, that is back at the top of the page after a press."""
+    page = editor.page
+
+    def focused():
+        return page.evaluate(
+            """() => {
+                const { id, name, checked, value, tagName } = document.activeElement;
+                return checked ? `checked ${name} ${value}` : id || name || tagName;
+            }"""
+        )
+
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    page.locator("#fill").focus()
+    page.keyboard.press("Enter")
+    editor.until_filled()
+    assert focused() == "fill"
+    page.locator(".pick input:checked").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("n")
+    editor.until_filled()
+    assert focused().startswith("checked pick")
+    page.locator("#again").focus()
+    page.keyboard.press("Enter")
+    editor.until_filled()
+    assert focused().startswith("checked pick")
+    page.keyboard.press("Control+z")
+    assert focused().startswith("checked pick")  # the roll before
+    page.locator("#accept").focus()
+    page.keyboard.press("Enter")
+    assert "Accepted" in editor.status()
+    assert focused() == "canvas"
+    page.keyboard.press("Control+z")
+    page.locator(".pick input:checked").focus()
+    page.keyboard.press("a")
+    assert focused() == "canvas"
+    editor.drag((20, 20), (40, 30))
+    page.locator("#clear").focus()
+    page.keyboard.press("Enter")
+    assert focused() == "canvas"
+
+
+def test_a_mask_that_changes_under_the_brush(editor, tmp_path):
+    """Catches strokes that are not ended when something else changes the mask: what they had painted came
+    back, could not be undone, or ended in an exception.
+    """
+    page = editor.page
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:8] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+
+    def brush_down(key):
+        page.locator("#canvas").focus()
+        page.keyboard.press(key)
+        for _ in range(8):
+            page.keyboard.press("Shift+ArrowLeft")
+        page.keyboard.press("Space")
+        for _ in range(2):
+            page.keyboard.press("Shift+ArrowRight")
+
+    editor.take_sample()
+    brush_down("b")
+    page.keyboard.press("Control+z")
+    assert "Undone: Brush" in editor.status()
+    assert page.locator("#fill").is_disabled()
+    page.keyboard.press("Control+Shift+z")
+    assert editor.mask()[32, :16].all()
+    page.locator("#canvas").focus()
+    page.keyboard.press("Delete")
+    brush_down("b")
+    page.keyboard.press("i")
+    page.keyboard.press("Shift+ArrowLeft")  # paints no more
+    inverted = editor.mask()
+    assert not inverted[32, :16].any()
+    assert inverted[0].all()
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    assert page.locator("#fill").is_disabled()
+    brush_down("b")
+    page.keyboard.press("Delete")
+    assert page.locator("#fill").is_disabled()
+    page.keyboard.press("Control+z")
+    assert editor.mask()[32, :16].all()
+    brush_down("e")
+    editor.give(tmp_path / "mask.png", "#mask-input")
+    page.locator("#status", has_text="is the mask now").wait_for()
+    page.locator("#canvas").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    np.testing.assert_array_equal(editor.mask(), mask > 0)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+z")
+    assert editor.mask()[32, :16].all()
+    brush_down("b")
+    page.mouse.click(*centre(editor, "#invert"))
+    page.keyboard.press("Control+z")
+    assert "Undone: Inverted" in editor.status()
+
+
+def centre(editor, selector):
+    box = editor.page.locator(selector).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
 def test_the_tools_paint_what_they_say(editor):
@@ -169,6 +366,151 @@ def test_the_tools_paint_what_they_say(editor):
     page.mouse.move(*editor.place(5, 5))
     page.mouse.wheel(0, -100)
     assert page.locator("#size-out").inner_text() == "2 px"
+
+
+def test_each_step_is_shown_as_it_comes(browser, tiny_pipeline):
+    """Catches a page that shows nothing, or only the veil, until the fill is done."""
+    go_on = threading.Semaphore(0)
+
+    class Stepping(Gated):
+        def __call__(self, *given, preview, **more):
+            def told(news):
+                preview(news)
+                assert go_on.acquire(timeout=20)
+
+            return super().__call__(*given, preview=told, **more)
+
+    pipe = Stepping(tiny_pipeline)
+    pipe.gate.set()
+    steps = pipe.defaults.steps
+    with on_a_socket(app_of(pipe)) as port:
+        context = browser.new_context(viewport={"width": 1200, "height": 800})
+        editor = Editor(context, f"http://127.0.0.1:{port}/")
+        page = editor.page
+        editor.take_sample()
+        editor.wait_for_zoom(800)
+        page.keyboard.press("r")
+        editor.drag((12, 16), (52, 48))
+        before, mask = editor.seen(), editor.mask()
+        np.testing.assert_array_equal(before[~mask], SAMPLE[~mask])
+        page.click("#fill")
+        looks, picks = [], []
+        for step in range(1, steps + 1):
+            page.get_by_text(f"step {step} of {steps}", exact=True).wait_for()
+            if step in (1, steps):
+                looks.append(editor.seen())
+                picks.append([shot_of(page.locator(".pick canvas").nth(n)) for n in range(4)])
+            go_on.release()
+        editor.until_filled()
+        after = editor.seen()
+        context.close()
+    first, last = looks
+    for look in looks:  # neither the mask's red nor what was there
+        assert (look[mask] != before[mask]).any(1).mean() > 0.9
+        assert (look[mask] != SAMPLE[mask]).any(1).mean() > 0.9
+    assert (first[mask] != last[mask]).any(1).mean() > 0.3
+    for look in (last, after):
+        np.testing.assert_array_equal(look[~mask], SAMPLE[~mask])
+    for early, late in zip(*picks, strict=True):
+        assert (early != late).any()
+    assert any((picks[1][0] != one).any() for one in picks[1][1:])
+
+
+def shot_of(locator):
+    return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB"))
+
+
+RAMP = np.array([[30, 30, 110], [120, 40, 140], [225, 90, 80], [250, 200, 60]])
+
+
+def test_uncertainty_is_drawn_over_the_hole_and_nowhere_else(editor, tiny_pipeline):
+    """Catches a check box without effect, and an overlay at the wrong place or in the wrong colours."""
+    editor.take_sample()
+    editor.wait_for_zoom(800)
+    editor.page.keyboard.press("r")
+    editor.drag((12, 16), (52, 48))
+    mask = editor.mask()
+    editor.fill()
+    plain = editor.seen()
+    editor.page.keyboard.press("u")
+    drawn = editor.seen()
+    np.testing.assert_array_equal(drawn[~mask], plain[~mask])
+    levels = tiny_pipeline(SAMPLE, mask, samples=4, seed=0).uncertainty[mask] / np.log(CODES)
+    ramp = np.stack([np.interp(levels * 3, range(4), RAMP[:, c]) for c in range(3)], 1)
+    wanted = ramp * 215 / 255 + plain[mask].astype(float) * 40 / 255
+    assert np.abs(drawn[mask] - wanted).max() < 5
+    editor.page.keyboard.press("u")
+    np.testing.assert_array_equal(editor.seen(), plain)
+
+
+def test_before_and_after_lie_left_and_right_of_the_divider(editor):
+    """Catches a comparison of a picture with itself, and a divider that is stuck."""
+    page = editor.page
+    editor.take_sample()
+    editor.wait_for_zoom(800)
+    page.keyboard.press("r")
+    editor.drag((12, 16), (52, 48))
+    mask = editor.mask()
+    editor.fill()
+    after = editor.seen()
+    assert (after[mask] != SAMPLE[mask]).any(1).mean() > 0.9
+    page.keyboard.press("c")
+    divider, inside = page.locator("#divider"), slice(4, 60)  # without the line and its knob
+    divider.press("Home")
+    np.testing.assert_array_equal(editor.seen()[:, inside], after[:, inside])
+    divider.press("End")
+    np.testing.assert_array_equal(editor.seen()[:, inside], SAMPLE[:, inside])
+    divider.fill("50")
+    editor.drag((32, 40), (20, 40))
+    assert 29 <= float(divider.input_value()) <= 33
+    half = editor.seen()
+    np.testing.assert_array_equal(half[:, :17], SAMPLE[:, :17])
+    np.testing.assert_array_equal(half[:, 23:], after[:, 23:])
+    page.click("#accept")  # what is compared from now on is the file as it was opened
+    divider.press("End")
+    np.testing.assert_array_equal(editor.seen()[:, inside], SAMPLE[:, inside])
+    assert page.locator("#mask-save").is_disabled()  # the drag painted nothing
+
+
+def test_settings_reach_the_pipeline_and_go_back(gated):
+    """Catches a control that changes nothing, or something else."""
+    editor, pipe, _ = gated
+    page = editor.page
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    mask = editor.mask()
+    page.click("#settings summary")
+    note = page.locator("#settings-note")
+    chosen = {
+        "steps": "3",
+        "temperature": "0.5",
+        "schedule": "square_root",
+        "order": "halton",
+        "seam": "hard",
+    }
+    values = chosen | {"steps": 3, "temperature": 0.5}
+    assert all(getattr(pipe.defaults, name) != value for name, value in values.items())
+    for number, (name, value) in enumerate((chosen | {"grow": "4"}).items(), start=1):
+        field = page.locator(f"[name={name}]")
+        if name in ("schedule", "order", "seam"):
+            field.select_option(value)
+        else:
+            field.fill(value)
+        assert note.inner_text() == f"{number} changed"
+    assert page.locator("label", has_text="Grow").locator("output").inner_text() == "4 px"
+    page.locator("[name=seed]").fill("11")
+    editor.fill()
+    asked = pipe.asked[-1]
+    assert {name: asked[name] for name in values} == values
+    assert asked["seed"] == [11]
+    np.testing.assert_array_equal(asked["mask"][0], grow(mask, 4))
+    page.click("#reset")
+    assert note.inner_text() == ""
+    editor.fill()
+    asked = pipe.asked[-1]
+    assert set(asked) == {"mask", "samples", "seed", "preview"}
+    assert asked["seed"] == [0]
+    np.testing.assert_array_equal(asked["mask"][0], mask)
 
 
 def test_zoom_and_pan(editor):
@@ -220,9 +562,7 @@ def test_profile_and_known_pixels_of_a_chosen_file(editor, tmp_path):
     Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "photo.png", icc_profile=ICC)
     editor.give(tmp_path / "photo.png")
     editor.page.locator("#file-size", has_text="50 × 40").wait_for()
-    box = editor.page.locator("#canvas").bounding_box()
-    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 - 28
-    editor.page.mouse.click(*middle)
+    editor.page.mouse.click(*editor.middle())
     mask = editor.mask()
     assert mask.any()
     editor.fill()
@@ -333,6 +673,74 @@ def test_a_token_is_asked_for_and_kept(browser, tiny_pipeline):
         editor = Editor(context, f"http://127.0.0.1:{port}/#token={token.replace(' ', '%20')}")
         assert "token" not in editor.page.url
         context.close()
+
+
+def test_a_dialog_that_was_closed_is_opened_again_by_what_needs_the_token(browser, tiny_pipeline, other):
+    """Catches a Fill that does nothing at all, for ever, once the question for the token was dismissed."""
+    token = "a token of the right length"
+    with on_a_socket(app_of(tiny_pipeline, token=token)) as port:
+        context = browser.new_context(viewport={"width": 1200, "height": 800})
+        editor = Editor(context, f"http://127.0.0.1:{port}/", wait=False)
+        page = editor.page
+        page.locator("#token-dialog").wait_for()
+        page.keyboard.press("Escape")
+        assert not editor.shown("#token-dialog")
+        editor.give(other)
+        page.locator("#file-size", has_text="50 × 40").wait_for()
+        page.mouse.click(*editor.middle())
+        page.click("#settings summary")
+        page.locator("[name=temperature]").press("ArrowRight")
+        page.click("#reset")
+        page.click("#fill")
+        page.locator("#token-dialog").wait_for()
+        assert editor.shown("#trouble")
+        page.fill("#token", token)
+        page.keyboard.press("Enter")
+        page.locator("#sample-list button").first.wait_for(state="attached")
+        editor.fill()
+        context.close()
+    assert editor.complaints == []
+
+
+def test_a_server_that_cannot_say_what_it_can_do_still_fills(browser, url, other):
+    """Catches a page that is of no use when its first question went wrong."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    refused = {"status": 503, "json": {"error": {"code": "odd", "message": "not now"}}}
+    context.route("**/v1/models", lambda route: route.fulfill(**refused))
+    editor = Editor(context, url, wait=False)
+    editor.page.locator("#trouble", has_text="Not now.").wait_for()
+    editor.give(other)
+    editor.page.locator("#file-size", has_text="50 × 40").wait_for()
+    editor.page.mouse.click(*editor.middle())
+    editor.fill()
+    context.close()
+    assert editor.complaints == []
+
+
+def test_what_goes_wrong_in_the_page_is_told_in_words(gated):
+    """Catches buttons that do nothing, and a Fill that stays a Stop, when the browser refuses something."""
+    editor, *_ = gated
+    page = editor.page
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    trouble = page.locator("#trouble", has_text="Something went wrong in the page: no memory.")
+    page.evaluate(
+        """() => {
+            OffscreenCanvas.prototype.convertToBlob = () => Promise.reject(new Error("no memory"));
+        }"""
+    )
+    for button in ("#mask-save", "#fill"):
+        page.click(button)
+        trouble.wait_for()
+        assert page.locator("#fill").inner_text() == "Fill"
+        page.evaluate("() => { document.getElementById('trouble').hidden = true; }")
+    page.evaluate("() => { Promise.reject(new Error('no memory')); }")
+    trouble.wait_for()
+    page.evaluate("() => { document.getElementById('trouble').hidden = true; }")
+    page.evaluate("() => { setTimeout(() => { throw new Error('no memory'); }); }")
+    trouble.wait_for()
+    assert all("no memory" in told for told in editor.complaints)
+    editor.complaints.clear()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,14 +5,20 @@
 import base64
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from fakes import box_mask, tiny_models
 from maskmend.images import read_image
 from maskmend.masks import grow
+from maskmend.pipeline import InpaintPipeline
+from maskmend.server.app import create_app
+from maskmend.server.catalogue import Catalogue, Entry
 from maskmend.server.parameters import Infill, Order, Parameters, Schedule, Seam
+from maskmend.server.settings import Limits, ServeConfig
 from server_parts import (
     IMAGE_FILE,
     MASK,
@@ -21,6 +27,7 @@ from server_parts import (
     WIDTH,
     body,
     bomb,
+    client_of,
     file_of,
     form,
     in_base64,
@@ -183,6 +190,27 @@ def test_iopaint_clients_get_what_they_are_used_to(client, tiny_pipeline):
     assert one != two
 
 
+def test_the_model_that_is_asked_for_fills(tiny_pipeline):
+    """Catches a server whose first model fills whatever is asked of the others."""
+    other = InpaintPipeline(*tiny_models(codes=32), replace(tiny_pipeline.defaults, steps=3))
+    pipes = {"one": tiny_pipeline, "two": other}
+    entries = [Entry(name, pipe.defaults, lambda pipe=pipe: pipe) for name, pipe in pipes.items()]
+    with client_of(create_app(ServeConfig(limits=Limits(drain=5.0)), Catalogue(entries))) as client:
+        fills = []
+        for name, pipe in pipes.items():
+            answer = client.post("/v1/inpaint", json=body(model=name, seed=5), headers=JSON).json()
+            assert (answer["model"], answer["settings"]["steps"]) == (name, pipe.defaults.steps)
+            assert answer["most"] == pytest.approx(np.log(pipe.transformer.config.codes))
+            fills.append(pixels_of(base64.b64decode(answer["fills"][0]["image"])))
+            np.testing.assert_array_equal(fills[-1], pipe(PIXELS, MASK, seed=5).pictures[0].pixels)
+            told = events_of(
+                client.post("/v1/inpaint", files=form(), data={"model": name, "seed": 5}, headers=EVENTS)
+            )
+            assert {data["steps"] for what, data in told if what == "step"} == {pipe.defaults.steps}
+            assert told[-1][1]["model"] == name
+        assert (fills[0] != fills[1]).any()
+
+
 def test_what_the_api_names_is_what_the_pipeline_knows():
     """Catches a setting that was added or renamed in one place only."""
     from maskmend.compositing import SEAMS
@@ -293,20 +321,38 @@ def test_too_many_parts_and_parts_given_twice(client):
     assert client.post("/v1/inpaint", files=form(), data=fields).json()["error"]["code"] == "form_malformed"
 
 
-@pytest.mark.parametrize(
-    "name", ["../../evil.png", "/etc/passwd", "a\\b.png", "a" * 5000, "\u202egnp.exe", "con", ""]
+# More than is kept in memory while it arrives
+LARGE = np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)
+LARGE_FILE, LARGE_MASK_FILE = (
+    file_of(LARGE),
+    file_of(box_mask(640, 640, 300, 300, 16, 16).astype(np.uint8) * 255),
 )
-def test_file_names_are_not_looked_at(client, tmp_path, monkeypatch, name):
-    """Catches a file that is written where a client says."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
-    (tmp_path / "temporary").mkdir()
-    files = {"image": (name or "x", IMAGE_FILE), "mask": (name or "y", MASK_FILE)}
-    answer = client.post("/v1/inpaint", files=files)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../evil.png", "{here}/evil.png", "/etc/passwd", "a\\b.png", "a" * 5000, "\u202egnp.exe", "con", ""],
+)
+@pytest.mark.parametrize(
+    "files", [(IMAGE_FILE, MASK_FILE), (LARGE_FILE, LARGE_MASK_FILE)], ids=["small", "large"]
+)
+def test_file_names_are_not_looked_at(client, tmp_path, monkeypatch, name, files):
+    """Catches a file that is written where a client says, from where the server runs or from its temporary
+    folder.
+    """
+    assert len(LARGE_FILE) > 2**20
+    here, temporary = tmp_path / "a" / "b" / "c", tmp_path / "d" / "e" / "f"
+    for folder in (here, temporary):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    name = name.format(here=tmp_path)
+    image, mask = files
+    answer = client.post("/v1/inpaint", files={"image": (name or "x", image), "mask": (name or "y", mask)})
     assert answer.status_code == 200 or (
         len(name) > 4000 and answer.json()["error"]["code"] == "form_malformed"
     )
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
 
 
 @pytest.mark.parametrize(

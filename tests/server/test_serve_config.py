@@ -1,7 +1,9 @@
 """How a server may be set up: nothing that opens it to others by accident."""
 
 import pytest
+from click.testing import CliRunner
 
+from maskmend.cli import main
 from maskmend.errors import ConfigError
 from maskmend.server.settings import Limits, ServeConfig, is_loopback
 
@@ -42,3 +44,31 @@ def test_bad_values_are_told_with_a_remedy(values, word):
 def test_limits_that_limit_nothing_or_everything_are_refused(values):
     with pytest.raises(ConfigError, match="give"):
         Limits(**values)
+
+
+def test_every_option_of_the_command_reaches_the_server(monkeypatch):
+    """Catches an option that is read and then forgotten, or given to another field."""
+    came = []
+    monkeypatch.setattr(
+        "maskmend.server.run.serve", lambda config, device, say: came.append((config, str(device)))
+    )
+    line = {
+        "--host": "0.0.0.0", "--port": "81", "--token": "a token of the right length", "--device": "cpu",
+        "--workers": "2", "--max-upload": "3.5", "--max-megapixels": "4.5", "--max-samples": "5",
+        "--places": "6", "--batch": "7", "--timeout": "8.5", "--drain": "9.5",
+    }  # fmt: skip
+    several = ["--name", "a.lan", "--name", "b.lan", "--model", "one", "--model", "two", "--allow-remote"]
+    flat = [word for pair in line.items() for word in pair]
+    ran = CliRunner().invoke(main, ["serve", *flat, *several], prog_name="maskmend")
+    assert ran.exit_code == 0, ran.output
+    limits = Limits(upload_mib=3.5, megapixels=4.5, samples=5, places=6, batch=7, seconds=8.5, drain=9.5)
+    wanted = ServeConfig(
+        host="0.0.0.0", port=81, allow_remote=True, names=("a.lan", "b.lan"), token=line["--token"],
+        models=("one", "two"), device="cpu", workers=2, limits=limits,
+    )  # fmt: skip
+    assert came.pop() == (wanted, "cpu")
+    options = {option.opts[0] for option in main.commands["serve"].params}
+    assert options == {*line, "--name", "--model", "--allow-remote"}
+    ran = CliRunner().invoke(main, ["serve"], prog_name="maskmend", env={"MASKMEND_TOKEN": line["--token"]})
+    assert ran.exit_code == 0, ran.output
+    assert came.pop()[0] == ServeConfig(token=line["--token"])  # its defaults are the server's own

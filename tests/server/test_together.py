@@ -1,5 +1,6 @@
 """Many at once: batches that change nothing, places that are freed, time limits, and an orderly end."""
 
+import errno
 import http.client
 import json
 import os
@@ -13,10 +14,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+import fuzz_run
 from fakes import smooth_pixels
 from maskmend.errors import ConfigError, ModelError
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.catalogue import Catalogue
+from maskmend.server.run import listen
 from maskmend.server.settings import Limits
 from server_parts import (
     IMAGE_FILE,
@@ -146,16 +149,10 @@ def test_a_fill_that_takes_too_long_is_given_up(gated, accept):
         gated.gate.set()
 
 
-def multipart():
+def multipart(image=IMAGE_FILE, mask=MASK_FILE, **fields):
     """A form as bytes, and its content type."""
-    parts = [(name, content) for name, content in (("image", IMAGE_FILE), ("mask", MASK_FILE))]
-    content = b"".join(
-        f'--limit\r\nContent-Disposition: form-data; name="{name}"; filename="x"\r\n\r\n'.encode()
-        + data
-        + b"\r\n"
-        for name, data in parts
-    )
-    return content + b"--limit--\r\n", "multipart/form-data; boundary=limit"
+    content, headers = fuzz_run.multipart(image, mask, **{name: str(value) for name, value in fields.items()})
+    return content, headers["Content-Type"]
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
@@ -186,6 +183,90 @@ def test_a_client_that_goes_away_frees_its_place(tiny_pipeline, gated, accept):
         assert gated.batches == [1, 1]  # the second one was never begun
         text = app.state.service.metrics.text().decode()
         assert "maskmend_abandoned_total 2.0" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/v1/inpaint", "multipart/form-data; boundary=limit"),
+        ("/v1/inpaint", "application/json"),
+        ("/v1/convert", "multipart/form-data; boundary=limit"),
+        ("/api/v1/inpaint", "application/json"),
+    ],
+)
+def test_a_client_that_leaves_while_it_uploads_is_no_failure_of_ours(tiny_pipeline, caplog, path, kind):
+    """Catches a traceback in the log, and a 503 in the metrics, for every interrupted upload."""
+    app = app_of(tiny_pipeline)
+    with on_a_socket(app) as port:
+        with socket.create_connection(("127.0.0.1", port)) as leaving:
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+            leaving.sendall(head.encode() + b"Content-Length: 1000\r\n\r\n--limit\r\n")
+            until(lambda: app.state.service.line.taken == 1)
+        counted = f'maskmend_requests_total{{route="{path}",status="499"}} 1.0'
+        until(lambda: counted in app.state.service.metrics.text().decode())
+        assert app.state.service.line.taken == 0
+    assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+def test_a_client_that_never_reads_loses_its_place(tiny_pipeline, monkeypatch):
+    """Catches a place that is kept for as long as a client does not take what it asked for."""
+    monkeypatch.setattr("maskmend.server.routes.GRACE", 0.5)
+    app = app_of(tiny_pipeline, limits=Limits(seconds=4.0, drain=5.0))
+    # More than the buffers on its way can hold: a picture that cannot be packed, eight times
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    hole = np.zeros((700, 700), np.uint8)
+    hole[300:316, 300:316] = 255
+    content, kind = multipart(file_of(noise), file_of(hole), samples=8, steps=1)
+    line = app.state.service.line
+    with on_a_socket(app) as port, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", port))
+        head = f"POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+        head += f"Accept: text/event-stream\r\nContent-Length: {len(content)}\r\n\r\n"
+        deaf.sendall(head.encode() + content)
+        until(lambda: line.taken == 1)
+        until(lambda: line.taken == 0, 20)
+        assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
+def test_what_nobody_takes_does_not_stay_in_memory():
+    """Catches connections whose write buffer is kept for as long as a client does not read."""
+    with listen("127.0.0.1", 0, patience=1.0) as listening, socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(listening.getsockname())
+        connection, _ = listening.accept()
+        with connection:
+            connection.settimeout(20)
+            with pytest.raises(TimeoutError) as cut:
+                connection.sendall(bytes(2**26))
+            assert cut.value.errno == errno.ETIMEDOUT  # the kernel's word, not this test's patience
+
+
+@pytest.mark.parametrize("accept", ["image/png", "application/json", "text/event-stream"])
+def test_encoding_is_part_of_the_time_limit(tiny_pipeline, monkeypatch, accept):
+    """Catches answers whose encoding may take as long as it likes."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*_):
+        begun.set()
+        go_on.wait(20)
+        return b""
+
+    for module in ("answers", "routes"):
+        monkeypatch.setattr(f"maskmend.server.{module}.encoded", slow)
+    app = app_of(tiny_pipeline, limits=Limits(seconds=2.0, drain=5.0))
+    with client_of(app) as client:
+        answer = client.post("/v1/inpaint", files=form(), data={"steps": 1}, headers={"Accept": accept})
+        assert not go_on.is_set()
+        assert begun.is_set()
+        go_on.set()
+        streamed = accept == "text/event-stream"
+        told = json.loads(answer.text.split("data: ")[-1]) if streamed else answer.json()
+        assert told["error"]["code"] == "too_slow"
+        assert answer.status_code == (200 if streamed else 504)
+        assert app.state.service.line.taken == 0
+        assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
 
 
 def test_a_stream_brings_its_steps_before_the_fill_is_done(tiny_pipeline):
@@ -247,7 +328,7 @@ def process(tiny_model, tmp_path):
 def test_told_to_stop_it_finishes_what_is_under_way(process):
     """Catches fills that are cut off by a restart, and a process that does not end."""
     running, port = process
-    content, kind = multipart()
+    content, kind = multipart(steps=64, samples=8)
 
     def get(path):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -260,9 +341,7 @@ def test_told_to_stop_it_finishes_what_is_under_way(process):
     until(lambda: get("/readyz") == 200, 30)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     headers = {"Content-Type": kind, "Accept": "text/event-stream"}
-    fields = b'--limit\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
-    more = (fields % (b"steps", b"64")) + (fields % (b"samples", b"8"))
-    connection.request("POST", "/v1/inpaint", more + content, headers)
+    connection.request("POST", "/v1/inpaint", content, headers)
     answer = connection.getresponse()
     lines = iter(answer)
     while not next(lines).startswith(b"event: step"):

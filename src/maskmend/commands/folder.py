@@ -37,6 +37,8 @@ def inpaint_folder(
             outcome = fill_folder(pipe, tasks, output, progress=told, **options, **chosen)
     except KeyboardInterrupt:
         click.echo("stopped; the same command goes on with what is missing", err=True)
+        if (output / FAILURES).is_file():
+            click.echo(f"what could not be filled is listed in {output / FAILURES}", err=True)
         sys.exit(130)
     skipped = f", {outcome.skipped} done before" if outcome.skipped else ""
     click.echo(f"filled {outcome.filled} of {len(tasks)} pictures into {output}{skipped}")

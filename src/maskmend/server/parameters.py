@@ -90,11 +90,32 @@ class IopaintBody(BaseModel):
         return values
 
 
-def form_schema(model: type[BaseModel], *files: str) -> dict[str, Any]:
-    """The JSON schema of `model` as a multipart form with `files`."""
+def fill_schema(model: type[Parameters], *, samples: int, steps: int) -> dict[str, Any]:
+    """The JSON schema of `model` with one server's limits in place of the API's.
+
+    Models' names are not in it: the description is told to those without a token too.
+    """
     schema = model.model_json_schema()
-    schema["properties"] = {name: {"type": "string", "format": "binary"} for name in files} | schema[
-        "properties"
-    ]
-    schema["required"] = list(files)
+    properties = schema["properties"]
+    properties["samples"]["maximum"] = min(samples, MOST_SAMPLES)
+    for name in ("steps", "sweet_spot"):
+        number, _ = properties[name]["anyOf"]  # or null
+        number["maximum"] = min(steps, MOST_STEPS)
     return schema
+
+
+def form_schema(schema: dict[str, Any], *files: str) -> dict[str, Any]:
+    """A JSON schema as that of a multipart form with `files`. A form cannot say null: it leaves out."""
+    fields = {}
+    for name, field in schema["properties"].items():
+        if "anyOf" in field:
+            (kind,) = (one for one in field["anyOf"] if one != {"type": "null"})
+            rest = {key: value for key, value in field.items() if key not in ("anyOf", "default")}
+            field = kind | rest
+        if field.get("type") == "boolean":  # all is text there, and these are read alike
+            field = {key: value for key, value in field.items() if key != "type"} | {
+                "enum": [True, False, 1, 0]
+            }
+        fields[name] = field
+    uploads = {name: {"type": "string", "format": "binary"} for name in files}
+    return schema | {"properties": uploads | fields, "required": list(files)}

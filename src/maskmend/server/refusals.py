@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from maskmend.errors import ConfigError, ImageError, ImageSizeError, MaskError, MaskmendError, ModelError
 
@@ -59,6 +60,8 @@ def refusal_from(error: Exception) -> Refusal:
     """The refusal that tells `error` to a client."""
     if isinstance(error, Refusal):
         return error
+    if isinstance(error, ClientDisconnect):  # in the middle of its body; nobody hears this, but it is counted
+        return Refusal(499, "client_gone", "the client went away")
     if isinstance(error, ImageSizeError):
         return Refusal(413, "too_many_pixels", str(error))
     if isinstance(error, MaskError):

@@ -1,7 +1,8 @@
 """The API: fills, format conversion, models, health and metrics."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -23,12 +24,14 @@ from maskmend.server.parameters import (
     JsonBody,
     Parameters,
     Quality,
+    fill_schema,
     form_schema,
 )
 from maskmend.server.reading import Order, read_iopaint, read_order, read_upload
 from maskmend.server.refusals import Refusal, failures
-from maskmend.server.service import Filled, Service
+from maskmend.server.service import GRACE, Filled, Service
 
+LOG = logging.getLogger("maskmend.server")
 T = TypeVar("T")
 
 
@@ -62,22 +65,27 @@ class Conversion(BaseModel):
 
 
 class PlacedStream(StreamingResponse):
-    """A stream that holds a place in the line until it ends, even if it is never begun."""
+    """A stream that holds a place in the line until it ends, even if it is never begun, or at `until`."""
 
-    def __init__(self, content: AsyncIterator[bytes], place: Place) -> None:
+    def __init__(self, content: AsyncGenerator[bytes, None], place: Place, until: float) -> None:
         super().__init__(content, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        self.place = place
+        self.content, self.place, self.until = content, place, until
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            async with asyncio.timeout_at(self.until):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            LOG.warning("a client did not take its stream of events in time: it is cut off")
         finally:
+            await self.content.aclose()  # it may wait at a yield, and would not know that it is over
             self.place.leave()
 
 
 def build_routes(service: Service) -> APIRouter:
     router = APIRouter()
     unusable = failures(400, 401, 403, 406, 408, 413, 415, 422, 429, 503, 504)
+    limits = {"samples": service.limits.samples, "steps": service.limits.steps}
     pictures = {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA.values()}
 
     @router.post(
@@ -95,8 +103,8 @@ def build_routes(service: Service) -> APIRouter:
         }
         | unusable,
         openapi_extra=body_schema(
-            ("multipart/form-data", form_schema(Parameters, "image", "mask")),
-            ("application/json", JsonBody.model_json_schema()),
+            ("multipart/form-data", form_schema(fill_schema(Parameters, **limits), "image", "mask")),
+            ("application/json", fill_schema(JsonBody, **limits)),
         ),
     )
     async def inpaint(request: Request) -> Response:
@@ -106,13 +114,11 @@ def build_routes(service: Service) -> APIRouter:
         try:
             order = await arriving(service, read_order(request), until)
             if kind == "events":
-                stream = PlacedStream(service.events(order, place, until), place)
+                stream = PlacedStream(service.events(order, place, until), place, until + GRACE)
                 place = None  # the stream's own from here on
                 return stream
-            filled = await in_time(service, lambda: service.filled(request, order, place), until)
-            if kind == "json":
-                return JSONResponse(await service.encode(lambda: json_answer(service, filled, order)))
-            return await picture_answer(service, filled, order)
+            answer = json_answer if kind == "json" else picture_answer
+            return await answered(service, request, order, place, answer, until)
         finally:
             if place is not None:
                 place.leave()
@@ -123,7 +129,9 @@ def build_routes(service: Service) -> APIRouter:
         description="Pixels, transparency, colour profile and EXIF as they are; turned upright.",
         response_class=Response,
         responses={200: {"description": "The file.", "content": pictures}} | unusable,
-        openapi_extra=body_schema(("multipart/form-data", form_schema(Conversion, "image"))),
+        openapi_extra=body_schema(
+            ("multipart/form-data", form_schema(Conversion.model_json_schema(), "image"))
+        ),
     )
     async def convert(request: Request) -> Response:
         until = service.deadline()
@@ -132,7 +140,7 @@ def build_routes(service: Service) -> APIRouter:
 
             async def work() -> bytes:
                 picture = await service.decoder.picture(content, place)
-                return await service.encode(lambda: encoded(picture, chosen.format, chosen.quality))
+                return await service.encode(lambda: encoded(picture, chosen.format, chosen.quality), until)
 
             return Response(await in_time(service, work, until), media_type=MEDIA[chosen.format])
 
@@ -148,8 +156,7 @@ def build_routes(service: Service) -> APIRouter:
         until = service.deadline()
         with service.line.enter() as place:
             order = await arriving(service, read_iopaint(request), until)
-            filled = await in_time(service, lambda: service.filled(request, order, place), until)
-            answer = await picture_answer(service, filled, order)
+            answer = await answered(service, request, order, place, picture_answer, until)
             answer.headers["X-Seed"] = str(order.parameters.seed)
             return answer
 
@@ -225,16 +232,37 @@ async def in_time(service: Service, work: Callable[[], Awaitable[T]], until: flo
         raise service.too_slow() from None
 
 
-def json_answer(service: Service, filled: Filled, order: Order) -> dict[str, Any]:
-    fills = [fill_of(filled.result, n, order.parameters) for n in range(order.parameters.samples)]
-    return service.summary(filled) | {"fills": fills}
+Answering = Callable[[Service, Filled, Order, float], Awaitable[Response]]
 
 
-async def picture_answer(service: Service, filled: Filled, order: Order) -> Response:
+async def answered(
+    service: Service, request: Request, order: Order, place: Place, answer: Answering, until: float
+) -> Response:
+    """The fill and its encoding, in time."""
+
+    async def work() -> Response:
+        return await service.answered(
+            request, order, place, lambda filled: answer(service, filled, order, until)
+        )
+
+    return await in_time(service, work, until)
+
+
+async def json_answer(service: Service, filled: Filled, order: Order, until: float) -> Response:
+    """All fills; encoded one by one, so that little is done in vain when time is up."""
+    fills = []
+    for sample in range(order.parameters.samples):
+        fills.append(
+            await service.encode(lambda n=sample: fill_of(filled.result, n, order.parameters), until)
+        )
+    return await service.encode(lambda: JSONResponse(service.summary(filled) | {"fills": fills}), until)
+
+
+async def picture_answer(service: Service, filled: Filled, order: Order, until: float) -> Response:
     """The likeliest fill as a file."""
     result, parameters = filled.result, order.parameters
     content = await service.encode(
-        lambda: encoded(result.pictures[result.best], parameters.format, parameters.quality)
+        lambda: encoded(result.pictures[result.best], parameters.format, parameters.quality), until
     )
     headers = {
         "X-Maskmend-Seed": str(result.seeds[result.best]),

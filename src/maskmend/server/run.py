@@ -36,7 +36,7 @@ def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
     """Listens and serves until stopped. Raises ConfigError for an address that cannot be used, ModelError."""
     catalogue = Catalogue.open(config.models, device)
     app = create_app(config, catalogue)
-    listening = listen(config.host, config.port)
+    listening = listen(config.host, config.port, patience=config.limits.seconds)
     say(address(listening, config))
     server = Server(
         uvicorn.Config(
@@ -57,8 +57,12 @@ def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
         sys.exit(1)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ConfigError."""
+def listen(host: str, port: int, *, patience: float = 120.0) -> socket.socket:
+    """A listening socket. Raises ConfigError.
+
+    A client that takes nothing for `patience` seconds, while there is something for it, is cut off (on
+    Linux): else what it was to get would stay in memory for as long as it likes.
+    """
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -68,6 +72,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise _cannot_listen(host, port, error) from None
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # taken over by every connection
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * patience))
         listening.bind(where)
         listening.listen(128)  # whoever comes from here on waits until the application has started
     except OSError as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 HEARTBEAT = 10.0
 """Seconds of silence after which a stream says that it is still there."""
+
+GRACE = 10.0
+"""Seconds beyond the time limit for a client to take what a stream has to say at its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +113,10 @@ class Service:
             watched=watched,
         )
 
-    async def filled(self, request: Request, order: Order, place: Place) -> Filled:
-        """A fill from order to result. Raises Refusal; a client that goes away cancels it."""
+    async def answered(
+        self, request: Request, order: Order, place: Place, answer: Callable[[Filled], Awaitable[T]]
+    ) -> T:
+        """A fill from order to `answer`. Raises Refusal; a client that goes away cancels it."""
         inbox = Inbox()
         job = await self.job(order, place, inbox.put)
         self.line.add(job)
@@ -120,7 +125,7 @@ class Service:
             while True:
                 what, detail = await inbox.get(leaving)
                 if what == "filled":
-                    return self._filled(job, *detail)
+                    return await answer(self._filled(job, *detail))
         except BaseException:
             self.metrics.abandoned.inc()
             raise
@@ -132,8 +137,11 @@ class Service:
         codes = self.catalogue.entry(job.model).loaded().transformer.config.codes
         return Filled(result=result, model=job.model, codes=codes, seconds=seconds)
 
-    async def events(self, order: Order, place: Place, until: float) -> AsyncIterator[bytes]:
-        """A fill as a stream of events; ends with "done" or "error"."""
+    async def events(self, order: Order, place: Place, until: float) -> AsyncGenerator[bytes, None]:
+        """A fill as a stream of events; ends with "done" or "error".
+
+        No timeout spans a `yield`: it would go off in whoever sends, so that whoever sends needs one too.
+        """
         inbox = Inbox()
         job: Job | None = None
         finished = False
@@ -149,15 +157,17 @@ class Service:
                 elif what == "started":
                     yield event("started", detail)
                 elif what == "step":
-                    yield await self.encode(lambda news=detail: event("step", step_event(news, steps)))
+                    yield await self.encode(lambda news=detail: event("step", step_event(news, steps)), until)
                 else:
                     filled = self._filled(job, *detail)
                     break
             for sample in range(job.samples):
-                yield await self.encode(
-                    lambda n=sample: event("fill", {"index": n} | fill_of(filled.result, n, order.parameters))
-                )
-            yield await self.encode(lambda: event("done", self.summary(filled)))
+
+                def fill(n: int = sample) -> bytes:
+                    return event("fill", {"index": n} | fill_of(filled.result, n, order.parameters))
+
+                yield await self.encode(fill, until)
+            yield await self.encode(lambda: event("done", self.summary(filled)), until)
             finished = True
         except TimeoutError:
             yield event("error", self.too_slow().body())
@@ -172,9 +182,10 @@ class Service:
     def summary(self, filled: Filled) -> dict[str, Any]:
         return summary(filled.result, filled.model, filled.codes, filled.seconds)
 
-    async def encode(self, work: Callable[[], T]) -> T:
-        """`work` in a thread, of which few run at once."""
-        return await anyio.to_thread.run_sync(work, limiter=self.encoders)
+    async def encode(self, work: Callable[[], T], until: float) -> T:
+        """`work` in a thread, of which few run at once. Raises TimeoutError at `until`."""
+        async with asyncio.timeout_at(until):
+            return await anyio.to_thread.run_sync(work, limiter=self.encoders)
 
     def too_slow(self) -> Refusal:
         return Refusal(

@@ -53,7 +53,9 @@ async function openPicture(blob, name) {
   calm();
   try {
     const source = await open(blob, name, state.about?.limits);
-    stop();
+    tools.give_up();
+    state.filling?.abort();
+    state.filling = state.live = null; // whatever still comes of it belongs to the picture before
     state.first = state.source = source;
     state.mask = new Mask(source.width, source.height);
     state.results = null;
@@ -74,12 +76,15 @@ async function openPicture(blob, name) {
 
 async function loadMask(blob, name) {
   calm();
+  const { mask } = state;
   try {
     const image = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    if (state.mask !== mask || state.filling) return; // meant for a picture that was left, or come too late
+    tools.end();
     if (state.results) putAway();
-    state.mask.begin();
-    const stretched = state.mask.read(image);
-    commit("Load mask", state.mask.end());
+    mask.begin();
+    const stretched = mask.read(image);
+    commit("Load mask", mask.end());
     say(stretched ? `${name} was stretched to the picture's size.` : `${name} is the mask now.`);
   } catch {
     complain(new Failure("mask_unusable", `${name} cannot be read as a mask: choose a PNG of the picture's size.`));
@@ -114,6 +119,7 @@ function putAway() {
 
 function changeMask(label, change) {
   if (!state.mask || state.filling) return;
+  tools.end(); // the mask can be changed by one at a time
   if (state.results) putAway();
   state.mask.begin();
   state.mask.whole(change);
@@ -123,25 +129,29 @@ function changeMask(label, change) {
 
 async function fill() {
   if (state.filling) return stop();
+  tools.end();
   if (!state.source || !state.mask.count) return undefined;
   calm();
-  if (tools.stroke) tools.end();
   const { source, mask } = state;
   const controller = new AbortController();
-  const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
-  const parameters = { ...settings.parameters(), samples };
   const old = state.results;
+  const picking = $("results").contains(document.activeElement);
   state.filling = controller;
   state.results = null;
   state.live = { clip: clipper(mask) };
-  const part = around(mask.bounds(), source);
-  picks.begin(samples);
-  for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part);
-  progress(0, settings.steps, "waiting");
-  update();
-  say("Filling.");
   try {
+    const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
+    const parameters = { ...settings.parameters(), samples };
+    const part = around(mask.bounds(), source);
+    if (picking) keepFocus(true); // before its place is gone
+    picks.begin(samples);
+    showPicks.last = null;
+    for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part);
+    progress(0, settings.steps, "waiting");
+    update();
+    say("Filling.");
     for await (const news of follow(source, mask, parameters, controller.signal)) {
+      controller.signal.throwIfAborted(); // what had come by then is decoded all the same
       if (news.kind === "queued" && news.ahead) progress(0, settings.steps, `${news.ahead} before you`);
       if (news.kind === "step") {
         const { box } = news;
@@ -159,12 +169,17 @@ async function fill() {
       }
     }
   } catch (error) {
+    if (state.filling !== controller) return undefined; // another picture has been opened
     state.results = old;
     if (error.name === "AbortError") say("Stopped. The mask is as it was.");
     else complain(error);
   } finally {
-    state.filling = state.live = null;
-    update();
+    if (state.filling === controller) {
+      state.filling = state.live = null;
+      update();
+      // Whoever was there goes on there, unless they went elsewhere meanwhile.
+      if (picking && state.results && document.activeElement === $("canvas")) picks.focus(state.results.pick);
+    }
   }
   return undefined;
 }
@@ -217,6 +232,15 @@ async function download() {
     hand(blob, `${stem(state.source.name)}-mended.${ENDINGS[format]}`);
     state.unsaved = false;
     say(`Downloaded as ${format === "png" ? "PNG, lossless" : format === "jpeg" ? "JPEG" : "WebP"}.`);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+async function saveMask() {
+  calm();
+  try {
+    hand(await state.mask.png(), `${stem(state.source.name)}-mask.png`);
   } catch (error) {
     complain(error);
   }
@@ -308,16 +332,25 @@ function update() {
   for (const id of ["invert", "mask-load"]) $(id).disabled = !source || Boolean(filling);
   for (const id of ["clear", "mask-save"]) $(id).disabled = !mask?.count || Boolean(filling);
   if (results && !filling) showPicks();
+  keepFocus();
   view.paint();
+}
+
+// A control that is hidden or disabled loses the focus to nothing: then the keyboard goes on at the picture.
+function keepFocus(always = false) {
+  const active = document.activeElement;
+  if (state.source && (always || active?.disabled || active?.closest("[hidden]"))) $("canvas").focus({ preventScroll: true });
 }
 
 function showPicks() {
   if (state.results !== showPicks.last || picks.cells.length !== state.results.fills.length) {
     const { fills, part, best } = state.results;
+    const picking = $("picks").contains(document.activeElement);
     picks.begin(fills.length);
     fills.forEach(({ bitmap: image }, i) => picks.show(i, image, part));
     picks.facts(fills, best);
     showPicks.last = state.results;
+    if (picking) picks.focus(state.results.pick);
   }
   picks.check(state.results.pick);
 }
@@ -350,9 +383,9 @@ on("fill", "click", fill);
 on("again", "click", again);
 on("accept", "click", accept);
 on("download", "click", download);
-on("mask-save", "click", async () => hand(await state.mask.png(), `${stem(state.source.name)}-mask.png`));
-on("undo", "click", () => { const label = history.undo(); if (label) say(`Undone: ${label}.`); });
-on("redo", "click", () => { const label = history.redo(); if (label) say(`Done again: ${label}.`); });
+on("mask-save", "click", saveMask);
+on("undo", "click", () => { tools.end(); const label = history.undo(); if (label) say(`Undone: ${label}.`); });
+on("redo", "click", () => { tools.end(); const label = history.redo(); if (label) say(`Done again: ${label}.`); });
 on("invert", "click", () => changeMask("Inverted", (value) => 1 - value));
 on("clear", "click", () => changeMask("Cleared", () => 0));
 on("size", "input", () => sizeTo(Number($("size").value)));

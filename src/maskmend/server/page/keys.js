@@ -1,5 +1,8 @@
 // The keyboard: single letters where no text is typed, the brush where the picture has the focus.
 
+// What works on the mask as a whole: a stroke that is still down ends first, or it would not count as there yet.
+const SETTLED = new Set(["fill", "undo", "redo", "invert", "clear"]);
+
 export function listen(editor) {
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]")) return;
@@ -27,7 +30,7 @@ function everywhere(event, editor) {
   if (control) {
     const word = { z: event.shiftKey ? "redo" : "undo", y: "redo", s: "download", Enter: "fill" }[key];
     if (!word || (typing && word !== "download" && word !== "fill")) return false;
-    return press(word);
+    return press(word, editor);
   }
   if (typing) return false;
   if (event.altKey) {
@@ -44,22 +47,23 @@ function everywhere(event, editor) {
     case "-": return press("zoom-out");
     case "0": return press("fit");
     case "1": editor.view.zoom(1 / editor.view.scale); return true;
-    case "f": return press("fill");
+    case "f": return press("fill", editor);
     case "Escape": return editor.stop();
     case "a": return press("accept");
     case "n": return press("again");
     case "m": return press("show-mask");
     case "u": return press("show-uncertainty");
     case "c": return press("show-compare");
-    case "i": return press("invert");
-    case "Delete": case "Backspace": return press("clear");
+    case "i": return press("invert", editor);
+    case "Delete": case "Backspace": return press("clear", editor);
     case "o": return press("open");
     case "?": return press("keys");
     default: return false;
   }
 }
 
-function press(id) {
+function press(id, editor) {
+  if (SETTLED.has(id)) editor.tools.end();
   const control = document.getElementById(id);
   if (!control.disabled) control.click();
   return true;

@@ -56,6 +56,10 @@ export class Picks {
   check(index) {
     this.cells[index].radio.checked = true;
   }
+
+  focus(index) {
+    this.cells[index].radio.focus({ preventScroll: true });
+  }
 }
 
 // The square around the hole in which alternatives are compared: some of what surrounds it, inside the picture.

@@ -38,12 +38,14 @@ export class SettingsForm {
   }
 
   get defaults() {
+    if (!this.about) return {}; // nothing is known as long as the server has not answered
     const chosen = this.field("model").value;
     const model = this.about.models.find(({ name }) => name === chosen) ?? this.about.models[0];
     return { grow: 0, seed: 0, ...model.settings };
   }
 
   reset() {
+    if (!this.about) return;
     const { defaults } = this;
     for (const name of ["steps", "temperature", "grow", "schedule", "order", "seam", "seed"]) {
       this.field(name).value = defaults[name];
@@ -55,6 +57,7 @@ export class SettingsForm {
   parameters() {
     const { defaults } = this;
     const parameters = { seed: this.seed };
+    if (!this.about) return parameters; // and the server's own defaults
     if (this.about.models.length > 1) parameters.model = this.field("model").value;
     for (const name of ["steps", "temperature", "grow", "schedule", "order", "seam"]) {
       if (String(this.field(name).value) !== String(defaults[name])) parameters[name] = this.field(name).value;

@@ -28,8 +28,16 @@ export function complain(error) {
   trouble.textContent = known ? error.message : `Something went wrong in the page: ${error?.message ?? error}.`;
   trouble.hidden = false;
   if (error?.code === "offline") awaitServer();
-  if (error?.code === "token_needed") document.getElementById("token-dialog").showModal();
+  const dialog = document.getElementById("token-dialog");
+  if (error?.code === "token_needed" && !dialog.open) dialog.showModal();
 }
+
+// What nobody thought of is told too, rather than nothing happening.
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault(); // told in the console by `complain`
+  complain(event.reason);
+});
+addEventListener("error", ({ error }) => { if (error) complain(error); });
 
 async function awaitServer() {
   if (waiting) return;
