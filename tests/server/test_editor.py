@@ -765,6 +765,40 @@ def test_on_a_small_screen_with_a_finger(browser, url, scheme):
     assert editor.complaints == []
 
 
+def test_two_fingers_zoom_and_leave_the_fills_alone(browser, url):
+    """Catches alternatives put away, or a dab painted, by the first finger of a pinch; a finger's stroke that
+    does not paint."""
+    context = browser.new_context(viewport={"width": 700, "height": 800}, has_touch=True)
+    editor = Editor(context, url)
+    editor.take_sample(3)
+    fingers = context.new_cdp_session(editor.page)
+
+    def touch(kind, *places):
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", editor.place(20, 30))
+    touch("touchMove", editor.place(36, 30))
+    touch("touchEnd")
+    painted = editor.mask()
+    assert painted[30, 20:37].all()
+    editor.fill()
+    editor.page.locator("#canvas").scroll_into_view_if_needed()
+    editor.page.evaluate("scrollTo(0, 0)")  # the buttons lie below
+    zoom = editor.zoom
+    touch("touchStart", editor.place(30, 40))
+    touch("touchStart", editor.place(30, 40), editor.place(40, 40))
+    touch("touchMove", editor.place(20, 40), editor.place(50, 40))
+    touch("touchMove", editor.place(10, 40), editor.place(60, 40))
+    touch("touchEnd")
+    editor.page.locator("#zoom-out-text", has_not_text=f"{zoom:.0f} %").wait_for()
+    assert editor.zoom > zoom
+    assert editor.page.locator(".pick input:enabled").count() == 4
+    assert np.array_equal(editor.mask(), painted)
+    context.close()
+    assert editor.complaints == []
+
+
 def test_every_control_has_a_name(editor):
     """Catches a button that a screen reader can only call "button"."""
     editor.take_sample()

@@ -33,7 +33,8 @@ const picks = new Picks($("picks"), pick);
 const settings = new SettingsForm($("settings-form"), (note) => { $("settings-note").textContent = note; });
 const tools = new Tools($("canvas"), view, {
   mask: () => (state.filling ? null : state.mask),
-  touched: () => { if (state.results) putAway(); showMask(true); },
+  touching: () => showMask(true),
+  touched: () => { if (state.results) putAway(); },
   commit: (label, patch) => commit(label, patch),
   sized: (direction) => sized(direction),
   grab: ([x, y], scale) => comparing() && Math.abs(x - divider() * state.source.width) * scale < 18 && y >= 0,

@@ -52,7 +52,7 @@ export class Tools {
   begin(point, { pressure = 1, takeAway = false } = {}) {
     const mask = this.editor.mask();
     if (!mask) return;
-    this.editor.touched();
+    this.editor.touching();
     mask.begin();
     const value = this.name === "eraser" || takeAway ? 0 : 1;
     this.stroke = { points: [point], value, mask };
@@ -75,6 +75,7 @@ export class Tools {
     const { stroke } = this;
     this.stroke = null;
     if (!stroke) return;
+    this.editor.touched(); // not at its beginning: the first finger of a pinch changes nothing
     const [first, last] = [stroke.points[0], stroke.points.at(-1)];
     if (this.name === "rectangle") stroke.mask.spans(rectangle(...first, ...last), stroke.value);
     if (this.name === "lasso") stroke.mask.spans(polygon(stroke.points), stroke.value);
@@ -159,9 +160,9 @@ export class Tools {
     const point = this.view.toImage(...place);
     if (this.editor.grab(point, this.view.scale)) this.sliding = true;
     else if (event.button === 1 || this.name === "hand") this.panning = true;
-    else if (event.button === 0) {
+    else if (event.button === 0 || event.button === 5) { // 5: the other end of a pen
       this.at = point;
-      this.begin(point, { pressure: force(event), takeAway: event.shiftKey });
+      this.begin(point, { pressure: force(event), takeAway: event.shiftKey || event.button === 5 });
     }
     event.preventDefault();
   }
