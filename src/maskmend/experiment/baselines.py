@@ -58,8 +58,8 @@ def migan(path: Path) -> Fill:
 
     def fill(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
         known = np.where(mask, np.uint8(0), np.uint8(255))
-        # It scales the picture up and joins softly, so in a hole a few pixels wide it gives back what was there:
-        # with the truth inside, most of the truth. It is shown the smooth fill that our model is shown too.
+        # It scales the picture up and joins softly, so in a hole a few pixels wide it gives back what was
+        # there: with the truth inside, most of the truth. It is shown the smooth fill our model is shown.
         smooth = to_uint8(infill(to_tensor(image), torch.from_numpy(mask)[None, None], "diffusion"))
         shown = smooth.transpose(2, 0, 1)[None]
         (drawn,) = session.run(None, {names[0]: shown, names[1]: known[None, None]})
