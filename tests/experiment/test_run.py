@@ -52,7 +52,7 @@ def test_a_quick_run_writes_all_and_a_second_measures_nothing(
         return small_features(images)
 
     (line,) = lines
-    assert line.startswith("11 ways of filling 10 pictures, 20 sets of features: about ")
+    assert line.startswith("11 ways of filling 10 pictures, 19 sets of features: about ")
     again = reproduce(make_laboratory(extract=counting), out, quick=True, say=lines.append)
     assert lines[1:] == ["all is measured: the page is written anew"]
     assert again == facts
