@@ -799,6 +799,24 @@ def test_two_fingers_zoom_and_leave_the_fills_alone(browser, url):
     assert editor.complaints == []
 
 
+def test_a_pen_paints_finer_when_it_is_hardly_pressed(editor):
+    """Catches pens that do not paint, and pressure that is not heeded."""
+    editor.take_sample()
+    pen = editor.page.context.new_cdp_session(editor.page)
+    widths = []
+    for y, force in ((20, 1.0), (44, 0.1)):
+        for kind, x, buttons in (("mouseMoved", 10, 0), ("mousePressed", 10, 1), ("mouseMoved", 50, 1),
+                                 ("mouseReleased", 50, 0)):  # fmt: skip
+            left, top = editor.place(x, y)
+            pen.send(
+                "Input.dispatchMouseEvent",
+                {"type": kind, "x": left, "y": top, "button": "left" if kind != "mouseMoved" else "none",
+                 "buttons": buttons, "pointerType": "pen", "force": force, "clickCount": 1},
+            )  # fmt: skip
+        widths.append(int(editor.mask()[y - 10 : y + 10, 30].sum()))
+    assert widths[0] > widths[1] > 0
+
+
 def test_every_control_has_a_name(editor):
     """Catches a button that a screen reader can only call "button"."""
     editor.take_sample()
