@@ -21,26 +21,29 @@ def test_grey_and_telea_keep_known_pixels() -> None:
     assert np.abs(filled.astype(int) - image)[mask].mean() < np.abs(grey.astype(int) - image)[mask].mean()
 
 
+def network(path: Path, *steps: tuple[str, list[str], str]) -> Path:
+    """A network of MI-GAN's inputs and output, made of (operator, inputs, output)."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    helper = onnx.helper
+    image, mask, result = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, [1, channels, "h", "w"])
+        for name, channels in (("image", 3), ("mask", 1), ("result", 3))
+    )
+    nodes = [helper.make_node(name, inputs, [output]) for name, inputs, output in steps]
+    graph = helper.make_graph(nodes, "in MI-GAN's place", [image, mask], [result])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
 def test_migan_is_shown_255_at_known_pixels_and_changes_the_hole_only(tmp_path: Path) -> None:
     """Would catch a mask of the wrong colour, channels in the wrong place, and known pixels of the network.
 
     The network is one whose answer is known: its picture is the mask it was shown, in all three channels.
     """
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
-    kind, helper = onnx.TensorProto.UINT8, onnx.helper
-    image = helper.make_tensor_value_info("image", kind, [1, 3, "h", "w"])
-    mask = helper.make_tensor_value_info("mask", kind, [1, 1, "h", "w"])
-    drawn = helper.make_tensor_value_info("result", kind, [1, 3, "h", "w"])
-    nodes = [
-        helper.make_node("Shape", ["image"], ["shape"]),
-        helper.make_node("Expand", ["mask", "shape"], ["result"]),
-    ]
-    graph = helper.make_graph(nodes, "mask as picture", [image, mask], [drawn])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, tmp_path / "migan.onnx")
+    shape, mask = ("Shape", ["image"], "shape"), ("Expand", ["mask", "shape"], "result")
     picture, hole = smooth_pixels(16, 20), box_mask(16, 20, 4, 4, 12, 12)
-    filled = rivals(tmp_path / "migan.onnx")["MI-GAN"](picture, hole)
+    filled = rivals(network(tmp_path / "mask.onnx", shape, mask))["MI-GAN"](picture, hole)
     assert filled.shape == picture.shape
     assert (filled[hole] == 0).all()
     np.testing.assert_array_equal(filled[~hole], picture[~hole])
@@ -48,19 +51,8 @@ def test_migan_is_shown_255_at_known_pixels_and_changes_the_hole_only(tmp_path: 
 
 def test_migan_is_not_shown_what_it_has_to_find(tmp_path: Path) -> None:
     """Would catch the truth in the hole, which its pipeline gives back in part: seen as an LPIPS of 0.011."""
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
-    kind, helper = onnx.TensorProto.UINT8, onnx.helper
-    image = helper.make_tensor_value_info("image", kind, [1, 3, "h", "w"])
-    mask = helper.make_tensor_value_info("mask", kind, [1, 1, "h", "w"])
-    drawn = helper.make_tensor_value_info("result", kind, [1, 3, "h", "w"])
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["image"], ["result"])], "picture as it is", [image, mask], [drawn]
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, tmp_path / "migan.onnx")
-    fill, hole = rivals(tmp_path / "migan.onnx")["MI-GAN"], box_mask(16, 16, 4, 4, 12, 12)
-    one = smooth_pixels(16, 16)
+    fill = rivals(network(tmp_path / "same.onnx", ("Identity", ["image"], "result")))["MI-GAN"]
+    one, hole = smooth_pixels(16, 16), box_mask(16, 16, 4, 4, 12, 12)
     other = np.where(hole[:, :, None], 255 - one, one)
     np.testing.assert_array_equal(fill(one, hole), fill(other, hole))
 
