@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from maskmend.discriminator import PatchDiscriminator, hinge_loss
+from maskmend.discriminator import FeatureDiscriminator, PatchDiscriminator, hinge_loss
 from maskmend.errors import ConfigError
 
 
@@ -50,3 +50,17 @@ def test_impossible_sizes_are_named(channels, layers):
     """Catches a recipe's value that ends in a message about groups instead of the setting."""
     with pytest.raises(ConfigError, match=f"discriminator_channels={channels}.*multiple of 4"):
         PatchDiscriminator(channels, layers)
+
+
+def test_features_are_judged_at_each_place_of_each_layer():
+    """Catches a layer that is left out, one judgement for the whole picture, and one that depends on the
+    other pictures of the batch."""
+    torch.manual_seed(0)
+    judge = FeatureDiscriminator([4, 8], channels=8).train()
+    taps = [torch.randn(3, 4, 16, 16), torch.randn(3, 8, 4, 4)]
+    taps = [tap / tap.norm(dim=1, keepdim=True) for tap in taps]
+    verdicts = judge(taps)
+    assert [verdict.shape for verdict in verdicts] == [(3, 1, 8, 8), (3, 1, 2, 2)]
+    for number, verdict in enumerate(verdicts):
+        alone = judge([tap[1:2] for tap in taps])[number]
+        torch.testing.assert_close(alone, verdict[1:2], atol=1e-5, rtol=1e-5)

@@ -9,7 +9,7 @@ from torch import nn
 from maskmend.config import from_dict, to_dict
 from maskmend.errors import ConfigError
 from maskmend.quantizer import QuantizerConfig
-from maskmend.vqgan import VQGAN, ResidualBlock, TokenizerConfig, report_config, small_config
+from maskmend.vqgan import VQGAN, ColourBlur, ResidualBlock, TokenizerConfig, report_config, small_config
 
 TINY = QuantizerConfig(codes=11, code_dim=4)
 
@@ -258,3 +258,26 @@ def test_factors_of_the_small_preset_are_named():
     """Catches a factor that is no power of two, and would be rounded silently."""
     with pytest.raises(ConfigError, match="factor=6: choose 2, 4, 8, 16 or 32"):
         small_config(factor=6)
+
+
+def test_blurred_colour_leaves_the_brightness_alone():
+    """Catches a blur of the whole picture, one that darkens its border, and one that leaves colour sharp."""
+    picture = pictures(1, 16)
+    blurred = ColourBlur(1.0)(picture)
+    grey = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    torch.testing.assert_close((blurred * grey).sum(1), (picture * grey).sum(1))
+    before, after = (image - (image * grey).sum(1, keepdim=True) for image in (picture, blurred))
+    assert after.diff().abs().mean() < 0.25 * before.diff().abs().mean()
+    one = torch.tensor([0.5, -0.25, 0.75])[:, None, None].expand(1, 3, 8, 8)
+    torch.testing.assert_close(ColourBlur(2.0)(one), one)
+
+
+def test_a_decoder_blurs_its_colour_without_weights_of_its_own():
+    """Catches a setting without effect, and one that keeps a trained decoder's weights from loading."""
+    plain, soft = built(tiny()), VQGAN(tiny(colour_blur=1.0)).eval()
+    soft.load_state_dict(plain.state_dict())
+    tokens = torch.arange(16).view(1, 4, 4) % 11
+    codes = plain.quantizer.lookup(tokens)
+    torch.testing.assert_close(soft.decoder(codes), ColourBlur(1.0)(plain.decoder(codes)))
+    with pytest.raises(ConfigError, match="colour_blur=-1"):
+        tiny(colour_blur=-1.0)

@@ -1,10 +1,14 @@
-"""PatchGAN discriminator (Isola et al. 2017) and its hinge loss (Lim & Ye 2017).
+"""Discriminators and their hinge loss (Lim & Ye 2017).
 
     loss_D = 1/2 (mean relu(1 - D(x)) + mean relu(1 + D(x^)))        loss_G = -mean D(x^)
 
-Each output judges one patch, not the whole picture. GroupNorm instead of BatchNorm: a judgement must not
-depend on the other pictures of the batch.
+PatchGAN (Isola et al. 2017) judges pixels; the other judges what a network trained on photographs makes of
+them, as projected GANs do (Sauer et al. 2021): it need not learn from a small set of pictures what fur looks
+like. Each output judges one patch, not the whole picture. GroupNorm instead of BatchNorm: a judgement must
+not depend on the other pictures of the batch.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +50,34 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 p q"]:
         return self.layers(images)
+
+
+class FeatureDiscriminator(nn.Module):
+    """Activations of several layers, unit length at each place, to logits of all places of all layers.
+
+    Args:
+        widths: channels of each layer.
+        channels: of the judgement about each layer, a multiple of 8.
+    """
+
+    def __init__(self, widths: Sequence[int], channels: int = 48) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(width, channels, 1, bias=False),
+                nn.GroupNorm(8, channels),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(channels, channels, 4, stride=2, padding=1, bias=False),
+                nn.GroupNorm(8, channels),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(channels, 1, 1),
+            )
+            for width in widths
+        )
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, taps: Sequence[Float[Tensor, "B _ _ _"]]) -> list[Float[Tensor, "B 1 _ _"]]:
+        return [head(tap * tap.shape[1] ** 0.5) for head, tap in zip(self.heads, taps, strict=True)]
 
 
 def hinge_loss(real: Float[Tensor, "..."], fake: Float[Tensor, "..."]) -> Float[Tensor, ""]:

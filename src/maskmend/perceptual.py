@@ -110,8 +110,18 @@ class Lpips(nn.Module):
         """Stays in evaluation mode, whatever the module it is part of does."""
         return super().train(False)
 
+    @property
+    def widths(self) -> list[int]:
+        """Channels of each of `features`."""
+        return [len(head) for head in self.heads]
+
     def features(self, images: Float[Tensor, "B 3 H W"]) -> list[Tensor]:
         """The five activations (B, C_l, h_l, w_l) of images in [-1, 1], each pixel scaled to unit length."""
+        if min(images.shape[-2:]) < SMALLEST[self.net]:
+            raise ConfigError(
+                f"images of {images.shape[-2]} x {images.shape[-1]} pixels are too small for LPIPS on "
+                f"{self.net}: give at least {SMALLEST[self.net]} x {SMALLEST[self.net]}"
+            )
         x = (images - self.shift) / self.scale
         taps = []
         for conv, layer in zip(self.convs, LAYERS[self.net], strict=True):
@@ -132,13 +142,12 @@ class Lpips(nn.Module):
             raise ConfigError(
                 f"images of shape {tuple(a.shape)} and {tuple(b.shape)}: give two batches of one shape"
             )
-        if min(a.shape[-2:]) < SMALLEST[self.net]:
-            raise ConfigError(
-                f"images of {a.shape[-2]} x {a.shape[-1]} pixels are too small for LPIPS on {self.net}: "
-                f"give at least {SMALLEST[self.net]} x {SMALLEST[self.net]}"
-            )
-        distance = torch.zeros(a.shape[0], device=a.device)
-        for at_a, at_b, head in zip(self._recorded(a), self._recorded(b), self.heads, strict=True):
+        return self.between(self._recorded(a), self._recorded(b))
+
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]:
+        """The distance of pictures whose `features` these are."""
+        distance = torch.zeros(a[0].shape[0], device=a[0].device)
+        for at_a, at_b, head in zip(a, b, self.heads, strict=True):
             weighted = (at_a - at_b).square() * head.view(1, -1, 1, 1)
             distance = distance + weighted.sum(dim=1).mean(dim=(1, 2))
         return distance

@@ -13,11 +13,13 @@ out as the published coursework on this experiment does, so that its checkpoints
 (docs/lab-checkpoints.md).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -56,6 +58,9 @@ class TokenizerConfig:
     known_channels: tuple[int, ...] = ()
     """Channels of the branch that shows the known pixels to the decoder, from the full resolution down to the
     latent one, one more than there are halvings; empty for none."""
+    colour_blur: float = 0.0
+    """Standard deviation, in pixels, by which the decoder's colours are blurred, not its brightness: JPEG
+    photographs have colour at half the resolution, and sharp colour shows as specks."""
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
 
     def __post_init__(self) -> None:
@@ -83,6 +88,8 @@ class TokenizerConfig:
             raise ConfigError(f"design={self.design!r}: choose 'plain' or 'lab'")
         if self.design == "lab" and self.encoder_norm != "group":
             raise ConfigError(f"design='lab' with encoder_norm={self.encoder_norm!r}: choose 'group'")
+        if not 0 <= self.colour_blur <= 8:
+            raise ConfigError(f"colour_blur={self.colour_blur}: choose a value from 0 to 8")
         for name in ("encoder_blocks", "decoder_blocks", "attention_heads"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)}: choose at least 1")
@@ -225,6 +232,7 @@ class Decoder(nn.Module):
         self.doubles = [number in config.upsample_after for number in range(1, len(widths) + 1)]
         seen = config.known_channels
         self.known = KnownBranch(seen, tuple(entered[::-1])) if seen else None
+        self.soften = ColourBlur(config.colour_blur) if config.colour_blur > 0 else nn.Identity()
 
     def forward(
         self, codes: Float[Tensor, "B C h w"], known: Known | None = None
@@ -244,7 +252,32 @@ class Decoder(nn.Module):
             x = stage(x)
             if doubles:
                 x = x + next(features, 0)
-        return self.leave(self.activation(self.norm(x)))
+        return self.soften(self.leave(self.activation(self.norm(x))))
+
+
+class ColourBlur(nn.Module):
+    """A Gaussian blur of the differences from the brightness (ITU-R BT.601), which stays as it is."""
+
+    brightness: Tensor
+    kernel: Tensor
+
+    def __init__(self, sigma: float) -> None:
+        super().__init__()
+        self.reach = math.ceil(3 * sigma)
+        places = torch.arange(-self.reach, self.reach + 1)
+        kernel = torch.exp(-0.5 * (places / sigma).square())
+        # Constants of the method, not weights: they are in no file.
+        self.register_buffer("kernel", (kernel / kernel.sum()).expand(3, 1, 1, -1), persistent=False)
+        self.register_buffer(
+            "brightness", torch.tensor([0.299, 0.587, 0.114])[:, None, None], persistent=False
+        )
+
+    def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+        grey = (images * self.brightness).sum(1, keepdim=True)
+        colour = F.pad(images - grey, [self.reach] * 4, mode="replicate")
+        kernel = self.kernel.to(images.dtype)
+        colour = F.conv2d(F.conv2d(colour, kernel, groups=3), kernel.transpose(2, 3), groups=3)
+        return grey + colour
 
 
 class VQGAN(nn.Module):

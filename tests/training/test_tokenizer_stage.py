@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskmend.errors import ConfigError
 from maskmend.training.recipe import Recipe
@@ -18,11 +18,22 @@ from maskmend.training.tokenizer_stage import TokenizerStage
 CPU = torch.device("cpu")
 
 
-class FakePerceptual(nn.Module):
+class FakePerceptual:
     """A distance with a curved gradient, one number for each picture."""
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return (F.avg_pool2d(a, 3) - F.avg_pool2d(b, 3)).square().mean((1, 2, 3))
+    @property
+    def widths(self) -> list[int]:
+        return [3]
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        return [F.avg_pool2d(images, 3)]
+
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        return (a[0] - b[0]).square().mean((1, 2, 3))
+
+
+def apart(a: Tensor, b: Tensor) -> Tensor:
+    return FakePerceptual().between(FakePerceptual().features(a), FakePerceptual().features(b))
 
 
 def build(recipe: Recipe) -> TokenizerStage:
@@ -67,11 +78,10 @@ def test_adaptive_weight_and_gradient_are_the_textbooks(
     """Would catch a weight from the wrong losses or layer, and a gradient that is not the summed loss's."""
     recipe = make_recipe("tokenizer", **ADVERSARIAL, model={"quantizer": {"update": update}})
     stage = build(recipe)
-    model, judge = copy.deepcopy(stage.model).train(), stage.critic.discriminator
-    assert judge is not None
+    model, judge = copy.deepcopy(stage.model).train(), stage.critic.judges["discriminator"]
 
     fake, quantized = model(batch)
-    reconstruction = F.l1_loss(fake, batch) + 2.0 * FakePerceptual()(fake, batch).mean()
+    reconstruction = F.l1_loss(fake, batch) + 2.0 * apart(fake, batch).mean()
     adversarial = -judge(fake).mean()
     last = model.decoder.leave.weight
     (by_rec,) = torch.autograd.grad(reconstruction, last, retain_graph=True)
@@ -97,9 +107,8 @@ def test_discriminator_learns_from_its_own_loss_alone(
 ) -> None:
     """Would catch the generator's loss leaking into the discriminator's gradient, or the reverse."""
     stage = build(make_recipe("tokenizer", **ADVERSARIAL))
-    judge = copy.deepcopy(stage.critic.discriminator)
+    judge = copy.deepcopy(stage.critic.judges["discriminator"])
     fake = copy.deepcopy(stage.model).train()(batch)[0].detach()
-    assert judge is not None
     real, generated = judge(batch), judge(fake)
     loss = 0.5 * (torch.relu(1 - real).mean() + torch.relu(1 + generated).mean())
     loss.backward()
@@ -108,7 +117,52 @@ def test_discriminator_learns_from_its_own_loss_alone(
     norm = torch.cat([p.grad.flatten() for p in judge.parameters()]).norm()
     assert figures["discriminator_gradient"] == pytest.approx(norm.item(), rel=1e-3)
     assert stage.model.training
-    assert all(p.grad is None for p in [*stage.model.parameters(), *stage.critic.discriminator.parameters()])
+    assert all(
+        p.grad is None
+        for p in [*stage.model.parameters(), *stage.critic.judges["discriminator"].parameters()]
+    )
+
+
+def test_the_judge_of_features_pushes_and_learns(
+    make_recipe, batch: Tensor, captured: list[list[Tensor]]
+) -> None:
+    """Would catch a weight or a push that is not the textbook's, and a judge that is shown other pictures
+    than the generator is pushed by."""
+    options = {"perceptual": 2.0, "feature_adversarial": 0.5, "adversarial": 0.0, "adversarial_ramp": 1}
+    recipe = make_recipe(
+        "tokenizer", training=ADVERSARIAL["training"], tokenizer=options | {"adversarial_start": 0}
+    )
+    stage = build(recipe)
+    model, judge = (
+        copy.deepcopy(stage.model).train(),
+        copy.deepcopy(stage.critic.judges["feature_discriminator"]),
+    )
+    fake, _ = model(batch)
+    reconstruction = F.l1_loss(fake, batch) + 2.0 * apart(fake, batch).mean()
+    seen = FakePerceptual().features(fake)
+    adversarial = torch.stack([-verdict.mean() for verdict in judge(seen)]).mean()
+    last = model.decoder.leave.weight
+    (by_rec,) = torch.autograd.grad(reconstruction, last, retain_graph=True)
+    (by_adv,) = torch.autograd.grad(adversarial, last, retain_graph=True)
+    weight = by_rec.norm() / (by_adv.norm() + 1e-4)
+    (wanted,) = torch.autograd.grad(reconstruction + 0.5 * weight * adversarial, last)
+    true = FakePerceptual().features(batch)
+    verdicts = zip(judge(true), judge([tap.detach() for tap in seen]), strict=True)
+    halves = [torch.relu(1 - real).mean() + torch.relu(1 + drawn).mean() for real, drawn in verdicts]
+    loss = 0.5 * torch.stack(halves).mean()
+
+    figures = step(stage, [batch])
+    assert figures["feature_adaptive_weight"] == pytest.approx(weight.item(), rel=1e-3)
+    assert figures["feature_adversarial"] == pytest.approx(adversarial.item(), rel=1e-3, abs=1e-6)
+    assert figures["feature_discriminator"] == pytest.approx(loss.item(), rel=1e-4)
+    assert any(g.shape == wanted.shape and torch.allclose(g, wanted, rtol=1e-3) for g in captured[0])
+    assert not stage.critic.evidence
+
+
+def test_the_judge_of_features_looks_through_the_perceptual_network(make_recipe) -> None:
+    """Would catch a recipe whose second judge has nothing to look through, refused hours later or never."""
+    with pytest.raises(ConfigError, match=r"feature_adversarial = 0\.5 looks through"):
+        make_recipe("tokenizer", tokenizer={"feature_adversarial": 0.5, "perceptual": 0.0})
 
 
 def test_parts_add_up_to_the_whole_batch(make_recipe, batch: Tensor, captured: list[list[Tensor]]) -> None:
@@ -133,11 +187,11 @@ def test_parts_add_up_to_the_whole_batch(make_recipe, batch: Tensor, captured: l
 def test_discriminator_starts_at_its_step(make_recipe, batch: Tensor) -> None:
     """Would catch an adversary that disturbs the young autoencoder, and one that never comes."""
     stage = build(make_recipe("tokenizer", tokenizer={"adversarial_start": 2, "adversarial": 1.0}))
-    assert stage.critic.discriminator is not None
-    before = copy.deepcopy(stage.critic.discriminator.state_dict())
+    judge = stage.critic.judges["discriminator"]
+    before = copy.deepcopy(judge.state_dict())
 
     def moved() -> bool:
-        now = stage.critic.discriminator.state_dict()
+        now = judge.state_dict()
         return not all(torch.equal(before[name], now[name]) for name in before)
 
     for number in (0, 1):
@@ -150,7 +204,7 @@ def test_discriminator_starts_at_its_step(make_recipe, batch: Tensor) -> None:
 def test_adversarial_zero_has_no_discriminator(make_recipe, batch: Tensor) -> None:
     """Would catch a discriminator that costs time and memory for nothing."""
     stage = build(make_recipe("tokenizer", tokenizer={"adversarial": 0.0, "adversarial_start": 0}))
-    assert stage.critic.discriminator is None
+    assert not stage.critic.judges
     assert len(stage.optimizers) == 1
     assert "adversarial" not in step(stage, [batch])
     assert "discriminator" not in stage.state()
@@ -176,13 +230,13 @@ def test_perceptual_share_takes_part_of_the_batch(
     counts: list[int] = []
 
     class Counting(FakePerceptual):
-        def forward(self, a: Tensor, b: Tensor) -> Tensor:
-            counts.append(len(a))
-            return super().forward(a, b)
+        def features(self, images: Tensor) -> list[Tensor]:
+            counts.append(len(images))
+            return super().features(images)
 
     stage.critic.perceptual = Counting()
     step(stage, [batch])
-    assert counts == [seen]
+    assert counts == [seen, seen]  # the drawn ones, the true ones
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -1,23 +1,24 @@
-"""What a drawn picture is measured by: distance to the truth, LPIPS, and a discriminator that learns along.
+"""What a drawn picture is measured by: distance to the truth, LPIPS, and discriminators that learn along.
 
-    L = w |x - x^| + w_p LPIPS(x, x^) + lambda w_a L_G
+    L = w |x - x^| + w_p LPIPS(x, x^) + sum over judges of lambda w_a L_G
     lambda = |grad_last L_rec| / (|grad_last L_G| + 1e-4)        (Esser et al. 2021, equation 7)
 
-lambda needs the gradients of both losses at the last layer. We take each loss's gradient with respect to the
-picture once, push both through the last layer alone to get lambda, and hand back their weighted sum, for one
-way backwards through the network: LPIPS and discriminator are passed backwards once instead of twice.
+One judge looks at the pixels, another at what LPIPS's network makes of them (`discriminator`). lambda needs
+the gradients of the losses at the last layer. We take each loss's gradient with respect to the picture once,
+push them through the last layer alone to get lambda, and hand back their weighted sum, for one way backwards
+through the network.
 
 With a mask, perceptual and adversarial loss look at the composite (known pixels from the truth), which is
 what a person gets to see: their gradient then reaches the hole alone.
 """
 
-from typing import Any
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from maskmend.discriminator import PatchDiscriminator, hinge_loss
+from maskmend.discriminator import FeatureDiscriminator, PatchDiscriminator, hinge_loss
 from maskmend.errors import ConfigError
 from maskmend.training.recipe import PictureLosses, TrainingConfig
 from maskmend.training.stage import adamw, descend
@@ -26,13 +27,33 @@ Pictures = Float[Tensor, "B 3 H W"]
 Holes = Bool[Tensor, "B 1 H W"]
 
 
+@runtime_checkable
+class Perceptual(Protocol):
+    """What a critic needs of LPIPS."""
+
+    @property
+    def widths(self) -> list[int]: ...
+
+    def features(self, images: Pictures) -> list[Tensor]: ...
+
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]: ...
+
+
+class Evidence(NamedTuple):
+    """What one judge was shown of a batch: pictures, or activations of several layers."""
+
+    true: Any
+    drawn: Any
+    """Without a gradient."""
+
+
 class Critic:
-    """LPIPS and discriminator, with the discriminator's optimizer."""
+    """LPIPS and the judges, with their optimizers."""
 
     def __init__(
         self,
         options: PictureLosses,
-        perceptual: nn.Module | None,
+        perceptual: Perceptual | None,
         resolution: int,
         training: TrainingConfig,
         device: torch.device,
@@ -40,23 +61,34 @@ class Critic:
         self.options, self.perceptual, self.clip = options, perceptual, training.clip
         self.device = device
         self.bf16 = training.precision == "bf16" or (training.precision == "auto" and device.type == "cuda")
-        self.discriminator: PatchDiscriminator | None = None
-        self.optimizers: list[torch.optim.Optimizer] = []
+        self.judges: dict[str, nn.Module] = {}
+        self.evidence: list[dict[str, Evidence]] = []
+        """Of each part of the batch whose gradient was asked for, until the judges learn from it."""
         if options.adversarial > 0:
             channels, layers = options.discriminator_channels, options.discriminator_layers
-            self.discriminator = PatchDiscriminator(channels, layers).to(device)
+            judge = PatchDiscriminator(channels, layers).to(device)
             try:  # now, not at the step hours ahead at which it begins
-                self.discriminator(torch.zeros(1, 3, resolution, resolution, device=device))
+                judge(torch.zeros(1, 3, resolution, resolution, device=device))
             except RuntimeError:
                 raise ConfigError(
                     f"{options.TABLE}.discriminator_layers = {layers} see larger patches than the pictures "
                     f"of {resolution} pixels: choose fewer"
                 ) from None
-            self.optimizers.append(adamw([self.discriminator], training))
+            self.judges["discriminator"] = judge
+        if options.feature_adversarial > 0:
+            assert perceptual is not None  # the options have seen to it
+            self.judges["feature_discriminator"] = FeatureDiscriminator(perceptual.widths).to(device)
+        self.weights = {
+            "discriminator": options.adversarial,
+            "feature_discriminator": options.feature_adversarial,
+        }
+        self.optimizers: list[torch.optim.Optimizer] = [
+            adamw([judge], training) for judge in self.judges.values()
+        ]
 
-    def judge_at(self, step: int) -> PatchDiscriminator | None:
-        """The discriminator, from the step on at which it begins."""
-        return self.discriminator if step >= self.options.adversarial_start else None
+    def judges_at(self, step: int) -> dict[str, nn.Module]:
+        """The judges, from the step on at which they begin."""
+        return self.judges if step >= self.options.adversarial_start else {}
 
     def gradient(
         self,
@@ -80,52 +112,81 @@ class Critic:
         l1 = (off if mask is None else off * (1 + (hole_weight - 1) * mask)).mean()
         seen = leaf if mask is None else torch.where(mask, leaf, images)
         reconstruction, figures = l1, {"l1": l1}
+        shown: dict[str, tuple[Any, Any]] = {"discriminator": (images, seen)}
         if self.perceptual is not None and self.options.perceptual > 0:
             some = max(1, round(len(images) * self.options.perceptual_share))
             with self._autocast():
-                distance = self.perceptual(seen[:some], images[:some]).mean()
+                drawn = self.perceptual.features(seen[:some])
+                with torch.no_grad():
+                    true = self.perceptual.features(images[:some])
+                distance = self.perceptual.between(drawn, true).mean()
             reconstruction = reconstruction + self.options.perceptual * distance
             figures["lpips"] = distance
+            shown["feature_discriminator"] = true, drawn
         figures["reconstruction"] = reconstruction
-        judged = self.judge_at(step)
-        (gradient,) = torch.autograd.grad(reconstruction, leaf, retain_graph=judged is not None)
-        if judged is None:
+        judges = self.judges_at(step)
+        (gradient,) = torch.autograd.grad(reconstruction, leaf, retain_graph=bool(judges))
+        if not judges:
             return gradient, figures
-        with self._autocast():
-            adversarial = -judged(seen).float().mean()
-        (push,) = torch.autograd.grad(adversarial, leaf)
-        by_rec, by_adv = (
-            torch.autograd.grad(fake, last, g.to(fake.dtype), retain_graph=True)[0].float().norm()
-            for g in (gradient, push)
-        )
-        weight = (by_rec / (by_adv + 1e-4)).clamp(0, 1e4)
+
+        def at_last(g: Tensor) -> Tensor:
+            return torch.autograd.grad(fake, last, g.to(fake.dtype), retain_graph=True)[0].float().norm()
+
         begun = step - self.options.adversarial_start + 1
         ramp = min(1.0, begun / max(1, self.options.adversarial_ramp))
-        gradient = gradient + ramp * self.options.adversarial * weight * push
-        return gradient, figures | {"adversarial": adversarial, "adaptive_weight": weight}
-
-    def learn(self, parts: list[Pictures], fakes: list[Pictures], step: int) -> dict[str, Tensor]:
-        """The discriminator's own step, once it has begun; `fakes` carry no gradient."""
-        judged = self.judge_at(step)
-        if judged is None:
-            return {}
-        total = torch.zeros((), device=parts[0].device)
-        for images, fake in zip(parts, fakes, strict=True):
+        by_reconstruction, total = at_last(gradient), gradient
+        for name, judge in judges.items():
             with self._autocast():
-                verdicts = judged(images).float(), judged(fake).float()
-            loss = hinge_loss(*verdicts) / len(parts)
-            loss.backward()
-            total = total + loss.detach()
-        norm = descend(judged, self.optimizers[0], self.clip)
-        return {"discriminator": total, "discriminator_gradient": norm}
+                adversarial = torch.stack([-v.float().mean() for v in _listed(judge(shown[name][1]))]).mean()
+            (push,) = torch.autograd.grad(adversarial, leaf, retain_graph=True)
+            weight = (by_reconstruction / (at_last(push) + 1e-4)).clamp(0, 1e4)
+            total = total + ramp * self.weights[name] * weight * push
+            prefix = name.removesuffix("discriminator")
+            figures |= {f"{prefix}adversarial": adversarial, f"{prefix}adaptive_weight": weight}
+        self.evidence.append({name: Evidence(*map(_detached, shown[name])) for name in judges})
+        return total, figures
+
+    @torch.no_grad()
+    def apart(self, a: Pictures, b: Pictures) -> float:
+        """The sum of the pictures' perceptual distances; 0 without such a network."""
+        if self.perceptual is None:
+            return 0.0
+        return float(self.perceptual.between(self.perceptual.features(a), self.perceptual.features(b)).sum())
+
+    def learn(self, step: int) -> dict[str, Tensor]:
+        """The judges' own step, once they have begun, from what they were shown since the last one."""
+        figures: dict[str, Tensor] = {}
+        if not self.judges_at(step):
+            return figures
+        for (name, judge), optimizer in zip(self.judges.items(), self.optimizers, strict=True):
+            total = torch.zeros((), device=self.device)
+            for true, drawn in (part[name] for part in self.evidence):
+                with self._autocast():
+                    verdicts = zip(_listed(judge(true)), _listed(judge(drawn)), strict=True)
+                losses = [hinge_loss(real.float(), fake.float()) for real, fake in verdicts]
+                loss = torch.stack(losses).mean() / len(self.evidence)
+                loss.backward()
+                total = total + loss.detach()
+            figures[name] = total
+            figures[f"{name}_gradient"] = descend(judge, optimizer, self.clip)
+        self.evidence.clear()
+        return figures
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def state(self) -> dict[str, Any]:
-        """The discriminator's weights; its optimizer's state is kept with the other optimizers'."""
-        return {} if self.discriminator is None else {"discriminator": self.discriminator.state_dict()}
+        """The judges' weights; their optimizers' states are kept with the other optimizers'."""
+        return {name: judge.state_dict() for name, judge in self.judges.items()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        if self.discriminator is not None:
-            self.discriminator.load_state_dict(state["discriminator"])
+        for name, judge in self.judges.items():
+            judge.load_state_dict(state[name])
+
+
+def _listed(verdicts: Tensor | list[Tensor]) -> list[Tensor]:
+    return [verdicts] if isinstance(verdicts, Tensor) else verdicts
+
+
+def _detached(shown: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
+    return shown.detach() if isinstance(shown, Tensor) else [tap.detach() for tap in shown]

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskmend.choice import choose
 from maskmend.config import from_dict, merge, to_dict
@@ -25,7 +25,7 @@ from maskmend.infill import infill
 from maskmend.known_branch import Known
 from maskmend.model_folder import component_folder, load_tokenizer, load_transformer, save_tokenizer
 from maskmend.noise import gumbel
-from maskmend.training.critic import Critic
+from maskmend.training.critic import Critic, Perceptual
 from maskmend.training.ema import MovingAverage
 from maskmend.training.masking import Masks, draw_holes
 from maskmend.training.recipe import Recipe
@@ -46,7 +46,7 @@ class DecoderStage:
 
     component = "tokenizer"
 
-    def __init__(self, recipe: Recipe, device: torch.device, perceptual: nn.Module | None) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, perceptual: Perceptual | None) -> None:
         assert recipe.decoder is not None  # the recipe has seen to it
         self.options = recipe.decoder
         self.clip = recipe.training.clip
@@ -106,7 +106,6 @@ class DecoderStage:
         self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         figures: dict[str, Tensor] = {}
-        truths, fakes = [], []
         self.model.decoder.train()
         for images in parts:
             images = sent(images, self.device).contiguous(memory_format=torch.channels_last)
@@ -117,13 +116,11 @@ class DecoderStage:
             last, weight = self.model.decoder.leave.weight, self.options.hole_weight
             gradient, part = self.critic.gradient(images, fake, last, step, known.mask, weight)
             fake.backward((gradient / len(parts)).to(fake.dtype))
-            truths.append(images)
-            fakes.append(torch.where(known.mask, fake.detach().float(), images))
             part["loss"] = part["reconstruction"]
             figures = {k: figures.get(k, 0) + v.detach() / len(parts) for k, v in part.items()}
         figures["gradient"] = descend(self.model.decoder, self.optimizers[0], self.clip)
         self.average.update(self.model, step)
-        return figures | self.critic.learn(truths, fakes, step)
+        return figures | self.critic.learn(step)
 
     def _masks(self, rng: np.random.Generator, count: int) -> Masks:
         return draw_holes(rng, count, self.resolution, self.factor, self.options)
@@ -137,8 +134,7 @@ class DecoderStage:
             tokens, known = self.examples(images, masks, number << 32)
             fake = torch.where(known.mask, self.average.shadow.decode(tokens, known), images)
             sums["l1"] += float((fake - images).abs().mean()) * len(images)
-            if self.critic.perceptual is not None:
-                sums["lpips"] += float(self.critic.perceptual(fake, images).sum())
+            sums["lpips"] += self.critic.apart(fake, images)
             count += len(images)
         l1, lpips = (sums[name] / count for name in ("l1", "lpips"))
         return {"loss": l1 + self.options.perceptual * lpips, "l1": l1, "lpips": lpips}
@@ -170,6 +166,7 @@ class DecoderStage:
 
 
 REDRAWN = ("decoder_channels", "decoder_blocks", "upsample_after", "decoder_activation", "known_channels")
+REDRAWN += ("colour_blur",)
 """What a decoder's recipe may change of the tokenizer; the rest decides the tokens."""
 
 

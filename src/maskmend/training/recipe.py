@@ -144,8 +144,10 @@ class PictureLosses:
     """Share of each batch whose perceptual distance is computed: it costs more than a small tokenizer."""
     adversarial: float = 0.8
     """Weight of the adversarial loss, on top of the adaptive weight; 0 trains without a discriminator."""
+    feature_adversarial: float = 0.0
+    """The same of a second discriminator, which looks at what the perceptual network makes of pictures."""
     adversarial_start: int = 2000
-    """First step with the discriminator."""
+    """First step with the discriminators."""
     adversarial_ramp: int = 200
     """Steps over which the adversarial weight rises."""
     discriminator_channels: int = 64
@@ -154,8 +156,14 @@ class PictureLosses:
     """Layers between its first and its last; more see larger patches."""
 
     def __post_init__(self) -> None:
-        weights = ("perceptual", "adversarial", "adversarial_start", "adversarial_ramp")
+        weights = ("perceptual", "adversarial", "feature_adversarial")
+        weights += ("adversarial_start", "adversarial_ramp")
         _check(self.TABLE, self, dict.fromkeys(weights, (0, math.inf)))
+        if self.feature_adversarial > 0 and self.perceptual == 0:
+            raise ConfigError(
+                f"{self.TABLE}.feature_adversarial = {self.feature_adversarial} looks through the perceptual "
+                f"network: give {self.TABLE}.perceptual a weight above 0"
+            )
         _check(self.TABLE, self, {"perceptual_share": (0, 1), "discriminator_layers": (1, 8)})
         if self.discriminator_channels < 4 or self.discriminator_channels % 4:
             raise ConfigError(

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from maskmend import vqgan
 from maskmend.config import from_dict, merge, nearest, to_dict
 from maskmend.data import ImageSet
 from maskmend.errors import ConfigError
 from maskmend.kernel_caches import bound_kernel_caches
+from maskmend.perceptual import Lpips
 from maskmend.training.distributed import process_group
 from maskmend.training.journal import board_class
 from maskmend.training.loop import Outcome, Report, train
@@ -65,12 +65,10 @@ def build_stage(recipe: Recipe, device: torch.device) -> Stage:
         return TransformerStage(recipe, configured(TRANSFORMERS, recipe), device)
 
 
-def _perceptual(options: PictureLosses, device: torch.device) -> nn.Module | None:
+def _perceptual(options: PictureLosses, device: torch.device) -> Lpips | None:
     """The LPIPS network that `options` ask for."""
     if options.perceptual == 0:
         return None
-    from maskmend.perceptual import Lpips
-
     network = Lpips.load(options.perceptual_net, options.perceptual_weights or None).to(device)
     # Twice as fast in bf16 on CPUs that have it, half as fast there in the other layout.
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskmend.model_folder import save_tokenizer
 from maskmend.quantizer import codebook_statistics
-from maskmend.training.critic import Critic
+from maskmend.training.critic import Critic, Perceptual
 from maskmend.training.ema import MovingAverage
 from maskmend.training.recipe import Recipe
 from maskmend.training.stage import adamw, descend, picture_grid, sent
@@ -29,7 +29,7 @@ class TokenizerStage:
     component = "tokenizer"
 
     def __init__(
-        self, recipe: Recipe, config: TokenizerConfig, device: torch.device, perceptual: nn.Module | None
+        self, recipe: Recipe, config: TokenizerConfig, device: torch.device, perceptual: Perceptual | None
     ) -> None:
         self.config = config
         self.options = recipe.tokenizer
@@ -48,7 +48,6 @@ class TokenizerStage:
     ) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         figures: dict[str, Tensor] = {}
-        fakes = []
         parts = [sent(images, self.device) for images in parts]
         self.model.train()
         for images in parts:
@@ -60,11 +59,10 @@ class TokenizerStage:
             part |= {"quantizer": extra, "loss": part["reconstruction"] + extra}
             share = torch.ones((), device=self.device) / len(parts)
             torch.autograd.backward([fake, quantized.loss], [(gradient * share).to(fake.dtype), share])
-            fakes.append(fake.detach().float())
             figures = {k: figures.get(k, 0) + v.detach() / len(parts) for k, v in part.items()}
         figures["gradient"] = descend(self.model, self.optimizers[0], self.clip)
         self.average.update(self.model, step)
-        return figures | self.critic.learn(parts, fakes, step)
+        return figures | self.critic.learn(step)
 
     @torch.no_grad()
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
@@ -77,8 +75,7 @@ class TokenizerStage:
             tokens.append(codes.flatten())
             sums["l1"] += float((fake - images).abs().mean()) * len(images)
             sums["psnr"] += float((10 * torch.log10(4 / (fake - images).square().mean((1, 2, 3)))).sum())
-            if self.critic.perceptual is not None:
-                sums["lpips"] += float(self.critic.perceptual(fake, images).sum())
+            sums["lpips"] += self.critic.apart(fake, images)
             count += len(images)
         l1, psnr, lpips = (sums[k] / count for k in ("l1", "psnr", "lpips"))
         figures = {"loss": l1 + self.options.perceptual * lpips, "l1": l1, "psnr": psnr, "lpips": lpips}
