@@ -210,7 +210,7 @@ def test_options_of_reproduce_reach_the_experiment(
     succeed(*command, "--quick")
     succeed(
         *command, "--masks", tmp_path / "boxes", "--limit", "3", "--repeats", "2", "--seed", "4", "--no-grid",
-        "--migan", tmp_path / "migan.onnx",
+        "--migan", tmp_path / "migan.onnx", "--sweep-limit", "2",
     )  # fmt: skip
     (quick, options), (chosen, others) = asked
     assert (len(quick.data.images), quick.repeats, quick.seed) == (QUICK_IMAGES, QUICK_REPEATS, 0)
@@ -220,6 +220,7 @@ def test_options_of_reproduce_reach_the_experiment(
     assert chosen.data.name == "masks of boxes"
     assert (others["quick"], others["grid"]) == (False, False)
     assert others["migan_file"] == tmp_path / "migan.onnx"
+    assert (options["sweep_limit"], others["sweep_limit"]) == (None, 2)
 
 
 def test_a_study_trains_and_scores_each_rung(

@@ -52,7 +52,7 @@ def test_a_quick_run_writes_all_and_a_second_measures_nothing(
         return small_features(images)
 
     (line,) = lines
-    assert line.startswith("11 ways of filling 10 pictures, 19 sets of features: about ")
+    assert line.startswith("11 ways of filling to measure: about ")
     again = reproduce(make_laboratory(extract=counting), out, quick=True, say=lines.append)
     assert lines[1:] == ["all is measured: the page is written anew"]
     assert again == facts
@@ -67,6 +67,22 @@ def test_the_full_run_has_every_table(
     )
     assert set(facts) >= {"order", "sweet_spot", "temperature", "top_p", "infill", "ring", "share", "seam"}
     assert (tmp_path / "out" / "temperature.png").is_file()
+
+
+def test_sweeps_may_make_do_with_fewer_images(
+    make_laboratory: Callable[..., Laboratory], test_set: TestSet, tmp_path: Path
+) -> None:
+    """Would catch the report's own table measured on fewer images, and a table that does not say it was."""
+    out, lines = tmp_path / "out", []
+    laboratory = make_laboratory(data=test_set.first(5), repeats=2)
+    facts = reproduce(laboratory, out, only=("schedule", "seam"), sweep_limit=3, shown=0, say=lines.append)
+    assert (facts["images"], facts["schedule"]["images"], facts["seam"]["images"]) == (5, 5, 3)
+    fewer = laboratory.first(3).measure(by=("composited",), seam="hard")
+    hard = next(row for row in facts["seam"]["rows"] if row["changes"] == {"seam": "hard"})
+    assert hard["composited"]["value"] == fewer.fid("composited").value
+    assert (out / "page.md").read_text().count("Over the first 3 images only") == 1
+
+    assert lines[0].startswith("8 ways of filling to measure: about ")
 
 
 def test_only_the_tables_asked_for(make_laboratory: Callable[..., Laboratory], tmp_path: Path) -> None:

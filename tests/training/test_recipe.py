@@ -182,7 +182,8 @@ def test_settings_are_frozen_by_name() -> None:
     names = {table.__name__: " ".join(field.name for field in dataclasses.fields(table)) for table in tables}
     losses = (
         "perceptual perceptual_net perceptual_weights perceptual_share "
-        "adversarial feature_adversarial adversarial_start adversarial_ramp discriminator_channels discriminator_layers"
+        "adversarial feature_adversarial adversarial_start adversarial_ramp "
+        "discriminator_channels discriminator_layers"
     )
     assert names == {
         "Recipe": "stage data training preset model tokenizer transformer decoder",

@@ -143,6 +143,11 @@ def evaluate(
 @click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option("--quick", is_flag=True, help="16 images and the report's tables only: a look, no measurement.")
 @click.option("--limit", type=click.IntRange(min=2), help="Only the first so many images.")
+@click.option(
+    "--sweep-limit",
+    type=click.IntRange(min=2),
+    help="Only the first so many images for single settings and the grid.",
+)
 @click.option("--grid/--no-grid", default=True, show_default=True, help="Schedule x steps x order x choice.")
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; several times.")
 @click.option("--migan", type=PATH, help="MI-GAN's ONNX file, for the comparison.")
@@ -156,6 +161,7 @@ def reproduce(
     model: str,
     quick: bool,
     limit: int | None,
+    sweep_limit: int | None,
     grid: bool,
     tables: tuple[str, ...],
     migan: Path | None,
@@ -195,8 +201,16 @@ def reproduce(
             seed=seed,
         )
         run(
-            laboratory, output, quick=quick, grid=grid, only=tables, migan_file=migan, told=told, say=say
-        )  # fmt: skip
+            laboratory,
+            output,
+            quick=quick,
+            grid=grid,
+            only=tables,
+            sweep_limit=sweep_limit,
+            migan_file=migan,
+            told=told,
+            say=say,
+        )
     click.echo(f"wrote {output / 'page.html'}, with page.md, page.json and the pictures beside it")
 
 

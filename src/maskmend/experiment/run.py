@@ -39,6 +39,7 @@ def reproduce(
     quick: bool = False,
     grid: bool = True,
     only: Sequence[str] = (),
+    sweep_limit: int | None = None,
     migan_file: Path | None = None,
     shown: int = 2,
     told: Progress | None = None,
@@ -52,6 +53,7 @@ def reproduce(
         quick: only what the report has, and a small grid.
         grid: measure the grid over schedule, steps, order and token choice.
         only: names of the tables that are wanted; all of the others when empty.
+        sweep_limit: sweeps over single settings, and the grid, make do with the first so many images.
         migan_file: MI-GAN's ONNX file, for the comparison.
         shown: how many pictures are shown step by step.
         told: called with (what, done, total).
@@ -60,8 +62,9 @@ def reproduce(
     report = told or (lambda what, done, total: None)
     defaults = laboratory.pipe.defaults
     tables = _chosen([*the_tables(defaults, quick=quick), the_grid(quick=quick)], only, grid)
+    fewer = laboratory.first(sweep_limit) if any(table.sweep for table in tables) else laboratory
     if say:
-        say(_forecast(laboratory, tables))
+        say(_forecast([(fewer if table.sweep else laboratory, table) for table in tables]))
     facts: dict[str, Any] = {
         "maskmend": __version__,
         "images": len(laboratory.data.images),
@@ -81,14 +84,15 @@ def reproduce(
 
     write()
     for table in tables:
+        bench = fewer if table.sweep else laboratory
         trials = []
         for row in table.rows:
             report(table.title, len(trials), len(table.rows))
-            trials.append(laboratory.measure(told, by=table.shown, **row.changes))
+            trials.append(bench.measure(told, by=table.shown, **row.changes))
         report(table.title, len(table.rows), len(table.rows))
         verdict = judge(table, trials, defaults)
-        sections.append(section_of(table, trials, verdict))
-        facts[table.name] = table_facts(table, trials, verdict)
+        sections.append(section_of(table, trials, verdict, _fewer(bench, laboratory)))
+        facts[table.name] = {"images": len(bench.data.images)} | table_facts(table, trials, verdict)
         write()
     return facts
 
@@ -102,18 +106,29 @@ def _chosen(tables: Sequence[Table], only: Sequence[str], grid: bool) -> list[Ta
     return [table for table in tables if (table.name in only if only else grid or table.name != "grid")]
 
 
-def _forecast(laboratory: Laboratory, tables: Sequence[Table]) -> str:
+def _fewer(bench: Laboratory, laboratory: Laboratory) -> str:
+    """What a table of fewer images has to say of it."""
+    count = len(bench.data.images)
+    if count == len(laboratory.data.images):
+        return ""
+    return f"Over the first {count} images only: FID is biased upwards there, so compare within this table."
+
+
+def _forecast(work: Sequence[tuple[Laboratory, Table]]) -> str:
     """How many ways of filling are still to be measured, and how long that takes at this machine's pace."""
-    ways = [(row.changes, table.shown) for table in tables for row in table.rows]
-    fills, fids = laboratory.left(ways)
-    if fids == 0:
+    fills, seconds, pace = 0, 0.0, None
+    for bench in {id(bench): bench for bench, _ in work}.values():
+        ways = [(row.changes, table.shown) for other, table in work if other is bench for row in table.rows]
+        more, fids = bench.left(ways)
+        if fids:
+            features, filling = pace = pace or bench.pace()
+            seconds += len(bench.data.images) * (fids * features + more * filling)
+        fills += more
+    if fills == 0:
         return "all is measured: the page is written anew"
-    features, filling = laboratory.pace()
-    count = len(laboratory.data.images)
-    seconds = count * (fids * features + fills * filling)
     return (
-        f"{fills} ways of filling {count} pictures, {fids} sets of features: about {duration(seconds)} on "
-        "this machine. Ctrl-C stops; the same command goes on."
+        f"{fills} ways of filling to measure: about {duration(seconds)} on this machine. Ctrl-C stops; the "
+        "same command goes on."
     )
 
 

@@ -16,8 +16,11 @@ HEADERS = {
 }
 
 
-def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict) -> Section:
-    """Rows with the best one and its ties marked, what that says of the default, and a chart."""
+def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict, note: str = "") -> Section:
+    """Rows with the best one and its ties marked, what that says of the default, and a chart.
+
+    `note` is what else is to be said of the whole table.
+    """
     published = any(row.published is not None for row in table.rows)
     header = [
         *(column.replace("_", " ") for column in table.columns),
@@ -37,7 +40,7 @@ def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict) -> Secti
         rows.append(line)
     if published:
         header.append("report's FID")
-    text = [table.about] if table.about else []
+    text = [said for said in (table.about, note) if said]
     if published:
         text.append(
             "The report's figures are of its own split, most of whose test images stand in the training set "

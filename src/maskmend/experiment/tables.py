@@ -45,6 +45,8 @@ class Table:
     about: str = ""
     seam: bool = False
     """Show the mean error near the seam too."""
+    sweep: bool = False
+    """A sweep over settings, which may make do with fewer images."""
 
     @property
     def shown(self) -> tuple[Measure, ...]:
@@ -127,6 +129,7 @@ def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
             rows=rows_of(name, _with_default(values, name, defaults)),
             about=about,
             seam=name == "seam",
+            sweep=True,
         )
         for name, title, values, about in single
     ]
@@ -163,6 +166,7 @@ def the_grid(*, quick: bool = False) -> Table:
             Row(labels=tuple(map(str, values)), changes=dict(zip(names, values, strict=True)))
             for values in product(*axes)
         ),
+        sweep=True,
     )
 
 

@@ -154,6 +154,10 @@ class Laboratory:
         """SHA-256 of images, masks and weights."""
         return {"images": self._about["images"], "masks": self._about["masks"], "model": self._model}
 
+    def first(self, count: int | None) -> "Laboratory":
+        """The same over the first `count` images; None: all."""
+        return self if count is None else replace(self, data=self.data.first(count))
+
     def measure(self, told: Progress | None = None, *, by: Sequence[Measure] = BOTH, **changes: Any) -> Trial:
         """The trial of the model's default settings with `changes`; the FIDs in `by` are measured."""
         settings = self.pipe.defaults.changed(**changes)
