@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from maskmend.quantizer import QuantizerConfig
 from maskmend.transformer import MaskedTransformer, small_config
@@ -17,7 +18,7 @@ def tiny_models(
 ) -> tuple[VQGAN, MaskedTransformer]:
     """A random tokenizer of factor 4 and a transformer for `grid` x `grid` tokens, the same on every call.
 
-    Its decoder sees the known pixels, or not. `changes` are the transformer's.
+    Its decoder sees the known pixels and blurs its colour, or neither. `changes` are the transformer's.
     """
     config = small_config(codes=codes, grid=grid, dim=16, heads=2, layers=2, mlp=32, **changes)
     with torch.random.fork_rng(devices=[]):
@@ -34,6 +35,7 @@ def tiny_models(
                 decoder_blocks=1,
                 upsample_after=(1, 2),
                 known_channels=(8, 8, 8) if sees_known else (),
+                colour_blur=0.5 if sees_known else 0.0,
                 quantizer=QuantizerConfig(codes=codes, code_dim=4),
             )
         )
@@ -49,6 +51,20 @@ def tiny_models(
             if parameter.ndim > 1:
                 parameter.data *= 20
     return tokenizer.eval(), transformer.eval()
+
+
+class FakePerceptual:
+    """A distance with a curved gradient, one number for each picture."""
+
+    @property
+    def widths(self) -> list[int]:
+        return [3]
+
+    def features(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [F.avg_pool2d(images, 3)]
+
+    def between(self, a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
+        return (a[0] - b[0]).square().mean((1, 2, 3))
 
 
 def smooth_pixels(height: int, width: int, seed: int = 0) -> np.ndarray:

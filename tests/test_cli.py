@@ -520,8 +520,8 @@ def test_the_flags_of_evaluation_are_frozen():
     assert flags(main.commands["bench"]) == {"--model", "-o", "--output", "--peers", "--quick"}
     assert flags(main.commands["export"].commands["onnx"]) == {"model", "-o", "--output"}
     assert flags(main.commands["reproduce"]) == {
-        "--images", "--masks", "-o", "--output", "--model", "--quick", "--limit", "--grid", "--table",
-        "--migan", "--repeats", "--seed", "--device",
+        "--images", "--masks", "-o", "--output", "--model", "--quick", "--limit", "--sweep-limit", "--grid",
+        "--table", "--migan", "--repeats", "--seed", "--device",
     }  # fmt: skip
     assert flags(main.commands["study"]) == {
         "--train", "--validation", "--images", "--masks", "--tokenizer", "-o", "--output", "--steps",

@@ -53,7 +53,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class FeatureDiscriminator(nn.Module):
-    """Activations of several layers, unit length at each place, to logits of all places of all layers.
+    """Activations of several layers, unit length at each place, to logits of overlapping patches of each.
 
     Args:
         widths: channels of each layer.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from maskmend.experiment.test_set import TestSet
 from maskmend.experiment.trial import Laboratory, Trial, difference, lpips_difference, tied, weights_hash
 from maskmend.metrics.frechet import fid
 from maskmend.pipeline import InpaintPipeline
+from maskmend.vqgan import VQGAN
 
 Make = Callable[..., Laboratory]
 
@@ -81,6 +83,24 @@ def test_another_model_is_another_trial(make_laboratory: Make) -> None:
     other = make_laboratory(pipe=InpaintPipeline(tokenizer, transformer))
     assert other.digests["model"] != make_laboratory().digests["model"]
     assert weights_hash(tokenizer) == weights_hash(tiny_models()[0])
+
+
+def test_another_setting_of_the_model_is_another_trial(make_laboratory: Make) -> None:
+    """Would catch figures of sharp colours under a model that blurs them: both have the same weights."""
+    tokenizer, transformer = tiny_models()
+    other = VQGAN(replace(tokenizer.config, colour_blur=2.0)).eval()
+    other.load_state_dict(tokenizer.state_dict())
+    blurred = make_laboratory(pipe=InpaintPipeline(other, transformer))
+    assert blurred.digests["model"] != make_laboratory().digests["model"]
+
+
+def test_the_first_images_are_a_laboratory_of_their_own(make_laboratory: Make) -> None:
+    """Would catch truths of all images beside fills of some, and one that measures twice what it has."""
+    laboratory = make_laboratory()
+    few = laboratory.first(3)
+    assert (len(few.data.images), len(few.truths)) == (3, 3)
+    assert laboratory.first(len(laboratory.data.images)) is laboratory
+    assert laboratory.first(None) is laboratory
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"trial": {"composited": 3}}', "[]"])

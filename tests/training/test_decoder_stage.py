@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fakes import FakePerceptual
 from maskmend.errors import ConfigError
 from maskmend.infill import infill
 from maskmend.model_folder import load_tokenizer, save_transformer, tokens_hash
@@ -122,6 +123,60 @@ def test_the_adversary_sees_the_composite(make_recipe, batch: Tensor) -> None:
     assert float(figures["adaptive_weight"]) > 0
     assert not bool(gradient[:, :, :, 8:].any())
     assert bool(gradient[:, :, :, :8].any())
+
+
+def test_both_judges_see_the_composite_of_their_pictures(make_recipe, batch: Tensor) -> None:
+    """Would catch a push at known pixels or at pictures without a perceptual distance, pushes that replace
+    each other instead of adding up, and figures that keep a graph alive."""
+    options = {"perceptual": 1.0, "perceptual_share": 0.5, "adversarial_start": 0, "adversarial_ramp": 1}
+    mask = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, :, :8] = True
+    last = torch.ones((), requires_grad=True)
+    same = batch.clone().requires_grad_()
+    gradients = {}
+    for pixels, features in ((0.0, 0.0), (0.7, 0.0), (0.0, 0.7), (0.7, 0.7)):
+        weights = {"adversarial": pixels, "feature_adversarial": features}
+        torch.manual_seed(0)
+        stage = DecoderStage(make_recipe("decoder", decoder=options | weights), CPU, FakePerceptual())
+        torch.manual_seed(0)
+        for judge in stage.critic.judges.values():
+            for weight in judge.parameters():
+                torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(weight.numel()))
+        drawn = same * last + 0.3 * mask * torch.linspace(-1, 1, 16)
+        gradients[pixels, features], figures = stage.critic.gradient(batch, drawn, last, 0, mask)
+        assert not any(figure.requires_grad for figure in figures.values())
+        assert len(stage.critic.learn(0)) == 2 * len(stage.critic.judges)
+    rest = gradients[0.0, 0.0]
+    by_features = gradients[0.0, 0.7] - rest
+    assert not bool(by_features[:, :, :, 8:].any())
+    assert not bool(by_features[2:].any())
+    assert bool(by_features[:2].any())
+    torch.testing.assert_close(gradients[0.7, 0.7], gradients[0.7, 0.0] + by_features)
+
+
+def test_parts_teach_the_judges_as_one_batch_would(make_recipe, batch: Tensor) -> None:
+    """Would catch parts summed instead of averaged, and a lesson that is learnt twice."""
+    options = {"perceptual": 1.0, "feature_adversarial": 1.0, "adversarial": 1.0, "adversarial_start": 0}
+    taught = []
+    for parts in (1, 2):
+        torch.manual_seed(0)
+        stage = DecoderStage(make_recipe("decoder", decoder=options), CPU, FakePerceptual())
+        last = torch.ones((), requires_grad=True)
+        for part in batch.chunk(parts):
+            fake = (part + 0.2).requires_grad_()
+            stage.critic.gradient(part, fake * last, last, 0)
+        figures = stage.critic.learn(0)
+        taught.append({name: float(value) for name, value in figures.items()})
+        assert not stage.critic.lessons
+        assert all(w.grad is None for judge in stage.critic.judges.values() for w in judge.parameters())
+    assert taught[1] == pytest.approx(taught[0], rel=1e-3)
+
+
+def test_a_run_blurs_colour(make_recipe, batch: Tensor) -> None:
+    """Would catch a setting of the recipe that does not reach the decoder it trains."""
+    stage = built(make_recipe("decoder", model={"colour_blur": 0.5}))
+    assert stage.config.colour_blur == 0.5
+    assert np.isfinite(step(stage, batch)["loss"])
 
 
 def test_loss_goes_down_on_two_pictures(make_recipe, batch: Tensor) -> None:

@@ -10,26 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fakes import FakePerceptual
 from maskmend.errors import ConfigError
+from maskmend.perceptual import Lpips
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import TOKENIZERS, configured
 from maskmend.training.tokenizer_stage import TokenizerStage
 
 CPU = torch.device("cpu")
-
-
-class FakePerceptual:
-    """A distance with a curved gradient, one number for each picture."""
-
-    @property
-    def widths(self) -> list[int]:
-        return [3]
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        return [F.avg_pool2d(images, 3)]
-
-    def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
-        return (a[0] - b[0]).square().mean((1, 2, 3))
 
 
 def apart(a: Tensor, b: Tensor) -> Tensor:
@@ -156,7 +144,7 @@ def test_the_judge_of_features_pushes_and_learns(
     assert figures["feature_adversarial"] == pytest.approx(adversarial.item(), rel=1e-3, abs=1e-6)
     assert figures["feature_discriminator"] == pytest.approx(loss.item(), rel=1e-4)
     assert any(g.shape == wanted.shape and torch.allclose(g, wanted, rtol=1e-3) for g in captured[0])
-    assert not stage.critic.evidence
+    assert not stage.critic.lessons
 
 
 def test_the_judge_of_features_looks_through_the_perceptual_network(make_recipe) -> None:
@@ -281,3 +269,12 @@ def test_a_discriminator_too_deep_for_the_pictures_is_refused_at_once(make_recip
     deep = make_recipe("tokenizer", tokenizer={"discriminator_layers": 6})
     with pytest.raises(ConfigError, match="discriminator_layers = 6 see larger patches"):
         build(deep)
+
+
+def test_pictures_too_small_for_the_judge_of_features_are_refused_at_once(make_recipe) -> None:
+    """Would catch a run that ends hours later, at the step where that judge begins."""
+    recipe = make_recipe(
+        "tokenizer", tokenizer={"perceptual": 1.0, "feature_adversarial": 1.0, "adversarial": 0.0}
+    )
+    with pytest.raises(ConfigError, match="of pictures of 16 pixels vgg16 leaves too little to judge"):
+        TokenizerStage(recipe, configured(TOKENIZERS, recipe), CPU, Lpips("vgg16"))

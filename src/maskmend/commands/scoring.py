@@ -146,7 +146,7 @@ def evaluate(
 @click.option(
     "--sweep-limit",
     type=click.IntRange(min=2),
-    help="Only the first so many images for single settings and the grid.",
+    help="Only the first so many images for the grid and all settings but schedule and steps.",
 )
 @click.option("--grid/--no-grid", default=True, show_default=True, help="Schedule x steps x order x choice.")
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; several times.")

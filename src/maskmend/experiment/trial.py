@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import nn
 
 from maskmend import __version__
+from maskmend.config import to_dict
 from maskmend.experiment.test_set import TestSet
 from maskmend.files import write_files
 from maskmend.images import to_tensor
@@ -147,7 +148,7 @@ class Laboratory:
             "repeats": self.repeats,
             "seed": self.seed,
         }
-        self._model = weights_hash(self.pipe.tokenizer, self.pipe.transformer)
+        self._model = model_hash(self.pipe)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -156,7 +157,9 @@ class Laboratory:
 
     def first(self, count: int | None) -> "Laboratory":
         """The same over the first `count` images; None: all."""
-        return self if count is None else replace(self, data=self.data.first(count))
+        if count is None or count >= len(self.data.images):
+            return self
+        return replace(self, data=self.data.first(count))
 
     def measure(self, told: Progress | None = None, *, by: Sequence[Measure] = BOTH, **changes: Any) -> Trial:
         """The trial of the model's default settings with `changes`; the FIDs in `by` are measured."""
@@ -317,6 +320,13 @@ class Laboratory:
     def _measured(self, path: Path) -> set[str]:
         found = self._read(path)
         return set() if found is None else set(found.draws)
+
+
+def model_hash(pipe: InpaintPipeline) -> str:
+    """SHA-256 over what a model is: its settings decide pictures too, not its weights alone."""
+    parts = (pipe.tokenizer, pipe.transformer)
+    settings = json.dumps([to_dict(part.config) for part in parts], sort_keys=True)
+    return hashlib.sha256(f"{settings} {weights_hash(*parts)}".encode()).hexdigest()
 
 
 def weights_hash(*modules: nn.Module) -> str:

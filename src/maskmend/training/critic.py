@@ -12,7 +12,7 @@ With a mask, perceptual and adversarial loss look at the composite (known pixels
 what a person gets to see: their gradient then reaches the hole alone.
 """
 
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -39,14 +39,6 @@ class Perceptual(Protocol):
     def between(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]: ...
 
 
-class Evidence(NamedTuple):
-    """What one judge was shown of a batch: pictures, or activations of several layers."""
-
-    true: Any
-    drawn: Any
-    """Without a gradient."""
-
-
 class Critic:
     """LPIPS and the judges, with their optimizers."""
 
@@ -62,8 +54,9 @@ class Critic:
         self.device = device
         self.bf16 = training.precision == "bf16" or (training.precision == "auto" and device.type == "cuda")
         self.judges: dict[str, nn.Module] = {}
-        self.evidence: list[dict[str, Evidence]] = []
-        """Of each part of the batch whose gradient was asked for, until the judges learn from it."""
+        self.lessons: dict[str, list[Tensor]] = {}
+        """Of each judge, its loss of each part of the batch since it last learnt; the gradients lie with its
+        weights."""
         if options.adversarial > 0:
             channels, layers = options.discriminator_channels, options.discriminator_layers
             judge = PatchDiscriminator(channels, layers).to(device)
@@ -77,7 +70,15 @@ class Critic:
             self.judges["discriminator"] = judge
         if options.feature_adversarial > 0:
             assert perceptual is not None  # the options have seen to it
-            self.judges["feature_discriminator"] = FeatureDiscriminator(perceptual.widths).to(device)
+            judge = FeatureDiscriminator(perceptual.widths).to(device)
+            try:
+                judge(perceptual.features(torch.zeros(1, 3, resolution, resolution, device=device)))
+            except RuntimeError:
+                raise ConfigError(
+                    f"{options.TABLE}.feature_adversarial: of pictures of {resolution} pixels "
+                    f"{options.perceptual_net} leaves too little to judge: choose 0"
+                ) from None
+            self.judges["feature_discriminator"] = judge
         self.weights = {
             "discriminator": options.adversarial,
             "feature_discriminator": options.feature_adversarial,
@@ -99,7 +100,7 @@ class Critic:
         mask: Holes | None = None,
         hole_weight: float = 1.0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Gradient of the loss with respect to `fake`, and its figures.
+        """Gradient of the loss with respect to `fake`, and its figures; the judges' lesson waits for `learn`.
 
         Args:
             last: the weight whose output `fake` is, for lambda.
@@ -127,7 +128,7 @@ class Critic:
         judges = self.judges_at(step)
         (gradient,) = torch.autograd.grad(reconstruction, leaf, retain_graph=bool(judges))
         if not judges:
-            return gradient, figures
+            return gradient, _detached(figures)
 
         def at_last(g: Tensor) -> Tensor:
             return torch.autograd.grad(fake, last, g.to(fake.dtype), retain_graph=True)[0].float().norm()
@@ -143,8 +144,18 @@ class Critic:
             total = total + ramp * self.weights[name] * weight * push
             prefix = name.removesuffix("discriminator")
             figures |= {f"{prefix}adversarial": adversarial, f"{prefix}adaptive_weight": weight}
-        self.evidence.append({name: Evidence(*map(_detached, shown[name])) for name in judges})
-        return total, figures
+            self._teach(name, *shown[name])
+        return total, _detached(figures)
+
+    def _teach(self, name: str, true: Any, drawn: Any) -> None:
+        """Adds the gradient of a judge's own loss to its weights', of which nothing reaches the pictures."""
+        judge = self.judges[name]
+        alone = [tap.detach() for tap in drawn] if isinstance(drawn, list) else drawn.detach()
+        with self._autocast():
+            verdicts = zip(_listed(judge(true)), _listed(judge(alone)), strict=True)
+        loss = torch.stack([hinge_loss(real.float(), fake.float()) for real, fake in verdicts]).mean()
+        loss.backward()
+        self.lessons.setdefault(name, []).append(loss.detach())
 
     @torch.no_grad()
     def apart(self, a: Pictures, b: Pictures) -> float:
@@ -154,22 +165,17 @@ class Critic:
         return float(self.perceptual.between(self.perceptual.features(a), self.perceptual.features(b)).sum())
 
     def learn(self, step: int) -> dict[str, Tensor]:
-        """The judges' own step, once they have begun, from what they were shown since the last one."""
+        """The judges' own step, once they have begun, from all parts of the batch since the last one."""
         figures: dict[str, Tensor] = {}
         if not self.judges_at(step):
             return figures
         for (name, judge), optimizer in zip(self.judges.items(), self.optimizers, strict=True):
-            total = torch.zeros((), device=self.device)
-            for true, drawn in (part[name] for part in self.evidence):
-                with self._autocast():
-                    verdicts = zip(_listed(judge(true)), _listed(judge(drawn)), strict=True)
-                losses = [hinge_loss(real.float(), fake.float()) for real, fake in verdicts]
-                loss = torch.stack(losses).mean() / len(self.evidence)
-                loss.backward()
-                total = total + loss.detach()
-            figures[name] = total
+            lessons = self.lessons.pop(name)
+            for weight in judge.parameters():
+                if weight.grad is not None:
+                    weight.grad /= len(lessons)
+            figures[name] = torch.stack(lessons).mean()
             figures[f"{name}_gradient"] = descend(judge, optimizer, self.clip)
-        self.evidence.clear()
         return figures
 
     def _autocast(self) -> torch.autocast:
@@ -188,5 +194,6 @@ def _listed(verdicts: Tensor | list[Tensor]) -> list[Tensor]:
     return [verdicts] if isinstance(verdicts, Tensor) else verdicts
 
 
-def _detached(shown: Tensor | list[Tensor]) -> Tensor | list[Tensor]:
-    return shown.detach() if isinstance(shown, Tensor) else [tap.detach() for tap in shown]
+def _detached(figures: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Figures that keep no graph alive."""
+    return {name: figure.detach() for name, figure in figures.items()}

@@ -143,17 +143,19 @@ class PictureLosses:
     perceptual_share: float = 1.0
     """Share of each batch whose perceptual distance is computed: it costs more than a small tokenizer."""
     adversarial: float = 0.8
-    """Weight of the adversarial loss, on top of the adaptive weight; 0 trains without a discriminator."""
+    """Weight of the adversarial loss, on top of the adaptive weight; 0 trains without this discriminator."""
     feature_adversarial: float = 0.0
-    """The same of a second discriminator, which looks at what the perceptual network makes of pictures."""
+    """The same of a second discriminator, which looks at what the perceptual network makes of the pictures
+    whose perceptual distance is computed."""
     adversarial_start: int = 2000
     """First step with the discriminators."""
     adversarial_ramp: int = 200
     """Steps over which the adversarial weight rises."""
     discriminator_channels: int = 64
-    """Filters of its first layer, a multiple of 4; each layer doubles them, up to eight times as many."""
+    """Filters of the first one's first layer, a multiple of 4; each layer doubles them, up to eight times as
+    many."""
     discriminator_layers: int = 2
-    """Layers between its first and its last; more see larger patches."""
+    """Layers between the first one's first and last; more see larger patches."""
 
     def __post_init__(self) -> None:
         weights = ("perceptual", "adversarial", "feature_adversarial")

@@ -1,6 +1,6 @@
 """Stage 1: training the VQGAN.
 
-    L = |x - x^| + w_p LPIPS(x, x^) + quantizer loss + lambda w_a L_G        (Esser et al. 2021)
+    L = |x - x^| + w_p LPIPS(x, x^) + quantizer loss + sum over judges of lambda w_a L_G  (Esser et al. 2021)
 
 What a reconstruction is measured by, and lambda, are the critic's (critic.py); here they meet the quantizer.
 """
