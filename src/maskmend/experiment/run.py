@@ -140,8 +140,8 @@ def _lead(laboratory: Laboratory, quick: bool) -> list[str]:
         f"{count} images of {laboratory.pipe.resolution}x{laboratory.pipe.resolution} pixels; holes: "
         f"{laboratory.data.name}, {share:.1f} % of the pixels on average. Image i is filled with seed "
         f"{laboratory.seed} + i. maskmend {__version__}. SHA-256: {digests}.",
-        "FID comes with its 95 % bootstrap interval. All rows draw the same images, so the difference of two "
-        "rows has an interval of its own: where that holds zero, the row ties with the best.",
+        "FID comes with its 95 % bootstrap interval. A table's rows draw the same images, so the "
+        "difference of two has an interval of its own: where that holds zero, the row ties with the best.",
     ]
     if quick or count < 500:
         lines.append(

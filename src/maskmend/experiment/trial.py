@@ -152,7 +152,7 @@ class Laboratory:
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of images, masks and weights."""
+        """SHA-256 of images, masks and model."""
         return {"images": self._about["images"], "masks": self._about["masks"], "model": self._model}
 
     def first(self, count: int | None) -> "Laboratory":
