@@ -19,7 +19,7 @@ SIDE = {"cpu": 1536, "cuda": 8192}
 def product(number_format: str, device: torch.device, side: int) -> Callable[[], object]:
     """A product of two square matrices. Raises RuntimeError where the device cannot do it.
 
-    On a CPU, PyTorch has two libraries for it, and one may take twice as long as the other: the faster.
+    On a CPU, PyTorch has two libraries for it, and one may be twice as fast as the other: the faster.
     """
     if number_format == "int8":
         a = torch.ones(side, side, dtype=torch.int8, device=device)
