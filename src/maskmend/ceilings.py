@@ -19,7 +19,7 @@ SIDE = {"cpu": 1536, "cuda": 8192}
 def product(number_format: str, device: torch.device, side: int) -> Callable[[], object]:
     """A product of two square matrices. Raises RuntimeError where the device cannot do it.
 
-    On a CPU, PyTorch has two libraries for it, and one may be twice as fast as the other: the faster.
+    On a CPU, PyTorch has two libraries for it, one perhaps twice as fast as the other: the faster.
     """
     if number_format == "int8":
         a = torch.ones(side, side, dtype=torch.int8, device=device)
@@ -34,7 +34,7 @@ def product(number_format: str, device: torch.device, side: int) -> Callable[[],
 
 
 def fastest(ways: list[Callable[[], object]], device: torch.device) -> Callable[[], object]:
-    """Of several ways to do one thing the one that took the least time, each tried twice after a first run."""
+    """Of several ways to do one thing the fastest, each tried twice after a first run."""
     for work in ways:
         work()
     return min(ways, key=lambda work: min(seconds(work, device) for _ in range(2)))
