@@ -56,3 +56,11 @@ def test_the_plain_loop_fills_holes_and_nothing_else():
     assert torch.equal(filled[~hole], tokens[~hole])
     assert (filled < 24).all()
     assert len(seen) == 3
+
+
+def test_pictures_of_a_batch_have_holes_of_their_own():
+    """Catches a batch that is cheap because all its pictures are alike, or have smaller holes."""
+    one, batch = example(CONFIG, 20)[1], example(CONFIG, 20, 4)[1]
+    assert torch.equal(batch[0], one[0])
+    assert (batch.sum(1) == one.sum()).all()
+    assert len(batch.unique(dim=0)) == 4

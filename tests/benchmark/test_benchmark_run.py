@@ -45,7 +45,7 @@ def test_a_quick_look_writes_table_and_figures(tiny_model, tmp_path, monkeypatch
     assert "| another | 250.0 ms" in table
     assert "hole 5 %" in table
     groups = {case["group"] for case in json.loads((out / "bench.json").read_text())["cases"]}
-    assert groups == {"ceilings", "full pass", "fill", "steps", "peers", "whole fill"}
+    assert groups == {"ceilings", "full pass", "fill", "batch", "steps", "peers", "whole fill"}
 
 
 def test_peers_that_do_not_run_are_named(tmp_path):
@@ -80,7 +80,7 @@ def test_the_whole_benchmark_runs_through(tiny_model, tmp_path, monkeypatch):
     assert "**Training**" not in before[0]
     found = json.loads((tmp_path / "bench.json").read_text())
     assert {case["group"] for case in found["cases"]} == {
-        "ceilings", "full pass", "fill", "steps", "formats", "peers", "whole fill", "start",
+        "ceilings", "full pass", "fill", "batch", "steps", "formats", "peers", "whole fill", "start",
     }  # fmt: skip
     names = [case["name"] for case in found["cases"]]
     assert [name for name in names if "ONNX" in name] == [

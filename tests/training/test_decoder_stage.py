@@ -1,6 +1,8 @@
 """The decoder's own training: tokens stay what they were, the hole is learnt, draws are as in use."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -8,15 +10,18 @@ import torch
 from torch import Tensor
 
 from fakes import FakePerceptual
+from maskmend.blocks import ResidualBlock
 from maskmend.errors import ConfigError
 from maskmend.infill import infill
 from maskmend.model_folder import load_tokenizer, save_transformer, tokens_hash
-from maskmend.training.decoder_stage import DecoderStage
+from maskmend.quantizer import QuantizerConfig
+from maskmend.training.decoder_stage import DecoderStage, start_from
 from maskmend.training.masking import draw_holes
 from maskmend.training.recipe import DecoderTraining, Recipe
 from maskmend.training.run import build_stage, configured, run
 from maskmend.training.transformer_stage import TRANSFORMERS
 from maskmend.transformer import MaskedTransformer
+from maskmend.vqgan import VQGAN, TokenizerConfig
 
 CPU = torch.device("cpu")
 
@@ -54,6 +59,35 @@ def test_it_starts_from_the_trained_decoder_and_keeps_its_tokens(
     assert tokens_hash(stage.model) == tokens_hash(trained)
     assert tokens_hash(stage.average.shadow) == tokens_hash(trained)
     assert not torch.allclose(stage.model.eval().decode(tokens), trained.decode(tokens))
+
+
+@pytest.mark.parametrize("design", ["plain", "lab"])
+def test_a_deeper_decoder_starts_as_the_trained_one(design: Literal["plain", "lab"]) -> None:
+    """Would catch blocks that take over another's weights, an upsampling that begins anew behind more blocks,
+    and new blocks that disturb from the first step on or can never learn."""
+    torch.manual_seed(0)
+    config = TokenizerConfig(
+        resolution=16,
+        encoder_channels=(32, 32, 32),
+        encoder_blocks=1,
+        downsample_after=(1,),
+        decoder_channels=(64, 32),
+        decoder_blocks=1,
+        upsample_after=(1,),
+        design=design,
+        quantizer=QuantizerConfig(codes=16, code_dim=32),
+    )
+    trained = VQGAN(config).eval()
+    deeper = VQGAN(replace(config, decoder_blocks=3)).eval()
+    start_from(deeper, trained)
+    tokens = torch.randint(16, (2, 8, 8))
+    torch.testing.assert_close(deeper.decode(tokens), trained.decode(tokens))
+    deeper.decoder(deeper.quantizer.lookup(tokens)).square().sum().backward()
+    last = deeper.decoder.stages[1]
+    assert isinstance(last, torch.nn.Sequential)
+    assert isinstance(last[2], ResidualBlock)
+    assert last[2].conv2.weight.grad is not None
+    assert last[2].conv2.weight.grad.abs().sum() > 0
 
 
 def test_true_tokens_without_a_transformer(make_recipe, batch: Tensor) -> None:

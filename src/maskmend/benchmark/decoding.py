@@ -21,6 +21,7 @@ from maskmend.vqgan import VQGAN
 
 SHARES = (2, 5, 10, 20, 50, 100)
 STEPS = (1, 2, 4, 8, 16, 32)
+BATCH, BATCH_SHARES = 8, (5, 20, 100)
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -40,17 +41,20 @@ def work_of_fill(config: TransformerConfig, hole: int, steps: int) -> float:
     return read + sum(work_of_pass(config, hole, left) for left in masked if left)
 
 
-def example(config: TransformerConfig, share: int) -> tuple[Tensor, Tensor, Hints]:
-    """Random tokens with a hole of `share` percent: the first rows of the grid."""
-    codes = torch.randint(config.codes, (1, config.tokens), generator=torch.Generator().manual_seed(0))
-    hole = (torch.arange(config.tokens) < max(1, round(share / 100 * config.tokens)))[None]
+def example(config: TransformerConfig, share: int, batch: int = 1) -> tuple[Tensor, Tensor, Hints]:
+    """Random tokens of `batch` pictures with holes of `share` percent: rows of the grid, each picture others,
+    the first picture the first ones."""
+    codes = torch.randint(config.codes, (batch, config.tokens), generator=torch.Generator().manual_seed(0))
+    first = torch.arange(batch)[:, None] * config.tokens // batch
+    place = (torch.arange(config.tokens) - first) % config.tokens
+    hole = place < max(1, round(share / 100 * config.tokens))
     return codes.masked_fill(hole, config.mask_id), hole, Hints(codes, hole.float())
 
 
-def fill(ready: ReadyTransformer, share: int, steps: int) -> Callable[[], object]:
-    """All that decoding does for one picture."""
+def fill(ready: ReadyTransformer, share: int, steps: int, batch: int = 1) -> Callable[[], object]:
+    """All that decoding does for `batch` pictures."""
     config = ready.model.config
-    tokens, hole, hints = example(config, share)
+    tokens, hole, hints = example(config, share, batch)
     grid = (config.grid, config.grid)
 
     @torch.inference_mode()
@@ -75,7 +79,8 @@ def full_pass(model: MaskedTransformer, share: int) -> Callable[[], object]:
 
 
 def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
-    """Fills against hole size and against steps, full passes, and the report's loop at the same size."""
+    """Fills against hole size, one by one and in batches, and against steps; full passes, and the report's
+    loop at the same size."""
     config, ready = model.config, ReadyTransformer(model)
     cases = []
     for share in SHARES:
@@ -100,6 +105,19 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
                 run=clocked(fill(ready, share, 8)),
                 operations=work,
                 ceiling="fp32",
+                warm=True,
+            )
+        )
+    for share in BATCH_SHARES:
+        hole = int(example(config, share)[1].sum())
+        cases.append(
+            Case(
+                group="batch",
+                name=f"hole {share} %",
+                run=clocked(fill(ready, share, 8, BATCH)),
+                operations=BATCH * work_of_fill(config, hole, 8),
+                ceiling="fp32",
+                every=2,
                 warm=True,
             )
         )

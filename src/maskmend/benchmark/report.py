@@ -9,6 +9,7 @@ from maskmend.benchmark.whole import FIRST_FILL
 TITLES = {
     "ceilings": "What the machine can do",
     "fill": "Decoding against hole size, 8 steps",
+    "batch": "Decoding 8 pictures at once, holes in different places, 8 steps",
     "steps": "Decoding a 20 % hole against steps",
     "formats": "Number formats, a 20 % hole, 8 steps",
     "peers": "Peers of the same size, a 20 % hole, 8 steps",
@@ -96,19 +97,22 @@ def _table(
             lines.append(f"| {label} | {ceilings[m.case.name] / 1e9:.0f} {unit} |")
         return lines
     ours, full = found.get(("fill", "hole 20 %")), found.get(("full pass", "hole 20 %"))
-    extra: tuple[str, Callable[[Measured], str]] | None = {
-        "fill": ("of 8 full passes", lambda m: _part(m, found.get(("full pass", m.case.name)), 8)),
-        "steps": ("of as many full passes", lambda m: _part(m, full, int(m.case.name.split()[0]))),
-        "peers": ("times our time", lambda m: _times(m, ours)),
-    }.get(group)
+    whole = found.get((group, "hole 100 %"))
+    paced = ("of a hole of 100 %", lambda m: _part(m, whole, 1))
+    extra: Sequence[tuple[str, Callable[[Measured], str]]] = {
+        "fill": (("of 8 full passes", lambda m: _part(m, found.get(("full pass", m.case.name)), 8)), paced),
+        "batch": (paced,),
+        "steps": (("of as many full passes", lambda m: _part(m, full, int(m.case.name.split()[0]))),),
+        "peers": (("times our time", lambda m: _times(m, ours)),),
+    }.get(group, ())
     counted = any(m.case.operations for m in rows)
-    heads = ["", "time", *([extra[0]] if extra else []), *(["share of the ceiling"] if counted else [])]
+    heads = ["", "time", *(head for head, _ in extra), *(["share of the ceiling"] if counted else [])]
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * (len(heads) - 1)]
     if group == "peers" and ours:
         rows = [ours, *rows]
     for m in rows:
         name = "maskmend" if group == "peers" and m is ours else m.case.name
-        cells = [name, _time(m), *([extra[1](m)] if extra else [])]
+        cells = [name, _time(m), *(cell(m) for _, cell in extra)]
         part = share(m, ceilings)
         if counted:
             cells.append("-" if part is None else f"{part:.0%}")

@@ -9,6 +9,7 @@ given, its draws for the rest: a decoder that has met only true tokens trusts ea
 decoder starts from the trained one, as far as names and shapes agree.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -16,8 +17,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
+from maskmend.blocks import AttentionBlock, ResidualBlock, Upsample
 from maskmend.choice import choose
 from maskmend.config import from_dict, merge, to_dict
 from maskmend.errors import ConfigError
@@ -186,8 +188,40 @@ def redrawn_config(trained: TokenizerConfig, changes: dict[str, Any]) -> Tokeniz
 
 @torch.no_grad()
 def start_from(model: VQGAN, trained: VQGAN) -> None:
-    """Takes over every weight of `trained` whose name and shape `model` has too."""
-    there = trained.state_dict()
+    """Takes over every weight of `trained` whose name and shape `model` has too.
+
+    Blocks that the stages of `model`'s decoder have beyond those of `trained` add nothing at first: a decoder
+    that is only deeper starts as the trained one.
+    """
+    places, new = _paired_blocks(model, trained)
+    there = {}
+    for name, value in trained.state_dict().items():
+        block = next((place for place in places if name.startswith(place)), None)
+        there[name if block is None else places[block] + name.removeprefix(block)] = value
     own = model.state_dict()
     taken = {name: value for name, value in there.items() if name in own and own[name].shape == value.shape}
     model.load_state_dict(own | taken)
+    for block in new:
+        last = block.conv2 if isinstance(block, ResidualBlock) else block.attention.out
+        for weight in last.parameters():
+            weight.zero_()
+
+
+def _paired_blocks(
+    model: VQGAN, trained: VQGAN
+) -> tuple[dict[str, str], list[ResidualBlock | AttentionBlock]]:
+    """Where blocks of `trained`'s decoder stages stand in `model`'s, by how their weights' names begin: the
+    n-th of a kind is the n-th of that kind. And the blocks of `model` that are more of their kind."""
+    places: dict[str, str] = {}
+    new: list[ResidualBlock | AttentionBlock] = []
+    stages = zip(model.decoder.stages, trained.decoder.stages, strict=False)
+    for number, (own, there) in enumerate(cast("Iterable[tuple[nn.Sequential, nn.Sequential]]", stages)):
+        for kind in (ResidualBlock, AttentionBlock, Upsample):
+            ours, theirs = (
+                [i for i, block in enumerate(stage) if isinstance(block, kind)] for stage in (own, there)
+            )
+            start = f"decoder.stages.{number}."
+            places |= {f"{start}{a}.": f"{start}{b}." for a, b in zip(theirs, ours, strict=False)}
+            more = [own[i] for i in ours[len(theirs) :]]
+            new += [block for block in more if isinstance(block, ResidualBlock | AttentionBlock)]
+    return places, new
