@@ -183,7 +183,6 @@ def test_impossible_options_are_refused(inpaint, tmp_path, options, words):
     [
         ("photo.png", "nowhere/out.png", ["nowhere", "create it first"]),
         ("photo.png", "out.psd", ["'.psd' is not supported", ".png"]),
-        ("photo.png", ".", ["is a folder"]),
         ("alpha.png", "out.jpg", ["JPEG holds no alpha", "save as .png"]),
     ],
 )
@@ -197,6 +196,45 @@ def test_an_output_that_cannot_be_written_is_found_before_the_work(
     if image == "photo.png":
         assert_refused(inpaint(image, "--uncertainty", str(tmp_path / output)), "cannot write", *words)
     assert names(tmp_path) == []
+
+
+def test_a_folder_as_output_takes_the_name_of_the_image(inpaint, files, tmp_path):
+    """Catches a result of no name, one in a format that is not written, and one that replaces the image."""
+    Image.open(files / "photo.png").save(files / "still.bmp")
+    for image, name in (("photo.png", "photo.png"), ("still.bmp", "still.png")):
+        assert inpaint(image, "--steps", "1", output=".").exit_code == 0
+        assert (tmp_path / name).is_file()
+    assert_refused(inpaint("photo.png", output=str(files)), "is the image's own folder")
+    assert_refused(inpaint("photo.png", "--uncertainty", str(tmp_path)), "is a folder")
+
+
+def test_an_output_never_replaces_the_mask(inpaint, files):
+    before = (files / "mask.png").read_bytes()
+    assert_refused(inpaint("photo.png", output=str(files / "mask.png")), "is the mask")
+    assert_refused(inpaint("photo.png", "--uncertainty", str(files / "mask.png")), "is the mask")
+    assert (files / "mask.png").read_bytes() == before
+
+
+def test_a_mask_read_by_its_alpha_is_told(inpaint, files):
+    """Catches a painted layer that is read as an eraser's without a word."""
+    grey = Image.open(files / "mask.png").convert("L")
+    Image.merge("LA", (grey, grey)).save(files / "layer.png")
+    assert "--mask-channel luma" in inpaint("photo.png", "--steps", "1", mask="layer.png").stdout
+    assert "--mask-channel" not in inpaint("photo.png", "--steps", "1").stdout
+
+
+def test_too_little_memory_is_one_line(inpaint, monkeypatch):
+    """Catches a traceback of PyTorch's for --samples 1000000."""
+    for error in (
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: 102400000000 bytes"),
+    ):
+
+        def fill(self, *given, error=error, **options):
+            raise error
+
+        monkeypatch.setattr(InpaintPipeline, "__call__", fill)
+        assert_refused(inpaint("photo.png"), "not enough memory", "fewer samples")
 
 
 def test_a_folder_without_permission_is_found_before_the_work(inpaint, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import write_files
-from maskmend.folder_filling import FAILURES, fill_folder, plan_folder
+from maskmend.folder_filling import FAILURES, SETTINGS, fill_folder, plan_folder
 from maskmend.images import load_image
 
 HEIGHT, WIDTH = 20, 34
@@ -37,7 +37,9 @@ def folders(tmp_path):
 
 
 def names(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """All files of `folder` but the one that says how they were made."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != SETTINGS)
+    return sorted(path.relative_to(folder).as_posix() for path in files)
 
 
 def run(pipe, folders, **options):
@@ -86,6 +88,32 @@ def test_a_stopped_run_goes_on_and_a_done_one_does_nothing(tiny_pipeline, folder
     assert all((folders[2] / name).stat().st_mtime_ns == then for name, then in before.items())
     assert run(tiny_pipeline, folders).skipped == 5
     assert run(tiny_pipeline, folders, overwrite=True).filled == 5
+
+
+def test_pictures_made_otherwise_are_not_gone_on_with(tiny_pipeline, folders):
+    """Catches a folder in which half of the pictures have another seed, unnoticed."""
+    run(tiny_pipeline, folders, seed=1)
+    before = (folders[2] / "a.png").read_bytes()
+    for options, words in (
+        ({"seed": 2}, r"seed = 1 \(now 2\)"),
+        ({"seed": 1, "temperature": 0.5}, "temperature"),
+    ):
+        with pytest.raises(ConfigError, match=f"made with {words}.*--overwrite"):
+            run(tiny_pipeline, folders, **options)
+    assert (folders[2] / "a.png").read_bytes() == before
+    assert run(tiny_pipeline, folders, seed=2, overwrite=True).filled == 5
+    assert (folders[2] / "a.png").read_bytes() != before
+    assert run(tiny_pipeline, folders, seed=2).skipped == 5
+    (folders[2] / SETTINGS).write_text("[")
+    with pytest.raises(ConfigError, match="made otherwise"):
+        run(tiny_pipeline, folders, seed=2)
+    (folders[2] / SETTINGS).unlink()
+    assert run(tiny_pipeline, folders, seed=2).skipped == 5
+
+
+def test_a_file_is_no_output_folder(folders):
+    with pytest.raises(ConfigError, match="is a file"):
+        plan_folder(folders[0], folders[1], folders[0] / "a.png")
 
 
 def test_bad_files_are_listed_and_stop_nothing(tiny_pipeline, folders):
@@ -157,7 +185,7 @@ def test_a_run_that_is_stopped_leaves_its_list(tiny_pipeline, folders, monkeypat
     (out / FAILURES).unlink()
 
     def full(files):
-        if out / FAILURES not in files:
+        if out / FAILURES not in files and out / SETTINGS not in files:
             raise OutputError("cannot write") from OSError(errno.ENOSPC, "No space left on device")
         write_files(files)
 

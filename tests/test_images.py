@@ -16,10 +16,12 @@ from PIL import Image, ImageCms
 
 from maskmend.errors import ImageError, ImageSizeError, OutputError
 from maskmend.images import (
+    COMMENT,
     Picture,
     encode_picture,
     load_image,
     picture_from,
+    pil_from,
     read_image,
     save_image,
     to_tensor,
@@ -38,6 +40,84 @@ def exif_block(orientation: int) -> Image.Exif:
     exif[0x010F] = "A maker of cameras"
     exif.get_ifd(0x8769)[0x8827] = 400
     return exif
+
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" xmp:Rating="4"/></x:xmpmeta>'
+)
+
+
+@pytest.mark.parametrize("suffix", [*LOSSLESS, "jpg"])
+@pytest.mark.parametrize("came", ["png", "jpg", "webp", "tif"])
+def test_xmp_resolution_and_texts_are_kept(tmp_path, came, suffix):
+    """Catches ratings, copyright and resolution dropped in silence, and an orientation that turns upright
+    pixels once more."""
+    texts = {COMMENT: "für \u732b"}
+    picture = Picture(pixels=PIXELS, exif=exif_block(1).tobytes(), xmp=XMP, dpi=(300.0, 150.0), texts=texts)
+    save_image(picture, tmp_path / f"a.{came}")
+    save_image(load_image(tmp_path / f"a.{came}"), tmp_path / f"b.{suffix}")
+    again = load_image(tmp_path / f"b.{suffix}")
+    assert again.xmp is not None
+    assert b'xmp:Rating="4"' in again.xmp
+    assert b'Orientation="6"' not in again.xmp  # 1, or with TIFF gone
+    assert again.exif is not None
+    exif = Image.Exif()
+    exif.load(again.exif)
+    assert exif[0x010F] == "A maker of cameras"
+    assert exif.get_ifd(0x8769)[0x8827] == 400
+    if "webp" not in (came, suffix):
+        assert again.dpi == pytest.approx((300, 150), abs=0.1)
+    if came in ("png", "jpg") and suffix in ("png", "jpg"):
+        assert again.texts == texts
+    assert pil_from(again).info["xmp"] == again.xmp
+
+
+def test_what_a_jpeg_cannot_hold_does_not_cost_the_picture(tmp_path):
+    """Catches a fill that is lost for a comment: bytes of another encoding grow when they are read."""
+    image = Image.fromarray(PIXELS)
+    image.save(tmp_path / "a.jpg", comment=b"\xe9" * 60_000)
+    picture = load_image(tmp_path / "a.jpg")
+    long = Picture(pixels=PIXELS, texts=picture.texts, xmp=b"x" * 70_000)
+    save_image(long, tmp_path / "b.jpg")
+    again = load_image(tmp_path / "b.jpg")
+    assert (again.texts, again.xmp) == ({}, None)
+
+
+def test_garbled_exif_beside_xmp_costs_no_picture(tmp_path):
+    upright = XMP.replace(b'"6"', b'"1"')
+    picture = Picture(pixels=PIXELS, exif=b"Exif\0\0 nonsense", xmp=upright)
+    for suffix in LOSSLESS:
+        save_image(picture, tmp_path / f"a.{suffix}")
+        np.testing.assert_array_equal(load_image(tmp_path / f"a.{suffix}").pixels, PIXELS)
+
+
+def test_a_turned_pictures_resolution_is_turned_too(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=exif_block(6), dpi=(300, 150))
+    assert load_image(tmp_path / "a.jpg").dpi == (150, 300)
+
+
+def test_a_resolution_of_nothing_is_left_out():
+    for dpi in ((0, 0), None, (float("nan"), 1), "300"):
+        image = Image.fromarray(PIXELS)
+        image.info["dpi"] = dpi
+        assert picture_from(image).dpi is None
+
+
+def test_an_animation_is_refused_from_memory_too(tmp_path):
+    """Catches the first frame filled for the whole."""
+    frames = [Image.fromarray(PIXELS), Image.fromarray(255 - PIXELS)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    with Image.open(tmp_path / "a.gif") as image:
+        with pytest.raises(ImageError, match=r"2 frames.*copy"):
+            picture_from(image)
+        picture_from(image.copy())
+
+
+def test_a_tensor_from_0_to_1_is_warned_of():
+    """Catches a picture made pale because its tensor was meant otherwise."""
+    with pytest.warns(UserWarning, match=r"2 \* image - 1"):
+        picture_from(torch.full((3, 4, 4), 0.5))
+    picture_from(torch.full((3, 4, 4), -0.5))
 
 
 @pytest.mark.parametrize("suffix", LOSSLESS)

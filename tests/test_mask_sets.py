@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskmend.errors import ConfigError, DataError
+from maskmend.errors import ConfigError, DataError, ImageError
 from maskmend.mask_sets import draw_mask, make_masks
 from maskmend.masks import load_mask
 
@@ -38,6 +38,24 @@ def test_each_mask_has_its_pictures_name_and_size_and_manifest_tells(tmp_path: P
     assert manifest["count"] == 3
     shares = [load_mask(p).mean() for p in sorted((tmp_path / "masks").rglob("*.png"))]
     assert manifest["mean_share"] == pytest.approx(np.mean(shares), abs=1e-4)
+
+
+def test_stills_of_gif_get_a_mask_as_they_are_filled_too(tmp_path: Path) -> None:
+    images = pictures(tmp_path / "images")
+    Image.new("L", (20, 30)).save(images / "still.gif")
+    assert make_masks("boxes", images, tmp_path / "masks")["count"] == 4
+    assert load_mask(tmp_path / "masks" / "still.png").shape == (30, 20)
+
+
+def test_what_cannot_be_used_is_told_by_name(tmp_path: Path) -> None:
+    """Would catch tracebacks for a negative seed, and a damaged picture that nobody can find."""
+    images = pictures(tmp_path / "images")
+    with pytest.raises(ConfigError, match="seed -3 is out of range"):
+        make_masks("boxes", images, tmp_path / "masks", seed=-3)
+    whole = (images / "one.png").read_bytes()
+    (images / "one.png").write_bytes(whole[:60])
+    with pytest.raises(ImageError, match=r"one\.png"):
+        make_masks("boxes", images, tmp_path / "masks")
 
 
 def test_a_mask_depends_on_seed_and_index_alone() -> None:

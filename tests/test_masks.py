@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maskmend.errors import ConfigError, MaskError
-from maskmend.masks import Box, as_mask, crop_box, grow, load_mask, read_mask, token_hole
+from maskmend.masks import Box, as_mask, crop_box, grow, load_mask, read_mask, reads_alpha, token_hole
 
 RNG = np.random.default_rng(0)
 HOLE = RNG.random((12, 17)) < 0.4
@@ -64,8 +64,36 @@ def test_threshold_cuts_jpeg_noise(tmp_path):
 
 
 def test_a_dark_image_file_of_ones_is_not_taken_for_a_mask_of_ones():
-    """Catches black JPEG masks whose noise of 1 in 255 would be read as 0/1 labels."""
-    assert not as_mask(Image.fromarray(HOLE.astype(np.uint8))).any()
+    """Catches black JPEG masks whose noise of 1 in 255 would be read as 0/1 labels, and label images that
+    would pass for empty masks; the threshold of the message takes the labels."""
+    ones = Image.fromarray(HOLE.astype(np.uint8))
+    with pytest.raises(MaskError, match=r"not black.*0\.00392 of white.*--mask-threshold 0\.002"):
+        as_mask(ones)
+    np.testing.assert_array_equal(as_mask(ones, threshold=0.002), HOLE)
+    assert not as_mask(Image.new("L", (4, 4))).any()
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_dark_paint_is_no_empty_mask(invert):
+    """Catches red on black, of which nothing is as bright as the threshold, taken for nothing at all."""
+    red = np.zeros((*HOLE.shape, 3), np.uint8)
+    red[HOLE] = (255, 0, 0)
+    with pytest.raises(MaskError, match=r"0\.299 of white.*--mask-threshold 0\.15"):
+        as_mask(red, invert=invert)
+    np.testing.assert_array_equal(as_mask(red, threshold=0.15, invert=invert), invert != HOLE)
+
+
+def test_who_speaks_can_be_asked(tmp_path):
+    """Catches a note about alpha that is printed for opaque masks, or missing for painted layers."""
+    layer = np.dstack([WHITE] * 4)
+    Image.fromarray(layer).save(tmp_path / "layer.png")
+    Image.fromarray(WHITE).save(tmp_path / "plain.png")
+    assert reads_alpha(tmp_path / "layer.png")
+    assert not reads_alpha(tmp_path / "layer.png", "luma")
+    assert not reads_alpha(tmp_path / "plain.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(MaskError, match="cannot be read"):
+        reads_alpha(tmp_path / "bad.png")
 
 
 def test_alpha_rule():

@@ -37,6 +37,10 @@ class Group(click.Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             _refuse(f"{where}{error.strerror or error}; check the path, the rights and the space on the disk")
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "allocate" not in str(error):
+                raise
+            _refuse("there is not enough memory for this: ask for fewer samples, smaller pictures or batches")
         except NO_ARGUMENTS:
             raise
         except click.UsageError as error:

@@ -2,25 +2,29 @@
 
 Files belong together by their path without suffix. A picture that cannot be filled is noted and passed over;
 what lies in the output folder already is not made again, so that a run that was stopped goes on where it was.
+`fills.json` there says how the pictures were made; other settings do not go on with them.
 """
 
 import contextlib
 import csv
 import errno
 import io
+import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from maskmend.data import SUFFIXES
+from maskmend.data import FILLABLE
 from maskmend.errors import ConfigError, DataError, MaskmendError, OutputError
 from maskmend.files import write_files
 from maskmend.images import WRITABLE, Picture, encode_image, load_image
 from maskmend.masks import grow, load_mask
+from maskmend.model_folder import model_hash
 from maskmend.pipeline import InpaintPipeline
 
 FAILURES = "failures.csv"
+SETTINGS = "fills.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,8 @@ def plan_folder(
             raise DataError(f"no folder at {folder}: give a folder of images")
     if output.resolve() in (images.resolve(), masks.resolve()):
         raise ConfigError(f"--output {output} is one of the folders read: choose another")
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"--output {output} is a file: with --input give a folder")
     if suffix is not None and suffix not in WRITABLE:
         raise ConfigError(f"format {suffix!r} cannot be written: choose one of {', '.join(WRITABLE)}")
     elsewhere = [folder.resolve() for folder in (masks, output) if folder.resolve() != images.resolve()]
@@ -88,7 +94,7 @@ def plan_folder(
         name = path.relative_to(images).as_posix()
         tasks.append(Task(name=name, image=path, outputs=outputs, mask=mask, trouble=trouble))
     if not tasks:
-        raise DataError(f"no images under {images}: looked for {', '.join(sorted(SUFFIXES))}")
+        raise DataError(f"no images under {images}: looked for {', '.join(sorted(FILLABLE))}")
     return tasks
 
 
@@ -110,12 +116,18 @@ def fill_folder(
     not. A run that is stopped leaves the failures so far.
 
     `reading` are arguments of `masks.load_mask`. One bad file, or one result that cannot be written, stops
-    nothing; a full disk does (OutputError).
+    nothing; a full disk does (OutputError). Raises ConfigError if the folder's pictures were made otherwise
+    and are not to be made anew.
     """
     tasks = list(tasks)
     filled = skipped = 0
     failures: dict[str, str] = {}
     output.mkdir(parents=True, exist_ok=True)
+    chosen = {"seed": seed, "quality": quality, "grow": growth, "precision": pipe.precision}
+    chosen |= {f"mask_{name}": value for name, value in (reading or {}).items()}
+    chosen |= asdict(pipe.defaults.changed(**settings))
+    chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
+    _record(output / SETTINGS, chosen, goes_on=not overwrite and any(task.done for task in tasks))
     try:
         for number, task in enumerate(tasks, start=1):
             if task.trouble is not None or task.mask is None:
@@ -147,6 +159,28 @@ def fill_folder(
     return Outcome(filled=filled, skipped=skipped, failures=failures)
 
 
+def _record(path: Path, chosen: dict[str, Any], *, goes_on: bool) -> None:
+    """Writes down how pictures are made; `goes_on`: others lie there already, which must be made alike."""
+    content = json.dumps(chosen, indent=2, sort_keys=True)
+    if goes_on and path.is_file():
+        before = path.read_text()
+        if before != content:
+            raise ConfigError(f"{_difference(before, chosen)}: give --overwrite, or another --output")
+        return
+    write_files({path: content.encode()})
+
+
+def _difference(before: str, chosen: dict[str, Any]) -> str:
+    try:
+        old = dict(json.loads(before))
+    except (ValueError, TypeError):
+        return "the pictures there were made otherwise"
+    new = json.loads(json.dumps(chosen))
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    changes = ", ".join(f"{name} = {old.get(name)} (now {new.get(name)})" for name in names)
+    return f"the pictures there were made with {changes}"
+
+
 def _disk_is_full(error: BaseException) -> bool:
     """Whether no other file could be written either."""
     cause = error.__cause__ if isinstance(error, OutputError) else error
@@ -174,7 +208,7 @@ def _images(folder: Path, without: list[Path]) -> list[Path]:
     return [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in SUFFIXES | {".gif"}
+        if path.suffix.lower() in FILLABLE
         and path.is_file()
         and not any(path.resolve().is_relative_to(other) for other in without)
     ]

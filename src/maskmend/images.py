@@ -1,27 +1,29 @@
 """Pictures on disk: reading without silent loss, writing without half-written files.
 
-A `Picture` keeps what a fill must not destroy: alpha, colour profile, EXIF, and whether the file was
-greyscale. What cannot be kept faithfully is refused with a remedy rather than flattened: 16-bit depth (the
-imaging library would read 16-bit RGB as 8-bit without a word, so the file's own header is asked), CMYK and
-its kin, animations, truncated files, decompression bombs. The EXIF orientation is applied to the pixels and
-its tag reset in place, so that the rest of the EXIF block, maker notes with absolute offsets included, stays
-byte for byte.
+A `Picture` keeps what a fill must not destroy: alpha, colour profile, EXIF, XMP, comments, resolution, and
+whether the file was greyscale. What cannot be kept faithfully is refused with a remedy rather than flattened:
+16-bit depth (the imaging library would read 16-bit RGB as 8-bit without a word, so the file's own header is
+asked), CMYK and its kin, animations, truncated files, decompression bombs. The EXIF orientation is applied to
+the pixels and its tag reset in place, so that the rest of the EXIF block, maker notes with absolute offsets
+included, stays byte for byte.
 """
 
 import io
+import math
 import os
+import re
 import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from maskmend.errors import ImageError, ImageSizeError
@@ -31,7 +33,12 @@ MAX_PIXELS = 64_000_000
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
+COMMENT = "Comment"
+"""The keyword under which PNG has what is a JPEG's comment."""
+
 _ORIENTATION = 0x0112
+_XMP_IN_PNG = "XML:com.adobe.xmp"
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[1-8]")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -44,7 +51,10 @@ _TURNS = {
 # The tags of a TIFF's main directory that describe the picture, not the layout of the file.
 _TIFF_DESCRIPTIVE = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
 _TIFF_DIRECTORIES = (0x8769, 0x8825)
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError)
+_TIFF_XMP = 700
+_LARGEST_SEGMENT = 65_000
+"""Bytes that a JPEG's segment holds, its head apart."""
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +69,12 @@ class Picture:
     exif: bytes | None = None
     """The EXIF block with its ``Exif\\0\\0`` prefix, orientation reset to upright."""
     format: str | None = None
+    xmp: bytes | None = None
+    """The XMP packet, orientation reset to upright."""
+    dpi: tuple[float, float] | None = None
+    """Pixels an inch, across and down."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """A PNG's texts by keyword, a JPEG's under `COMMENT`."""
 
 
 def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -106,7 +122,7 @@ def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image
         raise ImageSizeError(f"{name} is too large to decode safely ({error}): scale it down.") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} cannot be read: give an intact {', '.join(READABLE)} file.") from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise ImageError(f"{name} cannot be read ({error}): give another copy.") from error
     with image:
         if image.width * image.height > max_pixels:
@@ -117,7 +133,7 @@ def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image
             )
         try:
             frames = getattr(image, "n_frames", 1)
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise ImageError(f"{name} is damaged ({error}): give another copy.") from error
         # MPO is the JPEG of phones with a preview or a second view behind the photo; the photo is frame one.
         if frames > 1 and image.format != "MPO":
@@ -131,11 +147,11 @@ def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
         warnings.simplefilter("ignore")
         try:
             image.load()
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise ImageError(f"{name} is truncated or damaged ({error}): give an intact copy.") from error
         try:
             orientation = image.getexif().get(_ORIENTATION, 1)
-        except _DAMAGED:
+        except DAMAGED:
             orientation = 1  # a garbled EXIF block costs the orientation, not the picture
     turn = _TURNS.get(orientation)
     return (image if turn is None else image.transpose(turn)), orientation
@@ -145,11 +161,15 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
     """A picture from memory: PIL image, uint8 array (H, W[, 1-4]), or tensor ([1,] 1-4, H, W).
 
     Tensors are uint8 or float in [-1, 1]; two and four channels end with alpha. Raises ImageError for
-    anything else.
+    anything else, animations included. Warns of a float tensor without a negative number, which is probably
+    meant from 0 to 1.
     """
     if isinstance(image, Picture):
         return image
     if isinstance(image, Image.Image):
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":
+            raise ImageError(f"image has {frames} frames: give one of them, such as image.copy().")
         return _picture(image, "image")
     if isinstance(image, Tensor):
         image = _array_from(image)
@@ -174,7 +194,7 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
 
 
 def pil_from(picture: Picture) -> Image.Image:
-    """The picture as a PIL image: L, LA, RGB or RGBA, with colour profile and EXIF in its `info`."""
+    """The picture as a PIL image: L, LA, RGB or RGBA, with what else belongs to it in its `info`."""
     image = Image.fromarray(picture.pixels)
     if picture.grey:
         image = image.convert("L")  # exact where the three channels agree
@@ -184,6 +204,10 @@ def pil_from(picture: Picture) -> Image.Image:
         image.info["icc_profile"] = picture.icc
     if picture.exif:
         image.info["exif"] = picture.exif
+    if picture.xmp:
+        image.info["xmp"] = picture.xmp
+    if picture.dpi:
+        image.info["dpi"] = picture.dpi
     return image
 
 
@@ -231,7 +255,8 @@ def encode_image(picture: Picture, path: Path, quality: int = 95) -> bytes:
 
 
 def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: bool = True) -> bytes:
-    """The picture as the content of a PNG, JPEG, WEBP or TIFF file, with its colour profile and EXIF.
+    """The picture as the content of a PNG, JPEG, WEBP or TIFF file, with its colour profile, EXIF and XMP,
+    and its resolution and texts where the format has them. What is longer than a JPEG's segment is left out.
 
     `quality` (1-100) is JPEG's, and WebP's where it is not to be `lossless`. Raises ImageError for what the
     format cannot hold.
@@ -253,12 +278,47 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
         options.update(icc_profile=picture.icc)
     if picture.exif:
         options.update(exif=picture.exif)
+    options.update(_described(picture, kind))
     content = io.BytesIO()
     try:
         pil_from(picture).save(content, format=kind, **options)
     except (OSError, ValueError) as error:
         raise ImageError(f"{kind} cannot hold it ({error}): check its size, or use PNG.") from error
     return content.getvalue()
+
+
+def _described(picture: Picture, kind: str) -> dict[str, Any]:
+    """XMP, resolution and texts as the format's options."""
+    options: dict[str, Any] = {}
+    if picture.dpi and kind != "WEBP":
+        options["dpi"] = picture.dpi
+    if kind == "PNG":
+        chunks = PngImagePlugin.PngInfo()
+        for keyword, text in picture.texts.items():
+            latin = text.isascii()
+            (chunks.add_text if latin else chunks.add_itxt)(keyword, text)
+        if picture.xmp:
+            chunks.add_itxt(_XMP_IN_PNG, picture.xmp.decode("utf-8", "replace"))
+        options["pnginfo"] = chunks
+    elif kind == "JPEG":
+        comment = picture.texts.get(COMMENT, "").encode()
+        if 0 < len(comment) <= _LARGEST_SEGMENT:
+            options["comment"] = comment
+        if picture.xmp and len(picture.xmp) <= _LARGEST_SEGMENT:
+            options["xmp"] = picture.xmp
+    elif kind == "WEBP":
+        options["xmp"] = picture.xmp or b""
+    elif picture.xmp or picture.exif:
+        # A TIFF has both in its own directory, where garbled EXIF has no place.
+        tags = Image.Exif()
+        try:
+            tags.load(picture.exif or b"")
+        except DAMAGED:
+            tags = Image.Exif()
+        if picture.xmp:
+            tags[_TIFF_XMP] = picture.xmp
+        options["exif"] = tags.tobytes() if len(tags) else b""
+    return options
 
 
 def to_tensor(pixels: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "1 3 H W"]:
@@ -291,7 +351,36 @@ def _picture(image: Image.Image, name: str) -> Picture:
         icc=source.info.get("icc_profile") or None,
         exif=_upright_exif(source, orientation),
         format="JPEG" if kind == "MPO" else kind,
+        xmp=_upright_xmp(source),
+        dpi=_dpi(source, turned=orientation >= 5),
+        texts=_texts(source),
     )
+
+
+def _upright_xmp(image: Image.Image) -> bytes | None:
+    packet = image.info.get("xmp")
+    if isinstance(packet, str):
+        packet = packet.encode()
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", packet) if isinstance(packet, bytes) and packet else None
+
+
+def _dpi(image: Image.Image, *, turned: bool) -> tuple[float, float] | None:
+    try:
+        across, down = (float(number) for number in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    if not (0 < across < math.inf and 0 < down < math.inf):
+        return None
+    return (down, across) if turned else (across, down)
+
+
+def _texts(image: Image.Image) -> dict[str, str]:
+    texts = {}
+    if image.format == "PNG":
+        texts = {str(k): str(v) for k, v in getattr(image, "text", {}).items() if k != _XMP_IN_PNG}
+    elif isinstance(comment := image.info.get("comment"), bytes):
+        texts = {COMMENT: comment.decode("utf-8", "replace")}
+    return texts
 
 
 def _bits_per_channel(image: Image.Image) -> int:
@@ -354,6 +443,12 @@ def _array_from(image: Tensor) -> np.ndarray:
         if not bool((image.abs() <= 1 + 1e-4).all()):
             raise ImageError(
                 "image tensor leaves [-1, 1] or is not finite: scale it to [-1, 1], or give uint8."
+            )
+        if image.numel() and float(image.min()) >= 0:
+            warnings.warn(
+                "an image tensor without a negative number is read as [-1, 1], 0 as mid-grey: "
+                "if yours goes from 0 to 1, give 2 * image - 1",
+                stacklevel=4,
             )
         image = ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return image.cpu().numpy().transpose(1, 2, 0)

@@ -13,7 +13,7 @@ from maskmend.region import Region
 from maskmend.settings import Settings
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Inpainted:
     """The fills of one image; S samples, an h x w grid of tokens."""
 
@@ -40,6 +40,12 @@ class Inpainted:
     settings: Settings
     note: str | None = None
     """What the caller should know, such as that the mask was empty."""
+
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        share = 100 * float(self.mask.mean())
+        seeds = ", ".join(map(str, self.seeds))
+        return f"<Inpainted {width} x {height}, {share:.1f} % filled, seeds {seeds}>"
 
     @property
     def images(self) -> list[Image.Image]:

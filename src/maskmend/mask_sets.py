@@ -16,12 +16,13 @@ from jaxtyping import Bool
 from PIL import ExifTags, Image
 
 from maskmend.config import nearest
-from maskmend.data import SUFFIXES
-from maskmend.errors import ConfigError, DataError
+from maskmend.data import FILLABLE
+from maskmend.errors import ConfigError, DataError, ImageError
 from maskmend.files import write_files
 from maskmend.holes import HOLES
-from maskmend.images import open_image
+from maskmend.images import DAMAGED, open_image
 from maskmend.model_folder import json_bytes
+from maskmend.noise import MAX_SEED
 
 
 def draw_mask(kind: str, seed: int, index: int, height: int, width: int) -> Bool[np.ndarray, "H W"]:
@@ -44,9 +45,11 @@ def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str
     """Writes a mask for each picture under `images`, in the order of their paths; returns the manifest."""
     if not images.is_dir():
         raise DataError(f"no folder at {images}: give a folder of images")
-    paths = [p for p in sorted(images.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
+    if not 0 <= seed <= MAX_SEED:
+        raise ConfigError(f"seed {seed} is out of range: give an integer from 0 to {MAX_SEED}")
+    paths = [p for p in sorted(images.rglob("*")) if p.suffix.lower() in FILLABLE and p.is_file()]
     if not paths:
-        raise DataError(f"no images under {images}: looked for {', '.join(sorted(SUFFIXES))}")
+        raise DataError(f"no images under {images}: looked for {', '.join(sorted(FILLABLE))}")
     shares: list[float] = []
     files: dict[Path, bytes] = {}
 
@@ -81,5 +84,8 @@ def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str
 def _upright_size(path: Path) -> tuple[int, int]:
     """(width, height) of an image file as it is seen, its EXIF orientation applied."""
     with open_image(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        try:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        except DAMAGED as error:
+            raise ImageError(f"image {path} is damaged ({error}): give an intact copy.") from error
         return (image.height, image.width) if turned else image.size

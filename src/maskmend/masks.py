@@ -63,6 +63,9 @@ def as_mask(
 
     `size` is the image's (height, width); another size is a MaskError unless `fit`, which resizes to the
     nearest pixel.
+
+    A mask that is not black but nowhere as bright as the threshold is a MaskError: a label image of 0 and 1,
+    or dark paint, would pass for an empty one.
     """
     if not 0 < threshold <= 1:
         raise ConfigError(f"mask threshold is {threshold}: give a number above 0, at most 1.")
@@ -81,6 +84,13 @@ def as_mask(
         brightness = (red * 19595 + green * 38470 + blue * 7471) / 65536
     else:
         brightness = values[:, :, 0].astype(np.float64)
+    brightest = float(brightness.max()) / peak
+    if 0 < brightest < threshold:
+        raise MaskError(
+            f"the mask is not black, but its brightest pixel is {brightest:.3g} of white, below the "
+            f"threshold of {threshold:g}: paint white, or lower it with --mask-threshold {brightest / 2:.2g} "
+            "(in Python: mask_threshold)."
+        )
     holes = (brightness >= threshold * peak) != invert
     if size is not None and holes.shape != tuple(size):
         if not fit:
@@ -132,6 +142,18 @@ def read_mask(
             return as_mask(upright, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
     except ImageError as error:
         raise MaskError(f"the mask cannot be used: {error}") from error
+
+
+def reads_alpha(path: str | Path, channel: Channel = "auto") -> bool:
+    """Whether `load_mask` of this file would read transparency, not brightness."""
+    if channel != "auto":
+        return channel == "alpha"
+    try:
+        with open_image(path) as image:
+            values, peak = _channels_last(decoded(image, f"mask {path}")[0])
+    except ImageError as error:
+        raise MaskError(str(error)) from error
+    return values.shape[2] in (2, 4) and float(values[:, :, -1].min()) < peak
 
 
 def grow(mask: Bool[np.ndarray, "H W"], pixels: int) -> Bool[np.ndarray, "H W"]:
@@ -242,7 +264,7 @@ def _white(values: np.ndarray, *, from_file: bool) -> float:
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
             raise MaskError("the mask's floats leave [0, 1] or are not finite: scale them, 1 = fill.")
         return 1.0
-    # Arrays of 0 and 1 mean just that, whatever their type; in an image file a 1 of 255 is noise.
+    # Arrays of 0 and 1 mean just that, whatever their type; in an image file a 1 is 1 of 255.
     if not from_file and values.min() >= 0 and values.max() <= 1:
         return 1.0
     if values.dtype in (np.uint8, np.uint16):

@@ -159,6 +159,22 @@ def tokens_hash(model: VQGAN) -> str:
     return digest.hexdigest()
 
 
+def model_hash(*parts: VQGAN | MaskedTransformer) -> str:
+    """SHA-256 over what a model is: its settings decide pictures too, not its weights alone."""
+    settings = json.dumps([to_dict(part.config) for part in parts], sort_keys=True)
+    return hashlib.sha256(f"{settings} {weights_hash(*parts)}".encode()).hexdigest()
+
+
+def weights_hash(*modules: nn.Module) -> str:
+    """SHA-256 over names and values of all weights."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, value in module.state_dict().items():
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def save_tokenizer(model: VQGAN, folder: Path, dtype: torch.dtype | None = None) -> None:
     """Writes a tokenizer folder."""
     save_component(model, model.config, "tokenizer", folder, dtype)

@@ -101,9 +101,13 @@ class InpaintPipeline:
         save_model(self.tokenizer, self.transformer, asdict(self.defaults), Path(folder), dtype, self.card)
 
     def to(self, device: str | torch.device) -> "InpaintPipeline":
-        """Moves both models to `device`."""
-        self.tokenizer.to(device)
-        self.transformer.to(device)
+        """Moves both models to `device`. Raises ConfigError where it is not to be had."""
+        try:
+            self.tokenizer.to(device)
+            self.transformer.to(device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(f"device {str(device)!r} cannot be used ({reason}): stay on the CPU") from error
         self._transformer_ready = None
         return self
 

@@ -6,7 +6,7 @@ The hole is filled smoothly *before* scaling, because scaling mixes neighbouring
 hole may reach the model. A scaled pixel counts as hole when any part of it was hole.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -90,14 +90,7 @@ def join(
         grey = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
         pixels = np.where(mask[:, :, None], grey, pixels)
     alpha = None if picture.alpha is None else np.where(mask, np.uint8(255), picture.alpha)
-    return Picture(
-        pixels=pixels,
-        alpha=alpha,
-        grey=picture.grey,
-        icc=picture.icc,
-        exif=picture.exif,
-        format=picture.format,
-    )
+    return replace(picture, pixels=pixels, alpha=alpha)
 
 
 def spread_entropy(

@@ -11,8 +11,9 @@ from experiment.conftest import small_features
 from fakes import tiny_models
 from maskmend.experiment.baselines import leave_grey
 from maskmend.experiment.test_set import TestSet
-from maskmend.experiment.trial import Laboratory, Trial, difference, lpips_difference, tied, weights_hash
+from maskmend.experiment.trial import Laboratory, Trial, difference, lpips_difference, tied
 from maskmend.metrics.frechet import fid
+from maskmend.model_folder import weights_hash
 from maskmend.pipeline import InpaintPipeline
 from maskmend.vqgan import VQGAN
 

@@ -18,6 +18,7 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.server.app import create_app
 from maskmend.server.catalogue import Catalogue, Entry
 from maskmend.server.parameters import Infill, Order, Parameters, Schedule, Seam
+from maskmend.server.refusals import in_fields
 from maskmend.server.settings import Limits, ServeConfig
 from server_parts import (
     IMAGE_FILE,
@@ -25,6 +26,7 @@ from server_parts import (
     MASK_FILE,
     PIXELS,
     WIDTH,
+    app_of,
     body,
     bomb,
     client_of,
@@ -159,6 +161,41 @@ def test_other_formats_and_their_quality(client, kind, media):
         assert answer.headers["content-type"] == media
         sizes.append(len(answer.content))
     assert sizes[0] < sizes[1] or kind == "png"
+
+
+@pytest.mark.parametrize("route", ["/v1/inpaint", "/v1/convert"])
+def test_webp_loses_nothing_unless_a_quality_is_given(client, alone, route):
+    """Catches WebP over HTTP that changes known pixels where the command line's does not, those under
+    transparency included.
+    """
+    rgba = np.dstack([PIXELS, np.where(np.arange(WIDTH) % 2, 255, 0) + np.zeros_like(MASK)]).astype(np.uint8)
+    files = form(image=file_of(rgba)) if "inpaint" in route else {"image": ("a.png", file_of(rgba))}
+    kept = ~MASK if "inpaint" in route else np.ones_like(MASK)
+    answer = client.post(route, files=files, data={"format": "webp"})
+    got = read_image(answer.content)
+    assert got.format == "WEBP"
+    np.testing.assert_array_equal(got.pixels[kept], PIXELS[kept])
+    lossy = client.post(route, files=files, data={"format": "webp", "quality": 100})
+    assert (read_image(lossy.content).pixels[kept] != PIXELS[kept]).any()
+
+
+def test_what_is_filled_becomes_opaque(client):
+    """Catches a fill that nobody sees, being as transparent as what it replaces."""
+    rgba = np.dstack([PIXELS, np.zeros_like(MASK, np.uint8)])
+    got = pixels_of(client.post("/v1/inpaint", files=form(image=file_of(rgba))).content)
+    np.testing.assert_array_equal(got[:, :, 3], np.where(MASK, 255, 0))
+
+
+@pytest.mark.parametrize("route", ["/v1/inpaint", "/v1/convert"])
+def test_jpg_is_jpeg(client, route):
+    """Catches a name that only the command line takes."""
+    files = form() if "inpaint" in route else {"image": ("a.png", IMAGE_FILE)}
+    answer = client.post(route, files=files, data={"format": "jpg"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+    assert read_image(answer.content).format == "JPEG"
+    if "inpaint" in route:
+        told = client.post(route, json=body(format="jpg"), headers=JSON).json()
+        assert read_image(base64.b64decode(told["fills"][0]["image"])).format == "JPEG"
 
 
 def test_conversion_keeps_pixels_and_profile(client):
@@ -310,6 +347,69 @@ def test_bad_bodies_are_told_what_is_wrong(client, content, kind, status, code):
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/event-stream"])
+@pytest.mark.parametrize(
+    ("data", "most"),
+    [
+        ({"samples": 9}, 8),
+        ({"samples": 99}, 8),
+        ({"samples": 10**30}, 8),
+        ({"steps": 65}, 64),
+        ({"steps": 999}, 64),
+        ({"sweet_spot": 65}, 64),
+        ({"sweet_spot": 999}, 64),
+    ],
+)
+def test_there_is_one_bound_and_it_is_this_servers(client, data, most, accept):
+    """Catches advice that, followed, is refused for another bound; and a refusal with status 200."""
+    (name,) = data
+    for answer in (
+        client.post("/v1/inpaint", files=form(), data=data, headers={"Accept": accept}),
+        client.post("/v1/inpaint", json=body(**data), headers={"Accept": accept}),
+    ):
+        assert answer.status_code == 422
+        assert answer.json()["error"] == {
+            "code": "parameters_invalid",
+            "message": f"{name}: give 1 to {most}, the most that this server takes",
+        }
+
+
+def test_a_server_may_take_more_than_the_usual(tiny_pipeline):
+    """Catches a bound beside that of the server's owner."""
+    with client_of(app_of(tiny_pipeline, limits=Limits(samples=70, drain=5.0))) as client:
+        told = client.post("/v1/inpaint", files=form(), data={"samples": 66, "steps": 1}, headers=JSON)
+        assert len(told.json()["fills"]) == 66
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_advice_names_fields_not_options(client, accept):
+    """Catches a client that is told of an option of the command line, or of an argument in Python."""
+    files = form(mask=file_of(np.zeros((3, 3), np.uint8)))
+    answer = client.post("/v1/inpaint", files=files, headers={"Accept": accept})
+    told = answer.json() if accept == "*/*" else events_of(answer)[-1][1]
+    message = told["error"]["message"]
+    assert message.endswith("have it resized with fit_mask.")
+    assert "--" not in message
+    assert "Python" not in message
+    assert client.post("/v1/inpaint", files=files, data={"fit_mask": "true"}).status_code == 200
+
+
+def test_only_options_that_are_fields_are_translated():
+    """Catches a sentence that is garbled because it holds dashes."""
+    assert in_fields("use --fit-mask, --seed 3 or (in Python: x=1) --from FILE") == (
+        "use fit_mask, seed 3 or --from FILE"
+    )
+    assert in_fields("a--seed b -- c ---seed") == "a--seed b -- c ---seed"
+
+
+def test_jpeg_for_transparency_is_refused_with_formats_that_there_are(client):
+    """Catches advice to take TIFF, which the API does not write."""
+    files = form(image=file_of(np.dstack([PIXELS, PIXELS[:, :, 0]])))
+    message = client.post("/v1/inpaint", files=files, data={"format": "jpg"}).json()["error"]["message"]
+    assert "png or webp" in message
+    assert "TIFF" not in message
+
+
 def test_too_many_parts_and_parts_given_twice(client):
     many = [("image", ("a", IMAGE_FILE)), ("mask", ("b", MASK_FILE)), ("more", ("c", b"x"))]
     assert client.post("/v1/inpaint", files=many).json()["error"]["code"] == "form_malformed"
@@ -362,16 +462,52 @@ def test_file_names_are_not_looked_at(client, tmp_path, monkeypatch, name, files
         ("image/*;q=0.5, application/json", "application/json"),
         ("application/json;q=0, */*", "image/png"),
         ("text/event-stream", "text/event-stream"),
+        ("image/webp", "image/webp"),
+        ("Image/JPEG", "image/jpeg"),
+        ("image/jpeg, image/webp", "image/webp"),
+        ("image/jpeg, */*", "image/png"),
+        ("image/jpeg, image/png;q=0.5", "image/jpeg"),
+        ("image/jpeg, */*;q=0.8", "image/jpeg"),
+        ("image/png;q=0, image/*", "image/webp"),
+        ("image/tiff", None),
+        ("image/avif, text/html", None),
+        ("image/png;q=0", None),
+        ("image/*, image/png;q=0, image/webp;q=0, image/jpeg;q=0", None),
         ("text/html", None),
         ("application/json;q=oops", None),
     ],
 )
 def test_the_answer_is_of_the_kind_that_is_accepted(client, accept, kind):
+    """Catches a picture of a format that the client does not take, and loss that it did not ask for."""
     answer = client.post("/v1/inpaint", files=form(), headers={"Accept": accept})
     if kind is None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (406, "not_acceptable")
     else:
         assert answer.headers["content-type"].startswith(kind)
+        if kind.startswith("image/"):
+            assert read_image(answer.content).format == kind.removeprefix("image/").upper()
+
+
+@pytest.mark.parametrize(
+    ("accept", "given", "kind"),
+    [
+        ("*/*", "webp", "image/webp"),
+        ("image/*", "jpg", "image/jpeg"),
+        ("image/png;q=0.1, image/webp", "png", "image/png"),
+        ("image/webp", "webp", "image/webp"),
+        ("image/webp", "png", None),
+        ("image/webp", "", "image/webp"),
+        ("application/json", "webp", "application/json"),
+    ],
+)
+def test_format_and_accept_do_not_contradict_each_other(client, accept, given, kind):
+    """Catches an answer that one of them rules out."""
+    answer = client.post("/v1/inpaint", files=form(), data={"format": given}, headers={"Accept": accept})
+    if kind is None:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (406, "not_acceptable")
+        assert "format is png" in answer.json()["error"]["message"]
+    else:
+        assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
 
 
 @pytest.mark.parametrize(

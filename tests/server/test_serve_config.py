@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from maskmend.cli import main
 from maskmend.errors import ConfigError
-from maskmend.server.settings import Limits, ServeConfig, is_loopback
+from maskmend.server.settings import OPTIONS, Limits, ServeConfig, is_loopback
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.org", ""])
@@ -44,6 +44,27 @@ def test_bad_values_are_told_with_a_remedy(values, word):
 def test_limits_that_limit_nothing_or_everything_are_refused(values):
     with pytest.raises(ConfigError, match="give"):
         Limits(**values)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--port", "70000"), ("--workers", "0"), ("--max-upload", "-1"), ("--max-upload", "1000000"),
+        ("--max-megapixels", "0"), ("--max-samples", "0"), ("--places", "-1"), ("--batch", "0"),
+        ("--timeout", "0"), ("--drain", "nan"), ("--host", "0.0.0.0"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_by_the_name_that_was_typed(option, value):
+    """Catches an error about a setting that the user never heard of."""
+    ran = CliRunner().invoke(main, ["serve", option, value], prog_name="maskmend")
+    assert ran.exit_code == 2
+    assert ran.stderr.startswith(f"maskmend: {option} {value}")
+
+
+def test_every_limit_has_the_option_that_sets_it():
+    """Catches a limit that was added or renamed without its option."""
+    assert set(OPTIONS) == set(Limits.__dataclass_fields__) - {"steps"}
+    assert set(OPTIONS.values()) <= {option.opts[0] for option in main.commands["serve"].params}
 
 
 def test_every_option_of_the_command_reaches_the_server(monkeypatch):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from maskmend.commands.options import PATH, refuse_options, settings_of, working
+from maskmend.commands.options import PATH, SEED, refuse_options, settings_of, working
 from maskmend.errors import ConfigError
 
 
@@ -25,7 +25,7 @@ from maskmend.errors import ConfigError
     "--output",
     type=PATH,
     required=True,
-    help="Where the result goes; .png keeps known pixels to the bit. With --input a folder.",
+    help="Where the result goes, or a folder for it; .png, .webp and .tif keep known pixels to the bit.",
 )
 @click.option(
     "--format",
@@ -128,10 +128,15 @@ def inpaint(
         return
     if mask_path is None:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
-    from maskmend.images import check_writable, load_image, picture_from, save_images
-    from maskmend.masks import grow, load_mask
+    from maskmend.images import WRITABLE, check_writable, load_image, picture_from, save_images
+    from maskmend.masks import grow, load_mask, reads_alpha
 
     picture = load_image(image)
+    if output.is_dir():
+        kept = image.suffix.lower() in WRITABLE
+        output /= image.name if kept else image.with_suffix(".png").name
+        if output.resolve() == image.resolve():
+            raise ConfigError(f"--output {output.parent} is the image's own folder: give the result a name")
     check_writable(output, alpha=picture.alpha is not None)
     outputs = [output]
     if samples > 1:
@@ -142,6 +147,9 @@ def inpaint(
         check_writable(uncertainty, alpha=False)
         if uncertainty.resolve() in {path.resolve() for path in outputs}:
             raise ConfigError(f"--uncertainty {uncertainty} is where the fill goes: give it another name")
+    for path in [*outputs, *([] if uncertainty is None else [uncertainty])]:
+        if path.resolve() == mask_path.resolve():
+            raise ConfigError(f"{path} is the mask, which would be lost: give the output another name")
     mask = grow(load_mask(mask_path, size=picture.pixels.shape[:2], **reading), growth)
     from maskmend.pipeline import InpaintPipeline
     from maskmend.training.run import pick_device
@@ -163,9 +171,11 @@ def inpaint(
         return
     spent = sum(pipe.seconds.values())
     share = 100 * float(mask.mean())
-    click.echo(
-        f"filled {share:.1f} % of {image} in {spent:.2f} s: {', '.join(str(path) for path in outputs)}"
-    )
+    count = int(mask.sum())
+    part = f"{share:.1f} %" if share >= 0.05 else f"{count} pixel{'s' if count > 1 else ''}"
+    click.echo(f"filled {part} of {image} in {spent:.2f} s: {', '.join(str(path) for path in outputs)}")
+    if mask_channel == "auto" and reads_alpha(mask_path):
+        click.echo("the mask was read by its alpha: --mask-channel luma takes its brightness instead")
     if samples > 1:
         click.echo(f"likeliest: {outputs[result.best]}")
     if output.suffix.lower() in (".jpg", ".jpeg"):
@@ -213,7 +223,7 @@ def _inpaint_lab(
     help="Folder for the results.",
 )
 @click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 def demo(output: Path, model: str, seed: int) -> None:
     """Fills holes in the shipped pictures and shows every step."""
     from maskmend.demo import run_demo

@@ -8,6 +8,7 @@ import click
 from maskmend.errors import ConfigError
 
 PATH = click.Path(path_type=Path)
+SEED = click.IntRange(min=0)
 
 
 def settings_of(pipe: Any, given: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:

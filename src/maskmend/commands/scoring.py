@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from maskmend.commands.options import PATH, refuse_options, settings_of
+from maskmend.commands.options import PATH, SEED, refuse_options, settings_of
 from maskmend.errors import ConfigError
 
 
@@ -23,7 +23,7 @@ def masks() -> None:
     help="Folder of images: one mask for each, same name and size.",
 )
 @click.option("-o", "--output", type=PATH, required=True, help="Folder for the masks and their manifest.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 def make(kind: str, images: Path, output: Path, seed: int) -> None:
     """Writes a set of masks of KIND: random_walk, boxes, strokes, strokes_thin, strokes_medium,
     strokes_thick, centre, border or random_pixels."""
@@ -52,7 +52,7 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
 @click.option(
     "-o", "--output", type=PATH, help="Folder for pictures and report (a .json file with --results)."
 )
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
@@ -60,7 +60,13 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
     show_default=True,
     help="Fills of each hole by the model: several add diversity and the likeliest one's figures.",
 )
-@click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Bootstrap draws of the intervals.",
+)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--precision", default="auto", show_default=True, help="Of the model: auto, fp32 or bf16.")
 @click.option(
@@ -151,8 +157,14 @@ def evaluate(
 @click.option("--grid/--no-grid", default=True, show_default=True, help="Schedule x steps x order x choice.")
 @click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; several times.")
 @click.option("--migan", type=PATH, help="MI-GAN's ONNX file, for the comparison.")
-@click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
-@click.option("--seed", default=0, show_default=True, help="Image i is filled with this seed + i.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Bootstrap draws of the intervals.",
+)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Image i is filled with this seed + i.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
 def reproduce(
     images: Path,
@@ -230,8 +242,14 @@ def reproduce(
 )
 @click.option("--steps", type=click.IntRange(min=1), default=350, show_default=True, help="Of each training.")
 @click.option("--limit", type=click.IntRange(min=2), help="Only the first so many test images.")
-@click.option("--repeats", default=100, show_default=True, help="Bootstrap draws of the intervals.")
-@click.option("--seed", default=0, show_default=True, help="Of weights, data order and fills.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Bootstrap draws of the intervals.",
+)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, data order and fills.")
 def study(
     train: str,
     validation: str,

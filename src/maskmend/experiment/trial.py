@@ -21,10 +21,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
-from torch import nn
 
 from maskmend import __version__
-from maskmend.config import to_dict
 from maskmend.experiment.test_set import TestSet
 from maskmend.files import write_files
 from maskmend.images import to_tensor
@@ -32,7 +30,7 @@ from maskmend.metrics.bootstrap import Interval, centred_interval, mean_interval
 from maskmend.metrics.features import FeatureFunction, cached_features, content_hash, extract_features
 from maskmend.metrics.frechet import fid_draws
 from maskmend.metrics.pixels import hole_l1, known_error, seam_l1
-from maskmend.model_folder import json_bytes
+from maskmend.model_folder import json_bytes, model_hash
 from maskmend.pipeline import InpaintPipeline
 from maskmend.settings import Settings
 
@@ -148,7 +146,7 @@ class Laboratory:
             "repeats": self.repeats,
             "seed": self.seed,
         }
-        self._model = model_hash(self.pipe)
+        self._model = model_hash(self.pipe.tokenizer, self.pipe.transformer)
 
     @property
     def digests(self) -> dict[str, str]:
@@ -320,20 +318,3 @@ class Laboratory:
     def _measured(self, path: Path) -> set[str]:
         found = self._read(path)
         return set() if found is None else set(found.draws)
-
-
-def model_hash(pipe: InpaintPipeline) -> str:
-    """SHA-256 over what a model is: its settings decide pictures too, not its weights alone."""
-    parts = (pipe.tokenizer, pipe.transformer)
-    settings = json.dumps([to_dict(part.config) for part in parts], sort_keys=True)
-    return hashlib.sha256(f"{settings} {weights_hash(*parts)}".encode()).hexdigest()
-
-
-def weights_hash(*modules: nn.Module) -> str:
-    """SHA-256 over names and values of all weights."""
-    digest = hashlib.sha256()
-    for module in modules:
-        for name, value in module.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -78,12 +78,17 @@ class Runtime:
         ImageError, MaskError, ConfigError.
         """
         side = self.about["resolution"]
+        if not isinstance(image, np.ndarray) or not isinstance(mask, np.ndarray):
+            kinds = f"{type(image).__name__} and {type(mask).__name__}"
+            raise ImageError(f"image and mask are {kinds}: give NumPy arrays, such as np.asarray(picture)")
         if image.shape != (side, side, 3) or image.dtype != np.uint8:
             raise ImageError(f"the image is {image.dtype} {image.shape}: give uint8 {(side, side, 3)}")
         if mask.shape != (side, side) or mask.dtype != bool:
             raise MaskError(f"the mask is {mask.dtype} {mask.shape}: give bool {(side, side)}, True = fill")
         if samples < 1:
             raise ConfigError(f"samples = {samples}: give 1 or more")
+        if seed < 0:
+            raise ConfigError(f"seed = {seed}: give 0 or more")
         chosen = self._settings(settings)
         grid, factor = self.about["grid"], self.about["factor"]
         if not mask.any():

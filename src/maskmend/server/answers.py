@@ -1,5 +1,7 @@
 """A fill as an answer: one picture, a JSON object, or a stream of events (text/event-stream).
 
+The Accept header says which; of pictures also the format, unless the parameters do.
+
 Events, in this order: queued, started, step (one for each decoding step), fill (one for each sample), done;
 or error, at any time, which is the last.
 """
@@ -7,20 +9,28 @@ or error, at any time, which is the last.
 import base64
 import json
 import math
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
+from maskmend.errors import ImageError
 from maskmend.images import Picture, encode_picture
 from maskmend.inpainted import Inpainted
 from maskmend.server.parameters import Format, Parameters
 from maskmend.server.reading import png
 from maskmend.server.refusals import Refusal
 
-Kind = Literal["png", "json", "events"]
-MEDIA = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+Kind = Literal["picture", "json", "events"]
+MEDIA: dict[Format, str] = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
+"""The formats that are written, and what they are called in headers; those without loss first."""
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys((*MEDIA.values(), "image/*", "*/*"), "picture"),
+    **dict.fromkeys(("application/json", "application/*"), "json"),
+    "text/event-stream": "events",
+}
 
 
 class Fill(BaseModel):
@@ -44,10 +54,51 @@ class Answer(BaseModel):
     note: str | None = None
 
 
-def wanted(request: Request) -> Kind:
-    """What the client accepts; PNG when it takes anything. Raises Refusal (406)."""
-    accept = request.headers.get("accept", "*/*").lower()
-    best: tuple[float, Kind] | None = None
+@dataclass(frozen=True)
+class Accepted:
+    """What the client accepts: the kind of answer, and the weight above 0 of each format of a picture."""
+
+    kind: Kind
+    formats: dict[Format, float]
+
+    def format(self, parameters: Parameters) -> Format:
+        """The parameters' format, else the one accepted most. Raises Refusal (406)."""
+        if self.kind != "picture":  # pictures within JSON and events are no matter of Accept
+            return parameters.format
+        if "format" not in parameters.model_fields_set:
+            return max(self.formats, key=lambda name: self.formats[name])
+        if parameters.format not in self.formats:
+            raise Refusal(
+                406,
+                "not_acceptable",
+                f"format is {parameters.format}, but Accept does not take {MEDIA[parameters.format]}: "
+                "leave one of them out",
+            )
+        return parameters.format
+
+
+def accepted(request: Request) -> Accepted:
+    """What the Accept header asks for; a picture when it takes anything. Raises Refusal (406)."""
+    weights = _weights(request.headers.get("accept", "*/*").lower())
+    formats: dict[Format, float] = {}
+    for name, media in MEDIA.items():
+        nearest = next((one for one in (media, "image/*", "*/*") if one in weights), None)
+        if nearest is not None and weights[nearest] > 0:
+            formats[name] = weights[nearest]
+    known = [media for media in weights if media in _KINDS and weights[media] > 0]
+    kind = _KINDS[max(known, key=lambda media: weights[media])] if known else None
+    if kind is None or (kind == "picture" and not formats):
+        raise Refusal(
+            406,
+            "not_acceptable",
+            f"ask for {', '.join(MEDIA.values())}, application/json or text/event-stream in Accept",
+        )
+    return Accepted(kind, formats)
+
+
+def _weights(accept: str) -> dict[str, float]:
+    """The media ranges of an Accept header in their order, each with its q."""
+    weights: dict[str, float] = {}
     for item in accept.split(","):
         media, *options = (part.strip() for part in item.split(";"))
         weight = 1.0
@@ -57,21 +108,16 @@ def wanted(request: Request) -> Kind:
                     weight = float(option[2:])
                 except ValueError:
                     weight = 0.0
-        kind: Kind | None = {
-            "text/event-stream": "events", "application/json": "json", "application/*": "json",
-            "image/png": "png", "image/jpeg": "png", "image/webp": "png", "image/*": "png", "*/*": "png",
-        }.get(media)  # type: ignore[assignment] # fmt: skip
-        if kind is not None and weight > 0 and (best is None or weight > best[0]):
-            best = weight, kind
-    if best is None:
-        raise Refusal(
-            406, "not_acceptable", "ask for image/png, application/json or text/event-stream in Accept"
-        )
-    return best[1]
+        weights[media] = weight
+    return weights
 
 
-def encoded(picture: Picture, kind: Format, quality: int) -> bytes:
-    """The file's bytes; PNG is lossless, WebP is not. Raises ImageError."""
+def encoded(picture: Picture, kind: Format, quality: int | None) -> bytes:
+    """The file's bytes; without `quality` WebP is lossless, as PNG always is. Raises ImageError."""
+    if kind == "jpeg" and picture.alpha is not None:
+        raise ImageError("JPEG holds no alpha channel: ask for png or webp.")
+    if quality is None:
+        return encode_picture(picture, kind.upper())
     return encode_picture(picture, kind.upper(), quality=quality, lossless=kind == "png")
 
 

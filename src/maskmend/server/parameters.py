@@ -5,20 +5,24 @@ Ranges are narrower than the command line's: each bounds what one request can co
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Schedule = Literal["cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp"]
 Order = Literal["confidence", "random", "halton"]
 Seam = Literal["hard", "feather", "multiband", "poisson"]
 Infill = Literal["grey", "mean", "nearest", "diffusion"]
-Format = Literal["png", "jpeg", "webp"]
-Quality = Annotated[int, Field(ge=1, le=100, description="Of JPEG and WebP.")]
+Format = Annotated[
+    Literal["png", "jpeg", "jpg", "webp"], AfterValidator(lambda name: "jpeg" if name == "jpg" else name)
+]
+Quality = Annotated[
+    int | None,
+    Field(ge=1, le=100, description="Of JPEG and WebP. Left out: JPEG at 95, WebP without loss."),
+]
 
 MAX_SEED = 2**53 - 1
 """What every JSON reader takes for a whole number; the pipeline itself knows larger ones."""
 
-MOST_SAMPLES, MOST_STEPS, MOST_GROWTH = 64, 256, 128
-"""What the API's description promises at most; a server's own limits may be narrower."""
+MOST_GROWTH = 128
 
 _SETTINGS = (
     "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
@@ -27,17 +31,20 @@ _SETTINGS = (
 
 
 class Parameters(BaseModel):
-    """Everything about a fill but its image and mask; what is left out is the model's own default."""
+    """Everything about a fill but its image and mask; what is left out is the model's own default.
+
+    The most samples and steps are each server's own: `Service.check` knows them.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(
         None, max_length=200, description="A name of /v1/models; the first if left out."
     )
-    samples: int = Field(1, ge=1, le=MOST_SAMPLES, description="Fills, of seeds seed, seed + 1, ...")
+    samples: int = Field(1, ge=1, description="Fills, of seeds seed, seed + 1, ...")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="The same seed gives the same fill.")
     grow: int = Field(0, ge=0, le=MOST_GROWTH, description="The hole is made larger by so many pixels.")
-    steps: int | None = Field(None, ge=1, le=MOST_STEPS, description="Decoding steps.")
+    steps: int | None = Field(None, ge=1, description="Decoding steps.")
     schedule: Schedule | None = Field(None, description="How fast the hole empties.")
     order: Order | None = Field(None, description="Which tokens are kept first.")
     confidence: Literal["log_probability", "probability"] | None = None
@@ -46,7 +53,7 @@ class Parameters(BaseModel):
     temperature: float | None = Field(None, ge=0, le=100, description="Below 1 safer, above 1 more varied.")
     top_k: int | None = Field(None, ge=1, le=1_000_000)
     top_p: float | None = Field(None, gt=0, le=1)
-    sweet_spot: int | None = Field(None, ge=1, le=MOST_STEPS, description="Stop after this step.")
+    sweet_spot: int | None = Field(None, ge=1, description="Stop after this step.")
     infill: Infill | None = Field(None, description="What stands in the hole before encoding.")
     ring: int | None = Field(None, ge=0, le=64, description="Tokens around the hole predicted anew.")
     share: float | None = Field(None, ge=0, lt=1)
@@ -56,8 +63,11 @@ class Parameters(BaseModel):
     fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
     mask_channel: Literal["auto", "luma", "alpha"] = "auto"
     mask_threshold: float = Field(0.5, gt=0, le=1, description="Brightness from which grey is filled.")
-    format: Format = Field("png", description="Of the pictures that come back; png is lossless.")
-    quality: Quality = 95
+    format: Format = Field(
+        "png",
+        description="Of the pictures that come back; left out, Accept may say it: image/webp, image/jpeg.",
+    )
+    quality: Quality = None
 
     def settings(self) -> dict[str, Any]:
         """Those that are settings of the pipeline and were given."""
@@ -91,16 +101,16 @@ class IopaintBody(BaseModel):
 
 
 def fill_schema(model: type[Parameters], *, samples: int, steps: int) -> dict[str, Any]:
-    """The JSON schema of `model` with one server's limits in place of the API's.
+    """The JSON schema of `model` with one server's limits.
 
     Models' names are not in it: the description is told to those without a token too.
     """
     schema = model.model_json_schema()
     properties = schema["properties"]
-    properties["samples"]["maximum"] = min(samples, MOST_SAMPLES)
+    properties["samples"]["maximum"] = samples
     for name in ("steps", "sweet_spot"):
         number, _ = properties[name]["anyOf"]  # or null
-        number["maximum"] = min(steps, MOST_STEPS)
+        number["maximum"] = steps
     return schema
 
 

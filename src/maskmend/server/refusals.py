@@ -4,6 +4,7 @@
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from maskmend.errors import ConfigError, ImageError, ImageSizeError, MaskError, MaskmendError, ModelError
+from maskmend.server.parameters import Parameters
 
 LOG = logging.getLogger("maskmend.server")
 
@@ -63,22 +65,35 @@ def refusal_from(error: Exception) -> Refusal:
     if isinstance(error, ClientDisconnect):  # in the middle of its body; nobody hears this, but it is counted
         return Refusal(499, "client_gone", "the client went away")
     if isinstance(error, ImageSizeError):
-        return Refusal(413, "too_many_pixels", str(error))
+        return Refusal(413, "too_many_pixels", in_fields(str(error)))
     if isinstance(error, MaskError):
-        return Refusal(422, "mask_unusable", str(error))
+        return Refusal(422, "mask_unusable", in_fields(str(error)))
     if isinstance(error, ImageError):
-        return Refusal(422, "image_unusable", str(error))
+        return Refusal(422, "image_unusable", in_fields(str(error)))
     if isinstance(error, ConfigError):
-        return Refusal(422, "setting_invalid", str(error))
+        return Refusal(422, "setting_invalid", in_fields(str(error)))
     if isinstance(error, ModelError):
         return Refusal(503, "model_unavailable", str(error))
     if isinstance(error, MaskmendError):
-        return Refusal(422, "unusable", str(error))
+        return Refusal(422, "unusable", in_fields(str(error)))
     LOG.error("a request failed", exc_info=error)
     return Refusal(
         503, "failed", "the server could not do this; its log says why. Try again, or a smaller picture.",
         {"Retry-After": "5"},
     )  # fmt: skip
+
+
+def in_fields(message: str) -> str:
+    """A message of the command line in the API's words: `--fit-mask` is the field `fit_mask`.
+
+    Options that are no fields stay; advice for Python is left out.
+    """
+
+    def field(option: re.Match[str]) -> str:
+        name = option[1].replace("-", "_")
+        return name if name in Parameters.model_fields else option[0]
+
+    return re.sub(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)", field, re.sub(r" \(in Python: [^()]*\)", "", message))
 
 
 def told(error: ValidationError | RequestValidationError) -> Refusal:
@@ -117,7 +132,8 @@ def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "The token is missing or wrong.",
         403: "The request comes from another site's page.",
         404: "There is nothing here.",
-        406: "No such answer: ask for image/png, application/json or text/event-stream.",
+        406: "No such answer: ask for image/png, image/webp, image/jpeg, application/json or "
+        "text/event-stream.",
         408: "The request took too long to arrive.",
         413: "The body or the picture is larger than allowed.",
         415: "The body is of an unknown type.",

@@ -15,7 +15,7 @@ from maskmend.compositing import SEAMS
 from maskmend.infill import STRATEGIES
 from maskmend.orders import ORDERS
 from maskmend.schedules import SCHEDULES
-from maskmend.server.answers import MEDIA, Answer, encoded, fill_of, wanted
+from maskmend.server.answers import MEDIA, Answer, accepted, encoded, fill_of
 from maskmend.server.line import Place
 from maskmend.server.parameters import (
     MOST_GROWTH,
@@ -61,7 +61,7 @@ class Conversion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: Format = "png"
-    quality: Quality = 95
+    quality: Quality = None
 
 
 class PlacedStream(StreamingResponse):
@@ -92,7 +92,8 @@ def build_routes(service: Service) -> APIRouter:
         "/v1/inpaint",
         summary="Fill a hole",
         description="Answers as the Accept header asks: one picture (the likeliest), all of them as JSON, "
-        "or a stream of events: queued, started, step..., fill..., done, or error.",
+        "or a stream of events: queued, started, step..., fill..., done, or error. Without `format`, "
+        "image/webp or image/jpeg in Accept give such a picture.",
         response_class=Response,
         responses={
             200: {
@@ -108,16 +109,18 @@ def build_routes(service: Service) -> APIRouter:
         ),
     )
     async def inpaint(request: Request) -> Response:
-        kind = wanted(request)
+        wanted = accepted(request)
         until = service.deadline()
         place = service.line.enter()
         try:
             order = await arriving(service, read_order(request), until)
-            if kind == "events":
+            order.parameters.format = wanted.format(order.parameters)
+            if wanted.kind == "events":
+                service.check(order.parameters)  # a stream that has begun has no status left to say it with
                 stream = PlacedStream(service.events(order, place, until), place, until + GRACE)
                 place = None  # the stream's own from here on
                 return stream
-            answer = json_answer if kind == "json" else picture_answer
+            answer = json_answer if wanted.kind == "json" else picture_answer
             return await answered(service, request, order, place, answer, until)
         finally:
             if place is not None:

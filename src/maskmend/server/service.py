@@ -88,14 +88,18 @@ class Service:
     def check(self, parameters: Parameters) -> None:
         """Raises Refusal for a model that is not there, and for more than this server's limits."""
         entry = self.catalogue.entry(parameters.model)
-        if parameters.samples > self.limits.samples:
-            raise Refusal(422, "parameters_invalid", f"samples: at most {self.limits.samples} here")
+        for name, value, most in (
+            ("samples", parameters.samples, self.limits.samples),
+            ("steps", parameters.steps or entry.defaults.steps, self.limits.steps),
+            ("sweet_spot", parameters.sweet_spot or 0, self.limits.steps),
+        ):
+            if value > most:
+                message = f"{name}: give 1 to {most}, the most that this server takes"
+                raise Refusal(422, "parameters_invalid", message)
         try:
-            settings = entry.defaults.changed(**parameters.settings())
+            entry.defaults.changed(**parameters.settings())
         except ConfigError as error:
             raise Refusal(422, "setting_invalid", str(error)) from None
-        if settings.steps > self.limits.steps:
-            raise Refusal(422, "parameters_invalid", f"steps: at most {self.limits.steps} here")
 
     async def job(self, order: Order, place: Place, tell: Any, *, watched: bool = False) -> Job:
         """The order, checked and decoded; not yet in the line."""

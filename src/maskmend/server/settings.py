@@ -7,6 +7,17 @@ from maskmend.errors import ConfigError
 
 SHORTEST_TOKEN = 16
 
+OPTIONS = {
+    "upload_mib": "--max-upload",
+    "megapixels": "--max-megapixels",
+    "samples": "--max-samples",
+    "places": "--places",
+    "batch": "--batch",
+    "seconds": "--timeout",
+    "drain": "--drain",
+}
+"""What `maskmend serve` calls the limits; errors name them so."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -31,11 +42,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("upload_mib", "megapixels", "seconds", "drain"):
-            if not 0 < getattr(self, name) < 1e6:
-                raise ConfigError(f"{name} = {getattr(self, name)}: give a number above 0")
+            if not 0 < (value := getattr(self, name)) < 1e6:
+                raise ConfigError(f"{OPTIONS[name]} {value:.9g}: give a number above 0 and below 1000000")
         for name in ("samples", "steps", "places", "batch"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} = {getattr(self, name)}: give 1 or more")
+            if (value := getattr(self, name)) < 1:
+                raise ConfigError(f"{OPTIONS.get(name, name)} {value}: give 1 or more")
 
     @property
     def upload_bytes(self) -> int:
@@ -72,15 +83,15 @@ class ServeConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
-            raise ConfigError(f"port = {self.port}: give 0 to 65535")
+            raise ConfigError(f"--port {self.port}: give 0 to 65535")
         if self.workers < 1:
-            raise ConfigError(f"workers = {self.workers}: give 1 or more")
+            raise ConfigError(f"--workers {self.workers}: give 1 or more")
         if not self.models:
             raise ConfigError("no model: give at least one, such as default")
         if not is_loopback(self.host) and not self.allow_remote:
             raise ConfigError(
-                f"host {self.host} can be reached from other machines: add --allow-remote if that is meant, "
-                "and --token, or keep 127.0.0.1"
+                f"--host {self.host} can be reached from other machines: add --allow-remote if that is "
+                "meant, and --token, or keep 127.0.0.1"
             )
         if self.token is not None and (len(self.token) < SHORTEST_TOKEN or not self.token.isascii()):
             raise ConfigError(
