@@ -108,7 +108,24 @@ def test_pictures_made_otherwise_are_not_gone_on_with(tiny_pipeline, folders):
     with pytest.raises(ConfigError, match="made otherwise"):
         run(tiny_pipeline, folders, seed=2)
     (folders[2] / SETTINGS).unlink()
-    assert run(tiny_pipeline, folders, seed=2).skipped == 5
+    assert run(tiny_pipeline, folders, seed=3).skipped == 5
+    assert not (folders[2] / SETTINGS).exists()  # nobody knows
+
+
+def test_making_anew_stopped_halfway_leaves_no_mixture(tiny_pipeline, folders):
+    """Catches pictures of the old seed that the next run takes for its own."""
+    run(tiny_pipeline, folders, seed=1)
+
+    def stop(stage, done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_pipeline, folders, seed=2, overwrite=True, progress=stop)
+    outcome = run(tiny_pipeline, folders, seed=2)
+    assert (outcome.filled, outcome.skipped) == (3, 2)
+    with pytest.raises(ConfigError, match=r"samples = 1 \(now 2\)"):
+        run(tiny_pipeline, folders, seed=2, samples=2)
 
 
 def test_a_file_is_no_output_folder(folders):

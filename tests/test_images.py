@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from maskmend.errors import ImageError, ImageSizeError, OutputError
 from maskmend.images import (
@@ -89,6 +89,67 @@ def test_garbled_exif_beside_xmp_costs_no_picture(tmp_path):
     for suffix in LOSSLESS:
         save_image(picture, tmp_path / f"a.{suffix}")
         np.testing.assert_array_equal(load_image(tmp_path / f"a.{suffix}").pixels, PIXELS)
+
+
+def test_profiles_written_as_text_do_not_turn_the_picture_again(tmp_path):
+    """Catches ImageMagick's EXIF in a text chunk, which turned the pixels and came back beside them."""
+    block = exif_block(6).tobytes()
+    lines = "\n".join(block.hex()[i : i + 72] for i in range(0, 2 * len(block), 72))
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{lines}\n")
+    chunks.add_text("Author", "somebody")
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", pnginfo=chunks)
+    once = load_image(tmp_path / "a.png")
+    assert once.pixels.shape == (14, 9, 3)
+    assert once.texts == {"Author": "somebody"}
+    save_image(once, tmp_path / "b.png")
+    np.testing.assert_array_equal(load_image(tmp_path / "b.png").pixels, once.pixels)
+
+
+def test_texts_that_unfold_are_left_out(tmp_path):
+    """Catches an upload of kilobytes that comes back as megabytes."""
+    chunks = PngImagePlugin.PngInfo()
+    for n in range(3):
+        chunks.add_text(f"text {n}", "x" * 500_000, zip=True)
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", pnginfo=chunks)
+    assert (tmp_path / "a.png").stat().st_size < 10_000
+    assert load_image(tmp_path / "a.png").texts == {}
+
+
+def test_a_still_gif_that_was_closed_can_be_used(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as image:
+        image.load()
+    assert picture_from(image).pixels.shape == PIXELS.shape
+
+
+def test_comments_of_old_programs_are_read(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", comment="Müller".encode("latin-1"))
+    assert load_image(tmp_path / "a.jpg").texts == {COMMENT: "Müller"}
+
+
+def test_no_resolution_is_made_up(tmp_path):
+    """Catches the library's guess of 72 where there is only EXIF without one, and what no file can hold."""
+    Image.fromarray(PIXELS).save(tmp_path / "a.jpg", exif=exif_block(1))
+    content = (tmp_path / "a.jpg").read_bytes()
+    start = content.index(b"JFIF") - 4
+    (tmp_path / "b.jpg").write_bytes(content[:start] + content[start + 18 :])
+    assert load_image(tmp_path / "a.jpg").dpi is None
+    assert load_image(tmp_path / "b.jpg").dpi is None
+    Image.fromarray(PIXELS).save(tmp_path / "a.tif", dpi=(4_294_967_295, 4_294_967_295))
+    assert load_image(tmp_path / "a.tif").dpi is None
+    with pytest.raises(ImageError, match="cannot hold it"):
+        encode_picture(Picture(pixels=PIXELS, dpi=(1e12, 1e12)), "PNG")
+
+
+def test_damaged_exif_never_costs_the_picture(tmp_path):
+    """Catches EXIF that can be read but not written again."""
+    block, rng = exif_block(1).tobytes(), np.random.default_rng(0)
+    for _ in range(300):
+        garbled = bytearray(block)
+        for place in rng.integers(6, len(block), 3):
+            garbled[place] = rng.integers(256)
+        encode_picture(Picture(pixels=PIXELS, exif=bytes(garbled)), "TIFF")
 
 
 def test_a_turned_pictures_resolution_is_turned_too(tmp_path):

@@ -40,13 +40,6 @@ def test_each_mask_has_its_pictures_name_and_size_and_manifest_tells(tmp_path: P
     assert manifest["mean_share"] == pytest.approx(np.mean(shares), abs=1e-4)
 
 
-def test_stills_of_gif_get_a_mask_as_they_are_filled_too(tmp_path: Path) -> None:
-    images = pictures(tmp_path / "images")
-    Image.new("L", (20, 30)).save(images / "still.gif")
-    assert make_masks("boxes", images, tmp_path / "masks")["count"] == 4
-    assert load_mask(tmp_path / "masks" / "still.png").shape == (30, 20)
-
-
 def test_what_cannot_be_used_is_told_by_name(tmp_path: Path) -> None:
     """Would catch tracebacks for a negative seed, and a damaged picture that nobody can find."""
     images = pictures(tmp_path / "images")

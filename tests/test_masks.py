@@ -83,6 +83,15 @@ def test_dark_paint_is_no_empty_mask(invert):
     np.testing.assert_array_equal(as_mask(red, threshold=0.15, invert=invert), invert != HOLE)
 
 
+def test_a_soft_edge_of_alpha_is_not_taken_for_the_mask():
+    """Catches white paint that is ignored for one pixel of alpha 254, with advice to paint white."""
+    layer = np.dstack([WHITE] * 3 + [np.full_like(WHITE, 255)])
+    layer[0, 0, 3] = 254
+    with pytest.raises(MaskError, match=r"alpha.*0\.4% transparent.*--mask-channel luma"):
+        as_mask(layer)
+    np.testing.assert_array_equal(as_mask(layer, channel="luma"), HOLE)
+
+
 def test_who_speaks_can_be_asked(tmp_path):
     """Catches a note about alpha that is printed for opaque masks, or missing for painted layers."""
     layer = np.dstack([WHITE] * 4)

@@ -547,6 +547,20 @@ def test_a_hub_id_without_the_extra_says_what_to_install(monkeypatch):
         InpaintPipeline.from_pretrained("somebody/cats")
 
 
+def test_a_device_that_is_not_there_leaves_the_pipeline_usable(tiny_pipeline):
+    """Catches PyTorch's own error, and a pipeline of which one half has moved."""
+    with pytest.raises(ConfigError, match=r"device 'opencl' cannot be used.*stay on cpu"):
+        tiny_pipeline.to("opencl")
+    assert tiny_pipeline(IMAGE, MASK, steps=1).pictures
+
+
+def test_a_result_prints_in_a_line(tiny_pipeline):
+    """Catches a notebook full of arrays."""
+    result = tiny_pipeline(IMAGE, MASK, steps=1, samples=2, seed=3)
+    share = 100 * MASK.mean()
+    assert repr(result) == f"<Inpainted {SIDE} x {SIDE}, {share:.1f} % filled, seeds 3, 4>"
+
+
 def test_the_public_names_are_there():
     """Catches a name of the README that moved."""
     for name in maskmend.__all__:

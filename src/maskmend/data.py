@@ -21,7 +21,7 @@ from maskmend.images import READABLE
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 FILLABLE = SUFFIXES | {".gif"}
-"""What holes are filled in and masks are made for, a picture at a time."""
+"""What holes are filled in, a picture at a time."""
 
 
 class Entry(NamedTuple):

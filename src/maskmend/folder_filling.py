@@ -123,11 +123,17 @@ def fill_folder(
     filled = skipped = 0
     failures: dict[str, str] = {}
     output.mkdir(parents=True, exist_ok=True)
-    chosen = {"seed": seed, "quality": quality, "grow": growth, "precision": pipe.precision}
+    chosen = {
+        "seed": seed,
+        "samples": samples,
+        "quality": quality,
+        "grow": growth,
+        "precision": pipe.precision,
+    }
     chosen |= {f"mask_{name}": value for name, value in (reading or {}).items()}
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
-    _record(output / SETTINGS, chosen, goes_on=not overwrite and any(task.done for task in tasks))
+    _begin(output, chosen, tasks, overwrite=overwrite)
     try:
         for number, task in enumerate(tasks, start=1):
             if task.trouble is not None or task.mask is None:
@@ -159,14 +165,24 @@ def fill_folder(
     return Outcome(filled=filled, skipped=skipped, failures=failures)
 
 
-def _record(path: Path, chosen: dict[str, Any], *, goes_on: bool) -> None:
-    """Writes down how pictures are made; `goes_on`: others lie there already, which must be made alike."""
-    content = json.dumps(chosen, indent=2, sort_keys=True)
-    if goes_on and path.is_file():
-        before = path.read_text()
-        if before != content:
-            raise ConfigError(f"{_difference(before, chosen)}: give --overwrite, or another --output")
+def _begin(output: Path, chosen: dict[str, Any], tasks: list[Task], *, overwrite: bool) -> None:
+    """Writes down how pictures are made, for those that lie there already as well.
+
+    Pictures made otherwise are a ConfigError, or with `overwrite` removed, as far as they are made anew: a
+    run stopped halfway must not leave both. Of pictures without a record nothing is claimed.
+    """
+    path, content = output / SETTINGS, json.dumps(chosen, indent=2, sort_keys=True)
+    before = path.read_text() if path.is_file() else None
+    if before == content:
         return
+    if not overwrite and _images(output, []):
+        if before is None:
+            return
+        raise ConfigError(f"{_difference(before, chosen)}: give --overwrite, or another --output")
+    for task in tasks:
+        for old in task.outputs:
+            with contextlib.suppress(OSError):  # what cannot be removed cannot be written either, and is told
+                old.unlink()
     write_files({path: content.encode()})
 
 

@@ -9,7 +9,6 @@ included, stays byte for byte.
 """
 
 import io
-import math
 import os
 import re
 import struct
@@ -54,6 +53,9 @@ _TIFF_DIRECTORIES = (0x8769, 0x8825)
 _TIFF_XMP = 700
 _LARGEST_SEGMENT = 65_000
 """Bytes that a JPEG's segment holds, its head apart."""
+_LONGEST = 1 << 20
+"""Bytes of XMP, and characters of all texts, that are kept."""
+_RESOLUTION = 0x011A
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError)
 
 
@@ -72,7 +74,7 @@ class Picture:
     xmp: bytes | None = None
     """The XMP packet, orientation reset to upright."""
     dpi: tuple[float, float] | None = None
-    """Pixels an inch, across and down."""
+    """Pixels an inch, across and down, 1 to 65535."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """A PNG's texts by keyword, a JPEG's under `COMMENT`."""
 
@@ -167,7 +169,10 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
     if isinstance(image, Picture):
         return image
     if isinstance(image, Image.Image):
-        frames = getattr(image, "n_frames", 1)
+        try:
+            frames = getattr(image, "n_frames", 1)
+        except DAMAGED:  # such as of a GIF that is closed: it holds the frame that was loaded
+            frames = 1
         if frames > 1 and image.format != "MPO":
             raise ImageError(f"image has {frames} frames: give one of them, such as image.copy().")
         return _picture(image, "image")
@@ -256,7 +261,8 @@ def encode_image(picture: Picture, path: Path, quality: int = 95) -> bytes:
 
 def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: bool = True) -> bytes:
     """The picture as the content of a PNG, JPEG, WEBP or TIFF file, with its colour profile, EXIF and XMP,
-    and its resolution and texts where the format has them. What is longer than a JPEG's segment is left out.
+    and its resolution and texts where the format has them. XMP and texts longer than a JPEG's segment are
+    left out of it.
 
     `quality` (1-100) is JPEG's, and WebP's where it is not to be `lossless`. Raises ImageError for what the
     format cannot hold.
@@ -278,11 +284,11 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
         options.update(icc_profile=picture.icc)
     if picture.exif:
         options.update(exif=picture.exif)
-    options.update(_described(picture, kind))
     content = io.BytesIO()
     try:
+        options.update(_described(picture, kind))
         pil_from(picture).save(content, format=kind, **options)
-    except (OSError, ValueError) as error:
+    except (*DAMAGED, OverflowError) as error:
         raise ImageError(f"{kind} cannot hold it ({error}): check its size, or use PNG.") from error
     return content.getvalue()
 
@@ -311,10 +317,13 @@ def _described(picture: Picture, kind: str) -> dict[str, Any]:
     elif picture.xmp or picture.exif:
         # A TIFF has both in its own directory, where garbled EXIF has no place.
         tags = Image.Exif()
-        try:
-            tags.load(picture.exif or b"")
-        except DAMAGED:
-            tags = Image.Exif()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                tags.load(picture.exif or b"")
+                tags.tobytes()
+            except DAMAGED:
+                tags = Image.Exif()
         if picture.xmp:
             tags[_TIFF_XMP] = picture.xmp
         options["exif"] = tags.tobytes() if len(tags) else b""
@@ -361,26 +370,38 @@ def _upright_xmp(image: Image.Image) -> bytes | None:
     packet = image.info.get("xmp")
     if isinstance(packet, str):
         packet = packet.encode()
+    if isinstance(packet, bytes) and len(packet) > _LONGEST:
+        return None
     return _XMP_ORIENTATION.sub(rb"\g<1>1", packet) if isinstance(packet, bytes) and packet else None
 
 
 def _dpi(image: Image.Image, *, turned: bool) -> tuple[float, float] | None:
+    guessed = image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2)
+    if guessed and _RESOLUTION not in image.getexif():
+        return None
     try:
         across, down = (float(number) for number in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    if not (0 < across < math.inf and 0 < down < math.inf):
+    if not (1 <= across <= 65535 and 1 <= down <= 65535):
         return None
     return (down, across) if turned else (across, down)
 
 
 def _texts(image: Image.Image) -> dict[str, str]:
-    texts = {}
+    texts: dict[str, str] = {}
     if image.format == "PNG":
-        texts = {str(k): str(v) for k, v in getattr(image, "text", {}).items() if k != _XMP_IN_PNG}
+        for keyword, text in getattr(image, "text", {}).items():
+            # Profiles that ImageMagick writes as text would speak beside our own EXIF and XMP.
+            if keyword != _XMP_IN_PNG and not keyword.startswith("Raw profile type "):
+                texts[str(keyword)] = str(text)
     elif isinstance(comment := image.info.get("comment"), bytes):
-        texts = {COMMENT: comment.decode("utf-8", "replace")}
-    return texts
+        try:
+            texts[COMMENT] = comment.decode()
+        except UnicodeDecodeError:
+            texts[COMMENT] = comment.decode("latin-1")
+    # A few compressed kilobytes unfold to megabytes, which every result would carry.
+    return texts if sum(map(len, texts.values())) <= _LONGEST else {}
 
 
 def _bits_per_channel(image: Image.Image) -> int:

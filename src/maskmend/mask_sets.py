@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from PIL import ExifTags, Image
 
 from maskmend.config import nearest
-from maskmend.data import FILLABLE
+from maskmend.data import SUFFIXES
 from maskmend.errors import ConfigError, DataError, ImageError
 from maskmend.files import write_files
 from maskmend.holes import HOLES
@@ -47,9 +47,9 @@ def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str
         raise DataError(f"no folder at {images}: give a folder of images")
     if not 0 <= seed <= MAX_SEED:
         raise ConfigError(f"seed {seed} is out of range: give an integer from 0 to {MAX_SEED}")
-    paths = [p for p in sorted(images.rglob("*")) if p.suffix.lower() in FILLABLE and p.is_file()]
+    paths = [p for p in sorted(images.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
     if not paths:
-        raise DataError(f"no images under {images}: looked for {', '.join(sorted(FILLABLE))}")
+        raise DataError(f"no images under {images}: looked for {', '.join(sorted(SUFFIXES))}")
     shares: list[float] = []
     files: dict[Path, bytes] = {}
 

@@ -76,7 +76,8 @@ def as_mask(
         raise MaskError(f"the mask has {channels} channel(s) and no alpha: use channel 'luma' or 'auto'.")
     if channel not in ("auto", "luma", "alpha"):
         raise ConfigError(f"unknown mask channel {channel!r}: give 'auto', 'luma' or 'alpha'.")
-    if alpha is not None and (channel == "alpha" or (channel == "auto" and alpha.min() < peak)):
+    by_alpha = alpha is not None and (channel == "alpha" or (channel == "auto" and alpha.min() < peak))
+    if alpha is not None and by_alpha:
         brightness = peak - alpha.astype(np.float64)
     elif channels >= 3:
         # The weights of ITU-R BT.601 over a common denominator: exact for integers, so grey stays itself.
@@ -84,11 +85,17 @@ def as_mask(
         brightness = (red * 19595 + green * 38470 + blue * 7471) / 65536
     else:
         brightness = values[:, :, 0].astype(np.float64)
-    brightest = float(brightness.max()) / peak
-    if 0 < brightest < threshold:
+    most = float(brightness.max()) / peak
+    if 0 < most < threshold:
+        if by_alpha:
+            raise MaskError(
+                f"the mask is read by its alpha, and no pixel is more than {most:.1%} transparent: erase "
+                "what is to be filled, or take its brightness with --mask-channel luma "
+                "(in Python: mask_channel)."
+            )
         raise MaskError(
-            f"the mask is not black, but its brightest pixel is {brightest:.3g} of white, below the "
-            f"threshold of {threshold:g}: paint white, or lower it with --mask-threshold {brightest / 2:.2g} "
+            f"the mask is not black, but its brightest pixel is {most:.3g} of white, below the threshold of "
+            f"{threshold:g}: paint white, or lower it with --mask-threshold {most / 2:.2g} "
             "(in Python: mask_threshold)."
         )
     holes = (brightness >= threshold * peak) != invert

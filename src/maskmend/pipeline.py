@@ -101,14 +101,19 @@ class InpaintPipeline:
         save_model(self.tokenizer, self.transformer, asdict(self.defaults), Path(folder), dtype, self.card)
 
     def to(self, device: str | torch.device) -> "InpaintPipeline":
-        """Moves both models to `device`. Raises ConfigError where it is not to be had."""
+        """Moves both models to `device`. Raises ConfigError where it cannot be used; then they stay."""
+        before = self.device
+        self._transformer_ready = None
         try:
             self.tokenizer.to(device)
             self.transformer.to(device)
         except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise ConfigError(f"device {str(device)!r} cannot be used ({reason}): stay on the CPU") from error
-        self._transformer_ready = None
+            self.tokenizer.to(before)
+            self.transformer.to(before)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ConfigError(
+                f"device {str(device)!r} cannot be used ({reason}): stay on {before}"
+            ) from error
         return self
 
     @property

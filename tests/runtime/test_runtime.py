@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from exported import KINDS, exported
 from fakes import box_mask, smooth_pixels
@@ -139,6 +140,7 @@ def test_what_it_cannot_do_is_named(both, tmp_path):
         ({"ring": 1}, "ring"),
         ({"stpes": 3}, "'stpes'"),
         ({"samples": 0}, "samples = 0"),
+        ({"seed": -1}, "seed = -1"),
         ({"choice": "sampel"}, "'sampel': give sample or argmax"),
         ({"confidence": "entropy"}, "'entropy': give log_probability or probability"),
     ):
@@ -146,6 +148,8 @@ def test_what_it_cannot_do_is_named(both, tmp_path):
             runtime.fill(IMAGE, MASK, **settings)
     with pytest.raises(ImageError, match="16"):
         runtime.fill(IMAGE[:8], MASK)
+    with pytest.raises(ImageError, match="Image and ndarray: give NumPy arrays"):
+        runtime.fill(Image.fromarray(IMAGE), MASK)
     with pytest.raises(MaskError, match="bool"):
         runtime.fill(IMAGE, MASK.astype(np.uint8))
     with pytest.raises(ModelError, match="export onnx"):

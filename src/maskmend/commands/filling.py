@@ -147,6 +147,8 @@ def inpaint(
         check_writable(uncertainty, alpha=False)
         if uncertainty.resolve() in {path.resolve() for path in outputs}:
             raise ConfigError(f"--uncertainty {uncertainty} is where the fill goes: give it another name")
+        if uncertainty.resolve() == image.resolve():
+            raise ConfigError(f"--uncertainty {uncertainty} is the image itself: give it another name")
     for path in [*outputs, *([] if uncertainty is None else [uncertainty])]:
         if path.resolve() == mask_path.resolve():
             raise ConfigError(f"{path} is the mask, which would be lost: give the output another name")

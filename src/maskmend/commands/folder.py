@@ -36,7 +36,8 @@ def inpaint_folder(
         with stages() as told:
             outcome = fill_folder(pipe, tasks, output, progress=told, **options, **chosen)
     except KeyboardInterrupt:
-        click.echo("stopped; the same command goes on with what is missing", err=True)
+        same = "the same command, without --overwrite," if options["overwrite"] else "the same command"
+        click.echo(f"stopped; {same} goes on with what is missing", err=True)
         if (output / FAILURES).is_file():
             click.echo(f"what could not be filled is listed in {output / FAILURES}", err=True)
         sys.exit(130)
