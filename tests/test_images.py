@@ -16,7 +16,6 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from maskmend.errors import ImageError, ImageSizeError, OutputError
 from maskmend.images import (
-    COMMENT,
     Picture,
     encode_picture,
     load_image,
@@ -27,6 +26,7 @@ from maskmend.images import (
     to_tensor,
     to_uint8,
 )
+from maskmend.metadata import COMMENT
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (9, 14, 3), dtype=np.uint8)

@@ -20,8 +20,6 @@ from maskmend.errors import DataError
 from maskmend.images import READABLE
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-FILLABLE = SUFFIXES | {".gif"}
-"""What holes are filled in, a picture at a time."""
 
 
 class Entry(NamedTuple):

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from maskmend.data import FILLABLE
+from maskmend.data import SUFFIXES
 from maskmend.errors import ConfigError, DataError, MaskmendError, OutputError
 from maskmend.files import write_files
 from maskmend.images import WRITABLE, Picture, encode_image, load_image
@@ -25,6 +25,7 @@ from maskmend.pipeline import InpaintPipeline
 
 FAILURES = "failures.csv"
 SETTINGS = "fills.json"
+FILLABLE = SUFFIXES | {".gif"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,15 +3,11 @@
 A `Picture` keeps what a fill must not destroy: alpha, colour profile, EXIF, XMP, comments, resolution, and
 whether the file was greyscale. What cannot be kept faithfully is refused with a remedy rather than flattened:
 16-bit depth (the imaging library would read 16-bit RGB as 8-bit without a word, so the file's own header is
-asked), CMYK and its kin, animations, truncated files, decompression bombs. The EXIF orientation is applied to
-the pixels and its tag reset in place, so that the rest of the EXIF block, maker notes with absolute offsets
-included, stays byte for byte.
+asked), CMYK and its kin, animations, truncated files, decompression bombs.
 """
 
 import io
 import os
-import re
-import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,22 +18,17 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from maskmend.errors import ImageError, ImageSizeError
 from maskmend.files import write_files
+from maskmend.metadata import DAMAGED, ORIENTATION, Metadata, read_metadata, save_options
 
 MAX_PIXELS = 64_000_000
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 
-COMMENT = "Comment"
-"""The keyword under which PNG has what is a JPEG's comment."""
-
-_ORIENTATION = 0x0112
-_XMP_IN_PNG = "XML:com.adobe.xmp"
-_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[1-8]")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -47,16 +38,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# The tags of a TIFF's main directory that describe the picture, not the layout of the file.
-_TIFF_DESCRIPTIVE = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
-_TIFF_DIRECTORIES = (0x8769, 0x8825)
-_TIFF_XMP = 700
-_LARGEST_SEGMENT = 65_000
-"""Bytes that a JPEG's segment holds, its head apart."""
-_LONGEST = 1 << 20
-"""Bytes of XMP, and characters of all texts, that are kept."""
-_RESOLUTION = 0x011A
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,7 +57,11 @@ class Picture:
     dpi: tuple[float, float] | None = None
     """Pixels an inch, across and down, 1 to 65535."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """A PNG's texts by keyword, a JPEG's under `COMMENT`."""
+    """A PNG's texts by keyword, a JPEG's under `metadata.COMMENT`."""
+
+    @property
+    def metadata(self) -> Metadata:
+        return Metadata(self.icc, self.exif, self.xmp, self.dpi, self.texts)
 
 
 def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -152,7 +137,7 @@ def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
         except DAMAGED as error:
             raise ImageError(f"{name} is truncated or damaged ({error}): give an intact copy.") from error
         try:
-            orientation = image.getexif().get(_ORIENTATION, 1)
+            orientation = image.getexif().get(ORIENTATION, 1)
         except DAMAGED:
             orientation = 1  # a garbled EXIF block costs the orientation, not the picture
     turn = _TURNS.get(orientation)
@@ -280,54 +265,13 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
         options.update(lossless=True, exact=True)  # exact: keeps the colour of wholly transparent pixels
     elif kind == "WEBP":
         options.update(quality=quality)
-    if picture.icc:
-        options.update(icc_profile=picture.icc)
-    if picture.exif:
-        options.update(exif=picture.exif)
     content = io.BytesIO()
     try:
-        options.update(_described(picture, kind))
+        options.update(save_options(picture.metadata, kind))
         pil_from(picture).save(content, format=kind, **options)
     except (*DAMAGED, OverflowError) as error:
         raise ImageError(f"{kind} cannot hold it ({error}): check its size, or use PNG.") from error
     return content.getvalue()
-
-
-def _described(picture: Picture, kind: str) -> dict[str, Any]:
-    """XMP, resolution and texts as the format's options."""
-    options: dict[str, Any] = {}
-    if picture.dpi and kind != "WEBP":
-        options["dpi"] = picture.dpi
-    if kind == "PNG":
-        chunks = PngImagePlugin.PngInfo()
-        for keyword, text in picture.texts.items():
-            latin = text.isascii()
-            (chunks.add_text if latin else chunks.add_itxt)(keyword, text)
-        if picture.xmp:
-            chunks.add_itxt(_XMP_IN_PNG, picture.xmp.decode("utf-8", "replace"))
-        options["pnginfo"] = chunks
-    elif kind == "JPEG":
-        comment = picture.texts.get(COMMENT, "").encode()
-        if 0 < len(comment) <= _LARGEST_SEGMENT:
-            options["comment"] = comment
-        if picture.xmp and len(picture.xmp) <= _LARGEST_SEGMENT:
-            options["xmp"] = picture.xmp
-    elif kind == "WEBP":
-        options["xmp"] = picture.xmp or b""
-    elif picture.xmp or picture.exif:
-        # A TIFF has both in its own directory, where garbled EXIF has no place.
-        tags = Image.Exif()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                tags.load(picture.exif or b"")
-                tags.tobytes()
-            except DAMAGED:
-                tags = Image.Exif()
-        if picture.xmp:
-            tags[_TIFF_XMP] = picture.xmp
-        options["exif"] = tags.tobytes() if len(tags) else b""
-    return options
 
 
 def to_tensor(pixels: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "1 3 H W"]:
@@ -357,51 +301,9 @@ def _picture(image: Image.Image, name: str) -> Picture:
         pixels=rgba[:, :, :3].copy(),
         alpha=rgba[:, :, 3].copy() if image.has_transparency_data else None,
         grey=grey,
-        icc=source.info.get("icc_profile") or None,
-        exif=_upright_exif(source, orientation),
         format="JPEG" if kind == "MPO" else kind,
-        xmp=_upright_xmp(source),
-        dpi=_dpi(source, turned=orientation >= 5),
-        texts=_texts(source),
+        **read_metadata(source, orientation)._asdict(),
     )
-
-
-def _upright_xmp(image: Image.Image) -> bytes | None:
-    packet = image.info.get("xmp")
-    if isinstance(packet, str):
-        packet = packet.encode()
-    if isinstance(packet, bytes) and len(packet) > _LONGEST:
-        return None
-    return _XMP_ORIENTATION.sub(rb"\g<1>1", packet) if isinstance(packet, bytes) and packet else None
-
-
-def _dpi(image: Image.Image, *, turned: bool) -> tuple[float, float] | None:
-    guessed = image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2)
-    if guessed and _RESOLUTION not in image.getexif():
-        return None
-    try:
-        across, down = (float(number) for number in image.info["dpi"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-    if not (1 <= across <= 65535 and 1 <= down <= 65535):
-        return None
-    return (down, across) if turned else (across, down)
-
-
-def _texts(image: Image.Image) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    if image.format == "PNG":
-        for keyword, text in getattr(image, "text", {}).items():
-            # Profiles that ImageMagick writes as text would speak beside our own EXIF and XMP.
-            if keyword != _XMP_IN_PNG and not keyword.startswith("Raw profile type "):
-                texts[str(keyword)] = str(text)
-    elif isinstance(comment := image.info.get("comment"), bytes):
-        try:
-            texts[COMMENT] = comment.decode()
-        except UnicodeDecodeError:
-            texts[COMMENT] = comment.decode("latin-1")
-    # A few compressed kilobytes unfold to megabytes, which every result would carry.
-    return texts if sum(map(len, texts.values())) <= _LONGEST else {}
 
 
 def _bits_per_channel(image: Image.Image) -> int:
@@ -416,41 +318,6 @@ def _bits_per_channel(image: Image.Image) -> int:
     if image.format == "TIFF":
         return max(getattr(image, "tag_v2", {}).get(258, (1,)))
     return {"F": 32, "I": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
-
-
-def _upright_exif(image: Image.Image, orientation: int) -> bytes | None:
-    if image.format == "TIFF":
-        kept, tags = Image.Exif(), image.getexif()
-        for tag in _TIFF_DESCRIPTIVE:
-            if tag in tags:
-                kept[tag] = tags[tag]
-        for tag in _TIFF_DIRECTORIES:
-            if tag in tags:
-                kept.get_ifd(tag).update(tags.get_ifd(tag))
-                kept[tag] = dict(tags.get_ifd(tag))
-        return kept.tobytes() if len(kept) else None
-    block = image.info.get("exif")
-    if not block:
-        return None
-    block = bytearray(block if block.startswith(b"Exif\0\0") else b"Exif\0\0" + block)
-    if orientation != 1:
-        try:
-            _reset_orientation(block)
-        except struct.error:
-            # A tag that says "turn me" on an upright image is worse than no EXIF.
-            return None
-    return bytes(block)
-
-
-def _reset_orientation(block: bytearray) -> None:
-    """Sets the orientation entry of the first directory (TIFF 6.0, section 2) to 1, in place."""
-    start = len(b"Exif\0\0")
-    order = "<" if block[start : start + 2] == b"II" else ">"
-    directory = start + struct.unpack_from(order + "I", block, start + 4)[0]
-    for i in range(struct.unpack_from(order + "H", block, directory)[0]):
-        entry = directory + 2 + 12 * i
-        if struct.unpack_from(order + "H", block, entry)[0] == _ORIENTATION:
-            struct.pack_into(order + "H", block, entry + 8, 1)
 
 
 def _array_from(image: Tensor) -> np.ndarray:

@@ -20,7 +20,8 @@ from maskmend.data import SUFFIXES
 from maskmend.errors import ConfigError, DataError, ImageError
 from maskmend.files import write_files
 from maskmend.holes import HOLES
-from maskmend.images import DAMAGED, open_image
+from maskmend.images import open_image
+from maskmend.metadata import DAMAGED
 from maskmend.model_folder import json_bytes
 from maskmend.noise import MAX_SEED
 
