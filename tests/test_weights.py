@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from maskmend import weights
@@ -138,7 +139,7 @@ def test_absent_weights_name_the_command(cache: Path) -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(WeightsError, match=r"'vgg'.*inception, lpips-vgg16, lpips-alexnet"):
+    with pytest.raises(WeightsError, match=r"'vgg'.*inception, .*, efficientnet-lite0"):
         weights.fetch("vgg")
 
 
@@ -288,3 +289,55 @@ def test_torchscript_that_is_not_plain_is_refused(archive: bytes) -> None:
     """Would catch tensors read beyond their storage, in a wrong layout or type, and foreign calls."""
     with pytest.raises(WeightsError):
         read_torchscript(archive)
+
+
+def test_batch_norms_are_folded_into_the_convolutions() -> None:
+    """Would catch a norm of another layer, a gain on the wrong axis, and the classifier's own layers kept."""
+    torch.manual_seed(0)
+    block = "_blocks.3."
+    layers = {"_conv_stem": "_bn0", "_conv_head": "_bn1"}
+    layers |= {f"{block}_{part}_conv": f"{block}_bn{n}" for n, part in enumerate(PARTS)}
+    state, modules = {"_fc.weight": torch.ones(3, 4)}, {}
+    for convolution, norm in layers.items():
+        modules[convolution] = torch.nn.Conv2d(2, 4, 3, bias=False), torch.nn.BatchNorm2d(4, eps=1e-3).eval()
+        for tensor in (modules[convolution][1].running_mean, modules[convolution][1].bias):
+            torch.nn.init.normal_(tensor)
+        for tensor in (modules[convolution][1].running_var, modules[convolution][1].weight):
+            torch.nn.init.uniform_(tensor, 0.5, 2)
+        for name, module in zip((convolution, norm), modules[convolution], strict=True):
+            state |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+    data = io.BytesIO()
+    torch.save(state, data, _use_new_zipfile_serialization=False)
+    converted = weights.SOURCES["efficientnet-lite0"].convert(data.getvalue())
+    own = {"_conv_stem": "stem"} | {f"{block}_{part}_conv": f"blocks.3.{part}" for part in PARTS}
+    assert set(converted) == {f"{name}.{kind}" for name in own.values() for kind in ("weight", "bias")}
+    x = torch.randn(1, 2, 8, 8)
+    for published, name in own.items():
+        convolution, norm = modules[published]
+        weight, bias = (torch.from_numpy(converted[f"{name}.{kind}"]) for kind in ("weight", "bias"))
+        torch.testing.assert_close(
+            torch.nn.functional.conv2d(x, weight, bias), norm(convolution(x)), atol=1e-5, rtol=1e-4
+        )
+
+
+PARTS = ("expand", "depthwise", "project")
+
+
+def test_a_pickle_of_code_is_not_run(tmp_path: Path) -> None:
+    """Would catch the one network published as PyTorch's pickle being read by the reader that obeys it."""
+    witness = tmp_path / "ran"
+    data = io.BytesIO()
+    torch.save({"_conv_stem.weight": Obeyed(witness)}, data, _use_new_zipfile_serialization=False)
+    with pytest.raises(pickle.UnpicklingError):
+        weights.SOURCES["efficientnet-lite0"].convert(data.getvalue())
+    assert not witness.exists()
+
+
+class Obeyed:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, witness: Path) -> None:
+        self.witness = witness
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.witness,)

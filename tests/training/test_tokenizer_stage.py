@@ -24,10 +24,10 @@ def apart(a: Tensor, b: Tensor) -> Tensor:
     return FakePerceptual().between(FakePerceptual().features(a), FakePerceptual().features(b))
 
 
-def build(recipe: Recipe) -> TokenizerStage:
+def build(recipe: Recipe, perceptual: FakePerceptual | None = None) -> TokenizerStage:
     """A stage whose codebook has started, so that the forward pass draws nothing any more."""
     torch.manual_seed(0)
-    stage = TokenizerStage(recipe, configured(TOKENIZERS, recipe), CPU, FakePerceptual())
+    stage = TokenizerStage(recipe, configured(TOKENIZERS, recipe), CPU, perceptual or FakePerceptual())
     stage.model.quantizer.started = True
     with torch.no_grad():
         stage.model.quantizer.codebook.normal_()
@@ -214,7 +214,7 @@ def test_perceptual_share_takes_part_of_the_batch(
     share: float, seen: int, make_recipe, batch: Tensor
 ) -> None:
     """Would catch the whole batch paid for, and no picture at all where the share is small."""
-    stage = build(make_recipe("tokenizer", tokenizer={"perceptual": 1.0, "perceptual_share": share}))
+    recipe = make_recipe("tokenizer", tokenizer={"perceptual": 1.0, "perceptual_share": share})
     counts: list[int] = []
 
     class Counting(FakePerceptual):
@@ -222,8 +222,7 @@ def test_perceptual_share_takes_part_of_the_batch(
             counts.append(len(images))
             return super().features(images)
 
-    stage.critic.perceptual = Counting()
-    step(stage, [batch])
+    step(build(recipe, Counting()), [batch])
     assert counts == [seen, seen]  # the drawn ones, the true ones
 
 

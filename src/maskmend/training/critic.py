@@ -3,15 +3,19 @@
     L = w |x - x^| + w_p LPIPS(x, x^) + sum over judges of lambda w_a L_G
     lambda = |grad_last L_rec| / (|grad_last L_G| + 1e-4)        (Esser et al. 2021, equation 7)
 
-One judge looks at the pixels, another at what LPIPS's network makes of them (`discriminator`). lambda needs
-the gradients of the losses at the last layer. We take each loss's gradient with respect to the picture once,
-push them through the last layer alone to get lambda, and hand back their weighted sum, for one way backwards
+x and x^ are also compared through a classifier of photographs (`efficientnet`), if asked for: +
+w_c d(x, x^), the mean over its features of the squared distance of their unit vectors at each place. One
+judge looks at the pixels, others at what those two networks make of them (`discriminator`). lambda needs the
+gradients of the losses at the last layer. We take each loss's gradient with respect to the picture once, push
+them through the last layer alone to get lambda, and hand back their weighted sum, for one way backwards
 through the network.
 
 With a mask, perceptual and adversarial loss look at the composite (known pixels from the truth), which is
 what a person gets to see: their gradient then reaches the hole alone.
 """
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -20,6 +24,7 @@ from torch import Tensor, nn
 
 from maskmend.discriminator import FeatureDiscriminator, PatchDiscriminator, hinge_loss
 from maskmend.errors import ConfigError
+from maskmend.training import checkpoint
 from maskmend.training.recipe import PictureLosses, TrainingConfig
 from maskmend.training.stage import adamw, descend
 
@@ -39,13 +44,34 @@ class Perceptual(Protocol):
     def between(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]: ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Eye:
+    """A trained network that pictures are looked at through."""
+
+    network: Perceptual
+    figure: str
+    """What its distance is called among the figures."""
+    distance: float
+    """Weight of how far a drawn picture is from the true one; 0 leaves that out."""
+    adversarial: float
+    """Weight of a judge of what the network sees; 0 for none."""
+    share: float = 1.0
+    """Of each batch, what is looked at: the first pictures of it."""
+
+
 class Critic:
-    """LPIPS and the judges, with their optimizers."""
+    """Eyes and judges, with their optimizers.
+
+    Args:
+        perceptual: LPIPS, if it is used.
+        classifier: the other network, if it is.
+    """
 
     def __init__(
         self,
         options: PictureLosses,
         perceptual: Perceptual | None,
+        classifier: Perceptual | None,
         resolution: int,
         training: TrainingConfig,
         device: torch.device,
@@ -54,38 +80,77 @@ class Critic:
         self.device = device
         self.bf16 = training.precision == "bf16" or (training.precision == "auto" and device.type == "cuda")
         self.judges: dict[str, nn.Module] = {}
+        self.weights: dict[str, float] = {}
         self.lessons: dict[str, list[Tensor]] = {}
         """Of each judge, its loss of each part of the batch since it last learnt; the gradients lie with its
         weights."""
+        blank = torch.zeros(1, 3, resolution, resolution, device=device)
         if options.adversarial > 0:
             channels, layers = options.discriminator_channels, options.discriminator_layers
             judge = PatchDiscriminator(channels, layers).to(device)
             try:  # now, not at the step hours ahead at which it begins
-                judge(torch.zeros(1, 3, resolution, resolution, device=device))
+                judge(blank)
             except RuntimeError:
                 raise ConfigError(
                     f"{options.TABLE}.discriminator_layers = {layers} see larger patches than the pictures "
                     f"of {resolution} pixels: choose fewer"
                 ) from None
             self.judges["discriminator"] = judge
-        if options.feature_adversarial > 0:
-            assert perceptual is not None  # the options have seen to it
-            judge = FeatureDiscriminator(perceptual.widths).to(device)
-            try:
-                judge(perceptual.features(torch.zeros(1, 3, resolution, resolution, device=device)))
-            except RuntimeError:
-                raise ConfigError(
-                    f"{options.TABLE}.feature_adversarial: of pictures of {resolution} pixels "
-                    f"{options.perceptual_net} leaves too little to judge: choose 0"
-                ) from None
-            self.judges["feature_discriminator"] = judge
-        self.weights = {
-            "discriminator": options.adversarial,
-            "feature_discriminator": options.feature_adversarial,
-        }
+            self.weights["discriminator"] = options.adversarial
+        self.eyes: dict[str, Eye] = {}
+        """By how the names of their figures begin."""
+        if perceptual is not None and options.perceptual > 0:
+            self.eyes["feature"] = Eye(
+                network=perceptual,
+                figure="lpips",
+                distance=options.perceptual,
+                adversarial=options.feature_adversarial,
+                share=options.perceptual_share,
+            )
+        if classifier is not None:
+            self.eyes["classifier"] = Eye(
+                network=classifier,
+                figure="classifier_distance",
+                distance=options.classifier,
+                adversarial=options.classifier_adversarial,
+            )
+        for name, eye in self.eyes.items():
+            if eye.adversarial > 0:
+                judge = FeatureDiscriminator(eye.network.widths).to(device)
+                try:
+                    judge(eye.network.features(blank))
+                except RuntimeError:
+                    raise ConfigError(
+                        f"{options.TABLE}.{name}_adversarial: of pictures of {resolution} pixels "
+                        f"{options.perceptual_net} leaves too little to judge: choose 0"
+                    ) from None
+                self.judges[f"{name}_discriminator"] = judge
+                self.weights[f"{name}_discriminator"] = eye.adversarial
         self.optimizers: list[torch.optim.Optimizer] = [
             adamw([judge], training) for judge in self.judges.values()
         ]
+
+    def go_on_from(self, folder: Path) -> None:
+        """Takes over the judges of another decoder's run, those both have.
+
+        Raises ConfigError where there is none, or one of another shape.
+        """
+        file = folder / "last.pt"
+        if not file.is_file():
+            raise ConfigError(f"{self.options.TABLE}.judges = {str(folder)!r}: no run folder with a last.pt")
+        state = checkpoint.read(file)["stage"]
+        taken = [name for name in self.judges if name in state]
+        if not taken:
+            raise ConfigError(
+                f"{self.options.TABLE}.judges = {str(folder)!r}: that run had no discriminator in common"
+            )
+        for name in taken:
+            try:
+                self.judges[name].load_state_dict(state[name])
+            except RuntimeError:
+                raise ConfigError(
+                    f"{self.options.TABLE}.judges = {str(folder)!r}: its {name} has another shape"
+                ) from None
 
     def judges_at(self, step: int) -> dict[str, nn.Module]:
         """The judges, from the step on at which they begin."""
@@ -114,16 +179,16 @@ class Critic:
         seen = leaf if mask is None else torch.where(mask, leaf, images)
         reconstruction, figures = l1, {"l1": l1}
         shown: dict[str, tuple[Any, Any]] = {"discriminator": (images, seen)}
-        if self.perceptual is not None and self.options.perceptual > 0:
-            some = max(1, round(len(images) * self.options.perceptual_share))
+        for name, eye in self.eyes.items():
+            some = max(1, round(len(images) * eye.share))
             with self._autocast():
-                drawn = self.perceptual.features(seen[:some])
+                drawn = eye.network.features(seen[:some])
                 with torch.no_grad():
-                    true = self.perceptual.features(images[:some])
-                distance = self.perceptual.between(drawn, true).mean()
-            reconstruction = reconstruction + self.options.perceptual * distance
-            figures["lpips"] = distance
-            shown["feature_discriminator"] = true, drawn
+                    true = eye.network.features(images[:some])
+                distance = eye.network.between(drawn, true).mean()
+            reconstruction = reconstruction + eye.distance * distance
+            figures[eye.figure] = distance
+            shown[f"{name}_discriminator"] = true, drawn
         figures["reconstruction"] = reconstruction
         judges = self.judges_at(step)
         (gradient,) = torch.autograd.grad(reconstruction, leaf, retain_graph=bool(judges))

@@ -48,7 +48,13 @@ class DecoderStage:
 
     component = "tokenizer"
 
-    def __init__(self, recipe: Recipe, device: torch.device, perceptual: Perceptual | None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        device: torch.device,
+        perceptual: Perceptual | None,
+        classifier: Perceptual | None = None,
+    ) -> None:
         assert recipe.decoder is not None  # the recipe has seen to it
         self.options = recipe.decoder
         self.clip = recipe.training.clip
@@ -67,7 +73,9 @@ class DecoderStage:
             folder = component_folder(Path(self.options.transformer), "transformer")
             self.transformer = load_transformer(folder).to(device)
         self.average = MovingAverage(self.model, recipe.training.ema)
-        self.critic = Critic(self.options, perceptual, self.resolution, recipe.training, device)
+        self.critic = Critic(self.options, perceptual, classifier, self.resolution, recipe.training, device)
+        if self.options.judges:
+            self.critic.go_on_from(Path(self.options.judges))
         self.optimizers = [adamw([self.model.decoder], recipe.training), *self.critic.optimizers]
 
     @torch.no_grad()

@@ -147,6 +147,13 @@ class PictureLosses:
     feature_adversarial: float = 0.0
     """The same of a second discriminator, which looks at what the perceptual network makes of the pictures
     whose perceptual distance is computed."""
+    classifier: float = 0.0
+    """Weight of the distance in the features of a classifier of photographs (EfficientNet-Lite0); 0 trains
+    without it."""
+    classifier_adversarial: float = 0.0
+    """Weight of a discriminator that looks at what that classifier makes of the pictures."""
+    classifier_weights: str = ""
+    """A file with the classifier's weights; empty takes the one `maskmend weights fetch` stored."""
     adversarial_start: int = 2000
     """First step with the discriminators."""
     adversarial_ramp: int = 200
@@ -158,8 +165,8 @@ class PictureLosses:
     """Layers between the first one's first and last; more see larger patches."""
 
     def __post_init__(self) -> None:
-        weights = ("perceptual", "adversarial", "feature_adversarial")
-        weights += ("adversarial_start", "adversarial_ramp")
+        weights = ("perceptual", "adversarial", "feature_adversarial", "classifier")
+        weights += ("classifier_adversarial", "adversarial_start", "adversarial_ramp")
         _check(self.TABLE, self, dict.fromkeys(weights, (0, math.inf)))
         if self.feature_adversarial > 0 and self.perceptual == 0:
             raise ConfigError(
@@ -195,6 +202,9 @@ class DecoderTraining(PictureLosses):
     tokens only."""
     temperature: float = 1.0
     """Of the transformer's draws."""
+    judges: str = ""
+    """A run folder whose discriminators go on learning; empty: new ones. A new one pushes the decoder about
+    while it learns."""
     whole: float = 0.1
     """Weight of pictures that are all hole, drawn from their true tokens alone."""
     boxes: float = 0.25

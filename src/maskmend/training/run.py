@@ -9,6 +9,7 @@ import torch
 from maskmend import vqgan
 from maskmend.config import from_dict, merge, nearest, to_dict
 from maskmend.data import ImageSet
+from maskmend.efficientnet import EfficientNet
 from maskmend.errors import ConfigError
 from maskmend.kernel_caches import bound_kernel_caches
 from maskmend.perceptual import Lpips
@@ -55,25 +56,28 @@ def build_stage(recipe: Recipe, device: torch.device) -> Stage:
         if recipe.stage == "tokenizer":
             from maskmend.training.tokenizer_stage import TokenizerStage
 
-            perceptual = _perceptual(recipe.tokenizer, device)
-            return TokenizerStage(recipe, configured(TOKENIZERS, recipe), device, perceptual)
+            eyes = _eyes(recipe.tokenizer, device)
+            return TokenizerStage(recipe, configured(TOKENIZERS, recipe), device, *eyes)
         if recipe.stage == "decoder":
             from maskmend.training.decoder_stage import DecoderStage
 
             assert recipe.decoder is not None  # the recipe has seen to it
-            return DecoderStage(recipe, device, _perceptual(recipe.decoder, device))
+            return DecoderStage(recipe, device, *_eyes(recipe.decoder, device))
         from maskmend.training.transformer_stage import TRANSFORMERS, TransformerStage
 
         return TransformerStage(recipe, configured(TRANSFORMERS, recipe), device)
 
 
-def _perceptual(options: PictureLosses, device: torch.device) -> Lpips | None:
-    """The LPIPS network that `options` ask for."""
-    if options.perceptual == 0:
-        return None
-    network = Lpips.load(options.perceptual_net, options.perceptual_weights or None).to(device)
-    # Twice as fast in bf16 on CPUs that have it, half as fast there in the other layout.
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+def _eyes(options: PictureLosses, device: torch.device) -> tuple[Lpips | None, EfficientNet | None]:
+    """The networks that `options` ask to look through: LPIPS and the classifier."""
+    perceptual = classifier = None
+    if options.perceptual > 0:
+        perceptual = Lpips.load(options.perceptual_net, options.perceptual_weights or None).to(device)
+        # Twice as fast in bf16 on CPUs that have it, half as fast there in the other layout.
+        perceptual = perceptual.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if options.classifier > 0 or options.classifier_adversarial > 0:
+        classifier = EfficientNet.load(options.classifier_weights or None).to(device)
+    return perceptual, classifier
 
 
 def run(

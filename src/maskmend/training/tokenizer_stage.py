@@ -29,7 +29,12 @@ class TokenizerStage:
     component = "tokenizer"
 
     def __init__(
-        self, recipe: Recipe, config: TokenizerConfig, device: torch.device, perceptual: Perceptual | None
+        self,
+        recipe: Recipe,
+        config: TokenizerConfig,
+        device: torch.device,
+        perceptual: Perceptual | None,
+        classifier: Perceptual | None = None,
     ) -> None:
         self.config = config
         self.options = recipe.tokenizer
@@ -40,7 +45,7 @@ class TokenizerStage:
         self.resolution = config.resolution
         self.model = VQGAN(config).to(device)
         self.average = MovingAverage(self.model, recipe.training.ema)
-        self.critic = Critic(self.options, perceptual, config.resolution, recipe.training, device)
+        self.critic = Critic(self.options, perceptual, classifier, config.resolution, recipe.training, device)
         self.optimizers = [adamw([self.model], recipe.training), *self.critic.optimizers]
 
     def train_step(
