@@ -10,8 +10,8 @@ from PIL import Image
 from fakes import box_mask, smooth_pixels
 from maskmend.images import to_tensor
 from maskmend.infill import STRATEGIES
-from maskmend.masks import Box
-from maskmend.region import cut_region, enlarge
+from maskmend.masks import Box, crop_box
+from maskmend.region import cut_region, enlarge, split_hole
 
 R = 16
 
@@ -110,3 +110,49 @@ def test_bilinear_enlarging_stays_in_range():
     assert large.min() >= 0
     assert large.max() <= 7
     assert (large[13:25, 10:27] > 0).all()
+
+
+@settings(max_examples=150)
+@given(holes(), st.sampled_from([0.0, 0.25, 0.75, 3.0]))
+def test_parts_are_the_hole_and_their_squares_do_not_meet(hole, context):
+    """Catches pixels in no part or in two, and a square that shows a part another's hole."""
+    mask, _ = hole
+    boxes = split_hole(mask, R, context=context)
+    counted = np.zeros(mask.shape, int)
+    squares = np.zeros(mask.shape, int)
+    for box in boxes:
+        counted[box.slices] += mask[box.slices]
+        part = np.zeros_like(mask)
+        part[box.slices] = mask[box.slices]
+        squares[crop_box(part, context=context, minimum=R).slices] += 1
+    np.testing.assert_array_equal(counted, mask)
+    assert squares.max() <= 1
+    if mask.shape == (R, R):
+        assert len(boxes) == 1
+
+
+@pytest.mark.parametrize(("apart", "parts"), [(20, 1), (31, 1), (32, 2), (60, 2)])
+def test_holes_are_apart_from_where_their_squares_do_not_overlap(apart, parts):
+    """Catches holes side by side that are filled without seeing each other, and far ones put into one."""
+    mask = box_mask(40, 200, 15, 60, 23, 68) | box_mask(40, 200, 15, 60 + apart, 23, 68 + apart)
+    assert len(split_hole(mask, R, context=1.5)) == parts  # squares of 8 * 4 pixels
+
+
+def test_holes_are_told_apart_also_along_a_chain():
+    """Catches the overlap of two squares forgotten once a third was joined to one of them."""
+    mask = np.zeros((40, 300), bool)
+    for left in (10, 24, 38, 52, 200):
+        mask[10:14, left : left + 4] = True
+    assert split_hole(mask, R, context=0.75) == [
+        Box(top=10, left=10, height=4, width=46), Box(top=10, left=200, height=4, width=4)
+    ]  # fmt: skip
+    assert split_hole(np.zeros((40, 300), bool), R, context=0.75) == []
+
+
+def test_a_million_specks_are_told_apart_in_reasonable_memory():
+    """Catches a square of numbers for every pair of specks."""
+    mask = np.random.default_rng(0).random((1500, 2000)) < 0.2
+    assert len(split_hole(mask, 64, context=0.75)) == 1
+    mask[:] = False
+    mask[5::120, 7::130] = True
+    assert len(split_hole(mask, 64, context=0.75)) == mask.sum()

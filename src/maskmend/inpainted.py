@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from PIL import Image
 
 from maskmend.decoding import Step
+from maskmend.errors import ConfigError
 from maskmend.images import Picture, pil_from, save_image
 from maskmend.region import Region
 from maskmend.settings import Settings
@@ -24,7 +25,7 @@ class Inpainted:
     pictures: tuple[Picture, ...]
     """The filled pictures, with the source's alpha, profile and EXIF."""
     tokens: Int[np.ndarray, "S h w"]
-    """The tokens of each sample."""
+    """The tokens of each sample; of holes far apart, one square grid below the other (`regions`)."""
     hole: Bool[np.ndarray, "h w"]
     """Tokens that were predicted."""
     uncertainty: Float[np.ndarray, "H W"]
@@ -34,9 +35,11 @@ class Inpainted:
     seeds: tuple[int, ...]
     """The seed of each sample."""
     history: tuple[Step, ...]
-    """State after each decoding step, of the S samples; `InpaintPipeline.draw_step` makes a picture of it."""
-    region: Region | None
-    """What the model saw; None when the mask was empty."""
+    """State after each decoding step, of the S samples; `InpaintPipeline.draw_step` makes a picture of it.
+    One region is decoded after the other: tokens of those whose turn has not come are all masked."""
+    regions: tuple[Region, ...]
+    """What the model saw: one region, or one for each hole far from the others; none when the mask was
+    empty."""
     settings: Settings
     note: str | None = None
     """What the caller should know, such as that the mask was empty."""
@@ -46,6 +49,13 @@ class Inpainted:
         share = 100 * float(self.mask.mean())
         seeds = ", ".join(map(str, self.seeds))
         return f"<Inpainted {width} x {height}, {share:.1f} % filled, seeds {seeds}>"
+
+    @property
+    def region(self) -> Region | None:
+        """The one region; None when the mask was empty. Raises ConfigError when there are several."""
+        if len(self.regions) > 1:
+            raise ConfigError(f"this fill has {len(self.regions)} regions, not one: use `regions`")
+        return self.regions[0] if self.regions else None
 
     @property
     def images(self) -> list[Image.Image]:
@@ -74,7 +84,7 @@ def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settin
         log_likelihood=np.zeros(len(seeds), dtype=np.float32),
         seeds=seeds,
         history=(),
-        region=None,
+        regions=(),
         settings=settings,
         note="the mask is empty: nothing to fill, the image comes back as it was",
     )

@@ -111,7 +111,7 @@ def check_output(out: Path) -> None:
 def mask_strip(pipe: InpaintPipeline, result: Inpainted) -> Image.Image:
     """The token grid after each iteration, a pixel for a token: black still masked, white known or kept."""
     grid = pipe.tokenizer.config.grid
-    masked = [step.masked[0].view(grid, grid).cpu().numpy() for step in result.history]
+    masked = [step.masked[0].view(-1, grid).cpu().numpy() for step in result.history]
     # Nothing was masked: one grid, all known.
     grids = masked or [np.zeros((grid, grid), dtype=bool)]
     return strip([np.where(still[:, :, None], BLACK, WHITE) for still in grids], 10)
@@ -119,13 +119,13 @@ def mask_strip(pipe: InpaintPipeline, result: Inpainted) -> Image.Image:
 
 def picture_strip(pipe: InpaintPipeline, result: Inpainted) -> Image.Image:
     """The input, then the whole picture as each iteration predicts it, every pixel from the decoder."""
-    grid, side = pipe.tokenizer.config.grid, pipe.resolution
-    pixels = result.source.pixels
-    given = Image.fromarray(pixels if result.region is None else pixels[result.region.box.slices])
-    pictures = [given.resize((side, side)) if given.size != (side, side) else given]
-    for step in result.history:
-        candidate = step.candidate[:1].view(1, grid, grid).cpu().numpy()
-        pictures += pipe.draw_tokens(candidate, result.region)
+    pixels, side = result.source.pixels, (pipe.resolution, pipe.resolution)
+    parts = [pixels[region.box.slices] for region in result.regions] or [pixels]
+    given = [
+        np.asarray(Image.fromarray(part).resize(side) if part.shape[:2] != side else part) for part in parts
+    ]
+    pictures = [Image.fromarray(np.concatenate(given))]
+    pictures += [pipe.draw_candidate(result, step) for step in range(1, len(result.history) + 1)]
     return strip([np.asarray(picture) for picture in pictures], 7)
 
 

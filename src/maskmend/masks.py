@@ -206,27 +206,32 @@ def token_hole(
 
 
 def crop_box(mask: Bool[np.ndarray, "H W"], *, context: float = 0.5, minimum: int = 1) -> Box:
-    """The square around the hole's bounding box, wider than its longer side by `context` of it on either
-    side.
-
-    The side is at least `minimum` pixels. Near the image's border the square is shifted inwards; where it is
-    larger than the image's shorter side it shrinks to that, giving up context before shape; only a hole
-    longer than the shorter side makes the box a rectangle. It always holds the whole hole. Raises MaskError
-    if there is no hole.
-    """
-    if context < 0 or minimum < 1:
-        raise ConfigError(f"context is {context} and minimum {minimum}: give context >= 0 and minimum >= 1.")
+    """The square around the hole's bounding box (`square_around`). Raises MaskError if there is no hole."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:
         raise MaskError("the mask is empty, there is nothing to crop around: mark pixels to fill.")
-    spans = [(int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)]
-    longest = max(stop - start for start, stop in spans)
+    top, left = int(rows[0]), int(columns[0])
+    bounds = Box(top=top, left=left, height=int(rows[-1]) + 1 - top, width=int(columns[-1]) + 1 - left)
+    return square_around(bounds, mask.shape, context=context, minimum=minimum)
+
+
+def square_around(bounds: Box, shape: tuple[int, ...], *, context: float, minimum: int) -> Box:
+    """The square around a hole's bounds, wider than its longer side by `context` of it on either side.
+
+    The side is at least `minimum` pixels. Near the border of the image of this `shape` the square is shifted
+    inwards; where it is larger than the image's shorter side it shrinks to that, giving up context before
+    shape; only a hole longer than the shorter side makes the box a rectangle. It always holds the whole hole.
+    """
+    if context < 0 or minimum < 1:
+        raise ConfigError(f"context is {context} and minimum {minimum}: give context >= 0 and minimum >= 1.")
+    longest = max(bounds.height, bounds.width)
     side = max(ceil(longest * (1 + 2 * context)), minimum)
-    side = max(min(side, *mask.shape), longest)
-    lengths = [min(side, whole) for whole in mask.shape]
+    side = max(min(side, *shape), longest)
+    lengths = [min(side, whole) for whole in shape]
+    spans = ((bounds.top, bounds.height), (bounds.left, bounds.width))
     starts = [
-        min(max((start + stop - length) // 2, 0), whole - length)
-        for (start, stop), length, whole in zip(spans, lengths, mask.shape, strict=True)
+        min(max((2 * start + extent - length) // 2, 0), whole - length)
+        for (start, extent), length, whole in zip(spans, lengths, shape, strict=True)
     ]
     return Box(top=starts[0], left=starts[1], height=lengths[0], width=lengths[1])
 

@@ -70,11 +70,11 @@ def fill_folder(
                 result.save(_place(out / "likeliest", name))
             for number in range(1, samples):
                 save_image(result.pictures[number], _place(out / f"sample-{number + 1}", name))
-            if result.region is not None and result.source.pixels.shape[:2] == (
+            if result.regions and result.source.pixels.shape[:2] == (
                 pipe.resolution,
                 pipe.resolution,
             ):
-                pipe.draw_tokens(result.tokens, result.region)[0].save(_place(out / "uncomposited", name))
+                pipe.draw_tokens(result.tokens, result.regions)[0].save(_place(out / "uncomposited", name))
                 _reconstruct(pipe, result.source.pixels).save(_place(out / "reconstruction", name))
         if progress:
             progress("filling", min(start + BATCH, len(paths)), len(paths))

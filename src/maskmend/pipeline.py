@@ -26,18 +26,22 @@ from maskmend.config import from_dict
 from maskmend.context import ReadyTransformer
 from maskmend.decoding import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
-from maskmend.images import Picture, picture_from
+from maskmend.images import Picture, picture_from, to_uint8
 from maskmend.inpainted import Inpainted, untouched
 from maskmend.kernel_caches import bound_kernel_caches
 from maskmend.known_branch import Known
-from maskmend.masks import Channel, MaskLike, as_mask, token_hole
+from maskmend.masks import Box, Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
+from maskmend.parts import Part, together
 from maskmend.precision import decoding_dtype
 from maskmend.preview import Preview
-from maskmend.region import Region, cut_region, join, spread_entropy
+from maskmend.region import Region, cut_region, join, split_hole
 from maskmend.settings import Settings
 from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
+
+NOT_YET = 128
+"""Grey of holes that no step has filled yet."""
 
 ImageLike = Picture | Image.Image | np.ndarray | Tensor
 
@@ -193,94 +197,139 @@ class InpaintPipeline:
         preview: Callable[[Preview], object] | None,
     ) -> list[Inpainted]:
         self.seconds = {}
-        busy = [i for i, mask in enumerate(masks) if mask.any()]
-        results = [untouched(p, m, s, settings) for p, m, s in zip(pictures, masks, seeds, strict=True)]
-        if not busy:
-            return results
         with self._timed("crop"):
-            regions = [
-                cut_region(
-                    pictures[i].pixels,
-                    masks[i],
-                    self.resolution,
-                    context=settings.context,
-                    strategy=settings.infill,
+            bounds = [split_hole(mask, self.resolution, context=settings.context) for mask in masks]
+        parts: list[list[Part]] = [[] for _ in masks]
+        # One part of each image at a time: memory does not grow with the number of holes.
+        for turn in range(max(map(len, bounds))):
+            busy = [i for i, boxes in enumerate(bounds) if len(boxes) > turn]
+            with self._timed("crop"):
+                regions = [
+                    cut_region(
+                        pictures[i].pixels,
+                        _within(masks[i], bounds[i][turn]),
+                        self.resolution,
+                        context=settings.context,
+                        strategy=settings.infill,
+                    )
+                    for i in busy
+                ]
+            told = callback
+            if preview is not None:
+                told = self._previewing(
+                    preview,
+                    callback,
+                    dict(zip(busy, regions, strict=True)),
+                    (turn + 1, {i: len(bounds[i]) for i in busy}),
+                    settings,
                 )
-                for i in busy
+            filled = self._fill_regions(regions, [seeds[i] for i in busy], settings, told)
+            for i, part in zip(busy, filled, strict=True):
+                parts[i].append(part)
+        grid, factor = self.tokenizer.config.grid, self.tokenizer.config.factor
+        with self._timed("composite"):
+            return [
+                together(picture, mask, found, seed, settings, grid=grid, factor=factor)
+                if found
+                else untouched(picture, mask, seed, settings)
+                for picture, mask, found, seed in zip(pictures, masks, parts, seeds, strict=True)
             ]
+
+    def _fill_regions(
+        self, regions: list[Region], seeds: list[tuple[int, ...]], settings: Settings, callback: Any
+    ) -> list[Part]:
+        """The fills of regions of as many images."""
+        samples = len(seeds[0])
         with self._timed("encode"):
             tokens, hole, hints = self._encode(regions, settings)
-        if preview is not None:
-            callback = self._previewing(preview, callback, dict(zip(busy, regions, strict=True)), settings)
         with self._timed("predict"):
-            decoded = self._decode(tokens, hole, hints, [seeds[i] for i in busy], settings, callback)
-        side = self.tokenizer.config.grid
-        samples = len(seeds[0])
+            decoded = self._decode(tokens, hole, hints, seeds, settings, callback)
         with self._timed("draw"):
             fills = self._draw(decoded.tokens, [region for region in regions for _ in range(samples)])
-        with self._timed("composite"):
-            counts = hole.sum(1).clamp_min(1).repeat_interleave(samples)
-            likelihood = (decoded.log_likelihood / counts).cpu().numpy()
-            for n, i in enumerate(busy):
-                rows = slice(n * samples, (n + 1) * samples)
-                region = regions[n]
-                entropy = decoded.entropy[rows][0].view(side, side).cpu().numpy()
-                results[i] = Inpainted(
-                    source=pictures[i],
-                    mask=masks[i],
-                    pictures=tuple(
-                        join(pictures[i], masks[i], region, fill, settings.seam) for fill in fills[rows]
-                    ),
-                    tokens=decoded.tokens[rows].view(-1, side, side).cpu().numpy(),
-                    hole=hole[n].view(side, side).cpu().numpy(),
-                    uncertainty=spread_entropy(entropy, masks[i], region, self.tokenizer.config.factor),
-                    log_likelihood=likelihood[rows],
-                    seeds=seeds[i],
-                    history=tuple(_rows_of(step, rows) for step in decoded.history),
+        parts = []
+        for n, region in enumerate(regions):
+            rows = slice(n * samples, (n + 1) * samples)
+            parts.append(
+                Part(
                     region=region,
-                    settings=settings,
+                    given=tokens[n],
+                    hole=hole[n],
+                    tokens=decoded.tokens[rows],
+                    entropy=decoded.entropy[rows][0],
+                    log_likelihood=decoded.log_likelihood[rows],
+                    history=tuple(_rows_of(step, rows) for step in decoded.history),
+                    fills=fills[rows],
                 )
-        return results
+            )
+        return parts
 
     def _previewing(
         self,
         preview: Callable[[Preview], object],
         callback: Callable[[Step], object] | None,
         regions: dict[int, Region],
+        turn: tuple[int, dict[int, int]],
         settings: Settings,
     ) -> Callable[[Step], None]:
         """A callback of `decode` that also makes a `Preview` of each step."""
+        part, parts = turn
 
         def told(step: Step) -> None:
             if callback is not None:
                 callback(step)
-            preview(Preview(step=step, regions=regions, seam=settings.seam, draw=self._draw))
+            preview(
+                Preview(
+                    step=step, regions=regions, part=part, parts=parts, seam=settings.seam, draw=self._draw
+                )
+            )
 
         return told
 
     def draw_step(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
-        """The picture after decoding step number `step` (from 1): what it predicts for all tokens."""
+        """The picture after decoding step number `step` (from 1): what it predicts for all tokens.
+
+        Holes whose turn comes later are grey.
+        """
+        fills = self._step_fills(result, step, sample)
+        begun, later = result.regions[: len(fills)], result.regions[len(fills) :]
+        pixels = join(result.source, result.mask, begun, fills, result.settings.seam).pixels
+        for region in later:
+            pixels[region.box.slices][result.mask[region.box.slices]] = NOT_YET
+        return Image.fromarray(pixels)
+
+    def draw_candidate(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
+        """The same at the model's resolution with every pixel from the decoder; of several regions one below
+        the other."""
+        whole = [np.rint(fill).clip(0, 255) for fill in self._step_fills(result, step, sample)]
+        for region in result.regions[len(whole) :]:
+            whole.append(np.where(region.mask[0, 0, :, :, None].numpy(), NOT_YET, to_uint8(region.image)))
+        return Image.fromarray(np.concatenate(whole).astype(np.uint8))
+
+    @torch.inference_mode()
+    def _step_fills(self, result: Inpainted, step: int, sample: int) -> list[Float[np.ndarray, "R R 3"]]:
+        """What a step predicts for the regions whose turn has come, which are the first ones."""
         if not 1 <= step <= len(result.history):
             raise ConfigError(f"step = {step}: this fill took {len(result.history)} steps, give 1 to that")
-        if result.region is None:
-            return Image.fromarray(result.source.pixels)
-        candidate = result.history[step - 1].candidate[sample : sample + 1]
-        (fill,) = self._draw(candidate, [result.region])
-        return Image.fromarray(
-            join(result.source, result.mask, result.region, fill, result.settings.seam).pixels
-        )
+        candidates = result.history[step - 1].candidate[sample].view(len(result.regions), -1)
+        begun = (candidates != self.transformer.config.mask_id).all(1)
+        return self._draw(candidates[begun], list(result.regions[: int(begun.sum())]))
 
     def draw_tokens(
-        self, tokens: Int[np.ndarray, "S h w"], region: Region | None = None
+        self, tokens: Int[np.ndarray, "S h w"], regions: Region | Sequence[Region] | None = None
     ) -> list[Image.Image]:
-        """Whole pictures of token grids, every pixel from the decoder, at the model's resolution.
+        """Whole pictures of token grids, every pixel from the decoder, at the model's resolution; of several
+        grids one below the other, as `Inpainted.tokens` has them, as many pictures one below the other.
 
-        `region` is what the model saw of the picture that the tokens fill (`Inpainted.region`), for a decoder
-        that also looks at the known pixels; without it such a decoder works from the tokens alone.
+        `regions` are what the model saw of the picture that the tokens fill (`Inpainted.regions`), for a
+        decoder that also looks at the known pixels; without them such a decoder works from the tokens alone.
         """
-        regions = None if region is None else [region] * len(tokens)
-        drawn = self._draw(torch.from_numpy(tokens).flatten(1).to(self.device), regions)
-        return [Image.fromarray(np.rint(picture).clip(0, 255).astype(np.uint8)) for picture in drawn]
+        grid = self.tokenizer.config.grid
+        count = tokens.shape[1] // grid
+        grids = torch.from_numpy(tokens).reshape(len(tokens) * count, grid * grid).to(self.device)
+        seen = [regions] if isinstance(regions, Region) else regions
+        drawn = self._draw(grids, None if seen is None else [*seen] * len(tokens))
+        pictures = np.stack(drawn).reshape(len(tokens), count * self.resolution, self.resolution, 3)
+        return [Image.fromarray(picture) for picture in np.rint(pictures).clip(0, 255).astype(np.uint8)]
 
     def _ready(self) -> ReadyTransformer:
         if self._transformer_ready is None:
@@ -354,6 +403,12 @@ def _whole(value: object) -> int | None:
         return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         return None
+
+
+def _within(mask: Bool[np.ndarray, "H W"], bounds: Box) -> Bool[np.ndarray, "H W"]:
+    part = np.zeros_like(mask)
+    part[bounds.slices] = mask[bounds.slices]
+    return part
 
 
 def _rows_of(step: Step, rows: slice) -> Step:

@@ -25,6 +25,10 @@ class Preview:
     step: Step
     regions: dict[int, Region]
     """What the model sees of each image of the batch that has a hole, by the image's place in the batch."""
+    part: int
+    """Holes far apart are filled one after the other: which one this step is of, from 1."""
+    parts: dict[int, int]
+    """How many each of these images has."""
     seam: str
     draw: Callable
     """Pictures of token grids, given what the model sees of each one's image."""

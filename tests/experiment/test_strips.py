@@ -10,7 +10,7 @@ from PIL import Image
 from fakes import box_mask, smooth_pixels
 from maskmend.errors import ConfigError
 from maskmend.experiment.charts import schedule_curves, with_intervals
-from maskmend.experiment.strips import CELL, GAP, LABEL, draw_candidate, png_bytes, schedule_strips
+from maskmend.experiment.strips import CELL, GAP, LABEL, png_bytes, schedule_strips
 from maskmend.metrics.bootstrap import Interval
 from maskmend.pipeline import InpaintPipeline
 from maskmend.sheet import fit, latent_mask, masked_input
@@ -28,11 +28,11 @@ def test_strips_have_every_iteration(tiny_pipeline: InpaintPipeline) -> None:
         for column in range(5):
             left, top = GAP + column * (CELL + GAP), LABEL + row * (CELL + LABEL + GAP) + LABEL
             cell = (left, top, left + CELL, top + CELL)
-            shown = draw_candidate(tiny_pipeline, result, column) if column else masked_input(result)
+            shown = tiny_pipeline.draw_candidate(result, column) if column else masked_input(result)
             for sheet, picture in ((masks, latent_mask(result, column)), (pictures, shown)):
                 np.testing.assert_array_equal(np.asarray(sheet.crop(cell)), np.asarray(fit(picture, CELL)))
     result = tiny_pipeline(image, mask, steps=4)
-    last = np.asarray(draw_candidate(tiny_pipeline, result, 4))
+    last = np.asarray(tiny_pipeline.draw_candidate(result, 4))
     np.testing.assert_array_equal(
         last, np.asarray(tiny_pipeline.draw_tokens(result.tokens, result.region)[0])
     )

@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from maskmend.inpainted import Inpainted
 from maskmend.pipeline import InpaintPipeline
 from maskmend.sheet import FAINT, INK, PAPER, fit, latent_mask, masked_input
 
@@ -34,15 +33,9 @@ def schedule_strips(
     for name, result in fills.items():
         count = len(result.history)
         masks.append((name, [latent_mask(result, step) for step in range(count + 1)]))
-        drawn = [draw_candidate(pipe, result, step) for step in range(1, count + 1)]
+        drawn = [pipe.draw_candidate(result, step) for step in range(1, count + 1)]
         pictures.append((name, [masked_input(result), *drawn]))
     return _rows(masks), _rows(pictures)
-
-
-def draw_candidate(pipe: InpaintPipeline, result: Inpainted, step: int) -> Image.Image:
-    """The whole picture that step predicts, every pixel from the decoder."""
-    candidate = result.history[step - 1].candidate[:1].view(1, *result.hole.shape)
-    return pipe.draw_tokens(candidate.cpu().numpy(), result.region)[0]
 
 
 def gallery(
@@ -63,7 +56,7 @@ def gallery(
         draw.text((left + column * (LARGE + GAP), 2), name, fill=FAINT, font=font)
     for number, result in enumerate(results):
         others = [Image.fromarray(fill(result.source.pixels, result.mask)) for fill in rivals.values()]
-        drawn = pipe.draw_tokens(result.tokens, result.region) if result.tokens.size else result.images
+        drawn = pipe.draw_tokens(result.tokens, result.regions) if result.tokens.size else result.images
         shown = [masked_input(result), *others, result.images[0], drawn[0]]
         shown.append(Image.fromarray(result.source.pixels))
         for column, picture in enumerate(shown):

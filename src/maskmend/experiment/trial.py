@@ -233,10 +233,10 @@ class Laboratory:
             spent += time.perf_counter() - begin
             composited += [result.pictures[0].pixels for result in results]
             for result in results:
-                for name, region in (("uncomposited", result.region), ("tokens_alone", None)):
+                for name, regions in (("uncomposited", result.regions), ("tokens_alone", None)):
                     if name in by:
                         tokens = result.tokens
-                        drawn = self.pipe.draw_tokens(tokens, region) if tokens.size else result.images
+                        drawn = self.pipe.draw_tokens(tokens, regions) if tokens.size else result.images
                         whole[name].append(np.asarray(drawn[0]))
             if told:
                 told("filling", len(composited), len(images))
