@@ -223,7 +223,9 @@ def test_crop_holds_the_hole_lies_in_the_image_and_is_square_if_it_can(seed, h, 
     assert box.top + box.height <= h
     assert box.left + box.width <= w
     longest = max(mask.any(axis=1).sum(), mask.any(axis=0).sum())
-    assert box.height == box.width or (longest > min(h, w) and min(box.height, box.width) == min(h, w))
+    least = longest + int(np.ceil(2 * min(context, 0.25) * longest))
+    shorter, longer = sorted((box.height, box.width))
+    assert shorter == longer or (shorter == min(h, w) < longer <= least)
     assert max(box.height, box.width) >= min(minimum, h, w)
 
 

@@ -71,6 +71,34 @@ def test_a_picture_of_the_models_size_is_taken_as_it_is():
     assert torch.equal(region.image[known], to_tensor(pixels)[known])
 
 
+@pytest.mark.parametrize(
+    ("shape", "hole", "wanted"),
+    [
+        ((64, 128), (0, 64, 64, 128), (0, 32, 64, 96)),  # goes on beyond a border
+        ((100, 400), (0, 150, 100, 250), (0, 125, 100, 150)),  # a strip across
+        ((100, 400), (5, 50, 95, 350), (0, 0, 100, 400)),
+        ((128, 64), (64, 0, 128, 64), (32, 0, 96, 64)),
+        ((200, 300), (50, 100, 150, 200), (0, 50, 200, 200)),  # there is enough around it: a square
+    ],
+)
+def test_a_hole_as_wide_as_the_picture_is_seen_with_what_is_beside_it(shape, hole, wanted):
+    """Catches a square that is all hole, from which the fill is the same whatever stands beside it."""
+    box = crop_box(box_mask(*shape, *hole), context=0.75, minimum=R)
+    assert (box.top, box.left, box.height, box.width) == wanted
+
+
+@settings(max_examples=60)
+@given(holes(), st.sampled_from([0.1, 0.75, 3.0]))
+def test_something_known_is_seen_where_there_is_something(hole, context):
+    """The same for any hole, in all its parts."""
+    mask, _ = hole
+    for box in split_hole(mask, R, context=context):
+        part = np.zeros_like(mask)
+        part[box.slices] = mask[box.slices]
+        square = crop_box(part, context=context, minimum=R)
+        assert mask.all() or not mask[square.slices].all()
+
+
 def test_a_small_hole_in_a_large_picture_is_not_scaled():
     """Catches a crop that is larger than needed and loses detail."""
     pixels, mask = smooth_pixels(90, 120), box_mask(90, 120, 40, 50, 46, 55)

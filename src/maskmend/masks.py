@@ -220,15 +220,18 @@ def square_around(bounds: Box, shape: tuple[int, ...], *, context: float, minimu
 
     The side is at least `minimum` pixels. Near the border of the image of this `shape` the square is shifted
     inwards; where it is larger than the image's shorter side it shrinks to that, giving up context before
-    shape; only a hole longer than the shorter side makes the box a rectangle. It always holds the whole hole.
+    shape. It becomes a rectangle where a square would hold less of the surroundings that the image has, along
+    one of its axes, than a quarter of the hole's longer side (or `context`, if less) on either side: around a
+    strip across the image, or its continuation beyond a border. It always holds the whole hole.
     """
     if context < 0 or minimum < 1:
         raise ConfigError(f"context is {context} and minimum {minimum}: give context >= 0 and minimum >= 1.")
     longest = max(bounds.height, bounds.width)
     side = max(ceil(longest * (1 + 2 * context)), minimum)
     side = max(min(side, *shape), longest)
-    lengths = [min(side, whole) for whole in shape]
     spans = ((bounds.top, bounds.height), (bounds.left, bounds.width))
+    least = ceil(2 * min(context, 0.25) * longest)  # of both sides of the hole together
+    lengths = [min(max(side, extent + least), whole) for (_, extent), whole in zip(spans, shape, strict=True)]
     starts = [
         min(max((2 * start + extent - length) // 2, 0), whole - length)
         for (start, extent), length, whole in zip(spans, lengths, shape, strict=True)

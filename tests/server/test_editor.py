@@ -423,6 +423,51 @@ def shot_of(locator):
 RAMP = np.array([[30, 30, 110], [120, 40, 140], [225, 90, 80], [250, 200, 60]])
 
 
+def test_holes_far_apart_are_shown_one_after_the_other(browser, tiny_pipeline):
+    """Catches a hole that shows what was there until its turn comes, and a fill that vanishes as the next
+    begins."""
+    go_on = threading.Semaphore(0)
+
+    class Stepping(Gated):
+        def __call__(self, *given, preview, **more):
+            def told(news):
+                preview(news)
+                assert news.step.index > 1 or go_on.acquire(timeout=20)
+
+            return super().__call__(*given, preview=told, **more)
+
+    pipe = Stepping(tiny_pipeline)
+    pipe.gate.set()
+    steps = pipe.defaults.steps
+    first, second = np.zeros_like(SAMPLE[:, :, 0], bool), np.zeros_like(SAMPLE[:, :, 0], bool)
+    first[3:8, 3:8] = second[52:58, 50:57] = True
+    with on_a_socket(app_of(pipe)) as port:
+        context = browser.new_context(viewport={"width": 1200, "height": 800})
+        editor = Editor(context, f"http://127.0.0.1:{port}/")
+        page = editor.page
+        editor.take_sample()
+        editor.wait_for_zoom(800)
+        page.keyboard.press("r")
+        editor.drag((3, 3), (7.9, 7.9))
+        editor.drag((50, 52), (56.9, 57.9))
+        np.testing.assert_array_equal(editor.mask(), first | second)
+        painted = editor.seen()
+        page.click("#fill")
+        looks = []
+        for hole in (1, 2):
+            page.get_by_text(f"hole {hole} of 2, step 1 of {steps}", exact=True).wait_for()
+            looks.append(editor.seen())
+            go_on.release()
+        editor.until_filled()
+        after = editor.seen()
+        context.close()
+    np.testing.assert_array_equal(looks[0][second], painted[second])
+    for look, hole in ((looks[0], first), (looks[1], first), (looks[1], second), (after, first | second)):
+        assert (look[hole] != painted[hole]).any(1).mean() > 0.9
+    known = ~(first | second)
+    np.testing.assert_array_equal(after[known], SAMPLE[known])
+
+
 def test_uncertainty_is_drawn_over_the_hole_and_nowhere_else(editor, tiny_pipeline):
     """Catches a check box without effect, and an overlay at the wrong place or in the wrong colours."""
     editor.take_sample()

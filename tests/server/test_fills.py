@@ -5,13 +5,13 @@
 import base64
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from fakes import box_mask, tiny_models
+from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.images import read_image
 from maskmend.masks import grow
 from maskmend.pipeline import InpaintPipeline
@@ -116,6 +116,28 @@ def test_events_tell_the_steps_as_they_come(client, alone):
     for fill, picture in zip(fills, alone.pictures, strict=True):
         np.testing.assert_array_equal(pixels_of(base64.b64decode(fill["image"])), picture.pixels)
     assert told[-1][1]["best"] == alone.best
+
+
+def test_events_tell_which_hole_a_step_is_of(client, tiny_pipeline):
+    """Catches steps of holes far apart that cannot be told from each other, and boxes of another part."""
+    image, mask = smooth_pixels(40, 160, 4), box_mask(40, 160, 5, 5, 11, 12)
+    mask |= box_mask(40, 160, 20, 130, 26, 137)
+    wanted = tiny_pipeline(image, mask, steps=2)
+    answer = client.post(
+        "/v1/inpaint",
+        files=form(file_of(image), file_of(mask)),
+        data={"samples": 1, "steps": 2},
+        headers=EVENTS,
+    )
+    told = events_of(answer)
+    steps = [data for name, data in told if name == "step"]
+    assert [(s["part"], s["parts"], s["step"], s["steps"]) for s in steps] == [
+        (1, 2, 1, 2), (1, 2, 2, 2), (2, 2, 1, 2), (2, 2, 2, 2)
+    ]  # fmt: skip
+    boxes = [steps[number]["box"] for number in (0, 2)]
+    assert boxes == [asdict(region.box) for region in wanted.regions]
+    (fill,) = [data for name, data in told if name == "fill"]
+    np.testing.assert_array_equal(pixels_of(base64.b64decode(fill["image"])), wanted.pictures[0].pixels)
 
 
 def test_profile_exif_and_transparency_come_back(client):

@@ -159,11 +159,16 @@ def summary(result: Inpainted, model: str, codes: int, seconds: float) -> dict[s
 
 
 def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
-    """What a step looks like on the wire: open tokens as rows of 0 and 1, pictures as PNG of the box."""
+    """What a step looks like on the wire: open tokens as rows of 0 and 1, pictures as PNG of the box.
+
+    Holes far apart are parts, filled one after the other, each in `steps` steps of its own.
+    """
     box = news["box"]
     return {
         "step": news["step"],
         "steps": steps,
+        "part": news["part"],
+        "parts": news["parts"],
         "box": {"top": box.top, "left": box.left, "height": box.height, "width": box.width},
         "fills": [
             {

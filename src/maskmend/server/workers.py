@@ -101,6 +101,8 @@ def step_news(preview: Preview, place: int) -> dict[str, Any]:
     """What a watcher is shown of one step: where, which tokens are open, and the picture, for each sample."""
     return {
         "step": preview.step.index,
+        "part": preview.part,
+        "parts": preview.parts[place],
         "box": preview.box(place),
         "hidden": [preview.hidden(place, sample) for sample in range(preview.samples)],
         "pictures": [preview.picture(place, sample) for sample in range(preview.samples)],

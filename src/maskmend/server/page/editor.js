@@ -139,7 +139,7 @@ async function fill() {
   const picking = $("results").contains(document.activeElement);
   state.filling = controller;
   state.results = null;
-  state.live = { clip: clipper(mask) };
+  state.live = { settled: [], clip: clipper(mask) };
   try {
     const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
     const parameters = { ...settings.parameters(), samples };
@@ -155,10 +155,17 @@ async function fill() {
       controller.signal.throwIfAborted(); // what had come by then is decoded all the same
       if (news.kind === "queued" && news.ahead) progress(0, settings.steps, `${news.ahead} before you`);
       if (news.kind === "step") {
-        const { box } = news;
-        state.live = { ...state.live, box, patch: news.patches[0], hidden: news.fills[0].hidden };
-        news.patches.forEach((patch, i) => picks.show(i, source.bitmap, part, patch, box));
-        progress(news.step, news.steps, `step ${news.step} of ${news.steps}`);
+        const { box, patches } = news;
+        let { settled, clip } = state.live;
+        if (state.live.patches && state.live.part !== news.part) {
+          settled = [...settled, state.live]; // holes far apart are filled one after the other
+          clip = clipper(mask);
+        }
+        state.live = { settled, clip, part: news.part, box, patches, patch: patches[0], hidden: news.fills[0].hidden };
+        const seen = [...settled, state.live];
+        patches.forEach((_, i) => picks.show(i, source.bitmap, part, seen.map((one) => [one.patches[i], one.box])));
+        const where = news.parts > 1 ? `hole ${news.part} of ${news.parts}, ` : "";
+        progress((news.part - 1) * news.steps + news.step, news.parts * news.steps, `${where}step ${news.step} of ${news.steps}`);
         view.paint();
       }
       if (news.kind === "done") {
@@ -266,8 +273,8 @@ function scene() {
   return {
     picture: shown().bitmap,
     transparent: source.transparent,
-    live: live?.patch ? live : null,
-    mask: $("show-mask").checked && !live?.patch ? mask.canvas : null,
+    live: live?.patch ? [...live.settled, live] : [],
+    mask: $("show-mask").checked ? mask.canvas : null,
     uncertainty: results && $("show-uncertainty").checked ? results.uncertainty : null,
     before: comparing() ? (results ? source : state.first).bitmap : null,
     divider: divider(),

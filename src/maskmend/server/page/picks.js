@@ -25,8 +25,8 @@ export class Picks {
     return { label, radio, canvas, facts };
   }
 
-  // Draws the square `part` of `picture`, and `over` laid into its `box`.
-  show(index, picture, part, over = null, box = null) {
+  // Draws the square `part` of `picture`, and each patch of `over` laid into its box.
+  show(index, picture, part, over = []) {
     const { canvas } = this.cells[index];
     const context = canvas.getContext("2d");
     const scale = canvas.width / part.side;
@@ -36,7 +36,7 @@ export class Picks {
     context.imageSmoothingEnabled = scale < 2;
     context.imageSmoothingQuality = "high";
     context.drawImage(picture, 0, 0);
-    if (over) context.drawImage(over, box.left, box.top, box.width, box.height);
+    for (const [patch, box] of over) context.drawImage(patch, box.left, box.top, box.width, box.height);
   }
 
   facts(fills, best) {

@@ -101,9 +101,9 @@ export class View {
     context.imageSmoothingQuality = "high";
     if (scene.transparent) this.checkerboard(width, height);
     context.drawImage(scene.picture, 0, 0);
-    if (scene.live) this.live(scene.live);
     if (scene.uncertainty) context.drawImage(scene.uncertainty, 0, 0);
     if (scene.mask) context.drawImage(scene.mask, 0, 0);
+    scene.live.forEach((part) => this.live(part));
     if (scene.before) this.before(scene.before, scene.divider, width, height);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     if (scene.tool) this.tool(scene.tool);
@@ -120,7 +120,7 @@ export class View {
     context.fillRect(0, 0, width, height);
   }
 
-  // A fill under way: its picture inside the hole, a veil over tokens that are not settled.
+  // A fill under way: its picture inside the hole, over the mask, and a veil over tokens that are not settled.
   live({ patch, box, hidden, clip }) {
     const { context } = this;
     context.drawImage(clip(patch, box), box.left, box.top, box.width, box.height);
