@@ -10,7 +10,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from maskmend.errors import ImageError, ImageSizeError
+from maskmend.exif import DAMAGED, orientation_of
 from maskmend.files import write_files
-from maskmend.metadata import DAMAGED, ORIENTATION, Metadata, read_metadata, save_options
+from maskmend.metadata import Metadata, read_metadata, save_options
+from maskmend.quiet import quiet
 
 MAX_PIXELS = 64_000_000
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
@@ -86,11 +88,9 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
     """The file (a path, or the content of one) as a PIL image, known to be a single frame of acceptable
     size; decoding is left to `decoded`. The imaging library's warnings are not let through within.
     """
-    with warnings.catch_warnings():
-        # Its one about large images is followed by our own limit; those about odd metadata cost nothing.
-        warnings.simplefilter("ignore")
-        with _opened(source, max_pixels) as image:
-            yield image
+    # The one about large images is followed by our own limit; those about odd metadata cost nothing.
+    with quiet(), _opened(source, max_pixels) as image:
+        yield image
 
 
 @contextmanager
@@ -130,16 +130,12 @@ def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image
 
 def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
     """The image with its pixels decoded and turned upright, and its EXIF orientation before (1 = upright)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             image.load()
         except DAMAGED as error:
             raise ImageError(f"{name} is truncated or damaged ({error}): give an intact copy.") from error
-        try:
-            orientation = image.getexif().get(ORIENTATION, 1)
-        except DAMAGED:
-            orientation = 1  # a garbled EXIF block costs the orientation, not the picture
+        orientation = orientation_of(image)
     turn = _TURNS.get(orientation)
     return (image if turn is None else image.transpose(turn)), orientation
 
@@ -268,8 +264,10 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
     content = io.BytesIO()
     try:
         options.update(save_options(picture.metadata, kind))
-        pil_from(picture).save(content, format=kind, **options)
-    except (*DAMAGED, OverflowError) as error:
+        # Odd values of a TIFF's tags are warned of while they are written.
+        with quiet() if kind == "TIFF" else nullcontext():
+            pil_from(picture).save(content, format=kind, **options)
+    except DAMAGED as error:
         raise ImageError(f"{kind} cannot hold it ({error}): check its size, or use PNG.") from error
     return content.getvalue()
 
