@@ -4,7 +4,9 @@ import contextlib
 import io
 import os
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -524,3 +526,12 @@ def test_odd_metadata_is_no_warning(recwarn):
         with contextlib.suppress(ImageError):
             read_image(content.getvalue()[:end])
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_warnings_are_as_they_were_after_several_threads_read():
+    """Catches filters put back in the wrong order, after which the whole process warns of nothing."""
+    content = saved(Image.fromarray(PIXELS), "PNG")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read_image, [content] * 400))
+    assert list(warnings.filters) == before
