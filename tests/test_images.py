@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from maskmend.errors import ImageError, ImageSizeError, OutputError
+from maskmend.errors import ImageError, ImageSizeError, MaskError, OutputError
 from maskmend.images import (
     Picture,
     encode_picture,
@@ -28,6 +28,7 @@ from maskmend.images import (
     to_tensor,
     to_uint8,
 )
+from maskmend.masks import as_mask
 from maskmend.metadata import COMMENT
 
 RNG = np.random.default_rng(0)
@@ -123,6 +124,53 @@ def test_a_still_gif_that_was_closed_can_be_used(tmp_path):
     with Image.open(tmp_path / "a.gif") as image:
         image.load()
     assert picture_from(image).pixels.shape == PIXELS.shape
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF"])  # of a WebP the content is held
+def test_an_image_closed_before_it_was_decoded_says_so(tmp_path, kind):
+    """Catches an AssertionError of the imaging library, and a file called damaged that is not."""
+    Image.fromarray(PIXELS).save(tmp_path / "a", kind)
+    with Image.open(tmp_path / "a") as closed:
+        pass
+    with (tmp_path / "a").open("rb") as file:
+        behind = Image.open(file)
+    for image in (closed, behind):
+        with pytest.raises(ImageError, match=r"closed.*load\(\)"):
+            picture_from(image)
+        with pytest.raises(MaskError, match=r"closed.*load\(\)"):
+            as_mask(image)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_transparent_grey_of_a_shallow_png_is_found(depth, turned):
+    """Catches alpha lost: the imaging library stretches such greys, but not the one that is transparent."""
+    greys = bytes([0b10110001, 0b11100100])
+    levels = np.array(
+        [byte >> (8 - depth - n) & (2**depth - 1) for byte in greys for n in range(0, 8, depth)]
+    )
+    head = struct.pack(">IIBBBBB", len(levels), 1, depth, 0, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" + greys)) + chunk(b"IEND", b"")
+    key = int(levels[0])
+    chunks = [(b"tRNS", struct.pack(">H", key))]
+    if turned:
+        chunks.append((b"eXIf", exif_block(3).tobytes()[6:]))
+    content = with_chunks(b"\x89PNG\r\n\x1a\n" + body, *chunks)
+    expected = np.where(levels == key, 0, 255)
+    picture = read_image(content)
+    assert picture.alpha is not None
+    np.testing.assert_array_equal(picture.alpha[0], expected[::-1] if turned else expected)
+    with Image.open(io.BytesIO(content)) as image:
+        picture_from(image)
+        assert image.info["transparency"] == (255 if depth == 1 else key)  # the caller's stays as it is
+
+
+def test_a_picture_does_not_change_with_the_array_it_came_from():
+    """Catches a fill that turns black when the caller's buffer takes the next frame."""
+    for form in (PIXELS.copy(), torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)):
+        picture = picture_from(form)
+        form[:] = 0
+        np.testing.assert_array_equal(picture.pixels, PIXELS)
 
 
 def test_comments_of_old_programs_are_read(tmp_path):
@@ -293,9 +341,6 @@ def test_palettes_and_colour_keys_are_expanded(tmp_path, mode):
 def deep_png(colour_type: int) -> bytes:
     """A 2 x 2 PNG of 16 bits a channel, written by hand since the imaging library cannot."""
 
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
     channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
     rows = b"".join(b"\0" + bytes(range(4 * channels)) for _ in range(2))
     head = struct.pack(">IIBBBBB", 2, 2, 16, colour_type, 0, 0, 0)
@@ -305,6 +350,15 @@ def deep_png(colour_type: int) -> bytes:
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def with_chunks(png: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """These behind the head, which ends at byte 33."""
+    return png[:33] + b"".join(chunk(*pair) for pair in chunks) + png[33:]
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:

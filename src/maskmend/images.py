@@ -130,12 +130,23 @@ def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image
 
 def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
     """The image with its pixels decoded and turned upright, and its EXIF orientation before (1 = upright)."""
+    # Asked before the file is read to its end, and closed.
+    depth = _bits_per_channel(image)
     with quiet():
         try:
             image.load()
         except DAMAGED as error:
+            if _open_file(image) is None:
+                raise ImageError(
+                    f"{name} was closed before it was decoded: call its load() first."
+                ) from error
             raise ImageError(f"{name} is truncated or damaged ({error}): give an intact copy.") from error
         orientation = orientation_of(image)
+    key = image.info.get("transparency")
+    if image.format == "PNG" and image.mode == "L" and depth in (2, 4) and isinstance(key, int):
+        # The imaging library stretches such greys to 255, but not the one that stands for transparent.
+        image = image.copy()
+        image.info["transparency"] = (key % 2**depth) * 255 // (2**depth - 1)
     turn = _TURNS.get(orientation)
     return (image if turn is None else image.transpose(turn)), orientation
 
@@ -173,7 +184,8 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
     channels = image.shape[2]
     colour = 1 if channels < 3 else 3
     return Picture(
-        pixels=np.ascontiguousarray(np.broadcast_to(image[:, :, :colour], (*image.shape[:2], 3))),
+        # A copy: the caller may go on to use the array for something else.
+        pixels=np.broadcast_to(image[:, :, :colour], (*image.shape[:2], 3)).copy(),
         alpha=image[:, :, colour].copy() if channels > colour else None,
         grey=colour == 1,
     )
@@ -304,9 +316,15 @@ def _picture(image: Image.Image, name: str) -> Picture:
     )
 
 
+def _open_file(image: Image.Image) -> Any:
+    """None for an image that never had one or closed it."""
+    file = getattr(image, "fp", None)
+    return None if file is None or file.closed else file
+
+
 def _bits_per_channel(image: Image.Image) -> int:
     """The file's depth as long as it is open; a decoded image has only its mode to tell."""
-    file = getattr(image, "fp", None)
+    file = _open_file(image)
     if image.format == "PNG" and file is not None:
         here = file.tell()
         file.seek(24)  # IHDR: signature 8, chunk head 8, width 4, height 4, depth 1
