@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from maskmend.errors import ImageError, ImageSizeError, MaskError, OutputError
 from maskmend.images import (
     Picture,
+    check_writable,
     encode_picture,
     load_image,
     picture_from,
@@ -80,10 +81,16 @@ def test_what_a_jpeg_cannot_hold_does_not_cost_the_picture(tmp_path):
     image = Image.fromarray(PIXELS)
     image.save(tmp_path / "a.jpg", comment=b"\xe9" * 60_000)
     picture = load_image(tmp_path / "a.jpg")
-    long = Picture(pixels=PIXELS, texts=picture.texts, xmp=b"x" * 70_000)
+    long = Picture(
+        pixels=PIXELS, texts=picture.texts, xmp=b"x" * 70_000, exif=b"Exif\0\0MM\0*" + bytes(65_524)
+    )
     save_image(long, tmp_path / "b.jpg")
     again = load_image(tmp_path / "b.jpg")
-    assert (again.texts, again.xmp) == ({}, None)
+    assert (again.texts, again.xmp, again.exif) == ({}, None, None)
+    assert long.exif is not None
+    fitting = Picture(pixels=PIXELS, exif=long.exif[:-1])
+    save_image(fitting, tmp_path / "b.jpg")
+    assert load_image(tmp_path / "b.jpg").exif == fitting.exif
 
 
 def test_garbled_exif_beside_xmp_costs_no_picture(tmp_path):
@@ -498,6 +505,62 @@ def test_wrong_arrays_are_refused(wrong):
         picture_from(wrong)
 
 
+GAMMA_1 = struct.pack(">I", 100_000)
+GAMMA_SRGB = struct.pack(">I", 45_455)
+COLOUR = {
+    "cICP": bytes([9, 16, 0, 1]),
+    "gAMA": GAMMA_1,
+    "cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+    "sRGB": b"\1",
+}
+
+
+def test_a_png_s_words_on_its_colours_are_kept(tmp_path):
+    """Catches a fill whose known pixels are shown in other colours than the picture's."""
+    content = with_chunks(
+        saved(Image.fromarray(PIXELS), "PNG"), *((k.encode(), v) for k, v in COLOUR.items())
+    )
+    picture = read_image(content)
+    assert picture.colour == COLOUR
+    save_image(picture, tmp_path / "a.png")
+    assert load_image(tmp_path / "a.png").colour == COLOUR
+    with Image.open(tmp_path / "a.png") as image:
+        assert picture_from(image).colour == COLOUR
+        # Decoded, what the imaging library knows is left.
+        assert picture_from(image).colour == {k: v for k, v in COLOUR.items() if k != "cICP"}
+
+
+@pytest.mark.parametrize(
+    ("colour", "icc", "refused"),
+    [
+        ({"gAMA": GAMMA_1}, None, True),
+        ({"gAMA": GAMMA_1}, b"a profile", False),
+        ({"gAMA": GAMMA_1, "sRGB": b"\0"}, None, False),
+        ({"gAMA": GAMMA_SRGB, "cHRM": COLOUR["cHRM"]}, None, False),
+        ({"gAMA": bytes(4)}, None, False),
+        ({"cICP": COLOUR["cICP"], "sRGB": b"\0"}, None, True),
+        ({"cICP": COLOUR["cICP"]}, b"a profile", False),
+        ({"cICP": bytes([1, 13, 0, 1]), "gAMA": GAMMA_1}, None, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF", "PNG"])
+def test_colours_that_only_a_png_can_tell_of_are_not_changed_in_silence(kind, colour, icc, refused):
+    """Catches a linear or HDR picture that comes out dark, and a refusal of any PNG that says it is sRGB."""
+    picture = Picture(pixels=PIXELS, colour=colour, icc=icc)
+    if refused and kind != "PNG":
+        with pytest.raises(ImageError, match="convert the image to sRGB"):
+            encode_picture(picture, kind)
+    else:
+        assert read_image(encode_picture(picture, kind)).icc == icc
+
+
+def test_odd_words_on_colours_cost_no_picture():
+    for name, value in (("gamma", "x"), ("chromaticity", 1), ("srgb", 300), ("gamma", -1.0)):
+        image = Image.fromarray(PIXELS)
+        image.info[name] = value
+        assert picture_from(image).colour == {}
+
+
 def test_save_refusals_leave_nothing_behind(tmp_path):
     """Catches partial output and a picture written where nobody asked for it."""
     for picture, path, words in [
@@ -506,10 +569,14 @@ def test_save_refusals_leave_nothing_behind(tmp_path):
         (Picture(pixels=PIXELS, alpha=ALPHA), tmp_path / "a.jpg", "alpha"),
         (Picture(pixels=PIXELS), tmp_path / "no" / "a.png", "folder"),
         (Picture(pixels=np.zeros((1, 17_000, 3), np.uint8)), tmp_path / "wide.webp", "cannot write"),
-        (Picture(pixels=PIXELS, exif=b"Exif\0\0" + bytes(70_000)), tmp_path / "a.jpg", "cannot write"),
+        (Picture(pixels=np.zeros((65_501, 1, 3), np.uint8)), tmp_path / "high.jpg", "65500 pixels a side"),
+        (Picture(pixels=PIXELS, colour={"gAMA": GAMMA_1}), tmp_path / "a.jpg", "gAMA.*sRGB"),
     ]:
         with pytest.raises(ImageError, match=words):
             save_image(picture, path)
+        # Before the work as after it.
+        with pytest.raises(ImageError, match=rf"cannot write .*{words}|{words}"):
+            check_writable(path, alpha=picture.alpha is not None, picture=picture)
     with pytest.raises(ImageError, match="quality"):
         save_image(Picture(pixels=PIXELS), tmp_path / "a.jpg", quality=0)
     assert list(tmp_path.iterdir()) == []

@@ -25,11 +25,14 @@ from maskmend.errors import ImageError, ImageSizeError
 from maskmend.exif import DAMAGED, orientation_of
 from maskmend.files import write_files
 from maskmend.metadata import Metadata, read_metadata, save_options
+from maskmend.png_colour import Chunks, read_colour, unlike_srgb
 from maskmend.quiet import quiet
 
 MAX_PIXELS = 64_000_000
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+_LONGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
+"""Pixels that the libraries write."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -60,10 +63,12 @@ class Picture:
     """Pixels an inch, across and down, 1 to 65535."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """A PNG's texts by keyword, a JPEG's under `metadata.COMMENT`."""
+    colour: Chunks = field(default_factory=dict)
+    """What a PNG's chunks say of the colours, by their names: see `png_colour`."""
 
     @property
     def metadata(self) -> Metadata:
-        return Metadata(self.icc, self.exif, self.xmp, self.dpi, self.texts)
+        return Metadata(self.icc, self.exif, self.xmp, self.dpi, self.texts, self.colour)
 
 
 def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -209,10 +214,11 @@ def pil_from(picture: Picture) -> Image.Image:
     return image
 
 
-def check_writable(path: Path, *, alpha: bool) -> str:
+def check_writable(path: Path, *, alpha: bool, picture: Picture | None = None) -> str:
     """The format that `save_image` would write at `path`; to be asked before the work is done.
 
-    Raises ImageError where `save_image` would refuse.
+    Raises ImageError where `save_image` would refuse a picture with or without `alpha`; of the size and the
+    colours of `picture` if one is given.
     """
     if path.is_dir():
         raise ImageError(f"cannot write {path}: it is a folder, give the name of a file in it.")
@@ -226,6 +232,11 @@ def check_writable(path: Path, *, alpha: bool) -> str:
         raise ImageError(f"cannot write {path}: folder {path.parent} is missing, create it first.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ImageError(f"cannot write {path}: folder {path.parent} is not writable, choose another one.")
+    if picture is not None:
+        try:
+            _check_holds(kind, picture)
+        except ImageError as error:
+            raise ImageError(f"cannot write {path}: {error}") from error
     return kind
 
 
@@ -254,8 +265,8 @@ def encode_image(picture: Picture, path: Path, quality: int = 95) -> bytes:
 
 def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: bool = True) -> bytes:
     """The picture as the content of a PNG, JPEG, WEBP or TIFF file, with its colour profile, EXIF and XMP,
-    and its resolution and texts where the format has them. XMP and texts longer than a JPEG's segment are
-    left out of it.
+    and its resolution and texts where the format has them. EXIF, XMP and texts longer than a JPEG's segment
+    are left out of it.
 
     `quality` (1-100) is JPEG's, and WebP's where it is not to be `lossless`. Raises ImageError for what the
     format cannot hold.
@@ -264,8 +275,7 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
         raise ImageError(f"format {kind!r} is not supported, use one of {', '.join(set(WRITABLE.values()))}.")
     if not 1 <= quality <= 100:
         raise ImageError(f"quality is {quality}, give 1 to 100.")
-    if kind == "JPEG" and picture.alpha is not None:
-        raise ImageError("JPEG holds no alpha channel, use PNG, WebP or TIFF.")
+    _check_holds(kind, picture)
     options: dict[str, Any] = {}
     if kind == "JPEG":
         options.update(quality=quality, subsampling=0)
@@ -282,6 +292,22 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
     except DAMAGED as error:
         raise ImageError(f"{kind} cannot hold it ({error}): check its size, or use PNG.") from error
     return content.getvalue()
+
+
+def _check_holds(kind: str, picture: Picture) -> None:
+    """Raises ImageError if a file of this kind would lose the look of the picture, or is never so large."""
+    if kind == "JPEG" and picture.alpha is not None:
+        raise ImageError("JPEG holds no alpha channel, use PNG, WebP or TIFF.")
+    height, width = picture.pixels.shape[:2]
+    longest = _LONGEST_SIDES.get(kind)
+    if longest is not None and max(height, width) > longest:
+        raise ImageError(f"{kind} holds {longest} pixels a side, not {width} x {height}: use PNG or TIFF.")
+    chunk = unlike_srgb(picture.colour, profile=bool(picture.icc))
+    if kind != "PNG" and chunk:
+        raise ImageError(
+            f"{kind} has no place for the PNG's {chunk}, without which the colours change: "
+            "use PNG, or convert the image to sRGB first."
+        )
 
 
 def to_tensor(pixels: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "1 3 H W"]:
@@ -304,6 +330,8 @@ def _picture(image: Image.Image, name: str) -> Picture:
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
         raise ImageError(f"{name} is of colour mode {image.mode}: convert it to 8-bit RGB or grey first.")
     grey = image.mode in ("1", "L", "LA")
+    # Before the file is read to its end, and closed.
+    colour = read_colour(image, _open_file(image) if image.format == "PNG" else None)
     source, kind = image, image.format
     image, orientation = decoded(image, name)
     rgba = np.asarray(image.convert("RGBA"))
@@ -312,7 +340,7 @@ def _picture(image: Image.Image, name: str) -> Picture:
         alpha=rgba[:, :, 3].copy() if image.has_transparency_data else None,
         grey=grey,
         format="JPEG" if kind == "MPO" else kind,
-        **read_metadata(source, orientation)._asdict(),
+        **read_metadata(source, orientation, colour)._asdict(),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a picture's file says beside its pixels: colour profile, EXIF, XMP, resolution and texts.
+"""What a picture's file says beside its pixels: colour profile and chunks, EXIF, XMP, resolution and texts.
 
 Read upright: the orientation, which is applied to the pixels, is reset in EXIF (`exif`) and in XMP.
 Thumbnails, which would show what was painted away, are taken out of both.
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from PIL import Image, PngImagePlugin
 
 from maskmend.exif import DAMAGED, RESOLUTION, for_tiff, upright_exif
+from maskmend.png_colour import Chunks
 from maskmend.quiet import quiet
 
 COMMENT = "Comment"
@@ -22,6 +23,8 @@ _XMP_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", 
 _TIFF_XMP = 700
 _LARGEST_SEGMENT = 65_000
 """Bytes that a JPEG's segment holds, its head apart."""
+_LONGEST_EXIF = 65_533
+"""Bytes of it that a JPEG's segment holds."""
 _LONGEST = 1 << 20
 """Bytes of XMP, and characters of all texts, that are kept."""
 
@@ -34,10 +37,11 @@ class Metadata(NamedTuple):
     xmp: bytes | None
     dpi: tuple[float, float] | None
     texts: Mapping[str, str]
+    colour: Chunks
 
 
-def read_metadata(image: Image.Image, orientation: int) -> Metadata:
-    """Of an image that is decoded, whose pixels were turned from `orientation`."""
+def read_metadata(image: Image.Image, orientation: int, colour: Chunks) -> Metadata:
+    """Of an image that is decoded, whose pixels were turned from `orientation`; `colour` was read before."""
     with quiet():
         return Metadata(
             icc=image.info.get("icc_profile") or None,
@@ -45,6 +49,7 @@ def read_metadata(image: Image.Image, orientation: int) -> Metadata:
             xmp=_upright_xmp(image),
             dpi=_dpi(image, turned=orientation >= 5),
             texts=_texts(image),
+            colour=colour,
         )
 
 
@@ -53,12 +58,14 @@ def save_options(metadata: Metadata, kind: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if metadata.icc:
         options["icc_profile"] = metadata.icc
-    if metadata.exif:
+    if metadata.exif and (kind != "JPEG" or len(metadata.exif) <= _LONGEST_EXIF):
         options["exif"] = metadata.exif
     if metadata.dpi and kind != "WEBP":
         options["dpi"] = metadata.dpi
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
+        for name, content in metadata.colour.items():
+            chunks.add(name.encode(), content)
         for keyword, text in metadata.texts.items():
             (chunks.add_text if text.isascii() else chunks.add_itxt)(keyword, text)
         if metadata.xmp:
