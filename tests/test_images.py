@@ -4,7 +4,9 @@ import contextlib
 import io
 import os
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from maskmend.errors import ImageError, ImageSizeError, OutputError
+from maskmend.errors import ImageError, ImageSizeError, MaskError, OutputError
 from maskmend.images import (
     Picture,
+    check_writable,
     encode_picture,
     load_image,
     picture_from,
@@ -26,6 +29,7 @@ from maskmend.images import (
     to_tensor,
     to_uint8,
 )
+from maskmend.masks import as_mask
 from maskmend.metadata import COMMENT
 
 RNG = np.random.default_rng(0)
@@ -77,10 +81,16 @@ def test_what_a_jpeg_cannot_hold_does_not_cost_the_picture(tmp_path):
     image = Image.fromarray(PIXELS)
     image.save(tmp_path / "a.jpg", comment=b"\xe9" * 60_000)
     picture = load_image(tmp_path / "a.jpg")
-    long = Picture(pixels=PIXELS, texts=picture.texts, xmp=b"x" * 70_000)
+    long = Picture(
+        pixels=PIXELS, texts=picture.texts, xmp=b"x" * 70_000, exif=b"Exif\0\0MM\0*" + bytes(65_524)
+    )
     save_image(long, tmp_path / "b.jpg")
     again = load_image(tmp_path / "b.jpg")
-    assert (again.texts, again.xmp) == ({}, None)
+    assert (again.texts, again.xmp, again.exif) == ({}, None, None)
+    assert long.exif is not None
+    fitting = Picture(pixels=PIXELS, exif=long.exif[:-1])
+    save_image(fitting, tmp_path / "b.jpg")
+    assert load_image(tmp_path / "b.jpg").exif == fitting.exif
 
 
 def test_garbled_exif_beside_xmp_costs_no_picture(tmp_path):
@@ -121,6 +131,53 @@ def test_a_still_gif_that_was_closed_can_be_used(tmp_path):
     with Image.open(tmp_path / "a.gif") as image:
         image.load()
     assert picture_from(image).pixels.shape == PIXELS.shape
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF"])  # of a WebP the content is held
+def test_an_image_closed_before_it_was_decoded_says_so(tmp_path, kind):
+    """Catches an AssertionError of the imaging library, and a file called damaged that is not."""
+    Image.fromarray(PIXELS).save(tmp_path / "a", kind)
+    with Image.open(tmp_path / "a") as closed:
+        pass
+    with (tmp_path / "a").open("rb") as file:
+        behind = Image.open(file)
+    for image in (closed, behind):
+        with pytest.raises(ImageError, match=r"closed.*load\(\)"):
+            picture_from(image)
+        with pytest.raises(MaskError, match=r"closed.*load\(\)"):
+            as_mask(image)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_transparent_grey_of_a_shallow_png_is_found(depth, turned):
+    """Catches alpha lost: the imaging library stretches such greys, but not the one that is transparent."""
+    greys = bytes([0b10110001, 0b11100100])
+    levels = np.array(
+        [byte >> (8 - depth - n) & (2**depth - 1) for byte in greys for n in range(0, 8, depth)]
+    )
+    head = struct.pack(">IIBBBBB", len(levels), 1, depth, 0, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" + greys)) + chunk(b"IEND", b"")
+    key = int(levels[0])
+    chunks = [(b"tRNS", struct.pack(">H", key))]
+    if turned:
+        chunks.append((b"eXIf", exif_block(3).tobytes()[6:]))
+    content = with_chunks(b"\x89PNG\r\n\x1a\n" + body, *chunks)
+    expected = np.where(levels == key, 0, 255)
+    picture = read_image(content)
+    assert picture.alpha is not None
+    np.testing.assert_array_equal(picture.alpha[0], expected[::-1] if turned else expected)
+    with Image.open(io.BytesIO(content)) as image:
+        picture_from(image)
+        assert image.info["transparency"] == (255 if depth == 1 else key)  # the caller's stays as it is
+
+
+def test_a_picture_does_not_change_with_the_array_it_came_from():
+    """Catches a fill that turns black when the caller's buffer takes the next frame."""
+    for form in (PIXELS.copy(), torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)):
+        picture = picture_from(form)
+        form[:] = 0
+        np.testing.assert_array_equal(picture.pixels, PIXELS)
 
 
 def test_comments_of_old_programs_are_read(tmp_path):
@@ -291,9 +348,6 @@ def test_palettes_and_colour_keys_are_expanded(tmp_path, mode):
 def deep_png(colour_type: int) -> bytes:
     """A 2 x 2 PNG of 16 bits a channel, written by hand since the imaging library cannot."""
 
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-
     channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour_type]
     rows = b"".join(b"\0" + bytes(range(4 * channels)) for _ in range(2))
     head = struct.pack(">IIBBBBB", 2, 2, 16, colour_type, 0, 0, 0)
@@ -303,6 +357,15 @@ def deep_png(colour_type: int) -> bytes:
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def with_chunks(png: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """These behind the head, which ends at byte 33."""
+    return png[:33] + b"".join(chunk(*pair) for pair in chunks) + png[33:]
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -442,6 +505,62 @@ def test_wrong_arrays_are_refused(wrong):
         picture_from(wrong)
 
 
+GAMMA_1 = struct.pack(">I", 100_000)
+GAMMA_SRGB = struct.pack(">I", 45_455)
+COLOUR = {
+    "cICP": bytes([9, 16, 0, 1]),
+    "gAMA": GAMMA_1,
+    "cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+    "sRGB": b"\1",
+}
+
+
+def test_a_png_s_words_on_its_colours_are_kept(tmp_path):
+    """Catches a fill whose known pixels are shown in other colours than the picture's."""
+    content = with_chunks(
+        saved(Image.fromarray(PIXELS), "PNG"), *((k.encode(), v) for k, v in COLOUR.items())
+    )
+    picture = read_image(content)
+    assert picture.colour == COLOUR
+    save_image(picture, tmp_path / "a.png")
+    assert load_image(tmp_path / "a.png").colour == COLOUR
+    with Image.open(tmp_path / "a.png") as image:
+        assert picture_from(image).colour == COLOUR
+        # Decoded, what the imaging library knows is left.
+        assert picture_from(image).colour == {k: v for k, v in COLOUR.items() if k != "cICP"}
+
+
+@pytest.mark.parametrize(
+    ("colour", "icc", "refused"),
+    [
+        ({"gAMA": GAMMA_1}, None, True),
+        ({"gAMA": GAMMA_1}, b"a profile", False),
+        ({"gAMA": GAMMA_1, "sRGB": b"\0"}, None, False),
+        ({"gAMA": GAMMA_SRGB, "cHRM": COLOUR["cHRM"]}, None, False),
+        ({"gAMA": bytes(4)}, None, False),
+        ({"cICP": COLOUR["cICP"], "sRGB": b"\0"}, None, True),
+        ({"cICP": COLOUR["cICP"]}, b"a profile", False),
+        ({"cICP": bytes([1, 13, 0, 1]), "gAMA": GAMMA_1}, None, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "TIFF", "PNG"])
+def test_colours_that_only_a_png_can_tell_of_are_not_changed_in_silence(kind, colour, icc, refused):
+    """Catches a linear or HDR picture that comes out dark, and a refusal of any PNG that says it is sRGB."""
+    picture = Picture(pixels=PIXELS, colour=colour, icc=icc)
+    if refused and kind != "PNG":
+        with pytest.raises(ImageError, match="convert the image to sRGB"):
+            encode_picture(picture, kind)
+    else:
+        assert read_image(encode_picture(picture, kind)).icc == icc
+
+
+def test_odd_words_on_colours_cost_no_picture():
+    for name, value in (("gamma", "x"), ("chromaticity", 1), ("srgb", 300), ("gamma", -1.0)):
+        image = Image.fromarray(PIXELS)
+        image.info[name] = value
+        assert picture_from(image).colour == {}
+
+
 def test_save_refusals_leave_nothing_behind(tmp_path):
     """Catches partial output and a picture written where nobody asked for it."""
     for picture, path, words in [
@@ -450,10 +569,14 @@ def test_save_refusals_leave_nothing_behind(tmp_path):
         (Picture(pixels=PIXELS, alpha=ALPHA), tmp_path / "a.jpg", "alpha"),
         (Picture(pixels=PIXELS), tmp_path / "no" / "a.png", "folder"),
         (Picture(pixels=np.zeros((1, 17_000, 3), np.uint8)), tmp_path / "wide.webp", "cannot write"),
-        (Picture(pixels=PIXELS, exif=b"Exif\0\0" + bytes(70_000)), tmp_path / "a.jpg", "cannot write"),
+        (Picture(pixels=np.zeros((65_501, 1, 3), np.uint8)), tmp_path / "high.jpg", "65500 pixels a side"),
+        (Picture(pixels=PIXELS, colour={"gAMA": GAMMA_1}), tmp_path / "a.jpg", "gAMA.*sRGB"),
     ]:
         with pytest.raises(ImageError, match=words):
             save_image(picture, path)
+        # Before the work as after it.
+        with pytest.raises(ImageError, match=rf"cannot write .*{words}|{words}"):
+            check_writable(path, alpha=picture.alpha is not None, picture=picture)
     with pytest.raises(ImageError, match="quality"):
         save_image(Picture(pixels=PIXELS), tmp_path / "a.jpg", quality=0)
     assert list(tmp_path.iterdir()) == []
@@ -524,3 +647,12 @@ def test_odd_metadata_is_no_warning(recwarn):
         with contextlib.suppress(ImageError):
             read_image(content.getvalue()[:end])
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_warnings_are_as_they_were_after_several_threads_read():
+    """Catches filters put back in the wrong order, after which the whole process warns of nothing."""
+    content = saved(Image.fromarray(PIXELS), "PNG")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read_image, [content] * 400))
+    assert list(warnings.filters) == before

@@ -1,6 +1,8 @@
 """Masks: polarity, threshold and alpha rules, sizes that do not fit, tokens touched, crops around the
 hole."""
 
+import struct
+
 import jaxtyping
 import numpy as np
 import pytest
@@ -171,6 +173,23 @@ def test_mask_files_follow_the_exif_orientation(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(np.rot90(WHITE).copy()).save(tmp_path / "mask.png", exif=exif)
     np.testing.assert_array_equal(load_mask(tmp_path / "mask.png", size=(12, 17)), HOLE)
+    with Image.open(tmp_path / "mask.png") as image:
+        np.testing.assert_array_equal(as_mask(image, size=(12, 17)), HOLE)
+    content = (tmp_path / "mask.png").read_bytes()
+    np.testing.assert_array_equal(read_mask(content, size=(12, 17)), HOLE)
+
+
+def test_masks_of_the_other_byte_order_are_read():
+    """Catches 16-bit masks refused that a scanner's program wrote big end first."""
+    white = np.where(HOLE, 65535, 0)
+    np.testing.assert_array_equal(as_mask(white.astype(">u2")), HOLE)
+    np.testing.assert_array_equal(as_mask(white.astype("<u2")), HOLE)
+    big = struct.pack(">2sHIH", b"MM", 42, 8, 8)
+    tags = [(256, 17), (257, 12), (258, 16), (259, 1), (262, 1), (273, 110), (277, 1), (279, 2 * HOLE.size)]
+    big += b"".join(struct.pack(">HHIHH", tag, 3, 1, value, 0) for tag, value in tags) + bytes(4)
+    content = big + white.astype(">u2").tobytes()
+    assert len(big) == 110
+    np.testing.assert_array_equal(read_mask(content, size=(12, 17)), HOLE)
 
 
 @given(

@@ -10,7 +10,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,17 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from maskmend.errors import ImageError, ImageSizeError
+from maskmend.exif import DAMAGED, orientation_of
 from maskmend.files import write_files
-from maskmend.metadata import DAMAGED, ORIENTATION, Metadata, read_metadata, save_options
+from maskmend.metadata import Metadata, read_metadata, save_options
+from maskmend.png_colour import Chunks, read_colour, unlike_srgb
+from maskmend.quiet import quiet
 
 MAX_PIXELS = 64_000_000
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+_LONGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
+"""Pixels that the libraries write."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,10 +63,12 @@ class Picture:
     """Pixels an inch, across and down, 1 to 65535."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """A PNG's texts by keyword, a JPEG's under `metadata.COMMENT`."""
+    colour: Chunks = field(default_factory=dict)
+    """What a PNG's chunks say of the colours, by their names: see `png_colour`."""
 
     @property
     def metadata(self) -> Metadata:
-        return Metadata(self.icc, self.exif, self.xmp, self.dpi, self.texts)
+        return Metadata(self.icc, self.exif, self.xmp, self.dpi, self.texts, self.colour)
 
 
 def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -86,11 +93,9 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
     """The file (a path, or the content of one) as a PIL image, known to be a single frame of acceptable
     size; decoding is left to `decoded`. The imaging library's warnings are not let through within.
     """
-    with warnings.catch_warnings():
-        # Its one about large images is followed by our own limit; those about odd metadata cost nothing.
-        warnings.simplefilter("ignore")
-        with _opened(source, max_pixels) as image:
-            yield image
+    # The one about large images is followed by our own limit; those about odd metadata cost nothing.
+    with quiet(), _opened(source, max_pixels) as image:
+        yield image
 
 
 @contextmanager
@@ -130,16 +135,23 @@ def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image
 
 def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
     """The image with its pixels decoded and turned upright, and its EXIF orientation before (1 = upright)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    # Asked before the file is read to its end, and closed.
+    depth = _bits_per_channel(image)
+    with quiet():
         try:
             image.load()
         except DAMAGED as error:
+            if _open_file(image) is None:
+                raise ImageError(
+                    f"{name} was closed before it was decoded: call its load() first."
+                ) from error
             raise ImageError(f"{name} is truncated or damaged ({error}): give an intact copy.") from error
-        try:
-            orientation = image.getexif().get(ORIENTATION, 1)
-        except DAMAGED:
-            orientation = 1  # a garbled EXIF block costs the orientation, not the picture
+        orientation = orientation_of(image)
+    key = image.info.get("transparency")
+    if image.format == "PNG" and image.mode == "L" and depth in (2, 4) and isinstance(key, int):
+        # The imaging library stretches such greys to 255, but not the one that stands for transparent.
+        image = image.copy()
+        image.info["transparency"] = (key % 2**depth) * 255 // (2**depth - 1)
     turn = _TURNS.get(orientation)
     return (image if turn is None else image.transpose(turn)), orientation
 
@@ -177,7 +189,8 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
     channels = image.shape[2]
     colour = 1 if channels < 3 else 3
     return Picture(
-        pixels=np.ascontiguousarray(np.broadcast_to(image[:, :, :colour], (*image.shape[:2], 3))),
+        # A copy: the caller may go on to use the array for something else.
+        pixels=np.broadcast_to(image[:, :, :colour], (*image.shape[:2], 3)).copy(),
         alpha=image[:, :, colour].copy() if channels > colour else None,
         grey=colour == 1,
     )
@@ -201,10 +214,11 @@ def pil_from(picture: Picture) -> Image.Image:
     return image
 
 
-def check_writable(path: Path, *, alpha: bool) -> str:
+def check_writable(path: Path, *, alpha: bool, picture: Picture | None = None) -> str:
     """The format that `save_image` would write at `path`; to be asked before the work is done.
 
-    Raises ImageError where `save_image` would refuse.
+    Raises ImageError where `save_image` would refuse a picture with or without `alpha`; of the size and the
+    colours of `picture` if one is given.
     """
     if path.is_dir():
         raise ImageError(f"cannot write {path}: it is a folder, give the name of a file in it.")
@@ -218,6 +232,11 @@ def check_writable(path: Path, *, alpha: bool) -> str:
         raise ImageError(f"cannot write {path}: folder {path.parent} is missing, create it first.")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise ImageError(f"cannot write {path}: folder {path.parent} is not writable, choose another one.")
+    if picture is not None:
+        try:
+            _check_holds(kind, picture)
+        except ImageError as error:
+            raise ImageError(f"cannot write {path}: {error}") from error
     return kind
 
 
@@ -246,8 +265,8 @@ def encode_image(picture: Picture, path: Path, quality: int = 95) -> bytes:
 
 def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: bool = True) -> bytes:
     """The picture as the content of a PNG, JPEG, WEBP or TIFF file, with its colour profile, EXIF and XMP,
-    and its resolution and texts where the format has them. XMP and texts longer than a JPEG's segment are
-    left out of it.
+    and its resolution and texts where the format has them. EXIF, XMP and texts longer than a JPEG's segment
+    are left out of it.
 
     `quality` (1-100) is JPEG's, and WebP's where it is not to be `lossless`. Raises ImageError for what the
     format cannot hold.
@@ -256,8 +275,7 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
         raise ImageError(f"format {kind!r} is not supported, use one of {', '.join(set(WRITABLE.values()))}.")
     if not 1 <= quality <= 100:
         raise ImageError(f"quality is {quality}, give 1 to 100.")
-    if kind == "JPEG" and picture.alpha is not None:
-        raise ImageError("JPEG holds no alpha channel, use PNG, WebP or TIFF.")
+    _check_holds(kind, picture)
     options: dict[str, Any] = {}
     if kind == "JPEG":
         options.update(quality=quality, subsampling=0)
@@ -268,10 +286,28 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
     content = io.BytesIO()
     try:
         options.update(save_options(picture.metadata, kind))
-        pil_from(picture).save(content, format=kind, **options)
-    except (*DAMAGED, OverflowError) as error:
+        # Odd values of a TIFF's tags are warned of while they are written.
+        with quiet() if kind == "TIFF" else nullcontext():
+            pil_from(picture).save(content, format=kind, **options)
+    except DAMAGED as error:
         raise ImageError(f"{kind} cannot hold it ({error}): check its size, or use PNG.") from error
     return content.getvalue()
+
+
+def _check_holds(kind: str, picture: Picture) -> None:
+    """Raises ImageError if a file of this kind would lose the look of the picture, or is never so large."""
+    if kind == "JPEG" and picture.alpha is not None:
+        raise ImageError("JPEG holds no alpha channel, use PNG, WebP or TIFF.")
+    height, width = picture.pixels.shape[:2]
+    longest = _LONGEST_SIDES.get(kind)
+    if longest is not None and max(height, width) > longest:
+        raise ImageError(f"{kind} holds {longest} pixels a side, not {width} x {height}: use PNG or TIFF.")
+    chunk = unlike_srgb(picture.colour, profile=bool(picture.icc))
+    if kind != "PNG" and chunk:
+        raise ImageError(
+            f"{kind} has no place for the PNG's {chunk}, without which the colours change: "
+            "use PNG, or convert the image to sRGB first."
+        )
 
 
 def to_tensor(pixels: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "1 3 H W"]:
@@ -294,6 +330,8 @@ def _picture(image: Image.Image, name: str) -> Picture:
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
         raise ImageError(f"{name} is of colour mode {image.mode}: convert it to 8-bit RGB or grey first.")
     grey = image.mode in ("1", "L", "LA")
+    # Before the file is read to its end, and closed.
+    colour = read_colour(image, _open_file(image) if image.format == "PNG" else None)
     source, kind = image, image.format
     image, orientation = decoded(image, name)
     rgba = np.asarray(image.convert("RGBA"))
@@ -302,13 +340,19 @@ def _picture(image: Image.Image, name: str) -> Picture:
         alpha=rgba[:, :, 3].copy() if image.has_transparency_data else None,
         grey=grey,
         format="JPEG" if kind == "MPO" else kind,
-        **read_metadata(source, orientation)._asdict(),
+        **read_metadata(source, orientation, colour)._asdict(),
     )
+
+
+def _open_file(image: Image.Image) -> Any:
+    """None for an image that never had one or closed it."""
+    file = getattr(image, "fp", None)
+    return None if file is None or file.closed else file
 
 
 def _bits_per_channel(image: Image.Image) -> int:
     """The file's depth as long as it is open; a decoded image has only its mode to tell."""
-    file = getattr(image, "fp", None)
+    file = _open_file(image)
     if image.format == "PNG" and file is not None:
         here = file.tell()
         file.seek(24)  # IHDR: signature 8, chunk head 8, width 4, height 4, depth 1

@@ -51,9 +51,9 @@ def as_mask(
 ) -> Bool[np.ndarray, "H W"]:
     """The mask as booleans, True = fill.
 
-    `mask` is a PIL image, an array (H, W[, 1-4]) or a tensor ([1,] [1-4,] H, W); bool, uint8, uint16, float
-    in [0, 1], or any integers that are all 0 or 1. A pixel is filled where its brightness is >= `threshold`
-    (0 < threshold <= 1).
+    `mask` is a PIL image, whose EXIF orientation is applied, an array (H, W[, 1-4]) or a tensor ([1,] [1-4,]
+    H, W); bool, uint8, uint16, float in [0, 1], or any integers that are all 0 or 1. A pixel is filled where
+    its brightness is >= `threshold` (0 < threshold <= 1).
 
     `channel` says which channel speaks. ``luma``: brightness, alpha ignored. ``alpha``: transparency, that is
     1 - alpha takes the place of brightness: transparent = fill. ``auto`` (default): alpha if any
@@ -124,8 +124,7 @@ def load_mask(
     read."""
     try:
         with open_image(path, max_pixels=max_pixels) as image:
-            upright, _ = decoded(image, f"mask {path}")
-            return as_mask(upright, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
+            return as_mask(image, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
     except ImageError as error:
         raise MaskError(f"the mask cannot be used: {error}") from error
     except MaskError as error:
@@ -145,8 +144,7 @@ def read_mask(
     """`load_mask` for a file's content, such as an upload."""
     try:
         with open_image(content, max_pixels=max_pixels) as image:
-            upright, _ = decoded(image, "the mask")
-            return as_mask(upright, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
+            return as_mask(image, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
     except ImageError as error:
         raise MaskError(f"the mask cannot be used: {error}") from error
 
@@ -157,9 +155,11 @@ def reads_alpha(path: str | Path, channel: Channel = "auto") -> bool:
         return channel == "alpha"
     try:
         with open_image(path) as image:
-            values, peak = _channels_last(decoded(image, f"mask {path}")[0])
+            values, peak = _channels_last(image)
     except ImageError as error:
         raise MaskError(str(error)) from error
+    except MaskError as error:
+        raise MaskError(f"{path}: {error}") from error
     return values.shape[2] in (2, 4) and float(values[:, :, -1].min()) < peak
 
 
@@ -242,6 +242,10 @@ def square_around(bounds: Box, shape: tuple[int, ...], *, context: float, minimu
 def _channels_last(mask: MaskLike) -> tuple[np.ndarray, float]:
     """The mask's numbers as (H, W, C) and the number that stands for white."""
     if isinstance(mask, Image.Image):
+        try:
+            mask, _ = decoded(mask, "the mask")
+        except ImageError as error:
+            raise MaskError(f"the mask cannot be used: {error}") from error
         if mask.mode in ("P", "PA") or (mask.mode in ("L", "RGB") and mask.has_transparency_data):
             mask = mask.convert("RGBA")
         if mask.mode not in ("1", "L", "LA", "RGB", "RGBA", "F", "I") and not mask.mode.startswith("I;16"):
@@ -262,6 +266,7 @@ def _channels_last(mask: MaskLike) -> tuple[np.ndarray, float]:
             f"the mask is a {type(mask).__name__}: give a PIL image, an array or a tensor; "
             "maskmend.masks.load_mask reads a file."
         )
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.ndim == 2:
         values = values[:, :, None]
     if values.ndim != 3 or not 1 <= values.shape[2] <= 4 or 0 in values.shape:

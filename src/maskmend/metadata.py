@@ -1,33 +1,32 @@
-"""What a picture's file says beside its pixels: colour profile, EXIF, XMP, resolution and texts.
+"""What a picture's file says beside its pixels: colour profile and chunks, EXIF, XMP, resolution and texts.
 
-Read upright: the EXIF orientation, which is applied to the pixels, is reset in place, so that the rest of the
-block, maker notes with absolute offsets included, stays byte for byte; the one in XMP likewise.
+Read upright: the orientation, which is applied to the pixels, is reset in EXIF (`exif`) and in XMP.
+Thumbnails, which would show what was painted away, are taken out of both.
 """
 
 import re
-import struct
-import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from PIL import Image, PngImagePlugin
 
+from maskmend.exif import DAMAGED, RESOLUTION, for_tiff, upright_exif
+from maskmend.png_colour import Chunks
+from maskmend.quiet import quiet
+
 COMMENT = "Comment"
 """The keyword under which PNG has what is a JPEG's comment."""
-ORIENTATION = 0x0112
 
 _XMP_IN_PNG = "XML:com.adobe.xmp"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[1-8]")
-# The tags of a TIFF's main directory that describe the picture, not the layout of the file.
-_TIFF_DESCRIPTIVE = (270, 271, 272, 282, 283, 296, 305, 306, 315, 33432)
-_TIFF_DIRECTORIES = (0x8769, 0x8825)
+_XMP_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", re.DOTALL)
 _TIFF_XMP = 700
 _LARGEST_SEGMENT = 65_000
 """Bytes that a JPEG's segment holds, its head apart."""
+_LONGEST_EXIF = 65_533
+"""Bytes of it that a JPEG's segment holds."""
 _LONGEST = 1 << 20
 """Bytes of XMP, and characters of all texts, that are kept."""
-_RESOLUTION = 0x011A
-DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError)
 
 
 class Metadata(NamedTuple):
@@ -38,17 +37,20 @@ class Metadata(NamedTuple):
     xmp: bytes | None
     dpi: tuple[float, float] | None
     texts: Mapping[str, str]
+    colour: Chunks
 
 
-def read_metadata(image: Image.Image, orientation: int) -> Metadata:
-    """Of an image that is decoded, whose pixels were turned from `orientation`."""
-    return Metadata(
-        icc=image.info.get("icc_profile") or None,
-        exif=_upright_exif(image, orientation),
-        xmp=_upright_xmp(image),
-        dpi=_dpi(image, turned=orientation >= 5),
-        texts=_texts(image),
-    )
+def read_metadata(image: Image.Image, orientation: int, colour: Chunks) -> Metadata:
+    """Of an image that is decoded, whose pixels were turned from `orientation`; `colour` was read before."""
+    with quiet():
+        return Metadata(
+            icc=image.info.get("icc_profile") or None,
+            exif=upright_exif(image, orientation),
+            xmp=_upright_xmp(image),
+            dpi=_dpi(image, turned=orientation >= 5),
+            texts=_texts(image),
+            colour=colour,
+        )
 
 
 def save_options(metadata: Metadata, kind: str) -> dict[str, Any]:
@@ -56,12 +58,14 @@ def save_options(metadata: Metadata, kind: str) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if metadata.icc:
         options["icc_profile"] = metadata.icc
-    if metadata.exif:
+    if metadata.exif and (kind != "JPEG" or len(metadata.exif) <= _LONGEST_EXIF):
         options["exif"] = metadata.exif
     if metadata.dpi and kind != "WEBP":
         options["dpi"] = metadata.dpi
     if kind == "PNG":
         chunks = PngImagePlugin.PngInfo()
+        for name, content in metadata.colour.items():
+            chunks.add(name.encode(), content)
         for keyword, text in metadata.texts.items():
             (chunks.add_text if text.isascii() else chunks.add_itxt)(keyword, text)
         if metadata.xmp:
@@ -77,17 +81,11 @@ def save_options(metadata: Metadata, kind: str) -> dict[str, Any]:
         options["xmp"] = metadata.xmp or b""
     elif metadata.xmp or metadata.exif:
         # A TIFF has both in its own directory, where garbled EXIF has no place.
-        tags = Image.Exif()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                tags.load(metadata.exif or b"")
-                tags.tobytes()
-            except DAMAGED:
-                tags = Image.Exif()
+        with quiet():
+            tags = for_tiff(metadata.exif)
         if metadata.xmp:
             tags[_TIFF_XMP] = metadata.xmp
-        options["exif"] = tags.tobytes() if len(tags) else b""
+        options["exif"] = tags if len(tags) else b""
     return options
 
 
@@ -97,16 +95,18 @@ def _upright_xmp(image: Image.Image) -> bytes | None:
         packet = packet.encode()
     if isinstance(packet, bytes) and len(packet) > _LONGEST:
         return None
-    return _XMP_ORIENTATION.sub(rb"\g<1>1", packet) if isinstance(packet, bytes) and packet else None
+    if not isinstance(packet, bytes) or not packet:
+        return None
+    return _XMP_THUMBNAILS.sub(b"", _XMP_ORIENTATION.sub(rb"\g<1>1", packet))
 
 
 def _dpi(image: Image.Image, *, turned: bool) -> tuple[float, float] | None:
     try:
         unsaid = image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2)
-        if unsaid and _RESOLUTION not in image.getexif():
+        if unsaid and RESOLUTION not in image.getexif():
             return None  # what the imaging library says then is a guess
         across, down = (float(number) for number in image.info["dpi"])
-    except (*DAMAGED, ZeroDivisionError):
+    except DAMAGED:
         return None
     if not (1 <= across <= 65535 and 1 <= down <= 65535):
         return None
@@ -127,38 +127,3 @@ def _texts(image: Image.Image) -> dict[str, str]:
             texts[COMMENT] = comment.decode("latin-1")
     # A few compressed kilobytes unfold to megabytes, which every result would carry.
     return texts if sum(map(len, texts.values())) <= _LONGEST else {}
-
-
-def _upright_exif(image: Image.Image, orientation: int) -> bytes | None:
-    if image.format == "TIFF":
-        kept, tags = Image.Exif(), image.getexif()
-        for tag in _TIFF_DESCRIPTIVE:
-            if tag in tags:
-                kept[tag] = tags[tag]
-        for tag in _TIFF_DIRECTORIES:
-            if tag in tags:
-                kept.get_ifd(tag).update(tags.get_ifd(tag))
-                kept[tag] = dict(tags.get_ifd(tag))
-        return kept.tobytes() if len(kept) else None
-    block = image.info.get("exif")
-    if not block:
-        return None
-    block = bytearray(block if block.startswith(b"Exif\0\0") else b"Exif\0\0" + block)
-    if orientation != 1:
-        try:
-            _reset_orientation(block)
-        except struct.error:
-            # A tag that says "turn me" on an upright image is worse than no EXIF.
-            return None
-    return bytes(block)
-
-
-def _reset_orientation(block: bytearray) -> None:
-    """Sets the orientation entry of the first directory (TIFF 6.0, section 2) to 1, in place."""
-    start = len(b"Exif\0\0")
-    order = "<" if block[start : start + 2] == b"II" else ">"
-    directory = start + struct.unpack_from(order + "I", block, start + 4)[0]
-    for i in range(struct.unpack_from(order + "H", block, directory)[0]):
-        entry = directory + 2 + 12 * i
-        if struct.unpack_from(order + "H", block, entry)[0] == ORIENTATION:
-            struct.pack_into(order + "H", block, entry + 8, 1)

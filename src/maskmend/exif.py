@@ -1,0 +1,184 @@
+"""A picture's EXIF: its orientation, the block without orientation and thumbnail, and as a TIFF has it.
+
+The block is a TIFF file without pixels (TIFF 6.0, section 2; EXIF 2.3, section 4.5). It is changed in place,
+so that the rest, maker notes with absolute offsets included, stays byte for byte. Its second directory holds
+a thumbnail of the picture before the fill, on which all that was painted away is still to be seen: that goes.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+
+from PIL import Image
+
+ORIENTATION = 0x0112
+RESOLUTION = 0x011A
+DAMAGED = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    struct.error,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+)
+"""What the imaging library raises of files that are not as they should be."""
+
+_HEAD = b"Exif\0\0"
+_THUMBNAIL = ((513, 514), (273, 279))
+"""Tags of the places and the lengths of a thumbnail, as JPEG and as strips."""
+_FIRST_PLACE = 8
+"""Bytes of a TIFF's head, in which nothing else lies."""
+# Tags of a main directory that describe the picture, not the layout of the file. Written to a TIFF, those of
+# the layout would be taken for its own, and scramble the pixels.
+_DESCRIPTIVE = (
+    *(269, 270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 33432),  # names, resolution, date
+    *(18246, 18249, 40091, 40092, 40093, 40094, 40095),  # Windows' ratings, titles and key words
+)
+_DIRECTORIES = (0x8769, 0x8825)  # EXIF's own, GPS
+_INTEROPERABILITY = 0xA005
+_PROFILE_IN_PNG = "Raw profile type exif"
+_LONGEST_PROFILE = 65_533
+"""Bytes of a block that came compressed: as many as a JPEG's segment holds, where it was made for."""
+
+
+def orientation_of(image: Image.Image) -> int:
+    """1 (upright) to 8; 1 where it is missing, out of range, of another type or in a garbled block."""
+    try:
+        return _whole(image.getexif().get(ORIENTATION, 1))
+    except DAMAGED:
+        return 1  # that costs the orientation, not the picture
+
+
+def upright_exif(image: Image.Image, orientation: int) -> bytes | None:
+    """The block, with its ``Exif\\0\\0`` prefix, of an image whose pixels were turned from `orientation`."""
+    if image.format == "TIFF":
+        try:
+            kept = _descriptive(image.getexif())
+            return kept.tobytes() if len(kept) else None
+        except DAMAGED:
+            return None
+    block = image.info.get("exif") or _profile_in_png(image)
+    if not isinstance(block, bytes) or not block:
+        return None
+    content = bytearray(re.sub(rb"^(?:Exif\0\0){1,2}", b"", block))
+    with suppress(struct.error):
+        _drop_thumbnail(content)
+    if orientation != 1:
+        with suppress(struct.error):
+            _reset_orientation(content)
+        if not _is_upright(content):
+            return None  # a tag that says "turn me" on an upright image is worse than no EXIF
+    return _HEAD + bytes(content)
+
+
+def for_tiff(block: bytes | None) -> Image.Exif:
+    """The descriptive tags and the directories of a block; none of a garbled one."""
+    try:
+        tags = Image.Exif()
+        tags.load(block or b"")
+        kept = _descriptive(tags)
+        kept.tobytes()
+    except DAMAGED:
+        return Image.Exif()
+    return kept
+
+
+def _whole(orientation: object) -> int:
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
+
+
+def _is_upright(content: bytearray) -> bool:
+    tags = Image.Exif()
+    try:
+        tags.load(bytes(content))
+        return _whole(tags.get(ORIENTATION, 1)) == 1
+    except DAMAGED:
+        return False
+
+
+def _descriptive(tags: Image.Exif) -> Image.Exif:
+    kept = Image.Exif()
+    for tag in _DESCRIPTIVE:
+        if tag in tags:
+            kept[tag] = tags[tag]
+    for tag in _DIRECTORIES:
+        if tag in tags:
+            directory = dict(tags.get_ifd(tag))
+            if _INTEROPERABILITY in directory:
+                directory[_INTEROPERABILITY] = dict(tags.get_ifd(_INTEROPERABILITY))
+            kept.get_ifd(tag).update(directory)
+            kept[tag] = directory
+    return kept
+
+
+def _profile_in_png(image: Image.Image) -> bytes | None:
+    """ImageMagick's text of three lines, the name and the length among them, and then hexadecimal ones."""
+    text = image.info.get(_PROFILE_IN_PNG)
+    if not isinstance(text, str):
+        return None
+    try:
+        block = bytes.fromhex("".join(text.split("\n")[3:]))
+    except ValueError:
+        return None
+    return block if len(block) <= _LONGEST_PROFILE else None
+
+
+def _reset_orientation(content: bytearray) -> None:
+    order, first = _first_directory(content)
+    for entry in _entries(content, order, first):
+        tag, kind, count = struct.unpack_from(order + "HHI", content, entry)
+        if tag == ORIENTATION and (kind, count) == (3, 1):
+            struct.pack_into(order + "H", content, entry + 8, 1)
+        elif tag == ORIENTATION:
+            struct.pack_into(order + "HIHH", content, entry + 2, 3, 1, 1, 0)
+
+
+def _drop_thumbnail(content: bytearray) -> None:
+    """Cuts the link to the second directory, and blanks the pixels that it points at."""
+    order, first = _first_directory(content)
+    link = first + 2 + 12 * struct.unpack_from(order + "H", content, first)[0]
+    second = struct.unpack_from(order + "I", content, link)[0]
+    if second == 0:
+        return
+    struct.pack_into(order + "I", content, link, 0)
+    found: dict[int, tuple[int, ...]] = {}
+    with suppress(struct.error):
+        for entry in _entries(content, order, second):
+            tag = struct.unpack_from(order + "H", content, entry)[0]
+            with suppress(struct.error):  # one garbled entry does not hide the others
+                found[tag] = _numbers(content, order, entry)
+    for places, lengths in _THUMBNAIL:
+        for start, length in zip(found.get(places, ()), found.get(lengths, ()), strict=False):
+            if start >= _FIRST_PLACE and start + length >= len(content):
+                del content[start:]
+            elif start >= _FIRST_PLACE:
+                content[start : start + length] = bytes(length)
+
+
+def _first_directory(content: bytearray) -> tuple[str, int]:
+    """The order of bytes, as `struct` writes it, and the place of the directory."""
+    order = "<" if content[:2] == b"II" else ">"
+    return order, struct.unpack_from(order + "I", content, 4)[0]
+
+
+def _entries(content: bytearray, order: str, directory: int) -> Iterator[int]:
+    """The places of a directory's entries. Raises struct.error where the block has no such directory."""
+    for i in range(struct.unpack_from(order + "H", content, directory)[0]):
+        yield directory + 2 + 12 * i
+
+
+def _numbers(content: bytearray, order: str, entry: int) -> tuple[int, ...]:
+    """The whole numbers of an entry; none if it holds something else."""
+    kind, count = struct.unpack_from(order + "HI", content, entry + 2)
+    if kind not in (3, 4):
+        return ()
+    layout = f"{order}{count}{'H' if kind == 3 else 'I'}"
+    inline = struct.calcsize(layout) <= 4
+    return struct.unpack_from(
+        layout, content, entry + 8 if inline else struct.unpack_from(order + "I", content, entry + 8)[0]
+    )

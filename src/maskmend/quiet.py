@@ -1,0 +1,20 @@
+"""The imaging library's warnings held back, by one thread at a time."""
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_LOCK = threading.RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warning is let through within.
+
+    Python's filters belong to the process, and each block puts back those that it found: without the lock, of
+    two threads whose blocks overlap one would leave "ignore" behind for ever.
+    """
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
