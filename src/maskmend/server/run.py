@@ -1,7 +1,7 @@
 """`maskmend serve`: the application on a socket, until it is told to stop.
 
-On SIGTERM or Ctrl-C no new request is taken, those under way are finished (within `Limits.drain`), then the
-process ends.
+On SIGTERM or Ctrl-C no new request is taken, those under way are finished (within `Limits.drain`; the others
+are told that the server is stopping), then the process ends.
 """
 
 import signal
@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 
 from maskmend.errors import ConfigError
 from maskmend.server.app import create_app
 from maskmend.server.catalogue import Catalogue
-from maskmend.server.settings import ServeConfig
+from maskmend.server.settings import Limits, ServeConfig
 
 
 class Server(uvicorn.Server):
@@ -39,22 +40,27 @@ def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
     listening = listen(config.host, config.port, patience=config.limits.seconds)
     say(address(listening, config))
     server = Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=max(1, round(config.limits.drain)),
-            h11_max_incomplete_event_size=64 * 1024,
-            ws="none",
-        ),
+        configuration(app, config.limits),
         app.state.service.line.close,
     )
     with listening:
         server.run(sockets=[listening])
     if not server.started:
         sys.exit(1)
+
+
+def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
+    """How uvicorn serves `app`."""
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=max(1, round(limits.drain)),
+        h11_max_incomplete_event_size=64 * 1024,
+        ws="none",
+    )
 
 
 def listen(host: str, port: int, *, patience: float = 120.0) -> socket.socket:
