@@ -421,7 +421,7 @@ def test_too_many_parts_and_parts_given_twice(client):
     assert client.post("/v1/inpaint", files=form(), data=fields).json()["error"]["code"] == "form_malformed"
 
 
-# More than is kept in memory while it arrives
+# More than Starlette keeps in memory by itself
 LARGE = np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)
 LARGE_FILE, LARGE_MASK_FILE = (
     file_of(LARGE),
@@ -453,6 +453,28 @@ def test_file_names_are_not_looked_at(client, tmp_path, monkeypatch, name, files
         len(name) > 4000 and answer.json()["error"]["code"] == "form_malformed"
     )
     assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), MemoryError()])
+def test_a_full_machine_is_no_fault_of_the_form(client, monkeypatch, failure):
+    """Catches a good form that is called malformed because the server could not keep it."""
+
+    async def fail(*_):
+        raise failure
+
+    monkeypatch.setattr("starlette.datastructures.UploadFile.write", fail)
+    answer = client.post("/v1/inpaint", files=form())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "failed")
+
+
+def test_no_file_is_written_for_a_large_upload(client, monkeypatch):
+    """Catches uploads that go to the disk, and are refused when it is full."""
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    assert client.post("/v1/inpaint", files=form(LARGE_FILE, LARGE_MASK_FILE)).status_code == 200
 
 
 @pytest.mark.parametrize(
