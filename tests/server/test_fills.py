@@ -26,6 +26,7 @@ from server_parts import (
     MASK_FILE,
     PIXELS,
     WIDTH,
+    Gated,
     app_of,
     body,
     bomb,
@@ -408,6 +409,18 @@ def test_jpeg_for_transparency_is_refused_with_formats_that_there_are(client):
     message = client.post("/v1/inpaint", files=files, data={"format": "jpg"}).json()["error"]["message"]
     assert "png or webp" in message
     assert "TIFF" not in message
+
+
+@pytest.mark.parametrize("accept", ["image/jpeg", "application/json", "text/event-stream"])
+def test_what_cannot_be_written_is_not_filled(tiny_pipeline, accept):
+    """Catches a fill that is made only to be thrown away."""
+    gated = Gated(tiny_pipeline)
+    files = form(image=file_of(np.dstack([PIXELS, PIXELS[:, :, 0]])))
+    with client_of(app_of(gated)) as client:
+        gated.gate.set()
+        told = client.post("/v1/inpaint", files=files, data={"format": "jpg"}, headers={"Accept": accept})
+        assert "JPEG holds no alpha channel" in told.text
+        assert gated.batches == []
 
 
 def test_too_many_parts_and_parts_given_twice(client):

@@ -112,10 +112,15 @@ def _weights(accept: str) -> dict[str, float]:
     return weights
 
 
-def encoded(picture: Picture, kind: Format, quality: int | None) -> bytes:
-    """The file's bytes; without `quality` WebP is lossless, as PNG always is. Raises ImageError."""
+def check_format(picture: Picture, kind: Format) -> None:
+    """Raises ImageError for a format that cannot hold the picture."""
     if kind == "jpeg" and picture.alpha is not None:
         raise ImageError("JPEG holds no alpha channel: ask for png or webp.")
+
+
+def encoded(picture: Picture, kind: Format, quality: int | None) -> bytes:
+    """The file's bytes; without `quality` WebP is lossless, as PNG always is. Raises ImageError."""
+    check_format(picture, kind)
     if quality is None:
         return encode_picture(picture, kind.upper())
     return encode_picture(picture, kind.upper(), quality=quality, lossless=kind == "png")

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from maskmend.errors import ConfigError
 from maskmend.inpainted import Inpainted
-from maskmend.server.answers import event, fill_of, step_event, summary
+from maskmend.server.answers import check_format, event, fill_of, step_event, summary
 from maskmend.server.catalogue import Catalogue
 from maskmend.server.line import Job, Line, Place
 from maskmend.server.metrics import Metrics
@@ -103,9 +103,10 @@ class Service:
 
     async def job(self, order: Order, place: Place, tell: Any, *, watched: bool = False) -> Job:
         """The order, checked and decoded; not yet in the line."""
-        self.check(order.parameters)
-        picture, mask = await self.decoder.picture_and_mask(order, place)
         parameters = order.parameters
+        self.check(parameters)
+        picture, mask = await self.decoder.picture_and_mask(order, place)
+        check_format(picture, parameters.format)  # or the fill would be in vain
         return Job(
             picture=picture,
             mask=mask,
