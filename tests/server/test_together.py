@@ -139,6 +139,28 @@ def test_large_pictures_wait_outside(gated):
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
+def test_who_is_refused_is_not_called_abandoned(tiny_pipeline, monkeypatch, accept):
+    """Catches a count of those who left that grows while nobody does."""
+
+    def failing(*_, **__):
+        raise RuntimeError("out of memory, say")
+
+    app = app_of(tiny_pipeline)
+    alpha = file_of(np.dstack([PIXELS, PIXELS[:, :, 0]]))
+    with client_of(app) as client:
+        for files, data in (
+            (form(image=alpha), {"format": "jpeg"}),
+            (form(image=b"no picture"), {}),
+            (form(), {"steps": 65}),
+            (form(), {"steps": 2}),
+        ):
+            client.post("/v1/inpaint", files=files, data=data, headers={"Accept": accept})
+        monkeypatch.setattr(InpaintPipeline, "__call__", failing)
+        client.post("/v1/inpaint", files=form(), headers={"Accept": accept})
+        assert "maskmend_abandoned_total 0.0" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
 def test_a_fill_that_takes_too_long_is_given_up(gated, accept):
     app = app_of(gated, limits=Limits(seconds=0.3, drain=5.0))
     with client_of(app) as client:
@@ -147,6 +169,7 @@ def test_a_fill_that_takes_too_long_is_given_up(gated, accept):
         assert told["error"]["code"] == "too_slow"
         assert answer.status_code == (504 if accept == "image/png" else 200)
         assert app.state.service.line.taken == 0
+        assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
         gated.gate.set()
 
 
@@ -205,6 +228,7 @@ def test_a_client_that_leaves_while_it_uploads_is_no_failure_of_ours(tiny_pipeli
             until(lambda: app.state.service.line.taken == 1)
         counted = f'maskmend_requests_total{{route="{path}",status="499"}} 1.0'
         until(lambda: counted in app.state.service.metrics.text().decode())
+        assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
         assert app.state.service.line.taken == 0
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
@@ -420,13 +444,15 @@ def test_what_does_not_come_in_before_the_end_is_told_so_in_json(tiny_model, tmp
 def test_a_stream_that_is_cut_off_by_the_end_says_so_last(gated):
     """Catches a stream that just ends when the drain time is over."""
     content, kind = multipart()
-    with on_a_socket(app_of(gated, limits=Limits(drain=1.0))) as port:
+    app = app_of(gated, limits=Limits(drain=1.0))
+    with on_a_socket(app) as port:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         headers = {"Content-Type": kind, "Accept": "text/event-stream"}
         connection.request("POST", "/v1/inpaint", content, headers)
         answer = connection.getresponse()
         assert gated.entered.wait(10)
     gated.gate.set()
+    app.state.service.workers.join(10.0)
     *_, name, data = answer.read().strip().split(b"\n")
     connection.close()
     assert name == b"event: error"

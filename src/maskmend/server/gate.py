@@ -25,6 +25,9 @@ from maskmend.server.refusals import Refusal, refusal_from, stopping
 from maskmend.server.settings import ServeConfig, is_loopback
 
 PROTECTED = ("/v1/", "/api/", "/metrics")
+ABANDONED = (408, 499, 504)
+"""Answers to those whose time is up or who have left. Streams of events, which have a status by then, count
+for themselves."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -56,6 +59,8 @@ class Gate:
                     headers.setdefault(name, value)
                 route = getattr(scope.get("route"), "path", "elsewhere")
                 self.metrics.requests.labels(route, str(started)).inc()
+                if started in ABANDONED:
+                    self.metrics.abandoned.inc()
             await send(message)
 
         try:

@@ -131,9 +131,6 @@ class Service:
                 what, detail = await inbox.get(leaving)
                 if what == "filled":
                     return await answer(self._filled(job, *detail))
-        except BaseException:
-            self.metrics.abandoned.inc()
-            raise
         finally:
             job.gone.set()
             leaving.cancel()
@@ -149,7 +146,6 @@ class Service:
         """
         inbox = Inbox()
         job: Job | None = None
-        finished = False
         try:
             async with asyncio.timeout_at(until):
                 job = await self.job(order, place, inbox.put, watched=True)
@@ -173,16 +169,17 @@ class Service:
 
                 yield await self.encode(fill, until)
             yield await self.encode(lambda: event("done", self.summary(filled)), until)
-            finished = True
         except TimeoutError:
+            self.metrics.abandoned.inc()
             yield event("error", self.too_slow().body())
         except Exception as error:
             yield event("error", refusal_from(error).body())
+        except BaseException:  # whoever listened is gone, or cut off
+            self.metrics.abandoned.inc()
+            raise
         finally:
             if job is not None:
                 job.gone.set()
-            if not finished:
-                self.metrics.abandoned.inc()
 
     def summary(self, filled: Filled) -> dict[str, Any]:
         return summary(filled.result, filled.model, filled.codes, filled.seconds)
