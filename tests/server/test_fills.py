@@ -497,6 +497,10 @@ def test_no_file_is_written_for_a_large_upload(client, monkeypatch):
         ("image/*;q=0.5, application/json", "application/json"),
         ("application/json;q=0, */*", "image/png"),
         ("text/event-stream", "text/event-stream"),
+        ("text/*", "text/event-stream"),
+        ("text/html, text/*;q=0.5, image/*;q=0.8", "image/png"),
+        ("", "image/png"),
+        (" ", "image/png"),
         ("image/webp", "image/webp"),
         ("Image/JPEG", "image/jpeg"),
         ("image/jpeg, image/webp", "image/webp"),
@@ -521,6 +525,13 @@ def test_the_answer_is_of_the_kind_that_is_accepted(client, accept, kind):
         assert answer.headers["content-type"].startswith(kind)
         if kind.startswith("image/"):
             assert read_image(answer.content).format == kind.removeprefix("image/").upper()
+
+
+def test_several_accept_headers_are_one(client):
+    """Catches a client that is refused what only its second header takes."""
+    headers = [("Accept", "text/html"), ("Accept", ""), ("Accept", "application/json")]
+    answer = client.post("/v1/inpaint", files=form(), headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
 
 
 @pytest.mark.parametrize(
