@@ -375,6 +375,21 @@ def test_there_is_one_bound_and_it_is_this_servers(client, data, most, accept):
         }
 
 
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_every_seed_that_is_told_can_be_given_back(client, accept):
+    """Catches the seed of a later sample that is refused when asked for, and rounded in JavaScript."""
+    data = {"samples": 4, "seed": 2**53 - 4, "steps": 1}
+    told = client.post("/v1/inpaint", files=form(), data=data, headers=JSON).json()
+    assert [fill["seed"] for fill in told["fills"]] == [2**53 - n for n in (4, 3, 2, 1)]
+    last = {"seed": told["fills"][-1]["seed"], "steps": 1}
+    again = client.post("/v1/inpaint", files=form(), data=last, headers=JSON).json()
+    assert again["fills"][0]["image"] == told["fills"][-1]["image"]
+    data["seed"] += 1
+    answer = client.post("/v1/inpaint", files=form(), data=data, headers={"Accept": accept})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "parameters_invalid")
+    assert str(2**53 - 4) in answer.json()["error"]["message"]
+
+
 def test_a_server_may_take_more_than_the_usual(tiny_pipeline):
     """Catches a bound beside that of the server's owner."""
     with client_of(app_of(tiny_pipeline, limits=Limits(samples=70, drain=5.0))) as client:

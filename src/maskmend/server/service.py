@@ -15,7 +15,7 @@ from maskmend.server.answers import check_format, event, fill_of, step_event, su
 from maskmend.server.catalogue import Catalogue
 from maskmend.server.line import Job, Line, Place
 from maskmend.server.metrics import Metrics
-from maskmend.server.parameters import Parameters
+from maskmend.server.parameters import MAX_SEED, Parameters
 from maskmend.server.reading import Decoder, Order
 from maskmend.server.refusals import Refusal, refusal_from
 from maskmend.server.settings import ServeConfig
@@ -96,6 +96,11 @@ class Service:
             if value > most:
                 message = f"{name}: give 1 to {most}, the most that this server takes"
                 raise Refusal(422, "parameters_invalid", message)
+        if parameters.seed > (most := MAX_SEED + 1 - parameters.samples):
+            message = (
+                f"seed: give 0 to {most}, so that those of all {parameters.samples} fills can be asked for"
+            )
+            raise Refusal(422, "parameters_invalid", message)
         try:
             entry.defaults.changed(**parameters.settings())
         except ConfigError as error:
