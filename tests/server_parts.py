@@ -22,7 +22,7 @@ from fakes import box_mask, smooth_pixels
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.app import create_app
 from maskmend.server.catalogue import Catalogue, Entry
-from maskmend.server.run import listen
+from maskmend.server.run import configuration, listen
 from maskmend.server.settings import Limits, ServeConfig
 
 HEIGHT, WIDTH = 20, 34
@@ -111,8 +111,7 @@ def until(true: Callable[[], object], seconds: float = 10) -> None:
 def on_a_socket(app: FastAPI) -> Iterator[int]:
     """Serves `app` on a free port of this machine; gives the port."""
     listening = listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=5)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configuration(app, app.state.service.limits))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:

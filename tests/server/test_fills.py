@@ -26,6 +26,7 @@ from server_parts import (
     MASK_FILE,
     PIXELS,
     WIDTH,
+    Gated,
     app_of,
     body,
     bomb,
@@ -396,6 +397,21 @@ def test_there_is_one_bound_and_it_is_this_servers(client, data, most, accept):
         }
 
 
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_every_seed_that_is_told_can_be_given_back(client, accept):
+    """Catches the seed of a later sample that is refused when asked for, and rounded in JavaScript."""
+    data = {"samples": 4, "seed": 2**53 - 4, "steps": 1}
+    told = client.post("/v1/inpaint", files=form(), data=data, headers=JSON).json()
+    assert [fill["seed"] for fill in told["fills"]] == [2**53 - n for n in (4, 3, 2, 1)]
+    last = {"seed": told["fills"][-1]["seed"], "steps": 1}
+    again = client.post("/v1/inpaint", files=form(), data=last, headers=JSON).json()
+    assert again["fills"][0]["image"] == told["fills"][-1]["image"]
+    data["seed"] += 1
+    answer = client.post("/v1/inpaint", files=form(), data=data, headers={"Accept": accept})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "parameters_invalid")
+    assert str(2**53 - 4) in answer.json()["error"]["message"]
+
+
 def test_a_server_may_take_more_than_the_usual(tiny_pipeline):
     """Catches a bound beside that of the server's owner."""
     with client_of(app_of(tiny_pipeline, limits=Limits(samples=70, drain=5.0))) as client:
@@ -432,6 +448,18 @@ def test_jpeg_for_transparency_is_refused_with_formats_that_there_are(client):
     assert "TIFF" not in message
 
 
+@pytest.mark.parametrize("accept", ["image/jpeg", "application/json", "text/event-stream"])
+def test_what_cannot_be_written_is_not_filled(tiny_pipeline, accept):
+    """Catches a fill that is made only to be thrown away."""
+    gated = Gated(tiny_pipeline)
+    files = form(image=file_of(np.dstack([PIXELS, PIXELS[:, :, 0]])))
+    with client_of(app_of(gated)) as client:
+        gated.gate.set()
+        told = client.post("/v1/inpaint", files=files, data={"format": "jpg"}, headers={"Accept": accept})
+        assert "JPEG holds no alpha channel" in told.text
+        assert gated.batches == []
+
+
 def test_too_many_parts_and_parts_given_twice(client):
     many = [("image", ("a", IMAGE_FILE)), ("mask", ("b", MASK_FILE)), ("more", ("c", b"x"))]
     assert client.post("/v1/inpaint", files=many).json()["error"]["code"] == "form_malformed"
@@ -443,7 +471,7 @@ def test_too_many_parts_and_parts_given_twice(client):
     assert client.post("/v1/inpaint", files=form(), data=fields).json()["error"]["code"] == "form_malformed"
 
 
-# More than is kept in memory while it arrives
+# More than Starlette keeps in memory by itself
 LARGE = np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)
 LARGE_FILE, LARGE_MASK_FILE = (
     file_of(LARGE),
@@ -477,6 +505,28 @@ def test_file_names_are_not_looked_at(client, tmp_path, monkeypatch, name, files
     assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
 
 
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), MemoryError()])
+def test_a_full_machine_is_no_fault_of_the_form(client, monkeypatch, failure):
+    """Catches a good form that is called malformed because the server could not keep it."""
+
+    async def fail(*_):
+        raise failure
+
+    monkeypatch.setattr("starlette.datastructures.UploadFile.write", fail)
+    answer = client.post("/v1/inpaint", files=form())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "failed")
+
+
+def test_no_file_is_written_for_a_large_upload(client, monkeypatch):
+    """Catches uploads that go to the disk, and are refused when it is full."""
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", fail)
+    assert client.post("/v1/inpaint", files=form(LARGE_FILE, LARGE_MASK_FILE)).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
@@ -484,6 +534,10 @@ def test_file_names_are_not_looked_at(client, tmp_path, monkeypatch, name, files
         ("image/*;q=0.5, application/json", "application/json"),
         ("application/json;q=0, */*", "image/png"),
         ("text/event-stream", "text/event-stream"),
+        ("text/*", "text/event-stream"),
+        ("text/html, text/*;q=0.5, image/*;q=0.8", "image/png"),
+        ("", "image/png"),
+        (" ", "image/png"),
         ("image/webp", "image/webp"),
         ("Image/JPEG", "image/jpeg"),
         ("image/jpeg, image/webp", "image/webp"),
@@ -508,6 +562,13 @@ def test_the_answer_is_of_the_kind_that_is_accepted(client, accept, kind):
         assert answer.headers["content-type"].startswith(kind)
         if kind.startswith("image/"):
             assert read_image(answer.content).format == kind.removeprefix("image/").upper()
+
+
+def test_several_accept_headers_are_one(client):
+    """Catches a client that is refused what only its second header takes."""
+    headers = [("Accept", "text/html"), ("Accept", ""), ("Accept", "application/json")]
+    answer = client.post("/v1/inpaint", files=form(), headers=headers)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
 
 
 @pytest.mark.parametrize(

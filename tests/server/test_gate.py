@@ -1,6 +1,7 @@
 """Who is let in: hosts, origins, tokens, and bodies of a bearable size."""
 
 import socket
+import time
 
 import pytest
 from starlette.datastructures import Headers
@@ -140,6 +141,55 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(tiny_pipeline):
         assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
         answer = client.post("/v1/inpaint", files=form(image=b"x" * 200_000))
         assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("first", "drip"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nX-Slow: ", b"x"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nX-Slow: ", b"x"),
+        (b"POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\n", b"x"),
+    ],
+    ids=["silent", "slow", "slow after an answer", "slow body of what is answered"],
+)
+def test_headers_that_do_not_come_do_not_keep_a_connection(tiny_pipeline, monkeypatch, first, drip):
+    """Catches connections that are kept for ever by sending a byte now and then, or none at all."""
+    monkeypatch.setattr("maskmend.server.run.IDLE", 1)
+    with (
+        on_a_socket(app_of(tiny_pipeline)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=5) as wire,
+    ):
+        wire.settimeout(0.2)
+        wire.sendall(first)
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            try:
+                wire.sendall(drip)
+                if wire.recv(4096) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        else:
+            raise AssertionError("the connection is still open")
+
+
+def test_a_request_that_takes_longer_than_its_headers_may_is_answered(tiny_pipeline, monkeypatch):
+    """Catches a bound on headers that goes on to count after they have come."""
+    monkeypatch.setattr("maskmend.server.run.IDLE", 1)
+    with (
+        on_a_socket(app_of(tiny_pipeline)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=5) as wire,
+    ):
+        head = "POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        wire.sendall(head.encode())
+        time.sleep(0.1)
+        wire.sendall(b"Content-Length: 2\r\n\r\n{")
+        time.sleep(1.2)
+        wire.sendall(b"}")
+        assert b" 422 " in wire.recv(4096)
 
 
 def test_a_slow_upload_loses_its_place(tiny_pipeline):

@@ -106,6 +106,31 @@ def test_closing_lets_what_waits_be_finished_and_then_ends_the_workers():
     assert queue.next_batch() is None
 
 
+def test_workers_stay_for_whoever_has_a_place():
+    """Catches a request that is never filled because its picture was still on its way when the server was
+    told to stop; and workers that stay for ever.
+    """
+    queue = line()
+    found = []
+
+    def work():
+        while (batch := queue.next_batch()) is not None:
+            found.append(batch)
+
+    worker = threading.Thread(target=work)
+    first, second = queue.enter(), queue.enter()
+    worker.start()
+    queue.close()
+    first.leave()
+    worker.join(0.1)
+    assert worker.is_alive()
+    queue.add(late := job())
+    second.leave()
+    worker.join(5)
+    assert not worker.is_alive()
+    assert found == [[late]]
+
+
 def test_a_worker_that_waits_is_woken():
     queue = line()
     found = []

@@ -22,6 +22,13 @@ def test_every_file_is_served_with_its_type(client, name):
     assert client.get(f"/{name}", headers={"If-None-Match": tag}).status_code == 304
 
 
+@pytest.mark.parametrize("path", ["/", "/docs", "/editor.js", "/samples"])
+def test_heads_are_answered(client, path):
+    """Catches a page that is said not to be there when only its headers are asked for (curl -I)."""
+    whole, head = client.get(path), client.head(path)
+    assert (head.status_code, head.headers) == (200, whole.headers)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_nothing_is_fetched_from_elsewhere(name):
     """Catches a font, a script or a style of another server."""

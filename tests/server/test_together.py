@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -138,6 +139,28 @@ def test_large_pictures_wait_outside(gated):
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
+def test_who_is_refused_is_not_called_abandoned(tiny_pipeline, monkeypatch, accept):
+    """Catches a count of those who left that grows while nobody does."""
+
+    def failing(*_, **__):
+        raise RuntimeError("out of memory, say")
+
+    app = app_of(tiny_pipeline)
+    alpha = file_of(np.dstack([PIXELS, PIXELS[:, :, 0]]))
+    with client_of(app) as client:
+        for files, data in (
+            (form(image=alpha), {"format": "jpeg"}),
+            (form(image=b"no picture"), {}),
+            (form(), {"steps": 65}),
+            (form(), {"steps": 2}),
+        ):
+            client.post("/v1/inpaint", files=files, data=data, headers={"Accept": accept})
+        monkeypatch.setattr(InpaintPipeline, "__call__", failing)
+        client.post("/v1/inpaint", files=form(), headers={"Accept": accept})
+        assert "maskmend_abandoned_total 0.0" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
 def test_a_fill_that_takes_too_long_is_given_up(gated, accept):
     app = app_of(gated, limits=Limits(seconds=0.3, drain=5.0))
     with client_of(app) as client:
@@ -146,6 +169,7 @@ def test_a_fill_that_takes_too_long_is_given_up(gated, accept):
         assert told["error"]["code"] == "too_slow"
         assert answer.status_code == (504 if accept == "image/png" else 200)
         assert app.state.service.line.taken == 0
+        assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
         gated.gate.set()
 
 
@@ -204,6 +228,7 @@ def test_a_client_that_leaves_while_it_uploads_is_no_failure_of_ours(tiny_pipeli
             until(lambda: app.state.service.line.taken == 1)
         counted = f'maskmend_requests_total{{route="{path}",status="499"}} 1.0'
         until(lambda: counted in app.state.service.metrics.text().decode())
+        assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
         assert app.state.service.line.taken == 0
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
@@ -307,13 +332,13 @@ def test_a_stream_brings_its_steps_before_the_fill_is_done(tiny_pipeline):
 # The process
 
 
-@pytest.fixture
-def process(tiny_model, tmp_path):
+@contextmanager
+def serving(model, folder, *options):
     """`maskmend serve` with the tiny model; gives the process and its port."""
-    command = [sys.executable, "-m", "maskmend", "serve", "--port", "0", "--model", str(tiny_model)]
+    command = [sys.executable, "-m", "maskmend", "serve", "--port", "0", "--model", str(model), *options]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     running = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder
     )
     try:
         assert running.stdout is not None
@@ -323,6 +348,12 @@ def process(tiny_model, tmp_path):
     finally:
         running.kill()
         running.communicate()
+
+
+@pytest.fixture
+def process(tiny_model, tmp_path):
+    with serving(tiny_model, tmp_path) as running_and_port:
+        yield running_and_port
 
 
 def test_told_to_stop_it_finishes_what_is_under_way(process):
@@ -355,6 +386,77 @@ def test_told_to_stop_it_finishes_what_is_under_way(process):
     with pytest.raises(OSError, match="refused"):
         get("/healthz")
     assert running.communicate() == ("", "")  # a healthy server has nothing to complain about
+
+
+def half_sent(port, content, kind, accept="image/png"):
+    """A connection on which half of a request for a fill has come in."""
+    wire = socket.create_connection(("127.0.0.1", port), timeout=20)
+    head = f"POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nAccept: {accept}\r\n"
+    wire.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content[: len(content) // 2])
+
+    def taken():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read()
+        connection.close()
+        return b"maskmend_places_taken 1.0" in text
+
+    until(taken, 30)
+    return wire
+
+
+def all_of(wire):
+    return b"".join(iter(lambda: wire.recv(65536), b""))
+
+
+@pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
+def test_told_to_stop_it_fills_what_is_still_coming_in(process, accept):
+    """Catches workers that go home while a picture is on its way, which nobody then fills."""
+    running, port = process
+    content, kind = multipart(steps=1)
+    with half_sent(port, content, kind, accept) as wire:
+        running.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.wait(0.3)
+        wire.sendall(content[len(content) // 2 :])
+        answer = all_of(wire)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert (b"event: done\n" if accept == "text/event-stream" else b"\x89PNG") in answer
+    assert running.wait(20) == 0
+    assert running.communicate() == ("", "")
+
+
+def test_what_does_not_come_in_before_the_end_is_told_so_in_json(tiny_model, tmp_path):
+    """Catches a 500 in plain text, and a traceback in the log, for whoever is not done in the drain time."""
+    content, kind = multipart()
+    with serving(tiny_model, tmp_path, "--drain", "1") as (running, port):
+        with half_sent(port, content, kind) as wire:
+            running.send_signal(signal.SIGTERM)
+            head, _, told = all_of(wire).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert json.loads(told)["error"]["code"] == "stopping"
+        assert running.wait(20) == 0
+        said, complained = running.communicate()
+        assert said == ""
+        assert "Traceback" not in complained
+
+
+def test_a_stream_that_is_cut_off_by_the_end_says_so_last(gated):
+    """Catches a stream that just ends when the drain time is over."""
+    content, kind = multipart()
+    app = app_of(gated, limits=Limits(drain=1.0))
+    with on_a_socket(app) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        headers = {"Content-Type": kind, "Accept": "text/event-stream"}
+        connection.request("POST", "/v1/inpaint", content, headers)
+        answer = connection.getresponse()
+        assert gated.entered.wait(10)
+    gated.gate.set()
+    app.state.service.workers.join(10.0)
+    *_, name, data = answer.read().strip().split(b"\n")
+    connection.close()
+    assert name == b"event: error"
+    assert json.loads(data.removeprefix(b"data: "))["error"]["code"] == "stopping"
 
 
 # Models

@@ -29,7 +29,7 @@ MEDIA: dict[Format, str] = {"png": "image/png", "webp": "image/webp", "jpeg": "i
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys((*MEDIA.values(), "image/*", "*/*"), "picture"),
     **dict.fromkeys(("application/json", "application/*"), "json"),
-    "text/event-stream": "events",
+    **dict.fromkeys(("text/event-stream", "text/*"), "events"),
 }
 
 
@@ -78,8 +78,12 @@ class Accepted:
 
 
 def accepted(request: Request) -> Accepted:
-    """What the Accept header asks for; a picture when it takes anything. Raises Refusal (406)."""
-    weights = _weights(request.headers.get("accept", "*/*").lower())
+    """What the Accept header asks for; a picture when it takes anything. Raises Refusal (406).
+
+    Several such headers are one; an empty one says nothing.
+    """
+    given = (one.strip().lower() for one in request.headers.getlist("accept"))
+    weights = _weights(",".join(filter(None, given)) or "*/*")
     formats: dict[Format, float] = {}
     for name, media in MEDIA.items():
         nearest = next((one for one in (media, "image/*", "*/*") if one in weights), None)
@@ -112,10 +116,15 @@ def _weights(accept: str) -> dict[str, float]:
     return weights
 
 
-def encoded(picture: Picture, kind: Format, quality: int | None) -> bytes:
-    """The file's bytes; without `quality` WebP is lossless, as PNG always is. Raises ImageError."""
+def check_format(picture: Picture, kind: Format) -> None:
+    """Raises ImageError for a format that cannot hold the picture."""
     if kind == "jpeg" and picture.alpha is not None:
         raise ImageError("JPEG holds no alpha channel: ask for png or webp.")
+
+
+def encoded(picture: Picture, kind: Format, quality: int | None) -> bytes:
+    """The file's bytes; without `quality` WebP is lossless, as PNG always is. Raises ImageError."""
+    check_format(picture, kind)
     if quality is None:
         return encode_picture(picture, kind.upper())
     return encode_picture(picture, kind.upper(), quality=quality, lossless=kind == "png")

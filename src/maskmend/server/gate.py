@@ -11,6 +11,7 @@ Every answer carries headers that keep browsers from guessing types, framing the
 elsewhere.
 """
 
+import asyncio
 import hmac
 import ipaddress
 import socket
@@ -20,10 +21,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maskmend.server.metrics import Metrics
-from maskmend.server.refusals import Refusal, refusal_from
+from maskmend.server.refusals import Refusal, refusal_from, stopping
 from maskmend.server.settings import ServeConfig, is_loopback
 
 PROTECTED = ("/v1/", "/api/", "/metrics")
+ABANDONED = (408, 499, 504)
+"""Answers to those whose time is up or who have left. Streams of events, which have a status by then, count
+for themselves."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -55,6 +59,8 @@ class Gate:
                     headers.setdefault(name, value)
                 route = getattr(scope.get("route"), "path", "elsewhere")
                 self.metrics.requests.labels(route, str(started)).inc()
+                if started in ABANDONED:
+                    self.metrics.abandoned.inc()
             await send(message)
 
         try:
@@ -69,6 +75,10 @@ class Gate:
             if started:  # too late to say anything
                 raise
             await refusal_from(error).response()(scope, receive, sending)
+        except asyncio.CancelledError:
+            # The drain time is over. Let through, it would be a traceback in the log and a 500 in plain text.
+            if not started:
+                await stopping().response()(scope, receive, sending)
 
 
 def check_host(headers: Headers, config: ServeConfig) -> None:

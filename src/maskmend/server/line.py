@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from maskmend.images import Picture
-from maskmend.server.refusals import Refusal
+from maskmend.server.refusals import Refusal, stopping
 
 
 @dataclass(eq=False, kw_only=True)
@@ -58,7 +58,7 @@ class Line:
         """Takes a place. Raises Refusal (429) when there is none."""
         with self._change:
             if self._closed:
-                raise Refusal(503, "stopping", "the server is stopping: try again when it is back")
+                raise stopping()
             if self._taken >= self.places:
                 raise self._full(f"{self._taken} requests are under way, as many as there are places")
             self._taken += 1
@@ -76,13 +76,16 @@ class Line:
             return len(self._jobs) - 1
 
     def next_batch(self) -> list[Job] | None:
-        """The oldest job and those that go with it; blocks until there is one. None after the end."""
+        """The oldest job and those that go with it; blocks until there is one.
+
+        None after the end: the line is closed, and nobody has a place from which a job could still come.
+        """
         with self._change:
             while True:
                 self._jobs = deque(job for job in self._jobs if not job.gone.is_set())
                 if self._jobs:
                     break
-                if self._closed:
+                if self._closed and not self._taken:
                     return None
                 self._change.wait()
             first = self._jobs[0]
@@ -97,7 +100,7 @@ class Line:
         self._seconds += 0.2 * (seconds / requests - self._seconds)
 
     def close(self) -> None:
-        """No further requests; workers finish what waits and are then sent home."""
+        """No further requests; workers finish those that have a place and are then sent home."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -138,6 +141,8 @@ class Place:
             with line._change:
                 line._taken -= 1
                 line._weight -= self._weight
+                if line._closed and not line._taken:
+                    line._change.notify_all()  # workers that stayed for it may go home
 
     def __enter__(self) -> "Place":
         return self

@@ -36,7 +36,7 @@ def build_pages() -> APIRouter:
         add_file(router, f"/samples/{name}.png", image)
         add_file(router, f"/samples/{name}.mask.png", mask)
 
-    @router.get("/samples")
+    @router.api_route("/samples", methods=["GET", "HEAD"])
     async def listed() -> Response:
         return JSONResponse({"samples": names})
 
@@ -62,4 +62,4 @@ def add_file(router: APIRouter, route: str, path: Path) -> None:
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=media, headers=headers)
 
-    router.add_api_route(route, serve, methods=["GET"])
+    router.add_api_route(route, serve, methods=["GET", "HEAD"])

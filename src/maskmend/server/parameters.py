@@ -42,7 +42,12 @@ class Parameters(BaseModel):
         None, max_length=200, description="A name of /v1/models; the first if left out."
     )
     samples: int = Field(1, ge=1, description="Fills, of seeds seed, seed + 1, ...")
-    seed: int = Field(0, ge=0, le=MAX_SEED, description="The same seed gives the same fill.")
+    seed: int = Field(
+        0,
+        ge=0,
+        le=MAX_SEED,
+        description="The same seed gives the same fill. That of the last is bounded too.",
+    )
     grow: int = Field(0, ge=0, le=MOST_GROWTH, description="The hole is made larger by so many pixels.")
     steps: int | None = Field(None, ge=1, description="Decoding steps.")
     schedule: Schedule | None = Field(None, description="How fast the hole empties.")

@@ -9,7 +9,7 @@ import base64
 import binascii
 import io
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from maskmend.images import Picture, open_image, read_image
@@ -85,16 +86,23 @@ def unknown_type(kind: str, wanted: str) -> Refusal:
     return Refusal(415, "unsupported_media_type", f"the body is {kind[:60] or 'of no type'}: send {wanted}")
 
 
+class InMemory(MultiPartParser):
+    """Starlette's, whose files never reach the disk: how large they can be is the gate's matter."""
+
+    spool_max_size = max_file_size = 0  # never; the second name is that of older versions
+
+
 @asynccontextmanager
 async def read_form(request: Request) -> AsyncIterator[FormData]:
-    """The form's parts; their temporary files, which have no names, end with it. Raises Refusal."""
+    """The form's parts. Raises Refusal; what is the machine's fault passes."""
+    bounds = {"max_files": 2, "max_fields": 40, "max_part_size": 64 * 1024}
     try:
-        form = await request.form(max_files=2, max_fields=40, max_part_size=64 * 1024)
-    except (ClientDisconnect, Refusal):
+        async with aclosing(request.stream()) as stream:
+            form = await InMemory(request.headers, stream, **bounds).parse()
+    except (ClientDisconnect, Refusal, OSError, MemoryError):
         raise
     except Exception as error:  # the form's parser has many ways to stumble
-        detail = getattr(error, "detail", None) or error
-        raise Refusal(400, "form_malformed", f"the form cannot be read: {str(detail)[:200]}") from None
+        raise Refusal(400, "form_malformed", f"the form cannot be read: {str(error)[:200]}") from None
     try:
         names = [name for name, _ in form.multi_items()]
         twice = sorted({name for name in names if names.count(name) > 1})

@@ -58,6 +58,12 @@ _CODES = {
 }
 
 
+def stopping() -> Refusal:
+    """To whoever comes after the server was told to stop, and whoever is not done when it has to."""
+    message = "the server is stopping: try again when it is back"
+    return Refusal(503, "stopping", message, {"Connection": "close"})
+
+
 def refusal_from(error: Exception) -> Refusal:
     """The refusal that tells `error` to a client."""
     if isinstance(error, Refusal):

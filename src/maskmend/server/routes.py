@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from maskmend import __version__
 from maskmend.compositing import SEAMS
 from maskmend.infill import STRATEGIES
 from maskmend.orders import ORDERS
 from maskmend.schedules import SCHEDULES
-from maskmend.server.answers import MEDIA, Answer, accepted, encoded, fill_of
+from maskmend.server.answers import MEDIA, Answer, accepted, encoded, event, fill_of
 from maskmend.server.line import Place
 from maskmend.server.parameters import (
     MOST_GROWTH,
@@ -28,7 +28,7 @@ from maskmend.server.parameters import (
     form_schema,
 )
 from maskmend.server.reading import Order, read_iopaint, read_order, read_upload
-from maskmend.server.refusals import Refusal, failures
+from maskmend.server.refusals import Refusal, failures, stopping
 from maskmend.server.service import GRACE, Filled, Service
 
 LOG = logging.getLogger("maskmend.server")
@@ -65,21 +65,36 @@ class Conversion(BaseModel):
 
 
 class PlacedStream(StreamingResponse):
-    """A stream that holds a place in the line until it ends, even if it is never begun, or at `until`."""
+    """A stream that holds a place in the line until it ends, even if it is never begun, or at `until`.
+
+    When the server has to stop before, its last event says so.
+    """
 
     def __init__(self, content: AsyncGenerator[bytes, None], place: Place, until: float) -> None:
         super().__init__(content, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
         self.content, self.place, self.until = content, place, until
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            await send(message)
+            begun = message.get("more_body", True)
+
         try:
-            async with asyncio.timeout_at(self.until):
-                await super().__call__(scope, receive, send)
+            try:
+                async with asyncio.timeout_at(self.until):
+                    await super().__call__(scope, receive, sending)
+            finally:
+                await self.content.aclose()  # it may wait at a yield, and would not know that it is over
+                self.place.leave()
         except TimeoutError:
             LOG.warning("a client did not take its stream of events in time: it is cut off")
-        finally:
-            await self.content.aclose()  # it may wait at a yield, and would not know that it is over
-            self.place.leave()
+        except asyncio.CancelledError:  # the drain time is over
+            if not begun:
+                raise
+            await send({"type": "http.response.body", "body": event("error", stopping().body())})
 
 
 def build_routes(service: Service) -> APIRouter:

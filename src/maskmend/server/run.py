@@ -1,9 +1,10 @@
 """`maskmend serve`: the application on a socket, until it is told to stop.
 
-On SIGTERM or Ctrl-C no new request is taken, those under way are finished (within `Limits.drain`), then the
-process ends.
+On SIGTERM or Ctrl-C no new request is taken, those under way are finished (within `Limits.drain`; the others
+are told that the server is stopping), then the process ends.
 """
 
+import asyncio
 import signal
 import socket
 import sys
@@ -11,11 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from maskmend.errors import ConfigError
 from maskmend.server.app import create_app
 from maskmend.server.catalogue import Catalogue
-from maskmend.server.settings import ServeConfig
+from maskmend.server.settings import Limits, ServeConfig
+
+IDLE = 30
+"""Seconds for the headers of a request, from the opening of the connection or the answer before."""
 
 
 class Server(uvicorn.Server):
@@ -32,6 +38,28 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
+class Protocol(H11Protocol):
+    """uvicorn's, which does not wait for a request's headers for ever either.
+
+    uvicorn bounds only the silence after an answer; a new connection may stay silent, and one byte of headers
+    now and then ends any silence. Here the same timer begins with the connection, and only the next request's
+    headers end it: neither a part of them nor the rest of a body that is answered already.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_until(self.loop.time() + self.timeout_keep_alive)
+
+    def data_received(self, data: bytes) -> None:
+        timer = self.timeout_keep_alive_task
+        super().data_received(data)
+        if timer is not None and (self.cycle is None or self.cycle.response_complete):
+            self._wait_until(timer.when())
+
+    def _wait_until(self, when: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_at(when, self.timeout_keep_alive_handler)
+
+
 def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
     """Listens and serves until stopped. Raises ConfigError for an address that cannot be used, ModelError."""
     catalogue = Catalogue.open(config.models, device)
@@ -39,22 +67,28 @@ def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
     listening = listen(config.host, config.port, patience=config.limits.seconds)
     say(address(listening, config))
     server = Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=max(1, round(config.limits.drain)),
-            h11_max_incomplete_event_size=64 * 1024,
-            ws="none",
-        ),
+        configuration(app, config.limits),
         app.state.service.line.close,
     )
     with listening:
         server.run(sockets=[listening])
     if not server.started:
         sys.exit(1)
+
+
+def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
+    """How uvicorn serves `app`."""
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=IDLE,
+        timeout_graceful_shutdown=max(1, round(limits.drain)),
+        h11_max_incomplete_event_size=64 * 1024,
+        ws="none",
+    )
 
 
 def listen(host: str, port: int, *, patience: float = 120.0) -> socket.socket:

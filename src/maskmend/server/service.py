@@ -11,11 +11,11 @@ from starlette.requests import Request
 
 from maskmend.errors import ConfigError
 from maskmend.inpainted import Inpainted
-from maskmend.server.answers import event, fill_of, step_event, summary
+from maskmend.server.answers import check_format, event, fill_of, step_event, summary
 from maskmend.server.catalogue import Catalogue
 from maskmend.server.line import Job, Line, Place
 from maskmend.server.metrics import Metrics
-from maskmend.server.parameters import Parameters
+from maskmend.server.parameters import MAX_SEED, Parameters
 from maskmend.server.reading import Decoder, Order
 from maskmend.server.refusals import Refusal, refusal_from
 from maskmend.server.settings import ServeConfig
@@ -96,6 +96,11 @@ class Service:
             if value > most:
                 message = f"{name}: give 1 to {most}, the most that this server takes"
                 raise Refusal(422, "parameters_invalid", message)
+        if parameters.seed > (most := MAX_SEED + 1 - parameters.samples):
+            message = (
+                f"seed: give 0 to {most}, so that those of all {parameters.samples} fills can be asked for"
+            )
+            raise Refusal(422, "parameters_invalid", message)
         try:
             entry.defaults.changed(**parameters.settings())
         except ConfigError as error:
@@ -103,9 +108,10 @@ class Service:
 
     async def job(self, order: Order, place: Place, tell: Any, *, watched: bool = False) -> Job:
         """The order, checked and decoded; not yet in the line."""
-        self.check(order.parameters)
-        picture, mask = await self.decoder.picture_and_mask(order, place)
         parameters = order.parameters
+        self.check(parameters)
+        picture, mask = await self.decoder.picture_and_mask(order, place)
+        check_format(picture, parameters.format)  # or the fill would be in vain
         return Job(
             picture=picture,
             mask=mask,
@@ -130,9 +136,6 @@ class Service:
                 what, detail = await inbox.get(leaving)
                 if what == "filled":
                     return await answer(self._filled(job, *detail))
-        except BaseException:
-            self.metrics.abandoned.inc()
-            raise
         finally:
             job.gone.set()
             leaving.cancel()
@@ -148,7 +151,6 @@ class Service:
         """
         inbox = Inbox()
         job: Job | None = None
-        finished = False
         try:
             async with asyncio.timeout_at(until):
                 job = await self.job(order, place, inbox.put, watched=True)
@@ -172,16 +174,17 @@ class Service:
 
                 yield await self.encode(fill, until)
             yield await self.encode(lambda: event("done", self.summary(filled)), until)
-            finished = True
         except TimeoutError:
+            self.metrics.abandoned.inc()
             yield event("error", self.too_slow().body())
         except Exception as error:
             yield event("error", refusal_from(error).body())
+        except BaseException:  # whoever listened is gone, or cut off
+            self.metrics.abandoned.inc()
+            raise
         finally:
             if job is not None:
                 job.gone.set()
-            if not finished:
-                self.metrics.abandoned.inc()
 
     def summary(self, filled: Filled) -> dict[str, Any]:
         return summary(filled.result, filled.model, filled.codes, filled.seconds)

@@ -36,7 +36,7 @@ class Limits:
     batch: int = 16
     """Most fills (requests times samples) that are decoded together."""
     seconds: float = 120.0
-    """Time for one request, from its first byte to its last result."""
+    """Time for one request, from the end of its headers to its last result."""
     drain: float = 30.0
     """Time for requests under way when the server is told to stop."""
 
