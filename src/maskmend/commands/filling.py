@@ -137,12 +137,12 @@ def inpaint(
         output /= image.name if kept else image.with_suffix(".png").name
         if output.resolve() == image.resolve():
             raise ConfigError(f"--output {output.parent} is the image's own folder: give the result a name")
-    check_writable(output, alpha=picture.alpha is not None)
+    check_writable(output, alpha=picture.alpha is not None, picture=picture)
     outputs = [output]
     if samples > 1:
         outputs = [output.with_stem(f"{output.stem}-{n}") for n in range(1, samples + 1)]
         for path in outputs:
-            check_writable(path, alpha=picture.alpha is not None)
+            check_writable(path, alpha=picture.alpha is not None, picture=picture)
     if uncertainty is not None:
         check_writable(uncertainty, alpha=False)
         if uncertainty.resolve() in {path.resolve() for path in outputs}:
