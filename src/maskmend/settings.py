@@ -13,9 +13,15 @@ import numpy as np
 from maskmend.compositing import SEAMS
 from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError
-from maskmend.infill import STRATEGIES
-from maskmend.orders import ORDERS
-from maskmend.schedules import SCHEDULES
+
+SCHEDULES = ("cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp")
+ORDERS = ("confidence", "random", "halton")
+STRATEGIES = ("grey", "mean", "nearest", "diffusion")
+"""Names of the lower floors (`schedules`, `orders`, `infill`), which a test holds them to: said again here,
+as those need PyTorch and the settings serve the runtime without it too."""
+
+FARTHEST = 1000
+"""Largest `ring` and `context`: more than any picture is wide, and still a number to calculate with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +79,9 @@ class Settings:
         for name in ("noise", "temperature", "context"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give a finite number, 0 or more")
+        for name in ("ring", "context"):
+            if getattr(self, name) > FARTHEST:
+                raise ConfigError(f"{name} = {getattr(self, name)}: give 0 to {FARTHEST}")
         if self.ring < 0 or not 0 <= self.share < 1:
             raise ConfigError(f"ring = {self.ring}, share = {self.share}: give ring >= 0 and 0 <= share < 1")
         if self.top_k is not None and self.top_k < 1:
