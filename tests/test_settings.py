@@ -54,6 +54,7 @@ def test_unknown_names_suggest_the_nearest():
     "changes",
     [
         {"steps": 0},
+        {"steps": 10**12},
         {"sweet_spot": 9},
         {"sweet_spot": 0},
         {"noise": -0.1},

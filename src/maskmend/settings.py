@@ -20,6 +20,9 @@ STRATEGIES = ("grey", "mean", "nearest", "diffusion")
 """Names of the lower floors (`schedules`, `orders`, `infill`), which a test holds them to: said again here,
 as those need PyTorch and the settings serve the runtime without it too."""
 
+MOST_STEPS = 100_000
+"""More than there are tokens; each has its place in a table, even where decoding ends long before."""
+
 FARTHEST = 1000
 """Largest `ring` and `context`: more than any picture is wide, and still a number to calculate with."""
 
@@ -72,6 +75,8 @@ class Settings:
                 raise ConfigError(f"{name} = {value!r} is unknown{nearest(str(value), known)}")
         if self.steps < 1:
             raise ConfigError(f"steps = {self.steps}: give 1 or more")
+        if self.steps > MOST_STEPS:
+            raise ConfigError(f"steps = {self.steps}: give 1 to {MOST_STEPS}")
         if self.sweet_spot is not None and not 1 <= self.sweet_spot <= self.steps:
             raise ConfigError(
                 f"sweet_spot = {self.sweet_spot}: with steps = {self.steps} give 1 to {self.steps}"
