@@ -444,6 +444,32 @@ def test_draw_step_refuses_a_step_that_was_not_taken(tiny_pipeline):
             tiny_pipeline.draw_step(result, step)
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("sample", [2, 5, -1, 0.0, "1"])
+def test_a_sample_that_there_is_not_is_refused(tiny_pipeline, tmp_path, sample):
+    """Catches an IndexError, or another sample than was meant."""
+    result = tiny_pipeline(IMAGE, MASK, steps=3, samples=2)
+    wanted = re.escape(f"sample = {sample!r}: this fill has 2 samples, give 0 to 1")
+    for call in (
+        lambda: tiny_pipeline.draw_step(result, 1, sample),
+        lambda: tiny_pipeline.draw_candidate(result, 1, sample),
+        lambda: result.save(tmp_path / "a.png", sample),
+    ):
+        with pytest.raises(ConfigError, match=wanted):
+            call()
+    assert list(tmp_path.iterdir()) == []
+    result.save(tmp_path / "a.png", np.int64(1))
+    with pytest.raises(ConfigError, match=r"step = 1.5: this fill took 3 steps, give 1 to 3"):
+        tiny_pipeline.draw_step(result, 1.5)
+
+
+def test_an_empty_mask_has_no_steps_to_draw(tiny_pipeline):
+    """Catches the advice to give a step from 1 to 0."""
+    result = tiny_pipeline(IMAGE, np.zeros_like(MASK))
+    with pytest.raises(ConfigError, match="step = 1: nothing was predicted"):
+        tiny_pipeline.draw_step(result, 1)
+
+
 def test_draw_tokens_is_the_decoder_alone(tiny_pipeline):
     result = tiny_pipeline(IMAGE, MASK, samples=2, seam="hard")
     for drawn, filled in zip(

@@ -26,7 +26,7 @@ from maskmend.context import ReadyTransformer
 from maskmend.decoding import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
 from maskmend.images import Picture, picture_from, to_uint8
-from maskmend.inpainted import Inpainted, untouched
+from maskmend.inpainted import Inpainted, checked_sample, untouched
 from maskmend.kernel_caches import bound_kernel_caches
 from maskmend.known_branch import Known
 from maskmend.masks import Box, Channel, MaskLike, as_mask, token_hole
@@ -35,7 +35,7 @@ from maskmend.parts import Part, together
 from maskmend.precision import decoding_dtype
 from maskmend.preview import Preview
 from maskmend.region import Region, cut_region, join, split_hole
-from maskmend.seeds import seeds_from
+from maskmend.seeds import seeds_from, whole
 from maskmend.settings import Settings
 from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
@@ -287,7 +287,7 @@ class InpaintPipeline:
     def draw_step(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
         """The picture after decoding step number `step` (from 1): what it predicts for all tokens.
 
-        Holes whose turn comes later are grey.
+        Holes whose turn comes later are grey. Raises ConfigError for a step or sample that there is not.
         """
         fills = self._step_fills(result, step, sample)
         begun, later = result.regions[: len(fills)], result.regions[len(fills) :]
@@ -307,9 +307,15 @@ class InpaintPipeline:
     @torch.inference_mode()
     def _step_fills(self, result: Inpainted, step: int, sample: int) -> list[Float[np.ndarray, "R R 3"]]:
         """What a step predicts for the regions whose turn has come, which are the first ones."""
-        if not 1 <= step <= len(result.history):
-            raise ConfigError(f"step = {step}: this fill took {len(result.history)} steps, give 1 to that")
-        candidates = result.history[step - 1].candidate[sample].view(len(result.regions), -1)
+        count, number = len(result.history), whole(step)
+        if count == 0:
+            raise ConfigError(
+                f"step = {step!r}: nothing was predicted, so there is no step to draw, take `images`"
+            )
+        if number is None or not 1 <= number <= count:
+            raise ConfigError(f"step = {step!r}: this fill took {count} steps, give 1 to {count}")
+        sample = checked_sample(result, sample)
+        candidates = result.history[number - 1].candidate[sample].view(len(result.regions), -1)
         begun = (candidates != self.transformer.config.mask_id).all(1)
         return self._draw(candidates[begun], list(result.regions[: int(begun.sum())]))
 
