@@ -85,6 +85,7 @@ def test_what_is_not_given_keeps_its_default():
         ({"name": "x", "limit": 1.0}, r"limit = 1\.0: expected int, got float"),
         ({"name": "x", "inner": {"rate": "high"}}, r"inner\.rate = 'high': expected float, got str"),
         ({"name": "x", "inner": {"rate": True}}, r"inner\.rate = True: expected float, got bool"),
+        ({"name": "x", "inner": {"rate": 10**400}}, r"inner\.rate is larger than any float: give a smaller"),
         ({"name": "x", "inner": 3}, "inner: expected a table of settings, got 3"),
         ({"name": "x", "other": []}, r"other: expected a table of settings, got \[\]"),
         ({"name": "x", "kind": "fany"}, "kind = 'fany': choose one of 'plain', 'fancy'"),
@@ -145,6 +146,7 @@ def test_nearest(name, known, hint):
         ("training.steps = cosine ", "cosine"),
         ("training.steps=../cats/a=b.tar", "../cats/a=b.tar"),
         ("training.steps=", ""),
+        pytest.param(f"training.steps={'9' * 5000}", "9" * 5000, id="more digits than Python reads"),
     ],
 )
 def test_override_reads_values_as_toml(assignment, value):
@@ -189,7 +191,7 @@ def test_read_toml(tmp_path: Path):
         read_toml(tmp_path / "missing.toml")
     with pytest.raises(ConfigError, match="cannot read recipe"):
         read_toml(tmp_path)
-    for damaged in (b"steps = ", b"a = 1\na = 2", b'a = "\xff"'):
+    for damaged in (b"steps = ", b"a = 1\na = 2", b"a = " + b"9" * 5000, b'a = "\xff"'):
         path.write_bytes(damaged)
         with pytest.raises(ConfigError, match="cannot read recipe"):
             read_toml(path)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -392,6 +393,10 @@ def test_results_are_frozen():
         ({"top_p": 1.5}, "top_p is 1.5"),
         ({"seeds": [1, 2]}, "2 seeds for 3 images"),
         ({"seeds": [1, 2, -3]}, "seed -3"),
+        ({"seeds": [1, 2, 1.5]}, "seed = 1.5"),
+        ({"steps": 2.5}, "steps is 2.5: give a whole number"),
+        ({"top_k": 1.5}, "top_k is 1.5: give a whole number"),
+        ({"sweet_spot": True}, "sweet_spot is True: give a whole number"),
         ({"seeds": [1, 2, 2**63]}, str(2**63)),
         ({"order": "halton", "grid": (3, 5)}, "3 x 5.*20 tokens"),
         ({"order": "halton", "grid": (-4, -5)}, "-4 x -5"),
@@ -400,10 +405,22 @@ def test_results_are_frozen():
         ({"steps": 4, "sweet_spot": 5}, "sweet_spot is 5"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_impossible_arguments_name_value_and_remedy(wrong, message):
     tokens, hole = example()
     with pytest.raises(ConfigError, match=message):
         fill(tokens, hole, **wrong)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int64, np.uint8])
+@pytest.mark.usefixtures("unchecked")
+def test_steps_of_numpy_are_steps(kind):
+    """Catches `for steps in np.arange(...)` ending in float64 beside float32, or an int8 overflowing."""
+    tokens, hole = example()
+    same = {"noise": 1.0, "order": "confidence"}
+    wanted = fill(tokens, hole, steps=127, **same)
+    got = fill(tokens, hole, steps=kind(127), **same)
+    assert torch.equal(got.tokens, wanted.tokens)
 
 
 def test_tokens_that_do_not_fit_are_refused():

@@ -2,6 +2,10 @@
 
 import csv
 import errno
+import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -128,6 +132,96 @@ def test_making_anew_stopped_halfway_leaves_no_mixture(tiny_pipeline, folders):
         run(tiny_pipeline, folders, seed=2, samples=2)
 
 
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": -1},
+        {"seed": 2**63 - 1, "samples": 2},
+        {"quality": 0},
+        {"growth": -1},
+        {"temperature": -1.0},
+        {"reading": {"threshold": 2.0}},
+        {"reading": {"channel": "red"}},
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("unchecked")
+def test_impossible_options_cost_no_result(tiny_pipeline, folders, wrong):
+    """Catches --overwrite with a mistyped number that removes a folder of results and then refuses."""
+    run(tiny_pipeline, folders)
+    before = contents(folders[2])
+    with pytest.raises(ConfigError):
+        run(tiny_pipeline, folders, overwrite=True, **wrong)
+    assert contents(folders[2]) == before
+
+
+@pytest.mark.parametrize("channel", ["auto", "luma", "alpha"])
+def test_every_way_to_read_masks_is_tried_out(tiny_pipeline, folders, channel):
+    """Catches a check that refuses what could be read."""
+    reading = {"channel": channel, "threshold": 1.0, "invert": True, "fit": True}
+    assert set(run(tiny_pipeline, folders, reading=reading).failures) == set(
+        () if channel != "alpha" else ("a.png", "c.webp", "d.tif", "deep/b.jpg", "e.bmp")
+    )
+
+
+def test_making_anew_keeps_what_cannot_be_made(tiny_pipeline, folders):
+    """Catches the only result of a picture removed when its mask is lost or damaged, and such a result that a
+    later run takes for one of its own settings."""
+    _, masks, out = folders
+    run(tiny_pipeline, folders, seed=1)
+    before = {name: (out / name).read_bytes() for name in names(out)}
+    mask = (masks / "c.png").read_bytes()
+    (masks / "c.png").write_bytes(b"no mask")
+    (masks / "d.png").unlink()
+    outcome = run(tiny_pipeline, folders, seed=2, overwrite=True)
+    assert (outcome.filled, sorted(outcome.failures)) == (3, ["c.webp", "d.tif"])
+    for name in ("c.webp", "d.tif"):
+        assert (out / name).read_bytes() == before[name]
+    assert (out / "a.png").read_bytes() != before["a.png"]
+    (masks / "c.png").write_bytes(mask)
+    (masks / "d.png").write_bytes(mask)
+    outcome = run(tiny_pipeline, folders, seed=2)
+    assert (outcome.filled, outcome.skipped) == (2, 3)
+    for name in ("c.webp", "d.tif"):
+        assert (out / name).read_bytes() != before[name]
+    assert run(tiny_pipeline, folders, seed=2).skipped == 5
+
+
+def test_a_record_that_only_looks_otherwise_is_the_same(tiny_pipeline, folders):
+    """Catches a newline of an editor, or a setting that a version had no word for, called another setting."""
+    run(tiny_pipeline, folders)
+    record = folders[2] / SETTINGS
+    record.write_text(record.read_text() + "\n")
+    assert run(tiny_pipeline, folders).skipped == 5
+    known = json.loads(record.read_text())
+    record.write_text(json.dumps({name: value for name, value in known.items() if value is not None}))
+    assert run(tiny_pipeline, folders).skipped == 5
+    for content in (b"\xff", b"[]", b"{}", b"3"):
+        record.write_bytes(content)
+        with pytest.raises(ConfigError, match="made otherwise: give --overwrite"):
+            run(tiny_pipeline, folders)
+
+
+@pytest.mark.parametrize("error", [TypeError("odd EXIF"), ZeroDivisionError(), KeyError("tag")])
+def test_whatever_goes_wrong_at_one_file_stops_nothing(tiny_pipeline, folders, monkeypatch, error):
+    """Catches a damaged file on which a library raises what nobody thought of, and the summary is lost."""
+
+    def load(path):
+        if path.name == "c.webp":
+            raise error
+        return load_image(path)
+
+    monkeypatch.setattr("maskmend.folder_filling.load_image", load)
+    outcome = run(tiny_pipeline, folders)
+    assert (outcome.filled, list(outcome.failures)) == (4, ["c.webp"])
+    assert outcome.failures["c.webp"] == (str(error) or type(error).__name__)
+    assert listed(folders[2]) == ["c.webp"]
+
+
 def test_a_file_is_no_output_folder(folders):
     with pytest.raises(ConfigError, match="is a file"):
         plan_folder(folders[0], folders[1], folders[0] / "a.png")
@@ -174,16 +268,17 @@ def listed(out):
 def test_a_result_that_cannot_be_written_is_listed_and_stops_nothing(tiny_pipeline, folders):
     """Catches a run that ends, without its list, at the first name that cannot be used."""
     photos, masks, out = folders
-    (out / "a.png").mkdir(parents=True)
+    (out / "a-2.png").mkdir(parents=True)
     (out / "deep").write_bytes(b"a file where a folder should be")
-    long = "a" * 250 + ".png"  # with what is added to it until it is whole, longer than a name can be
+    long = "a" * 251 + ".png"  # with its sample's number longer than a name can be
     Image.fromarray(PIXELS).save(photos / long)
     Image.fromarray(MASK).convert("L").save(masks / long)
-    outcome = run(tiny_pipeline, folders)
+    outcome = run(tiny_pipeline, folders, samples=2)
     assert outcome.filled == 3
     assert sorted(outcome.failures) == sorted(listed(out)) == ["a.png", long, "deep/b.jpg"]
     assert "folder" in outcome.failures["a.png"]
-    assert "cannot write" in outcome.failures[long]
+    assert "too long" in outcome.failures[long]
+    assert not (out / "a-1.png").exists()  # all samples of a picture or none
     assert list(out.rglob(".*")) == []  # no temporary files
 
 
@@ -229,6 +324,13 @@ def test_folders_within_folders_are_not_read_as_pictures(tiny_pipeline, folders)
     assert run(tiny_pipeline, within).skipped == 5
 
 
+def test_a_folder_of_masks_may_hold_the_images(tiny_pipeline, folders):
+    """Catches "no images" where masks lie in the folder above, and images taken for masks."""
+    photos, masks, out = folders
+    photos.rename(masks / "photos")
+    assert run(tiny_pipeline, (masks / "photos", masks, out)).filled == 5
+
+
 @pytest.mark.parametrize(
     ("images", "masks", "out", "error", "word"),
     [
@@ -237,6 +339,8 @@ def test_folders_within_folders_are_not_read_as_pictures(tiny_pipeline, folders)
         ("empty", "masks", "out", DataError, "no images"),
         ("photos", "masks", "photos", ConfigError, "--output"),
         ("photos", "masks", "masks", ConfigError, "--output"),
+        ("photos", "masks", "", ConfigError, "holds the folder .*photos.* choose another"),
+        ("photos/deep", "masks", "photos", ConfigError, "holds the folder .*deep.* choose another"),
     ],
 )
 def test_folders_that_cannot_be_used(folders, tmp_path, images, masks, out, error, word):
@@ -278,6 +382,25 @@ def test_the_exit_status_tells(folders, tiny_model):
     assert "f.png: no mask of that name" in failed.stderr
     assert str(folders[2] / FAILURES) in failed.stderr
     assert command(folders, tiny_model, "--set", "steps=0").exit_code == 2
+
+
+def test_names_that_are_no_utf8_are_told(folders, tiny_model):
+    """Catches a run of hours that ends in a UnicodeEncodeError at its summary. A process of its own: its
+    streams are a terminal's."""
+    photos, masks, out = folders
+    out = out.with_name(os.fsdecode(b"\xfcber"))
+    name = b"caf\xe9.png"
+    for bad in (name, b"done\xe9.png"):
+        os.link(photos / "a.png", photos / os.fsdecode(bad))
+    os.link(masks / "a.bmp", masks / os.fsdecode(b"done\xe9.bmp"))
+    line = ["inpaint", "--input", photos, "--masks", masks, "-o", out, "--model", tiny_model, "--steps", "2"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "maskmend", *line], capture_output=True, env=os.environ | {"PYTHONUTF8": "1"}
+    )
+    assert ran.returncode == 1, ran.stderr
+    assert "filled 6 of 7 pictures into" in ran.stdout.decode()
+    assert "caf\ufffd.png: no mask" in ran.stderr.decode()
+    assert name in (out / FAILURES).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from maskmend.noise import MAX_SEED, Stream, gumbel, uniform
+from maskmend.noise import Stream, gumbel, uniform
+from maskmend.seeds import MAX_SEED
 
 LOW = np.int64(0xFFFFFFFF)
 

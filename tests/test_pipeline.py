@@ -301,6 +301,14 @@ def test_numpys_integers_are_seeds(tiny_pipeline):
     wanted = tiny_pipeline(IMAGE, MASK, seed=3)
     assert_same(tiny_pipeline(IMAGE, MASK, seed=np.int64(3)), wanted)
     assert_same(tiny_pipeline([IMAGE], [MASK], seed=np.array([3]))[0], wanted)
+    assert_same(tiny_pipeline(IMAGE, MASK, seed=np.array(3)), wanted)
+    assert_same(tiny_pipeline(IMAGE, MASK, seed=torch.tensor(3)), wanted)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_numpys_integers_are_samples(tiny_pipeline):
+    """Catches a seed that is cut to the few bits of the number of samples."""
+    assert tiny_pipeline(IMAGE, MASK, seed=300, samples=np.uint8(2)).seeds == (300, 301)
 
 
 # What comes out
@@ -434,6 +442,32 @@ def test_draw_step_refuses_a_step_that_was_not_taken(tiny_pipeline):
     for step in (0, 4, -1):
         with pytest.raises(ConfigError, match=f"step = {step}: .* 3 steps"):
             tiny_pipeline.draw_step(result, step)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("sample", [2, 5, -1, 0.0, "1"])
+def test_a_sample_that_there_is_not_is_refused(tiny_pipeline, tmp_path, sample):
+    """Catches an IndexError, or another sample than was meant."""
+    result = tiny_pipeline(IMAGE, MASK, steps=3, samples=2)
+    wanted = re.escape(f"sample = {sample!r}: this fill has 2 samples, give 0 to 1")
+    for call in (
+        lambda: tiny_pipeline.draw_step(result, 1, sample),
+        lambda: tiny_pipeline.draw_candidate(result, 1, sample),
+        lambda: result.save(tmp_path / "a.png", sample),
+    ):
+        with pytest.raises(ConfigError, match=wanted):
+            call()
+    assert list(tmp_path.iterdir()) == []
+    result.save(tmp_path / "a.png", np.int64(1))
+    with pytest.raises(ConfigError, match=r"step = 1.5: this fill took 3 steps, give 1 to 3"):
+        tiny_pipeline.draw_step(result, 1.5)
+
+
+def test_an_empty_mask_has_no_steps_to_draw(tiny_pipeline):
+    """Catches the advice to give a step from 1 to 0."""
+    result = tiny_pipeline(IMAGE, np.zeros_like(MASK))
+    with pytest.raises(ConfigError, match="step = 1: nothing was predicted"):
+        tiny_pipeline.draw_step(result, 1)
 
 
 def test_draw_tokens_is_the_decoder_alone(tiny_pipeline):
@@ -604,15 +638,24 @@ def test_the_shipped_model_fills_a_hole_alike_in_any_batch():
         ({"samples": 1.5}, "samples = 1.5: give a whole number"),
         ({"samples": "2"}, "samples = '2'"),
         ({"samples": 0}, "samples = 0"),
+        ({"seed": np.array(1.5)}, "seed = array(1.5)"),
+        ({"seed": -1}, "seed -1 is out of range"),
+        ({"seed": [-1]}, "seed -1 is out of range"),
+        ({"seed": 2**63 - 1, "samples": 2}, f"from 0 to {2**63 - 2}, with 2 samples"),
+        ({"ring": 10**12}, "ring = 1000000000000: give 0 to 1000"),
+        ({"context": 1e308}, "context = 1e+308: give 0 to 1000"),
+        ({"noise": 10**400}, "noise is larger than any float"),
     ],
+    ids=str,
 )
+@pytest.mark.parametrize("hole", [box_mask(16, 16, 4, 4, 9, 9), box_mask(16, 16, 0, 0, 0, 0)])
 @pytest.mark.usefixtures("unchecked")
-def test_seeds_and_samples_that_are_no_numbers_are_refused(
-    tiny_pipeline: InpaintPipeline, call: dict, words: str
+def test_numbers_that_cannot_be_used_are_refused(
+    tiny_pipeline: InpaintPipeline, call: dict, words: str, hole: np.ndarray
 ) -> None:
-    """Would catch a TypeError from the depths."""
+    """Would catch a TypeError or OverflowError from the depths, and what only a hole brings to light."""
     with pytest.raises(ConfigError, match=re.escape(words)):
-        tiny_pipeline(smooth_pixels(16, 16), box_mask(16, 16, 4, 4, 9, 9), **call)
+        tiny_pipeline(smooth_pixels(16, 16), hole, **call)
 
 
 def test_masks_are_read_as_the_call_says(tiny_pipeline: InpaintPipeline) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from maskmend import settings
 from maskmend.compositing import SEAMS
 from maskmend.config import from_dict, to_dict
 from maskmend.decoding import CHOICES, CONFIDENCES, decode
@@ -34,6 +35,12 @@ def test_every_name_of_the_lower_floors_is_accepted(name, values):
         assert getattr(Settings().changed(**{name: value}), name) == value
 
 
+def test_names_of_the_lower_floors_are_all_there_are():
+    """Catches a name that the settings still take and nobody below knows."""
+    assert (tuple(SCHEDULES), tuple(ORDERS)) == (settings.SCHEDULES, settings.ORDERS)
+    assert tuple(STRATEGIES) == settings.STRATEGIES
+
+
 def test_unknown_names_suggest_the_nearest():
     with pytest.raises(ConfigError, match=r"unknown setting 'stpes' .did you mean 'steps'"):
         Settings().changed(stpes=4)
@@ -47,12 +54,15 @@ def test_unknown_names_suggest_the_nearest():
     "changes",
     [
         {"steps": 0},
+        {"steps": 10**12},
         {"sweet_spot": 9},
         {"sweet_spot": 0},
         {"noise": -0.1},
         {"temperature": math.nan},
         {"context": math.inf},
+        {"context": 1e308},
         {"ring": -1},
+        {"ring": 10**12},
         {"share": 1.0},
         {"share": math.nan},
         {"top_k": 0},
@@ -101,13 +111,13 @@ def test_numbers_of_numpy_and_whole_numbers_are_taken():
 
 def test_round_trip_through_plain_values():
     """Catches defaults of a model folder that come back changed."""
-    settings = Settings(steps=5, top_p=0.9, seam="hard", sweet_spot=4)
-    assert from_dict(Settings, to_dict(settings)) == settings
-    assert from_dict(Settings, asdict(settings)) == settings
+    chosen = Settings(steps=5, top_p=0.9, seam="hard", sweet_spot=4)
+    assert from_dict(Settings, to_dict(chosen)) == chosen
+    assert from_dict(Settings, asdict(chosen)) == chosen
 
 
 def test_decoding_passes_every_setting_that_decode_knows():
     """Catches a setting that is accepted and then ignored."""
     arguments = set(inspect.signature(decode).parameters)
-    settings = set(asdict(Settings()))
-    assert set(Settings().decoding()) == settings & arguments
+    known = set(asdict(Settings()))
+    assert set(Settings().decoding()) == known & arguments

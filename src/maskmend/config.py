@@ -65,7 +65,10 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
             raise ConfigError(f"{path} = {value!r}: expected a table")
         return {key: _convert(args[1], item, f"{path}.{key}") for key, item in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # not shown: its digits may be thousands
+            raise ConfigError(f"{path} is larger than any float: give a smaller number") from None
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{path} = {value!r}: expected {hint.__name__}, got {type(value).__name__}")
     return value
@@ -97,7 +100,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"no recipe at {path}: check the path") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # malformed, no UTF-8, or a number of thousands of digits
         raise ConfigError(f"cannot read recipe {path}: {error}") from None
 
 
@@ -110,7 +113,7 @@ def override(data: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]
             raise ConfigError(f"--set {assignment!r}: write it as key=value, such as training.steps=1000")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except ValueError:  # malformed, or a number of more digits than Python reads
             value = text.strip()
         *tables, last = key.strip().split(".")
         target = result

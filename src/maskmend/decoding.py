@@ -8,7 +8,6 @@ position, code), so a fill does not depend on the batch it ran in; steps end ear
 """
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -19,9 +18,10 @@ from torch import Tensor
 
 from maskmend.choice import choose, entropy, log_probability
 from maskmend.errors import ConfigError, ModelError
-from maskmend.noise import MAX_SEED, SlotNoise, Stream
+from maskmend.noise import SlotNoise, Stream
 from maskmend.orders import ORDERS, best, halton_rank, random_score
 from maskmend.schedules import plan
+from maskmend.seeds import seeds_from, whole
 
 CHOICES = ("sample", "argmax")
 CONFIDENCES = ("log_probability", "probability")
@@ -125,6 +125,7 @@ def decode(
     """
     _check_settings(order, confidence, noise, choice, temperature, top_k, top_p, steps, sweet_spot)
     _check_tokens(tokens, hole, mask_id)
+    steps = int(steps)  # of NumPy's integers some would overflow below
     images, length = tokens.shape
     device = tokens.device
     seed = torch.tensor(_checked_seeds(seeds, images), dtype=torch.int64, device=device)  # (B,)
@@ -151,8 +152,10 @@ def decode(
     if choice == "sample" and temperature > 0:
         drawing = SlotNoise(seed, Stream.TOKEN, every, images_of, positions)
     if fixed is None and noise > 0:
-        weights = torch.tensor([[noise * (1 - t / steps)] for t in range(1, taken + 1)], device=device)
-        shaking = SlotNoise(seed, Stream.CONFIDENCE, every, images_of, positions).gumbels() * weights
+        weights = [[noise * (1 - t / steps)] for t in range(1, taken + 1)]
+        # The format is said: numbers of NumPy, in steps or noise, would bring float64.
+        weight = torch.tensor(weights, dtype=torch.float32, device=device)
+        shaking = SlotNoise(seed, Stream.CONFIDENCE, every, images_of, positions).gumbels() * weight
     history = []
     for t in range(1, taken + 1):
         slots = masked[images_of, positions].nonzero()[:, 0]  # (S,): those still masked
@@ -207,6 +210,9 @@ def _check_settings(
     for name, value in (("noise", noise), ("temperature", temperature)):
         if not 0 <= value < math.inf:
             raise ConfigError(f"{name} is {value}: give a finite number, 0 or more")
+    for name, count in (("steps", steps), ("top_k", top_k), ("sweet_spot", sweet_spot)):
+        if count is not None and whole(count) is None:
+            raise ConfigError(f"{name} is {count!r}: give a whole number")
     if top_k is not None and top_k < 1:
         raise ConfigError(f"top_k is {top_k}: give 1 or more, or None for all codes")
     if top_p is not None and not 0 < top_p <= 1:
@@ -232,10 +238,7 @@ def _checked_seeds(seeds: Sequence[int] | None, images: int) -> list[int]:
         return list(range(images))
     if len(seeds) != images:
         raise ConfigError(f"{len(seeds)} seeds for {images} images: give one seed for each image")
-    for seed in seeds:
-        if not 0 <= seed <= MAX_SEED:
-            raise ConfigError(f"seed {seed} is out of range: give an integer from 0 to {MAX_SEED}")
-    return [operator.index(seed) for seed in seeds]
+    return [seeds_from(seed)[0] for seed in seeds]
 
 
 def _checked_grid(grid: tuple[int, int] | None, length: int) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """Files that appear whole or not at all: written beside their place, synced, renamed."""
 
+import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Mapping
@@ -9,24 +11,28 @@ from maskmend.errors import OutputError
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:
-    """Writes all `files`; folders are made. Raises OutputError, and then what stood at the paths stays.
+    """Writes all `files`; folders are made, links are written through. Raises OutputError, and then what
+    stood at the paths stays.
 
     All contents lie on the disk under temporary names before the first is renamed, so a full disk spoils
-    none of them.
+    none of them. Should a later rename fail, those before it are taken back, but for files on a disk that
+    knows no hard links.
     """
     written: dict[Path, Path] = {}
     try:
         for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Not mkstemp, whose files nobody but their owner may ever read
-            temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+            # A rename would put a plain file in the place of a link.
+            target = Path(os.path.realpath(path)) if path.is_symlink() else path
+            if target.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            temporary = _beside(target)
             with temporary.open("xb") as file:
-                written[path] = temporary
+                written[target] = temporary
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        for path, temporary in written.items():
-            temporary.replace(path)
+        _rename(written)
     except OSError as error:
         names = ", ".join(str(path) for path in files)
         reason = error.strerror or str(error)
@@ -36,3 +42,33 @@ def write_files(files: Mapping[Path, bytes]) -> None:
     finally:
         for temporary in written.values():
             temporary.unlink(missing_ok=True)
+
+
+def _rename(written: Mapping[Path, Path]) -> None:
+    """Puts temporary files in their places: all of them, or none as far as that can be undone."""
+    fresh: list[Path] = []
+    kept: dict[Path, Path] = {}
+    try:
+        for target, temporary in written.items():
+            if not target.exists():
+                fresh.append(target)
+            elif len(written) > 1:  # one alone is replaced or is not
+                with contextlib.suppress(OSError):
+                    old = _beside(target)
+                    os.link(target, old)
+                    kept[target] = old
+            temporary.replace(target)
+    except BaseException:
+        for target in (*kept, *fresh):
+            with contextlib.suppress(OSError):  # what went wrong first is the news
+                kept[target].replace(target) if target in kept else target.unlink()
+        raise
+    finally:
+        for old in kept.values():
+            old.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """A free name in the same folder; short, as `path` may have the longest one that there can be."""
+    # Not mkstemp, whose files nobody but their owner may ever read
+    return path.with_name(f".{secrets.token_hex(6)}")

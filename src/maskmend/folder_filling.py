@@ -2,7 +2,8 @@
 
 Files belong together by their path without suffix. A picture that cannot be filled is noted and passed over;
 what lies in the output folder already is not made again, so that a run that was stopped goes on where it was.
-`fills.json` there says how the pictures were made; other settings do not go on with them.
+`fills.json` there says how the pictures were made; other settings do not go on with them. With `overwrite`
+pictures made otherwise stay until the new ones take their place; until then `fills.json` names them.
 """
 
 import contextlib
@@ -15,16 +16,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from maskmend.data import SUFFIXES
-from maskmend.errors import ConfigError, DataError, MaskmendError, OutputError
+from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import write_files
 from maskmend.images import WRITABLE, Picture, encode_image, load_image
-from maskmend.masks import grow, load_mask
+from maskmend.masks import as_mask, grow, load_mask
 from maskmend.model_folder import model_hash
 from maskmend.pipeline import InpaintPipeline
+from maskmend.seeds import seeds_from
 
 FAILURES = "failures.csv"
 SETTINGS = "fills.json"
+OLDER = "made_otherwise"
+"""Beside the settings in that file: the images whose results there are still those of other settings."""
 FILLABLE = SUFFIXES | {".gif"}
 
 
@@ -43,7 +49,7 @@ class Task:
 
     @property
     def done(self) -> bool:
-        return all(path.is_file() for path in self.outputs)
+        return all(_lies_there(path) for path in self.outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,23 +66,27 @@ def plan_folder(
     """What there is to do; results keep their image's format, or take that of `suffix` (".png").
 
     Formats that are read but not written (BMP, GIF) become PNG. Raises DataError for a folder that is missing
-    or holds no image, ConfigError for an output folder that is one of the others.
+    or holds no image, ConfigError for an output folder that is one of the others or holds one.
     """
     for folder in (images, masks):
         if not folder.is_dir():
             raise DataError(f"no folder at {folder}: give a folder of images")
-    if output.resolve() in (images.resolve(), masks.resolve()):
-        raise ConfigError(f"--output {output} is one of the folders read: choose another")
+        if output.resolve() == folder.resolve():
+            raise ConfigError(f"--output {output} is one of the folders read: choose another")
+        if folder.resolve().is_relative_to(output.resolve()):
+            raise ConfigError(
+                f"--output {output} holds the folder {folder}, whose files results could replace: "
+                "choose another, such as a new folder beside it"
+            )
     if output.exists() and not output.is_dir():
         raise ConfigError(f"--output {output} is a file: with --input give a folder")
     if suffix is not None and suffix not in WRITABLE:
         raise ConfigError(f"format {suffix!r} cannot be written: choose one of {', '.join(WRITABLE)}")
-    elsewhere = [folder.resolve() for folder in (masks, output) if folder.resolve() != images.resolve()]
     known: dict[str, list[Path]] = {}
-    for path in _images(masks, [output.resolve()]):
+    for path in _images(masks, [images, output]):
         known.setdefault(_stem(path, masks), []).append(path)
     tasks, taken = [], set[Path]()
-    for path in _images(images, elsewhere):
+    for path in _images(images, [masks, output]):
         found = known.get(_stem(path, images), [])
         trouble = None
         if len(found) != 1:
@@ -116,14 +126,15 @@ def fill_folder(
     """Works through `tasks`; writes `failures.csv` into `output` when there are any, removes an older one if
     not. A run that is stopped leaves the failures so far.
 
-    `reading` are arguments of `masks.load_mask`. One bad file, or one result that cannot be written, stops
-    nothing; a full disk does (OutputError). Raises ConfigError if the folder's pictures were made otherwise
-    and are not to be made anew.
+    `reading` are arguments of `masks.load_mask`. One bad file, whatever is wrong with it, or one result that
+    cannot be written, stops nothing; a full disk does (OutputError). Raises ConfigError for settings that no
+    file could be filled with, and if the folder's pictures were made otherwise and are not to be made anew;
+    then nothing was changed.
     """
     tasks = list(tasks)
     filled = skipped = 0
     failures: dict[str, str] = {}
-    output.mkdir(parents=True, exist_ok=True)
+    _try_out(seed, samples, quality, growth, reading or {})
     chosen = {
         "seed": seed,
         "samples": samples,
@@ -134,12 +145,14 @@ def fill_folder(
     chosen |= {f"mask_{name}": value for name, value in (reading or {}).items()}
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
-    _begin(output, chosen, tasks, overwrite=overwrite)
+    output.mkdir(parents=True, exist_ok=True)
+    older = _begin(output, chosen, tasks, overwrite=overwrite)
+    noted = set(older)
     try:
         for number, task in enumerate(tasks, start=1):
             if task.trouble is not None or task.mask is None:
                 failures[task.name] = task.trouble or "no mask"
-            elif task.done and not overwrite:
+            elif task.done and not overwrite and task.name not in older:
                 skipped += 1
             else:
                 try:
@@ -149,53 +162,86 @@ def fill_folder(
                     files = dict(zip(task.outputs, result.pictures, strict=True))
                     write_files({path: _encoded(one, path, quality) for path, one in files.items()})
                     filled += 1
+                    older.discard(task.name)
                 except ConfigError:
                     raise  # a setting, and so the same for every file
-                except (MaskmendError, OSError, MemoryError, RuntimeError) as error:
+                except Exception as error:  # what a library makes of a damaged file, it may raise anything
                     if _disk_is_full(error):
                         raise
                     failures[task.name] = " ".join(str(error).split()) or type(error).__name__
             if progress is not None:
                 progress("filling", number, len(tasks))
     except BaseException:
-        if failures:  # an older list says more than none
-            with contextlib.suppress(OutputError):  # what stopped the run is the news
+        with contextlib.suppress(OutputError):  # what stopped the run is the news
+            if older != noted:
+                _write_settings(output / SETTINGS, chosen, older)
+            if failures:  # an older list says more than none
                 _write_failures(output / FAILURES, failures)
         raise
+    if older != noted:
+        _write_settings(output / SETTINGS, chosen, older)
     _write_failures(output / FAILURES, failures)
     return Outcome(filled=filled, skipped=skipped, failures=failures)
 
 
-def _begin(output: Path, chosen: dict[str, Any], tasks: list[Task], *, overwrite: bool) -> None:
-    """Writes down how pictures are made, for those that lie there already as well.
+def _try_out(seed: int, samples: int, quality: int, growth: int, reading: dict[str, Any]) -> None:
+    """Raises ConfigError for what would fail at every file, before the first is touched."""
+    seeds_from(seed, samples)
+    if not 1 <= quality <= 100:
+        raise ConfigError(f"quality = {quality}: give 1 to 100")
+    # Transparent black is a mask to each channel and at each threshold there may be.
+    grow(as_mask(np.zeros((1, 1, 4), np.uint8), size=(1, 1), **reading), growth)
 
-    Pictures made otherwise are a ConfigError, or with `overwrite` removed, as far as they are made anew: a
-    run stopped halfway must not leave both. Of pictures without a record nothing is claimed.
+
+def _begin(output: Path, chosen: dict[str, Any], tasks: list[Task], *, overwrite: bool) -> set[str]:
+    """Writes down how pictures are made, for those that lie there already as well; returns the names of the
+    images whose results are to be made anew all the same.
+
+    Pictures made otherwise are a ConfigError, or with `overwrite` such names: none is removed, for its image
+    may prove not to be fillable any more, and a run stopped halfway leaves no mixture that the next takes for
+    its own. Of pictures without a record nothing is claimed.
     """
-    path, content = output / SETTINGS, json.dumps(chosen, indent=2, sort_keys=True)
-    before = path.read_text() if path.is_file() else None
-    if before == content:
-        return
+    path = output / SETTINGS
+    before = _read_settings(path)
+    changes = None if before is None else _difference(before, chosen)
+    if before is not None and changes is None:
+        older = before.get(OLDER)
+        return {str(name) for name in older} if isinstance(older, list) else set()
     if not overwrite and _images(output, []):
         if before is None:
-            return
-        raise ConfigError(f"{_difference(before, chosen)}: give --overwrite, or another --output")
-    for task in tasks:
-        for old in task.outputs:
-            with contextlib.suppress(OSError):  # what cannot be removed cannot be written either, and is told
-                old.unlink()
-    write_files({path: content.encode()})
+            return set()
+        raise ConfigError(f"{changes}: give --overwrite, or another --output")
+    older = {task.name for task in tasks if any(_lies_there(path) for path in task.outputs)}
+    _write_settings(path, chosen, older)
+    return older
 
 
-def _difference(before: str, chosen: dict[str, Any]) -> str:
+def _read_settings(path: Path) -> dict[str, Any] | None:
+    """The record there; {} for one that says nothing, None where there is none."""
+    if not path.is_file():
+        return None
     try:
-        old = dict(json.loads(before))
-    except (ValueError, TypeError):
+        found = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write_settings(path: Path, chosen: dict[str, Any], older: set[str]) -> None:
+    record = chosen | {OLDER: sorted(older)} if older else chosen
+    write_files({path: json.dumps(record, indent=2, sort_keys=True).encode()})
+
+
+def _difference(before: dict[str, Any], chosen: dict[str, Any]) -> str | None:
+    """How the pictures there were made, as far as it is another way than `chosen`; None if it is not."""
+    if not before:
         return "the pictures there were made otherwise"
     new = json.loads(json.dumps(chosen))
-    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-    changes = ", ".join(f"{name} = {old.get(name)} (now {new.get(name)})" for name in names)
-    return f"the pictures there were made with {changes}"
+    names = sorted(name for name in before.keys() | new.keys() if before.get(name) != new.get(name))
+    changes = ", ".join(
+        f"{name} = {before.get(name)} (now {new.get(name)})" for name in names if name != OLDER
+    )
+    return f"the pictures there were made with {changes}" if changes else None
 
 
 def _disk_is_full(error: BaseException) -> bool:
@@ -217,18 +263,29 @@ def _write_failures(path: Path, failures: dict[str, str]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("file", "reason"))
     table.writerows(failures.items())
-    write_files({path: text.getvalue().encode()})
+    # Names that are no UTF-8 are written as the bytes they are.
+    write_files({path: text.getvalue().encode("utf-8", "surrogateescape")})
 
 
 def _images(folder: Path, without: list[Path]) -> list[Path]:
-    """Image files at any depth, in order, outside the folders `without`."""
+    """Image files at any depth, in order, outside those of the folders `without` that lie within."""
+    whole = folder.resolve()
+    inner = [other.resolve() for other in without]
+    inner = [other for other in inner if other != whole and other.is_relative_to(whole)]
     return [
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in FILLABLE
         and path.is_file()
-        and not any(path.resolve().is_relative_to(other) for other in without)
+        and not any(path.resolve().is_relative_to(other) for other in inner)
     ]
+
+
+def _lies_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, or a folder that may not be looked into: writing will say so
+        return False
 
 
 def _stem(path: Path, folder: Path) -> str:

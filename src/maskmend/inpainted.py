@@ -11,6 +11,7 @@ from maskmend.decoding import Step
 from maskmend.errors import ConfigError
 from maskmend.images import Picture, pil_from, save_image
 from maskmend.region import Region
+from maskmend.seeds import whole
 from maskmend.settings import Settings
 
 
@@ -68,8 +69,20 @@ class Inpainted:
         return int(np.argmax(self.log_likelihood))
 
     def save(self, path: str | Path, sample: int | None = None) -> None:
-        """Writes a sample (the likeliest when None) with all that came with the source: see `save_image`."""
-        save_image(self.pictures[self.best if sample is None else sample], path)
+        """Writes a sample (the likeliest when None) with all that came with the source: see `save_image`.
+
+        Raises ConfigError for a sample that there is not.
+        """
+        save_image(self.pictures[self.best if sample is None else checked_sample(self, sample)], path)
+
+
+def checked_sample(result: Inpainted, sample: object) -> int:
+    """The number of one of the result's samples. Raises ConfigError for one that there is not."""
+    last, number = len(result.pictures) - 1, whole(sample)
+    if number is None or not 0 <= number <= last:
+        those = "1 sample, give 0" if last == 0 else f"{last + 1} samples, give 0 to {last}"
+        raise ConfigError(f"sample = {sample!r}: this fill has {those}")
+    return number
 
 
 def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settings: Settings) -> Inpainted:

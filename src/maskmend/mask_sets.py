@@ -23,7 +23,7 @@ from maskmend.holes import HOLES
 from maskmend.images import open_image
 from maskmend.metadata import DAMAGED
 from maskmend.model_folder import json_bytes
-from maskmend.noise import MAX_SEED
+from maskmend.seeds import MAX_SEED
 
 
 def draw_mask(kind: str, seed: int, index: int, height: int, width: int) -> Bool[np.ndarray, "H W"]:

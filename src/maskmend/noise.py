@@ -21,9 +21,6 @@ _LOW = 0xFFFFFFFF  # the low 32 bits
 _STEP = 0x9E3779B9  # 2^32 / golden ratio: keeps a word of 0 from leaving a state of 0 unchanged
 _LANES = (0x243F6A88, 0x85A308D3)  # the first 64 fractional bits of pi: start values of the two lanes
 
-MAX_SEED = 2**63 - 1
-"""Seeds are 0 to MAX_SEED: they travel in int64 tensors."""
-
 
 class Stream(IntEnum):
     """What a number is used for: different uses of one (seed, step, position) must not share their noise."""
@@ -89,7 +86,7 @@ class SlotNoise:
     all modulo 2^32. Every such u is exact in float32, from 2^-24 to 1 - 2^-24.
 
     Args:
-        seeds: the seed of each image, 0 to MAX_SEED, int64.
+        seeds: the seed of each image, 0 to `seeds.MAX_SEED`, int64.
         stream: what the numbers are for.
         steps: the decoding steps, each 0 to 2^32 - 1.
         images: each slot's image.

@@ -8,7 +8,6 @@ Pixels outside the mask come back bit-identical; pixels inside the hole never re
 of a hole differ by their seed alone, and a seed gives the same fill in any batch.
 """
 
-import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -27,7 +26,7 @@ from maskmend.context import ReadyTransformer
 from maskmend.decoding import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
 from maskmend.images import Picture, picture_from, to_uint8
-from maskmend.inpainted import Inpainted, untouched
+from maskmend.inpainted import Inpainted, checked_sample, untouched
 from maskmend.kernel_caches import bound_kernel_caches
 from maskmend.known_branch import Known
 from maskmend.masks import Box, Channel, MaskLike, as_mask, token_hole
@@ -36,6 +35,7 @@ from maskmend.parts import Part, together
 from maskmend.precision import decoding_dtype
 from maskmend.preview import Preview
 from maskmend.region import Region, cut_region, join, split_hole
+from maskmend.seeds import seeds_from, whole
 from maskmend.settings import Settings
 from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
@@ -164,17 +164,17 @@ class InpaintPipeline:
             ImageError, MaskError, ConfigError: what cannot be used, and the remedy.
         """
         chosen = self.defaults.changed(**settings)
-        if _whole(samples) is None or samples < 1:
-            raise ConfigError(f"samples = {samples!r}: give a whole number, 1 or more")
         images, many = _listed(image)
         stacked = many and isinstance(image, np.ndarray | Tensor)
         masks, _ = _listed(mask, axes=3 if stacked else 4)
         if len(images) != len(masks) or not images:
             raise ImageError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
-        starts = list(seed) if isinstance(seed, Iterable) else [seed] * len(images)
-        for start in starts:
-            if _whole(start) is None:
-                raise ConfigError(f"seed = {start!r}: give a whole number")
+        # An array or tensor without axes calls itself iterable, and is one number.
+        if isinstance(seed, Iterable) and getattr(seed, "ndim", 1) > 0:
+            starts = list(seed)
+        else:
+            starts = [seed] * len(images)
+        seeds = [seeds_from(start, samples) for start in starts]
         if len(starts) != len(images):
             raise ConfigError(f"{len(starts)} seeds for {len(images)} images: give one, or one for each")
         pictures = [picture_from(item) for item in images]
@@ -182,7 +182,6 @@ class InpaintPipeline:
             "fit": fit_mask, "invert": invert_mask, "channel": mask_channel, "threshold": mask_threshold,
         }  # fmt: skip
         holes = [as_mask(m, size=p.pixels.shape[:2], **reading) for m, p in zip(masks, pictures, strict=True)]
-        seeds = [tuple(range(int(start), int(start) + samples)) for start in starts]
         filled = self._fill(pictures, holes, seeds, chosen, callback, preview)
         return filled if many else filled[0]
 
@@ -288,7 +287,7 @@ class InpaintPipeline:
     def draw_step(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
         """The picture after decoding step number `step` (from 1): what it predicts for all tokens.
 
-        Holes whose turn comes later are grey.
+        Holes whose turn comes later are grey. Raises ConfigError for a step or sample that there is not.
         """
         fills = self._step_fills(result, step, sample)
         begun, later = result.regions[: len(fills)], result.regions[len(fills) :]
@@ -308,9 +307,15 @@ class InpaintPipeline:
     @torch.inference_mode()
     def _step_fills(self, result: Inpainted, step: int, sample: int) -> list[Float[np.ndarray, "R R 3"]]:
         """What a step predicts for the regions whose turn has come, which are the first ones."""
-        if not 1 <= step <= len(result.history):
-            raise ConfigError(f"step = {step}: this fill took {len(result.history)} steps, give 1 to that")
-        candidates = result.history[step - 1].candidate[sample].view(len(result.regions), -1)
+        count, number = len(result.history), whole(step)
+        if count == 0:
+            raise ConfigError(
+                f"step = {step!r}: nothing was predicted, so there is no step to draw, take `images`"
+            )
+        if number is None or not 1 <= number <= count:
+            raise ConfigError(f"step = {step!r}: this fill took {count} steps, give 1 to {count}")
+        sample = checked_sample(result, sample)
+        candidates = result.history[number - 1].candidate[sample].view(len(result.regions), -1)
         begun = (candidates != self.transformer.config.mask_id).all(1)
         return self._draw(candidates[begun], list(result.regions[: int(begun.sum())]))
 
@@ -395,14 +400,6 @@ def _listed(items: Any, axes: int = 4) -> tuple[list[Any], bool]:
     """The items of a batch (a list, or an array or tensor of `axes` axes) and whether it is one."""
     many = isinstance(items, list | tuple) or (isinstance(items, np.ndarray | Tensor) and items.ndim >= axes)
     return (list(items) if many else [items]), many
-
-
-def _whole(value: object) -> int | None:
-    """The value as int if it is a whole number, numpy's included."""
-    try:
-        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        return None
 
 
 def _within(mask: Bool[np.ndarray, "H W"], bounds: Box) -> Bool[np.ndarray, "H W"]:

@@ -13,9 +13,18 @@ import numpy as np
 from maskmend.compositing import SEAMS
 from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError
-from maskmend.infill import STRATEGIES
-from maskmend.orders import ORDERS
-from maskmend.schedules import SCHEDULES
+
+SCHEDULES = ("cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp")
+ORDERS = ("confidence", "random", "halton")
+STRATEGIES = ("grey", "mean", "nearest", "diffusion")
+"""Names of the lower floors (`schedules`, `orders`, `infill`), which a test holds them to: said again here,
+as those need PyTorch and the settings serve the runtime without it too."""
+
+MOST_STEPS = 100_000
+"""More than there are tokens; each has its place in a table, even where decoding ends long before."""
+
+FARTHEST = 1000
+"""Largest `ring` and `context`: more than any picture is wide, and still a number to calculate with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +75,8 @@ class Settings:
                 raise ConfigError(f"{name} = {value!r} is unknown{nearest(str(value), known)}")
         if self.steps < 1:
             raise ConfigError(f"steps = {self.steps}: give 1 or more")
+        if self.steps > MOST_STEPS:
+            raise ConfigError(f"steps = {self.steps}: give 1 to {MOST_STEPS}")
         if self.sweet_spot is not None and not 1 <= self.sweet_spot <= self.steps:
             raise ConfigError(
                 f"sweet_spot = {self.sweet_spot}: with steps = {self.steps} give 1 to {self.steps}"
@@ -73,6 +84,9 @@ class Settings:
         for name in ("noise", "temperature", "context"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give a finite number, 0 or more")
+        for name in ("ring", "context"):
+            if getattr(self, name) > FARTHEST:
+                raise ConfigError(f"{name} = {getattr(self, name)}: give 0 to {FARTHEST}")
         if self.ring < 0 or not 0 <= self.share < 1:
             raise ConfigError(f"ring = {self.ring}, share = {self.share}: give ring >= 0 and 0 <= share < 1")
         if self.top_k is not None and self.top_k < 1:

@@ -1,5 +1,7 @@
 """The runtime without PyTorch: the same tokens and pictures as the pipeline, and no torch."""
 
+import math
+import re
 import subprocess
 import sys
 
@@ -12,7 +14,7 @@ from PIL import Image
 
 from exported import KINDS, exported
 from fakes import box_mask, smooth_pixels
-from maskmend import decoding, noise, schedules
+from maskmend import noise, schedules
 from maskmend.choice import choose
 from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
 from maskmend.infill import infill
@@ -21,6 +23,7 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.runtime import Runtime, sampling
 from maskmend.runtime import noise as hashed
 from maskmend.runtime.infill import diffuse
+from maskmend.seeds import MAX_SEED
 
 IMAGE, MASK = smooth_pixels(16, 16), box_mask(16, 16, 3, 5, 11, 14)
 
@@ -89,9 +92,7 @@ def test_torch_is_never_imported():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@given(
-    st.integers(0, noise.MAX_SEED), st.integers(0, 99), st.integers(0, 4095), st.sampled_from(noise.Stream)
-)
+@given(st.integers(0, MAX_SEED), st.integers(0, 99), st.integers(0, 4095), st.sampled_from(noise.Stream))
 def test_noise_is_bit_identical(seed, step, position, stream):
     """Catches another hash: every seed would mean another fill."""
     theirs = noise.uniform(torch.tensor([seed]), step, torch.tensor([position]), 9, stream=stream)
@@ -107,7 +108,6 @@ def test_plans_are_the_same(schedule, hole, steps):
         == schedules.plan(torch.tensor([hole]), steps, schedule)[0].tolist()
     )
     assert sampling.GAMMAS.keys() == schedules.SCHEDULES.keys()
-    assert (sampling.CHOICES, sampling.CONFIDENCES) == (decoding.CHOICES, decoding.CONFIDENCES)
 
 
 @pytest.mark.parametrize(("top_k", "top_p"), [(None, None), (4, None), (None, 0.6), (6, 0.9)])
@@ -140,9 +140,9 @@ def test_what_it_cannot_do_is_named(both, tmp_path):
         ({"ring": 1}, "ring"),
         ({"stpes": 3}, "'stpes'"),
         ({"samples": 0}, "samples = 0"),
-        ({"seed": -1}, "seed = -1"),
-        ({"choice": "sampel"}, "'sampel': give sample or argmax"),
-        ({"confidence": "entropy"}, "'entropy': give log_probability or probability"),
+        ({"seed": -1}, "seed -1"),
+        ({"choice": "sampel"}, "'sampel': choose one of 'sample', 'argmax'"),
+        ({"confidence": "entropy"}, "'entropy': choose one of 'log_probability', 'probability'"),
     ):
         with pytest.raises(ConfigError, match=message):
             runtime.fill(IMAGE, MASK, **settings)
@@ -154,3 +154,75 @@ def test_what_it_cannot_do_is_named(both, tmp_path):
         runtime.fill(IMAGE, MASK.astype(np.uint8))
     with pytest.raises(ModelError, match="export onnx"):
         Runtime(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"sweet_spot": 0}, "sweet_spot = 0: with steps = 8 give 1 to 8"),
+        ({"sweet_spot": 99}, "sweet_spot = 99"),
+        ({"sweet_spot": -1}, "sweet_spot = -1"),
+        ({"top_k": 0}, "top_k = 0: give 1 or more"),
+        ({"top_k": -3}, "top_k = -3"),
+        ({"top_p": 0.0}, "top_p = 0.0: give a probability"),
+        ({"top_p": math.nan}, "top_p = nan"),
+        ({"top_p": 2.0}, "top_p = 2.0"),
+        ({"steps": 2.5}, "steps = 2.5: expected int"),
+        ({"steps": "8"}, "steps = '8': expected int"),
+        ({"noise": -1.0}, "noise = -1.0: give a finite number"),
+        ({"noise": math.nan}, "noise = nan"),
+        ({"context": -1.0}, "context = -1.0"),
+        ({"seed": 1.5}, "seed = 1.5: give a whole number"),
+        ({"seed": True}, "seed = True: give a whole number"),
+        ({"seed": 2**63}, f"seed {2**63} is out of range"),
+        ({"seed": 2**63 - 1, "samples": 2}, f"from 0 to {2**63 - 2}, with 2 samples"),
+        ({"samples": 1.5}, "samples = 1.5: give a whole number"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("mask", [MASK, np.zeros_like(MASK)], ids=["hole", "empty"])
+@pytest.mark.usefixtures("unchecked")
+def test_settings_are_refused_as_by_the_pipeline(both, settings, words, mask):
+    """Catches what the pipeline refuses and the runtime fills with, otherwise than was meant, or ends in a
+    TypeError; with an empty mask too, where nothing would be decoded."""
+    pipe, runtime = both
+    messages = []
+    for fill in (runtime.fill, pipe):
+        with pytest.raises(ConfigError, match=re.escape(words)) as caught:
+            fill(IMAGE, mask, **settings)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
+def test_the_loop_alone_refuses_too():
+    """Catches a check that only `Runtime.fill` makes."""
+    tokens, hole = np.zeros(4, np.int64), np.ones(4, bool)
+    for wrong, words in (
+        ({"top_k": 0}, "top_k = 0"),
+        ({"order": "halton"}, "PyTorch"),
+        ({"seeds": [-1]}, "-1"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            sampling.decode(
+                lambda *_: pytest.fail("asked"), tokens, hole, mask_id=9, **{"seeds": [0]} | wrong
+            )
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_numbers_of_numpy_are_taken(both):
+    """Catches `np.arange` giving seeds that overflow, and steps that are refused."""
+    _, runtime = both
+    ours = runtime.fill(IMAGE, MASK, seed=np.int32(300), samples=np.uint8(2), steps=np.int64(3))
+    np.testing.assert_array_equal(ours.tokens, runtime.fill(IMAGE, MASK, seed=300, samples=2, steps=3).tokens)
+
+
+def test_an_export_with_impossible_defaults_is_named(both):
+    """Catches a damaged model.json whose defaults are blamed on the caller."""
+    _, runtime = both
+    kept = runtime.about
+    try:
+        runtime.about = {**kept, "defaults": {"steps": 0}}
+        with pytest.raises(ModelError, match=r"steps = 0.*export it again"):
+            runtime.fill(IMAGE, MASK)
+    finally:
+        runtime.about = kept

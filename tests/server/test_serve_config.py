@@ -93,3 +93,14 @@ def test_every_option_of_the_command_reaches_the_server(monkeypatch):
     ran = CliRunner().invoke(main, ["serve"], prog_name="maskmend", env={"MASKMEND_TOKEN": line["--token"]})
     assert ran.exit_code == 0, ran.output
     assert came.pop()[0] == ServeConfig(token=line["--token"])  # its defaults are the server's own
+
+
+@pytest.mark.parametrize(
+    ("options", "env"), [(["--token", ""], {}), ([], {"MASKMEND_TOKEN": ""})], ids=["option", "variable"]
+)
+def test_an_empty_token_is_a_mistake(monkeypatch, options, env):
+    """Catches `--token "$SECRET"` that opens the server to everyone where SECRET was never set."""
+    monkeypatch.setattr("maskmend.server.run.serve", lambda *_: pytest.fail("served without a token"))
+    ran = CliRunner().invoke(main, ["serve", *options], prog_name="maskmend", env=env)
+    assert ran.exit_code == 2
+    assert "the token has 0 characters: give 16 or more" in ran.stderr

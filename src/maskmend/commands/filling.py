@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click import format_filename as shown
 
 from maskmend.commands.options import PATH, SEED, refuse_options, settings_of, working
 from maskmend.errors import ConfigError
@@ -175,11 +176,12 @@ def inpaint(
     share = 100 * float(mask.mean())
     count = int(mask.sum())
     part = f"{share:.1f} %" if share >= 0.05 else f"{count} pixel{'s' if count > 1 else ''}"
-    click.echo(f"filled {part} of {image} in {spent:.2f} s: {', '.join(str(path) for path in outputs)}")
+    # File names may hold bytes that are no UTF-8, which a terminal cannot show.
+    click.echo(f"filled {part} of {shown(image)} in {spent:.2f} s: {', '.join(map(shown, outputs))}")
     if mask_channel == "auto" and reads_alpha(mask_path):
         click.echo("the mask was read by its alpha: --mask-channel luma takes its brightness instead")
     if samples > 1:
-        click.echo(f"likeliest: {outputs[result.best]}")
+        click.echo(f"likeliest: {shown(outputs[result.best])}")
     if output.suffix.lower() in (".jpg", ".jpeg"):
         click.echo("JPEG encodes every pixel anew; write .png to keep the known ones to the bit")
 

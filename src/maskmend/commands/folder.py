@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click import format_filename as shown
 
 from maskmend.commands.options import settings_of
 
@@ -39,13 +40,14 @@ def inpaint_folder(
         same = "the same command, without --overwrite," if options["overwrite"] else "the same command"
         click.echo(f"stopped; {same} goes on with what is missing", err=True)
         if (output / FAILURES).is_file():
-            click.echo(f"what could not be filled is listed in {output / FAILURES}", err=True)
+            click.echo(f"what could not be filled is listed in {shown(output / FAILURES)}", err=True)
         sys.exit(130)
     skipped = f", {outcome.skipped} done before" if outcome.skipped else ""
-    click.echo(f"filled {outcome.filled} of {len(tasks)} pictures into {output}{skipped}")
+    # File names may hold bytes that are no UTF-8, which a terminal cannot show.
+    click.echo(f"filled {outcome.filled} of {len(tasks)} pictures into {shown(output)}{skipped}")
     if outcome.failures:
         click.secho(f"{len(outcome.failures)} could not be filled:", fg="red", err=True)
         for name, reason in outcome.failures.items():
-            click.echo(f"  {name}: {reason}", err=True)
-        click.echo(f"the list is in {output / FAILURES}", err=True)
+            click.echo(shown(f"  {name}: {reason}"), err=True)
+        click.echo(f"the list is in {shown(output / FAILURES)}", err=True)
         sys.exit(1)

@@ -1,8 +1,13 @@
 """`maskmend serve`."""
 
+import os
+
 import click
 
 from maskmend.errors import ConfigError
+
+TOKEN = "MASKMEND_TOKEN"
+"""The variable that may hold the token."""
 
 
 @click.command()
@@ -12,7 +17,7 @@ from maskmend.errors import ConfigError
 @click.option("--name", "names", multiple=True, help="A host name under which clients know the server.")
 @click.option(
     "--token",
-    envvar="MASKMEND_TOKEN",
+    envvar=TOKEN,
     help="What clients must send (16 characters or more); better given as MASKMEND_TOKEN.",
 )
 @click.option(
@@ -57,12 +62,15 @@ def serve(
     from maskmend.server.settings import Limits, ServeConfig
     from maskmend.training.run import pick_device
 
+    if token is None:
+        # To click an empty variable is none; it is a secret that got lost, and no wish for an open server.
+        token = os.environ.get(TOKEN)
     config = ServeConfig(
         host=host,
         port=port,
         allow_remote=allow_remote,
         names=names,
-        token=token or None,
+        token=token,
         models=models,
         device=device,
         workers=workers,

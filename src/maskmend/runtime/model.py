@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
-from maskmend.compositing import SEAMS, composite
+from maskmend.compositing import composite
+from maskmend.config import from_dict
 from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
 from maskmend.runtime.infill import diffuse
 from maskmend.runtime.sampling import decode
+from maskmend.seeds import seeds_from
+from maskmend.settings import Settings
 
 FORMAT = 1
 GRAPHS = ("encoder", "context", "step", "decoder")
-SAMPLING = ("steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
-            "sweet_spot")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,11 +86,8 @@ class Runtime:
             raise ImageError(f"the image is {image.dtype} {image.shape}: give uint8 {(side, side, 3)}")
         if mask.shape != (side, side) or mask.dtype != bool:
             raise MaskError(f"the mask is {mask.dtype} {mask.shape}: give bool {(side, side)}, True = fill")
-        if samples < 1:
-            raise ConfigError(f"samples = {samples}: give 1 or more")
-        if seed < 0:
-            raise ConfigError(f"seed = {seed}: give 0 or more")
-        chosen = self._settings(settings)
+        seeds = seeds_from(seed, samples)
+        samples, chosen = len(seeds), self._settings(settings)
         grid, factor = self.about["grid"], self.about["factor"]
         if not mask.any():
             nothing = np.zeros((samples, 0, 0), np.int64)
@@ -101,23 +99,24 @@ class Runtime:
         tokens = self._run("encoder", image=smooth[None])[0].astype(np.int64)  # ONNX Runtime says long long
         predict = _Predictor(self, tokens.ravel(), hole, missing, samples)
         decoded = decode(
-            predict, tokens.ravel(), hole, mask_id=self.about["mask_id"],
-            seeds=range(seed, seed + samples), **{n: chosen[n] for n in SAMPLING if n in chosen},
-        )  # fmt: skip
+            predict, tokens.ravel(), hole, mask_id=self.about["mask_id"], seeds=seeds, **chosen.decoding()
+        )
         decoded = decoded.reshape(samples, grid, grid)
         drawn = self._draw(decoded, smooth, mask)
-        pictures = np.stack([composite(image, one, mask, seam=chosen["seam"]) for one in drawn])
+        pictures = np.stack([composite(image, one, mask, seam=chosen.seam) for one in drawn])
         return Filled(pictures=pictures, tokens=decoded)
 
-    def _settings(self, given: dict[str, Any]) -> dict[str, Any]:
-        chosen = {"seam": "poisson", "infill": "diffusion", **self.about["defaults"], **given}
-        known = {*SAMPLING, "seam", "infill", "ring", "share", "context"}
-        for name in given:
-            if name not in known:
-                raise ConfigError(f"unknown setting {name!r}: there are {', '.join(sorted(known))}")
-        if chosen["seam"] not in SEAMS or chosen["seam"] in ("feather", "multiband"):
-            raise ConfigError(f"seam = {chosen['seam']!r}: give hard or poisson here")
-        if chosen["infill"] != "diffusion" or chosen.get("ring") or chosen.get("share"):
+    def _settings(self, given: dict[str, Any]) -> Settings:
+        try:
+            defaults = from_dict(Settings, self.about["defaults"], "defaults")
+        except ConfigError as error:
+            raise ModelError(f"this model's {error}: export it again") from None
+        chosen = defaults.changed(**given)
+        if chosen.order == "halton":  # told for an empty mask too
+            raise ConfigError("order = 'halton' needs PyTorch: give confidence or random here")
+        if chosen.seam in ("feather", "multiband"):
+            raise ConfigError(f"seam = {chosen.seam!r}: give hard or poisson here")
+        if chosen.infill != "diffusion" or chosen.ring or chosen.share:
             raise ConfigError("this runtime fills holes by diffusion, without ring or share: leave them out")
         return chosen
 

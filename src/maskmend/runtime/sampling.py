@@ -12,6 +12,8 @@ from jaxtyping import Bool, Float32, Int
 
 from maskmend.errors import ConfigError
 from maskmend.runtime import noise as hashed
+from maskmend.seeds import seeds_from
+from maskmend.settings import Settings
 
 GAMMAS: dict[str, Callable[[float], float]] = {
     "cosine": lambda r: math.sin(math.pi / 2 * (1 - r)),
@@ -24,8 +26,6 @@ GAMMAS: dict[str, Callable[[float], float]] = {
     "exp": lambda r: (256 - 256**r) / 255,
 }
 """As `maskmend.schedules.SCHEDULES`, which a test holds them to."""
-
-CHOICES, CONFIDENCES = ("sample", "argmax"), ("log_probability", "probability")
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(tokens (B, N), masked (B, N)) ─► logits (S, K) of the masked tokens in row-major order."""
@@ -60,14 +60,18 @@ def decode(
     top_p: float | None = None,
     sweet_spot: int | None = None,
 ) -> Int[np.ndarray, "B N"]:
-    """Tokens with the hole filled, one row for each seed; arguments as for `maskmend.decoding.decode`."""
-    if order not in ("confidence", "random"):
+    """Tokens with the hole filled, one row for each seed; arguments as for `maskmend.decoding.decode`.
+
+    Raises ConfigError for a setting that `Settings` refuses, and for order = "halton".
+    """
+    chosen = Settings().changed(
+        steps=steps, schedule=schedule, order=order, confidence=confidence, noise=noise, choice=choice,
+        temperature=temperature, top_k=top_k, top_p=top_p, sweet_spot=sweet_spot,
+    )  # fmt: skip
+    if chosen.order == "halton":
         raise ConfigError(f"order {order!r} needs PyTorch: give confidence or random here")
-    for name, value, known in (("choice", choice, CHOICES), ("confidence", confidence, CONFIDENCES)):
-        if value not in known:
-            raise ConfigError(f"{name} is {value!r}: give {' or '.join(known)}")
-    if steps < 1 or not 0 <= temperature < math.inf:
-        raise ConfigError(f"steps = {steps}, temperature = {temperature}: give 1 or more, and 0 or more")
+    steps = chosen.steps
+    seeds = [seeds_from(one)[0] for one in seeds]
     count, seed = len(seeds), np.asarray(seeds, np.int64)
     masked = np.tile(hole, (count, 1))
     filled = np.where(masked, mask_id, tokens[None]).astype(np.int64)

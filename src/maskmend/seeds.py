@@ -1,0 +1,30 @@
+"""Seeds of fills: which numbers may be one, said once for all that fill, PyTorch or none."""
+
+import operator
+
+from maskmend.errors import ConfigError
+
+MAX_SEED = 2**63 - 1
+"""Seeds are 0 to MAX_SEED: they travel in int64 tensors."""
+
+
+def whole(value: object) -> int | None:
+    """The value as int if it is a whole number, those of NumPy and PyTorch included."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def seeds_from(seed: object, samples: object = 1) -> tuple[int, ...]:
+    """The seeds seed, seed + 1, ... of `samples` fills. Raises ConfigError for what gives none."""
+    first, count = whole(seed), whole(samples)
+    if count is None or count < 1:
+        raise ConfigError(f"samples = {samples!r}: give a whole number, 1 or more")
+    if first is None:
+        raise ConfigError(f"seed = {seed!r}: give a whole number")
+    last = MAX_SEED - count + 1
+    if not 0 <= first <= last:
+        those = f", with {count} samples" if count > 1 else ""
+        raise ConfigError(f"seed {first} is out of range: give an integer from 0 to {last}{those}")
+    return tuple(range(first, first + count))
