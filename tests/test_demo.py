@@ -42,7 +42,7 @@ def few_samples(monkeypatch, samples):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, samples, tiny_model):
     """A folder that a demo was written into, and what it said."""
-    out, said = tmp_path_factory.mktemp("demo") / "deep" / "out", StringIO()
+    out, said = tmp_path_factory.mktemp("demo") / "deep [red]" / "out", StringIO()
     with pytest.MonkeyPatch.context() as patch:
         pairs = demo.sample_pairs(samples)
         patch.setattr(demo, "sample_pairs", lambda: pairs)
@@ -51,7 +51,8 @@ def finished(tmp_path_factory, samples, tiny_model):
 
 
 def test_every_promised_file_is_written_and_no_other(finished):
-    out, _ = finished
+    out, said = finished
+    assert str(out / "contact-sheet.png") in said  # brackets of a folder's name are no markup
     results = {f"{name}{kind}.png" for name in SIZES for kind in ("", "-input", "-fill1", "-fill2", "-fill3")}
     assert {path.name for path in out.iterdir()} == results | {
         "contact-sheet.png", "steps.gif", "report.json",

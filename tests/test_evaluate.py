@@ -13,7 +13,7 @@ from rich.console import Console
 from maskmend.errors import ConfigError, DataError, MaskmendError, WeightsError
 from maskmend.evaluate import evaluate_folders
 from maskmend.mask_sets import make_masks
-from maskmend.report import METRICS
+from maskmend.report import METRICS, Report
 
 COUNT, SIDE = 12, 20
 
@@ -233,6 +233,14 @@ def test_report_as_file_and_table(folders: Path, tmp_path: Path) -> None:
     shown = console.export_text()
     for text in ("FID", "PSNR", "known-pixel error", "95% interval", "seconds an image", "masks sha256"):
         assert text in shown
+
+
+def test_notes_keep_their_brackets() -> None:
+    """Would catch advice to install an extra whose name the table took for markup."""
+    report = Report(images=1, figures={}, notes=("left out: pip install 'maskmend[evaluate]'",))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(report.table())
+    assert "'maskmend[evaluate]'" in console.export_text()
 
 
 def test_too_few_images_for_folds_are_no_reason_to_fail(tmp_path: Path) -> None:

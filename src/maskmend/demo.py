@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from maskmend import __version__
@@ -100,8 +101,9 @@ def run_demo(
         f"filled {len(results)} pictures {samples} ways each in {seconds['fill']:.1f} s "
         f"({total:.1f} s with drawing)"
     )
+    look, moving, said = (escape(str(path)) for path in (sheet, gif, out / "report.json"))
     console.print(
-        f"look at [bold]{sheet}[/bold], {gif} and {out / 'report.json'}",
+        f"look at [bold]{look}[/bold], {moving} and {said}",
         soft_wrap=True,
     )
     console.print(

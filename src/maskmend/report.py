@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.table import Table
+from rich.text import Text
 
 from maskmend.files import write_files
 from maskmend.metrics.bootstrap import Interval
@@ -76,9 +77,9 @@ class Report:
     def table(self) -> Table:
         """The figures as a table for the terminal."""
         level = next((f"{figure.level:.0%}" for figure in self.figures.values()), "")
-        table = Table(
-            title=f"{self.images} images", caption="\n".join(self._footnotes()), caption_justify="left"
-        )
+        # As text: of pip install 'maskmend[evaluate]' the table's markup would take the brackets away.
+        notes = Text("\n".join(self._footnotes()), style="table.caption")
+        table = Table(title=f"{self.images} images", caption=notes, caption_justify="left")
         table.add_column("metric")
         table.add_column("value", justify="right")
         table.add_column(f"{level} interval".strip(), justify="right")

@@ -12,6 +12,7 @@ from fakes import tiny_models
 from maskmend.experiment.baselines import leave_grey
 from maskmend.experiment.test_set import TestSet
 from maskmend.experiment.trial import Laboratory, Trial, difference, lpips_difference, tied
+from maskmend.mask_sets import masks_hash
 from maskmend.metrics.frechet import fid
 from maskmend.model_folder import weights_hash
 from maskmend.pipeline import InpaintPipeline
@@ -84,6 +85,12 @@ def test_another_model_is_another_trial(make_laboratory: Make) -> None:
     other = make_laboratory(pipe=InpaintPipeline(tokenizer, transformer))
     assert other.digests["model"] != make_laboratory().digests["model"]
     assert weights_hash(tokenizer) == weights_hash(tiny_models()[0])
+
+
+def test_masks_have_the_hash_that_other_commands_tell(make_laboratory: Make) -> None:
+    """Would catch one set of masks under two names: `masks make` and `evaluate` say the manifest's."""
+    laboratory = make_laboratory()
+    assert laboratory.digests["masks"] == masks_hash(laboratory.data.masks)
 
 
 def test_another_setting_of_the_model_is_another_trial(make_laboratory: Make) -> None:

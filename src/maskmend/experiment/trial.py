@@ -26,6 +26,7 @@ from maskmend import __version__
 from maskmend.experiment.test_set import TestSet
 from maskmend.files import write_files
 from maskmend.images import to_tensor
+from maskmend.mask_sets import masks_hash
 from maskmend.metrics.bootstrap import Interval, centred_interval, mean_interval
 from maskmend.metrics.features import FeatureFunction, cached_features, content_hash, extract_features
 from maskmend.metrics.frechet import fid_draws
@@ -150,8 +151,8 @@ class Laboratory:
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of images, masks and model."""
-        return {"images": self._about["images"], "masks": self._about["masks"], "model": self._model}
+        """SHA-256 of images, masks (as their manifest has it) and model."""
+        return {"images": self._about["images"], "masks": masks_hash(self.data.masks), "model": self._model}
 
     def first(self, count: int | None) -> "Laboratory":
         """The same over the first `count` images; None: all."""
