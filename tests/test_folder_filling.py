@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -382,6 +383,14 @@ def test_the_exit_status_tells(folders, tiny_model):
     assert "f.png: no mask of that name" in failed.stderr
     assert str(folders[2] / FAILURES) in failed.stderr
     assert command(folders, tiny_model, "--set", "steps=0").exit_code == 2
+
+
+def test_results_that_are_jpeg_are_told_to_be_lossy(folders, tiny_model):
+    """Catches known pixels that change in silence, where the command for one picture says so."""
+    filled = command(folders, tiny_model, "--format", "jpg").stdout
+    assert "of the results are JPEG, which encodes every pixel anew; --format png" in filled
+    shutil.rmtree(folders[2])
+    assert "JPEG" not in command(folders, tiny_model, "--format", "png").stdout
 
 
 def test_names_that_are_no_utf8_are_told(folders, tiny_model):

@@ -4,6 +4,7 @@ Catches options that are read and forgotten, and commands that no longer fit the
 """
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,26 @@ def test_options_for_results_are_refused_with_a_model(
     assert "--masks FOLDER" in without.stderr
 
 
+@pytest.mark.parametrize(
+    "options", [["--set", "steps=3"], ["--samples", "3"], ["--preset", "report"]], ids=str
+)
+def test_options_for_a_model_are_refused_with_results(images: Path, options: list[str]) -> None:
+    """Would catch a setting of fills that changes nothing, as the fills are there."""
+    refused = invoke("evaluate", "--images", images, "--results", images, *options)
+    assert refused.exit_code == 2
+    assert f"--results has no use for {options[0]}" in refused.stderr
+
+
+def test_scores_want_a_file_before_the_work_begins(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch a folder named for the scores that is noticed after minutes of measuring."""
+    monkeypatch.setattr(Inception, "load", lambda **_: pytest.fail("it began"))
+    refused = invoke("evaluate", "--images", images, "--results", images, "-o", tmp_path)
+    assert refused.exit_code == 2
+    assert "is a folder: with --results name a file" in refused.stderr
+
+
 def test_a_model_fills_as_the_report_did(
     images: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +242,19 @@ def test_options_of_reproduce_reach_the_experiment(
     assert (others["quick"], others["grid"]) == (False, False)
     assert others["migan_file"] == tmp_path / "migan.onnx"
     assert (options["sweep_limit"], others["sweep_limit"]) == (None, 2)
+
+
+@pytest.mark.parametrize(("package", "said"), [("cv2", "OpenCV"), ("matplotlib.figure", "Matplotlib")])
+def test_reproduce_says_at_once_what_is_not_installed(
+    package: str, said: str, images: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch minutes of filling before the first table asks for a package."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(experiment_run, "reproduce", lambda *_, **__: pytest.fail("it began"))
+    told = invoke("reproduce", "--images", images, "--model", tiny_model, "-o", tmp_path / "out")
+    assert told.exit_code == 2
+    assert said in told.stderr
+    assert "maskmend[reproduce]" in told.stderr
 
 
 def test_a_study_trains_and_scores_each_rung(

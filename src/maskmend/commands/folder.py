@@ -45,6 +45,12 @@ def inpaint_folder(
     skipped = f", {outcome.skipped} done before" if outcome.skipped else ""
     # File names may hold bytes that are no UTF-8, which a terminal cannot show.
     click.echo(f"filled {outcome.filled} of {len(tasks)} pictures into {shown(output)}{skipped}")
+    lossy = sum(task.outputs[0].suffix.lower() in (".jpg", ".jpeg") for task in tasks)
+    if lossy and outcome.filled:
+        click.echo(
+            f"{lossy} of the results are JPEG, which encodes every pixel anew; --format png keeps the known "
+            "ones to the bit"
+        )
     if outcome.failures:
         click.secho(f"{len(outcome.failures)} could not be filled:", fg="red", err=True)
         for name, reason in outcome.failures.items():

@@ -104,6 +104,11 @@ def evaluate(
         raise ConfigError("--invert-masks needs masks: give --masks FOLDER, or leave it out")
     console = Console()
     if results is not None:
+        refuse_options("--results", {"assignments": "--set", "samples": "", "preset": ""})
+        if output is not None and output.is_dir():
+            raise ConfigError(
+                f"--output {output} is a folder: with --results name a file, such as scores.json"
+            )
         from maskmend.evaluate import evaluate_folders
 
         with stages() as told:
@@ -184,6 +189,8 @@ def reproduce(
     """Makes the report's tables and pictures, and more, as one page; goes on where it was stopped."""
     from rich.console import Console
 
+    from maskmend.experiment.baselines import telea
+    from maskmend.experiment.charts import figure_class
     from maskmend.experiment.run import QUICK_IMAGES, QUICK_REPEATS
     from maskmend.experiment.run import reproduce as run
     from maskmend.experiment.test_set import load_test_set
@@ -194,6 +201,7 @@ def reproduce(
     from maskmend.progress import stages
     from maskmend.training.run import pick_device
 
+    telea(), figure_class()  # what is missing is said now, not after minutes of filling
     place = pick_device(device)
     pipe = InpaintPipeline.from_pretrained(model).to(place)
     data = load_test_set(images, pipe.resolution, masks)

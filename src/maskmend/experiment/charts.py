@@ -44,12 +44,17 @@ def with_intervals(
     return _png(figure)
 
 
-def _canvas(x_label: str, y_label: str) -> tuple[Any, Any]:
+def figure_class() -> Any:
+    """Matplotlib's. Raises ConfigError when it is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
         raise ConfigError("the charts need Matplotlib: pip install 'maskmend[reproduce]'") from None
-    figure = Figure(figsize=(7.2, 3.8), dpi=130, layout="constrained", facecolor=PAPER)
+    return Figure
+
+
+def _canvas(x_label: str, y_label: str) -> tuple[Any, Any]:
+    figure = figure_class()(figsize=(7.2, 3.8), dpi=130, layout="constrained", facecolor=PAPER)
     axes = figure.add_subplot(facecolor=PAPER)
     axes.set_xlabel(x_label, color=INK)
     axes.set_ylabel(y_label, color=INK)
