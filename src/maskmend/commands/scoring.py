@@ -201,7 +201,8 @@ def reproduce(
     from maskmend.progress import stages
     from maskmend.training.run import pick_device
 
-    telea(), figure_class()  # what is missing is said now, not after minutes of filling
+    for needed in (telea, figure_class):
+        needed()  # what is missing is said now, not after minutes of filling
     place = pick_device(device)
     pipe = InpaintPipeline.from_pretrained(model).to(place)
     data = load_test_set(images, pipe.resolution, masks)
