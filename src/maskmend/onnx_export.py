@@ -53,7 +53,7 @@ class DecoderGraph(nn.Module):
         self.tokenizer = tokenizer
 
     def forward(self, tokens: Tensor, image: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        # Nothing, not None: without a branch `decode` would ask how many there are, and the graph keep the answer.
+        # Not None: `decode` would ask how many there are, and the graph would keep the answer.
         known = () if image is None or mask is None else Known(image, mask)
         return self.tokenizer.decode(tokens, known)
 
@@ -158,9 +158,9 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor) -> Tensor:
 def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
     """Writes the four graphs and model.json into `folder`; returns their paths. The pipeline stays as it is.
 
-    Each graph is run once more on a batch of another size before anything is written. Raises ConfigError where
-    ONNX is not installed, ModelError where a graph does not do what its model does, OutputError where nothing
-    can be written.
+    Each graph is run on a batch of another size before anything is written. Raises ConfigError where ONNX is
+    not installed, ModelError where a graph does not do what its model does, OutputError where nothing can be
+    written.
     """
     try:
         import onnx  # noqa: F401  # pyright: ignore[reportMissingImports]
