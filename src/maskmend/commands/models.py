@@ -27,7 +27,10 @@ def train(
     known pixels before it; resumes where it stopped."""
     from maskmend.training.progress import train_with_progress
 
-    train_with_progress(stage, config_path, output or Path("runs") / config_path.stem, assignments, restart)
+    folder = output or Path("runs") / config_path.stem
+    if not train_with_progress(stage, config_path, folder, assignments, restart).finished:
+        # As a shell says of what Ctrl-C ended: `train a && train b` must not go on with half of a.
+        click.get_current_context().exit(130)
 
 
 @click.command()
