@@ -1,5 +1,6 @@
 """The command line: bad input is one line, status 2 and no file; good input is a file and a word about it."""
 
+import copy
 import hashlib
 import json
 import os
@@ -26,7 +27,7 @@ from maskmend import files as writing
 from maskmend import weights
 from maskmend.cli import main
 from maskmend.images import load_image
-from maskmend.model_folder import save_tokenizer, save_transformer
+from maskmend.model_folder import save_tokenizer, save_transformer, tokens_hash
 from maskmend.pipeline import InpaintPipeline
 from maskmend.settings import Settings
 
@@ -443,6 +444,29 @@ def test_pack_makes_a_model_of_two_parts(inpaint, tmp_path):
     assert InpaintPipeline.from_pretrained(tmp_path / "model").defaults == Settings(steps=3)
     assert_refused(invoke(command), "already holds a model")
     assert inpaint(model=tmp_path / "model").exit_code == 0
+
+
+def test_pack_refuses_parts_that_never_met(tmp_path):
+    """Catches a model of grey smears: a transformer joined with a tokenizer whose tokens it never saw. A
+    decoder trained anew over the same encoder and codebook is no other tokenizer."""
+    own, transformer = tiny_models()
+    redrawn, other = (copy.deepcopy(own) for _ in range(2))
+    redrawn.decoder.leave.weight.data += 1
+    other.quantizer.codebook += 1
+    for name, tokenizer in (("own", own), ("redrawn", redrawn), ("other", other)):
+        save_tokenizer(tokenizer, tmp_path / name / "tokenizer")
+    save_transformer(transformer, tmp_path / "run" / "transformer", tokens=tokens_hash(own))
+    for name in ("own", "redrawn", "other"):
+        result = invoke(
+            ["pack", str(tmp_path / name), str(tmp_path / "run"), "-o", str(tmp_path / f"m-{name}")]
+        )
+        if name == "other":
+            words = ["tokens of another tokenizer", str(tmp_path / "other"), str(tmp_path / "run")]
+            assert_refused(result, *words)
+        else:
+            assert result.exit_code == 0, result.output
+    again = ["pack", str(tmp_path / "other"), str(tmp_path / "m-own"), "-o", str(tmp_path / "m-again")]
+    assert_refused(invoke(again), "tokens of another tokenizer")
 
 
 def test_an_unknown_option_of_a_recipe_names_the_nearest(tmp_path):

@@ -88,6 +88,19 @@ def test_unreadable_files_are_reported_by_name_skipped_and_counted(tmp_path: Pat
     assert sorted(line.split(":")[0] for line in images.skipped) == names
     assert sorted(line.split(":")[0] for line in said) == [f"skipped {name}" for name in names]
     assert all("\n" not in line for line in said)
+    assert "skipped c-text.jpg: not a picture" in said
+    assert not any("object at" in line for line in said)
+
+
+def test_gifs_are_learnt_from(tmp_path: Path) -> None:
+    """Would catch pictures left out without a word, and those of an animation taken for a picture each."""
+    first, second = (Image.new("RGB", (SIZE, SIZE), (level,) * 3) for level in (40, 200))
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+    second.save(tmp_path / "b.GIF")
+    images = ImageSet(tmp_path, SIZE)
+    assert levels(images) == [40, 200]
+    assert not images.skipped
+    assert not list(list_images(tmp_path))  # those of an evaluation stay as they were
 
 
 def test_decompression_bomb_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

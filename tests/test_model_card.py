@@ -54,6 +54,22 @@ def test_a_card_tells_data_recipe_time_and_metrics(
     assert UNSAID in draft_card(tmp_path / "run", tmp_path / "elsewhere")
 
 
+def test_pauses_are_no_training_time(tmp_path: Path) -> None:
+    """Would catch minutes in which the run was stopped, which a throughput tells from slow steps."""
+    run = run_folder(tmp_path / "run", "last")
+    batch = 32  # of TrainingConfig
+    rows = [
+        {"kind": "train", "step": 10, "time": 0.0, "loss": 1.0, "images_per_second": 4 * batch / 60},
+        {"kind": "train", "step": 50, "time": 600.0, "loss": 1.0, "images_per_second": 4 * batch / 60},
+        {"kind": "train", "step": 54, "time": 900.0, "loss": 1.0, "images_per_second": 4 * batch / 60},
+        {"kind": "validation", "step": 54, "time": 960.0, "loss": 0.5},
+        {"kind": "train", "step": 110, "time": 1800.0, "loss": 1.0, "images_per_second": 4 * batch / 60},
+    ]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    # Ten slow minutes, one of work and four of rest, one of validation, fourteen slow ones.
+    assert "9 steps in 26 minutes" in draft_card(run, tmp_path / "elsewhere")
+
+
 def test_a_damaged_log_is_told(tmp_path: Path) -> None:
     run = run_folder(tmp_path / "run", "last")
     (run / "metrics.jsonl").write_text("no JSON")

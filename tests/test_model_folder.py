@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 from maskmend import model_folder
 from maskmend.errors import ModelError, OutputError
 from maskmend.model_folder import (
+    component_folder,
     find_model,
+    learnt_tokens,
     load_model,
     load_tokenizer,
     load_transformer,
@@ -96,6 +98,40 @@ def test_transformer_goes_round(tmp_path):
     assert again.config == model.config
     tokens, hole = torch.full((1, 16), 5), torch.ones(1, 16, dtype=torch.bool)
     assert torch.equal(again(tokens, hole), model.eval()(tokens, hole))
+
+
+def test_a_transformer_says_whose_tokens_it_learnt(tmp_path):
+    """Catches a hash that packing loses or changes, and a folder of before that no longer loads."""
+    save_transformer(a_transformer(), tmp_path / "old")
+    assert learnt_tokens(tmp_path / "old") is None
+    load_transformer(tmp_path / "old")
+    tokenizer = a_tokenizer()
+    save_transformer(a_transformer(), tmp_path / "new", tokens=tokens_hash(tokenizer))
+    load_transformer(tmp_path / "new")
+    save_model(tokenizer, a_transformer(), {}, tmp_path / "packed", torch.float16)
+    load_model(tmp_path / "packed")
+    for folder in (tmp_path / "new", tmp_path / "packed" / "transformer"):
+        assert learnt_tokens(folder) == tokens_hash(load_tokenizer(tmp_path / "packed" / "tokenizer"))
+
+
+def test_a_wrong_place_is_told_as_what_it_is(folder, tmp_path):
+    """Catches a path that leads nowhere, a checkpoint and a run of the other stage all called a folder that
+    is no model's."""
+    run = folder.parent
+    (run / "best.pt").write_text("")
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "metrics.jsonl").write_text("")
+    (tmp_path / "photos").mkdir()
+    assert component_folder(run, "tokenizer") == component_folder(folder, "tokenizer") == folder
+    for path, kind, words in (
+        (tmp_path / "nothing", "tokenizer", "no folder .*nothing: check the path"),
+        (run / "best.pt", "tokenizer", r"best\.pt is a file: give the folder of a run"),
+        (run, "transformer", "holds a tokenizer, no transformer: give the folder of a transformer"),
+        (tmp_path / "begun", "tokenizer", "begun has handed over no tokenizer yet"),
+        (tmp_path / "photos", "transformer", "no transformer in .*photos: is this the folder of a run"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            component_folder(path, kind)
 
 
 def test_half_precision_is_widened_on_loading(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 
+import jaxtyping
 import numpy as np
 import onnxruntime
 import pytest
@@ -9,7 +10,8 @@ import torch
 
 from exported import KINDS, exported
 from fakes import CODES, smooth_pixels, tiny_models
-from maskmend.errors import ConfigError
+from maskmend import onnx_export
+from maskmend.errors import ConfigError, ModelError
 from maskmend.known_branch import Known
 from maskmend.onnx_export import export_onnx
 from maskmend.pipeline import InpaintPipeline
@@ -88,6 +90,27 @@ def test_model_json_tells_what_a_program_needs(graphs):
     assert about["defaults"]["steps"] == pipe.defaults.steps
 
 
+def test_a_graph_of_one_batch_is_not_written(tmp_path, monkeypatch):
+    """Catches a size that the exporter froze, found out by whoever fills more holes at once than it was made
+    with."""
+
+    class Frozen(onnx_export.DecoderGraph):
+        def forward(self, tokens):
+            return super().forward(tokens) + torch.zeros(len(tokens), 1, 1, 1)
+
+    monkeypatch.setattr(onnx_export, "DecoderGraph", Frozen)
+    whole = onnx_export._exported
+    monkeypatch.setattr(
+        onnx_export, "_exported", lambda *given: whole(*given) if isinstance(given[0], Frozen) else b""
+    )
+    check = onnx_export._check
+    monkeypatch.setattr(onnx_export, "_check", lambda name, *rest: name == "decoder" and check(name, *rest))
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ModelError, match="the exported decoder takes no other batch"):
+        export_onnx(InpaintPipeline(*tiny_models(sees_known=False)), tmp_path / "graphs")
+    assert not (tmp_path / "graphs").exists()
+
+
 def test_the_pipeline_stays_as_it_is(tmp_path, monkeypatch):
     """Catches an export that leaves its caller a pipeline of another format, or on another device."""
     formats = []
@@ -97,6 +120,7 @@ def test_the_pipeline_stays_as_it_is(tmp_path, monkeypatch):
         return b""
 
     monkeypatch.setattr("maskmend.onnx_export._exported", exported)
+    monkeypatch.setattr("maskmend.onnx_export._check", lambda *_: None)
     tokenizer, transformer = tiny_models()
     pipe = InpaintPipeline(tokenizer, transformer.bfloat16())
     export_onnx(pipe, tmp_path)

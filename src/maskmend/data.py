@@ -2,24 +2,28 @@
 
 Each picture is decoded once, its shorter side scaled to the wanted size and kept whole along the longer one,
 so that random crops still see all of it. What fits within `cache_bytes` stays in memory; the rest is decoded
-again when asked for. Unreadable files are named, counted and skipped.
+again when asked for. Unreadable files are named, counted and skipped; an animation is its first picture.
 """
 
 import io
 import tarfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from maskmend.errors import DataError
 from maskmend.images import READABLE
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+"""Of pictures that are filled, scored and compared."""
+TRAINABLE = SUFFIXES | {".gif"}
+"""Of pictures that are learnt from."""
 
 
 class Entry(NamedTuple):
@@ -68,10 +72,10 @@ class ImageSet(Sequence[np.ndarray]):
             if report:
                 report(f"skipped {name}: {reason}")
 
-        found = list(list_images(Path(source), skip))
+        found = list(list_images(Path(source), skip, TRAINABLE))
         if not found:
             raise DataError(
-                f"no images in {source}: expected {', '.join(sorted(SUFFIXES))} files or tar files of them"
+                f"no images in {source}: expected {', '.join(sorted(TRAINABLE))} files or tar files of them"
             )
         with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
             # Odd metadata is no reason to complain for each of a million files; damaged ones are named below.
@@ -93,6 +97,8 @@ class ImageSet(Sequence[np.ndarray]):
     def _try(self, entry: Entry) -> np.ndarray | str:
         try:
             return decode(entry.read(), self.size)
+        except UnidentifiedImageError:
+            return "not a picture"  # the library's words are the address of an object
         except Exception as error:  # a damaged file makes the imaging library raise nearly anything
             return " ".join(str(error).split()) or type(error).__name__
 
@@ -110,14 +116,16 @@ class ImageSet(Sequence[np.ndarray]):
         return picture
 
 
-def list_images(source: Path, skip: Callable[[str, str], None] | None = None) -> Iterator[Entry]:
-    """Entries of a folder or tar file in a fixed order.
+def list_images(
+    source: Path, skip: Callable[[str, str], None] | None = None, suffixes: AbstractSet[str] = SUFFIXES
+) -> Iterator[Entry]:
+    """Entries of a folder or tar file in a fixed order, those of the files that end in one of `suffixes`.
 
     Raises DataError when there is nothing at `source`. A damaged tar file within a folder goes to `skip`
     (name, reason) where one is given, else it raises DataError too.
     """
     if source.is_file():
-        yield from _list_tar(source)
+        yield from _list_tar(source, suffixes)
         return
     if not source.is_dir():
         raise DataError(f"no folder or tar file at {source}: check the path")
@@ -125,23 +133,23 @@ def list_images(source: Path, skip: Callable[[str, str], None] | None = None) ->
         name, suffix = path.relative_to(source).as_posix(), path.suffix.lower()
         if suffix == ".tar" and path.is_file():
             try:
-                yield from _list_tar(path, name)
+                yield from _list_tar(path, suffixes, name)
             except DataError as error:
                 if skip is None:
                     raise
                 skip(name, str(error))
-        elif suffix in SUFFIXES and path.is_file():
+        elif suffix in suffixes and path.is_file():
             yield Entry(name, path)
 
 
-def _list_tar(path: Path, within: str = "") -> Iterator[Entry]:
+def _list_tar(path: Path, suffixes: AbstractSet[str], within: str = "") -> Iterator[Entry]:
     try:
         with tarfile.open(path, "r:") as archive:
             members = sorted((m for m in archive if m.isfile()), key=lambda m: m.name)
     except (tarfile.TarError, OSError) as error:
         raise DataError(f"cannot read {path} as an uncompressed tar file: {error}") from None
     for member in members:
-        if Path(member.name).suffix.lower() in SUFFIXES:
+        if Path(member.name).suffix.lower() in suffixes:
             name = f"{within}/{member.name}" if within else member.name
             yield Entry(name, path, member.offset_data, member.size)
 

@@ -41,7 +41,7 @@ def _of_run(folder: Path) -> list[str]:
     try:
         rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
         validation = [row for row in rows if row["kind"] == "validation"]
-        minutes = _minutes([float(row["time"]) for row in rows])
+        minutes = _minutes(rows, recipe["training"]["batch"])
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"cannot read {log} ({error}): restore it, or pack the component folder"
@@ -68,7 +68,17 @@ def _given(recipe: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in recipe.items() if name not in others and value not in (None, {})}
 
 
-def _minutes(times: list[float]) -> float:
-    """Minutes of work between the log's lines; pauses of more than ten minutes between two lines left out."""
-    gaps = [after - before for before, after in itertools.pairwise(times)]
-    return sum(gap for gap in gaps if 0 <= gap < 600) / 60
+def _minutes(rows: list[dict[str, Any]], batch: int) -> float:
+    """Minutes of work between the log's lines. Where the pictures between two of them took by their own
+    throughput a minute less, that was a pause, and they count as what they took; of lines without a
+    throughput, ten minutes are a pause."""
+    seconds = 0.0
+    for before, after in itertools.pairwise(rows):
+        gap = float(after["time"]) - float(before["time"])
+        rate = float(after.get("images_per_second", 0))
+        if rate > 0:
+            took = (after["step"] - before["step"]) * batch / rate
+            seconds += gap if 0 <= gap < took + 60 else max(took, 0)
+        elif 0 <= gap < 600:
+            seconds += gap
+    return seconds / 60

@@ -3,7 +3,8 @@
     model/
       model_index.json            format, kind, names of the components
       tokenizer/   config.json    weights.safetensors
-      transformer/ config.json    weights.safetensors
+      transformer/ config.json    weights.safetensors    (and in config.json "tokens", the `tokens_hash` of
+                                                          its tokenizer, where that is known)
       README.md                   the model card
 
 Nothing is unpickled. Unknown keys, missing weights, wrong shapes and a newer format are errors that say what
@@ -59,17 +60,25 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def save_component(
-    module: nn.Module, config: Any, kind: str, folder: Path, dtype: torch.dtype | None = None
+    module: nn.Module,
+    config: Any,
+    kind: str,
+    folder: Path,
+    dtype: torch.dtype | None = None,
+    tokens: str | None = None,
 ) -> None:
     """Writes `weights.safetensors` and `config.json`, both or neither.
 
-    `dtype` narrows floating-point weights (float16 for shipping). Raises OutputError when writing fails.
+    `dtype` narrows floating-point weights (float16 for shipping); `tokens` is what `learnt_tokens` reads of a
+    transformer. Raises OutputError when writing fails.
     """
     weights = {}
     for name, value in module.state_dict().items():
         narrowed = value.to(dtype) if dtype is not None and value.is_floating_point() else value
         weights[name] = narrowed.detach().cpu().contiguous()
     about = {"format": FORMAT, "kind": kind, "config": to_dict(config)}
+    if tokens is not None:
+        about["tokens"] = tokens
     # Not `save_file`: it makes files that nobody but their owner can read, and may leave half of one behind.
     content = save(weights, metadata={"kind": kind, "format": str(FORMAT)})
     write_files({folder / "weights.safetensors": content, folder / "config.json": json_bytes(about)})
@@ -98,7 +107,7 @@ def read_config(folder: Path, kind: str, config_class: type) -> Any:
     """The configuration of a component folder."""
     path = folder / "config.json"
     content = read_json(path)
-    check_index(content, kind, path, ["config"])
+    check_index(content, kind, path, ["config", "tokens"] if kind == "transformer" else ["config"])
     if "config" not in content:
         raise ModelError(f'{path} has no "config": copy the model folder again')
     try:
@@ -185,15 +194,34 @@ def load_tokenizer(folder: Path) -> VQGAN:
     return load_weights(_built(VQGAN, read_config(folder, "tokenizer", TokenizerConfig)), folder)
 
 
-def save_transformer(model: MaskedTransformer, folder: Path, dtype: torch.dtype | None = None) -> None:
-    """Writes a transformer folder."""
-    save_component(model, model.config, "transformer", folder, dtype)
+def save_transformer(
+    model: MaskedTransformer, folder: Path, dtype: torch.dtype | None = None, tokens: str | None = None
+) -> None:
+    """Writes a transformer folder; `tokens` is the `tokens_hash` of the tokenizer it was trained over."""
+    save_component(model, model.config, "transformer", folder, dtype, tokens)
 
 
 def load_transformer(folder: Path) -> MaskedTransformer:
     """Reads a transformer folder."""
     config = read_config(folder, "transformer", TransformerConfig)
     return load_weights(_built(MaskedTransformer, config), folder)
+
+
+def learnt_tokens(folder: Path) -> str | None:
+    """The `tokens_hash` of the tokenizer that a folder's transformer was trained over, or None of older ones."""
+    return read_json(folder / "config.json").get("tokens")
+
+
+def check_tokens(tokenizer: VQGAN, transformer: Path, names: tuple[Path, Path]) -> None:
+    """Raises ConfigError where the transformer in folder `transformer` is known to have learnt other tokens
+    than those of `tokenizer`: what one calls an ear may be sky to the other. `names` are what the user calls
+    the two."""
+    learnt = learnt_tokens(transformer)
+    if learnt is not None and learnt != tokens_hash(tokenizer):
+        raise ConfigError(
+            f"the transformer of {names[1]} learnt the tokens of another tokenizer than {names[0]}: "
+            "give the one it was trained over, or a decoder trained anew over that"
+        )
 
 
 def save_model(
@@ -206,7 +234,8 @@ def save_model(
 ) -> None:
     """Writes a whole model folder; `model_index.json` comes last: without it a folder is unfinished."""
     save_tokenizer(tokenizer, folder / "tokenizer", dtype)
-    save_transformer(transformer, folder / "transformer", dtype)
+    # What is saved as one model belongs together: a later `pack` of its parts is told so.
+    save_transformer(transformer, folder / "transformer", dtype, tokens_hash(tokenizer))
     settings = {name: value for name, value in defaults.items() if value is not None}
     components = ["tokenizer", "transformer"]
     index = {"format": FORMAT, "kind": "maskmend", "components": components, "defaults": settings}
@@ -275,6 +304,20 @@ def find_model(name: str | Path) -> Path:
 
 
 def component_folder(path: Path, kind: str) -> Path:
-    """The folder of component `kind` within a run or model folder, or `path` itself."""
-    inner = path / kind
-    return inner if (inner / "config.json").is_file() else path
+    """The folder of component `kind` within a run or model folder, or `path` itself.
+
+    Raises ModelError where neither holds one, and says what is there instead.
+    """
+    for folder in (path / kind, path):
+        if (folder / "config.json").is_file():
+            return folder
+    if path.is_file():
+        raise ModelError(f"{path} is a file: give the folder of a run, of a model or of its {kind}")
+    if not path.is_dir():
+        raise ModelError(f"no folder {path}: check the path")
+    other = "transformer" if kind == "tokenizer" else "tokenizer"
+    if (path / other / "config.json").is_file():
+        raise ModelError(f"{path} holds a {other}, no {kind}: give the folder of a {kind}")
+    if (path / "metrics.jsonl").is_file():
+        raise ModelError(f"the run {path} has handed over no {kind} yet: train it up to its first validation")
+    raise ModelError(f"no {kind} in {path}: is this the folder of a run or of a maskmend model?")

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskmend.attention import rotary_angles
-from maskmend.errors import ConfigError
+from maskmend.errors import ConfigError, ModelError
 from maskmend.files import write_files
 from maskmend.known_branch import Known
 from maskmend.model_folder import json_bytes
@@ -53,7 +53,8 @@ class DecoderGraph(nn.Module):
         self.tokenizer = tokenizer
 
     def forward(self, tokens: Tensor, image: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        known = None if image is None or mask is None else Known(image, mask)
+        # Not None: `decode` would ask how many there are, and the graph would keep the answer.
+        known = () if image is None or mask is None else Known(image, mask)
         return self.tokenizer.decode(tokens, known)
 
 
@@ -157,10 +158,13 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor) -> Tensor:
 def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
     """Writes the four graphs and model.json into `folder`; returns their paths. The pipeline stays as it is.
 
-    Raises ConfigError where ONNX is not installed, OutputError where nothing can be written.
+    Each graph is run on a batch of another size before anything is written. Raises ConfigError where ONNX is
+    not installed, ModelError where a graph does not do what its model does, OutputError where nothing can be
+    written.
     """
     try:
         import onnx  # noqa: F401  # pyright: ignore[reportMissingImports]
+        import onnxruntime  # noqa: F401  # pyright: ignore[reportMissingImports]
         import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ConfigError("exporting needs ONNX: pip install 'maskmend[onnx]'") from None
@@ -199,7 +203,9 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
     }
     contents: dict[Path, bytes] = {}
     for name, (graph, inputs, shapes, outputs) in graphs.items():
-        contents[folder / f"{name}.onnx"] = _exported(graph.eval(), inputs, shapes, outputs)
+        content = _exported(graph.eval(), inputs, shapes, outputs)
+        _check(name, content, graph, inputs, shapes)
+        contents[folder / f"{name}.onnx"] = content
     about: dict[str, Any] = {
         "format": FORMAT,
         "kind": "maskmend-onnx",
@@ -238,3 +244,37 @@ def _exported(
         )  # fmt: skip
     assert program is not None
     return program.model_proto.SerializeToString()
+
+
+@torch.no_grad()
+def _check(
+    name: str,
+    content: bytes,
+    graph: nn.Module,
+    inputs: dict[str, Tensor],
+    axes: dict[str, dict[int, str]],
+) -> None:
+    """Raises ModelError where the exported graph, given one picture more than it was made with, does not give
+    what its model gives: the exporter freezes a size that the model asks for, and says nothing."""
+    from onnxruntime import InferenceSession  # pyright: ignore[reportMissingImports]
+
+    larger = dict(inputs)
+    for given, sizes in axes.items():
+        for axis, size in sizes.items():
+            if size == "batch":
+                value = larger[given]
+                larger[given] = torch.cat([value, value.narrow(axis, 0, 1)], dim=axis)
+    wanted = graph(**larger)
+    try:
+        session = InferenceSession(content, providers=["CPUExecutionProvider"])
+        feed = {one.name: larger[one.name].numpy() for one in session.get_inputs()}
+        found = [torch.from_numpy(value) for value in session.run(None, feed)]
+    except Exception as error:  # the runtime raises classes of its own for each kind of mistake
+        raise ModelError(f"the exported {name} takes no other batch ({error}): nothing was written") from None
+    for have, want in zip(found, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
+        # Of tokens the shape alone: two codes may be equally near, and either is right.
+        off = have.shape != want.shape or (
+            want.is_floating_point() and not torch.allclose(have, want, atol=1e-2, rtol=1e-2)
+        )
+        if off:
+            raise ModelError(f"the exported {name} does not give what the model gives: nothing was written")

@@ -29,6 +29,17 @@ def test_sets_of_one_distribution_are_a_toss() -> None:
     assert scores.u_ids == scores.mistaken.mean()
 
 
+@pytest.mark.parametrize("folds", [0, 5])
+def test_a_set_and_itself_cannot_be_told_apart(folds: int) -> None:
+    """Would catch ties taken for right answers: the best results there are would score as the worst."""
+    pytest.importorskip("sklearn", reason="the extra 'evaluate' is not installed")
+    scores = discriminability(features(8), features(8), folds=folds)
+    assert (scores.p_ids, scores.u_ids) == (0.5, 0.5)
+    constant = np.zeros((20, 3), np.float32)
+    scores = discriminability(constant, constant, folds=folds)
+    assert (scores.p_ids, scores.u_ids) == (0.5, 0.5)
+
+
 def test_more_features_than_images_need_cross_fitting() -> None:
     """Would catch the trap of the published protocol on small sets: 0, however good the results are."""
     pytest.importorskip("sklearn", reason="the extra 'evaluate' is not installed")

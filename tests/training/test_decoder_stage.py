@@ -13,12 +13,12 @@ from torch import Tensor
 from fakes import FakePerceptual
 from maskmend.blocks import ResidualBlock
 from maskmend.efficientnet import EfficientNet
-from maskmend.errors import ConfigError
+from maskmend.errors import ConfigError, TrainingError
 from maskmend.infill import infill
-from maskmend.model_folder import load_tokenizer, save_transformer, tokens_hash
+from maskmend.model_folder import load_tokenizer, save_tokenizer, save_transformer, tokens_hash
 from maskmend.quantizer import QuantizerConfig
 from maskmend.training import checkpoint
-from maskmend.training.decoder_stage import DecoderStage, start_from
+from maskmend.training.decoder_stage import DecoderStage, redrawn_config, start_from
 from maskmend.training.masking import draw_holes
 from maskmend.training.recipe import DecoderTraining, Recipe
 from maskmend.training.run import build_stage, configured, run
@@ -228,6 +228,72 @@ def test_a_recipe_gets_the_classifier_it_names(make_recipe, tmp_path: Path) -> N
         assert critic.eyes["classifier"].distance == 0.5
         plain = build_stage(make_recipe(stage, **{stage: asked | {"classifier": 0.0}}), CPU).critic
         assert not plain.eyes
+
+
+def other_tokenizer(tokenizer_folder: Path, folder: Path) -> Path:
+    """A tokenizer of the same shape and other tokens."""
+    tokenizer = load_tokenizer(tokenizer_folder)
+    tokenizer.quantizer.codebook += 0.1
+    save_tokenizer(tokenizer, folder)
+    return folder
+
+
+def test_a_transformer_of_another_tokenizer_draws_nothing(
+    make_recipe, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    """Would catch a decoder taught with draws that mean something else."""
+    transformer = MaskedTransformer(configured(TRANSFORMERS, make_recipe("transformer"))).eval()
+    tokens = tokens_hash(load_tokenizer(tokenizer_folder))
+    save_transformer(transformer, tmp_path / "transformer", tokens=tokens)
+    given = {"transformer": str(tmp_path / "transformer")}
+    built(make_recipe("decoder", decoder=given))
+    other = str(other_tokenizer(tokenizer_folder, tmp_path / "other"))
+    with pytest.raises(ConfigError, match=r"transformer learnt the tokens of another tokenizer than .*other"):
+        built(make_recipe("decoder", decoder=given | {"tokenizer": other}))
+
+
+def test_a_run_does_not_go_on_over_another_tokenizer(
+    make_recipe, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    """Would catch a run that goes on with its old encoder and says it was the new one."""
+    run(make_recipe("decoder", training={"steps": 1}), tmp_path / "run")
+    other = {"tokenizer": str(other_tokenizer(tokenizer_folder, tmp_path / "other"))}
+    with pytest.raises(TrainingError, match=r"tokens of another tokenizer than .*other"):
+        run(make_recipe("decoder", training={"steps": 2}, decoder=other), tmp_path / "run")
+    redrawn = {"tokenizer": str(tmp_path / "run")}
+    assert run(make_recipe("decoder", training={"steps": 2}, decoder=redrawn), tmp_path / "run").finished
+
+
+@pytest.mark.parametrize("design", ["plain", "lab"])
+@pytest.mark.parametrize("doubles", [(1, 2), (1, 3), (2, 4)], ids=str)
+def test_the_branch_is_there_unless_refused(
+    design: Literal["plain", "lab"], doubles: tuple[int, ...]
+) -> None:
+    """Would catch a decoder's training without what it is for, and widths that do not fit the decoder's."""
+    plain = TokenizerConfig(
+        resolution=16,
+        encoder_channels=(32, 32, 32),
+        downsample_after=(1, 2),
+        decoder_channels=(128, 96, 64, 32),
+        upsample_after=doubles,
+        design=design,
+        quantizer=QuantizerConfig(codes=16, code_dim=32),
+    )
+    config = redrawn_config(plain, {})
+    known = VQGAN(config).decoder.known
+    assert known is not None
+    widths = [merge.weight.shape[:2] for merge in known.merges]
+    assert [tuple(width) for width in widths] == [(width, width) for width in config.known_channels]
+    assert redrawn_config(plain, {"known_channels": []}).known_channels == ()
+    assert redrawn_config(plain, {"known_channels": [32, 32, 32]}).known_channels == (32, 32, 32)
+    assert redrawn_config(replace(plain, known_channels=(64, 32, 64)), {}).known_channels == (64, 32, 64)
+
+
+def test_without_lpips_none_is_told(make_recipe, batch: Tensor) -> None:
+    """Would catch a distance of 0, as if the pictures were the true ones, where nothing was measured."""
+    assert "lpips" not in built(make_recipe("decoder")).validate([batch])
+    seen = make_recipe("decoder", decoder={"perceptual": 1.0})
+    assert DecoderStage(seen, CPU, FakePerceptual()).validate([batch])["lpips"] > 0
 
 
 def test_judges_of_another_run_go_on(make_recipe, tmp_path: Path) -> None:

@@ -315,9 +315,24 @@ def test_a_discriminator_that_does_not_fit_is_refused(change: dict, tmp_path: Pa
     recipe = make_recipe("tokenizer", training={"steps": 1})
     go(recipe, build_stage(recipe, CPU), tmp_path)
     other = make_recipe("tokenizer", training={"steps": 2}, tokenizer=change)
-    with pytest.raises(TrainingError, match=r"does not fit.*--restart") as caught:
+    ((name, value),) = change.items()
+    with pytest.raises(TrainingError, match=rf"fit \(tokenizer\.{name} = {value}, was .*--restart") as caught:
         go(other, build_stage(other, CPU), tmp_path)
     assert "\n" not in str(caught.value)
+    assert "zip" not in str(caught.value)
+
+
+def test_a_run_that_goes_on_says_where_and_with_what(tmp_path: Path, make_recipe) -> None:
+    """Would catch a setting changed by mistake, or a run taken up by mistake, that nobody is told of."""
+    said: list[str] = []
+    go(make_recipe("tokenizer"), FakeStage(), tmp_path, say=said.append)
+    go(make_recipe("tokenizer"), FakeStage(), tmp_path, say=said.append)
+    assert not said
+    longer = make_recipe("tokenizer", training={"steps": 12, "lr": 1e-4})
+    go(longer, FakeStage(), tmp_path, say=said.append)
+    assert said == [
+        "going on at step 10; changed: training.lr = 0.0001, was 0.001, training.steps = 12, was 10"
+    ]
 
 
 def test_more_steps_and_another_rate_are_no_other_recipe(tmp_path: Path, make_recipe) -> None:

@@ -1,13 +1,16 @@
 """`maskmend train` as a person meets it: plain lines while it works, one line and status 2 when it cannot."""
 
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from maskmend.cli import main
 from maskmend.training.progress import figures_line, time_left
+from maskmend.training.tokenizer_stage import TokenizerStage
 
 SETTINGS = """
 stage = "tokenizer"
@@ -64,6 +67,28 @@ def test_a_run_from_start_to_finish(recipe: Path, tmp_path: Path) -> None:
 
     longer = command("tokenizer", "--config", recipe, "--output", out, "--set", "training.steps=4")
     assert [line.split()[2] for line in longer.output.splitlines() if line.startswith("train")] == ["4/4"]
+
+
+def test_a_run_that_was_stopped_is_no_success(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch `train tokenizer && train transformer` that goes on with half a tokenizer after Ctrl-C, and
+    a loss of None where none was measured."""
+    whole = TokenizerStage.train_step
+
+    def interrupted(self: TokenizerStage, *given: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return whole(self, *given)
+
+    monkeypatch.setattr(TokenizerStage, "train_step", interrupted)
+    result = command("tokenizer", "--config", recipe, "--output", tmp_path / "run")
+    assert result.exit_code == 130
+    last = result.output.splitlines()[-1]
+    assert last.startswith("stopped and saved; the same command goes on at step 1; no validation yet; run")
+    monkeypatch.undo()
+    result = command("tokenizer", "--config", recipe, "--output", tmp_path / "run")
+    assert result.exit_code == 0
+    assert "going on at step 1" in result.output.splitlines()
 
 
 def test_unreadable_pictures_are_named_whatever_they_are_called(

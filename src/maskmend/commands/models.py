@@ -27,7 +27,10 @@ def train(
     known pixels before it; resumes where it stopped."""
     from maskmend.training.progress import train_with_progress
 
-    train_with_progress(stage, config_path, output or Path("runs") / config_path.stem, assignments, restart)
+    folder = output or Path("runs") / config_path.stem
+    if not train_with_progress(stage, config_path, folder, assignments, restart).finished:
+        # As a shell says of what Ctrl-C ended: `train a && train b` must not go on with half of a.
+        click.get_current_context().exit(130)
 
 
 @click.command()
@@ -52,18 +55,18 @@ def pack(
     """Makes a model folder of two training runs (or component folders), with a model card."""
     from maskmend.config import from_dict, override
     from maskmend.model_card import draft_card
-    from maskmend.model_folder import component_folder, load_tokenizer, load_transformer
+    from maskmend.model_folder import check_tokens, component_folder, load_tokenizer, load_transformer
     from maskmend.pipeline import InpaintPipeline
     from maskmend.settings import Settings
 
     if (output / "model_index.json").exists():
         raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
     defaults = from_dict(Settings, override({}, assignments), "defaults")
+    predicts = component_folder(transformer, "transformer")
     pipe = InpaintPipeline(
-        load_tokenizer(component_folder(tokenizer, "tokenizer")),
-        load_transformer(component_folder(transformer, "transformer")),
-        defaults,
+        load_tokenizer(component_folder(tokenizer, "tokenizer")), load_transformer(predicts), defaults
     )
+    check_tokens(pipe.tokenizer, predicts, (tokenizer, transformer))
     try:
         pipe.card = (
             card.read_text(encoding="utf-8") if card else draft_card(tokenizer, transformer, data=data)

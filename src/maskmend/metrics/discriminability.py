@@ -3,7 +3,7 @@ CoModGAN).
 
 A linear support vector machine separates the features of truths and results. U-IDS is its error rate over
 both (0.5 means indistinguishable); P-IDS is the share of pairs in which the result looks more real than its
-own truth.
+own truth. A tie counts half.
 
 The paper fits and scores on the same images. With fewer images than features (2,048) a separating plane
 always exists and both scores are 0 whatever the results, so by default we score each pair with a machine
@@ -30,9 +30,9 @@ class Discriminability:
     u_ids: float
     """Share of images on the wrong side of the plane, in [0, 1]."""
     fooled: Float[np.ndarray, "N"]
-    """1 where the result looks more real than its truth."""
+    """1 where the result looks more real than its truth, 0.5 where it looks just as real."""
     mistaken: Float[np.ndarray, "N"]
-    """0, 0.5 or 1: how many of a pair's two images lie on the wrong side."""
+    """0 to 1: how many of a pair's two images lie on the wrong side; one on the plane itself counts half."""
 
 
 def discriminability(
@@ -65,11 +65,17 @@ def discriminability(
             machine.fit(rows, labels)
         real[held_out] = machine.decision_function(truths[held_out].astype(np.float64))
         fake[held_out] = machine.decision_function(results[held_out].astype(np.float64))
-    fooled = (fake > real).astype(np.float64)
-    mistaken = ((real < 0).astype(np.float64) + (fake > 0)) / 2
+    fooled = _above(fake - real)
+    mistaken = (_above(-real) + _above(fake)) / 2
     return Discriminability(
         p_ids=float(fooled.mean()), u_ids=float(mistaken.mean()), fooled=fooled, mistaken=mistaken
     )
+
+
+def _above(decision: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
+    """1 above zero, 0 below, and 0.5 at it: sets that nothing tells apart leave the machine no plane, and all
+    its decisions are zero."""
+    return (np.sign(decision) + 1) / 2
 
 
 def _machine() -> Any:

@@ -10,6 +10,7 @@ decoder starts from the trained one, as far as names and shapes agree.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -25,7 +26,14 @@ from maskmend.config import from_dict, merge, to_dict
 from maskmend.errors import ConfigError
 from maskmend.infill import infill
 from maskmend.known_branch import Known
-from maskmend.model_folder import component_folder, load_tokenizer, load_transformer, save_tokenizer
+from maskmend.model_folder import (
+    check_tokens,
+    component_folder,
+    load_tokenizer,
+    load_transformer,
+    save_tokenizer,
+    tokens_hash,
+)
 from maskmend.noise import gumbel
 from maskmend.training.critic import Critic, Perceptual
 from maskmend.training.ema import MovingAverage
@@ -72,6 +80,7 @@ class DecoderStage:
         if self.options.transformer:
             folder = component_folder(Path(self.options.transformer), "transformer")
             self.transformer = load_transformer(folder).to(device)
+            check_tokens(trained, folder, (Path(self.options.tokenizer), Path(self.options.transformer)))
         self.average = MovingAverage(self.model, recipe.training.ema)
         self.critic = Critic(self.options, perceptual, classifier, self.resolution, recipe.training, device)
         if self.options.judges:
@@ -147,7 +156,8 @@ class DecoderStage:
             sums["lpips"] += self.critic.apart(fake, images)
             count += len(images)
         l1, lpips = (sums[name] / count for name in ("l1", "lpips"))
-        return {"loss": l1 + self.options.perceptual * lpips, "l1": l1, "lpips": lpips}
+        figures = {"loss": l1 + self.options.perceptual * lpips, "l1": l1}
+        return figures if self.critic.perceptual is None else figures | {"lpips": lpips}
 
     @torch.no_grad()
     def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
@@ -165,7 +175,11 @@ class DecoderStage:
         } | self.critic.state()
 
     def load_state(self, state: dict[str, Any]) -> None:
+        tokens = tokens_hash(self.model)
         self.model.load_state_dict(state["model"])
+        # The encoder is frozen: that of the run is the one it began with.
+        if tokens_hash(self.model) != tokens:
+            raise ConfigError(f"it draws the tokens of another tokenizer than {self.options.tokenizer}")
         self.average.shadow.load_state_dict(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -183,6 +197,9 @@ REDRAWN += ("colour_blur",)
 def redrawn_config(trained: TokenizerConfig, changes: dict[str, Any]) -> TokenizerConfig:
     """The trained tokenizer's configuration with another decoder.
 
+    It sees the known pixels, unless `changes` has known_channels = []: a branch that nobody described is as
+    wide as the decoder is where it is added.
+
     Raises ConfigError for a change of what decides the tokens.
     """
     for name in changes:
@@ -191,7 +208,18 @@ def redrawn_config(trained: TokenizerConfig, changes: dict[str, Any]) -> Tokeniz
                 f"model.{name} decides the tokens, which a new decoder must not change: leave it out "
                 f"(possible: {', '.join(REDRAWN)})"
             )
-    return cast("TokenizerConfig", from_dict(TokenizerConfig, merge(to_dict(trained), changes), "model"))
+    config = cast("TokenizerConfig", from_dict(TokenizerConfig, merge(to_dict(trained), changes), "model"))
+    if config.known_channels or "known_channels" in changes:
+        return config
+    return replace(config, known_channels=entered_channels(config)[::-1])
+
+
+def entered_channels(config: TokenizerConfig) -> tuple[int, ...]:
+    """Channels of the decoder at the places that a branch is added to, from the latent resolution up: where
+    it begins and after each doubling."""
+    widths, lab = config.decoder_channels, config.design == "lab"
+    after = [min(stage - lab, len(widths) - 1) for stage in sorted(config.upsample_after)]
+    return (widths[0], *(widths[place] for place in after))
 
 
 @torch.no_grad()

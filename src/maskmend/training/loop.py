@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from maskmend.config import to_dict
 from maskmend.data import ImageSet, batch_indices, crop
-from maskmend.errors import DataError, TrainingError
+from maskmend.errors import ConfigError, DataError, TrainingError
 from maskmend.training import checkpoint
 from maskmend.training.distributed import agree, mean_over_processes
 from maskmend.training.journal import Journal
@@ -114,8 +115,10 @@ def train(
     world: int = 1,
     resume: bool = True,
     report: Report | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Runs `stage` to the recipe's last step, writing into `out`.
+    """Runs `stage` to the recipe's last step, writing into `out`; `say` is told where a run goes on, and what
+    its recipe has changed since.
 
     Raises TrainingError on a loss or gradient that is not finite, when `out` holds a run of another recipe,
     or when it cannot be written; DataError with fewer validation images than processes.
@@ -133,7 +136,9 @@ def train(
     # Without last.pt the best is the last that is known: of a run stopped between the two, or mended by hand.
     before = next((path for path in (last, best_file) if path.is_file()), None)
     if resume and before is not None:
-        start, best = _resume(stage, before, recipe)
+        start, best, changed = _resume(stage, before, recipe)
+        if say and rank == 0 and start < config.steps:
+            say(f"going on at step {start}" + (f"; changed: {', '.join(changed)}" if changed else ""))
     elif rank == 0:
         # What lay here before must not be continued, nor handed over as if it were this run's.
         exported = [out / stage.component / name for name in ("weights.safetensors", "config.json")]
@@ -214,7 +219,8 @@ def _make_folder(out: Path) -> None:
         ) from None
 
 
-def _resume(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None]:
+def _resume(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None, list[str]]:
+    """Step, lowest validation loss, and the settings that are no longer what they were."""
     content = checkpoint.read(path)
     before, now = content["recipe"], to_dict(recipe)
     changed = [name for name in ("stage", "preset", "model") if before.get(name) != now.get(name)]
@@ -225,12 +231,30 @@ def _resume(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None
         )
     try:
         stage.load_state(content["stage"])
-    except (RuntimeError, ValueError, KeyError) as error:  # a discriminator of another size, or none before
+    except (ConfigError, RuntimeError, ValueError, KeyError) as error:
+        # A discriminator of another size, or none before: what PyTorch says of that names no setting.
+        table = recipe.stage
+        differing = changes(before.get(table) or {}, now.get(table) or {}, f"{table}.")
+        own = isinstance(error, ConfigError) or not differing
+        reason = checkpoint.one_line(error) if own else ", ".join(differing)
         raise TrainingError(
-            f"{path.parent} holds a run that this recipe does not fit ({checkpoint.one_line(error)}): "
+            f"{path.parent} holds a run that this recipe does not fit ({reason}): "
             "choose another --output, or --restart to begin anew"
         ) from error
-    return int(content["step"]), content["best"]
+    return int(content["step"]), content["best"], changes(before, now)
+
+
+def changes(before: dict[str, Any], now: dict[str, Any], where: str = "") -> list[str]:
+    """The settings that differ, "table.name = value, was value"; those that a version knew and another does
+    not are left out."""
+    found = []
+    for name in sorted(before.keys() & now.keys()):
+        old, new = before[name], now[name]
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += changes(old, new, f"{where}{name}.")
+        elif old != new:
+            found.append(f"{where}{name} = {new!r}, was {old!r}")
+    return found
 
 
 def _stop_if_bad(bad: Tensor, last: Path) -> None:

@@ -17,6 +17,7 @@ from rich.progress import (
 
 from maskmend.config import from_dict, override, read_toml
 from maskmend.errors import ConfigError
+from maskmend.training.loop import Outcome
 from maskmend.training.recipe import Recipe, TrainingConfig
 from maskmend.training.run import run
 
@@ -38,7 +39,7 @@ def time_left(values: dict[str, float], training: TrainingConfig) -> str:
 
 def train_with_progress(
     stage: str, config_path: Path, out: Path, assignments: tuple[str, ...] = (), restart: bool = False
-) -> None:
+) -> Outcome:
     """Runs a recipe with a live progress bar on a terminal, plain lines elsewhere."""
     recipe = from_dict(Recipe, override({"stage": stage, **read_toml(config_path)}, assignments))
     if recipe.stage != stage:
@@ -63,4 +64,6 @@ def train_with_progress(
 
         outcome = run(recipe, out, resume=not restart, report=report, say=console.print)
     state = "finished" if outcome.finished else "stopped and saved; the same command goes on"
-    console.print(f"{state} at step {outcome.step}; best validation loss {outcome.best}; run folder: {out}")
+    best = "no validation yet" if outcome.best is None else f"best validation loss {outcome.best:.4g}"
+    console.print(f"{state} at step {outcome.step}; {best}; run folder: {out}")
+    return outcome

@@ -133,4 +133,5 @@ def run(
             world=world,
             resume=resume,
             report=report,
+            say=say,
         )

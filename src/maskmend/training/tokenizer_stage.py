@@ -83,7 +83,9 @@ class TokenizerStage:
             sums["lpips"] += self.critic.apart(fake, images)
             count += len(images)
         l1, psnr, lpips = (sums[k] / count for k in ("l1", "psnr", "lpips"))
-        figures = {"loss": l1 + self.options.perceptual * lpips, "l1": l1, "psnr": psnr, "lpips": lpips}
+        figures = {"loss": l1 + self.options.perceptual * lpips, "l1": l1, "psnr": psnr}
+        if self.critic.perceptual is not None:
+            figures["lpips"] = lpips
         return figures | codebook_statistics(torch.cat(tokens), self.config.quantizer.codes)
 
     @torch.no_grad()

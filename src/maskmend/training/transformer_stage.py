@@ -201,10 +201,10 @@ class TransformerStage:
 
     def load_state(self, state: dict[str, Any]) -> None:
         if state["tokenizer"] != tokens_hash(self.tokenizer):
-            raise ValueError(f"it learnt the tokens of another tokenizer than {self.options.tokenizer}")
+            raise ConfigError(f"it learnt the tokens of another tokenizer than {self.options.tokenizer}")
         self.model.load_state_dict(state["model"])
         self.average.shadow.load_state_dict(state["average"])
         self.optimizers[0].load_state_dict(state["optimizers"][0])
 
     def export(self, folder: Path) -> None:
-        save_transformer(self.average.shadow, folder)
+        save_transformer(self.average.shadow, folder, tokens=tokens_hash(self.tokenizer))
