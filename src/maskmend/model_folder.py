@@ -208,7 +208,7 @@ def load_transformer(folder: Path) -> MaskedTransformer:
 
 
 def learnt_tokens(folder: Path) -> str | None:
-    """The `tokens_hash` of the tokenizer that a folder's transformer was trained over; None of older ones."""
+    """The `tokens_hash` of the tokenizer that a folder's transformer learnt, or None of older ones."""
     return read_json(folder / "config.json").get("tokens")
 
 

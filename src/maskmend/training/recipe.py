@@ -276,7 +276,8 @@ class Recipe:
     preset: str = "small"
     """Preset of the model; the [model] table changes single settings of it."""
     model: dict[str, Any] = field(default_factory=dict)
-    """A table, below; what it leaves out is the preset's, or with stage "decoder" the trained tokenizer's."""
+    """A table, below; what it leaves out is the preset's, or with stage "decoder" the trained tokenizer's;
+    but without `known_channels` in either the decoder gets them, as wide as itself; [] for none."""
     tokenizer: TokenizerTraining = field(default_factory=TokenizerTraining)
     """A table, below; of stage 1."""
     transformer: TransformerTraining | None = None
