@@ -14,12 +14,10 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from maskmend.errors import WeightsError
-from maskmend.weights import FETCH_HINT, locate
+from maskmend.frozen import load_frozen
+from maskmend.weights import locate
 
 
 class Stage(NamedTuple):
@@ -101,13 +99,7 @@ class EfficientNet(nn.Module):
         """The published network: from the cache, or from `path`. WeightsError if the weights are absent or
         others."""
         file, network = locate("efficientnet-lite0", path), cls()
-        try:
-            network.load_state_dict(load_file(file), strict=True)
-        except (SafetensorError, RuntimeError, OSError) as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise WeightsError(
-                f"{file} does not hold the weights of EfficientNet-Lite0 ({reason}): {FETCH_HINT}"
-            ) from error
+        load_frozen(network, file, "the weights of EfficientNet-Lite0")
         return network
 
     @property

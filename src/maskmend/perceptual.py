@@ -14,12 +14,11 @@ from typing import Literal, NamedTuple
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from maskmend.errors import ConfigError, WeightsError
-from maskmend.weights import FETCH_HINT, locate
+from maskmend.errors import ConfigError
+from maskmend.frozen import load_frozen
+from maskmend.weights import locate
 
 NetName = Literal["vgg16", "alexnet"]
 
@@ -97,13 +96,7 @@ class Lpips(nn.Module):
     def from_file(cls, path: str | os.PathLike[str], net: NetName = "vgg16") -> "Lpips":
         """Loads converted weights strictly: WeightsError for other names, shapes or a damaged file."""
         lpips = cls(net)
-        try:
-            lpips.load_state_dict(load_file(path), strict=True)
-        except (SafetensorError, RuntimeError, OSError) as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise WeightsError(
-                f"{path} does not hold the LPIPS weights of {net} ({reason}): {FETCH_HINT}"
-            ) from error
+        load_frozen(lpips, path, f"the LPIPS weights of {net}")
         return lpips
 
     def train(self, mode: bool = True) -> "Lpips":

@@ -11,37 +11,35 @@ of a hole differ by their seed alone, and a seed gives the same fill in any batc
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from PIL import Image
 from torch import Tensor
 
+from maskmend import drawing
 from maskmend.config import from_dict
 from maskmend.context import ReadyTransformer
 from maskmend.decoding import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
-from maskmend.images import Picture, picture_from, to_uint8
-from maskmend.inpainted import Inpainted, checked_sample, untouched
+from maskmend.images import Picture, picture_from
+from maskmend.inpainted import Inpainted, untouched
 from maskmend.kernel_caches import bound_kernel_caches
-from maskmend.known_branch import Known
 from maskmend.masks import Box, Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
 from maskmend.parts import Part, together
 from maskmend.precision import decoding_dtype
 from maskmend.preview import Preview
-from maskmend.region import Region, cut_region, join, split_hole
-from maskmend.seeds import seeds_from, whole
+from maskmend.region import Region, cut_region, split_hole
+from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
 from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
-
-NOT_YET = 128
-"""Grey of holes that no step has filled yet."""
 
 ImageLike = Picture | Image.Image | np.ndarray | Tensor
 
@@ -244,7 +242,9 @@ class InpaintPipeline:
         with self._timed("predict"):
             decoded = self._decode(tokens, hole, hints, seeds, settings, callback)
         with self._timed("draw"):
-            fills = self._draw(decoded.tokens, [region for region in regions for _ in range(samples)])
+            fills = drawing.draw(
+                self.tokenizer, decoded.tokens, [region for region in regions for _ in range(samples)]
+            )
         parts = []
         for n, region in enumerate(regions):
             rows = slice(n * samples, (n + 1) * samples)
@@ -278,7 +278,12 @@ class InpaintPipeline:
                 callback(step)
             preview(
                 Preview(
-                    step=step, regions=regions, part=part, parts=parts, seam=settings.seam, draw=self._draw
+                    step=step,
+                    regions=regions,
+                    part=part,
+                    parts=parts,
+                    seam=settings.seam,
+                    draw=partial(drawing.draw, self.tokenizer),
                 )
             )
 
@@ -289,35 +294,12 @@ class InpaintPipeline:
 
         Holes whose turn comes later are grey. Raises ConfigError for a step or sample that there is not.
         """
-        fills = self._step_fills(result, step, sample)
-        begun, later = result.regions[: len(fills)], result.regions[len(fills) :]
-        pixels = join(result.source, result.mask, begun, fills, result.settings.seam).pixels
-        for region in later:
-            pixels[region.box.slices][result.mask[region.box.slices]] = NOT_YET
-        return Image.fromarray(pixels)
+        return drawing.step_picture(self.tokenizer, self.transformer.config.mask_id, result, step, sample)
 
     def draw_candidate(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
         """The same at the model's resolution with every pixel from the decoder; of several regions one below
         the other."""
-        whole = [np.rint(fill).clip(0, 255) for fill in self._step_fills(result, step, sample)]
-        for region in result.regions[len(whole) :]:
-            whole.append(np.where(region.mask[0, 0, :, :, None].numpy(), NOT_YET, to_uint8(region.image)))
-        return Image.fromarray(np.concatenate(whole).astype(np.uint8))
-
-    @torch.inference_mode()
-    def _step_fills(self, result: Inpainted, step: int, sample: int) -> list[Float[np.ndarray, "R R 3"]]:
-        """What a step predicts for the regions whose turn has come, which are the first ones."""
-        count, number = len(result.history), whole(step)
-        if count == 0:
-            raise ConfigError(
-                f"step = {step!r}: nothing was predicted, so there is no step to draw, take `images`"
-            )
-        if number is None or not 1 <= number <= count:
-            raise ConfigError(f"step = {step!r}: this fill took {count} steps, give 1 to {count}")
-        sample = checked_sample(result, sample)
-        candidates = result.history[number - 1].candidate[sample].view(len(result.regions), -1)
-        begun = (candidates != self.transformer.config.mask_id).all(1)
-        return self._draw(candidates[begun], list(result.regions[: int(begun.sum())]))
+        return drawing.step_candidate(self.tokenizer, self.transformer.config.mask_id, result, step, sample)
 
     def draw_tokens(
         self, tokens: Int[np.ndarray, "S h w"], regions: Region | Sequence[Region] | None = None
@@ -328,13 +310,7 @@ class InpaintPipeline:
         `regions` are what the model saw of the picture that the tokens fill (`Inpainted.regions`), for a
         decoder that also looks at the known pixels; without them such a decoder works from the tokens alone.
         """
-        grid = self.tokenizer.config.grid
-        count = tokens.shape[1] // grid
-        grids = torch.from_numpy(tokens).reshape(len(tokens) * count, grid * grid).to(self.device)
-        seen = [regions] if isinstance(regions, Region) else regions
-        drawn = self._draw(grids, None if seen is None else [*seen] * len(tokens))
-        pictures = np.stack(drawn).reshape(len(tokens), count * self.resolution, self.resolution, 3)
-        return [Image.fromarray(picture) for picture in np.rint(pictures).clip(0, 255).astype(np.uint8)]
+        return drawing.pictures(self.tokenizer, tokens, regions)
 
     def _ready(self) -> ReadyTransformer:
         if self._transformer_ready is None:
@@ -345,7 +321,7 @@ class InpaintPipeline:
     def _encode(
         self, regions: list[Region], settings: Settings
     ) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"], Hints]:
-        images, masks = self._known(regions)
+        images, masks = drawing.known(regions, self.device)
         hole = token_hole(masks, self.tokenizer.config.factor, settings.ring, settings.share).flatten(1)
         # One by one: a convolution's last bits depend on how many go through it at once; a fill must not.
         tokens = torch.cat([self.tokenizer.encode(image) for image in images.split(1)]).flatten(1)
@@ -372,25 +348,6 @@ class InpaintPipeline:
             callback=callback,
             **settings.decoding(),
         )
-
-    @torch.inference_mode()
-    def _draw(
-        self, tokens: Int[Tensor, "S N"], regions: list[Region] | None
-    ) -> list[Float[np.ndarray, "R R 3"]]:
-        """Decoded pictures in grey levels 0-255, not rounded; `regions` are what the model saw, one each."""
-        grid = self.tokenizer.config.grid
-        images, seen, last = [], None, None
-        for number, one in enumerate(tokens.view(-1, 1, grid, grid)):  # one by one: see `_encode`
-            region = None if regions is None else regions[number]
-            if region is not None and region is not last:  # samples of a picture share what is known of it
-                seen, last = self.tokenizer.decoder.look(self._known([region])), region
-            images.append(self.tokenizer.decode(one, seen))
-        drawn = (torch.cat(images) + 1) * 127.5
-        return list(drawn.permute(0, 2, 3, 1).float().cpu().numpy())
-
-    def _known(self, regions: list[Region]) -> Known:
-        images, masks = zip(*((region.image, region.mask) for region in regions), strict=True)
-        return Known(torch.cat(images).to(self.device), torch.cat(masks).to(self.device))
 
     def _timed(self, stage: str) -> "_Timer":
         return _Timer(self.seconds, stage)

@@ -368,20 +368,25 @@ def test_the_tools_paint_what_they_say(editor):
     assert page.locator("#size-out").inner_text() == "2 px"
 
 
+class Stepping(Gated):
+    """Waits after those decoding steps that `stops` says yes to."""
+
+    def __init__(self, pipe, stops):
+        super().__init__(pipe)
+        self.stops, self.go_on = stops, threading.Semaphore(0)
+        self.gate.set()
+
+    def __call__(self, *given, preview, **more):
+        def told(news):
+            preview(news)
+            assert not self.stops(news.step.index) or self.go_on.acquire(timeout=20)
+
+        return super().__call__(*given, preview=told, **more)
+
+
 def test_each_step_is_shown_as_it_comes(browser, tiny_pipeline):
     """Catches a page that shows nothing, or only the veil, until the fill is done."""
-    go_on = threading.Semaphore(0)
-
-    class Stepping(Gated):
-        def __call__(self, *given, preview, **more):
-            def told(news):
-                preview(news)
-                assert go_on.acquire(timeout=20)
-
-            return super().__call__(*given, preview=told, **more)
-
-    pipe = Stepping(tiny_pipeline)
-    pipe.gate.set()
+    pipe = Stepping(tiny_pipeline, lambda step: True)
     steps = pipe.defaults.steps
     with on_a_socket(app_of(pipe)) as port:
         context = browser.new_context(viewport={"width": 1200, "height": 800})
@@ -400,7 +405,7 @@ def test_each_step_is_shown_as_it_comes(browser, tiny_pipeline):
             if step in (1, steps):
                 looks.append(editor.seen())
                 picks.append([shot_of(page.locator(".pick canvas").nth(n)) for n in range(4)])
-            go_on.release()
+            pipe.go_on.release()
         editor.until_filled()
         after = editor.seen()
         context.close()
@@ -426,18 +431,7 @@ RAMP = np.array([[30, 30, 110], [120, 40, 140], [225, 90, 80], [250, 200, 60]])
 def test_holes_far_apart_are_shown_one_after_the_other(browser, tiny_pipeline):
     """Catches a hole that shows what was there until its turn comes, and a fill that vanishes as the next
     begins."""
-    go_on = threading.Semaphore(0)
-
-    class Stepping(Gated):
-        def __call__(self, *given, preview, **more):
-            def told(news):
-                preview(news)
-                assert news.step.index > 1 or go_on.acquire(timeout=20)
-
-            return super().__call__(*given, preview=told, **more)
-
-    pipe = Stepping(tiny_pipeline)
-    pipe.gate.set()
+    pipe = Stepping(tiny_pipeline, lambda step: step == 1)
     steps = pipe.defaults.steps
     first, second = np.zeros_like(SAMPLE[:, :, 0], bool), np.zeros_like(SAMPLE[:, :, 0], bool)
     first[3:8, 3:8] = second[52:58, 50:57] = True
@@ -457,7 +451,7 @@ def test_holes_far_apart_are_shown_one_after_the_other(browser, tiny_pipeline):
         for hole in (1, 2):
             page.get_by_text(f"hole {hole} of 2, step 1 of {steps}", exact=True).wait_for()
             looks.append(editor.seen())
-            go_on.release()
+            pipe.go_on.release()
         editor.until_filled()
         after = editor.seen()
         context.close()

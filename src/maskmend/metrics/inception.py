@@ -17,12 +17,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from maskmend.errors import WeightsError
-from maskmend.weights import FETCH_HINT, locate
+from maskmend.frozen import load_frozen
+from maskmend.weights import locate
 
 SIDE = 299
 EPSILON = 1e-3
@@ -192,13 +190,7 @@ class Inception(nn.Sequential):
         """The published network from the cache or from `path`; WeightsError if absent or not that network."""
         file = locate("inception", path)
         network = cls()
-        try:
-            network.load_state_dict(load_file(file), strict=True)
-        except (SafetensorError, RuntimeError, OSError) as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise WeightsError(
-                f"{file} does not hold the Inception weights ({reason}): {FETCH_HINT}"
-            ) from error
+        load_frozen(network, file, "the Inception weights")
         return network.to(device)
 
     @torch.inference_mode()
