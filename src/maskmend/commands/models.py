@@ -119,7 +119,7 @@ def lab(vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels:
 
 @click.group()
 def weights() -> None:
-    """Networks that metrics and tokenizer training look through (LPIPS, Inception)."""
+    """Networks that metrics and training look through (Inception, LPIPS, EfficientNet)."""
 
 
 @weights.command()
