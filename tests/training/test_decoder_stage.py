@@ -12,10 +12,17 @@ from torch import Tensor
 
 from fakes import FakePerceptual
 from maskmend.blocks import ResidualBlock
+from maskmend.decoding import decode
 from maskmend.efficientnet import EfficientNet
 from maskmend.errors import ConfigError, TrainingError
 from maskmend.infill import infill
-from maskmend.model_folder import load_tokenizer, save_tokenizer, save_transformer, tokens_hash
+from maskmend.model_folder import (
+    load_tokenizer,
+    load_transformer,
+    save_tokenizer,
+    save_transformer,
+    tokens_hash,
+)
 from maskmend.quantizer import QuantizerConfig
 from maskmend.training import checkpoint
 from maskmend.training.decoder_stage import DecoderStage, redrawn_config, start_from
@@ -23,7 +30,7 @@ from maskmend.training.masking import draw_holes
 from maskmend.training.recipe import DecoderTraining, Recipe
 from maskmend.training.run import build_stage, configured, run
 from maskmend.training.transformer_stage import TRANSFORMERS
-from maskmend.transformer import MaskedTransformer
+from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN, TokenizerConfig
 
 CPU = torch.device("cpu")
@@ -122,11 +129,38 @@ def test_the_transformer_draws_hidden_tokens_only(
     assert not torch.equal(drawn, stage.examples(batch, masks, 99)[0])
 
 
-def test_pictures_that_are_all_hole_keep_their_true_tokens(
+def test_a_hole_filled_in_steps_is_filled_as_inference_fills_it(
     make_recipe, transformer_folder: Path, batch: Tensor
 ) -> None:
+    """Would catch true tokens left in the hole, draws that see them, and another loop than the one in use."""
+    options = {"transformer": str(transformer_folder), "steps": 3, "temperature": 0.7, "whole": 0.0}
+    stage = built(make_recipe("decoder", decoder=options))
+    masks = stage._masks(np.random.default_rng(3), len(batch))
+    assert bool((masks.hole & ~masks.hidden).any())  # tokens that steps = 0 would leave true
+    tokens, known = stage.examples(batch, masks, 5)
+    seen = stage.model.encode(known.image).flatten(1)
+    transformer = load_transformer(transformer_folder)
+    missing = known.mask.float().unflatten(2, (4, 4)).unflatten(4, (4, 4)).mean((3, 5)).flatten(1)
+    hidden = torch.where(masks.hole, transformer.config.mask_id, seen)
+    wanted = decode(
+        lambda tokens, masked: transformer(tokens, masks.hole, masked, Hints(seen, missing)),
+        hidden,
+        masks.hole,
+        mask_id=transformer.config.mask_id,
+        steps=3,
+        noise=1.0,
+        temperature=0.7,
+        seeds=range(5, 5 + len(batch)),
+    )
+    assert torch.equal(tokens.flatten(1), wanted.tokens)
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_pictures_that_are_all_hole_keep_their_true_tokens(
+    steps: int, make_recipe, transformer_folder: Path, batch: Tensor
+) -> None:
     """Would catch a decoder taught to draw one picture from the draws of another."""
-    whole = {"whole": 1.0, "boxes": 0.0, "strokes": 0.0, "random_walk": 0.0}
+    whole = {"whole": 1.0, "boxes": 0.0, "strokes": 0.0, "random_walk": 0.0, "steps": steps}
     stage = built(make_recipe("decoder", decoder=whole | {"transformer": str(transformer_folder)}))
     masks = stage._masks(np.random.default_rng(0), len(batch))
     assert bool(masks.pixels.all())
@@ -372,6 +406,8 @@ def test_a_recipe_needs_its_table_and_a_family_of_holes(make_recipe) -> None:
         Recipe(stage="decoder", data=make_recipe("decoder").data, training=make_recipe("decoder").training)
     with pytest.raises(ConfigError, match="whole, boxes, strokes, random_walk are all 0"):
         DecoderTraining(tokenizer="", whole=0.0, boxes=0.0, strokes=0.0, random_walk=0.0)
+    with pytest.raises(ConfigError, match="steps = 8 without a transformer"):
+        DecoderTraining(tokenizer="", steps=8)
 
 
 def test_holes_are_drawn_by_weight() -> None:

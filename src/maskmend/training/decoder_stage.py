@@ -4,9 +4,8 @@
     known pixels, hole filled smoothly ─┴─► decoder ─► x^      L of the critic, on x^ and on its composite
 
 Encoder and codebook stay as they are, so a transformer trained over them stays valid. The tokens are known
-ones of the holed picture, and in the hole some true ones (as if drawn before) and, where a transformer is
-given, its draws for the rest: a decoder that has met only true tokens trusts each of them too far. The
-decoder starts from the trained one, as far as names and shapes agree.
+ones of the holed picture, and in the hole true ones or, where a transformer is given, what it draws
+(`hole_tokens`). The decoder starts from the trained one, as far as names and shapes agree.
 """
 
 from collections.abc import Iterable
@@ -16,12 +15,12 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
 from maskmend.blocks import AttentionBlock, ResidualBlock, Upsample
-from maskmend.choice import choose
 from maskmend.config import from_dict, merge, to_dict
 from maskmend.errors import ConfigError
 from maskmend.infill import infill
@@ -34,9 +33,9 @@ from maskmend.model_folder import (
     save_tokenizer,
     tokens_hash,
 )
-from maskmend.noise import gumbel
 from maskmend.training.critic import Critic, Perceptual
 from maskmend.training.ema import MovingAverage
+from maskmend.training.hole_tokens import HoleTokens
 from maskmend.training.masking import Masks, draw_holes
 from maskmend.training.recipe import Recipe
 from maskmend.training.stage import adamw, descend, picture_grid, sent
@@ -76,10 +75,11 @@ class DecoderStage:
         start_from(self.model, trained)
         self.model.encoder.requires_grad_(False)
         self.model.quantizer.requires_grad_(False)
-        self.transformer = None
+        self.draws: HoleTokens | None = None
         if self.options.transformer:
             folder = component_folder(Path(self.options.transformer), "transformer")
-            self.transformer = load_transformer(folder).to(device)
+            transformer = load_transformer(folder).to(device)
+            self.draws = HoleTokens(transformer, self.options.temperature, self.options.steps, self.autocast)
             check_tokens(trained, folder, (Path(self.options.tokenizer), Path(self.options.transformer)))
         self.average = MovingAverage(self.model, recipe.training.ema)
         self.critic = Critic(self.options, perceptual, classifier, self.resolution, recipe.training, device)
@@ -93,33 +93,19 @@ class DecoderStage:
 
         Masks on the CPU tell how many tokens there are to draw before they are sent to the device.
         """
-        # A picture that is all hole leaves nothing to draw from: its tokens are all true.
-        hidden = masks.hidden & ~masks.hole.all(1, keepdim=True)
-        rows = sent(hidden.flatten().nonzero()[:, 0], self.device)
+        chosen = torch.zeros_like(masks.hole) if self.draws is None else self.draws.chosen(masks)
+        rows = sent(chosen.flatten().nonzero()[:, 0], self.device)
         masks = masks.sent(self.device)
         filled = infill(images, masks.pixels, self.options.infill)
         true = self.model.encode(images).flatten(1)
         seen = self.model.encode(filled).flatten(1)
         tokens = torch.where(masks.hole, true, seen)
-        if self.transformer is not None and len(rows):
-            tokens = self._drawn(tokens, seen, masks, rows, seed)
+        if self.draws is not None and len(rows):
+            missing = F.avg_pool2d(masks.pixels.float(), self.factor).flatten(1)
+            chosen = sent(chosen, self.device)
+            tokens = self.draws(tokens, masks.hole, chosen, rows, Hints(seen, missing), seed)
         side = self.config.grid
         return Examples(tokens.view(-1, side, side), Known(filled, masks.pixels))
-
-    def _drawn(self, tokens: Tensor, seen: Tensor, masks: Masks, rows: Tensor, seed: int) -> Tensor:
-        """`tokens` with those at `rows` of the flattened batch drawn."""
-        transformer = self.transformer
-        assert transformer is not None
-        missing = masks.pixels.float().unflatten(2, (-1, self.factor)).unflatten(4, (-1, self.factor))
-        hints = Hints(seen, missing.mean((3, 5)).flatten(1))
-        flat = tokens.flatten()
-        inputs = flat.index_fill(0, rows, transformer.config.mask_id).view_as(tokens)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-            logits = transformer(inputs, masks.hole, rows, hints).float()
-        picture, position = rows // tokens.shape[1], rows % tokens.shape[1]
-        noise = gumbel(picture + seed, 0, position, logits.shape[1])
-        drawn = choose(logits, noise, temperature=self.options.temperature)
-        return flat.index_copy(0, rows, drawn).view_as(tokens)
 
     def train_step(
         self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator

@@ -202,6 +202,9 @@ class DecoderTraining(PictureLosses):
     tokens only."""
     temperature: float = 1.0
     """Of the transformer's draws."""
+    steps: int = 0
+    """In so many steps the transformer fills the whole hole, as inference does. 0: it draws a part of it at
+    once, from the true tokens of the rest."""
     judges: str = ""
     """A run folder whose discriminators go on learning; empty: new ones. A new one pushes the decoder about
     while it learns."""
@@ -222,6 +225,11 @@ class DecoderTraining(PictureLosses):
         super().__post_init__()
         families = ("whole", "boxes", "strokes", "random_walk")
         _check("decoder", self, dict.fromkeys((*families, "temperature", "hole_weight"), (0, math.inf)))
+        _check("decoder", self, {"steps": (0, 64)})
+        if self.steps and not self.transformer:
+            raise ConfigError(
+                f"decoder.steps = {self.steps} without a transformer: name one that fills the holes"
+            )
         _check_some("decoder", self, families)
         _check_choices("decoder", self, {"infill": STRATEGIES})
 
