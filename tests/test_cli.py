@@ -216,6 +216,23 @@ def test_an_output_never_replaces_the_mask(inpaint, files):
     assert (files / "mask.png").read_bytes() == before
 
 
+def test_image_and_mask_swapped_are_told(tiny_model, tmp_path):
+    """Catches a mask painted over by the bright parts of a photograph."""
+    photo = str(Path(maskmend.__file__).parent / "samples" / "00245.png")
+    command = [
+        "inpaint",
+        photo.replace(".png", ".mask.png"),
+        "--mask",
+        photo,
+        "-o",
+        str(tmp_path / "out.png"),
+    ]
+    assert_refused(invoke(command), photo, "looks like a photograph", "swapped", "--mask-threshold")
+    assert names(tmp_path) == []
+    meant = invoke([*command, "--model", str(tiny_model), "--mask-threshold", "0.5", "--steps", "1"])
+    assert meant.exit_code == 0, meant.output
+
+
 def test_a_mask_read_by_its_alpha_is_told(inpaint, files):
     """Catches a painted layer that is read as an eraser's without a word."""
     grey = Image.open(files / "mask.png").convert("L")

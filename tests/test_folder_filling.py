@@ -7,12 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageCms
 
+import maskmend
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, OutputError
@@ -169,6 +171,20 @@ def test_every_way_to_read_masks_is_tried_out(tiny_pipeline, folders, channel):
     )
 
 
+def test_folders_that_were_swapped_are_told_for_each_picture(tiny_pipeline, tmp_path):
+    """Catches a folder of masks filled by the brightness of photographs."""
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+    for path in sorted((Path(maskmend.__file__).parent / "samples").glob("*.mask.png"))[:2]:
+        name = path.name.replace(".mask", "")
+        shutil.copy(path, tmp_path / "photos" / name)
+        shutil.copy(path.with_name(name), tmp_path / "masks" / name)
+    outcome = run(tiny_pipeline, [tmp_path / name for name in ("photos", "masks", "out")])
+    assert outcome.filled == 0
+    assert len(outcome.failures) == 2
+    assert all("looks like a photograph" in reason for reason in outcome.failures.values())
+
+
 def test_making_anew_keeps_what_cannot_be_made(tiny_pipeline, folders):
     """Catches the only result of a picture removed when its mask is lost or damaged, and such a result that a
     later run takes for one of its own settings."""
@@ -193,8 +209,12 @@ def test_making_anew_keeps_what_cannot_be_made(tiny_pipeline, folders):
 
 
 def test_a_record_that_only_looks_otherwise_is_the_same(tiny_pipeline, folders):
-    """Catches a newline of an editor, or a setting that a version had no word for, called another setting."""
-    run(tiny_pipeline, folders)
+    """Catches a newline of an editor, or a setting that a version had no word for, called another setting; a
+    threshold left out is the one that is used."""
+    run(tiny_pipeline, folders, reading={"threshold": 0.5})
+    assert run(tiny_pipeline, folders, reading={"threshold": None}).skipped == 5
+    (folders[2] / SETTINGS).unlink()
+    run(tiny_pipeline, folders, overwrite=True)
     record = folders[2] / SETTINGS
     record.write_text(record.read_text() + "\n")
     assert run(tiny_pipeline, folders).skipped == 5

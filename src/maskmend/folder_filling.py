@@ -22,7 +22,7 @@ from maskmend.data import SUFFIXES
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import write_files
 from maskmend.images import WRITABLE, Picture, encode_image, load_image
-from maskmend.masks import as_mask, grow, load_mask
+from maskmend.masks import THRESHOLD, as_mask, grow, load_mask
 from maskmend.model_folder import model_hash
 from maskmend.pipeline import InpaintPipeline
 from maskmend.seeds import seeds_from
@@ -143,6 +143,8 @@ def fill_folder(
         "precision": pipe.precision,
     }
     chosen |= {f"mask_{name}": value for name, value in (reading or {}).items()}
+    if chosen.get("mask_threshold", THRESHOLD) is None:
+        chosen["mask_threshold"] = THRESHOLD
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
     output.mkdir(parents=True, exist_ok=True)

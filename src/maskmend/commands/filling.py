@@ -73,7 +73,10 @@ from maskmend.errors import ConfigError
     "--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
 )
 @click.option(
-    "--mask-threshold", default=0.5, show_default=True, help="Brightness from which grey is filled, up to 1."
+    "--mask-threshold",
+    type=float,
+    show_default="0.5",
+    help="Brightness from which grey is filled, up to 1; given, even a photograph is taken for a mask.",
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
@@ -98,7 +101,7 @@ def inpaint(
     fit_mask: bool,
     invert_mask: bool,
     mask_channel: Any,
-    mask_threshold: float,
+    mask_threshold: float | None,
     quality: int,
     device: str,
     precision: str,
