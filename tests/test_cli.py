@@ -508,6 +508,12 @@ def test_masks_are_made_and_counted(files, tmp_path):
     assert "1 masks" in result.stdout
     assert names(tmp_path / "masks") == ["manifest.json", "photo.png"]
     assert_refused(invoke(["masks", "make", "boxs", *command[3:]]), "did you mean 'boxes'")
+    shutil.copy(files / "noise.png", tmp_path / "in")
+    result = invoke(command)
+    assert result.exit_code == 1, result.output
+    assert "1 masks" in result.stdout
+    for words in ("1 of the pictures cannot be read", "noise.png: image", "once they are mended"):
+        assert words in result.stderr
 
 
 def test_evaluate_wants_one_kind_of_input(files, tmp_path, tiny_model):
