@@ -209,6 +209,46 @@ def test_a_folder_as_output_takes_the_name_of_the_image(inpaint, files, tmp_path
     assert_refused(inpaint("photo.png", "--uncertainty", str(tmp_path)), "is a folder")
 
 
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_picture_goes_through_a_pipe(files, tiny_model, tmp_path, kind):
+    """Catches a word among the picture's bytes, and a fill that is another one than a file's."""
+    photo, mask = files / "photo.png", files / "mask.png"
+    wanted = tmp_path / f"wanted.{kind}"
+    options = ["--model", str(tiny_model), "--steps", "2"]
+    invoke(["inpaint", str(photo), "--mask", str(mask), "-o", str(wanted), *options])
+    given = [] if kind == "png" else ["--format", kind]
+    for line, content in (
+        (["-", "--mask", str(mask)], photo.read_bytes()),
+        ([str(photo), "--mask", "-"], mask.read_bytes()),
+    ):
+        command = ["inpaint", *line, "-o", "-", *given, *options]
+        piped = CliRunner().invoke(main, command, input=content, prog_name="maskmend")
+        assert piped.exit_code == 0, piped.stderr
+        assert piped.stdout_bytes == wanted.read_bytes()
+        assert "filled 17.2 %" in piped.stderr
+        assert ("JPEG encodes" in piped.stderr) == (kind == "jpg")
+
+
+def test_what_a_pipe_cannot_take_is_refused(inpaint, files, tiny_model, tmp_path, monkeypatch):
+    """Catches one of several fills written without a word, and a folder of the name -."""
+    photo, mask = str(files / "photo.png"), str(files / "mask.png")
+    monkeypatch.setattr(InpaintPipeline, "from_pretrained", lambda name: pytest.fail("worked first"))
+    for line, words in (
+        ([photo, "--mask", mask, "-o", "-", "--samples", "2"], "takes one fill"),
+        ([photo, "--mask", mask, "-o", str(tmp_path / "out.png"), "--format", "jpg"], "--format"),
+        ([str(files / "alpha.png"), "--mask", mask, "-o", "-", "--format", "jpg"], "JPEG holds no alpha"),
+        (["-", "--mask", "-", "-o", "-"], "standard input holds one picture"),
+        (["-", "--mask", mask, "-o", "-"], "the image cannot be read"),
+        ([photo, "--mask", "-", "-o", "-"], "the mask cannot be used"),
+        (["--input", str(files), "--masks", str(files), "-o", "-"], "with --input give a folder"),
+    ):
+        assert_refused(invoke(["inpaint", *line]), words)
+    still = (files / "photo.png").read_bytes()
+    command = ["inpaint", "-", "--mask", mask, "-o", str(tmp_path)]
+    assert_refused(CliRunner().invoke(main, command, input=still), "is a folder", "give one")
+    assert names(tmp_path) == []
+
+
 def test_an_output_never_replaces_the_mask(inpaint, files):
     before = (files / "mask.png").read_bytes()
     assert_refused(inpaint("photo.png", output=str(files / "mask.png")), "is the mask")

@@ -160,17 +160,18 @@ def read_mask(
         raise MaskError(f"the mask cannot be used: {error}") from error
 
 
-def reads_alpha(path: str | Path, channel: Channel = "auto") -> bool:
-    """Whether `load_mask` of this file would read transparency, not brightness."""
+def reads_alpha(mask: str | Path | bytes, channel: Channel = "auto") -> bool:
+    """Whether `load_mask` of this file, or `read_mask` of its content, would read transparency, not
+    brightness."""
     if channel != "auto":
         return channel == "alpha"
     try:
-        with open_image(path) as image:
+        with open_image(mask) as image:
             values, peak = _channels_last(image)
     except ImageError as error:
         raise MaskError(str(error)) from error
     except MaskError as error:
-        raise MaskError(f"{path}: {error}") from error
+        raise MaskError(str(error) if isinstance(mask, bytes) else f"{mask}: {error}") from error
     return values.shape[2] in (2, 4) and float(values[:, :, -1].min()) < peak
 
 
