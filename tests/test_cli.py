@@ -209,11 +209,68 @@ def test_a_folder_as_output_takes_the_name_of_the_image(inpaint, files, tmp_path
     assert_refused(inpaint("photo.png", "--uncertainty", str(tmp_path)), "is a folder")
 
 
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_picture_goes_through_a_pipe(files, tiny_model, tmp_path, kind):
+    """Catches a word among the picture's bytes, and a fill that is another one than a file's."""
+    photo, mask = files / "photo.png", files / "mask.png"
+    wanted = tmp_path / f"wanted.{kind}"
+    options = ["--model", str(tiny_model), "--steps", "2"]
+    invoke(["inpaint", str(photo), "--mask", str(mask), "-o", str(wanted), *options])
+    given = [] if kind == "png" else ["--format", kind]
+    for line, content in (
+        (["-", "--mask", str(mask)], photo.read_bytes()),
+        ([str(photo), "--mask", "-"], mask.read_bytes()),
+    ):
+        command = ["inpaint", *line, "-o", "-", *given, *options]
+        piped = CliRunner().invoke(main, command, input=content, prog_name="maskmend")
+        assert piped.exit_code == 0, piped.stderr
+        assert piped.stdout_bytes == wanted.read_bytes()
+        assert "filled 17.2 %" in piped.stderr
+        assert ("JPEG encodes" in piped.stderr) == (kind == "jpg")
+
+
+def test_what_a_pipe_cannot_take_is_refused(inpaint, files, tiny_model, tmp_path, monkeypatch):
+    """Catches one of several fills written without a word, and a folder of the name -."""
+    photo, mask = str(files / "photo.png"), str(files / "mask.png")
+    monkeypatch.setattr(InpaintPipeline, "from_pretrained", lambda name: pytest.fail("worked first"))
+    for line, words in (
+        ([photo, "--mask", mask, "-o", "-", "--samples", "2"], "takes one fill"),
+        ([photo, "--mask", mask, "-o", str(tmp_path / "out.png"), "--format", "jpg"], "--format"),
+        ([str(files / "alpha.png"), "--mask", mask, "-o", "-", "--format", "jpg"], "JPEG holds no alpha"),
+        (["-", "--mask", "-", "-o", "-"], "standard input holds one picture"),
+        (["-", "--mask", mask, "-o", "-"], "the image cannot be read"),
+        ([photo, "--mask", "-", "-o", "-"], "the mask cannot be used"),
+        (["--input", str(files), "--masks", str(files), "-o", "-"], "with --input give a folder"),
+    ):
+        assert_refused(invoke(["inpaint", *line]), words)
+    still = (files / "photo.png").read_bytes()
+    command = ["inpaint", "-", "--mask", mask, "-o", str(tmp_path)]
+    assert_refused(CliRunner().invoke(main, command, input=still), "is a folder", "give one")
+    assert names(tmp_path) == []
+
+
 def test_an_output_never_replaces_the_mask(inpaint, files):
     before = (files / "mask.png").read_bytes()
     assert_refused(inpaint("photo.png", output=str(files / "mask.png")), "is the mask")
     assert_refused(inpaint("photo.png", "--uncertainty", str(files / "mask.png")), "is the mask")
     assert (files / "mask.png").read_bytes() == before
+
+
+def test_image_and_mask_swapped_are_told(tiny_model, tmp_path):
+    """Catches a mask painted over by the bright parts of a photograph."""
+    photo = str(Path(maskmend.__file__).parent / "samples" / "00245.png")
+    command = [
+        "inpaint",
+        photo.replace(".png", ".mask.png"),
+        "--mask",
+        photo,
+        "-o",
+        str(tmp_path / "out.png"),
+    ]
+    assert_refused(invoke(command), photo, "looks like a photograph", "swapped", "--mask-threshold")
+    assert names(tmp_path) == []
+    meant = invoke([*command, "--model", str(tiny_model), "--mask-threshold", "0.5", "--steps", "1"])
+    assert meant.exit_code == 0, meant.output
 
 
 def test_a_mask_read_by_its_alpha_is_told(inpaint, files):
@@ -491,6 +548,12 @@ def test_masks_are_made_and_counted(files, tmp_path):
     assert "1 masks" in result.stdout
     assert names(tmp_path / "masks") == ["manifest.json", "photo.png"]
     assert_refused(invoke(["masks", "make", "boxs", *command[3:]]), "did you mean 'boxes'")
+    shutil.copy(files / "noise.png", tmp_path / "in")
+    result = invoke(command)
+    assert result.exit_code == 1, result.output
+    assert "1 masks" in result.stdout
+    for words in ("1 of the pictures cannot be read", "noise.png: image", "once they are mended"):
+        assert words in result.stderr
 
 
 def test_evaluate_wants_one_kind_of_input(files, tmp_path, tiny_model):

@@ -190,6 +190,30 @@ def test_bad_requests_are_named(folders: Path, tmp_path: Path) -> None:
         evaluate_folders(results, truths, **FAKES)
 
 
+def test_files_that_cannot_be_read_are_all_named_before_any_work(folders: Path) -> None:
+    """Would catch figures of fewer pictures, and a user who mends one file, waits, and hears of the next."""
+    whole = (folders / "truths" / "003.png").read_bytes()
+    (folders / "truths" / "003.png").write_bytes(whole[: len(whole) // 2])
+    (folders / "masks" / "005.png").write_bytes(b"junk")
+    told: list[str] = []
+    with pytest.raises(DataError) as found:
+        evaluate_folders(
+            folders / "results",
+            folders / "truths",
+            folders / "masks",
+            progress=lambda stage, done, total: told.append(stage),
+            **FAKES,
+        )
+    first, second = folders / "truths" / "003.png", folders / "masks" / "005.png"
+    assert f"2 files cannot be used ({first}, {second}); of the first: image {first} is " in str(found.value)
+    assert "intact copy. Or leave such pictures out of all folders" in str(found.value)
+    assert told == []
+    for path in (folders / "truths").rglob("*.png"):
+        path.write_bytes(b"junk")
+    with pytest.raises(DataError, match=r"13 files .*010\.png and 3 more\)"):
+        evaluate_folders(folders / "results", folders / "truths", folders / "masks", **FAKES)
+
+
 def test_absent_weights_are_told_first(folders: Path) -> None:
     """Would catch minutes of work before the error that one command would have spared."""
     with pytest.raises(WeightsError, match="maskmend weights fetch"):

@@ -7,17 +7,21 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageCms
 
+import maskmend
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import write_files
-from maskmend.folder_filling import FAILURES, SETTINGS, fill_folder, plan_folder
+from maskmend.fills_record import LIKELIEST, OLDER
+from maskmend.fills_record import NAME as SETTINGS
+from maskmend.folder_filling import FAILURES, fill_folder, plan_folder
 from maskmend.images import load_image
 
 HEIGHT, WIDTH = 20, 34
@@ -72,6 +76,46 @@ def test_another_format_and_several_samples(tiny_pipeline, folders):
     assert names(folders[2])[:2] == ["a-1.png", "a-2.png"]
     assert len(names(folders[2])) == 10
     assert {name.rsplit(".")[-1] for name in names(folders[2])} == {"png"}
+
+
+def test_the_likeliest_of_several_is_told_and_noted(tiny_pipeline, folders):
+    """Catches four fills of each picture and no word of which to take; and one that a stopped run knew only
+    while it ran."""
+
+    def stop(stage, done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_pipeline, folders, samples=4, seed=3, progress=stop)
+    record = folders[2] / SETTINGS
+    assert list(json.loads(record.read_text())[LIKELIEST]) == ["a.png", "c.webp"]
+    outcome = run(tiny_pipeline, folders, samples=4, seed=3)
+    best = tiny_pipeline(PIXELS, MASK, samples=4, seed=3, steps=2).best + 1
+    wanted = {"a.png": f"a-{best}.png", "deep/b.jpg": f"deep/b-{best}.jpg", "e.bmp": f"e-{best}.png"}
+    assert wanted.items() <= outcome.likeliest.items()
+    assert len(outcome.likeliest) == 5
+    assert json.loads(record.read_text())[LIKELIEST] == outcome.likeliest
+    assert run(tiny_pipeline, folders, samples=4, seed=3).likeliest == outcome.likeliest
+
+
+def test_the_likeliest_is_that_of_the_pictures_there(tiny_pipeline, folders):
+    """Catches a record that names a fill of settings that are gone, or forgets one that is still there."""
+    run(tiny_pipeline, folders, samples=2, seed=0)
+    before = run(tiny_pipeline, folders, samples=2, seed=0).likeliest
+    (folders[1] / "c.png").write_bytes(b"no mask")
+    seed = next(
+        seed
+        for seed in range(1, 50)
+        if f"a-{tiny_pipeline(PIXELS, MASK, samples=2, seed=seed, steps=2).best + 1}.png" != before["a.png"]
+    )
+    after = run(tiny_pipeline, folders, samples=2, seed=seed, overwrite=True).likeliest
+    assert after["c.webp"] == before["c.webp"]
+    assert after["a.png"] != before["a.png"]
+    record = json.loads((folders[2] / SETTINGS).read_text())
+    assert (record[OLDER], record[LIKELIEST]) == (["c.webp"], after)
+    assert run(tiny_pipeline, folders, overwrite=True).likeliest == {}
+    assert LIKELIEST not in json.loads((folders[2] / SETTINGS).read_text())
 
 
 def test_a_stopped_run_goes_on_and_a_done_one_does_nothing(tiny_pipeline, folders):
@@ -169,6 +213,20 @@ def test_every_way_to_read_masks_is_tried_out(tiny_pipeline, folders, channel):
     )
 
 
+def test_folders_that_were_swapped_are_told_for_each_picture(tiny_pipeline, tmp_path):
+    """Catches a folder of masks filled by the brightness of photographs."""
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+    for path in sorted((Path(maskmend.__file__).parent / "samples").glob("*.mask.png"))[:2]:
+        name = path.name.replace(".mask", "")
+        shutil.copy(path, tmp_path / "photos" / name)
+        shutil.copy(path.with_name(name), tmp_path / "masks" / name)
+    outcome = run(tiny_pipeline, [tmp_path / name for name in ("photos", "masks", "out")])
+    assert outcome.filled == 0
+    assert len(outcome.failures) == 2
+    assert all("looks like a photograph" in reason for reason in outcome.failures.values())
+
+
 def test_making_anew_keeps_what_cannot_be_made(tiny_pipeline, folders):
     """Catches the only result of a picture removed when its mask is lost or damaged, and such a result that a
     later run takes for one of its own settings."""
@@ -193,8 +251,12 @@ def test_making_anew_keeps_what_cannot_be_made(tiny_pipeline, folders):
 
 
 def test_a_record_that_only_looks_otherwise_is_the_same(tiny_pipeline, folders):
-    """Catches a newline of an editor, or a setting that a version had no word for, called another setting."""
-    run(tiny_pipeline, folders)
+    """Catches a newline of an editor, or a setting that a version had no word for, called another setting; a
+    threshold left out is the one that is used."""
+    run(tiny_pipeline, folders, reading={"threshold": 0.5})
+    assert run(tiny_pipeline, folders, reading={"threshold": None}).skipped == 5
+    (folders[2] / SETTINGS).unlink()
+    run(tiny_pipeline, folders, overwrite=True)
     record = folders[2] / SETTINGS
     record.write_text(record.read_text() + "\n")
     assert run(tiny_pipeline, folders).skipped == 5
@@ -383,6 +445,15 @@ def test_the_exit_status_tells(folders, tiny_model):
     assert "f.png: no mask of that name" in failed.stderr
     assert str(folders[2] / FAILURES) in failed.stderr
     assert command(folders, tiny_model, "--set", "steps=0").exit_code == 2
+
+
+def test_the_command_tells_the_likeliest(folders, tiny_model):
+    told = command(folders, tiny_model, "--samples", "2").stdout.splitlines()
+    likeliest = json.loads((folders[2] / SETTINGS).read_text())[LIKELIEST]
+    assert [line for line in told if line.startswith("likeliest: ")] == [
+        f"likeliest: {folders[2] / path}" for path in likeliest.values()
+    ]
+    assert "likeliest" not in command(folders, tiny_model, "--overwrite").stdout
 
 
 def test_results_that_are_jpeg_are_told_to_be_lossy(folders, tiny_model):

@@ -51,6 +51,28 @@ def test_what_cannot_be_used_is_told_by_name(tmp_path: Path) -> None:
         make_masks("boxes", images, tmp_path / "masks")
 
 
+def test_a_damaged_picture_is_passed_over_and_moves_no_mask(tmp_path: Path) -> None:
+    """Would catch one damaged file that costs the whole set, and masks that change once it is mended."""
+    images = pictures(tmp_path / "images")
+    whole = make_masks("boxes", images, tmp_path / "whole")
+    good = (images / "one.png").read_bytes()
+    (images / "one.png").write_bytes(b"no picture")
+    skipped: dict[str, str] = {}
+    manifest = make_masks("boxes", images, tmp_path / "masks", skip=skipped.__setitem__)
+    assert list(skipped) == manifest["skipped"] == ["one.png"]
+    assert "cannot be read" in skipped["one.png"]
+    assert manifest["count"] == 2
+    assert not (tmp_path / "masks" / "one.png").exists()
+    for name in ("b/two.png", "three.png"):
+        assert (tmp_path / "masks" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    (images / "one.png").write_bytes(good)
+    assert make_masks("boxes", images, tmp_path / "masks", skip=skipped.__setitem__) == whole
+    for path in images.rglob("*.*"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(DataError, match="none of the 3 images"):
+        make_masks("boxes", images, tmp_path / "none", skip=skipped.__setitem__)
+
+
 def test_a_mask_depends_on_seed_and_index_alone() -> None:
     alone = draw_mask("boxes", 3, 7, 64, 64)
     assert np.array_equal(alone, draw_mask("boxes", 3, 7, 64, 64))

@@ -2,6 +2,7 @@
 hole."""
 
 import struct
+from pathlib import Path
 
 import jaxtyping
 import numpy as np
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import maskmend
 from maskmend.errors import ConfigError, MaskError
 from maskmend.masks import Box, as_mask, crop_box, grow, load_mask, read_mask, reads_alpha, token_hole
 
 RNG = np.random.default_rng(0)
+SAMPLES = Path(maskmend.__file__).parent / "samples"
 HOLE = RNG.random((12, 17)) < 0.4
 WHITE = HOLE.astype(np.uint8) * 255
 
@@ -83,6 +86,27 @@ def test_dark_paint_is_no_empty_mask(invert):
     with pytest.raises(MaskError, match=r"0\.299 of white.*--mask-threshold 0\.15"):
         as_mask(red, invert=invert)
     np.testing.assert_array_equal(as_mask(red, threshold=0.15, invert=invert), invert != HOLE)
+
+
+def test_a_photograph_is_no_mask_unless_it_is_meant(tmp_path):
+    """Catches image and mask swapped, of which nothing was said; and refusals where alpha or a threshold says
+    what is meant."""
+    path = SAMPLES / "00245.png"
+    for read in (
+        load_mask,
+        lambda path: as_mask(Image.open(path)),
+        lambda path: read_mask(path.read_bytes(), size=(64, 64)),
+    ):
+        with pytest.raises(MaskError, match=r"looks like a photograph.*swapped.*--mask-threshold 0\.5"):
+            read(path)
+    floats = np.asarray(Image.open(path).convert("L"), np.float32) / 255
+    with pytest.raises(MaskError, match="photograph"):
+        as_mask(floats, invert=True)
+    np.testing.assert_array_equal(load_mask(path, threshold=0.5), floats >= 0.5)
+    hole = np.zeros((64, 64), bool)
+    hole[10:30, 20:50] = True
+    erased = np.dstack([np.asarray(Image.open(path).convert("RGB")), np.where(hole, 0, 255).astype(np.uint8)])
+    np.testing.assert_array_equal(as_mask(erased), hole)
 
 
 def test_a_soft_edge_of_alpha_is_not_taken_for_the_mask():

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 import maskmend.model_evaluation as evaluation
-from maskmend.errors import ConfigError, WeightsError
+from maskmend.errors import ConfigError, DataError, WeightsError
 from maskmend.mask_sets import make_masks
 from maskmend.pipeline import InpaintPipeline
 
@@ -120,6 +120,21 @@ def test_missing_weights_are_told_before_any_work(
     monkeypatch.setenv("MASKMEND_CACHE", str(tmp_path / "empty"))
     with pytest.raises(WeightsError, match="maskmend weights fetch"):
         evaluation.evaluate_model(tiny_pipeline, images, masks, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("folder", ["images", "masks"])
+def test_a_damaged_file_is_named_before_any_picture_is_filled(
+    tiny_pipeline: InpaintPipeline, tmp_path: Path, folder: str
+) -> None:
+    """Would catch hours of filling that end at the last picture."""
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution, count=20)
+    path = tmp_path / folder / "9.png"  # the last by name
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DataError, match=r"9\.png.*intact.*leave such pictures out"):
+        evaluation.evaluate_model(
+            tiny_pipeline, images, masks, tmp_path / "out", extract=features, distance=distance
+        )
     assert not (tmp_path / "out").exists()
 
 

@@ -96,9 +96,8 @@ def evaluate_folders(
         seconds_per_image: measured by the caller, passed through to the report.
         progress: called with (stage, done, total).
 
-    Raises DataError if files do not pair up or sizes differ, ImageError or MaskError for unreadable files,
-    ConfigError for an unknown metric or one whose folder is missing, WeightsError if a network is needed and
-    not fetched.
+    Raises DataError if files cannot be read or do not pair up or sizes differ, ConfigError for an unknown
+    metric or one whose folder is missing, WeightsError if a network is needed and not fetched.
     """
     chosen, notes = _chosen(metrics, has_masks=masks is not None, has_fills=bool(other_fills))
     if repeats < 1:

@@ -2,15 +2,15 @@
 
 Files belong together by their path without suffix. A picture that cannot be filled is noted and passed over;
 what lies in the output folder already is not made again, so that a run that was stopped goes on where it was.
-`fills.json` there says how the pictures were made; other settings do not go on with them. With `overwrite`
-pictures made otherwise stay until the new ones take their place; until then `fills.json` names them.
+`fills.json` there (`fills_record`) says how the pictures were made; other settings do not go on with them.
+With `overwrite` pictures made otherwise stay until the new ones take their place; until then `fills.json`
+names them.
 """
 
 import contextlib
 import csv
 import errno
 import io
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,16 +21,14 @@ import numpy as np
 from maskmend.data import SUFFIXES
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import write_files
+from maskmend.fills_record import begin_record
 from maskmend.images import WRITABLE, Picture, encode_image, load_image
-from maskmend.masks import as_mask, grow, load_mask
+from maskmend.masks import THRESHOLD, as_mask, grow, load_mask
 from maskmend.model_folder import model_hash
 from maskmend.pipeline import InpaintPipeline
 from maskmend.seeds import seeds_from
 
 FAILURES = "failures.csv"
-SETTINGS = "fills.json"
-OLDER = "made_otherwise"
-"""Beside the settings in that file: the images whose results there are still those of other settings."""
 FILLABLE = SUFFIXES | {".gif"}
 
 
@@ -58,6 +56,9 @@ class Outcome:
     skipped: int
     failures: dict[str, str]
     """What went wrong, by the image's path within its folder."""
+    likeliest: dict[str, str]
+    """Of several fills the one of the highest likelihood, as a path within the output folder, by the image's
+    path; those of earlier runs as well."""
 
 
 def plan_folder(
@@ -143,26 +144,31 @@ def fill_folder(
         "precision": pipe.precision,
     }
     chosen |= {f"mask_{name}": value for name, value in (reading or {}).items()}
+    if chosen.get("mask_threshold", THRESHOLD) is None:
+        chosen["mask_threshold"] = THRESHOLD
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
     output.mkdir(parents=True, exist_ok=True)
-    older = _begin(output, chosen, tasks, overwrite=overwrite)
-    noted = set(older)
+    made = {task.name for task in tasks if any(_lies_there(path) for path in task.outputs)}
+    record = begin_record(output, chosen, made, pictures=bool(_images(output, [])), overwrite=overwrite)
     try:
         for number, task in enumerate(tasks, start=1):
             if task.trouble is not None or task.mask is None:
                 failures[task.name] = task.trouble or "no mask"
-            elif task.done and not overwrite and task.name not in older:
+            elif task.done and not overwrite and task.name not in record.older:
                 skipped += 1
             else:
                 try:
                     picture = load_image(task.image)
                     mask = load_mask(task.mask, size=picture.pixels.shape[:2], **(reading or {}))
                     result = pipe(picture, grow(mask, growth), samples=samples, seed=seed, **settings)
-                    files = dict(zip(task.outputs, result.pictures, strict=True))
-                    write_files({path: _encoded(one, path, quality) for path, one in files.items()})
+                    pictures = dict(zip(task.outputs, result.pictures, strict=True))
+                    files = {path: _encoded(one, path, quality) for path, one in pictures.items()}
+                    best = task.outputs[result.best].relative_to(output).as_posix()
+                    after = record.after(task.name, best if samples > 1 else None)
+                    write_files(files if after == record else files | after.file)
                     filled += 1
-                    older.discard(task.name)
+                    record = after
                 except ConfigError:
                     raise  # a setting, and so the same for every file
                 except Exception as error:  # what a library makes of a damaged file, it may raise anything
@@ -173,15 +179,11 @@ def fill_folder(
                 progress("filling", number, len(tasks))
     except BaseException:
         with contextlib.suppress(OutputError):  # what stopped the run is the news
-            if older != noted:
-                _write_settings(output / SETTINGS, chosen, older)
             if failures:  # an older list says more than none
                 _write_failures(output / FAILURES, failures)
         raise
-    if older != noted:
-        _write_settings(output / SETTINGS, chosen, older)
     _write_failures(output / FAILURES, failures)
-    return Outcome(filled=filled, skipped=skipped, failures=failures)
+    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=record.likeliest)
 
 
 def _try_out(seed: int, samples: int, quality: int, growth: int, reading: dict[str, Any]) -> None:
@@ -191,57 +193,6 @@ def _try_out(seed: int, samples: int, quality: int, growth: int, reading: dict[s
         raise ConfigError(f"quality = {quality}: give 1 to 100")
     # Transparent black is a mask to each channel and at each threshold there may be.
     grow(as_mask(np.zeros((1, 1, 4), np.uint8), size=(1, 1), **reading), growth)
-
-
-def _begin(output: Path, chosen: dict[str, Any], tasks: list[Task], *, overwrite: bool) -> set[str]:
-    """Writes down how pictures are made, for those that lie there already as well; returns the names of the
-    images whose results are to be made anew all the same.
-
-    Pictures made otherwise are a ConfigError, or with `overwrite` such names: none is removed, for its image
-    may prove not to be fillable any more, and a run stopped halfway leaves no mixture that the next takes for
-    its own. Of pictures without a record nothing is claimed.
-    """
-    path = output / SETTINGS
-    before = _read_settings(path)
-    changes = None if before is None else _difference(before, chosen)
-    if before is not None and changes is None:
-        older = before.get(OLDER)
-        return {str(name) for name in older} if isinstance(older, list) else set()
-    if not overwrite and _images(output, []):
-        if before is None:
-            return set()
-        raise ConfigError(f"{changes}: give --overwrite, or another --output")
-    older = {task.name for task in tasks if any(_lies_there(path) for path in task.outputs)}
-    _write_settings(path, chosen, older)
-    return older
-
-
-def _read_settings(path: Path) -> dict[str, Any] | None:
-    """The record there; {} for one that says nothing, None where there is none."""
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _write_settings(path: Path, chosen: dict[str, Any], older: set[str]) -> None:
-    record = chosen | {OLDER: sorted(older)} if older else chosen
-    write_files({path: json.dumps(record, indent=2, sort_keys=True).encode()})
-
-
-def _difference(before: dict[str, Any], chosen: dict[str, Any]) -> str | None:
-    """How the pictures there were made, as far as it is another way than `chosen`; None if it is not."""
-    if not before:
-        return "the pictures there were made otherwise"
-    new = json.loads(json.dumps(chosen))
-    names = sorted(name for name in before.keys() | new.keys() if before.get(name) != new.get(name))
-    changes = ", ".join(
-        f"{name} = {before.get(name)} (now {new.get(name)})" for name in names if name != OLDER
-    )
-    return f"the pictures there were made with {changes}" if changes else None
 
 
 def _disk_is_full(error: BaseException) -> bool:

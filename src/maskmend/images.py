@@ -234,7 +234,7 @@ def check_writable(path: Path, *, alpha: bool, picture: Picture | None = None) -
         raise ImageError(f"cannot write {path}: folder {path.parent} is not writable, choose another one.")
     if picture is not None:
         try:
-            _check_holds(kind, picture)
+            check_holds(kind, picture)
         except ImageError as error:
             raise ImageError(f"cannot write {path}: {error}") from error
     return kind
@@ -275,7 +275,7 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
         raise ImageError(f"format {kind!r} is not supported, use one of {', '.join(set(WRITABLE.values()))}.")
     if not 1 <= quality <= 100:
         raise ImageError(f"quality is {quality}, give 1 to 100.")
-    _check_holds(kind, picture)
+    check_holds(kind, picture)
     options: dict[str, Any] = {}
     if kind == "JPEG":
         options.update(quality=quality, subsampling=0)
@@ -294,7 +294,7 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
     return content.getvalue()
 
 
-def _check_holds(kind: str, picture: Picture) -> None:
+def check_holds(kind: str, picture: Picture) -> None:
     """Raises ImageError if a file of this kind would lose the look of the picture, or is never so large."""
     if kind == "JPEG" and picture.alpha is not None:
         raise ImageError("JPEG holds no alpha channel, use PNG, WebP or TIFF.")

@@ -7,7 +7,7 @@ and a `manifest.json` with kind, seed, count, mean share and one SHA-256 over al
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,14 @@ def masks_hash(masks: Iterable[Bool[np.ndarray, "_ _"]]) -> str:
     return digest.hexdigest()
 
 
-def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str, Any]:
-    """Writes a mask for each picture under `images`, in the order of their paths; returns the manifest."""
+def make_masks(
+    kind: str, images: Path, out: Path, *, seed: int = 0, skip: Callable[[str, str], None] | None = None
+) -> dict[str, Any]:
+    """Writes a mask for each picture under `images`, in the order of their paths; returns the manifest.
+
+    A picture whose size cannot be read gets none and goes to `skip` (name, reason) where one is given, else
+    it raises ImageError. It keeps its number, so that the others' masks are the same once it is mended.
+    """
     if not images.is_dir():
         raise DataError(f"no folder at {images}: give a folder of images")
     if not 0 <= seed <= MAX_SEED:
@@ -52,12 +58,20 @@ def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str
     if not paths:
         raise DataError(f"no images under {images}: looked for {', '.join(sorted(SUFFIXES))}")
     shares: list[float] = []
+    skipped: list[str] = []
     files: dict[Path, bytes] = {}
 
     def drawn() -> Iterator[np.ndarray]:
         """One mask in memory at a time: sets may be large."""
         for index, path in enumerate(paths):
-            width, height = _upright_size(path)
+            try:
+                width, height = _upright_size(path)
+            except ImageError as error:
+                if skip is None:
+                    raise
+                skipped.append(path.relative_to(images).as_posix())
+                skip(skipped[-1], str(error))
+                continue
             mask = draw_mask(kind, seed, index, height, width)
             shares.append(float(mask.mean()))
             target = (out / path.relative_to(images)).with_suffix(".png")
@@ -71,13 +85,17 @@ def make_masks(kind: str, images: Path, out: Path, *, seed: int = 0) -> dict[str
             yield mask
 
     sha256 = masks_hash(drawn())
-    manifest = {
+    if not shares:
+        raise DataError(f"none of the {len(paths)} images under {images} can be read: give intact ones")
+    manifest: dict[str, Any] = {
         "kind": kind,
         "seed": seed,
-        "count": len(paths),
+        "count": len(shares),
         "mean_share": round(float(np.mean(shares)), 4),
         "sha256": sha256,
     }
+    if skipped:
+        manifest["skipped"] = skipped
     write_files(files | {out / "manifest.json": json_bytes(manifest)})
     return manifest
 

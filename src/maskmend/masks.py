@@ -20,9 +20,12 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError, ImageError, MaskError
 from maskmend.images import MAX_PIXELS, decoded, open_image
+from maskmend.photograph import is_photograph
 
 Channel = Literal["auto", "luma", "alpha"]
 MaskLike = Image.Image | np.ndarray | Tensor
+THRESHOLD = 0.5
+"""Brightness, of 1, from which a pixel is filled unless something else is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ def as_mask(
     mask: MaskLike,
     *,
     size: tuple[int, int] | None = None,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     invert: bool = False,
     channel: Channel = "auto",
     fit: bool = False,
@@ -53,7 +56,7 @@ def as_mask(
 
     `mask` is a PIL image, whose EXIF orientation is applied, an array (H, W[, 1-4]) or a tensor ([1,] [1-4,]
     H, W); bool, uint8, uint16, float in [0, 1], or any integers that are all 0 or 1. A pixel is filled where
-    its brightness is >= `threshold` (0 < threshold <= 1).
+    its brightness is >= `threshold` (0 < threshold <= 1; None for 0.5).
 
     `channel` says which channel speaks. ``luma``: brightness, alpha ignored. ``alpha``: transparency, that is
     1 - alpha takes the place of brightness: transparent = fill. ``auto`` (default): alpha if any
@@ -65,10 +68,12 @@ def as_mask(
     nearest pixel.
 
     A mask that is not black but nowhere as bright as the threshold is a MaskError: a label image of 0 and 1,
-    or dark paint, would pass for an empty one.
+    or dark paint, would pass for an empty one. So is one that is plainly a photograph (`photograph`), unless
+    a threshold says that it is meant, or alpha speaks.
     """
-    if not 0 < threshold <= 1:
-        raise ConfigError(f"mask threshold is {threshold}: give a number above 0, at most 1.")
+    cut = THRESHOLD if threshold is None else threshold
+    if not 0 < cut <= 1:
+        raise ConfigError(f"mask threshold is {cut}: give a number above 0, at most 1.")
     values, peak = _channels_last(mask)
     channels = values.shape[2]
     alpha = values[:, :, -1] if channels in (2, 4) else None
@@ -85,8 +90,14 @@ def as_mask(
         brightness = (red * 19595 + green * 38470 + blue * 7471) / 65536
     else:
         brightness = values[:, :, 0].astype(np.float64)
+    if threshold is None and not by_alpha and is_photograph(brightness / peak):
+        raise MaskError(
+            "the mask looks like a photograph: give one in black and white (were image and mask swapped?), "
+            f"or, if it is meant, say where to cut its greys with --mask-threshold {cut:g} "
+            "(in Python: mask_threshold)."
+        )
     most = float(brightness.max()) / peak
-    if 0 < most < threshold:
+    if 0 < most < cut:
         if by_alpha:
             raise MaskError(
                 f"the mask is read by its alpha, and no pixel is more than {most:.1%} transparent: erase "
@@ -95,10 +106,10 @@ def as_mask(
             )
         raise MaskError(
             f"the mask is not black, but its brightest pixel is {most:.3g} of white, below the threshold of "
-            f"{threshold:g}: paint white, or lower it with --mask-threshold {most / 2:.2g} "
+            f"{cut:g}: paint white, or lower it with --mask-threshold {most / 2:.2g} "
             "(in Python: mask_threshold)."
         )
-    holes = (brightness >= threshold * peak) != invert
+    holes = (brightness >= cut * peak) != invert
     if size is not None and holes.shape != tuple(size):
         if not fit:
             here, there = f"{holes.shape[1]} x {holes.shape[0]}", f"{size[1]} x {size[0]}"
@@ -114,7 +125,7 @@ def load_mask(
     path: str | Path,
     *,
     size: tuple[int, int] | None = None,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     invert: bool = False,
     channel: Channel = "auto",
     fit: bool = False,
@@ -135,7 +146,7 @@ def read_mask(
     content: bytes,
     *,
     size: tuple[int, int],
-    threshold: float = 0.5,
+    threshold: float | None = None,
     invert: bool = False,
     channel: Channel = "auto",
     fit: bool = False,
@@ -149,17 +160,18 @@ def read_mask(
         raise MaskError(f"the mask cannot be used: {error}") from error
 
 
-def reads_alpha(path: str | Path, channel: Channel = "auto") -> bool:
-    """Whether `load_mask` of this file would read transparency, not brightness."""
+def reads_alpha(mask: str | Path | bytes, channel: Channel = "auto") -> bool:
+    """Whether `load_mask` of this file, or `read_mask` of its content, would read transparency, not
+    brightness."""
     if channel != "auto":
         return channel == "alpha"
     try:
-        with open_image(path) as image:
+        with open_image(mask) as image:
             values, peak = _channels_last(image)
     except ImageError as error:
         raise MaskError(str(error)) from error
     except MaskError as error:
-        raise MaskError(f"{path}: {error}") from error
+        raise MaskError(str(error) if isinstance(mask, bytes) else f"{mask}: {error}") from error
     return values.shape[2] in (2, 4) and float(values[:, :, -1].min()) < peak
 
 

@@ -21,7 +21,7 @@ from maskmend.evaluate import Distance, evaluate_folders
 from maskmend.images import load_image, save_image, to_tensor, to_uint8
 from maskmend.metrics.features import FeatureFunction
 from maskmend.metrics.inception import Inception
-from maskmend.pairs import pair_folders
+from maskmend.pairs import named_files, pair_folders
 from maskmend.perceptual import Lpips
 from maskmend.pipeline import InpaintPipeline
 from maskmend.report import Report
@@ -98,8 +98,8 @@ def evaluate_model(
     """Fills every image, writes pictures and `report-*.json` into `out`, and returns the reports by kind.
 
     `extract` and `distance` are as in `evaluate_folders`; `seed` is that of the fills (`fill_folder`) and of
-    the bootstrap. Raises ConfigError when `out` holds pictures of another evaluation, WeightsError before any
-    work.
+    the bootstrap. Raises ConfigError when `out` holds pictures of another evaluation, WeightsError, and
+    DataError for files that cannot be read or do not pair up: all before any work.
     """
     _check_unmixed(images, out)
     network = None
@@ -134,7 +134,7 @@ def evaluate_model(
 
 def _check_unmixed(images: Path, out: Path) -> None:
     """What lies in `out` from before may be drawn anew, but not scored beside other images."""
-    names = set(pair_folders(images, images).names)
+    names = named_files(images)
     for kind in METRICS:
         folder = out / kind
         for path in sorted(folder.rglob("*.png")) if folder.is_dir() else []:

@@ -1,7 +1,8 @@
 """Which result belongs to which truth, mask and further fill: files are paired by their path without suffix.
 
-"a/b.png" goes with "a/b.jpg". Nothing is left out silently: a result without its partner is an error that
-names it. Images are decoded when asked for, so that large sets need not fit in memory.
+"a/b.png" goes with "a/b.jpg". Nothing is left out silently, for figures of fewer pictures are other figures:
+a result without its partner is an error that names it, and so are files that cannot be read, all of them at
+once and before any work. Images are decoded when asked for, so that large sets need not fit in memory.
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,12 @@ import numpy as np
 from jaxtyping import Bool
 
 from maskmend.data import SUFFIXES
-from maskmend.errors import DataError
+from maskmend.errors import DataError, ImageError, MaskError
 from maskmend.images import load_image
 from maskmend.masks import load_mask
+
+MOST_NAMES = 10
+"""Files that one message names."""
 
 
 # Unsubscripted, or the type checker of the tests decodes files at random to look at their items
@@ -53,7 +57,7 @@ class Comparison:
     """How many truths have no result."""
 
 
-def _named_files(folder: Path) -> dict[str, Path]:
+def named_files(folder: Path) -> dict[str, Path]:
     """Image files by relative path without suffix."""
     if not folder.is_dir():
         raise DataError(f"no folder at {folder}: give a folder of images")
@@ -79,14 +83,14 @@ def pair_folders(
 ) -> Comparison:
     """Pairs the files of folders by their paths without suffix, in the order of these.
 
-    Raises DataError if a result has no partner in one of the folders, two files share a name, or sizes
-    differ.
+    Raises DataError if a result has no partner in one of the folders, two files share a name, files cannot be
+    read, or sizes differ.
     """
-    files = _named_files(results)
+    files = named_files(results)
     names = list(files)
 
     def partners(folder: Path, what: str) -> tuple[list[Path], int]:
-        found = _named_files(folder)
+        found = named_files(folder)
         missing = [name for name in names if name not in found]
         if missing:
             raise DataError(
@@ -98,29 +102,52 @@ def pair_folders(
     truth_files, unused = partners(truths, "truth")
     others = [Pictures(partners(folder, "further fill")[0]) for folder in other_fills]
     mask_files = None if masks is None else partners(masks, "mask")[0]
+    shapes: dict[Path, tuple[int, ...]] = {}
+    holes: list[Bool[np.ndarray, "_ _"]] = []
+    broken: dict[Path, str] = {}
+    for path in dict.fromkeys([*files.values(), *truth_files, *(p for fills in others for p in fills.paths)]):
+        try:
+            shapes[path] = load_image(path).pixels.shape
+        except ImageError as error:
+            broken[path] = str(error)
+    for path in mask_files or []:
+        try:
+            holes.append(load_mask(path, invert=invert_masks))
+        except MaskError as error:
+            broken[path] = str(error)
+    if broken:
+        raise DataError(_told(broken))
     pairs = Comparison(
         names=names,
         results=Pictures([files[name] for name in names]),
         truths=Pictures(truth_files),
         others=others,
-        masks=None if mask_files is None else [load_mask(path, invert=invert_masks) for path in mask_files],
+        masks=None if mask_files is None else holes,
         unused_truths=unused,
     )
-    _check_sizes(pairs)
+    _check_sizes(pairs, shapes)
     return pairs
 
 
-def _check_sizes(pairs: Comparison) -> None:
-    for index, (name, result, truth) in enumerate(zip(pairs.names, pairs.results, pairs.truths, strict=True)):
-        shapes = {
-            "truth": truth.shape,
-            **{f"fill {i + 2}": fills[index].shape for i, fills in enumerate(pairs.others)},
-        }
+def _told(broken: dict[Path, str]) -> str:
+    reason = next(iter(broken.values()))
+    if len(broken) > 1:
+        names = ", ".join(map(str, list(broken)[:MOST_NAMES]))
+        more = f" and {len(broken) - MOST_NAMES} more" if len(broken) > MOST_NAMES else ""
+        reason = f"{len(broken)} files cannot be used ({names}{more}); of the first: {reason}"
+    return f"{reason} Or leave such pictures out of all folders: figures are of the pictures there are."
+
+
+def _check_sizes(pairs: Comparison, shapes: dict[Path, tuple[int, ...]]) -> None:
+    for index, name in enumerate(pairs.names):
+        result = shapes[pairs.results.paths[index]]
+        partners = {"truth": shapes[pairs.truths.paths[index]]}
+        partners |= {f"fill {i + 2}": shapes[fills.paths[index]] for i, fills in enumerate(pairs.others)}
         if pairs.masks is not None:
-            shapes["mask"] = (*pairs.masks[index].shape, 3)
-        for what, shape in shapes.items():
-            if shape != result.shape:
-                here, there = f"{result.shape[1]}x{result.shape[0]}", f"{shape[1]}x{shape[0]}"
+            partners["mask"] = (*pairs.masks[index].shape, 3)
+        for what, shape in partners.items():
+            if shape != result:
+                here, there = f"{result[1]}x{result[0]}", f"{shape[1]}x{shape[0]}"
                 raise DataError(
                     f"{name}: the result is {here}, its {what} {there}: scale them to one size first"
                 )

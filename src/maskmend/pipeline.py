@@ -139,7 +139,7 @@ class InpaintPipeline:
         fit_mask: bool = False,
         invert_mask: bool = False,
         mask_channel: Channel = "auto",
-        mask_threshold: float = 0.5,
+        mask_threshold: float | None = None,
         **settings: Any,
     ) -> Any:
         """Fills the hole of one image (returns `Inpainted`) or of each of a batch (returns a list of them).
@@ -155,7 +155,8 @@ class InpaintPipeline:
             fit_mask: resize a mask of another size to its image.
             invert_mask: black is filled.
             mask_channel: "luma", "alpha" or "auto"; see `masks.as_mask`.
-            mask_threshold: brightness, above 0 and up to 1, from which a mask's grey is filled.
+            mask_threshold: brightness, above 0 and up to 1, from which a mask's grey is filled; None for 0.5,
+                and a mask that looks like a photograph is refused.
             settings: changes to the model's default `Settings`: steps, schedule, temperature, seam, ...
 
         Raises:

@@ -6,11 +6,13 @@ import base64
 import io
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+import maskmend
 from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.images import read_image
 from maskmend.masks import grow
@@ -38,6 +40,7 @@ from server_parts import (
 )
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PHOTO = (Path(maskmend.__file__).parent / "samples" / "00245.png").read_bytes()
 EVENTS = {"Accept": "text/event-stream"}
 JSON = {"Accept": "application/json"}
 
@@ -306,7 +309,9 @@ Image.new("RGB", (4, 4)).save(FRAMES, "GIF", save_all=True, append_images=[Image
         (form(image=FRAMES.getvalue()), {}, 422, "image_unusable"),
         (form(mask=b"no mask"), {}, 422, "mask_unusable"),
         (form(mask=file_of(np.zeros((3, 3), np.uint8))), {}, 422, "mask_unusable"),
+        (form(image=PHOTO, mask=PHOTO), {}, 422, "mask_unusable"),
         (form(), {"steps": "many"}, 422, "parameters_invalid"),
+        (form(), {"mask_threshold": 0}, 422, "parameters_invalid"),
         (form(), {"steps": 0}, 422, "parameters_invalid"),
         (form(), {"steps": 65}, 422, "parameters_invalid"),
         (form(), {"samples": 9}, 422, "parameters_invalid"),

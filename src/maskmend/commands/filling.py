@@ -1,13 +1,12 @@
 """`maskmend inpaint` and `maskmend demo`."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 import click
-from click import format_filename as shown
 
 from maskmend.commands.options import PATH, SEED, refuse_options, settings_of, working
+from maskmend.commands.picture import PIPE, inpaint_picture
 from maskmend.errors import ConfigError
 
 
@@ -32,7 +31,7 @@ from maskmend.errors import ConfigError
     "--format",
     "suffix",
     type=click.Choice(["png", "jpg", "webp", "tif"]),
-    help="With --input: of all results, instead of each image's own.",
+    help="With --input: of all results, instead of each image's own. With --output -: instead of png.",
 )
 @click.option("--overwrite", is_flag=True, help="With --input: make anew what the output folder holds.")
 @click.option(
@@ -73,7 +72,10 @@ from maskmend.errors import ConfigError
     "--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
 )
 @click.option(
-    "--mask-threshold", default=0.5, show_default=True, help="Brightness from which grey is filled, up to 1."
+    "--mask-threshold",
+    type=float,
+    show_default="0.5",
+    help="Brightness from which grey is filled, up to 1; given, even a photograph is taken for a mask.",
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
@@ -98,14 +100,17 @@ def inpaint(
     fit_mask: bool,
     invert_mask: bool,
     mask_channel: Any,
-    mask_threshold: float,
+    mask_threshold: float | None,
     quality: int,
     device: str,
     precision: str,
     uncertainty: Path | None,
     **settings: Any,
 ) -> None:
-    """Fills the masked part of IMAGE, or of every image of a folder (--input, --masks)."""
+    """Fills the masked part of IMAGE, or of every image of a folder (--input, --masks).
+
+    IMAGE or --mask may be - for standard input, --output - for standard output.
+    """
     given = {name: value for name, value in settings.items() if value is not None}
     reading: dict[str, Any] = {
         "threshold": mask_threshold, "fit": fit_mask, "invert": invert_mask, "channel": mask_channel,
@@ -114,6 +119,8 @@ def inpaint(
         refuse_options("--input", {"image": "IMAGE", "mask_path": "--mask", "layout": "", "uncertainty": ""})
         if mask_folder is None:
             raise click.MissingParameter(param_hint="'--masks'", param_type="option")
+        if output == PIPE:
+            raise ConfigError("--output - takes one picture: with --input give a folder")
         from maskmend.commands.folder import inpaint_folder
 
         inpaint_folder(
@@ -123,67 +130,18 @@ def inpaint(
         return
     if image is None:
         raise click.MissingParameter(param_hint="'IMAGE'", param_type="argument")
-    refuse_options("IMAGE", {"mask_folder": "--masks", "suffix": "--format", "overwrite": ""})
+    refuse_options("IMAGE", {"mask_folder": "--masks", "overwrite": ""})
+    if output != PIPE:
+        refuse_options("an output with a name", {"suffix": "--format"})
     if layout is not None:
         _inpaint_lab(image, output, model, seed, device, precision, fit_mask, given, assignments)
         return
     if mask_path is None:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
-    from maskmend.images import WRITABLE, check_writable, load_image, picture_from, save_images
-    from maskmend.masks import grow, load_mask, reads_alpha
-
-    picture = load_image(image)
-    if output.is_dir():
-        kept = image.suffix.lower() in WRITABLE
-        output /= image.name if kept else image.with_suffix(".png").name
-        if output.resolve() == image.resolve():
-            raise ConfigError(f"--output {output.parent} is the image's own folder: give the result a name")
-    check_writable(output, alpha=picture.alpha is not None, picture=picture)
-    outputs = [output]
-    if samples > 1:
-        outputs = [output.with_stem(f"{output.stem}-{n}") for n in range(1, samples + 1)]
-        for path in outputs:
-            check_writable(path, alpha=picture.alpha is not None, picture=picture)
-    if uncertainty is not None:
-        check_writable(uncertainty, alpha=False)
-        if uncertainty.resolve() in {path.resolve() for path in outputs}:
-            raise ConfigError(f"--uncertainty {uncertainty} is where the fill goes: give it another name")
-        if uncertainty.resolve() == image.resolve():
-            raise ConfigError(f"--uncertainty {uncertainty} is the image itself: give it another name")
-    for path in [*outputs, *([] if uncertainty is None else [uncertainty])]:
-        if path.resolve() == mask_path.resolve():
-            raise ConfigError(f"{path} is the mask, which would be lost: give the output another name")
-    mask = grow(load_mask(mask_path, size=picture.pixels.shape[:2], **reading), growth)
-    from maskmend.pipeline import InpaintPipeline
-    from maskmend.training.run import pick_device
-
-    place = pick_device(device)
-    pipe = InpaintPipeline.from_pretrained(model, precision=precision).to(place)
-    chosen = settings_of(pipe, given, assignments)
-    with working("filling"):
-        result = pipe(picture, mask, samples=samples, seed=seed, **chosen)
-    files = dict(zip(outputs, result.pictures, strict=True))
-    if uncertainty is not None:
-        from maskmend.sheet import uncertainty_map
-
-        most = math.log(pipe.transformer.config.codes)
-        files[uncertainty] = picture_from(uncertainty_map(result.uncertainty, picture.pixels, most))
-    save_images(files, quality=quality)
-    if result.note:
-        click.echo(result.note)
-        return
-    spent = sum(pipe.seconds.values())
-    share = 100 * float(mask.mean())
-    count = int(mask.sum())
-    part = f"{share:.1f} %" if share >= 0.05 else f"{count} pixel{'s' if count > 1 else ''}"
-    # File names may hold bytes that are no UTF-8, which a terminal cannot show.
-    click.echo(f"filled {part} of {shown(image)} in {spent:.2f} s: {', '.join(map(shown, outputs))}")
-    if mask_channel == "auto" and reads_alpha(mask_path):
-        click.echo("the mask was read by its alpha: --mask-channel luma takes its brightness instead")
-    if samples > 1:
-        click.echo(f"likeliest: {shown(outputs[result.best])}")
-    if output.suffix.lower() in (".jpg", ".jpeg"):
-        click.echo("JPEG encodes every pixel anew; write .png to keep the known ones to the bit")
+    inpaint_picture(
+        image, mask_path, output, uncertainty, suffix, model, device, precision, given, assignments,
+        samples=samples, seed=seed, quality=quality, growth=growth, reading=reading,
+    )  # fmt: skip
 
 
 def _inpaint_lab(

@@ -42,6 +42,9 @@ def inpaint_folder(
         if (output / FAILURES).is_file():
             click.echo(f"what could not be filled is listed in {shown(output / FAILURES)}", err=True)
         sys.exit(130)
+    for task in tasks:
+        if task.name in outcome.likeliest:
+            click.echo(f"likeliest: {shown(output / outcome.likeliest[task.name])}")
     skipped = f", {outcome.skipped} done before" if outcome.skipped else ""
     # File names may hold bytes that are no UTF-8, which a terminal cannot show.
     click.echo(f"filled {outcome.filled} of {len(tasks)} pictures into {shown(output)}{skipped}")

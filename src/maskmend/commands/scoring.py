@@ -1,8 +1,10 @@
 """`maskmend masks`, `evaluate`, `reproduce` and `study`."""
 
+import sys
 from pathlib import Path
 
 import click
+from click import format_filename as shown
 
 from maskmend.commands.options import PATH, SEED, refuse_options, settings_of
 from maskmend.errors import ConfigError
@@ -29,11 +31,18 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
     strokes_thick, centre, border or random_pixels."""
     from maskmend.mask_sets import make_masks
 
-    manifest = make_masks(kind, images, output, seed=seed)
+    skipped: dict[str, str] = {}
+    manifest = make_masks(kind, images, output, seed=seed, skip=skipped.__setitem__)
     share = 100 * manifest["mean_share"]
     click.echo(
         f"{manifest['count']} masks, {share:.1f} % holes on average, sha256 {manifest['sha256']}: {output}"
     )
+    if skipped:
+        click.secho(f"{len(skipped)} of the pictures cannot be read and got no mask:", fg="red", err=True)
+        for name, reason in skipped.items():
+            click.echo(shown(f"  {name}: {reason}"), err=True)
+        click.echo("the same command makes theirs once they are mended; the others stay the same", err=True)
+        sys.exit(1)
 
 
 @click.command()

@@ -67,7 +67,12 @@ class Parameters(BaseModel):
     invert_mask: bool = Field(False, description="Black is filled instead of white.")
     fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
     mask_channel: Literal["auto", "luma", "alpha"] = "auto"
-    mask_threshold: float = Field(0.5, gt=0, le=1, description="Brightness from which grey is filled.")
+    mask_threshold: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Brightness from which grey is filled. Left out: 0.5, and photographs are refused.",
+    )
     format: Format = Field(
         "png",
         description="Of the pictures that come back; left out, Accept may say it: image/webp, image/jpeg.",

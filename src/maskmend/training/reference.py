@@ -7,7 +7,9 @@ python -m maskmend.training.reference > docs/settings.md
 import ast
 import dataclasses
 import inspect
+from typing import Any
 
+from maskmend import transformer, vqgan
 from maskmend.quantizer import QuantizerConfig
 from maskmend.settings import Settings
 from maskmend.training.recipe import (
@@ -29,9 +31,9 @@ TABLES: tuple[tuple[str, type], ...] = (
     ("[tokenizer]: training of stage 1", TokenizerTraining),
     ("[transformer]: training of stage 2", TransformerTraining),
     ("[decoder]: training of the decoder that sees the known pixels", DecoderTraining),
-    ("[model] of a tokenizer (defaults of the preset `report`)", TokenizerConfig),
+    ("[model] of a tokenizer (defaults of the preset `report`; `small` at the end)", TokenizerConfig),
     ("[model.quantizer]", QuantizerConfig),
-    ("[model] of a transformer (defaults of the preset `report`)", TransformerConfig),
+    ("[model] of a transformer (defaults of the preset `report`; `small` at the end)", TransformerConfig),
 )
 
 
@@ -57,6 +59,37 @@ def default_of(field: dataclasses.Field) -> str:
     return "required" if field.default_factory is dataclasses.MISSING else "see below"
 
 
+def changes(small: Any, report: Any, within: str = "") -> dict[str, tuple[object, object]]:
+    """Settings in which two configurations differ, with both values."""
+    found: dict[str, tuple[object, object]] = {}
+    for field in dataclasses.fields(small):
+        name, ours, theirs = within + field.name, getattr(small, field.name), getattr(report, field.name)
+        if dataclasses.is_dataclass(ours):
+            found |= changes(ours, theirs, f"{name}.")
+        elif ours != theirs:
+            found[name] = ours, theirs
+    return found
+
+
+def preset_lines() -> list[str]:
+    """What the preset `small` changes."""
+    lines = [
+        "## The preset `small`",
+        "",
+        "For CPU cores, and a recipe's unless it names another. What is not listed is as in `report`.",
+        "",
+        "| [model] of a | setting | `small` | `report` |",
+        "| --- | --- | --- | --- |",
+    ]
+    for model, small, report in (
+        ("tokenizer", vqgan.small_config(), vqgan.report_config()),
+        ("transformer", transformer.small_config(), transformer.report_config()),
+    ):
+        for name, (ours, theirs) in changes(small, report).items():
+            lines.append(f"| {model} | `{name}` | `{ours!r}` | `{theirs!r}` |")
+    return [*lines, ""]
+
+
 def settings_page() -> str:
     """The whole page as Markdown."""
     lines = [
@@ -71,7 +104,7 @@ def settings_page() -> str:
         for field in dataclasses.fields(config):
             lines.append(f"| `{field.name}` | {default_of(field)} | {notes.get(field.name, '')} |")
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join(lines + preset_lines())
 
 
 if __name__ == "__main__":
