@@ -343,6 +343,38 @@ def test_more_steps_and_another_rate_are_no_other_recipe(tmp_path: Path, make_re
     assert (outcome.step, outcome.finished) == (12, True)
 
 
+@pytest.mark.parametrize(
+    ("change", "step"),
+    [
+        ({"tokenizer": {"discriminator_channels": 16}}, 10),
+        ({"data": {"validation": "train"}}, 10),
+        ({"training": {"steps": 12}}, 8),
+    ],
+)
+def test_the_lowest_loss_of_other_settings_is_forgotten(
+    change: dict, step: int, tmp_path: Path, photos: Path, make_recipe
+) -> None:
+    """Would catch a run that hands over weights of before the change, for a loss nobody can compare."""
+    if "data" in change:
+        change = {"data": {"validation": str(photos / change["data"]["validation"])}}
+    go(make_recipe("tokenizer", training={"steps": 8}), FakeStage(validations=(3.0, 1.0)), tmp_path)
+    go(make_recipe("tokenizer", **change), FakeStage(validations=(2.0,)), tmp_path)
+    assert checkpoint.read(tmp_path / "best.pt")["step"] == step
+
+
+def test_a_setting_that_is_new_counts_as_its_default(tmp_path: Path, make_recipe) -> None:
+    """Would catch a setting of a later version that changes a run without a word, or a word about none."""
+    go(make_recipe("tokenizer"), FakeStage(), tmp_path)
+    content = checkpoint.read(tmp_path / "last.pt")
+    for name in ("discriminator_channels", "feature_adversarial"):  # of which the recipe changes the first
+        del content["recipe"]["tokenizer"][name]
+    checkpoint.write(tmp_path / "last.pt", content)
+    said: list[str] = []
+    go(make_recipe("tokenizer", training={"steps": 12}), FakeStage(), tmp_path, say=said.append)
+    assert said[0].startswith("going on at step 10; changed: tokenizer.discriminator_channels = 8, was 64")
+    assert "feature_adversarial" not in said[0]
+
+
 def test_failing_write_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Would catch a full disk that costs the run, and half files left lying about."""
     path = tmp_path / "last.pt"

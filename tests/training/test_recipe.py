@@ -193,8 +193,8 @@ def test_settings_are_frozen_by_name() -> None:
         "log_every validate_every checkpoint_every picture_every validation_images keep precision device "
         "threads tensorboard",
         "TokenizerTraining": f"{losses} quantize_from",
-        "DecoderTraining": f"{losses} tokenizer transformer temperature judges whole boxes strokes "
-        "random_walk hole_weight infill",
+        "DecoderTraining": f"{losses} tokenizer transformer temperature steps judges whole boxes "
+        "strokes random_walk hole_weight infill",
         "TransformerTraining": "tokenizer start bernoulli bernoulli_p scheduled schedule boxes strokes "
         "random_walk loss_on label_smoothing infill codebook_start replace",
     }

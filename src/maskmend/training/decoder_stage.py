@@ -33,9 +33,10 @@ from maskmend.model_folder import (
     save_tokenizer,
     tokens_hash,
 )
+from maskmend.settings import Settings
 from maskmend.training.critic import Critic, Perceptual
 from maskmend.training.ema import MovingAverage
-from maskmend.training.hole_tokens import HoleTokens
+from maskmend.training.hole_tokens import HiddenDrawn, HoleFilled, HoleTokens
 from maskmend.training.masking import Masks, draw_holes
 from maskmend.training.recipe import Recipe
 from maskmend.training.stage import adamw, descend, picture_grid, sent
@@ -79,7 +80,12 @@ class DecoderStage:
         if self.options.transformer:
             folder = component_folder(Path(self.options.transformer), "transformer")
             transformer = load_transformer(folder).to(device)
-            self.draws = HoleTokens(transformer, self.options.temperature, self.options.steps, self.autocast)
+            temperature, steps = self.options.temperature, self.options.steps
+            if steps:
+                settings = Settings(steps=steps, temperature=temperature)
+                self.draws = HoleFilled(transformer, settings, bf16=self.autocast)
+            else:
+                self.draws = HiddenDrawn(transformer, temperature, bf16=self.autocast)
             check_tokens(trained, folder, (Path(self.options.tokenizer), Path(self.options.transformer)))
         self.average = MovingAverage(self.model, recipe.training.ema)
         self.critic = Critic(self.options, perceptual, classifier, self.resolution, recipe.training, device)
@@ -102,8 +108,7 @@ class DecoderStage:
         tokens = torch.where(masks.hole, true, seen)
         if self.draws is not None and len(rows):
             missing = F.avg_pool2d(masks.pixels.float(), self.factor).flatten(1)
-            chosen = sent(chosen, self.device)
-            tokens = self.draws(tokens, masks.hole, chosen, rows, Hints(seen, missing), seed)
+            tokens = self.draws.draw(tokens, masks, rows, Hints(seen, missing), seed)
         side = self.config.grid
         return Examples(tokens.view(-1, side, side), Known(filled, masks.pixels))
 

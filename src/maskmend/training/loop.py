@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +24,12 @@ from torch import Tensor
 
 from maskmend.config import to_dict
 from maskmend.data import ImageSet, batch_indices, crop
-from maskmend.errors import ConfigError, DataError, TrainingError
+from maskmend.errors import DataError, TrainingError
 from maskmend.training import checkpoint
 from maskmend.training.distributed import agree, mean_over_processes
 from maskmend.training.journal import Journal
 from maskmend.training.recipe import Recipe, TrainingConfig
+from maskmend.training.resuming import resume_run
 from maskmend.training.stage import Stage
 from maskmend.training.throughput import Meter
 
@@ -136,7 +136,7 @@ def train(
     # Without last.pt the best is the last that is known: of a run stopped between the two, or mended by hand.
     before = next((path for path in (last, best_file) if path.is_file()), None)
     if resume and before is not None:
-        start, best, changed = _resume(stage, before, recipe)
+        start, best, changed = resume_run(stage, before, recipe)
         if say and rank == 0 and start < config.steps:
             say(f"going on at step {start}" + (f"; changed: {', '.join(changed)}" if changed else ""))
     elif rank == 0:
@@ -217,44 +217,6 @@ def _make_folder(out: Path) -> None:
         raise TrainingError(
             f"cannot make the run folder {out} ({error.strerror}): choose another --output"
         ) from None
-
-
-def _resume(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None, list[str]]:
-    """Step, lowest validation loss, and the settings that are no longer what they were."""
-    content = checkpoint.read(path)
-    before, now = content["recipe"], to_dict(recipe)
-    changed = [name for name in ("stage", "preset", "model") if before.get(name) != now.get(name)]
-    if changed:
-        raise TrainingError(
-            f"{path.parent} holds a run with another {changed[0]} ({before.get(changed[0])!r}, now "
-            f"{now.get(changed[0])!r}): choose another --output, or --restart to begin anew"
-        )
-    try:
-        stage.load_state(content["stage"])
-    except (ConfigError, RuntimeError, ValueError, KeyError) as error:
-        # A discriminator of another size, or none before: what PyTorch says of that names no setting.
-        table = recipe.stage
-        differing = changes(before.get(table) or {}, now.get(table) or {}, f"{table}.")
-        own = isinstance(error, ConfigError) or not differing
-        reason = checkpoint.one_line(error) if own else ", ".join(differing)
-        raise TrainingError(
-            f"{path.parent} holds a run that this recipe does not fit ({reason}): "
-            "choose another --output, or --restart to begin anew"
-        ) from error
-    return int(content["step"]), content["best"], changes(before, now)
-
-
-def changes(before: dict[str, Any], now: dict[str, Any], where: str = "") -> list[str]:
-    """The settings that differ, "table.name = value, was value"; those that a version knew and another does
-    not are left out."""
-    found = []
-    for name in sorted(before.keys() & now.keys()):
-        old, new = before[name], now[name]
-        if isinstance(old, dict) and isinstance(new, dict):
-            found += changes(old, new, f"{where}{name}.")
-        elif old != new:
-            found.append(f"{where}{name} = {new!r}, was {old!r}")
-    return found
 
 
 def _stop_if_bad(bad: Tensor, last: Path) -> None:

@@ -198,13 +198,12 @@ class DecoderTraining(PictureLosses):
     tokenizer: str
     """The trained tokenizer whose decoder is trained on: its run folder or that of a model."""
     transformer: str = ""
-    """A trained transformer over its tokens, which draws the hole's tokens as inference does; empty: true
-    tokens only."""
+    """A trained transformer over its tokens, which draws those of the hole; empty: true tokens only."""
     temperature: float = 1.0
     """Of the transformer's draws."""
     steps: int = 0
-    """In so many steps the transformer fills the whole hole, as inference does. 0: it draws a part of it at
-    once, from the true tokens of the rest."""
+    """In so many steps the transformer fills the whole hole, as inference does with its other settings at
+    their defaults. 0: it draws a part of the hole at once, from the true tokens of the rest."""
     judges: str = ""
     """A run folder whose discriminators go on learning; empty: new ones. A new one pushes the decoder about
     while it learns."""
