@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from fakes import photograph
 from maskmend.errors import ConfigError, DataError, MaskmendError, WeightsError
 from maskmend.evaluate import evaluate_folders
 from maskmend.mask_sets import make_masks
@@ -111,6 +112,18 @@ def test_inverted_masks(folders: Path) -> None:
         invert_masks=True, **FAKES,
     )  # fmt: skip
     assert report.figures["hole_l1"].value == 0
+    assert report.known_error == 30
+
+
+def test_no_mask_is_taken_for_a_photograph(tmp_path: Path) -> None:
+    """Would catch advice to give --mask-threshold, which evaluation has not."""
+    for folder, level in (("results", 40), ("truths", 10), ("masks", None)):
+        (tmp_path / folder).mkdir()
+        pixels = photograph() if level is None else np.full((64, 64, 3), level, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / folder / "a.png")
+    folders = (tmp_path / "results", tmp_path / "truths", tmp_path / "masks")
+    report = evaluate_folders(*folders, metrics=["hole_l1", "known_error"])
+    assert report.figures["hole_l1"].value == pytest.approx(30 / 255)
     assert report.known_error == 30
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from maskmend.data import SUFFIXES
 from maskmend.errors import DataError, ImageError, MaskError
 from maskmend.images import load_image
-from maskmend.masks import load_mask
+from maskmend.masks import THRESHOLD, load_mask
 
 MOST_NAMES = 10
 """Files that one message names."""
@@ -112,7 +112,8 @@ def pair_folders(
             broken[path] = str(error)
     for path in mask_files or []:
         try:
-            holes.append(load_mask(path, invert=invert_masks))
+            # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
+            holes.append(load_mask(path, threshold=THRESHOLD, invert=invert_masks))
         except MaskError as error:
             broken[path] = str(error)
     if broken:
