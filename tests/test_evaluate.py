@@ -227,6 +227,14 @@ def test_files_that_cannot_be_read_are_all_named_before_any_work(folders: Path) 
         evaluate_folders(folders / "results", folders / "truths", folders / "masks", **FAKES)
 
 
+def test_a_file_that_cannot_be_read_is_the_news_where_it_has_no_mask(folders: Path) -> None:
+    """Would catch names called different where `masks make` passed over a damaged picture."""
+    (folders / "results" / "004.png").write_bytes(b"junk")
+    (folders / "masks" / "004.png").unlink()
+    with pytest.raises(DataError, match=r"004\.png cannot be read.*leave such pictures out"):
+        evaluate_folders(folders / "results", folders / "truths", folders / "masks", **FAKES)
+
+
 def test_absent_weights_are_told_first(folders: Path) -> None:
     """Would catch minutes of work before the error that one command would have spared."""
     with pytest.raises(WeightsError, match="maskmend weights fetch"):
