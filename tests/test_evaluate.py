@@ -288,6 +288,18 @@ def test_notes_keep_their_brackets() -> None:
     assert "'maskmend[evaluate]'" in console.export_text()
 
 
+@pytest.mark.parametrize("metrics", [None, ["fid", "psnr"]], ids=str)
+def test_one_image_has_no_spread_and_is_no_reason_to_fail(folders: Path, metrics: list[str] | None) -> None:
+    """Would catch a report of an hour's fills lost to the covariance of its one picture."""
+    for path in (folders / "results").glob("*.png"):
+        path.unlink()  # the one in a folder below is left
+    report = evaluate_folders(folders / "results", folders / "truths", metrics=metrics, **FAKES)
+    assert report.images == 1
+    assert "psnr" in report.figures
+    assert not {"fid", "kid", "p_ids"} & set(report.figures)
+    assert f"FID{' and KID' if metrics is None else ''} left out: 1 image is too few" in report.notes
+
+
 def test_too_few_images_for_folds_are_no_reason_to_fail(tmp_path: Path) -> None:
     """Would catch an evaluation that computes everything and then stops at P-IDS."""
     for folder in ("truths", "results"):
