@@ -50,7 +50,8 @@ def inpaint_picture(
     outputs = [] if piped else _outputs(image, output, samples)
     _check_files(outputs, uncertainty, picture, image, mask_path)
     kind = images.WRITABLE[f".{suffix or 'png'}" if piped else outputs[0].suffix.lower()]
-    images.check_holds(kind, picture)
+    if piped:
+        images.check_holds(kind, picture)  # of files it is asked with all else about them
     shape, drawn = picture.pixels.shape[:2], _source(mask_path)
     if isinstance(drawn, bytes):
         mask = read_mask(drawn, size=shape, **reading)
