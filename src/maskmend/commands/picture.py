@@ -102,13 +102,19 @@ def _check_pipe(samples: int) -> None:
     """Raises ConfigError where standard output cannot take what is asked for."""
     if samples > 1:
         raise ConfigError(f"--output - takes one fill, not {samples}: name a file, or leave --samples out")
+    if sys.stdout is None:  # what Python makes of >&-
+        raise ConfigError("--output - goes nowhere, standard output is closed: redirect it, or name a file")
     if sys.stdout.isatty():
         raise ConfigError("--output - would write a picture to the terminal: redirect it, or name a file")
 
 
 def _source(path: Path) -> Path | bytes:
-    """The path, or what standard input holds."""
-    return sys.stdin.buffer.read() if path == PIPE else path
+    """The path, or what standard input holds. Raises ConfigError if that is closed."""
+    if path != PIPE:
+        return path
+    if sys.stdin is None:  # what Python makes of <&-
+        raise ConfigError("standard input is closed: send a picture to it, or name a file")
+    return sys.stdin.buffer.read()
 
 
 def _outputs(image: Path, output: Path, samples: int) -> list[Path]:
