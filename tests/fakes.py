@@ -1,11 +1,14 @@
 """Tiny stand-ins that several test modules build on: random models, soft pictures, box masks."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
+import maskmend
 from maskmend.quantizer import QuantizerConfig
 from maskmend.transformer import MaskedTransformer, small_config
 from maskmend.vqgan import VQGAN, TokenizerConfig
@@ -83,6 +86,12 @@ def box_mask(height: int, width: int, top: int, left: int, bottom: int, right: i
     mask = np.zeros((height, width), dtype=bool)
     mask[top:bottom, left:right] = True
     return mask
+
+
+def photograph() -> np.ndarray:
+    """A true one, grey, uint8 (64, 64): as a mask it is refused unless it is meant."""
+    path = Path(maskmend.__file__).parent / "samples" / "00385.png"
+    return np.asarray(Image.open(path).convert("L"))
 
 
 def waves(count: int, seed: int) -> np.ndarray:

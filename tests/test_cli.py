@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -13,6 +14,7 @@ import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -249,6 +251,29 @@ def test_what_a_pipe_cannot_take_is_refused(inpaint, files, tiny_model, tmp_path
     assert names(tmp_path) == []
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("streams", "image", "mask", "words"),
+    [
+        ({"stdout": Terminal()}, "photo.png", "mask.png", ["to the terminal", "redirect it"]),
+        ({"stdout": None}, "photo.png", "mask.png", ["standard output is closed", "name a file"]),
+        ({"stdout": io.StringIO(), "stdin": None}, "-", "mask.png", ["standard input is closed"]),
+        ({"stdout": io.StringIO(), "stdin": None}, "photo.png", "-", ["standard input is closed"]),
+    ],
+    ids=["terminal", "no output", "no image", "no mask"],
+)
+def test_streams_that_are_no_pipe_are_refused(files, monkeypatch, streams, image, mask, words):
+    """Catches a terminal full of PNG, and a traceback for >&- or <&-."""
+    monkeypatch.setattr("maskmend.commands.picture.sys", SimpleNamespace(**streams))
+    monkeypatch.setattr(InpaintPipeline, "from_pretrained", lambda name: pytest.fail("worked first"))
+    given = [name if name == "-" else str(files / name) for name in (image, mask)]
+    assert_refused(invoke(["inpaint", given[0], "--mask", given[1], "-o", "-"]), *words)
+
+
 def test_an_output_never_replaces_the_mask(inpaint, files):
     before = (files / "mask.png").read_bytes()
     assert_refused(inpaint("photo.png", output=str(files / "mask.png")), "is the mask")
@@ -258,7 +283,7 @@ def test_an_output_never_replaces_the_mask(inpaint, files):
 
 def test_image_and_mask_swapped_are_told(tiny_model, tmp_path):
     """Catches a mask painted over by the bright parts of a photograph."""
-    photo = str(Path(maskmend.__file__).parent / "samples" / "00245.png")
+    photo = str(Path(maskmend.__file__).parent / "samples" / "00385.png")
     command = [
         "inpaint",
         photo.replace(".png", ".mask.png"),
@@ -675,11 +700,15 @@ def test_every_command_and_option_is_explained():
 # In a process of its own
 
 
+ENVIRONMENT = os.environ | {
+    "PYTHONPATH": str(Path(maskmend.__file__).parents[1]),
+    "OMP_NUM_THREADS": "1",
+}
+
+
 def run(*command, **options):
-    source = str(Path(maskmend.__file__).parents[1])
-    environment = os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, env=environment, timeout=120, **options
+        [sys.executable, *command], capture_output=True, text=True, env=ENVIRONMENT, timeout=120, **options
     )
 
 
@@ -717,3 +746,18 @@ def test_a_real_process_fills_and_refuses(files, tiny_model, tmp_path):
     assert len(bad.stderr.splitlines()) == 1
     assert "--fit-mask" in bad.stderr
     assert names(tmp_path) == ["out.png"]
+
+
+def test_a_reader_that_goes_away_is_one_line(files, tiny_model):
+    """Catches advice to look at the disk, and what the interpreter adds when it flushes at its end."""
+    line = ["inpaint", str(files / "photo.png"), "--mask", str(files / "mask.png"), "-o", "-"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "maskmend", *line, "--model", str(tiny_model)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT,
+    ) as process:  # fmt: skip
+        process.stdout.close()
+        told = process.stderr.read()
+    assert process.returncode == 2
+    assert told.splitlines() == [
+        "maskmend: the program that reads standard output closed it before all of it was written"
+    ]

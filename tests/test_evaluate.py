@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from fakes import photograph
 from maskmend.errors import ConfigError, DataError, MaskmendError, WeightsError
 from maskmend.evaluate import evaluate_folders
 from maskmend.mask_sets import make_masks
@@ -114,6 +115,18 @@ def test_inverted_masks(folders: Path) -> None:
     assert report.known_error == 30
 
 
+def test_no_mask_is_taken_for_a_photograph(tmp_path: Path) -> None:
+    """Would catch advice to give --mask-threshold, which evaluation has not."""
+    for folder, level in (("results", 40), ("truths", 10), ("masks", None)):
+        (tmp_path / folder).mkdir()
+        pixels = photograph() if level is None else np.full((64, 64, 3), level, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / folder / "a.png")
+    folders = (tmp_path / "results", tmp_path / "truths", tmp_path / "masks")
+    report = evaluate_folders(*folders, metrics=["hole_l1", "known_error"])
+    assert report.figures["hole_l1"].value == pytest.approx(30 / 255)
+    assert report.known_error == 30
+
+
 def test_the_masks_hash_is_that_of_their_manifest(tmp_path: Path) -> None:
     """Would catch two hashes for one set of masks: of other bytes, or in the order of the results."""
     generator = np.random.default_rng(0)
@@ -214,6 +227,14 @@ def test_files_that_cannot_be_read_are_all_named_before_any_work(folders: Path) 
         evaluate_folders(folders / "results", folders / "truths", folders / "masks", **FAKES)
 
 
+def test_a_file_that_cannot_be_read_is_the_news_where_it_has_no_mask(folders: Path) -> None:
+    """Would catch names called different where `masks make` passed over a damaged picture."""
+    (folders / "results" / "004.png").write_bytes(b"junk")
+    (folders / "masks" / "004.png").unlink()
+    with pytest.raises(DataError, match=r"004\.png cannot be read.*leave such pictures out"):
+        evaluate_folders(folders / "results", folders / "truths", folders / "masks", **FAKES)
+
+
 def test_absent_weights_are_told_first(folders: Path) -> None:
     """Would catch minutes of work before the error that one command would have spared."""
     with pytest.raises(WeightsError, match="maskmend weights fetch"):
@@ -265,6 +286,18 @@ def test_notes_keep_their_brackets() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(report.table())
     assert "'maskmend[evaluate]'" in console.export_text()
+
+
+@pytest.mark.parametrize("metrics", [None, ["fid", "psnr"]], ids=str)
+def test_one_image_has_no_spread_and_is_no_reason_to_fail(folders: Path, metrics: list[str] | None) -> None:
+    """Would catch a report of an hour's fills lost to the covariance of its one picture."""
+    for path in (folders / "results").glob("*.png"):
+        path.unlink()  # the one in a folder below is left
+    report = evaluate_folders(folders / "results", folders / "truths", metrics=metrics, **FAKES)
+    assert report.images == 1
+    assert "psnr" in report.figures
+    assert not {"fid", "kid", "p_ids"} & set(report.figures)
+    assert f"FID{' and KID' if metrics is None else ''} left out: 1 image is too few" in report.notes
 
 
 def test_too_few_images_for_folds_are_no_reason_to_fail(tmp_path: Path) -> None:

@@ -110,12 +110,26 @@ def test_the_likeliest_is_that_of_the_pictures_there(tiny_pipeline, folders):
         if f"a-{tiny_pipeline(PIXELS, MASK, samples=2, seed=seed, steps=2).best + 1}.png" != before["a.png"]
     )
     after = run(tiny_pipeline, folders, samples=2, seed=seed, overwrite=True).likeliest
-    assert after["c.webp"] == before["c.webp"]
     assert after["a.png"] != before["a.png"]
+    assert "c.webp" not in after  # it is of the other seed, and none was made by this run
     record = json.loads((folders[2] / SETTINGS).read_text())
-    assert (record[OLDER], record[LIKELIEST]) == (["c.webp"], after)
+    assert (record[OLDER], record[LIKELIEST]) == (["c.webp"], after | {"c.webp": before["c.webp"]})
     assert run(tiny_pipeline, folders, overwrite=True).likeliest == {}
     assert LIKELIEST not in json.loads((folders[2] / SETTINGS).read_text())
+
+
+def test_no_likeliest_is_told_that_is_not_there(tiny_pipeline, folders):
+    """Catches names of files that went with their image, or whose image can no longer be filled."""
+    photos, masks, out = folders
+    run(tiny_pipeline, folders, samples=2)
+    (photos / "a.png").unlink()
+    (masks / "c.png").unlink()
+    for path in (*out.glob("a-*"), *out.glob("c-*")):
+        path.unlink()
+    outcome = run(tiny_pipeline, folders, samples=2)
+    assert list(outcome.failures) == ["c.webp"]
+    assert list(outcome.likeliest) == ["d.tif", "deep/b.jpg", "e.bmp"]
+    assert json.loads((out / SETTINGS).read_text())[LIKELIEST] == outcome.likeliest
 
 
 def test_a_stopped_run_goes_on_and_a_done_one_does_nothing(tiny_pipeline, folders):
@@ -217,7 +231,8 @@ def test_folders_that_were_swapped_are_told_for_each_picture(tiny_pipeline, tmp_
     """Catches a folder of masks filled by the brightness of photographs."""
     for folder in ("photos", "masks"):
         (tmp_path / folder).mkdir()
-    for path in sorted((Path(maskmend.__file__).parent / "samples").glob("*.mask.png"))[:2]:
+    for number in ("00385", "00777"):
+        path = Path(maskmend.__file__).parent / "samples" / f"{number}.mask.png"
         name = path.name.replace(".mask", "")
         shutil.copy(path, tmp_path / "photos" / name)
         shutil.copy(path.with_name(name), tmp_path / "masks" / name)
@@ -453,6 +468,16 @@ def test_the_command_tells_the_likeliest(folders, tiny_model):
     assert [line for line in told if line.startswith("likeliest: ")] == [
         f"likeliest: {folders[2] / path}" for path in likeliest.values()
     ]
+    record = json.loads((folders[2] / SETTINGS).read_text())
+    for name in ("a.png", "d.tif"):  # as if an earlier version had filled them
+        del record[LIKELIEST][name]
+    (folders[2] / SETTINGS).write_text(json.dumps(record))
+    told = command(folders, tiny_model, "--samples", "2").stdout
+    assert told.count("likeliest: ") == 3
+    assert "the likeliest fill is not known of 2 done before" in told
+    assert "--overwrite makes them anew" in told
+    told = command(folders, tiny_model, "--samples", "2", "--overwrite").stdout
+    assert (told.count("likeliest: "), "not known" in told) == (5, False)
     assert "likeliest" not in command(folders, tiny_model, "--overwrite").stdout
 
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from fakes import box_mask, smooth_pixels
+from fakes import box_mask, photograph, smooth_pixels
 from maskmend import files as disk
 from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, ImageError, MaskError, OutputError
@@ -85,6 +85,14 @@ def test_greys_and_other_files_do_no_harm(folder):
     values = np.where(HOLES[0], 30, 220).astype("u1")
     Image.fromarray(values).save(folder / "mask64" / "mask_0.png")
     np.testing.assert_array_equal(read_lab_folder(folder)[0].mask, HOLES[0])
+
+
+def test_no_mask_is_taken_for_a_photograph(folder):
+    """Catches advice to give an option that `--layout lab` refuses."""
+    for name in ("masked_image", "mask64"):
+        (path,) = (folder / name).glob("*_0.png")
+        Image.fromarray(photograph()).save(path)
+    np.testing.assert_array_equal(read_lab_folder(folder)[0].mask, photograph() < 128)
 
 
 def remove(*parts):

@@ -67,10 +67,38 @@ def test_a_damaged_picture_is_passed_over_and_moves_no_mask(tmp_path: Path) -> N
         assert (tmp_path / "masks" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     (images / "one.png").write_bytes(good)
     assert make_masks("boxes", images, tmp_path / "masks", skip=skipped.__setitem__) == whole
+    cut = images / "b" / "two.jpg"
+    cut.write_bytes(cut.read_bytes()[:-20])  # its header is whole
+    skipped.clear()
+    make_masks("boxes", images, tmp_path / "masks", skip=skipped.__setitem__)
+    assert "truncated" in skipped["b/two.jpg"]
     for path in images.rglob("*.*"):
         path.write_bytes(b"no picture")
     with pytest.raises(DataError, match="none of the 3 images"):
         make_masks("boxes", images, tmp_path / "none", skip=skipped.__setitem__)
+
+
+def test_no_mask_of_an_earlier_set_is_left_for_a_picture_without_one(tmp_path: Path) -> None:
+    """Would catch a folder that has more masks than its manifest says, and one of another kind among them."""
+    images = pictures(tmp_path / "images")
+    make_masks("boxes", images, tmp_path / "masks")
+    (images / "one.png").write_bytes(b"no picture")
+    Image.new("RGB", (20, 20)).save(images / "one.webp")
+    (images / "three.webp").write_bytes(b"no picture")
+    manifest = make_masks("strokes", images, tmp_path / "masks", skip=lambda name, reason: None)
+    assert manifest["skipped"] == ["one.png", "three.webp"]
+    left = {path.relative_to(tmp_path / "masks").as_posix() for path in (tmp_path / "masks").rglob("*.png")}
+    assert left == {"b/two.png", "one.png"}  # that of one.webp
+    assert manifest["count"] == 2
+
+
+def test_masks_never_take_the_place_of_pictures(tmp_path: Path) -> None:
+    """Would catch PNG pictures lost to an --output that is the folder they lie in."""
+    images = pictures(tmp_path / "images")
+    before = (images / "one.png").read_bytes()
+    with pytest.raises(ConfigError, match="is the folder of the images"):
+        make_masks("boxes", images, images / "b" / "..")
+    assert (images / "one.png").read_bytes() == before
 
 
 def test_a_mask_depends_on_seed_and_index_alone() -> None:

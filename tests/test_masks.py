@@ -91,7 +91,7 @@ def test_dark_paint_is_no_empty_mask(invert):
 def test_a_photograph_is_no_mask_unless_it_is_meant(tmp_path):
     """Catches image and mask swapped, of which nothing was said; and refusals where alpha or a threshold says
     what is meant."""
-    path = SAMPLES / "00245.png"
+    path = SAMPLES / "00385.png"
     for read in (
         load_mask,
         lambda path: as_mask(Image.open(path)),
@@ -102,6 +102,10 @@ def test_a_photograph_is_no_mask_unless_it_is_meant(tmp_path):
     floats = np.asarray(Image.open(path).convert("L"), np.float32) / 255
     with pytest.raises(MaskError, match="photograph"):
         as_mask(floats, invert=True)
+    # Of a dark one the threshold that would be given anyway: one refusal, not two
+    dark = 0.49 / floats.max() * floats
+    with pytest.raises(MaskError, match=r"brightest pixel is 0\.49 .*--mask-threshold 0\.2"):
+        as_mask(dark)
     np.testing.assert_array_equal(load_mask(path, threshold=0.5), floats >= 0.5)
     hole = np.zeros((64, 64), bool)
     hole[10:30, 20:50] = True

@@ -147,6 +147,26 @@ def test_pictures_of_another_size_are_filled_but_not_decoded_whole(
     assert not (tmp_path / "out" / "uncomposited").exists()
 
 
+def test_one_picture_of_the_models_size_is_scored_as_far_as_it_can_be(
+    tiny_pipeline: InpaintPipeline, tmp_path: Path
+) -> None:
+    """Would catch reports lost, once all is filled, where one picture among larger ones fits."""
+    images, masks = small_set(tmp_path, tiny_pipeline.resolution + 9, count=3)
+    Image.new("RGB", 2 * (tiny_pipeline.resolution,)).save(images / "1.png")
+    make_masks("random_walk", images, masks)
+    reports = evaluation.evaluate_model(
+        tiny_pipeline, images, masks, tmp_path / "out", repeats=2, distance=distance,
+        extract=lambda pictures: np.stack([picture[0, :6, 0] for picture in pictures]).astype(np.float32),
+    )  # fmt: skip
+    assert {kind: report.images for kind, report in reports.items()} == {
+        "composited": 3, "uncomposited": 1, "reconstruction": 1,
+    }  # fmt: skip
+    assert "fid" in reports["composited"].figures
+    for kind in ("uncomposited", "reconstruction"):
+        assert {"lpips", "psnr"} <= set(reports[kind].figures)
+        assert "FID left out: 1 image is too few" in reports[kind].notes
+
+
 def test_several_samples_add_diversity_and_the_likeliest(
     tiny_pipeline: InpaintPipeline, tmp_path: Path
 ) -> None:

@@ -1,5 +1,7 @@
 """The command line: its commands together, and how mistakes are told."""
 
+import contextlib
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -34,6 +36,11 @@ class Group(click.Group):
             return super().invoke(ctx)
         except MaskmendError as error:
             _refuse(str(error))
+        except BrokenPipeError:
+            # The interpreter flushes what is left at its end, and would tell of that as well.
+            with contextlib.suppress(OSError, AttributeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _refuse("the program that reads standard output closed it before all of it was written")
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             _refuse(f"{where}{error.strerror or error}; check the path, the rights and the space on the disk")

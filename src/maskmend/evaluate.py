@@ -50,6 +50,8 @@ BY_MASK: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
 }
 """Figures that need to know where the hole is."""
 
+FROM_FEATURES = {"fid", "kid", "p_ids", "u_ids"}
+
 BEST_PSNR = 100.0
 """Identical images have no finite PSNR; they enter the mean with this many dB."""
 
@@ -80,7 +82,8 @@ def evaluate_folders(
         results: folder of filled images, searched recursively.
         truths: folder of the originals; those without a result are left out, and the report's notes say so.
         masks: folder of masks, white = was filled; for the figures of hole, seam and known pixels.
-        metrics: which of `report.METRICS` to compute; None for all that the folders given allow.
+        metrics: which of `report.METRICS` to compute; None for all that the folders given allow. FID and KID
+            of a single image are left out in any case, and the report's notes say so.
         other_fills: further folders of fills of the same images; for diversity.
         invert_masks: the masks are black where they were filled.
         extract: turns images into features; the published Inception network if None.
@@ -104,8 +107,7 @@ def evaluate_folders(
         raise ConfigError(f"repeats={repeats}: choose at least 1 bootstrap draw, better 100 or more")
     told = progress or (lambda stage, done, total: None)
     # Absent weights are told before any work is done
-    needs_features = bool(chosen & {"fid", "kid", "p_ids", "u_ids"})
-    if needs_features and extract is None:
+    if chosen & FROM_FEATURES and extract is None:
         extract, network = Inception.load(device=device).features, "inception"
     if chosen & {"lpips", "diversity"} and distance is None:
         distance = Lpips.load(lpips_net).to(device)
@@ -121,6 +123,10 @@ def evaluate_folders(
     if decided and metrics is None and len(pairs.names) < max(folds, 2):
         chosen -= decided
         notes.append(f"P-IDS and U-IDS left out: {len(pairs.names)} images are too few for {folds} folds")
+    of_sets = [name for name in ("fid", "kid") if name in chosen]
+    if of_sets and len(pairs.names) == 1:
+        chosen -= set(of_sets)
+        notes.append(f"{' and '.join(map(str.upper, of_sets))} left out: 1 image is too few")
     if pairs.unused_truths:
         notes.append(f"{pairs.unused_truths} truths have no result and were left out")
     digests = {"results": content_hash(pairs.results), "truths": content_hash(pairs.truths)}
@@ -132,7 +138,7 @@ def evaluate_folders(
     figures: dict[str, Interval] = {}
     known_error = None
     averaged = partial(mean_interval, repeats=max(repeats, 1000), seed=seed, level=level)
-    if needs_features:
+    if chosen & FROM_FEATURES:
         assert extract is not None
         rows = {}
         for name, images in (("results", pairs.results), ("truths", pairs.truths)):

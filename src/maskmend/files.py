@@ -44,6 +44,14 @@ def write_files(files: Mapping[Path, bytes]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def lies_there(path: Path) -> bool:
+    """Whether it is a file, as far as one may look."""
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, or a folder that may not be looked into: writing will say so
+        return False
+
+
 def _rename(written: Mapping[Path, Path]) -> None:
     """Puts temporary files in their places: all of them, or none as far as that can be undone."""
     fresh: list[Path] = []

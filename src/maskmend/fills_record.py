@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmend.errors import ConfigError
-from maskmend.files import write_files
+from maskmend.files import lies_there, write_files
 
 NAME = "fills.json"
 OLDER = "made_otherwise"
@@ -55,14 +55,19 @@ def begin_record(
     `made` are the images that have results there; `pictures` says whether any picture lies there at all.
     Pictures made otherwise are a ConfigError, or with `overwrite` noted as such: none is removed, for its
     image may prove not to be fillable any more, and a run stopped halfway leaves no mixture that the next
-    takes for its own. Of pictures without a record nothing is claimed.
+    takes for its own. Of pictures without a record nothing is claimed. Likeliest fills that are no longer
+    there are struck out.
     """
     path = folder / NAME
     before = _read(path)
     changes = None if before is None else _difference(before, settings)
-    older, likeliest = _noted(before or {})
+    older, noted = _noted(before or {})
+    likeliest = {name: one for name, one in noted.items() if lies_there(folder / one)}
     if before is not None and changes is None:
-        return FillsRecord(path=path, settings=settings, older=older, likeliest=likeliest)
+        record = FillsRecord(path=path, settings=settings, older=older, likeliest=likeliest)
+        if likeliest != noted:
+            write_files(record.file)
+        return record
     if not overwrite and pictures:
         if before is None:
             return FillsRecord(path=path, settings=settings, kept=False)

@@ -20,7 +20,7 @@ import numpy as np
 
 from maskmend.data import SUFFIXES
 from maskmend.errors import ConfigError, DataError, OutputError
-from maskmend.files import write_files
+from maskmend.files import lies_there, write_files
 from maskmend.fills_record import begin_record
 from maskmend.images import WRITABLE, Picture, encode_image, load_image
 from maskmend.masks import THRESHOLD, as_mask, grow, load_mask
@@ -47,7 +47,7 @@ class Task:
 
     @property
     def done(self) -> bool:
-        return all(_lies_there(path) for path in self.outputs)
+        return all(lies_there(path) for path in self.outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Outcome:
     """What went wrong, by the image's path within its folder."""
     likeliest: dict[str, str]
     """Of several fills the one of the highest likelihood, as a path within the output folder, by the image's
-    path; those of earlier runs as well."""
+    path. Of images done before as well, where it is known; of those that failed it is not told."""
 
 
 def plan_folder(
@@ -149,7 +149,7 @@ def fill_folder(
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
     output.mkdir(parents=True, exist_ok=True)
-    made = {task.name for task in tasks if any(_lies_there(path) for path in task.outputs)}
+    made = {task.name for task in tasks if any(lies_there(path) for path in task.outputs)}
     record = begin_record(output, chosen, made, pictures=bool(_images(output, [])), overwrite=overwrite)
     try:
         for number, task in enumerate(tasks, start=1):
@@ -183,7 +183,14 @@ def fill_folder(
                 _write_failures(output / FAILURES, failures)
         raise
     _write_failures(output / FAILURES, failures)
-    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=record.likeliest)
+    told = {
+        task.name: record.likeliest[task.name]
+        for task in tasks
+        if task.name in record.likeliest
+        and task.name not in failures
+        and output / record.likeliest[task.name] in task.outputs
+    }
+    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=told)
 
 
 def _try_out(seed: int, samples: int, quality: int, growth: int, reading: dict[str, Any]) -> None:
@@ -230,13 +237,6 @@ def _images(folder: Path, without: list[Path]) -> list[Path]:
         and path.is_file()
         and not any(path.resolve().is_relative_to(other) for other in inner)
     ]
-
-
-def _lies_there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a name too long, or a folder that may not be looked into: writing will say so
-        return False
 
 
 def _stem(path: Path, folder: Path) -> str:

@@ -24,7 +24,7 @@ from maskmend.errors import ConfigError, DataError
 from maskmend.files import write_files
 from maskmend.images import Picture, load_image
 from maskmend.inpainted import Inpainted
-from maskmend.masks import load_mask
+from maskmend.masks import THRESHOLD, load_mask
 from maskmend.pipeline import InpaintPipeline
 
 IMAGES, MASKS = "masked_image", "mask64"
@@ -63,11 +63,11 @@ def read_lab_folder(folder: Path, *, fit: bool = False) -> list[LabPair]:
     for number, image, mask in found:
         picture = load_image(image)
         height, width = picture.pixels.shape[:2]
-        pairs.append(
-            LabPair(
-                number, picture, load_mask(mask, size=(height, width), fit=fit, invert=True, channel="luma")
-            )
+        # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
+        hole = load_mask(
+            mask, size=(height, width), threshold=THRESHOLD, fit=fit, invert=True, channel="luma"
         )
+        pairs.append(LabPair(number, picture, hole))
     return pairs
 
 

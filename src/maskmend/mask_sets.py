@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
-from PIL import ExifTags, Image
+from PIL import Image
 
 from maskmend.config import nearest
 from maskmend.data import SUFFIXES
 from maskmend.errors import ConfigError, DataError, ImageError
 from maskmend.files import write_files
 from maskmend.holes import HOLES
-from maskmend.images import open_image
-from maskmend.metadata import DAMAGED
+from maskmend.images import decoded, open_image
 from maskmend.model_folder import json_bytes
 from maskmend.seeds import MAX_SEED
 
@@ -47,11 +46,14 @@ def make_masks(
 ) -> dict[str, Any]:
     """Writes a mask for each picture under `images`, in the order of their paths; returns the manifest.
 
-    A picture whose size cannot be read gets none and goes to `skip` (name, reason) where one is given, else
-    it raises ImageError. It keeps its number, so that the others' masks are the same once it is mended.
+    A picture that cannot be read to its end gets none and goes to `skip` (name, reason) where one is given,
+    else it raises ImageError. It keeps its number, so that the others' masks are the same once it is mended;
+    a mask that an earlier set has for it is removed.
     """
     if not images.is_dir():
         raise DataError(f"no folder at {images}: give a folder of images")
+    if out.resolve() == images.resolve():
+        raise ConfigError(f"{out} is the folder of the images, which masks would replace: choose another")
     if not 0 <= seed <= MAX_SEED:
         raise ConfigError(f"seed {seed} is out of range: give an integer from 0 to {MAX_SEED}")
     paths = [p for p in sorted(images.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
@@ -60,10 +62,12 @@ def make_masks(
     shares: list[float] = []
     skipped: list[str] = []
     files: dict[Path, bytes] = {}
+    stale: set[Path] = set()
 
     def drawn() -> Iterator[np.ndarray]:
         """One mask in memory at a time: sets may be large."""
         for index, path in enumerate(paths):
+            target = (out / path.relative_to(images)).with_suffix(".png")
             try:
                 width, height = _upright_size(path)
             except ImageError as error:
@@ -71,10 +75,10 @@ def make_masks(
                     raise
                 skipped.append(path.relative_to(images).as_posix())
                 skip(skipped[-1], str(error))
+                stale.add(target)
                 continue
             mask = draw_mask(kind, seed, index, height, width)
             shares.append(float(mask.mean()))
-            target = (out / path.relative_to(images)).with_suffix(".png")
             if target in files:
                 raise DataError(
                     f"two images want the mask {target}, one is {path}: give them different names"
@@ -97,14 +101,12 @@ def make_masks(
     if skipped:
         manifest["skipped"] = skipped
     write_files(files | {out / "manifest.json": json_bytes(manifest)})
+    for path in stale - files.keys():
+        path.unlink(missing_ok=True)
     return manifest
 
 
 def _upright_size(path: Path) -> tuple[int, int]:
     """(width, height) of an image file as it is seen, its EXIF orientation applied."""
-    with open_image(path) as image:
-        try:
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        except DAMAGED as error:
-            raise ImageError(f"image {path} is damaged ({error}): give an intact copy.") from error
-        return (image.height, image.width) if turned else image.size
+    with open_image(path) as image:  # decoded, so that a mask is for a picture that is whole
+        return decoded(image, f"image {path}")[0].size

@@ -90,12 +90,6 @@ def as_mask(
         brightness = (red * 19595 + green * 38470 + blue * 7471) / 65536
     else:
         brightness = values[:, :, 0].astype(np.float64)
-    if threshold is None and not by_alpha and is_photograph(brightness / peak):
-        raise MaskError(
-            "the mask looks like a photograph: give one in black and white (were image and mask swapped?), "
-            f"or, if it is meant, say where to cut its greys with --mask-threshold {cut:g} "
-            "(in Python: mask_threshold)."
-        )
     most = float(brightness.max()) / peak
     if 0 < most < cut:
         if by_alpha:
@@ -107,6 +101,12 @@ def as_mask(
         raise MaskError(
             f"the mask is not black, but its brightest pixel is {most:.3g} of white, below the threshold of "
             f"{cut:g}: paint white, or lower it with --mask-threshold {most / 2:.2g} "
+            "(in Python: mask_threshold)."
+        )
+    if threshold is None and not by_alpha and is_photograph(brightness / peak):
+        raise MaskError(
+            "the mask looks like a photograph: give one in black and white (were image and mask swapped?), "
+            f"or, if it is meant, say where to cut its greys with --mask-threshold {cut:g} "
             "(in Python: mask_threshold)."
         )
     holes = (brightness >= cut * peak) != invert

@@ -16,7 +16,7 @@ from jaxtyping import Bool
 from maskmend.data import SUFFIXES
 from maskmend.errors import DataError, ImageError, MaskError
 from maskmend.images import load_image
-from maskmend.masks import load_mask
+from maskmend.masks import THRESHOLD, load_mask
 
 MOST_NAMES = 10
 """Files that one message names."""
@@ -83,21 +83,22 @@ def pair_folders(
 ) -> Comparison:
     """Pairs the files of folders by their paths without suffix, in the order of these.
 
-    Raises DataError if a result has no partner in one of the folders, two files share a name, files cannot be
-    read, or sizes differ.
+    Raises DataError if files cannot be read, a result has no partner in one of the folders, two files share a
+    name, or sizes differ. What cannot be read is told first: it may be why something else has no partner.
     """
     files = named_files(results)
     names = list(files)
+    unpaired: list[str] = []
 
     def partners(folder: Path, what: str) -> tuple[list[Path], int]:
         found = named_files(folder)
         missing = [name for name in names if name not in found]
         if missing:
-            raise DataError(
+            unpaired.append(
                 f"{len(missing)} of {len(names)} results have no {what} in {folder}, the first is "
                 f"{missing[0]!r}: names must agree apart from the suffix"
             )
-        return [found[name] for name in names], len(found) - len(names)
+        return [found[name] for name in names if name in found], len(found) - len(names)
 
     truth_files, unused = partners(truths, "truth")
     others = [Pictures(partners(folder, "further fill")[0]) for folder in other_fills]
@@ -112,11 +113,14 @@ def pair_folders(
             broken[path] = str(error)
     for path in mask_files or []:
         try:
-            holes.append(load_mask(path, invert=invert_masks))
+            # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
+            holes.append(load_mask(path, threshold=THRESHOLD, invert=invert_masks))
         except MaskError as error:
             broken[path] = str(error)
     if broken:
         raise DataError(_told(broken))
+    if unpaired:
+        raise DataError(unpaired[0])
     pairs = Comparison(
         names=names,
         results=Pictures([files[name] for name in names]),

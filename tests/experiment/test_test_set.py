@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fakes import smooth_pixels
+from fakes import photograph, smooth_pixels
 from maskmend.errors import DataError
 from maskmend.experiment.test_set import TestSet, load_test_set
 from maskmend.mask_sets import draw_mask, make_masks
@@ -54,6 +54,17 @@ def test_pictures_of_another_shape_and_missing_masks_are_refused(folder: Path, t
     Image.fromarray(smooth_pixels(16, 20)).save(folder / "wide.png")
     with pytest.raises(DataError, match=r"wide\.png is 20x16"):
         load_test_set(folder, 16)
+
+
+def test_no_mask_is_taken_for_a_photograph(tmp_path: Path) -> None:
+    """Would catch advice to give an option that `reproduce` and `study` have not."""
+    for name in ("in", "masks"):
+        (tmp_path / name).mkdir()
+        for n in range(2):
+            Image.fromarray(photograph()).save(tmp_path / name / f"{n}.png")
+    np.testing.assert_array_equal(
+        load_test_set(tmp_path / "in", 64, tmp_path / "masks").masks[0], photograph() >= 128
+    )
 
 
 def test_unpaired_masks_are_refused(test_set: TestSet) -> None:

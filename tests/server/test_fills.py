@@ -40,7 +40,7 @@ from server_parts import (
 )
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-PHOTO = (Path(maskmend.__file__).parent / "samples" / "00245.png").read_bytes()
+PHOTO = (Path(maskmend.__file__).parent / "samples" / "00385.png").read_bytes()
 EVENTS = {"Accept": "text/event-stream"}
 JSON = {"Accept": "application/json"}
 
@@ -251,6 +251,9 @@ def test_iopaint_clients_get_what_they_are_used_to(client, tiny_pipeline):
     assert client.post("/api/v1/inpaint", json=bare).headers["x-seed"] == "42"
     one, two = (client.post("/api/v1/inpaint", json=bare | {"sd_seed": -1}).headers["x-seed"] for _ in "ab")
     assert one != two
+    # It has no field that says that a photograph is meant
+    meant = {"image": in_base64(PHOTO), "mask": in_base64(PHOTO)}
+    assert client.post("/api/v1/inpaint", json=meant).status_code == 200
 
 
 def test_the_model_that_is_asked_for_fills(tiny_pipeline):

@@ -50,7 +50,8 @@ def inpaint_picture(
     outputs = [] if piped else _outputs(image, output, samples)
     _check_files(outputs, uncertainty, picture, image, mask_path)
     kind = images.WRITABLE[f".{suffix or 'png'}" if piped else outputs[0].suffix.lower()]
-    images.check_holds(kind, picture)
+    if piped:
+        images.check_holds(kind, picture)  # of files it is asked with all else about them
     shape, drawn = picture.pixels.shape[:2], _source(mask_path)
     if isinstance(drawn, bytes):
         mask = read_mask(drawn, size=shape, **reading)
@@ -101,13 +102,19 @@ def _check_pipe(samples: int) -> None:
     """Raises ConfigError where standard output cannot take what is asked for."""
     if samples > 1:
         raise ConfigError(f"--output - takes one fill, not {samples}: name a file, or leave --samples out")
+    if sys.stdout is None:  # what Python makes of >&-
+        raise ConfigError("--output - goes nowhere, standard output is closed: redirect it, or name a file")
     if sys.stdout.isatty():
         raise ConfigError("--output - would write a picture to the terminal: redirect it, or name a file")
 
 
 def _source(path: Path) -> Path | bytes:
-    """The path, or what standard input holds."""
-    return sys.stdin.buffer.read() if path == PIPE else path
+    """The path, or what standard input holds. Raises ConfigError if that is closed."""
+    if path != PIPE:
+        return path
+    if sys.stdin is None:  # what Python makes of <&-
+        raise ConfigError("standard input is closed: send a picture to it, or name a file")
+    return sys.stdin.buffer.read()
 
 
 def _outputs(image: Path, output: Path, samples: int) -> list[Path]:

@@ -38,7 +38,7 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
         f"{manifest['count']} masks, {share:.1f} % holes on average, sha256 {manifest['sha256']}: {output}"
     )
     if skipped:
-        click.secho(f"{len(skipped)} of the pictures cannot be read and got no mask:", fg="red", err=True)
+        click.secho(f"{len(skipped)} of the pictures cannot be read and have no mask:", fg="red", err=True)
         for name, reason in skipped.items():
             click.echo(shown(f"  {name}: {reason}"), err=True)
         click.echo("the same command makes theirs once they are mended; the others stay the same", err=True)

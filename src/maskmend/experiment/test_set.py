@@ -13,7 +13,7 @@ from maskmend.data import Entry, list_images
 from maskmend.errors import DataError, ImageError
 from maskmend.images import READABLE, picture_from
 from maskmend.mask_sets import draw_mask
-from maskmend.masks import load_mask
+from maskmend.masks import THRESHOLD, load_mask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,8 @@ def load_test_set(
         path = (masks / name).with_suffix(".png")
         if not path.is_file():
             raise DataError(f"no mask at {path}: make a set with `maskmend masks make`, or leave --masks out")
-        holes.append(load_mask(path, size=(size, size)))
+        # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
+        holes.append(load_mask(path, size=(size, size), threshold=THRESHOLD))
     return TestSet(images=pictures, masks=holes, name=f"masks of {masks.name}")
 
 

@@ -22,7 +22,7 @@ from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from maskmend.images import Picture, open_image, read_image
-from maskmend.masks import Channel, grow, read_mask
+from maskmend.masks import THRESHOLD, Channel, grow, read_mask
 from maskmend.server.line import Place
 from maskmend.server.parameters import IopaintBody, JsonBody, Parameters
 from maskmend.server.refusals import Refusal, told
@@ -74,7 +74,10 @@ async def read_iopaint(request: Request) -> Order:
     return Order(
         image=from_base64(body.image, "image"),
         mask=from_base64(body.mask, "mask"),
-        parameters=Parameters.model_validate({"seed": seed, "mask_channel": "luma"}),
+        # Threshold given: nothing is taken for a photograph, as no field of its says that it is meant.
+        parameters=Parameters.model_validate(
+            {"seed": seed, "mask_channel": "luma", "mask_threshold": THRESHOLD}
+        ),
     )
 
 
