@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from maskmend.commands.options import PATH, SEED, refuse_options, settings_of, working
+from maskmend.commands.options import PATH, SEED, Filler, refuse_options, working
 from maskmend.commands.picture import PIPE, inpaint_picture
 from maskmend.errors import ConfigError
 
@@ -112,6 +112,7 @@ def inpaint(
     IMAGE or --mask may be - for standard input, --output - for standard output.
     """
     given = {name: value for name, value in settings.items() if value is not None}
+    filler = Filler(model=model, device=device, precision=precision, given=given, assignments=assignments)
     reading: dict[str, Any] = {
         "threshold": mask_threshold, "fit": fit_mask, "invert": invert_mask, "channel": mask_channel,
     }  # fmt: skip
@@ -124,7 +125,7 @@ def inpaint(
         from maskmend.commands.folder import inpaint_folder
 
         inpaint_folder(
-            folder, mask_folder, output, suffix, model, device, precision, given, assignments,
+            folder, mask_folder, output, suffix, filler,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
         )  # fmt: skip
         return
@@ -134,38 +135,25 @@ def inpaint(
     if output != PIPE:
         refuse_options("an output with a name", {"suffix": "--format"})
     if layout is not None:
-        _inpaint_lab(image, output, model, seed, device, precision, fit_mask, given, assignments)
+        _inpaint_lab(image, output, filler, seed, fit_mask)
         return
     if mask_path is None:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
     inpaint_picture(
-        image, mask_path, output, uncertainty, suffix, model, device, precision, given, assignments,
+        image, mask_path, output, uncertainty, suffix, filler,
         samples=samples, seed=seed, quality=quality, growth=growth, reading=reading,
     )  # fmt: skip
 
 
-def _inpaint_lab(
-    folder: Path,
-    output: Path,
-    model: str,
-    seed: int,
-    device: str,
-    precision: str,
-    fit_mask: bool,
-    given: dict[str, Any],
-    assignments: tuple[str, ...],
-) -> None:
+def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
     """`inpaint --layout lab`."""
     useless = ("samples", "growth", "invert_mask", "mask_channel", "mask_threshold", "quality", "uncertainty")
     refuse_options("--layout lab", {"mask_path": "--mask", "growth": "--grow"} | dict.fromkeys(useless, ""))
     from maskmend.lab_layout import check_output, fill_lab_folder, read_lab_folder
-    from maskmend.pipeline import InpaintPipeline
-    from maskmend.training.run import pick_device
 
     check_output(output)
     pairs = read_lab_folder(folder, fit=fit_mask)
-    pipe = InpaintPipeline.from_pretrained(model, precision=precision).to(pick_device(device))
-    chosen = settings_of(pipe, given, assignments)
+    pipe, chosen = filler.load()
     with working("filling") as status:
 
         def told(stage: str, done: int, total: int) -> None:

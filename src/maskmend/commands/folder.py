@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click import format_filename as shown
 
-from maskmend.commands.options import settings_of
+from maskmend.commands.options import Filler
 
 
 def inpaint_folder(
@@ -15,24 +15,17 @@ def inpaint_folder(
     masks: Path,
     output: Path,
     suffix: str | None,
-    model: str,
-    device: str,
-    precision: str,
-    given: dict[str, Any],
-    assignments: tuple[str, ...],
+    filler: Filler,
     **options: Any,
 ) -> None:
     """Fills a folder and says how it went; the exit status is 1 when some pictures could not be filled."""
     from maskmend.folder_filling import FAILURES, fill_folder, plan_folder
-    from maskmend.pipeline import InpaintPipeline
     from maskmend.progress import stages
-    from maskmend.training.run import pick_device
 
     tasks = plan_folder(
         folder, masks, output, samples=options["samples"], suffix=None if suffix is None else f".{suffix}"
     )
-    pipe = InpaintPipeline.from_pretrained(model, precision=precision).to(pick_device(device))
-    chosen = settings_of(pipe, given, assignments)
+    pipe, chosen = filler.load()
     try:
         with stages() as told:
             outcome = fill_folder(pipe, tasks, output, progress=told, **options, **chosen)

@@ -1,23 +1,43 @@
 """What several commands share: paths, settings of a fill, a word while it works."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from maskmend.errors import ConfigError
 
+if TYPE_CHECKING:
+    from maskmend.pipeline import InpaintPipeline
+
 PATH = click.Path(path_type=Path)
 SEED = click.IntRange(min=0)
 
 
-def settings_of(pipe: Any, given: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
-    """The settings of a call, known to be settings and not other arguments of it (--set seed=1)."""
-    from maskmend.config import override
+@dataclass(frozen=True, kw_only=True)
+class Filler:
+    """The model that a command fills with, and how."""
 
-    chosen = given | override({}, assignments)
-    pipe.defaults.changed(**chosen)
-    return chosen
+    model: str
+    device: str
+    precision: str
+    given: dict[str, Any]
+    """Settings that have options or a preset of their own."""
+    assignments: tuple[str, ...]
+    """--set"""
+
+    def load(self) -> tuple["InpaintPipeline", dict[str, Any]]:
+        """The pipeline and its settings, known to be settings and not other arguments (--set seed=1)."""
+        from maskmend.config import override
+        from maskmend.pipeline import InpaintPipeline
+        from maskmend.training.run import pick_device
+
+        pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)
+        pipe = pipe.to(pick_device(self.device))
+        chosen = self.given | override({}, self.assignments)
+        pipe.defaults.changed(**chosen)
+        return pipe, chosen
 
 
 def refuse_options(with_what: str, names: dict[str, str]) -> None:

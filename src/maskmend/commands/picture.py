@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click import format_filename as shown
 
-from maskmend.commands.options import settings_of, working
+from maskmend.commands.options import Filler, working
 from maskmend.errors import ConfigError
 
 PIPE = Path("-")
@@ -21,11 +21,7 @@ def inpaint_picture(
     output: Path,
     uncertainty: Path | None,
     suffix: str | None,
-    model: str,
-    device: str,
-    precision: str,
-    given: dict[str, Any],
-    assignments: tuple[str, ...],
+    filler: Filler,
     *,
     samples: int,
     seed: int,
@@ -58,11 +54,7 @@ def inpaint_picture(
     else:
         mask = load_mask(drawn, size=shape, **reading)
     mask = grow(mask, growth)
-    from maskmend.pipeline import InpaintPipeline
-    from maskmend.training.run import pick_device
-
-    pipe = InpaintPipeline.from_pretrained(model, precision=precision).to(pick_device(device))
-    chosen = settings_of(pipe, given, assignments)
+    pipe, chosen = filler.load()
     with working("filling"):
         result = pipe(picture, mask, samples=samples, seed=seed, **chosen)
     files = {} if piped else dict(zip(outputs, result.pictures, strict=True))

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from click import format_filename as shown
 
-from maskmend.commands.options import PATH, SEED, refuse_options, settings_of
+from maskmend.commands.options import PATH, SEED, Filler, refuse_options
 from maskmend.errors import ConfigError
 
 
@@ -133,12 +133,12 @@ def evaluate(
     if mask_folder is None or output is None:
         raise ConfigError("--model needs --masks FOLDER (see: maskmend masks make) and --output FOLDER")
     from maskmend.model_evaluation import evaluate_model
-    from maskmend.pipeline import InpaintPipeline
     from maskmend.published import PRESETS
-    from maskmend.training.run import pick_device
 
-    pipe = InpaintPipeline.from_pretrained(model or "default", precision=precision).to(pick_device(device))
-    chosen = settings_of(pipe, PRESETS[preset] if preset else {}, assignments)
+    given = dict(PRESETS[preset]) if preset else {}
+    pipe, chosen = Filler(
+        model=model or "default", device=device, precision=precision, given=given, assignments=assignments
+    ).load()
     with stages() as told:
         reports = evaluate_model(
             pipe, images, mask_folder, output, seed=seed, samples=samples, repeats=repeats, progress=told,

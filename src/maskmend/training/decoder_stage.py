@@ -80,13 +80,13 @@ class DecoderStage:
         if self.options.transformer:
             folder = component_folder(Path(self.options.transformer), "transformer")
             transformer = load_transformer(folder).to(device)
+            check_tokens(trained, folder, (Path(self.options.tokenizer), Path(self.options.transformer)))
             temperature, steps = self.options.temperature, self.options.steps
             if steps:
                 settings = Settings(steps=steps, temperature=temperature)
                 self.draws = HoleFilled(transformer, settings, bf16=self.autocast)
             else:
                 self.draws = HiddenDrawn(transformer, temperature, bf16=self.autocast)
-            check_tokens(trained, folder, (Path(self.options.tokenizer), Path(self.options.transformer)))
         self.average = MovingAverage(self.model, recipe.training.ema)
         self.critic = Critic(self.options, perceptual, classifier, self.resolution, recipe.training, device)
         if self.options.judges:
