@@ -18,7 +18,7 @@ from maskmend.commands.options import PATH
     "--quick", is_flag=True, help="A look in a minute: few rounds, no training, no fresh processes."
 )
 def bench(model: str, output: Path, peers: Path | None, quick: bool) -> None:
-    """Measures decoding, formats, start-up and training beside what the machine can do; ten minutes."""
+    """Measures decoding, formats, start-up and training beside what the machine can do; 4 to 6 minutes."""
     from maskmend.benchmark.run import bench as run
     from maskmend.progress import stages
 
