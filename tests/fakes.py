@@ -1,4 +1,4 @@
-"""Tiny stand-ins that several test modules build on: random models, soft pictures, box masks."""
+"""Tiny stand-ins that several test modules build on: random models, soft pictures, masks."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from hypothesis import strategies as st
 from PIL import Image
 
 import maskmend
@@ -104,3 +105,14 @@ def waves(count: int, seed: int) -> np.ndarray:
         channels = [np.sin(f[0] * x + f[1] * y + p) for f, p in zip(frequency, phase, strict=True)]
         made.append((127.5 + 127.5 * np.stack(channels, axis=-1)).round().astype(np.uint8))
     return np.stack(made)
+
+
+@st.composite
+def holes(draw, largest=70):
+    """A picture's size and a mask that is not empty: boxes and stray pixels."""
+    height, width = draw(st.integers(1, largest)), draw(st.integers(1, largest))
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    mask = rng.random((height, width)) < draw(st.sampled_from([0.0, 0.02, 0.5, 1.0]))
+    top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+    mask[top : top + draw(st.integers(1, largest)), left : left + draw(st.integers(1, largest))] = True
+    return mask, rng

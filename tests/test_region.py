@@ -7,28 +7,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fakes import box_mask, smooth_pixels
-from maskmend.images import to_tensor
+from fakes import box_mask, holes, smooth_pixels
+from maskmend.images import picture_from, to_tensor
 from maskmend.infill import STRATEGIES
 from maskmend.masks import Box, crop_box
-from maskmend.region import cut_region, enlarge, split_hole
+from maskmend.region import NOT_YET, Region, cut_region, enlarge, join, spread_entropy
+from maskmend.windows import Window
 
 R = 16
 
 
-@st.composite
-def holes(draw, largest=70):
-    """A picture's size and a mask that is not empty: boxes and stray pixels."""
-    height, width = draw(st.integers(1, largest)), draw(st.integers(1, largest))
-    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
-    mask = rng.random((height, width)) < draw(st.sampled_from([0.0, 0.02, 0.5, 1.0]))
-    top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
-    mask[top : top + draw(st.integers(1, largest)), left : left + draw(st.integers(1, largest))] = True
-    return mask, rng
-
-
 def cut(pixels, mask, context=0.75, strategy="diffusion"):
-    return cut_region(pixels, mask, R, context=context, strategy=strategy)
+    bounds = crop_box(mask, context=0.0)
+    square = crop_box(mask, context=context, minimum=R)
+    whole = Box(top=0, left=0, height=R, width=R)
+    window = Window(part=bounds, box=whole if mask.shape == (R, R) else square)
+    return cut_region(pixels, mask, window, R, strategy=strategy)
 
 
 @settings(max_examples=60)
@@ -87,18 +81,6 @@ def test_a_hole_as_wide_as_the_picture_is_seen_with_what_is_beside_it(shape, hol
     assert (box.top, box.left, box.height, box.width) == wanted
 
 
-@settings(max_examples=60)
-@given(holes(), st.sampled_from([0.1, 0.75, 3.0]))
-def test_something_known_is_seen_where_there_is_something(hole, context):
-    """The same for any hole, in all its parts."""
-    mask, _ = hole
-    for box in split_hole(mask, R, context=context):
-        part = np.zeros_like(mask)
-        part[box.slices] = mask[box.slices]
-        square = crop_box(part, context=context, minimum=R)
-        assert mask.all() or not mask[square.slices].all()
-
-
 def test_a_small_hole_in_a_large_picture_is_not_scaled():
     """Catches a crop that is larger than needed and loses detail."""
     pixels, mask = smooth_pixels(90, 120), box_mask(90, 120, 40, 50, 46, 55)
@@ -140,47 +122,40 @@ def test_bilinear_enlarging_stays_in_range():
     assert (large[13:25, 10:27] > 0).all()
 
 
-@settings(max_examples=150)
-@given(holes(), st.sampled_from([0.0, 0.25, 0.75, 3.0]))
-def test_parts_are_the_hole_and_their_squares_do_not_meet(hole, context):
-    """Catches pixels in no part or in two, and a square that shows a part another's hole."""
-    mask, _ = hole
-    boxes = split_hole(mask, R, context=context)
-    counted = np.zeros(mask.shape, int)
-    squares = np.zeros(mask.shape, int)
-    for box in boxes:
-        counted[box.slices] += mask[box.slices]
-        part = np.zeros_like(mask)
-        part[box.slices] = mask[box.slices]
-        squares[crop_box(part, context=context, minimum=R).slices] += 1
-    np.testing.assert_array_equal(counted, mask)
-    assert squares.max() <= 1
-    if mask.shape == (R, R):
-        assert len(boxes) == 1
+def region(left: int) -> Region:
+    """An R x R window on a strip of 2 R pixels that is all hole."""
+    part = Box(top=0, left=0, height=R, width=2 * R)
+    window = Window(
+        box=Box(top=0, left=left, height=R, width=R),
+        part=part,
+        cell=Box(top=R // 4, left=left + R // 4, height=R // 2, width=R // 2),
+    )
+    return Region(window=window, image=torch.zeros(1, 3, R, R), mask=torch.ones(1, 1, R, R, dtype=torch.bool))
 
 
-@pytest.mark.parametrize(("apart", "parts"), [(20, 1), (31, 1), (32, 2), (60, 2)])
-def test_holes_are_apart_from_where_their_squares_do_not_overlap(apart, parts):
-    """Catches holes side by side that are filled without seeing each other, and far ones put into one."""
-    mask = box_mask(40, 200, 15, 60, 23, 68) | box_mask(40, 200, 15, 60 + apart, 23, 68 + apart)
-    assert len(split_hole(mask, R, context=1.5)) == parts  # squares of 8 * 4 pixels
+def flat(*levels: float) -> list[np.ndarray]:
+    return [np.full((R, R, 3), level, np.float32) for level in levels]
 
 
-def test_holes_are_told_apart_also_along_a_chain():
-    """Catches the overlap of two squares forgotten once a third was joined to one of them."""
-    mask = np.zeros((40, 300), bool)
-    for left in (10, 24, 38, 52, 200):
-        mask[10:14, left : left + 4] = True
-    assert split_hole(mask, R, context=0.75) == [
-        Box(top=10, left=10, height=4, width=46), Box(top=10, left=200, height=4, width=4)
-    ]  # fmt: skip
-    assert split_hole(np.zeros((40, 300), bool), R, context=0.75) == []
+def test_fills_of_neighbouring_windows_fade_into_each_other():
+    """Catches a step between windows, weights that do not add up, and known pixels that are blended in."""
+    picture, mask = picture_from(np.full((R, 2 * R, 3), 7, np.uint8)), np.ones((R, 2 * R), bool)
+    mask[: R // 4], mask[-R // 4 :], mask[:, : R // 4], mask[:, -R // 4 :] = False, False, False, False
+    regions = [region(0), region(R // 2), region(R)]
+    line = join(picture, mask, regions, flat(100, 150, 200), "hard").pixels[R // 2, :, 0].astype(int)
+    inside = line[R // 4 : -R // 4]
+    assert list(inside[[0, 12, -1]]) == [100, 150, 200]
+    assert (np.diff(inside) >= 0).all()
+    assert np.diff(inside).max() <= 13
+    same = join(picture, mask, regions, flat(99, 99, 99), "hard").pixels
+    np.testing.assert_array_equal(same[:, :, 0], np.where(mask, 99, 7))
+    entropies = [np.full((4, 4), 2.5)] * 3
+    np.testing.assert_allclose(spread_entropy(entropies, mask, regions, R // 4), mask * 2.5)
 
 
-def test_a_million_specks_are_told_apart_in_reasonable_memory():
-    """Catches a square of numbers for every pair of specks."""
-    mask = np.random.default_rng(0).random((1500, 2000)) < 0.2
-    assert len(split_hole(mask, 64, context=0.75)) == 1
-    mask[:] = False
-    mask[5::120, 7::130] = True
-    assert len(split_hole(mask, 64, context=0.75)) == mask.sum()
+def test_what_no_window_has_filled_yet_is_grey():
+    """Catches the hole's own pixels showing in a picture of a step, and grey over what is filled already."""
+    picture, mask = picture_from(np.full((R, 2 * R, 3), 7, np.uint8)), np.ones((R, 2 * R), bool)
+    begun = join(picture, mask, [region(0)], flat(100), "hard").pixels
+    assert (begun[3:-3, 3 : R - 3] == 100).all()
+    assert (begun[:, R:] == NOT_YET).all()

@@ -15,12 +15,9 @@ from maskmend.errors import ConfigError
 from maskmend.images import to_uint8
 from maskmend.inpainted import Inpainted, checked_sample
 from maskmend.known_branch import Known
-from maskmend.region import Region, join
+from maskmend.region import NOT_YET, Region, join
 from maskmend.seeds import whole
 from maskmend.vqgan import VQGAN
-
-NOT_YET = 128
-"""Grey of holes that no step has filled yet."""
 
 
 def known(regions: Sequence[Region], device: torch.device) -> Known:
@@ -65,11 +62,8 @@ def pictures(
 def step_picture(tokenizer: VQGAN, mask_id: int, result: Inpainted, step: int, sample: int) -> Image.Image:
     """As `InpaintPipeline.draw_step`."""
     fills = _step_fills(tokenizer, mask_id, result, step, sample)
-    begun, later = result.regions[: len(fills)], result.regions[len(fills) :]
-    pixels = join(result.source, result.mask, begun, fills, result.settings.seam).pixels
-    for region in later:
-        pixels[region.box.slices][result.mask[region.box.slices]] = NOT_YET
-    return Image.fromarray(pixels)
+    begun = result.regions[: len(fills)]
+    return Image.fromarray(join(result.source, result.mask, begun, fills, result.settings.seam).pixels)
 
 
 def step_candidate(tokenizer: VQGAN, mask_id: int, result: Inpainted, step: int, sample: int) -> Image.Image:

@@ -26,7 +26,7 @@ class Inpainted:
     pictures: tuple[Picture, ...]
     """The filled pictures, with the source's alpha, profile and EXIF."""
     tokens: Int[np.ndarray, "S h w"]
-    """The tokens of each sample; of holes far apart, one square grid below the other (`regions`)."""
+    """The tokens of each sample; of several regions, one square grid below the other."""
     hole: Bool[np.ndarray, "h w"]
     """Tokens that were predicted."""
     uncertainty: Float[np.ndarray, "H W"]
@@ -39,8 +39,8 @@ class Inpainted:
     """State after each decoding step, of the S samples; `InpaintPipeline.draw_step` makes a picture of it.
     One region is decoded after the other: tokens of those whose turn has not come are all masked."""
     regions: tuple[Region, ...]
-    """What the model saw: one region, or one for each hole far from the others; none when the mask was
-    empty."""
+    """What the model saw: one region for each hole far from the others, or several that overlap where it is
+    long and thin; none when the mask was empty."""
     settings: Settings
     note: str | None = None
     """What the caller should know, such as that the mask was empty."""

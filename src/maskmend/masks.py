@@ -6,7 +6,7 @@ editors with an eraser write it: transparent = fill. Also here: which tokens a p
 crop around a hole.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Literal
@@ -41,6 +41,10 @@ class Box:
     def slices(self) -> tuple[slice, slice]:
         """Rows and columns, to index an (H, W, ...) array: ``image[box.slices]``."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    def within(self, frame: "Box") -> "Box":
+        """The same rectangle, counted from the corner of `frame`."""
+        return replace(self, top=self.top - frame.top, left=self.left - frame.left)
 
 
 def as_mask(

@@ -30,16 +30,17 @@ from maskmend.errors import ConfigError, ImageError, ModelError
 from maskmend.images import Picture, picture_from
 from maskmend.inpainted import Inpainted, untouched
 from maskmend.kernel_caches import bound_kernel_caches
-from maskmend.masks import Box, Channel, MaskLike, as_mask, token_hole
+from maskmend.masks import Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
 from maskmend.parts import Part, together
 from maskmend.precision import decoding_dtype
 from maskmend.preview import Preview
-from maskmend.region import Region, cut_region, split_hole
+from maskmend.region import Region, cut_region
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
 from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
+from maskmend.windows import lay_windows
 
 ImageLike = Picture | Image.Image | np.ndarray | Tensor
 
@@ -196,18 +197,21 @@ class InpaintPipeline:
     ) -> list[Inpainted]:
         self.seconds = {}
         with self._timed("crop"):
-            bounds = [split_hole(mask, self.resolution, context=settings.context) for mask in masks]
+            windows = [
+                lay_windows(mask, self.resolution, context=settings.context, most=settings.windows)
+                for mask in masks
+            ]
         parts: list[list[Part]] = [[] for _ in masks]
-        # One part of each image at a time: memory does not grow with the number of holes.
-        for turn in range(max(map(len, bounds))):
-            busy = [i for i, boxes in enumerate(bounds) if len(boxes) > turn]
+        # One window of each image at a time: memory does not grow with the number of holes.
+        for turn in range(max(map(len, windows))):
+            busy = [i for i, those in enumerate(windows) if len(those) > turn]
             with self._timed("crop"):
                 regions = [
                     cut_region(
                         pictures[i].pixels,
-                        _within(masks[i], bounds[i][turn]),
+                        masks[i],
+                        windows[i][turn],
                         self.resolution,
-                        context=settings.context,
                         strategy=settings.infill,
                     )
                     for i in busy
@@ -218,7 +222,7 @@ class InpaintPipeline:
                     preview,
                     callback,
                     dict(zip(busy, regions, strict=True)),
-                    (turn + 1, {i: len(bounds[i]) for i in busy}),
+                    (turn + 1, {i: len(windows[i]) for i in busy}),
                     settings,
                 )
             filled = self._fill_regions(regions, [seeds[i] for i in busy], settings, told)
@@ -358,12 +362,6 @@ def _listed(items: Any, axes: int = 4) -> tuple[list[Any], bool]:
     """The items of a batch (a list, or an array or tensor of `axes` axes) and whether it is one."""
     many = isinstance(items, list | tuple) or (isinstance(items, np.ndarray | Tensor) and items.ndim >= axes)
     return (list(items) if many else [items]), many
-
-
-def _within(mask: Bool[np.ndarray, "H W"], bounds: Box) -> Bool[np.ndarray, "H W"]:
-    part = np.zeros_like(mask)
-    part[bounds.slices] = mask[bounds.slices]
-    return part
 
 
 def _rows_of(step: Step, rows: slice) -> Step:

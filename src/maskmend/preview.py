@@ -26,7 +26,8 @@ class Preview:
     regions: dict[int, Region]
     """What the model sees of each image of the batch that has a hole, by the image's place in the batch."""
     part: int
-    """Holes far apart are filled one after the other: which one this step is of, from 1."""
+    """Holes far apart, and windows on a long one, are filled one after the other: which this step is of, from
+    1."""
     parts: dict[int, int]
     """How many each of these images has."""
     seam: str

@@ -3,123 +3,58 @@
     picture (H, W) ─ crop around the hole ─► infill ─► scale to R x R ─► model ─► scale back ─► composite
 
 The hole is filled smoothly *before* scaling, because scaling mixes neighbouring pixels and nothing inside the
-hole may reach the model. A scaled pixel counts as hole when any part of it was hole.
-
-Holes far apart are cut out each by itself (`split_hole`): one square around all of them would be scaled down
-to where the model sees nothing of either.
+hole may reach the model. A scaled pixel counts as hole when any part of it was hole. Which squares are cut
+out: `windows`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from itertools import groupby
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image
-from scipy.ndimage import find_objects, label
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from maskmend.compositing import composite
 from maskmend.images import Picture, to_tensor, to_uint8
 from maskmend.infill import infill
-from maskmend.masks import Box, crop_box, square_around
+from maskmend.masks import Box
+from maskmend.windows import Window
+
+NOT_YET = 128
+"""Grey of holes that nothing has filled yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
     """A crop of a picture at the model's resolution."""
 
-    box: Box
+    window: Window
     """Where it lies in the picture."""
     image: Float[Tensor, "1 3 R R"]
     """The crop, hole filled in, in [-1, 1]."""
     mask: Bool[Tensor, "1 1 R R"]
     """The hole at the model's resolution."""
 
-
-def split_hole(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: float) -> list[Box]:
-    """The bounds of the parts of a hole that are filled each by itself, from top to bottom; none of an empty
-    hole.
-
-    Two parts are one as long as the squares that would be cut out around them (`cut_region`) overlap, so that
-    no part's square holds a pixel of another's hole, and holes beside each other are seen together.
-    """
-    labels, found = _pieces(mask, resolution, context)
-    if found == 0:
-        return []
-    corners = [(*(axis.start for axis in at), *(axis.stop for axis in at)) for at in find_objects(labels)]
-    if mask.shape == (resolution, resolution):
-        corners = [_around(corners)]
-    while True:
-        corners.sort()
-        boxes = [
-            Box(top=top, left=left, height=bottom - top, width=right - left)
-            for top, left, bottom, right in corners
-        ]
-        squares = [square_around(box, mask.shape, context=context, minimum=resolution) for box in boxes]
-        groups = _overlapping(squares)
-        if groups.max() + 1 == len(boxes):
-            return boxes
-        together: list[list[Corners]] = [[] for _ in range(groups.max() + 1)]
-        for group, corner in zip(groups, corners, strict=True):
-            together[group].append(corner)
-        corners = [_around(some) for some in together]
-
-
-Corners = tuple[int, int, int, int]
-"""Top, left, bottom, right."""
-
-
-def _around(corners: list[Corners]) -> Corners:
-    tops, lefts, bottoms, rights = zip(*corners, strict=True)
-    return min(tops), min(lefts), max(bottoms), max(rights)
-
-
-def _pieces(
-    mask: Bool[np.ndarray, "H W"], resolution: int, context: float
-) -> tuple[Int[np.ndarray, "H W"], int]:
-    """Pieces of the hole that are certainly parts of one, numbered from 1, and how many there are.
-
-    A square is wider than its hole by at least resolution * 2c / (1 + 2c) in all, half of it on either side:
-    holes closer than that have overlapping squares (but where the picture is too narrow for them: there we
-    join more than we would have to). Pieces are told apart on cells of half that distance, as there may be a
-    million specks.
-    """
-    cell = max(1, int(resolution * context / (1 + 2 * context)))
-    padding = [(0, -side % cell) for side in mask.shape]
-    rows, columns = (-(-side // cell) for side in mask.shape)
-    coarse = np.pad(mask, padding).reshape(rows, cell, columns, cell).any(axis=(1, 3))
-    numbers, found = cast("tuple[np.ndarray, int]", label(coarse, np.ones((3, 3))))
-    whole = numbers.repeat(cell, 0).repeat(cell, 1)[: mask.shape[0], : mask.shape[1]]
-    return np.where(mask, whole, 0), found
-
-
-def _overlapping(squares: list[Box]) -> Int[np.ndarray, "P"]:
-    """A number for each square, the same for those that overlap, directly or by way of others."""
-    top, left, height, width = (
-        np.array([getattr(box, name) for box in squares]) for name in ("top", "left", "height", "width")
-    )
-    meet = (top[:, None] < (top + height)[None]) & (left[:, None] < (left + width)[None])
-    return connected_components(meet & meet.T, directed=False)[1]
+    @property
+    def box(self) -> Box:
+        """The rectangle of the picture that was cut out."""
+        return self.window.box
 
 
 def cut_region(
     pixels: UInt8[np.ndarray, "H W 3"],
     mask: Bool[np.ndarray, "H W"],
+    window: Window,
     resolution: int,
     *,
-    context: float,
     strategy: str,
 ) -> Region:
-    """The square around the hole, at `resolution`; a picture of exactly that size is taken whole."""
-    height, width = mask.shape
-    if (height, width) == (resolution, resolution):
-        box = Box(top=0, left=0, height=height, width=width)
-    else:
-        box = crop_box(mask, context=context, minimum=resolution)
+    """What the model sees through a window, at `resolution`."""
+    box = window.box
     hole = torch.from_numpy(np.ascontiguousarray(mask[box.slices]))[None, None]
     image = infill(to_tensor(np.ascontiguousarray(pixels[box.slices])), hole, strategy)
     if (box.height, box.width) != (resolution, resolution):
@@ -127,7 +62,7 @@ def cut_region(
         hole = _shrink_mask(hole, resolution)
         # Once more at the model's resolution: what training saw is a smooth fill of the hole at this size.
         image = infill(to_tensor(np.asarray(scaled)), hole, strategy)
-    return Region(box=box, image=image, mask=hole)
+    return Region(window=window, image=image, mask=hole)
 
 
 def _shrink_mask(hole: Bool[Tensor, "1 1 h w"], resolution: int) -> Bool[Tensor, "1 1 R R"]:
@@ -153,11 +88,18 @@ def join(
     fills: Sequence[Float[np.ndarray, "R R 3"]],
     seam: str,
 ) -> Picture:
-    """`picture` with its hole taken from the `fills` of its regions; filled pixels are opaque."""
-    pixels = picture.pixels.copy()
-    for region, fill in zip(regions, fills, strict=True):
-        here = region.box.slices
-        pixels[here] = composite(picture.pixels[here], enlarge(fill, region.box), mask[here], seam=seam)
+    """`picture` with its hole taken from the `fills` of its regions; filled pixels are opaque.
+
+    A hole pixel that no region shows is `NOT_YET`.
+    """
+    pixels = np.where(mask[:, :, None], np.uint8(NOT_YET), picture.pixels)
+    filled = (
+        composite(picture.pixels[r.box.slices], enlarge(fill, r.box), mask[r.box.slices], seam=seam)
+        for r, fill in zip(regions, fills, strict=True)
+    )
+    for part, values, covered in _blended(regions, filled):
+        here = pixels[part.slices]
+        here[:] = np.where(mask[part.slices][:, :, None] & covered, np.rint(values), here)
     if picture.grey:
         # A greyscale file has one channel: the fill's brightness, the known pixels as they are.
         grey = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]
@@ -174,9 +116,28 @@ def spread_entropy(
 ) -> Float[np.ndarray, "H W"]:
     """The entropy of each region's tokens as a map over the picture, 0 at known pixels."""
     spread = np.zeros(mask.shape, dtype=np.float32)
-    for entropy, region in zip(entropies, regions, strict=True):
-        here = region.box.slices
-        cells = entropy.repeat(factor, axis=0).repeat(factor, axis=1).astype(np.float32)
-        scaled = enlarge(cells[:, :, None], region.box, Image.Resampling.BILINEAR)[:, :, 0]
-        spread[here] = np.where(mask[here], scaled, np.float32(0))
+    cells = (e.repeat(factor, axis=0).repeat(factor, axis=1).astype(np.float32) for e in entropies)
+    scaled = (
+        enlarge(each[:, :, None], region.box, Image.Resampling.BILINEAR)
+        for each, region in zip(cells, regions, strict=True)
+    )
+    for part, values, _ in _blended(regions, scaled):
+        spread[part.slices] += np.where(mask[part.slices], values[:, :, 0], np.float32(0))
     return spread
+
+
+def _blended(
+    regions: Sequence[Region], values: Iterable[np.ndarray]
+) -> Iterator[tuple[Box, Float[np.ndarray, "h w C"], Bool[np.ndarray, "h w 1"]]]:
+    """The `values` (h, w, C) in the boxes of the regions, blended: for each part of the hole over its bounds,
+    and where there are any. The regions of a part follow each other."""
+    for part, pairs in groupby(zip(regions, values, strict=True), key=lambda pair: pair[0].window.part):
+        summed, total = np.zeros(1), np.zeros((part.height, part.width, 1))
+        for region, value in pairs:
+            shown, weight = region.window.shown, region.window.weight()[:, :, None]
+            if summed.ndim == 1:
+                summed = np.zeros((part.height, part.width, value.shape[2]))
+            here = shown.within(part).slices
+            summed[here] += weight * value[shown.within(region.box).slices]
+            total[here] += weight
+        yield part, summed / np.maximum(total, np.finfo(float).tiny), total > 0

@@ -60,6 +60,8 @@ class Settings:
     """How fill and known pixels meet: hard, feather, multiband or poisson. Known pixels never change."""
     context: float = 0.75
     """Larger pictures than the model's: how much is seen around the hole, as a share of its longer side."""
+    windows: int = 64
+    """Larger pictures: the most windows through which one long, thin hole is filled; 1: always one."""
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -89,6 +91,8 @@ class Settings:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give 0 to {FARTHEST}")
         if self.ring < 0 or not 0 <= self.share < 1:
             raise ConfigError(f"ring = {self.ring}, share = {self.share}: give ring >= 0 and 0 <= share < 1")
+        if self.windows < 1:
+            raise ConfigError(f"windows = {self.windows}: give 1 or more")
         if self.top_k is not None and self.top_k < 1:
             raise ConfigError(f"top_k = {self.top_k}: give 1 or more, or leave it out")
         if self.top_p is not None and not 0 < self.top_p <= 1:

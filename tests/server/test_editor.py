@@ -449,7 +449,7 @@ def test_holes_far_apart_are_shown_one_after_the_other(browser, tiny_pipeline):
         page.click("#fill")
         looks = []
         for hole in (1, 2):
-            page.get_by_text(f"hole {hole} of 2, step 1 of {steps}", exact=True).wait_for()
+            page.get_by_text(f"part {hole} of 2, step 1 of {steps}", exact=True).wait_for()
             looks.append(editor.seen())
             pipe.go_on.release()
         editor.until_filled()

@@ -170,7 +170,8 @@ def summary(result: Inpainted, model: str, codes: int, seconds: float) -> dict[s
 def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
     """What a step looks like on the wire: open tokens as rows of 0 and 1, pictures as PNG of the box.
 
-    Holes far apart are parts, filled one after the other, each in `steps` steps of its own.
+    Holes far apart are parts, and so are the windows on a long one: filled one after the other, each in
+    `steps` steps of its own.
     """
     box = news["box"]
     return {

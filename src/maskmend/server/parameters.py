@@ -26,7 +26,7 @@ MOST_GROWTH = 128
 
 _SETTINGS = (
     "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
-    "sweet_spot", "infill", "ring", "share", "seam", "context",
+    "sweet_spot", "infill", "ring", "share", "seam", "context", "windows",
 )  # fmt: skip
 
 
@@ -64,6 +64,7 @@ class Parameters(BaseModel):
     share: float | None = Field(None, ge=0, lt=1)
     seam: Seam | None = Field(None, description="How fill and known pixels meet.")
     context: float | None = Field(None, ge=0, le=100, description="How much is seen around the hole.")
+    windows: int | None = Field(None, ge=1, le=1024, description="Most windows on one long, thin hole.")
     invert_mask: bool = Field(False, description="Black is filled instead of white.")
     fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
     mask_channel: Literal["auto", "luma", "alpha"] = "auto"

@@ -158,13 +158,13 @@ async function fill() {
         const { box, patches } = news;
         let { settled, clip } = state.live;
         if (state.live.patches && state.live.part !== news.part) {
-          settled = [...settled, state.live]; // holes far apart are filled one after the other
+          settled = [...settled, state.live]; // far holes, and windows on a long one, are filled one after the other
           clip = clipper(mask);
         }
         state.live = { settled, clip, part: news.part, box, patches, patch: patches[0], hidden: news.fills[0].hidden };
         const seen = [...settled, state.live];
         patches.forEach((_, i) => picks.show(i, source.bitmap, part, seen.map((one) => [one.patches[i], one.box])));
-        const where = news.parts > 1 ? `hole ${news.part} of ${news.parts}, ` : "";
+        const where = news.parts > 1 ? `part ${news.part} of ${news.parts}, ` : "";
         progress((news.part - 1) * news.steps + news.step, news.parts * news.steps, `${where}step ${news.step} of ${news.steps}`);
         view.paint();
       }
