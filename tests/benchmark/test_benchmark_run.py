@@ -8,11 +8,12 @@ from click.testing import CliRunner
 
 from maskmend.benchmark import run as module
 from maskmend.benchmark.peers import peer_cases
-from maskmend.benchmark.whole import FIRST, SHARES, batch, picture
+from maskmend.benchmark.whole import FIRST, SHARES, batch, picture, scratched
 from maskmend.cli import main
 from maskmend.errors import ConfigError
 from maskmend.kernel_caches import LIMITS
 from maskmend.transformer import small_config
+from maskmend.windows import lay_windows
 
 PEER = """
 import json, sys
@@ -103,6 +104,13 @@ def test_the_first_fill_is_that_of_the_whole_fills():
     image, mask = picture(64)
     assert image.shape == (64, 64, 3)
     assert 0.19 < mask.mean() < 0.21
+
+
+def test_the_scratch_takes_many_windows():
+    """Catches a row of the table that says scratch and times one more box."""
+    image, mask = scratched(256)
+    assert image.shape == (256, 256, 3)
+    assert len(lay_windows(mask, 64, context=0.75, most=64)) == 16
 
 
 def test_the_batch_has_holes_of_all_sizes():

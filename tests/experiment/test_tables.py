@@ -77,7 +77,7 @@ def test_every_table_says_which_default_it_justified() -> None:
         assert judge(table, trials, shipped).sentence.startswith("Default"), table.name
     between = the_tables(shipped.changed(temperature=0.6))
     temperatures = next(table for table in between if table.name == "temperature")
-    assert [row.labels[0] for row in temperatures.rows] == ["0.5", "0.6", "0.7", "0.8", "0.9", "1.0", "1.1"]
+    assert [row.labels[0] for row in temperatures.rows] == ["0.3", "0.5", "0.6", "0.7", "0.8", "1.0", "1.2"]
 
 
 def test_quick_tables_are_few() -> None:

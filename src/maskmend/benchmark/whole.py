@@ -33,6 +33,12 @@ def picture(side: int) -> tuple[np.ndarray, np.ndarray]:
     return image, mask
 
 
+def scratched(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """The same colours and a line of five pixels from the upper left to the right."""
+    rows, columns = np.mgrid[0:side, 0:side]
+    return picture(side)[0], np.abs(rows - columns / 2) <= 2
+
+
 FIRST = f"""
 import sys
 import numpy as np
@@ -52,15 +58,16 @@ def batch(side: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def whole_cases(pipe: InpaintPipeline) -> list[Case]:
-    """A picture of the model's size, one four times as large, four samples, and eight holes at once."""
+    """A picture of the model's size, larger ones, four samples, and eight holes at once."""
     cases = []
     side = pipe.resolution
-    for name, size, samples in (
-        (f"{side} x {side}", side, 1),
-        (f"{side} x {side}, four samples", side, 4),
-        (f"{4 * side} x {4 * side}", 4 * side, 1),
+    for name, hole, samples in (
+        (f"{side} x {side}", picture(side), 1),
+        (f"{side} x {side}, four samples", picture(side), 4),
+        (f"{4 * side} x {4 * side}", picture(4 * side), 1),
+        (f"{4 * side} x {4 * side}, a scratch across", scratched(4 * side), 1),
     ):
-        run = clocked(partial(pipe, *picture(size), samples=samples))
+        run = clocked(partial(pipe, *hole, samples=samples))
         cases.append(Case(group="whole fill", name=name, run=run))
     images, masks = batch(side)
     for name, work in (
