@@ -62,6 +62,17 @@ def test_steps_go_on_from_part_to_part(fills, tiny_pipeline):
         np.testing.assert_array_equal(drawn[5], both.pictures[sample].pixels)
 
 
+def test_steps_are_a_sequence_that_keeps_none_of_them(fills):
+    """Catches memory that grows with the square of the number of parts, and an index read as another step."""
+    history = fills[0].history
+    assert len(history) == 6
+    assert history[3] is not history[3]  # made when asked for
+    assert [step.index for step in history[-2:]] == [history[-2].index, history[-1].index] == [5, 6]
+    np.testing.assert_array_equal(history[-1].tokens.numpy(), fills[0].tokens.reshape(2, -1))
+    with pytest.raises(IndexError):
+        history[6]
+
+
 def test_pictures_of_the_tokens_stand_one_below_the_other(fills, tiny_pipeline):
     """Catches grids of two regions read as one, and regions mixed up between samples."""
     both, *alone = fills

@@ -20,6 +20,7 @@ def test_previews_end_with_the_fill_and_change_nothing(tiny_pipeline):
         pictures = {(i, s): preview.picture(i, s) for i in preview.regions for s in range(2)}
         hidden = {(i, s): preview.hidden(i, s) for i in preview.regions for s in range(2)}
         seen.append((preview.step.index, pictures, hidden))
+        assert preview.last == (preview.step.index == 3)
 
     options = {"samples": 2, "seed": 4, "steps": 3, "seam": "hard"}
     results = tiny_pipeline(images, masks, preview=told, **options)

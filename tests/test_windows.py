@@ -69,6 +69,15 @@ def test_a_hole_that_is_not_thin_is_seen_whole(mask):
     assert len(lay_windows(mask, R, context=0.75, most=64)) == 1
 
 
+@pytest.mark.parametrize("context", [2.0, 3.0, 100.0])
+def test_more_context_shows_more(context):
+    """Catches a small hole taken for a long one, which is seen with less around it the more is asked for."""
+    mask = box_mask(300, 400, 150, 200, 155, 210)
+    (window,) = lay_windows(mask, R, context=context, most=64)
+    assert window.box == crop_box(mask, context=context, minimum=R)
+    assert len(lay_windows(scratch(), R, context=context, most=64)) > 20
+
+
 def test_one_window_where_one_was_asked_for():
     (window,) = lay_windows(scratch(), R, context=0.75, most=1)
     assert window.box == crop_box(scratch(), context=0.75, minimum=R)

@@ -1,5 +1,6 @@
 """What a fill gives back: the pictures, and all that is known about how they came about."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class Inpainted:
     """Mean log-probability of a hole token when it was kept, in nats; higher is likelier."""
     seeds: tuple[int, ...]
     """The seed of each sample."""
-    history: tuple[Step, ...]
+    history: Sequence[Step]
     """State after each decoding step, of the S samples; `InpaintPipeline.draw_step` makes a picture of it.
     One region is decoded after the other: tokens of those whose turn has not come are all masked."""
     regions: tuple[Region, ...]

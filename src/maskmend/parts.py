@@ -6,6 +6,7 @@ region 2 ─► tokens, steps, fills ─┴─► one picture; token grids one b
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 import torch
@@ -62,28 +63,43 @@ def together(
         uncertainty=spread_entropy(entropies, mask, regions, factor),
         log_likelihood=likelihood.cpu().numpy(),
         seeds=seeds,
-        history=parts[0].history if len(parts) == 1 else _one_after_the_other(parts),
+        history=parts[0].history if len(parts) == 1 else Steps(parts),
         regions=regions,
         settings=settings,
     )
 
 
-def _one_after_the_other(parts: Sequence[Part]) -> tuple[Step, ...]:
-    """The steps of all parts, each told of all tokens."""
-    samples = len(parts[0].tokens)
-    steps = []
-    for turn, part in enumerate(parts):
-        filled = [before.tokens for before in parts[:turn]]
+class Steps(Sequence[Step]):
+    """The steps of all parts, one part after the other, each told of all tokens.
+
+    Made when they are asked for: kept, their tokens would take memory that grows with the square of the
+    number of parts.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = tuple(parts)
+        self._places = [(turn, n) for turn, part in enumerate(parts) for n in range(len(part.history))]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
+        if isinstance(index, slice):
+            return tuple(self[number] for number in range(*index.indices(len(self))))
+        turn, number = self._places[index]
+        part, before, after = self._parts[turn], self._parts[:turn], self._parts[turn + 1 :]
+        step, samples = part.history[number], len(part.tokens)
+        filled = [one.tokens for one in before]
         settled = [torch.zeros_like(tokens, dtype=torch.bool) for tokens in filled]
-        given = [after.given.expand(samples, -1) for after in parts[turn + 1 :]]
-        hidden = [after.hole.expand(samples, -1) for after in parts[turn + 1 :]]
-        for step in part.history:
-            steps.append(
-                Step(
-                    index=len(steps) + 1,
-                    tokens=torch.cat([*filled, step.tokens, *given], dim=1),
-                    masked=torch.cat([*settled, step.masked, *hidden], dim=1),
-                    candidate=torch.cat([*filled, step.candidate, *given], dim=1),
-                )
-            )
-    return tuple(steps)
+        given = [one.given.expand(samples, -1) for one in after]
+        hidden = [one.hole.expand(samples, -1) for one in after]
+        return Step(
+            index=range(len(self))[index] + 1,
+            tokens=torch.cat([*filled, step.tokens, *given], dim=1),
+            masked=torch.cat([*settled, step.masked, *hidden], dim=1),
+            candidate=torch.cat([*filled, step.candidate, *given], dim=1),
+        )

@@ -39,6 +39,11 @@ class Preview:
         """Fills of each image."""
         return len(self.step.tokens) // len(self.regions)
 
+    @property
+    def last(self) -> bool:
+        """Whether nothing of this part is left to be settled, in any image."""
+        return not bool(self.step.masked.any())
+
     def box(self, image: int) -> Box:
         """Where in the image its picture lies."""
         return self.regions[image].box

@@ -23,6 +23,8 @@ FULLEST = 0.25
 enough on all sides."""
 SHRUNK = 2
 """A single window is good enough as long as it is less than this many times as wide as each of several."""
+USUAL = 0.75
+"""`context` up to which a single window's width counts: what is seen around a hole makes it no longer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,20 +69,21 @@ def lay_windows(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: floa
     """
     windows: list[Window] = []
     for part in split_hole(mask, resolution, context=context):
-        alone = Box(top=0, left=0, height=resolution, width=resolution)
-        if mask.shape != (resolution, resolution):
-            alone = square_around(part, mask.shape, context=context, minimum=resolution)
-        windows.extend(_several(mask, part, alone, resolution, most) or [Window(box=alone, part=part)])
+        alone, usual = (
+            square_around(part, mask.shape, context=around, minimum=resolution)
+            for around in (context, min(context, USUAL))
+        )
+        windows.extend(_several(mask, part, usual, resolution, most) or [Window(box=alone, part=part)])
     return windows
 
 
 def _several(
-    mask: Bool[np.ndarray, "H W"], part: Box, alone: Box, resolution: int, most: int
+    mask: Bool[np.ndarray, "H W"], part: Box, usual: Box, resolution: int, most: int
 ) -> list[Window]:
-    """The windows of a part; none where the one `alone` is better."""
+    """The windows of a part; none where a single one, of `usual` context, is good enough."""
     side = resolution
     count = None
-    while SHRUNK * side <= max(alone.height, alone.width):
+    while SHRUNK * side <= max(usual.height, usual.width):
         count = count or _counter(mask[part.slices], part)
         cells = [cell for cell in _cells(part, max(1, side // 2)) if count(cell)]
         windows = [Window(box=_around_cell(cell, side, mask.shape), part=part, cell=cell) for cell in cells]
@@ -130,8 +133,8 @@ def split_hole(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: float
     """The bounds of the parts of a hole that are filled each by itself, from top to bottom; none of an empty
     hole.
 
-    Two parts are one as long as the squares that would be cut out around them (`cut_region`) overlap, so that
-    no part's square holds a pixel of another's hole, and holes beside each other are seen together.
+    Two parts are one as long as the squares around them (`square_around`) overlap, so that no part's square
+    holds a pixel of another's hole, and holes beside each other are seen together.
     """
     labels, found = _pieces(mask, resolution, context)
     if found == 0:

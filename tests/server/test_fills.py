@@ -144,6 +144,27 @@ def test_events_tell_which_hole_a_step_is_of(client, tiny_pipeline):
     np.testing.assert_array_equal(pixels_of(base64.b64decode(fill["image"])), wanted.pictures[0].pixels)
 
 
+def test_of_many_windows_only_the_last_step_is_told(client, tiny_pipeline):
+    """Catches a scratch for which drawing the steps takes several times as long as filling it."""
+    image, mask = smooth_pixels(40, 160, 4), box_mask(40, 160, 20, 5, 22, 155)
+    wanted = tiny_pipeline(image, mask, steps=3)
+    answer = client.post(
+        "/v1/inpaint",
+        files=form(file_of(image), file_of(mask)),
+        data={"samples": 1, "steps": 3},
+        headers=EVENTS,
+    )
+    told = events_of(answer)
+    steps = [data for name, data in told if name == "step"]
+    count = len(wanted.regions)
+    assert count > 10
+    assert [(s["part"], s["parts"], s["step"]) for s in steps] == [(n, count, 3) for n in range(1, count + 1)]
+    assert [step["box"] for step in steps] == [asdict(region.box) for region in wanted.regions]
+    assert not any("1" in row for step in steps for row in step["fills"][0]["hidden"])
+    (fill,) = [data for name, data in told if name == "fill"]
+    np.testing.assert_array_equal(pixels_of(base64.b64decode(fill["image"])), wanted.pictures[0].pixels)
+
+
 def test_profile_exif_and_transparency_come_back(client):
     """Catches a server that flattens what the file carried."""
     rgba = np.dstack([PIXELS, np.linspace(0, 255, PIXELS[:, :, 0].size).reshape(MASK.shape).astype(np.uint8)])

@@ -2,8 +2,8 @@
 
 The Accept header says which; of pictures also the format, unless the parameters do.
 
-Events, in this order: queued, started, step (one for each decoding step), fill (one for each sample), done;
-or error, at any time, which is the last.
+Events, in this order: queued, started, step (one for each decoding step; of a hole in many parts one for each
+part), fill (one for each sample), done; or error, at any time, which is the last.
 """
 
 import base64

@@ -19,6 +19,10 @@ from maskmend.server.metrics import Metrics
 
 LOG = logging.getLogger("maskmend.server")
 
+FEW = 4
+"""Parts of a hole up to which every step is shown. Of more, only each one's last: to draw all would take
+several times as long as to fill them."""
+
 
 class Abandoned(Exception):
     """Nobody waits for this batch any more."""
@@ -83,7 +87,9 @@ def fill(pipe: Any, batch: list[Job]) -> list[Any]:
         if all(job.gone.is_set() for job in batch):
             raise Abandoned
         for place, job in enumerate(batch):
-            if job.watched and place in preview.regions and not job.gone.is_set():
+            if not job.watched or place not in preview.regions or job.gone.is_set():
+                continue
+            if preview.parts[place] <= FEW or preview.last:
                 job.tell("step", step_news(preview, place))
 
     first = batch[0]
