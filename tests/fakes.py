@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import maskmend
+from maskmend.masks import Box
 from maskmend.quantizer import QuantizerConfig
 from maskmend.transformer import MaskedTransformer, small_config
 from maskmend.vqgan import VQGAN, TokenizerConfig
+from maskmend.windows import square_around
 
 CODES = 24
 
@@ -116,3 +118,11 @@ def holes(draw, largest=70):
     top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
     mask[top : top + draw(st.integers(1, largest)), left : left + draw(st.integers(1, largest))] = True
     return mask, rng
+
+
+def square(mask: np.ndarray, *, context: float, minimum: int = 1) -> Box:
+    """What is seen of a picture whose hole is one part."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    top, left, bottom, right = (int(n) for n in (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1))
+    bounds = Box(top=top, left=left, height=bottom - top, width=right - left)
+    return square_around(bounds, mask.shape, context=context, minimum=minimum)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import maskmend
 from maskmend.errors import ConfigError, MaskError
-from maskmend.masks import Box, as_mask, crop_box, grow, load_mask, read_mask, reads_alpha, token_hole
+from maskmend.masks import as_mask, grow, load_mask, read_mask, reads_alpha, token_hole
 
 RNG = np.random.default_rng(0)
 SAMPLES = Path(maskmend.__file__).parent / "samples"
@@ -248,41 +248,6 @@ def test_token_hole_refuses_sizes_that_leave_part_cells():
         token_hole(torch.zeros(1, 1, 8, 10, dtype=torch.bool), 4)
     with pytest.raises(ConfigError, match="ring"):
         token_hole(torch.zeros(1, 1, 8, 8, dtype=torch.bool), 4, ring=-1)
-
-
-@given(
-    seed=st.integers(0, 2**31),
-    h=st.integers(1, 60),
-    w=st.integers(1, 60),
-    context=st.sampled_from([0.0, 0.25, 1.0]),
-    minimum=st.integers(1, 64),
-)
-def test_crop_holds_the_hole_lies_in_the_image_and_is_square_if_it_can(seed, h, w, context, minimum):
-    """Catches crops that cut the hole, leave the image, or distort it without need."""
-    rng = np.random.default_rng(seed)
-    mask = np.zeros((h, w), dtype=bool)
-    top, left = int(rng.integers(h)), int(rng.integers(w))
-    mask[top : top + int(rng.integers(1, h + 1)), left : left + int(rng.integers(1, w + 1))] = True
-    box = crop_box(mask, context=context, minimum=minimum)
-    assert mask[box.slices].sum() == mask.sum()
-    assert box.top >= 0
-    assert box.left >= 0
-    assert box.top + box.height <= h
-    assert box.left + box.width <= w
-    longest = max(mask.any(axis=1).sum(), mask.any(axis=0).sum())
-    least = longest + int(np.ceil(2 * min(context, 0.25) * longest))
-    shorter, longer = sorted((box.height, box.width))
-    assert shorter == longer or (shorter == min(h, w) < longer <= least)
-    assert max(box.height, box.width) >= min(minimum, h, w)
-
-
-def test_crop_is_centred_with_its_context():
-    """Catches context counted once instead of on either side."""
-    mask = np.zeros((100, 200), dtype=bool)
-    mask[40:50, 100:120] = True
-    assert crop_box(mask, context=0.5) == Box(top=25, left=90, height=40, width=40)
-    with pytest.raises(MaskError, match="empty"):
-        crop_box(np.zeros((4, 4), dtype=bool))
 
 
 @pytest.mark.parametrize(("alpha", "filled"), [(0, True), (255, False)])

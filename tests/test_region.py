@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fakes import box_mask, holes, smooth_pixels
+from fakes import box_mask, holes, smooth_pixels, square
 from maskmend.images import picture_from, to_tensor
 from maskmend.infill import STRATEGIES
-from maskmend.masks import Box, crop_box
+from maskmend.masks import Box
 from maskmend.region import NOT_YET, Region, cut_region, enlarge, join, spread_entropy
 from maskmend.windows import Window
 
@@ -18,10 +18,8 @@ R = 16
 
 
 def cut(pixels, mask, context=0.75, strategy="diffusion"):
-    bounds = crop_box(mask, context=0.0)
-    square = crop_box(mask, context=context, minimum=R)
-    whole = Box(top=0, left=0, height=R, width=R)
-    window = Window(part=bounds, box=whole if mask.shape == (R, R) else square)
+    box = square(mask, context=context, minimum=R)
+    window = Window(part=square(mask, context=0.0), box=box)
     return cut_region(pixels, mask, window, R, strategy=strategy)
 
 
@@ -77,7 +75,7 @@ def test_a_picture_of_the_models_size_is_taken_as_it_is():
 )
 def test_a_hole_as_wide_as_the_picture_is_seen_with_what_is_beside_it(shape, hole, wanted):
     """Catches a square that is all hole, from which the fill is the same whatever stands beside it."""
-    box = crop_box(box_mask(*shape, *hole), context=0.75, minimum=R)
+    box = square(box_mask(*shape, *hole), context=0.75, minimum=R)
     assert (box.top, box.left, box.height, box.width) == wanted
 
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import box_mask, holes, smooth_pixels
-from maskmend.masks import Box, crop_box
+from fakes import box_mask, holes, smooth_pixels, square
+from maskmend.errors import ConfigError
+from maskmend.masks import Box
 from maskmend.windows import FULLEST, lay_windows, split_hole
 
 R = 16
@@ -74,13 +75,13 @@ def test_more_context_shows_more(context):
     """Catches a small hole taken for a long one, which is seen with less around it the more is asked for."""
     mask = box_mask(300, 400, 150, 200, 155, 210)
     (window,) = lay_windows(mask, R, context=context, most=64)
-    assert window.box == crop_box(mask, context=context, minimum=R)
+    assert window.box == square(mask, context=context, minimum=R)
     assert len(lay_windows(scratch(), R, context=context, most=64)) > 20
 
 
 def test_one_window_where_one_was_asked_for():
     (window,) = lay_windows(scratch(), R, context=0.75, most=1)
-    assert window.box == crop_box(scratch(), context=0.75, minimum=R)
+    assert window.box == square(scratch(), context=0.75, minimum=R)
 
 
 def test_the_weights_of_cells_side_by_side_add_up_to_one():
@@ -125,8 +126,8 @@ def test_something_known_is_seen_where_there_is_something(hole, context):
     for box in split_hole(mask, R, context=context):
         part = np.zeros_like(mask)
         part[box.slices] = mask[box.slices]
-        square = crop_box(part, context=context, minimum=R)
-        assert mask.all() or not mask[square.slices].all()
+        around = square(part, context=context, minimum=R)
+        assert mask.all() or not mask[around.slices].all()
 
 
 @settings(max_examples=150)
@@ -141,7 +142,7 @@ def test_parts_are_the_hole_and_their_squares_do_not_meet(hole, context):
         counted[box.slices] += mask[box.slices]
         part = np.zeros_like(mask)
         part[box.slices] = mask[box.slices]
-        squares[crop_box(part, context=context, minimum=R).slices] += 1
+        squares[square(part, context=context, minimum=R).slices] += 1
     np.testing.assert_array_equal(counted, mask)
     assert squares.max() <= 1
     if mask.shape == (R, R):
@@ -173,3 +174,38 @@ def test_a_million_specks_are_told_apart_in_reasonable_memory():
     mask[:] = False
     mask[5::120, 7::130] = True
     assert len(split_hole(mask, 64, context=0.75)) == mask.sum()
+
+
+@given(
+    seed=st.integers(0, 2**31),
+    h=st.integers(1, 60),
+    w=st.integers(1, 60),
+    context=st.sampled_from([0.0, 0.25, 1.0]),
+    minimum=st.integers(1, 64),
+)
+def test_a_square_holds_the_hole_lies_in_the_image_and_is_square_if_it_can(seed, h, w, context, minimum):
+    """Catches squares that cut the hole, leave the image, or distort it without need."""
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((h, w), dtype=bool)
+    top, left = int(rng.integers(h)), int(rng.integers(w))
+    mask[top : top + int(rng.integers(1, h + 1)), left : left + int(rng.integers(1, w + 1))] = True
+    box = square(mask, context=context, minimum=minimum)
+    assert mask[box.slices].sum() == mask.sum()
+    assert box.top >= 0
+    assert box.left >= 0
+    assert box.top + box.height <= h
+    assert box.left + box.width <= w
+    longest = max(mask.any(axis=1).sum(), mask.any(axis=0).sum())
+    least = longest + int(np.ceil(2 * min(context, 0.25) * longest))
+    shorter, longer = sorted((box.height, box.width))
+    assert shorter == longer or (shorter == min(h, w) < longer <= least)
+    assert max(box.height, box.width) >= min(minimum, h, w)
+
+
+def test_a_square_is_centred_with_its_context():
+    """Catches context counted once instead of on either side."""
+    mask = np.zeros((100, 200), dtype=bool)
+    mask[40:50, 100:120] = True
+    assert square(mask, context=0.5) == Box(top=25, left=90, height=40, width=40)
+    with pytest.raises(ConfigError, match="minimum 0"):
+        square(mask, context=0.5, minimum=0)

@@ -2,12 +2,10 @@
 
 Inside, True = to be filled. Outside, white = fill; greys and JPEG noise are cut at a threshold; `invert`
 reads the opposite polarity (the published cat-face experiment's black holes). An image with alpha is read as
-editors with an eraser write it: transparent = fill. Also here: which tokens a pixel mask touches, and the
-crop around a hole.
+editors with an eraser write it: transparent = fill. Also here: which tokens a pixel mask touches.
 """
 
 from dataclasses import dataclass, replace
-from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -219,40 +217,6 @@ def token_hole(
         pooled = torch.nn.functional.max_pool2d(holes[:, None].float(), 2 * ring + 1, stride=1, padding=ring)
         holes = pooled[:, 0] > 0
     return holes
-
-
-def crop_box(mask: Bool[np.ndarray, "H W"], *, context: float = 0.5, minimum: int = 1) -> Box:
-    """The square around the hole's bounding box (`square_around`). Raises MaskError if there is no hole."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if len(rows) == 0:
-        raise MaskError("the mask is empty, there is nothing to crop around: mark pixels to fill.")
-    top, left = int(rows[0]), int(columns[0])
-    bounds = Box(top=top, left=left, height=int(rows[-1]) + 1 - top, width=int(columns[-1]) + 1 - left)
-    return square_around(bounds, mask.shape, context=context, minimum=minimum)
-
-
-def square_around(bounds: Box, shape: tuple[int, ...], *, context: float, minimum: int) -> Box:
-    """The square around a hole's bounds, wider than its longer side by `context` of it on either side.
-
-    The side is at least `minimum` pixels. Near the border of the image of this `shape` the square is shifted
-    inwards; where it is larger than the image's shorter side it shrinks to that, giving up context before
-    shape. It becomes a rectangle where a square would hold less of the surroundings that the image has, along
-    one of its axes, than a quarter of the hole's longer side (or `context`, if less) on either side: around a
-    strip across the image, or its continuation beyond a border. It always holds the whole hole.
-    """
-    if context < 0 or minimum < 1:
-        raise ConfigError(f"context is {context} and minimum {minimum}: give context >= 0 and minimum >= 1.")
-    longest = max(bounds.height, bounds.width)
-    side = max(ceil(longest * (1 + 2 * context)), minimum)
-    side = max(min(side, *shape), longest)
-    spans = ((bounds.top, bounds.height), (bounds.left, bounds.width))
-    least = ceil(2 * min(context, 0.25) * longest)  # of both sides of the hole together
-    lengths = [min(max(side, extent + least), whole) for (_, extent), whole in zip(spans, shape, strict=True)]
-    starts = [
-        min(max((2 * start + extent - length) // 2, 0), whole - length)
-        for (start, extent), length, whole in zip(spans, lengths, shape, strict=True)
-    ]
-    return Box(top=starts[0], left=starts[1], height=lengths[0], width=lengths[1])
 
 
 def _channels_last(mask: MaskLike) -> tuple[np.ndarray, float]:

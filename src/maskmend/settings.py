@@ -59,7 +59,8 @@ class Settings:
     seam: str = "poisson"
     """How fill and known pixels meet: hard, feather, multiband or poisson. Known pixels never change."""
     context: float = 0.75
-    """Larger pictures than the model's: how much is seen around the hole, as a share of its longer side."""
+    """Larger pictures than the model's: how much is seen around a hole in one window, as a share of its
+    longer side."""
     windows: int = 64
     """Larger pictures: the most windows through which one long, thin hole is filled; 1: always one."""
 

@@ -9,6 +9,7 @@ Their middle halves, the cells, lie side by side; a cell's fill fades into the n
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import cast
 
 import numpy as np
@@ -16,7 +17,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.ndimage import find_objects, label
 from scipy.sparse.csgraph import connected_components
 
-from maskmend.masks import Box, square_around
+from maskmend.errors import ConfigError
+from maskmend.masks import Box
 
 FULLEST = 0.25
 """Largest share of hole in a window that is one of several: what the model was trained with, and known pixels
@@ -75,6 +77,30 @@ def lay_windows(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: floa
         )
         windows.extend(_several(mask, part, usual, resolution, most) or [Window(box=alone, part=part)])
     return windows
+
+
+def square_around(bounds: Box, shape: tuple[int, ...], *, context: float, minimum: int) -> Box:
+    """The square around a hole's bounds, wider than its longer side by `context` of it on either side.
+
+    The side is at least `minimum` pixels. Near the border of the image of this `shape` the square is shifted
+    inwards; where it is larger than the image's shorter side it shrinks to that, giving up context before
+    shape. It becomes a rectangle where a square would hold less of the surroundings that the image has, along
+    one of its axes, than a quarter of the hole's longer side (or `context`, if less) on either side: around a
+    strip across the image, or its continuation beyond a border. It always holds the whole hole.
+    """
+    if context < 0 or minimum < 1:
+        raise ConfigError(f"context is {context} and minimum {minimum}: give context >= 0 and minimum >= 1.")
+    longest = max(bounds.height, bounds.width)
+    side = max(ceil(longest * (1 + 2 * context)), minimum)
+    side = max(min(side, *shape), longest)
+    spans = ((bounds.top, bounds.height), (bounds.left, bounds.width))
+    least = ceil(2 * min(context, 0.25) * longest)  # of both sides of the hole together
+    lengths = [min(max(side, extent + least), whole) for (_, extent), whole in zip(spans, shape, strict=True)]
+    starts = [
+        min(max((2 * start + extent - length) // 2, 0), whole - length)
+        for (start, extent), length, whole in zip(spans, lengths, shape, strict=True)
+    ]
+    return Box(top=starts[0], left=starts[1], height=lengths[0], width=lengths[1])
 
 
 def _several(
