@@ -1,7 +1,7 @@
 """Photographs with long, thin holes: python bench/scratches.py FOLDER
 
 Three photographs that come with scikit-image (`pip install scikit-image opencv-python-headless`): `chelsea`,
-`coffee` and `astronaut`, 451 to 600 pixels wide, each with five scratches from one side to the other, of 5, 10
+`coffee` and `astronaut`, 451 to 600 pixels wide, each with five scratches from side to side, of 5, 10
 and 20 pixels. Writes FOLDER/images-5, masks-5 (white = fill), telea-5 (OpenCV's fills, to compare) and so on.
 """
 
