@@ -176,6 +176,18 @@ def test_a_million_specks_are_told_apart_in_reasonable_memory():
     assert len(split_hole(mask, 64, context=0.75)) == mask.sum()
 
 
+def test_results_come_as_soon_as_they_are_there(tiny_pipeline):
+    """Catches results in the wrong place, twice or not at all, and short ones that come last."""
+    image = smooth_pixels(60, 150, 3)
+    masks = [scratch(60, 150), np.zeros((60, 150), bool), box_mask(60, 150, 20, 30, 25, 35)]
+    came = []
+    results = tiny_pipeline(
+        [image] * 3, masks, steps=2, finished=lambda place, result: came.append((place, result))
+    )
+    assert [place for place, _ in came] == [1, 2, 0]
+    assert all(result is results[place] for place, result in came)
+
+
 @given(
     seed=st.integers(0, 2**31),
     h=st.integers(1, 60),

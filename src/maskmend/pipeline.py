@@ -137,6 +137,7 @@ class InpaintPipeline:
         seed: int | Sequence[int] = 0,
         callback: Callable[[Step], object] | None = None,
         preview: Callable[[Preview], object] | None = None,
+        finished: Callable[[int, Inpainted], object] | None = None,
         fit_mask: bool = False,
         invert_mask: bool = False,
         mask_channel: Channel = "auto",
@@ -153,6 +154,8 @@ class InpaintPipeline:
             seed: one for all images, or one for each.
             callback: called with each decoding `Step`, over all images times samples.
             preview: called after each step with a `Preview`, which draws how a fill stands when asked to.
+            finished: called with an image's place in the batch and its result as soon as that is there: one
+                whose hole takes many windows keeps no other waiting.
             fit_mask: resize a mask of another size to its image.
             invert_mask: black is filled.
             mask_channel: "luma", "alpha" or "auto"; see `masks.as_mask`.
@@ -182,7 +185,7 @@ class InpaintPipeline:
             "fit": fit_mask, "invert": invert_mask, "channel": mask_channel, "threshold": mask_threshold,
         }  # fmt: skip
         holes = [as_mask(m, size=p.pixels.shape[:2], **reading) for m, p in zip(masks, pictures, strict=True)]
-        filled = self._fill(pictures, holes, seeds, chosen, callback, preview)
+        filled = self._fill(pictures, holes, seeds, chosen, callback, preview, finished)
         return filled if many else filled[0]
 
     @torch.inference_mode()
@@ -194,14 +197,26 @@ class InpaintPipeline:
         settings: Settings,
         callback: Callable[[Step], object] | None,
         preview: Callable[[Preview], object] | None,
+        finished: Callable[[int, Inpainted], object] | None,
     ) -> list[Inpainted]:
         self.seconds = {}
+        results: dict[int, Inpainted] = {}
+
+        def finish(i: int, parts: list[Part]) -> None:
+            with self._timed("composite"):
+                results[i] = self._joined(pictures[i], masks[i], parts, seeds[i], settings)
+            if finished is not None:
+                finished(i, results[i])
+
         with self._timed("crop"):
             windows = [
                 lay_windows(mask, self.resolution, context=settings.context, most=settings.windows)
                 for mask in masks
             ]
         parts: list[list[Part]] = [[] for _ in masks]
+        for i, those in enumerate(windows):
+            if not those:
+                finish(i, [])
         # One window of each image at a time: memory does not grow with the number of holes.
         for turn in range(max(map(len, windows))):
             busy = [i for i, those in enumerate(windows) if len(those) > turn]
@@ -228,14 +243,22 @@ class InpaintPipeline:
             filled = self._fill_regions(regions, [seeds[i] for i in busy], settings, told)
             for i, part in zip(busy, filled, strict=True):
                 parts[i].append(part)
+                if len(parts[i]) == len(windows[i]):
+                    finish(i, parts[i])
+        return [results[i] for i in range(len(masks))]
+
+    def _joined(
+        self,
+        picture: Picture,
+        mask: Bool[np.ndarray, "H W"],
+        parts: list[Part],
+        seeds: tuple[int, ...],
+        settings: Settings,
+    ) -> Inpainted:
+        if not parts:
+            return untouched(picture, mask, seeds, settings)
         grid, factor = self.tokenizer.config.grid, self.tokenizer.config.factor
-        with self._timed("composite"):
-            return [
-                together(picture, mask, found, seed, settings, grid=grid, factor=factor)
-                if found
-                else untouched(picture, mask, seed, settings)
-                for picture, mask, found, seed in zip(pictures, masks, parts, seeds, strict=True)
-            ]
+        return together(picture, mask, parts, seeds, settings, grid=grid, factor=factor)
 
     def _fill_regions(
         self, regions: list[Region], seeds: list[tuple[int, ...]], settings: Settings, callback: Any

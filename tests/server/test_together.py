@@ -69,6 +69,41 @@ def test_what_waits_is_filled_together_and_comes_out_as_if_alone(tiny_pipeline, 
         np.testing.assert_array_equal(pixels_of(different.result(20).content), alone)
 
 
+def test_a_hole_of_one_window_does_not_wait_for_one_of_many(tiny_pipeline):
+    """Catches an answer that is held back until all of its batch are filled."""
+    go_on = threading.Event()
+
+    class Slow(Gated):
+        def __call__(self, *given, preview, **more):
+            def told(news):
+                preview(news)
+                assert news.part == 1 or go_on.wait(20)
+
+            return super().__call__(*given, preview=told, **more)
+
+    pipe = Slow(tiny_pipeline)
+    app = app_of(pipe)
+    rows, columns = np.mgrid[0:60, 0:150]
+    wide, scratch = smooth_pixels(60, 150), np.abs(rows - columns * 0.4) <= 1
+    long = form(file_of(wide), file_of(scratch.astype(np.uint8) * 255))
+    with client_of(app) as client, ThreadPoolExecutor(4) as pool:
+        first = pool.submit(client.post, "/v1/inpaint", files=form())
+        pipe.entered.wait(10)
+        slow = pool.submit(client.post, "/v1/inpaint", files=long)
+        until(lambda: app.state.service.line.waiting == 1)
+        quick = pool.submit(client.post, "/v1/inpaint", files=form())
+        until(lambda: app.state.service.line.waiting == 2)
+        pipe.gate.set()
+        alone = tiny_pipeline(PIXELS, MASK).pictures[0].pixels
+        for answer in (first, quick):
+            np.testing.assert_array_equal(pixels_of(answer.result(20).content), alone)
+        assert pipe.batches == [1, 2]
+        assert not slow.done()
+        go_on.set()
+        alone = tiny_pipeline(wide, scratch).pictures[0].pixels
+        np.testing.assert_array_equal(pixels_of(slow.result(20).content), alone)
+
+
 def test_several_workers_give_the_same_fills(tiny_pipeline):
     """Catches workers that get in each other's way."""
     with client_of(app_of(tiny_pipeline, workers=3)) as client, ThreadPoolExecutor(6) as pool:

@@ -8,6 +8,7 @@ by one, so that a bad request spoils no other.
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -59,14 +60,19 @@ class Workers:
         for job in batch:
             self.metrics.waited.observe(start - job.queued)
             job.tell("started", {"batch": len(batch)})
+        waiting = dict(enumerate(batch))
+
+        def finished(place: int, result: Any) -> None:
+            waiting.pop(place).tell("filled", (result, time.monotonic() - start))
+
         try:
-            results = fill(self.catalogue.entry(batch[0].model).loaded(), batch)
+            fill(self.catalogue.entry(batch[0].model).loaded(), batch, finished)
         except Abandoned:
             return
         except Exception as error:
             if len(batch) > 1:
                 LOG.warning("a batch of %d failed (%s); one by one", len(batch), error)
-                for job in batch:
+                for job in waiting.values():
                     self._fill([job])
                 return
             batch[0].tell("failed", error)
@@ -76,12 +82,13 @@ class Workers:
         self.metrics.spent.observe(spent)
         self.metrics.batches.observe(len(batch))
         self.metrics.fills.inc(sum(job.samples for job in batch))
-        for job, result in zip(batch, results, strict=True):
-            job.tell("filled", (result, spent))
 
 
-def fill(pipe: Any, batch: list[Job]) -> list[Any]:
-    """The results of a batch of one kind. Raises Abandoned as soon as nobody waits for any of them."""
+def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
+    """Fills a batch of one kind; `finished` is called with each job's place and its result, when it is there.
+
+    Raises Abandoned as soon as nobody waits for any of them.
+    """
 
     def told(preview: Preview) -> None:
         if all(job.gone.is_set() for job in batch):
@@ -93,12 +100,13 @@ def fill(pipe: Any, batch: list[Job]) -> list[Any]:
                 job.tell("step", step_news(preview, place))
 
     first = batch[0]
-    return pipe(
+    pipe(
         [job.picture for job in batch],
         [job.mask for job in batch],
         samples=first.samples,
         seed=[job.seed for job in batch],
         preview=told,
+        finished=finished,
         **first.settings,
     )
 
