@@ -60,6 +60,18 @@ def test_numpy_gets_the_same_bits(seed, step, position, stream):
     np.testing.assert_array_equal(ours.numpy(), numpy_uniform(seed, step, position, 9, int(stream)))
 
 
+def test_nothing_is_copied_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Would catch constants that are made on the CPU: a GPU waits for each such copy."""
+
+    def copied(*_: object, **__: object) -> None:
+        raise AssertionError("numbers of the CPU are sent to the device")
+
+    seeds, positions = torch.arange(3, device="meta"), torch.arange(3, device="meta")
+    monkeypatch.setattr(torch, "tensor", copied)
+    assert uniform(seeds, 3, positions, 5).is_meta
+    assert gumbel(seeds, 3, positions, 5).is_meta
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_gets_the_same_bits():
     seeds, positions = torch.arange(500) * 2**50, torch.arange(500)

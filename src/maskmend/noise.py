@@ -57,7 +57,9 @@ def _code_words(codes: int, device: torch.device) -> Int[Tensor, "{codes}"]:
 
 
 def _seeded(seeds: Int[Tensor, "B"], stream: Stream) -> Int[Tensor, "2 B"]:
-    lanes = torch.tensor(_LANES, device=seeds.device)[:, None].expand(2, len(seeds))
+    # Calculated, as numbers that are copied to a GPU would make it wait.
+    lanes = torch.arange(2, device=seeds.device) * (_LANES[1] - _LANES[0]) + _LANES[0]
+    lanes = lanes[:, None].expand(2, len(seeds))
     for word in (int(stream), seeds & _LOW, seeds >> 32):
         lanes = _absorb(lanes, word)
     return lanes

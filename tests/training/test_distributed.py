@@ -107,7 +107,7 @@ def work(folder: Path) -> None:
         average_gradients(made)
         found["gradients"] = [p.grad for p in made]
         found["mean"] = mean_over_processes({"a": float(rank), "b": 3.0}, CPU)
-        found["agree"] = [agree(False, CPU), agree(rank == 1, CPU), agree(True, CPU)]
+        found["agree"] = [agree(False), agree(rank == 1), agree(True)]
         found["step"] = one_step([batch()[rank::world]])
 
         settings = recipe(folder / "photos", "ema")
@@ -221,8 +221,8 @@ def test_alone_nothing_is_averaged() -> None:
     assert made[0].grad is not None
     assert torch.equal(made[0].grad, torch.arange(6.0).view(2, 3) * 2)
     assert mean_over_processes({"a": 2.0}, CPU) == {"a": 2.0}
-    assert agree(True, CPU)
-    assert not agree(False, CPU)
+    assert agree(True)
+    assert not agree(False)
 
 
 def test_process_group_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,8 @@ def process_group(device: torch.device) -> Iterator[tuple[int, int]]:
     if world == 1:
         yield 0, 1
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # Gloo beside NCCL for what is asked on the CPU: see `agree`.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield dist.get_rank(), world
     finally:
@@ -53,10 +54,13 @@ def mean_over_processes(values: dict[str, float], device: torch.device) -> dict[
     return dict(zip(values, (tensor / dist.get_world_size()).tolist(), strict=True))
 
 
-def agree(flag: bool, device: torch.device) -> bool:
-    """True when any process says True: all stop at the same step."""
+def agree(flag: bool) -> bool:
+    """True when any process says True: all stop at the same step.
+
+    The processes ask each other on the CPU: no device has to finish its work for that.
+    """
     if not dist.is_initialized():
         return flag
-    tensor: Tensor = torch.tensor(float(flag), device=device)
+    tensor: Tensor = torch.tensor(float(flag))
     dist.all_reduce(tensor, dist.ReduceOp.MAX)
     return bool(tensor > 0)

@@ -198,7 +198,7 @@ def train(
             if rank == 0 and (step % config.picture_every == 0 or step == config.steps):
                 (out / "pictures").mkdir(exist_ok=True)
                 stage.pictures(validation[0][:8]).save(out / "pictures" / f"{step:07d}.png")
-            stop = agree(stopping.is_set(), device)
+            stop = agree(stopping.is_set())
             if step % config.checkpoint_every == 0 or step == config.steps or stop:
                 save(last)
             if stop:
