@@ -547,7 +547,7 @@ def test_settings_reach_the_pipeline_and_go_back(gated):
     assert note.inner_text() == ""
     editor.fill()
     asked = pipe.asked[-1]
-    assert set(asked) == {"mask", "samples", "seed", "preview"}
+    assert set(asked) == {"mask", "samples", "seed", "preview", "finished"}
     assert asked["seed"] == [0]
     np.testing.assert_array_equal(asked["mask"][0], mask)
 
