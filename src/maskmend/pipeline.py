@@ -8,7 +8,6 @@ Pixels outside the mask come back bit-identical; pixels inside the hole never re
 of a hole differ by their seed alone, and a seed gives the same fill in any batch.
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -38,6 +37,7 @@ from maskmend.preview import Preview
 from maskmend.region import Region, cut_region
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
+from maskmend.timer import Timer
 from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
 from maskmend.windows import lay_windows
@@ -377,8 +377,8 @@ class InpaintPipeline:
             **settings.decoding(),
         )
 
-    def _timed(self, stage: str) -> "_Timer":
-        return _Timer(self.seconds, stage)
+    def _timed(self, stage: str) -> Timer:
+        return Timer(self.seconds, stage)
 
 
 def _listed(items: Any, axes: int = 4) -> tuple[list[Any], bool]:
@@ -391,16 +391,3 @@ def _rows_of(step: Step, rows: slice) -> Step:
     return Step(
         index=step.index, tokens=step.tokens[rows], masked=step.masked[rows], candidate=step.candidate[rows]
     )
-
-
-class _Timer:
-    """Adds the time spent inside a `with` block to `seconds[stage]`."""
-
-    def __init__(self, seconds: dict[str, float], stage: str) -> None:
-        self.seconds, self.stage = seconds, stage
-
-    def __enter__(self) -> None:
-        self.start = time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + time.perf_counter() - self.start

@@ -63,7 +63,13 @@ class Workers:
         waiting = dict(enumerate(batch))
 
         def finished(place: int, result: Any) -> None:
-            waiting.pop(place).tell("filled", (result, time.monotonic() - start))
+            job, spent = waiting.pop(place), time.monotonic() - start
+            self.metrics.fills.inc(job.samples)
+            if not waiting:  # counted before the last one is answered, who may ask for the figures at once
+                self.line.measured(spent, len(batch))
+                self.metrics.spent.observe(spent)
+                self.metrics.batches.observe(len(batch))
+            job.tell("filled", (result, spent))
 
         try:
             fill(self.catalogue.entry(batch[0].model).loaded(), batch, finished)
@@ -76,12 +82,6 @@ class Workers:
                     self._fill([job])
                 return
             batch[0].tell("failed", error)
-            return
-        spent = time.monotonic() - start
-        self.line.measured(spent, len(batch))
-        self.metrics.spent.observe(spent)
-        self.metrics.batches.observe(len(batch))
-        self.metrics.fills.inc(sum(job.samples for job in batch))
 
 
 def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
