@@ -175,13 +175,13 @@ def decode(data: bytes, size: int) -> np.ndarray:
 def crop(
     picture: np.ndarray, size: int, rng: np.random.Generator | None, scale: tuple[float, float] = (1.0, 1.0)
 ) -> np.ndarray:
-    """A size x size crop: of the centre when `rng` is None, else random in place, scale (share of the side)
-    and flip."""
+    """A size x size crop: of the centre when `rng` is None, else random in place, scale (share of the side,
+    even over its logarithm) and flip."""
     height, width = picture.shape[:2]
     if rng is None:
         top, left = (height - size) // 2, (width - size) // 2
         return picture[top : top + size, left : left + size]
-    side = round(min(height, width) * float(rng.uniform(*scale)))
+    side = round(min(height, width) * float(np.exp(rng.uniform(*np.log(scale)))))
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
     square = picture[top : top + side, left : left + side]
     if rng.random() < 0.5:

@@ -92,6 +92,13 @@ class VectorQuantizer(nn.Module):
         self.total.copy_(state["total"])
         self.started = bool(state["started"])
 
+    @torch.no_grad()
+    def go_on(self) -> None:
+        """Trains on from the codebook it has, instead of starting it on vectors of the first batch."""
+        self.use.fill_(1)
+        self.total.copy_(self.codebook)
+        self.started = True
+
     def nearest(self, flat: Float[Tensor, "M C"]) -> Int[Tensor, "M"]:
         """Index of the nearest code of each vector."""
         book = self.codebook.to(flat.dtype)

@@ -296,15 +296,19 @@ class VQGAN(nn.Module):
         images: Float[Tensor, "B 3 H W"],
         generator: torch.Generator | None = None,
         quantize: bool = True,
+        known: Known | None = None,
     ) -> tuple[Float[Tensor, "B 3 H W"], Quantized]:
-        """Reconstruction and what the quantizer returned; without `quantize`, as a plain autoencoder."""
+        """Reconstruction and what the quantizer returned; without `quantize`, as a plain autoencoder.
+
+        `known` is for a decoder that is conditioned on known pixels.
+        """
         z = self.encoder(images)
         if quantize:
             quantized = self.quantizer(z, generator)
         else:
             none = torch.zeros(z.shape[0], *z.shape[2:], dtype=torch.long, device=z.device)
             quantized = Quantized(z, none, z.new_zeros((), requires_grad=True))
-        return self.decoder(quantized.vectors), quantized
+        return self.decoder(quantized.vectors, known), quantized
 
     def encode(self, images: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B h w"]:
         """Tokens of images in [-1, 1]."""

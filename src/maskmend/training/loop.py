@@ -89,6 +89,13 @@ class Batches:
         return list(batch.chunk(training.accumulate))
 
 
+def validation_crop(images: ImageSet, index: int, size: int, smallest: float) -> np.ndarray:
+    """The centre of a picture held at `size`; of one held larger a crop at a scale as in training, the same
+    in every run."""
+    rng = None if images.size == size else np.random.default_rng([13, index])
+    return crop(images[index], size, rng, (smallest, 1.0))
+
+
 def to_float(pictures: list[np.ndarray]) -> Tensor:
     """uint8 (H, W, 3) pictures to one float (B, 3, H, W) batch in [-1, 1]."""
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
@@ -145,7 +152,10 @@ def train(
         for old in (last, best_file, *exported):
             old.unlink(missing_ok=True)
     journal = Journal(out, start, tensorboard=config.tensorboard) if rank == 0 else None
-    held_out = [crop(validation_images[i], stage.resolution, None) for i in range(rank, shown, world)]
+    held_out = [
+        validation_crop(validation_images, i, stage.resolution, recipe.data.crop_scale)
+        for i in range(rank, shown, world)
+    ]
     validation = [to_float(held_out[i : i + 32]).to(device) for i in range(0, len(held_out), 32)]
     bad = torch.full((), -1, device=device)
     step = start

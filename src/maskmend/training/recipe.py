@@ -47,15 +47,20 @@ class DataConfig:
     """Folder of images (searched recursively), tar file, or folder of tar files."""
     validation: str
     """Likewise; never trained on."""
+    side: int = 0
+    """Pictures are held with a shorter side of so many pixels, so that a random crop may be as small as the
+    model's resolution and still be sharp; 0: of the model's resolution, as is any number below it."""
     crop_scale: float = 1.0
-    """Smallest side of a random crop, as a share of the shorter side; 1 keeps the whole side."""
+    """Smallest side of a random crop, as a share of the shorter side; 1 keeps the whole side. Sides are drawn
+    evenly over the logarithm: halvings are met equally often."""
     colour: float = 0.0
     """Strength of random brightness, contrast and saturation changes; 0 is none, 0.1 is mild."""
     cache_gib: float = 4.0
     """Memory for decoded pictures, in GiB; what does not fit is decoded again in each epoch."""
 
     def __post_init__(self) -> None:
-        _check("data", self, {"crop_scale": (0.1, 1), "colour": (0, 0.5), "cache_gib": (0, math.inf)})
+        bounds = {"side": (0, 4096), "crop_scale": (0.1, 1), "colour": (0, 0.5), "cache_gib": (0, math.inf)}
+        _check("data", self, bounds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,13 +188,19 @@ class PictureLosses:
 @dataclass(frozen=True, kw_only=True)
 class TokenizerTraining(PictureLosses):
     TABLE: ClassVar[str] = "tokenizer"
+    start: str = ""
+    """A trained tokenizer, its run folder or that of a model, from whose weights the run starts; empty: fresh
+    weights."""
+    holes: float = 0.0
+    """Share of the pictures that a decoder with `known_channels` reconstructs as it does in use: conditioned on
+    the known pixels around a hole (a box, strokes or a random walk). The others it draws from tokens alone."""
     quantize_from: int = 0
     """First step with quantization. Before it the autoencoder trains on continuous latents, so that the
     codebook starts on vectors of an encoder that has already learnt something."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check("tokenizer", self, {"quantize_from": (0, math.inf)})
+        _check("tokenizer", self, {"quantize_from": (0, math.inf), "holes": (0, 1)})
 
 
 @dataclass(frozen=True, kw_only=True)

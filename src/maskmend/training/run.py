@@ -111,7 +111,7 @@ def run(
         stage = build_stage(recipe, device)
         cache = int(recipe.data.cache_gib * 2**30)
         training, validation = (
-            ImageSet(source, stage.resolution, cache_bytes=cache, report=say)
+            ImageSet(source, max(stage.resolution, recipe.data.side), cache_bytes=cache, report=say)
             for source in (recipe.data.train, recipe.data.validation)
         )
         if isinstance(stage, transformer_stage.TransformerStage) and not training.square:

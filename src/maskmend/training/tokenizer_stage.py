@@ -14,11 +14,15 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from maskmend.model_folder import save_tokenizer
+from maskmend.infill import infill
+from maskmend.known_branch import Known, nothing_known
+from maskmend.model_folder import component_folder, load_tokenizer, save_tokenizer
 from maskmend.quantizer import codebook_statistics
 from maskmend.training.critic import Critic, Perceptual
 from maskmend.training.ema import MovingAverage
-from maskmend.training.recipe import Recipe
+from maskmend.training.decoder_stage import start_from
+from maskmend.training.masking import draw_holes
+from maskmend.training.recipe import DecoderTraining, Recipe
 from maskmend.training.stage import adamw, descend, picture_grid, sent
 from maskmend.vqgan import VQGAN, TokenizerConfig
 
@@ -44,6 +48,9 @@ class TokenizerStage:
         self.autocast = precision == "bf16" or (precision == "auto" and device.type == "cuda")
         self.resolution = config.resolution
         self.model = VQGAN(config).to(device)
+        if self.options.start:
+            start_from(self.model, load_tokenizer(component_folder(Path(self.options.start), "tokenizer")))
+            self.model.quantizer.go_on()
         self.average = MovingAverage(self.model, recipe.training.ema)
         self.critic = Critic(self.options, perceptual, classifier, config.resolution, recipe.training, device)
         self.optimizers = [adamw([self.model], recipe.training), *self.critic.optimizers]
@@ -57,9 +64,13 @@ class TokenizerStage:
         self.model.train()
         for images in parts:
             images = images.contiguous(memory_format=torch.channels_last)
+            known = self._known(images, rng)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                fake, quantized = self.model(images, generator, step >= self.options.quantize_from)
-            gradient, part = self.critic.gradient(images, fake, self.model.decoder.leave.weight, step)
+                quantize = step >= self.options.quantize_from
+                fake, quantized = self.model(images, generator, quantize, known)
+            last = self.model.decoder.leave.weight
+            mask = None if known is None else known.mask
+            gradient, part = self.critic.gradient(images, fake, last, step, mask)
             extra = quantized.loss.detach()
             part |= {"quantizer": extra, "loss": part["reconstruction"] + extra}
             share = torch.ones((), device=self.device) / len(parts)
@@ -68,6 +79,18 @@ class TokenizerStage:
         figures["gradient"] = descend(self.model, self.optimizers[0], self.clip)
         self.average.update(self.model, step)
         return figures | self.critic.learn(step)
+
+    def _known(self, images: Float[Tensor, "B 3 H W"], rng: np.random.Generator) -> Known | None:
+        """What a decoder with a branch is shown of `images`: `options.holes` of them have known pixels."""
+        if not self.config.known_channels:
+            return None
+        count, holes = len(images), self.options.holes
+        if holes == 0:
+            return nothing_known(count, self.resolution, self.resolution, self.device)
+        weights = {"whole": 1 - holes, "boxes": holes / 3, "strokes": holes / 3, "random_walk": holes / 3}
+        options = DecoderTraining(tokenizer="", **weights)
+        pixels = sent(draw_holes(rng, count, self.resolution, self.config.factor, options).pixels, self.device)
+        return Known(infill(images, pixels, "diffusion"), pixels)
 
     @torch.no_grad()
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
