@@ -49,7 +49,11 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         return value
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
-        return None if value is None else _convert(next(a for a in args if a is not type(None)), value, path)
+        if value is None and type(None) in args:
+            return None
+        kinds = [arg for arg in args if arg is not type(None)]
+        fitting = (arg for arg in kinds if isinstance(arg, type) and type(value) is arg)
+        return _convert(next(fitting, kinds[0]), value, path)
     if dataclasses.is_dataclass(hint):
         return from_dict(typing.cast(type, hint), value, path)
     if origin is Literal:

@@ -135,7 +135,7 @@ class Predictor:
             self.first = torch.cat([self.first.split(hole.sum(1).tolist())[n] for n in again.tolist()])
             self.cache = self.cache[:, again]
             hole, changing = hole[again], changing[again]
-            self._enter(hole, changing, None if hints is None else Hints(*(hint[again] for hint in hints)))
+            self._enter(hole, changing, None if hints is None else hints.at(again))
         self.hole = hole
 
     def _enter(self, hole: Tensor, changing: Tensor, hints: Hints | None) -> None:
@@ -147,7 +147,8 @@ class Predictor:
         mask = torch.full_like(self.rows.position, config.mask_id)
         here = None
         if hints is not None:
-            here = Hints(hints.tokens[self.at], hints.missing[self.at].to(model.bias.dtype))
+            here = hints.at(self.at)
+            here = here._replace(missing=here.missing.to(model.bias.dtype))
         self.masked = model.embed(mask, self.place, here)
         self.kept = [(kept.flatten(0, 1), *kept.transpose(1, 3).unbind(2)) for kept in self.cache]
         """Of each block: keys and values by place (B N, 2, h, d), keys, values as attention takes them."""

@@ -21,9 +21,10 @@ from maskmend.vqgan import VQGAN
 
 
 def known(regions: Sequence[Region], device: torch.device) -> Known:
-    """The regions' pictures and masks as one batch."""
+    """The regions' pictures and masks as one batch, and where they hold guesses."""
     images, masks = zip(*((region.image, region.mask) for region in regions), strict=True)
-    return Known(torch.cat(images).to(device), torch.cat(masks).to(device))
+    guesses = [region.mask & region.guess for region in regions]
+    return Known(*(torch.cat(each).to(device) for each in (images, masks, guesses)))
 
 
 @torch.inference_mode()

@@ -27,6 +27,9 @@ class Known(NamedTuple):
     """In [-1, 1], its hole filled in from the surroundings (`infill`)."""
     mask: Bool[Tensor, "B 1 R R"]
     """True at the hole."""
+    guess: Bool[Tensor, "B 1 R R"] | None = None
+    """True where the hole holds a guess of its content (a coarser fill, enlarged, or a sketch) instead of a
+    smooth infill; None: nowhere."""
 
 
 def nothing_known(batch: int, height: int, width: int, device: torch.device) -> Known:
@@ -41,11 +44,13 @@ class KnownBranch(nn.Module):
     Args:
         channels: of the branch, from the full resolution down.
         widths: of the decoder where each feature is added, likewise.
+        guesses: one more channel tells a guess of the hole's content from a smooth infill.
     """
 
-    def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...]) -> None:
+    def __init__(self, channels: tuple[int, ...], widths: tuple[int, ...], guesses: bool = False) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(4, channels[0], 3, padding=1)
+        self.guesses = guesses
+        self.enter = nn.Conv2d(4 + guesses, channels[0], 3, padding=1)
         self.blocks = nn.ModuleList(ResidualBlock(width, width, "group") for width in channels)
         self.halvings = nn.ModuleList(
             nn.Conv2d(inner, outer, 3, stride=2, padding=1) for inner, outer in itertools.pairwise(channels)
@@ -59,7 +64,11 @@ class KnownBranch(nn.Module):
 
     def forward(self, known: Known) -> list[Float[Tensor, "B _ _ _"]]:
         """What is added to the decoder, from the latent resolution up."""
-        x = self.enter(torch.cat([known.image, known.mask.to(known.image.dtype)], dim=1))
+        seen = [known.image, known.mask.to(known.image.dtype)]
+        if self.guesses:
+            guess = torch.zeros_like(known.mask) if known.guess is None else known.guess
+            seen.append(guess.to(known.image.dtype))
+        x = self.enter(torch.cat(seen, dim=1))
         features = []
         for level, block in enumerate(self.blocks):
             if level:

@@ -25,7 +25,7 @@ from maskmend.files import write_files
 from maskmend.known_branch import Known
 from maskmend.model_folder import json_bytes
 from maskmend.pipeline import InpaintPipeline
-from maskmend.transformer import Block, MaskedTransformer
+from maskmend.transformer import Block, Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
 
 FORMAT = 1
@@ -137,9 +137,7 @@ class StepGraph(RowsGraph):
         model = self.model
         x = model.token_embedding(tokens) + model.place(positions, hole)
         if model.hint is not None:
-            code, share = model.token_embedding(hint), missing[..., None]
-            hinted = model.hint(torch.cat([code, share * code, share], dim=-1))
-            x = x + (tokens == model.config.mask_id)[..., None] * hinted
+            x = x + (tokens == model.config.mask_id)[..., None] * model.hinted(Hints(hint, missing))
         x = model.embedding_norm(x)
         seen = torch.cat([known, valid], dim=1)
         for block, old_k, old_v in zip(self.blocks(), keys.unbind(0), values.unbind(0), strict=True):

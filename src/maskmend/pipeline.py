@@ -9,7 +9,7 @@ of a hole differ by their seed alone, and a seed gives the same fill in any batc
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,18 +29,19 @@ from maskmend.errors import ConfigError, ImageError, ModelError
 from maskmend.images import Picture, picture_from
 from maskmend.inpainted import Inpainted, untouched
 from maskmend.kernel_caches import bound_kernel_caches
+from maskmend.levels import Level, LevelProgress, plan_levels, refine
 from maskmend.masks import Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
 from maskmend.parts import Part, together
 from maskmend.precision import decoding_dtype
 from maskmend.preview import Preview
-from maskmend.region import Region, cut_region
+from maskmend.region import Region, cut_region, filled_picture
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
 from maskmend.timer import Timer
 from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
-from maskmend.windows import lay_windows
+from maskmend.windows import Window, lay_windows
 
 ImageLike = Picture | Image.Image | np.ndarray | Tensor
 
@@ -138,6 +139,7 @@ class InpaintPipeline:
         callback: Callable[[Step], object] | None = None,
         preview: Callable[[Preview], object] | None = None,
         finished: Callable[[int, Inpainted], object] | None = None,
+        on_level: Callable[[LevelProgress], object] | None = None,
         fit_mask: bool = False,
         invert_mask: bool = False,
         mask_channel: Channel = "auto",
@@ -156,6 +158,7 @@ class InpaintPipeline:
             preview: called after each step with a `Preview`, which draws how a fill stands when asked to.
             finished: called with an image's place in the batch and its result as soon as that is there: one
                 whose hole takes many windows keeps no other waiting.
+            on_level: called with a `LevelProgress` while a wide hole is drawn anew at finer scales.
             fit_mask: resize a mask of another size to its image.
             invert_mask: black is filled.
             mask_channel: "luma", "alpha" or "auto"; see `masks.as_mask`.
@@ -185,7 +188,7 @@ class InpaintPipeline:
             "fit": fit_mask, "invert": invert_mask, "channel": mask_channel, "threshold": mask_threshold,
         }  # fmt: skip
         holes = [as_mask(m, size=p.pixels.shape[:2], **reading) for m, p in zip(masks, pictures, strict=True)]
-        filled = self._fill(pictures, holes, seeds, chosen, callback, preview, finished)
+        filled = self._fill(pictures, holes, seeds, chosen, callback, preview, finished, on_level)
         return filled if many else filled[0]
 
     @torch.inference_mode()
@@ -198,6 +201,7 @@ class InpaintPipeline:
         callback: Callable[[Step], object] | None,
         preview: Callable[[Preview], object] | None,
         finished: Callable[[int, Inpainted], object] | None,
+        on_level: Callable[[LevelProgress], object] | None,
     ) -> list[Inpainted]:
         self.seconds = {}
         results: dict[int, Inpainted] = {}
@@ -205,6 +209,10 @@ class InpaintPipeline:
         def finish(i: int, parts: list[Part]) -> None:
             with self._timed("composite"):
                 results[i] = self._joined(pictures[i], masks[i], parts, seeds[i], settings)
+            levels = self._levels(masks[i], windows[i], settings)
+            if levels:
+                with self._timed("refine"):
+                    results[i] = self._refined(results[i], levels, i, on_level)
             if finished is not None:
                 finished(i, results[i])
 
@@ -259,6 +267,61 @@ class InpaintPipeline:
             return untouched(picture, mask, seeds, settings)
         grid, factor = self.tokenizer.config.grid, self.tokenizer.config.factor
         return together(picture, mask, parts, seeds, settings, grid=grid, factor=factor)
+
+    def _levels(
+        self, mask: Bool[np.ndarray, "H W"], windows: list[Window], settings: Settings
+    ) -> list[Level]:
+        """The finer scales at which a hole is drawn anew after its windows are filled."""
+        if settings.detail == "auto" and not self.transformer.config.guesses:
+            return []
+        return plan_levels(mask, windows, self.resolution, settings.detail)
+
+    def _refined(
+        self,
+        result: Inpainted,
+        levels: list[Level],
+        image: int,
+        on_level: Callable[[LevelProgress], object] | None,
+    ) -> Inpainted:
+        """`result` with its pictures drawn anew at the finer scales, sample by sample."""
+        settings = replace(result.settings, steps=result.settings.detail_steps, sweet_spot=None)
+        total = sum(len(level.cells) for level in levels)
+
+        def redraw(regions: Sequence[Region], seeds: Sequence[int]) -> list[np.ndarray]:
+            parts = self._fill_regions(list(regions), [(seed,) for seed in seeds], settings, None)
+            return [part.fills[0] for part in parts]
+
+        pictures = []
+        for sample, (picture, seed) in enumerate(zip(result.pictures, result.seeds, strict=True)):
+            done = 0
+
+            def report(level: int, windows: int, sample: int = sample) -> None:
+                nonlocal done
+                done += windows
+                if on_level is not None:
+                    on_level(
+                        LevelProgress(
+                            image=image,
+                            sample=sample,
+                            level=level,
+                            levels=len(levels),
+                            windows=done,
+                            total=total,
+                        )
+                    )
+
+            pixels = refine(
+                picture.pixels,
+                result.mask,
+                levels,
+                redraw,
+                resolution=self.resolution,
+                seam=settings.seam,
+                seed=seed,
+                progress=report,
+            )
+            pictures.append(filled_picture(result.source, result.mask, pixels))
+        return replace(result, pictures=tuple(pictures))
 
     def _fill_regions(
         self, regions: list[Region], seeds: list[tuple[int, ...]], settings: Settings, callback: Any
@@ -349,12 +412,15 @@ class InpaintPipeline:
     def _encode(
         self, regions: list[Region], settings: Settings
     ) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"], Hints]:
-        images, masks = drawing.known(regions, self.device)
+        images, masks, guess = drawing.known(regions, self.device)
         hole = token_hole(masks, self.tokenizer.config.factor, settings.ring, settings.share).flatten(1)
         # One by one: a convolution's last bits depend on how many go through it at once; a fill must not.
         tokens = torch.cat([self.tokenizer.encode(image) for image in images.split(1)]).flatten(1)
         missing = F.avg_pool2d(masks.float(), self.tokenizer.config.factor).flatten(1)
-        return torch.where(hole, self.transformer.config.mask_id, tokens), hole, Hints(tokens, missing)
+        assert guess is not None  # `known` tells of each pixel
+        guessed = F.max_pool2d(guess.float(), self.tokenizer.config.factor).flatten(1)
+        hints = Hints(tokens, missing, guessed)
+        return torch.where(hole, self.transformer.config.mask_id, tokens), hole, hints
 
     def _decode(
         self,

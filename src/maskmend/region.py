@@ -38,6 +38,8 @@ class Region:
     """The crop, hole filled in, in [-1, 1]."""
     mask: Bool[Tensor, "1 1 R R"]
     """The hole at the model's resolution."""
+    guess: bool = False
+    """Whether the hole is filled with a guess of its content (a coarser fill, enlarged) or smoothly."""
 
     @property
     def box(self) -> Box:
@@ -59,15 +61,16 @@ def cut_region(
     image = infill(to_tensor(np.ascontiguousarray(pixels[box.slices])), hole, strategy)
     if (box.height, box.width) != (resolution, resolution):
         scaled = Image.fromarray(to_uint8(image)).resize((resolution, resolution), Image.Resampling.LANCZOS)
-        hole = _shrink_mask(hole, resolution)
+        hole = torch.from_numpy(shrink_mask(hole[0, 0].numpy(), (resolution, resolution)))[None, None]
         # Once more at the model's resolution: what training saw is a smooth fill of the hole at this size.
         image = infill(to_tensor(np.asarray(scaled)), hole, strategy)
     return Region(window=window, image=image, mask=hole)
 
 
-def _shrink_mask(hole: Bool[Tensor, "1 1 h w"], resolution: int) -> Bool[Tensor, "1 1 R R"]:
+def shrink_mask(hole: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """The hole at another size: a pixel is hole where any part of it was."""
     # Adaptive max pooling covers every input pixel whether it shrinks or enlarges.
-    return F.adaptive_max_pool2d(hole.float(), resolution) > 0
+    return (F.adaptive_max_pool2d(torch.from_numpy(hole)[None, None].float(), size) > 0)[0, 0].numpy()
 
 
 def enlarge(
@@ -100,6 +103,13 @@ def join(
     for part, values, covered in _blended(regions, filled):
         here = pixels[part.slices]
         here[:] = np.where(mask[part.slices][:, :, None] & covered, np.rint(values), here)
+    return filled_picture(picture, mask, pixels)
+
+
+def filled_picture(
+    picture: Picture, mask: Bool[np.ndarray, "H W"], pixels: UInt8[np.ndarray, "H W 3"]
+) -> Picture:
+    """`picture` with the filled `pixels`: grey where it is grey, and opaque in the hole."""
     if picture.grey:
         # A greyscale file has one channel: the fill's brightness, the known pixels as they are.
         grey = np.asarray(Image.fromarray(pixels).convert("L"))[:, :, None]

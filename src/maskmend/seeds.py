@@ -2,10 +2,18 @@
 
 import operator
 
+import numpy as np
+
 from maskmend.errors import ConfigError
 
 MAX_SEED = 2**63 - 1
 """Seeds are 0 to MAX_SEED: they travel in int64 tensors."""
+
+
+def window_seed(seed: int, level: int, window: int) -> int:
+    """A seed of its own for each window of a fill: with one for all, the noise would repeat."""
+    state = np.random.SeedSequence([seed, level, window]).generate_state(1, np.uint64)
+    return int(state[0]) & MAX_SEED
 
 
 def whole(value: object) -> int | None:

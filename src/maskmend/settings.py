@@ -63,6 +63,12 @@ class Settings:
     longer side."""
     windows: int = 64
     """Larger pictures: the most windows through which one long, thin hole is filled; 1: always one."""
+    detail: str | int = "auto"
+    """Wide holes in larger pictures: how far beyond the scale at which the hole fits into the model's view.
+    full: up to the picture's own scale; auto: likewise, for models trained to draw a coarser fill anew and
+    within 512 windows; a number: so many finer scales at most, 0 for none."""
+    detail_steps: int = 2
+    """Decoding steps at the finer scales, where a coarser fill is a guess of the content."""
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -92,6 +98,10 @@ class Settings:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give 0 to {FARTHEST}")
         if self.ring < 0 or not 0 <= self.share < 1:
             raise ConfigError(f"ring = {self.ring}, share = {self.share}: give ring >= 0 and 0 <= share < 1")
+        if self.detail not in ("auto", "full") and not (isinstance(self.detail, int) and self.detail >= 0):
+            raise ConfigError(f"detail = {self.detail!r}: give auto, full, or a number of levels, 0 or more")
+        if not 1 <= self.detail_steps <= MOST_STEPS:
+            raise ConfigError(f"detail_steps = {self.detail_steps}: give 1 to {MOST_STEPS}")
         if self.windows < 1:
             raise ConfigError(f"windows = {self.windows}: give 1 or more")
         if self.top_k is not None and self.top_k < 1:

@@ -50,6 +50,9 @@ class TransformerConfig:
     """A learned vector added to the tokens of the hole, so that filled tokens can be told from known ones."""
     hints: bool = False
     """Hidden tokens carry the infilled picture's token at their place, and their cell's missing share."""
+    guesses: bool = False
+    """Hints also tell whether a guess of the content filled the hole before encoding (a coarser fill, enlarged,
+    or a person's sketch) or a smooth infill. Needs `hints`."""
     dropout: float = 0.1
     """Dropout of embeddings and residual branches in training; not of attention weights."""
     norm_eps: float = 1e-5
@@ -72,6 +75,10 @@ class TransformerConfig:
             raise ConfigError(
                 f"positions = {self.positions!r} with dim / heads = {self.dim // self.heads}: "
                 "rotary positions need heads of a width divisible by 4"
+            )
+        if self.guesses and not self.hints:
+            raise ConfigError(
+                "guesses = true with hints = false: a guess is a kind of hint, set hints = true"
             )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout = {self.dropout}: choose a value in [0, 1)")
@@ -118,6 +125,16 @@ class Hints(NamedTuple):
     """Tokens of the picture with its hole filled in."""
     missing: Float[Tensor, "B N"]
     """Share of each token's pixels that lie in the hole, 0 to 1."""
+    guess: Float[Tensor, "B N"] | None = None
+    """1 where the hole was filled with a guess of its content, 0 where smoothly; None: smoothly everywhere."""
+
+    def at(self, index: Any) -> "Hints":
+        """The hints of the tokens, or of the pictures, that `index` selects."""
+        return Hints(*(None if hint is None else hint[index] for hint in self))
+
+    def flags(self) -> Float[Tensor, "B N"]:
+        """`guess`, zeros where it is None."""
+        return torch.zeros_like(self.missing) if self.guess is None else self.guess.to(self.missing.dtype)
 
 
 class Block(nn.Module):
@@ -160,7 +177,7 @@ class MaskedTransformer(nn.Module):
         self.token_embedding = nn.Embedding(config.codes + 1, dim)
         self.position_embedding = nn.Embedding(config.tokens, dim) if config.positions != "rotary" else None
         self.hole_embedding = nn.Parameter(torch.zeros(dim)) if config.marks_hole else None
-        self.hint = nn.Linear(2 * dim + 1, dim) if config.hints else None
+        self.hint = nn.Linear(2 * dim + 1 + config.guesses, dim) if config.hints else None
         self.embedding_norm = nn.LayerNorm(dim, eps=eps) if config.norm == "post" else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
@@ -172,6 +189,18 @@ class MaskedTransformer(nn.Module):
         if self.hint is not None:
             # At first the hint is read as the code it names.
             nn.init.eye_(self.hint.weight.data[:, :dim])
+
+    @torch.no_grad()
+    def start_from(self, trained: "MaskedTransformer") -> None:
+        """Takes over all weights of `trained`; one that knows no guesses starts by treating them as infills.
+
+        Raises RuntimeError where names or shapes differ in any other way.
+        """
+        state = trained.state_dict()
+        if self.hint is not None and self.config.guesses and not trained.config.guesses:
+            if "hint.weight" in state:
+                state["hint.weight"] = F.pad(state["hint.weight"], (0, 1))
+        self.load_state_dict(state)
 
     @torch.no_grad()
     def start_from_codebook(self, codebook: Float[Tensor, "K C"]) -> None:
@@ -233,10 +262,17 @@ class MaskedTransformer(nn.Module):
                 raise ConfigError(
                     "this transformer was trained with hints: pass hints=Hints(tokens, missing)"
                 )
-            code, missing = self.token_embedding(hints.tokens), hints.missing[..., None]
-            hint = self.hint(torch.cat([code, missing * code, missing], dim=-1))
-            x = x + (tokens == self.config.mask_id)[..., None] * hint
+            x = x + (tokens == self.config.mask_id)[..., None] * self.hinted(hints)
         return self.dropout(self.embedding_norm(x))
+
+    def hinted(self, hints: Hints) -> Float[Tensor, "*B D"]:
+        """What the hints add to the embeddings of hidden tokens; for a model with `config.hints`."""
+        assert self.hint is not None
+        code, missing = self.token_embedding(hints.tokens), hints.missing[..., None]
+        features = [code, missing * code, missing]
+        if self.config.guesses:
+            features.append(hints.flags()[..., None])
+        return self.hint(torch.cat(features, dim=-1))
 
     def angles(self, positions: Int[Tensor, "B T"]) -> Float[Tensor, "B T half"] | None:
         """Rotary angles at `positions`, or None where positions are learned only."""

@@ -58,6 +58,8 @@ class TokenizerConfig:
     known_channels: tuple[int, ...] = ()
     """Channels of the branch that shows the known pixels to the decoder, from the full resolution down to the
     latent one, one more than there are halvings; empty for none."""
+    known_guesses: bool = False
+    """That branch also tells a guess of the hole's content (a coarser fill, enlarged) from a smooth infill."""
     colour_blur: float = 0.0
     """Standard deviation, in pixels, by which the decoder's colours are blurred, not its brightness: JPEG
     photographs have colour at half the resolution, and sharp colour shows as specks."""
@@ -98,6 +100,8 @@ class TokenizerConfig:
                 f"known_channels={self.known_channels}: give one for each of the "
                 f"{len(self.upsample_after) + 1} resolutions, from the full one down, or none"
             )
+        if self.known_guesses and not self.known_channels:
+            raise ConfigError("known_guesses = true without known_channels: give the branch its channels")
         self._check_widths()
 
     def _check_widths(self) -> None:
@@ -231,7 +235,7 @@ class Decoder(nn.Module):
         self.leave = nn.Conv2d(width, 3, 3, padding=1)
         self.doubles = [number in config.upsample_after for number in range(1, len(widths) + 1)]
         seen = config.known_channels
-        self.known = KnownBranch(seen, tuple(entered[::-1])) if seen else None
+        self.known = KnownBranch(seen, tuple(entered[::-1]), config.known_guesses) if seen else None
         self.soften = ColourBlur(config.colour_blur) if config.colour_blur > 0 else nn.Identity()
 
     def forward(

@@ -111,8 +111,8 @@ def _several(
     count = None
     while SHRUNK * side <= max(usual.height, usual.width):
         count = count or _counter(mask[part.slices], part)
-        cells = [cell for cell in _cells(part, max(1, side // 2)) if count(cell)]
-        windows = [Window(box=_around_cell(cell, side, mask.shape), part=part, cell=cell) for cell in cells]
+        cells = [cell for cell in cells_over(part, max(1, side // 2)) if count(cell)]
+        windows = [Window(box=around_cell(cell, side, mask.shape), part=part, cell=cell) for cell in cells]
         if len(cells) <= most and all(
             count(window.box) <= FULLEST * window.box.height * window.box.width for window in windows
         ):
@@ -134,7 +134,7 @@ def _counter(mask: Bool[np.ndarray, "h w"], part: Box) -> Callable[[Box], int]:
     return count
 
 
-def _cells(part: Box, side: int) -> list[Box]:
+def cells_over(part: Box, side: int) -> list[Box]:
     """Squares side by side that cover a part, as far beyond it on one side as on the other."""
     down, across = -(-part.height // side), -(-part.width // side)
     top = part.top - (down * side - part.height) // 2
@@ -146,7 +146,7 @@ def _cells(part: Box, side: int) -> list[Box]:
     ]
 
 
-def _around_cell(cell: Box, side: int, shape: tuple[int, ...]) -> Box:
+def around_cell(cell: Box, side: int, shape: tuple[int, ...]) -> Box:
     """A square of `side` with the cell in its middle, or as near to that as the picture allows."""
     starts, lengths = [], []
     for start, whole in zip((cell.top, cell.left), shape, strict=True):

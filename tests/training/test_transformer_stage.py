@@ -45,7 +45,7 @@ def test_inputs_are_known_filled_and_hidden(family: str, strategy: str, make_rec
     with the hole, and hidden ones that are shown."""
     stage = build(make_recipe("transformer", transformer=only(**{family: 1.0}) | {"infill": strategy}))
     masks = masks_of(stage, 4, seed=1)
-    inputs, targets, hints = stage.examples(batch, masks)
+    inputs, targets, hints = stage.examples(batch, masks, np.random.default_rng(0))
     whole = stage.tokenizer.encode(batch).flatten(1)
     filled_in = stage.tokenizer.encode(infill(batch, masks.pixels, strategy)).flatten(1)
     assert torch.equal(targets, whole)
@@ -65,8 +65,8 @@ def test_the_infill_reaches_known_tokens(make_recipe, batch: Tensor) -> None:
     pixels, hole = torch.zeros(4, 1, 16, 16, dtype=torch.bool), torch.zeros(4, 16, dtype=torch.bool)
     pixels[:, :, 5:7, 5:8] = True
     hole[:, 5] = True
-    masks = Masks(pixels, hole, hole)
-    inputs, targets, _ = stage.examples(batch, masks)
+    masks = Masks(pixels, hole, hole, torch.zeros(len(hole), dtype=torch.bool))
+    inputs, targets, _ = stage.examples(batch, masks, np.random.default_rng(0))
     assert not torch.equal(inputs[~masks.hole], targets[~masks.hole])
 
 
@@ -80,8 +80,10 @@ def test_the_content_of_the_hole_cannot_reach_the_input(
     stage = build(make_recipe("transformer", transformer=only(**{family: 1.0}) | {"infill": strategy}))
     masks = masks_of(stage, 4, seed=1)
     other = torch.rand(batch.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    first, targets, hints = stage.examples(batch, masks)
-    second, others, other_hints = stage.examples(torch.where(masks.pixels, other, batch), masks)
+    first, targets, hints = stage.examples(batch, masks, np.random.default_rng(0))
+    second, others, other_hints = stage.examples(
+        torch.where(masks.pixels, other, batch), masks, np.random.default_rng(0)
+    )
     unfilled = ~masks.hole | masks.hidden
     assert torch.equal(first[unfilled], second[unfilled])
     assert torch.equal(hints.tokens, other_hints.tokens)
@@ -105,7 +107,7 @@ def test_loss_is_smoothed_cross_entropy_on_the_wanted_tokens(
     rng = np.random.default_rng(3)
     rng.integers(2**62)  # the seed of dropout comes first
     masks = draw_masks(rng, 4, 16, 4, stage.options)
-    inputs, targets, hints = stage.examples(batch, masks)
+    inputs, targets, hints = stage.examples(batch, masks, np.random.default_rng(0))
     with torch.no_grad():
         log_p = model(inputs, masks.hole, None, hints).view(4, 16, CODES).log_softmax(-1)
     own = -log_p.gather(2, targets[..., None])[..., 0]
@@ -132,9 +134,9 @@ def test_unchanged_pictures_are_encoded_once(changing: dict, make_recipe, batch:
 
     monkeypatch.setattr(stage.tokenizer, "encode", watched)
     masks = masks_of(stage, 4, seed=1)
-    _, first, _ = stage.examples(batch, masks)
+    _, first, _ = stage.examples(batch, masks, np.random.default_rng(0))
     other = torch.cat([batch[2:], -batch[:2]])
-    _, second, _ = stage.examples(other, masks)
+    _, second, _ = stage.examples(other, masks, np.random.default_rng(0))
     monkeypatch.undo()
     assert torch.equal(first, stage.tokenizer.encode(batch).flatten(1))
     assert torch.equal(second, stage.tokenizer.encode(other).flatten(1))
@@ -191,7 +193,7 @@ def test_replaced_tokens_are_visible_ones_and_codes(make_recipe, batch: Tensor) 
     rng.integers(2**62)
     masks = draw_masks(rng, 4, 16, 4, stage.options)
     step(stage, [batch])
-    _, targets, _ = stage.examples(batch, masks)
+    _, targets, _ = stage.examples(batch, masks, np.random.default_rng(0))
     assert (seen[0][masks.hidden] == CODES).all()
     visible = seen[0][~masks.hidden]
     assert visible.max() < CODES

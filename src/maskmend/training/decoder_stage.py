@@ -36,6 +36,7 @@ from maskmend.model_folder import (
 from maskmend.settings import Settings
 from maskmend.training.critic import Critic, Perceptual
 from maskmend.training.ema import MovingAverage
+from maskmend.training.guesses import make_guesses
 from maskmend.training.hole_tokens import HiddenDrawn, HoleFilled, HoleTokens
 from maskmend.training.masking import Masks, draw_holes
 from maskmend.training.recipe import Recipe
@@ -101,16 +102,25 @@ class DecoderStage:
         """
         chosen = torch.zeros_like(masks.hole) if self.draws is None else self.draws.chosen(masks)
         rows = sent(chosen.flatten().nonzero()[:, 0], self.device)
+        guessed = sent(masks.guessed.nonzero()[:, 0], self.device)
         masks = masks.sent(self.device)
         filled = infill(images, masks.pixels, self.options.infill)
+        if len(guessed):
+            rng = np.random.default_rng(seed)
+            some = make_guesses(images[guessed], masks.pixels[guessed], self.average.shadow, rng)
+            filled = filled.index_copy(0, guessed, some)
         true = self.model.encode(images).flatten(1)
         seen = self.model.encode(filled).flatten(1)
         tokens = torch.where(masks.hole, true, seen)
         if self.draws is not None and len(rows):
             missing = F.avg_pool2d(masks.pixels.float(), self.factor).flatten(1)
-            tokens = self.draws.draw(tokens, masks, rows, Hints(seen, missing), seed)
+            hints = Hints(seen, missing, (masks.guessed[:, None] & masks.hole).to(missing.dtype))
+            tokens = self.draws.draw(tokens, masks, rows, hints, seed)
         side = self.config.grid
-        return Examples(tokens.view(-1, side, side), Known(filled, masks.pixels))
+        return Examples(
+            tokens.view(-1, side, side),
+            Known(filled, masks.pixels, masks.pixels & masks.guessed[:, None, None, None]),
+        )
 
     def train_step(
         self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
@@ -181,7 +191,7 @@ class DecoderStage:
 
 
 REDRAWN = ("decoder_channels", "decoder_blocks", "upsample_after", "decoder_activation", "known_channels")
-REDRAWN += ("colour_blur",)
+REDRAWN += ("known_guesses", "colour_blur")
 """What a decoder's recipe may change of the tokenizer; the rest decides the tokens."""
 
 
@@ -226,6 +236,10 @@ def start_from(model: VQGAN, trained: VQGAN) -> None:
         block = next((place for place in places if name.startswith(place)), None)
         there[name if block is None else places[block] + name.removeprefix(block)] = value
     own = model.state_dict()
+    enter = "decoder.known.enter.weight"
+    if model.config.known_guesses and not trained.config.known_guesses and enter in there:
+        # A branch that knew no guesses starts by treating them as smooth infills.
+        there[enter] = F.pad(there[enter], (0, 0, 0, 0, 0, 1))
     taken = {name: value for name, value in there.items() if name in own and own[name].shape == value.shape}
     model.load_state_dict(own | taken)
     for block in new:

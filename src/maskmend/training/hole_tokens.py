@@ -4,7 +4,7 @@
     HoleFilled    all of the hole, step by step, as inference fills it: none is true
 
 A decoder that has met true tokens trusts all of them too far: in use a hole has none. Pictures that are all
-hole leave nothing to draw from: their tokens stay.
+hole leave nothing to draw from, unless a guess fills them: their tokens stay.
 """
 
 from typing import Protocol
@@ -35,6 +35,11 @@ class HoleTokens(Protocol):
         ...
 
 
+def _without_context(masks: Masks) -> Bool[Tensor, "B 1"]:
+    """Pictures that leave nothing to draw tokens from: all hole, and no guess in it."""
+    return masks.hole.all(1, keepdim=True) & ~masks.guessed[:, None]
+
+
 class HiddenDrawn:
     """Draws at a temperature; `bf16` computes in bfloat16."""
 
@@ -42,7 +47,7 @@ class HiddenDrawn:
         self.transformer, self.temperature, self.bf16 = transformer, temperature, bf16
 
     def chosen(self, masks: Masks) -> Bool[Tensor, "B N"]:
-        return masks.hidden & ~masks.hole.all(1, keepdim=True)
+        return masks.hidden & ~_without_context(masks)
 
     def draw(
         self, tokens: Int[Tensor, "B N"], masks: Masks, rows: Int[Tensor, "S"], hints: Hints, seed: int
@@ -64,7 +69,7 @@ class HoleFilled:
         self.settings = settings
 
     def chosen(self, masks: Masks) -> Bool[Tensor, "B N"]:
-        return masks.hole & ~masks.hole.all(1, keepdim=True)
+        return masks.hole & ~_without_context(masks)
 
     def draw(
         self, tokens: Int[Tensor, "B N"], masks: Masks, rows: Int[Tensor, "S"], hints: Hints, seed: int

@@ -8,9 +8,11 @@ the model's own. A training example is drawn the same way: a hole H, then the hi
 at uniform positions within H. For the families `scheduled` and `bernoulli` (the report's: each token hidden
 with probability p, at least one) the hole is the whole picture, so nothing of the input comes from a picture
 with a hole; for boxes, strokes and random walks the known tokens are those of the picture with the hole
-filled in before encoding, as inference sees it.
+filled in before encoding, as inference sees it. With `guesses`, part of the pictures have a hole as a window of
+a finer level shows it, filled with a guess of its content (`guesses`).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +25,7 @@ from maskmend.schedules import schedule_named
 from maskmend.training.recipe import DecoderTraining, TransformerTraining
 from maskmend.training.stage import sent
 
-FAMILIES = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk")
+FAMILIES = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
 WHOLE = ("bernoulli", "scheduled", "whole")
 """Families whose hole is the whole picture."""
 
@@ -37,6 +39,8 @@ class Masks(NamedTuple):
     """Tokens of the hole."""
     hidden: Bool[Tensor, "B N"]
     """Tokens of the hole that are hidden; the others of the hole are filled."""
+    guessed: Bool[Tensor, "B"]
+    """Pictures whose hole holds a guess of its content (`guesses`)."""
 
     def sent(self, device: torch.device) -> "Masks":
         """The same on `device`, without waiting for it."""
@@ -48,7 +52,9 @@ def draw_masks(
 ) -> Masks:
     """Masks for `count` pictures, each of a family drawn by weight. A pure function of its arguments."""
     weights = {family: float(getattr(options, family)) for family in FAMILIES}
-    return _draw(rng, count, resolution, patch, weights, options.schedule, options.bernoulli_p)
+    return _draw(
+        rng, count, resolution, patch, weights, options.schedule, options.bernoulli_p, options.guesses
+    )
 
 
 def draw_holes(
@@ -56,7 +62,7 @@ def draw_holes(
 ) -> Masks:
     """The same for the training of a decoder; the hidden tokens are those not drawn before."""
     weights = {family: float(getattr(options, family)) for family in ("whole", *FAMILIES[2:])}
-    return _draw(rng, count, resolution, patch, weights, "cosine", 1.0)
+    return _draw(rng, count, resolution, patch, weights, "cosine", 1.0, options.guesses)
 
 
 def _draw(
@@ -67,6 +73,7 @@ def _draw(
     weights: dict[str, float],
     schedule: str,
     bernoulli_p: float,
+    guesses: float,
 ) -> Masks:
     shares, names = np.array(list(weights.values())), list(weights)
     gamma = schedule_named(schedule)
@@ -74,8 +81,15 @@ def _draw(
     pixels = np.zeros((count, 1, resolution, resolution), dtype=bool)
     hole = np.ones((count, side * side), dtype=bool)
     hidden = np.zeros((count, side * side), dtype=bool)
+    guessed = np.zeros(count, dtype=bool)
     for i, family in enumerate(rng.choice(len(names), size=count, p=shares / shares.sum())):
         name = names[int(family)]
+        if guesses > 0 and rng.random() < guesses:
+            guessed[i] = True
+            pixels[i, 0] = window_hole(rng, resolution)
+            hole[i] = _touched(pixels[i, 0], patch)
+            _hide(hidden[i], hole[i], gamma, rng)
+            continue
         pixels[i] = name in WHOLE
         if name == "bernoulli":
             hidden[i] = rng.random(side * side) < bernoulli_p
@@ -84,9 +98,34 @@ def _draw(
             continue
         if name not in WHOLE:
             pixels[i, 0] = HOLES[name](rng, resolution, resolution)
-            touched = pixels[i, 0].reshape(side, patch, side, patch).any((1, 3))
-            hole[i] = touched.reshape(-1)
-        inside = np.flatnonzero(hole[i])
-        number = max(1, int(np.ceil(gamma(float(rng.random())) * len(inside))))
-        hidden[i, rng.permutation(inside)[:number]] = True
-    return Masks(torch.from_numpy(pixels), torch.from_numpy(hole), torch.from_numpy(hidden))
+            hole[i] = _touched(pixels[i, 0], patch)
+        _hide(hidden[i], hole[i], gamma, rng)
+    return Masks(*(torch.from_numpy(mask) for mask in (pixels, hole, hidden, guessed)))
+
+
+def _touched(pixels: np.ndarray, patch: int) -> np.ndarray:
+    """The tokens (N,) of which any pixel lies in the hole."""
+    side = len(pixels) // patch
+    return pixels.reshape(side, patch, side, patch).any((1, 3)).reshape(-1)
+
+
+def _hide(
+    hidden: np.ndarray, hole: np.ndarray, gamma: Callable[[float], float], rng: np.random.Generator
+) -> None:
+    inside = np.flatnonzero(hole)
+    number = max(1, int(np.ceil(gamma(float(rng.random())) * len(inside))))
+    hidden[rng.permutation(inside)[:number]] = True
+
+
+def window_hole(rng: np.random.Generator, side: int) -> Bool[np.ndarray, "R R"]:
+    """The part of a wide hole that one window of a finer level shows: a rectangle of a quarter of the window
+    to all of it, each of whose sides lies at the window's border half of the time."""
+    spans = []
+    for _ in range(2):
+        length = int(rng.integers(side // 2, side + 1))
+        start = int(rng.integers(side - length + 1))
+        stop = side if rng.random() < 0.5 else start + length
+        spans.append(slice(0 if rng.random() < 0.5 else start, stop))
+    hole = np.zeros((side, side), dtype=bool)
+    hole[spans[0], spans[1]] = True
+    return hole

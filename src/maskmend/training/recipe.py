@@ -226,6 +226,15 @@ class DecoderTraining(PictureLosses):
     """Weight of stroke-shaped holes."""
     random_walk: float = 0.4
     """Weight of random-walk holes."""
+    scratches: float = 0.0
+    """Weight of scratch-shaped holes."""
+    text: float = 0.0
+    """Weight of holes in the shape of text."""
+    blobs: float = 0.0
+    """Weight of object-like holes."""
+    guesses: float = 0.0
+    """Share of pictures whose hole is wide and filled with a guess of its content, as coarse to fine does; the
+    model needs `known_guesses`."""
     hole_weight: float = 4.0
     """What an error in the hole counts, against one at a known pixel, which the composite replaces anyway."""
     infill: str = "diffusion"
@@ -233,7 +242,8 @@ class DecoderTraining(PictureLosses):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        families = ("whole", "boxes", "strokes", "random_walk")
+        families = ("whole", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
+        _check("decoder", self, {"guesses": (0, 1)})
         _check("decoder", self, dict.fromkeys((*families, "temperature", "hole_weight"), (0, math.inf)))
         _check("decoder", self, {"steps": (0, 64)})
         if self.steps and not self.transformer:
@@ -264,6 +274,15 @@ class TransformerTraining:
     """Weight of stroke-shaped holes."""
     random_walk: float = 0.25
     """Weight of random-walk holes."""
+    scratches: float = 0.0
+    """Weight of scratch-shaped holes."""
+    text: float = 0.0
+    """Weight of holes in the shape of text."""
+    blobs: float = 0.0
+    """Weight of object-like holes."""
+    guesses: float = 0.0
+    """Share of pictures whose hole is wide and filled with a guess of its content, as coarse to fine does; the
+    model needs `guesses`."""
     loss_on: Literal["masked", "all"] = "masked"
     """Learn from the hidden tokens only, or from all."""
     label_smoothing: float = 0.1
@@ -276,10 +295,14 @@ class TransformerTraining:
     """Share of the visible tokens that are replaced by random ones, so that wrong neighbours do less harm."""
 
     def __post_init__(self) -> None:
-        families = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk")
+        families = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
         _check("transformer", self, dict.fromkeys(families, (0, math.inf)))
         _check_some("transformer", self, families)
-        _check("transformer", self, dict.fromkeys(("bernoulli_p", "label_smoothing", "replace"), (0, 1)))
+        _check(
+            "transformer",
+            self,
+            dict.fromkeys(("bernoulli_p", "label_smoothing", "replace", "guesses"), (0, 1)),
+        )
         _check_choices("transformer", self, {"schedule": SCHEDULES, "infill": STRATEGIES})
 
 

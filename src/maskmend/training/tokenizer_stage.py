@@ -19,8 +19,8 @@ from maskmend.known_branch import Known, nothing_known
 from maskmend.model_folder import component_folder, load_tokenizer, save_tokenizer
 from maskmend.quantizer import codebook_statistics
 from maskmend.training.critic import Critic, Perceptual
-from maskmend.training.ema import MovingAverage
 from maskmend.training.decoder_stage import start_from
+from maskmend.training.ema import MovingAverage
 from maskmend.training.masking import draw_holes
 from maskmend.training.recipe import DecoderTraining, Recipe
 from maskmend.training.stage import adamw, descend, picture_grid, sent
@@ -89,7 +89,9 @@ class TokenizerStage:
             return nothing_known(count, self.resolution, self.resolution, self.device)
         weights = {"whole": 1 - holes, "boxes": holes / 3, "strokes": holes / 3, "random_walk": holes / 3}
         options = DecoderTraining(tokenizer="", **weights)
-        pixels = sent(draw_holes(rng, count, self.resolution, self.config.factor, options).pixels, self.device)
+        pixels = sent(
+            draw_holes(rng, count, self.resolution, self.config.factor, options).pixels, self.device
+        )
         return Known(infill(images, pixels, "diffusion"), pixels)
 
     @torch.no_grad()

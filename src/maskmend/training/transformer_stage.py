@@ -35,6 +35,7 @@ from maskmend.model_folder import (
 )
 from maskmend.training import checkpoint
 from maskmend.training.ema import MovingAverage
+from maskmend.training.guesses import make_guesses
 from maskmend.training.masking import Masks, draw_masks
 from maskmend.training.recipe import Recipe
 from maskmend.training.stage import adamw, descend, picture_grid, sent
@@ -90,7 +91,7 @@ class TransformerStage:
     def _start_from(self, folder: Path) -> None:
         trained = load_transformer(component_folder(folder, "transformer"))
         try:
-            self.model.load_state_dict(trained.state_dict())
+            self.model.start_from(trained)
         except RuntimeError as error:
             raise ConfigError(
                 f"transformer.start = {str(folder)!r} holds another transformer than [model] describes "
@@ -98,20 +99,29 @@ class TransformerStage:
             ) from None
 
     @torch.no_grad()
-    def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks) -> tuple[Tensor, Tensor, Hints]:
+    def examples(
+        self, images: Float[Tensor, "B 3 H W"], masks: Masks, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Hints]:
         """Input tokens (B, N) with `mask_id` where hidden, target tokens (B, N), and the hidden tokens'
-        hints, all on the device. What is asked of pictures and masks is asked where they lie."""
+        hints, all on the device; `rng` is of the guesses. What is asked of pictures and masks is asked where they lie."""
+        guessed = masks.guessed.nonzero()[:, 0]  # before they are sent: asking a device would make it wait
         targets = self._tokens(images, self.remembered is not None)
         unseen = bool(masks.hole.all()) and not self.config.hints
         images, masks = sent(images, self.device), masks.sent(self.device)
         if unseen:
             seen = targets
         else:
-            seen = self._tokens(infill(images, masks.pixels, self.options.infill), self.remembers_holes)
+            filled = infill(images, masks.pixels, self.options.infill)
+            if len(guessed):
+                rows = sent(guessed, self.device)
+                some = make_guesses(images[rows], masks.pixels[rows], self.tokenizer, rng)
+                filled = filled.index_copy(0, rows, some)
+            seen = self._tokens(filled, self.remembers_holes)
         # A number in torch.where would be copied to the device, which waits.
         inputs = torch.where(masks.hole, targets, seen).masked_fill(masks.hidden, self.config.mask_id)
         missing = F.avg_pool2d(masks.pixels.float(), self.tokenizer.config.factor).flatten(1)
-        return inputs, targets, Hints(seen, missing)
+        guess = (masks.guessed[:, None] & masks.hole).to(missing.dtype)
+        return inputs, targets, Hints(seen, missing, guess)
 
     def _tokens(self, images: Float[Tensor, "B 3 H W"], remember: bool) -> Int[Tensor, "B N"]:
         """Tokens of pictures, from `remembered` where it holds them."""
@@ -139,7 +149,7 @@ class TransformerStage:
         torch.manual_seed(int(rng.integers(2**62)))
         for images in parts:
             masks = self._masks(rng, len(images))
-            inputs, targets, hints = self.examples(images, masks)
+            inputs, targets, hints = self.examples(images, masks, rng)
             if self.options.replace > 0:
                 inputs = self._replace(inputs, masks, rng)
             hole, goal, wanted = sent(masks.hole, self.device), targets.flatten(), None
@@ -169,8 +179,10 @@ class TransformerStage:
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
         loss, right, count = 0.0, 0, 0
         for number, images in enumerate(batches):
-            masks = self._masks(np.random.default_rng([7, number]), len(images)).sent(self.device)
-            inputs, targets, hints = self.examples(images, masks)
+            rng = np.random.default_rng([7, number])
+            masks = self._masks(rng, len(images))
+            inputs, targets, hints = self.examples(images, masks, rng)
+            masks = masks.sent(self.device)
             logits = self.average.shadow(inputs, masks.hole, masks.hidden, hints)
             goal = targets[masks.hidden]
             loss += float(F.cross_entropy(logits, goal, reduction="sum"))
@@ -180,8 +192,9 @@ class TransformerStage:
 
     @torch.no_grad()
     def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
-        masks = self._masks(np.random.default_rng(11), len(images)).sent(self.device)
-        (known, _, hints), hole = self.examples(images, masks), masks.hole
+        rng = np.random.default_rng(11)
+        masks = self._masks(rng, len(images))
+        (known, _, hints), hole = self.examples(images, masks, rng), masks.sent(self.device).hole
         known = torch.where(hole, self.config.mask_id, known)
         predict = ReadyTransformer(self.average.shadow).predictor(known, hole, hints)
         tokens = decode(predict, known, hole, mask_id=self.config.mask_id).tokens
