@@ -1,6 +1,6 @@
 """Coarse to fine: a wide hole, filled at a coarse scale, is drawn anew at finer ones, up to full size.
 
-    coarse fill ─ enlarge ─► guess in the hole ─► windows of the next scale ─► fill ─ enlarge ─► ... ─► picture
+    coarse fill ─ enlarge ─► guess in the hole ─► windows of the next scale ─► fill ─ enlarge ─► ...
 
 A hole wider than the model's view is first filled at the scale at which it fits into the view. That fill is
 soft once enlarged, so it serves as a guess: at each finer scale, about twice as fine, it stands in the hole

@@ -294,21 +294,13 @@ class InpaintPipeline:
         pictures = []
         for sample, (picture, seed) in enumerate(zip(result.pictures, result.seeds, strict=True)):
             done = 0
+            place = {"image": image, "sample": sample, "levels": len(levels), "total": total}
 
-            def report(level: int, windows: int, sample: int = sample) -> None:
+            def report(level: int, windows: int, place: dict[str, int] = place) -> None:
                 nonlocal done
                 done += windows
                 if on_level is not None:
-                    on_level(
-                        LevelProgress(
-                            image=image,
-                            sample=sample,
-                            level=level,
-                            levels=len(levels),
-                            windows=done,
-                            total=total,
-                        )
-                    )
+                    on_level(LevelProgress(**place, level=level, windows=done))
 
             pixels = refine(
                 picture.pixels,

@@ -51,8 +51,8 @@ class TransformerConfig:
     hints: bool = False
     """Hidden tokens carry the infilled picture's token at their place, and their cell's missing share."""
     guesses: bool = False
-    """Hints also tell whether a guess of the content filled the hole before encoding (a coarser fill, enlarged,
-    or a person's sketch) or a smooth infill. Needs `hints`."""
+    """Hints also tell whether a guess of the content filled the hole before encoding (a coarser fill,
+    enlarged, or a person's sketch) or a smooth infill. Needs `hints`."""
     dropout: float = 0.1
     """Dropout of embeddings and residual branches in training; not of attention weights."""
     norm_eps: float = 1e-5
@@ -126,11 +126,12 @@ class Hints(NamedTuple):
     missing: Float[Tensor, "B N"]
     """Share of each token's pixels that lie in the hole, 0 to 1."""
     guess: Float[Tensor, "B N"] | None = None
-    """1 where the hole was filled with a guess of its content, 0 where smoothly; None: smoothly everywhere."""
+    """1 where a guess of its content filled the hole, 0 where a smooth infill; None: 0 everywhere."""
 
     def at(self, index: Any) -> "Hints":
         """The hints of the tokens, or of the pictures, that `index` selects."""
-        return Hints(*(None if hint is None else hint[index] for hint in self))
+        guess = None if self.guess is None else self.guess[index]
+        return Hints(self.tokens[index], self.missing[index], guess)
 
     def flags(self) -> Float[Tensor, "B N"]:
         """`guess`, zeros where it is None."""
@@ -197,9 +198,8 @@ class MaskedTransformer(nn.Module):
         Raises RuntimeError where names or shapes differ in any other way.
         """
         state = trained.state_dict()
-        if self.hint is not None and self.config.guesses and not trained.config.guesses:
-            if "hint.weight" in state:
-                state["hint.weight"] = F.pad(state["hint.weight"], (0, 1))
+        if self.config.guesses and not trained.config.guesses and "hint.weight" in state:
+            state["hint.weight"] = F.pad(state["hint.weight"], (0, 1))
         self.load_state_dict(state)
 
     @torch.no_grad()

@@ -59,7 +59,7 @@ class TokenizerConfig:
     """Channels of the branch that shows the known pixels to the decoder, from the full resolution down to the
     latent one, one more than there are halvings; empty for none."""
     known_guesses: bool = False
-    """That branch also tells a guess of the hole's content (a coarser fill, enlarged) from a smooth infill."""
+    """The branch also tells a guess of the hole's content (a coarser fill, enlarged) from a smooth infill."""
     colour_blur: float = 0.0
     """Standard deviation, in pixels, by which the decoder's colours are blurred, not its brightness: JPEG
     photographs have colour at half the resolution, and sharp colour shows as specks."""

@@ -8,8 +8,8 @@ the model's own. A training example is drawn the same way: a hole H, then the hi
 at uniform positions within H. For the families `scheduled` and `bernoulli` (the report's: each token hidden
 with probability p, at least one) the hole is the whole picture, so nothing of the input comes from a picture
 with a hole; for boxes, strokes and random walks the known tokens are those of the picture with the hole
-filled in before encoding, as inference sees it. With `guesses`, part of the pictures have a hole as a window of
-a finer level shows it, filled with a guess of its content (`guesses`).
+filled in before encoding, as inference sees it. With `guesses`, part of the pictures have a hole as a window
+of a finer level shows it, filled with a guess of its content (`guesses`).
 """
 
 from collections.abc import Callable
@@ -63,6 +63,13 @@ def draw_holes(
     """The same for the training of a decoder; the hidden tokens are those not drawn before."""
     weights = {family: float(getattr(options, family)) for family in ("whole", *FAMILIES[2:])}
     return _draw(rng, count, resolution, patch, weights, "cosine", 1.0, options.guesses)
+
+
+def draw_weighted(
+    rng: np.random.Generator, count: int, resolution: int, patch: int, weights: dict[str, float]
+) -> Masks:
+    """The same of families of these weights."""
+    return _draw(rng, count, resolution, patch, weights, "cosine", 1.0, 0.0)
 
 
 def _draw(

@@ -192,8 +192,9 @@ class TokenizerTraining(PictureLosses):
     """A trained tokenizer, its run folder or that of a model, from whose weights the run starts; empty: fresh
     weights."""
     holes: float = 0.0
-    """Share of the pictures that a decoder with `known_channels` reconstructs as it does in use: conditioned on
-    the known pixels around a hole (a box, strokes or a random walk). The others it draws from tokens alone."""
+    """Share of the pictures that a decoder with `known_channels` reconstructs as it does in use: conditioned
+    on the known pixels around a hole (a box, strokes or a random walk). The others it draws from tokens
+    alone."""
     quantize_from: int = 0
     """First step with quantization. Before it the autoencoder trains on continuous latents, so that the
     codebook starts on vectors of an encoder that has already learnt something."""
@@ -233,8 +234,8 @@ class DecoderTraining(PictureLosses):
     blobs: float = 0.0
     """Weight of object-like holes."""
     guesses: float = 0.0
-    """Share of pictures whose hole is wide and filled with a guess of its content, as coarse to fine does; the
-    model needs `known_guesses`."""
+    """Share of pictures whose hole is wide and filled with a guess of its content, as coarse to fine does;
+    the model needs `known_guesses`."""
     hole_weight: float = 4.0
     """What an error in the hole counts, against one at a known pixel, which the composite replaces anyway."""
     infill: str = "diffusion"
@@ -281,8 +282,8 @@ class TransformerTraining:
     blobs: float = 0.0
     """Weight of object-like holes."""
     guesses: float = 0.0
-    """Share of pictures whose hole is wide and filled with a guess of its content, as coarse to fine does; the
-    model needs `guesses`."""
+    """Share of pictures whose hole is wide and filled with a guess of its content, as coarse to fine does;
+    the model needs `guesses`."""
     loss_on: Literal["masked", "all"] = "masked"
     """Learn from the hidden tokens only, or from all."""
     label_smoothing: float = 0.1

@@ -21,8 +21,8 @@ from maskmend.quantizer import codebook_statistics
 from maskmend.training.critic import Critic, Perceptual
 from maskmend.training.decoder_stage import start_from
 from maskmend.training.ema import MovingAverage
-from maskmend.training.masking import draw_holes
-from maskmend.training.recipe import DecoderTraining, Recipe
+from maskmend.training.masking import draw_weighted
+from maskmend.training.recipe import Recipe
 from maskmend.training.stage import adamw, descend, picture_grid, sent
 from maskmend.vqgan import VQGAN, TokenizerConfig
 

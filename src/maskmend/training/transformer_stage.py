@@ -103,7 +103,8 @@ class TransformerStage:
         self, images: Float[Tensor, "B 3 H W"], masks: Masks, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Hints]:
         """Input tokens (B, N) with `mask_id` where hidden, target tokens (B, N), and the hidden tokens'
-        hints, all on the device; `rng` is of the guesses. What is asked of pictures and masks is asked where they lie."""
+        hints, all on the device. What is asked of pictures and masks is asked where they lie; `rng` is of
+        the guesses."""
         guessed = masks.guessed.nonzero()[:, 0]  # before they are sent: asking a device would make it wait
         targets = self._tokens(images, self.remembered is not None)
         unseen = bool(masks.hole.all()) and not self.config.hints
