@@ -41,6 +41,7 @@ def tiny_models(
                 decoder_blocks=1,
                 upsample_after=(1, 2),
                 known_channels=(8, 8, 8) if sees_known else (),
+                known_guesses=config.guesses,
                 colour_blur=0.5 if sees_known else 0.0,
                 quantizer=QuantizerConfig(codes=codes, code_dim=4),
             )

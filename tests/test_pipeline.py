@@ -48,11 +48,14 @@ def pictures(draw, largest=50):
     return pixels, mask, rng
 
 
-@pytest.fixture(scope="module", params=["context", "full"])
+@pytest.fixture(scope="module", params=["context", "full", "levels"])
 def pipes(request, tiny_pipeline):
-    """A pipeline for each attention pattern, the second without hints and with a decoder of tokens alone."""
+    """A pipeline for each attention pattern, the second without hints and with a decoder of tokens alone; and
+    one that draws wide holes anew at finer scales."""
     if request.param == "context":
         return tiny_pipeline
+    if request.param == "levels":
+        return InpaintPipeline(*tiny_models(guesses=True))
     return InpaintPipeline(*tiny_models(attention="full", hints=False, sees_known=False))
 
 

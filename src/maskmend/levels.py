@@ -131,7 +131,9 @@ def refine(
         if drawn.shape != crop.shape:
             whole = Box(top=0, left=0, height=crop.shape[0], width=crop.shape[1])
             drawn = composite(crop, enlarge(drawn.astype(np.float32), whole), hole, seam=seam)
-        result[here] = np.where((hole & _covered(level, hole.shape))[:, :, None], drawn, crop)
+        result[here] = np.where(
+            (hole & _covered(level, (level.box.height, level.box.width)))[:, :, None], drawn, crop
+        )
     return result
 
 
@@ -166,12 +168,12 @@ def _draw_level(
     return canvas
 
 
-def _covered(level: Level, shape: tuple[int, ...]) -> Bool[np.ndarray, "h w"]:
+def _covered(level: Level, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """Which pixels of the level's box its cells cover."""
     covered = np.zeros(level.size, dtype=bool)
     for cell, _ in level.cells:
         covered[_inside(cell, level.size).slices] = True
-    return covered if level.size == shape else shrink_mask(covered, (shape[0], shape[1]))
+    return covered if level.size == shape else shrink_mask(covered, shape)
 
 
 def _region(

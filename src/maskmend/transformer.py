@@ -133,7 +133,7 @@ class Hints(NamedTuple):
         guess = None if self.guess is None else self.guess[index]
         return Hints(self.tokens[index], self.missing[index], guess)
 
-    def flags(self) -> Float[Tensor, "B N"]:
+    def flags(self) -> Float[Tensor, "*B"]:
         """`guess`, zeros where it is None."""
         return torch.zeros_like(self.missing) if self.guess is None else self.guess.to(self.missing.dtype)
 

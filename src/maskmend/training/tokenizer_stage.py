@@ -88,10 +88,8 @@ class TokenizerStage:
         if holes == 0:
             return nothing_known(count, self.resolution, self.resolution, self.device)
         weights = {"whole": 1 - holes, "boxes": holes / 3, "strokes": holes / 3, "random_walk": holes / 3}
-        options = DecoderTraining(tokenizer="", **weights)
-        pixels = sent(
-            draw_holes(rng, count, self.resolution, self.config.factor, options).pixels, self.device
-        )
+        masks = draw_weighted(rng, count, self.resolution, self.config.factor, weights)
+        pixels = sent(masks.pixels, self.device)
         return Known(infill(images, pixels, "diffusion"), pixels)
 
     @torch.no_grad()
