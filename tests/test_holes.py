@@ -6,10 +6,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.ndimage import binary_erosion, distance_transform_edt
+from scipy.ndimage import binary_erosion, distance_transform_edt, label
 
 from maskmend.errors import ConfigError
-from maskmend.holes import HOLES, border, boxes, centre, mixture, random_pixels, random_walk, strokes
+from maskmend.holes import (
+    HOLES,
+    PHOTOGRAPHIC,
+    blobs,
+    border,
+    boxes,
+    centre,
+    mixture,
+    random_pixels,
+    random_walk,
+    strokes,
+    strokes_photo,
+)
 
 PINNED = {
     "random_walk": "f0cb56b03fbc1401",
@@ -21,6 +33,10 @@ PINNED = {
     "centre": "919aad2ef719816b",
     "border": "f779e06540a55ba3",
     "random_pixels": "cb6d76cfbb8dc218",
+    "scratches": "d7dac41fa99dfe48",
+    "text": "0d7c2c517aaac7c2",
+    "strokes_photo": "198bc13d366723c6",
+    "blobs": "387e1f0ede51e53d",
 }
 
 
@@ -69,8 +85,6 @@ def test_share_keeps_its_range_and_uses_all_of_it(generator, share):
 
 def test_random_walk_is_one_connected_ragged_piece():
     """Catches a walk that wraps around the border or jumps between chunks of steps."""
-    from scipy.ndimage import label
-
     for seed in range(20):
         hole = random_walk(np.random.default_rng(seed), 48, 64, share=(0.6, 0.6))  # needs several chunks
         assert label(hole)[1] == 1
@@ -118,8 +132,6 @@ def test_strokes_have_round_ends_of_the_given_width():
     """Catches a brush of the wrong radius: a dot of diameter 9 spans nine pixels both ways and is no
     square."""
     hole = strokes(np.random.default_rng(0), 200, 200, thickness=(9, 9), share=(0.02, 0.02))
-    from scipy.ndimage import distance_transform_edt
-
     assert 4.5 <= distance_transform_edt(hole).max() <= 6.5
 
 
@@ -197,3 +209,61 @@ def test_lama_like_strokes_grow_with_the_picture(kind: str) -> None:
         for side in (64, 256)
     )
     assert large == pytest.approx(small, abs=0.1)
+
+
+def breadths(kind: str, side: int, count: int = 40) -> np.ndarray:
+    """The greatest thickness of each hole, in pixels."""
+    holes = [HOLES[kind](np.random.default_rng(seed), side, side) for seed in range(count)]
+    return np.array([2 * distance_transform_edt(np.pad(hole, 1)).max() for hole in holes])
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [("scratches", 3, 10), ("text", 2, 4)])
+def test_thin_damage_is_as_thin_as_it_says(kind: str, least: int, most: int) -> None:
+    """Would catch a brush meant for 64 pixels at 256; crossings are thicker than one line, by half at most
+    where they are not nearly parallel."""
+    found = breadths(kind, 256)
+    assert least <= found.min() <= np.median(found) <= 2 * most
+    assert breadths(kind, 64).min() <= 3
+
+
+def test_photographs_strokes_keep_to_their_share_and_brush() -> None:
+    """Would catch the kind for faces, whose strokes take up to six tenths."""
+    shares = [strokes_photo(np.random.default_rng(seed), 256, 256).mean() for seed in range(60)]
+    assert 0.03 <= min(shares) < 0.06
+    assert 0.33 < max(shares) <= 0.36
+    assert breadths("strokes_photo", 256, 12).min() >= 12
+
+
+def test_a_blob_is_one_closed_shape_of_the_promised_size() -> None:
+    """Would catch shapes cut by the border, torn in pieces, of another size, or plain boxes."""
+    filled = []
+    for seed in range(80):
+        pieces, count = label(blobs(np.random.default_rng(seed), 256, 300))
+        assert count in (1, 2)
+        if count == 2:
+            for number in (1, 2):
+                rows, columns = ((pieces == number).any(axis=axis) for axis in (1, 0))
+                assert 68 <= rows.sum() <= 112
+                assert 68 <= columns.sum() <= 112
+                filled.append((pieces == number).sum() / (rows.sum() * columns.sum()))
+    assert len(filled) >= 20
+    assert 0.4 < min(filled) < 0.7 < max(filled) < 0.95
+
+
+@pytest.mark.parametrize("kind", PHOTOGRAPHIC)
+def test_damage_grows_with_the_picture(kind: str) -> None:
+    """Would catch training windows of 64 pixels with other holes than the pictures of 256 they stand for."""
+    small, large, wide = (
+        np.mean([HOLES[kind](np.random.default_rng(seed), *size).mean() for seed in range(60)])
+        for size in ((64, 64), (256, 256), (512, 768))
+    )
+    assert small == pytest.approx(large, abs=0.03)
+    assert wide == pytest.approx(large, rel=0.5)
+
+
+def test_letters_look_like_letters() -> None:
+    """Would catch lines of blocks: a letter has ground around and within it."""
+    for seed in range(20):
+        hole = HOLES["text"](np.random.default_rng(seed), 256, 256)
+        assert label(hole)[1] >= 8
+        assert hole[:, hole.any(axis=0)][hole.any(axis=1)].mean() < 0.5

@@ -5,18 +5,26 @@ True = hole. All randomness comes from bounded integers of the generator and all
 arithmetic, so the same seed gives the same hole on any machine (the tests pin a hash per generator); nothing
 is drawn with an imaging library, whose rounding may change with its version. `random_walk` follows the masks
 of the published cat-face experiment, which look like the visited cells of a random walk over 15-24 % of the
-pixels; `strokes` and `boxes` are what people draw.
+pixels; `strokes` and `boxes` are what people draw; `scratches`, `text`, `strokes_photo` and `blobs` are what
+photographs are repaired of.
 """
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from math import ceil, floor, sqrt
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool
 
+from maskmend.brush import in_proportion, paint
 from maskmend.errors import ConfigError
+from maskmend.lettering import text
+from maskmend.outlines import fill_outline, irregular_outline
+
+CURVE = 16
+"""Segments of a scratch."""
 
 
 class Hole(Protocol):
@@ -62,7 +70,7 @@ def boxes(
     Without `side` it is 20 to 40 pixels of a 64 x 64 image, and in proportion of others. A side longer than
     the image is cut to it. `count` is the range of the number of rectangles.
     """
-    side = side or _in_proportion((20, 40), height, width)
+    side = side or in_proportion((20, 40), height, width)
     _check_range("side", side, 1, None)
     _check_range("count", count, 1, None)
     hole = np.zeros((height, width), dtype=bool)
@@ -86,7 +94,7 @@ def strokes(
     proportion of others; painting stops exactly when the share drawn from `share` is covered, in the middle
     of a segment if need be. Segments reach up to a third of the image.
     """
-    thickness = thickness or _in_proportion((6, 12), height, width)
+    thickness = thickness or in_proportion((6, 12), height, width)
     _check_range("thickness", thickness, 1, None)
     missing = _pixel_count(rng, height, width, share)
     reach = np.maximum(np.array([height, width]) // 3, 1)
@@ -96,7 +104,7 @@ def strokes(
         here = np.array([rng.integers(height), rng.integers(width)])
         for _ in range(rng.integers(2, 6)):
             there = np.clip(here + rng.integers(-reach, reach + 1), 0, np.array([height, width]) - 1)
-            missing -= _paint(hole, here, there, brush, missing)
+            missing -= paint(hole, here, there, brush, missing)
             here = there
             if missing == 0:
                 break
@@ -134,8 +142,8 @@ def _chains(
     proportion at other sizes. At most the share `most` is covered, as there; painting stops where it is
     reached. LaMa adds rectangles to the medium and thick ones; those are `boxes` here.
     """
-    least, widest = _in_proportion(thickness, height, width)
-    longest, _ = _in_proportion((reach, reach), height, width)
+    least, widest = in_proportion(thickness, height, width)
+    longest, _ = in_proportion((reach, reach), height, width)
     left = max(1, floor(most * height * width))
     corner = np.array([height, width]) - 1
     hole = np.zeros((height, width), dtype=bool)
@@ -144,7 +152,7 @@ def _chains(
         for _ in range(rng.integers(1, 6)):
             brush = int(rng.integers(least, widest + 1))
             there = np.clip(here + rng.integers(-longest, longest + 1, size=2), 0, corner)
-            left -= _paint(hole, here, there, brush, left)
+            left -= paint(hole, here, there, brush, left)
             here = there
     return hole
 
@@ -184,6 +192,55 @@ def random_pixels(
     return hole.reshape(height, width)
 
 
+def scratches(rng: np.random.Generator, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """Three to six long scratches, 3 to 10 pixels thick where the shorter side is 256, and in proportion.
+
+    Each is a quadratic Bezier curve of one thickness between two points on the image's edges or near them; a
+    bend of up to an eighth of the shorter side makes some nearly straight, others clearly curved.
+    """
+    thickness = in_proportion((3, 10), height, width, side=256)
+    bend = min(height, width) // 4  # the curve itself goes half as far as its middle control point
+    corner = np.array([height, width]) - 1
+    hole = np.zeros((height, width), dtype=bool)
+    for _ in range(rng.integers(3, 7)):
+        axis = int(rng.integers(2))
+        start, end = rng.integers(0, corner + 1), rng.integers(0, corner + 1)
+        start[axis] = rng.integers(corner[axis] // 8 + 1)
+        end[axis] = corner[axis] - rng.integers(corner[axis] // 8 + 1)
+        middle = (start + end) // 2 + rng.integers(-bend, bend + 1, size=2)
+        brush = int(rng.integers(thickness[0], thickness[1] + 1))
+        points = [
+            ((CURVE - t) ** 2 * start + 2 * t * (CURVE - t) * middle + t * t * end) // (CURVE * CURVE)
+            for t in range(CURVE + 1)
+        ]
+        for here, there in pairwise(points):
+            paint(hole, here, there, brush, hole.size)
+    return hole
+
+
+def strokes_photo(rng: np.random.Generator, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """`strokes` as over photographs: 3 to 36 % of the pixels, a brush of 12 to 30 pixels where the shorter
+    side is 256, and in proportion."""
+    thickness = in_proportion((12, 30), height, width, side=256)
+    return strokes(rng, height, width, thickness=thickness, share=(0.03, 0.36))
+
+
+def blobs(rng: np.random.Generator, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """One or two closed shapes with a smooth, irregular outline, such as an object to be taken away leaves.
+
+    Each is 68 to 112 pixels high and likewise wide where the shorter side is 256, and in proportion; it lies
+    wholly inside the image.
+    """
+    least, most = in_proportion((68, 112), height, width, side=256)
+    hole = np.zeros((height, width), dtype=bool)
+    for _ in range(rng.integers(1, 3)):
+        tall, wide = (int(n) for n in rng.integers(least, most + 1, size=2))
+        top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
+        shape = fill_outline(irregular_outline(rng), tall, wide)
+        hole[top : top + tall, left : left + wide] |= shape
+    return hole
+
+
 HOLES: dict[str, Hole] = {
     "random_walk": random_walk,
     "boxes": boxes,
@@ -194,7 +251,14 @@ HOLES: dict[str, Hole] = {
     "centre": centre,
     "border": border,
     "random_pixels": random_pixels,
+    "scratches": scratches,
+    "text": text,
+    "strokes_photo": strokes_photo,
+    "blobs": blobs,
 }
+
+PHOTOGRAPHIC = ("scratches", "text", "strokes_photo", "blobs")
+"""The kinds that photographs are measured with."""
 
 
 def mixture(
@@ -220,12 +284,6 @@ def mixture(
     bounds = np.cumsum([float(weights[name]) for name in names])
     choice = int(np.searchsorted(bounds, rng.random() * bounds[-1], side="right"))
     return HOLES[names[min(choice, len(names) - 1)]](rng, height, width)
-
-
-def _in_proportion(pixels: tuple[int, int], height: int, width: int) -> tuple[int, int]:
-    """Lengths meant for a 64 x 64 image, for one of another size; at least one pixel."""
-    low, high = (max(1, round(length * min(height, width) / 64)) for length in pixels)
-    return low, high
 
 
 def _pixel_count(rng: np.random.Generator, height: int, width: int, share: tuple[float, float]) -> int:
@@ -255,35 +313,3 @@ def _fold(position: np.ndarray, length: int) -> np.ndarray:
     """Mirrors a walk on all integers into 0 .. length - 1, edges repeated: ... 1 0 | 0 1 ... n n | n ..."""
     position = position % (2 * length)
     return np.minimum(position, 2 * length - 1 - position)
-
-
-def _paint(hole: np.ndarray, here: np.ndarray, there: np.ndarray, brush: int, most: int) -> int:
-    """Draws a segment with round ends, `most` new pixels at most; returns how many it were."""
-    fresh, along = _capsule(hole, here, there, brush)
-    # Stable order along the segment: the brush is lifted where the limit is reached.
-    painted = fresh[np.argsort(along, kind="stable")[:most]]
-    hole.reshape(-1)[painted] = True
-    return len(painted)
-
-
-def _capsule(
-    hole: np.ndarray, here: np.ndarray, there: np.ndarray, diameter: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels not yet in the hole within diameter / 2 of a segment: (flat indices, position along the
-    segment)."""
-    height, width = hole.shape
-    low = np.maximum(np.minimum(here, there) - diameter, 0)
-    high = np.minimum(np.maximum(here, there) + diameter + 1, (height, width))
-    rows, columns = np.mgrid[low[0] : high[0], low[1] : high[1]].reshape(2, -1)
-    step = there - here
-    y, x = rows - here[0], columns - here[1]
-    length2 = int(step @ step)
-    along = y * step[0] + x * step[1]
-    # Distances times two, squared, and for the middle part times the squared length: integers throughout.
-    limit = diameter * diameter
-    near_start = (along <= 0) & (4 * (y * y + x * x) <= limit)
-    near_end = (along >= length2) & (4 * ((y - step[0]) ** 2 + (x - step[1]) ** 2) <= limit)
-    beside = (along > 0) & (along < length2) & (4 * (y * step[1] - x * step[0]) ** 2 <= limit * length2)
-    flat = rows * width + columns
-    fresh = (near_start | near_end | beside) & ~hole.reshape(-1)[flat]
-    return flat[fresh], along[fresh]

@@ -28,7 +28,7 @@ def masks() -> None:
 @click.option("--seed", type=SEED, default=0, show_default=True)
 def make(kind: str, images: Path, output: Path, seed: int) -> None:
     """Writes a set of masks of KIND: random_walk, boxes, strokes, strokes_thin, strokes_medium,
-    strokes_thick, centre, border or random_pixels."""
+    strokes_thick, centre, border, random_pixels, scratches, text, strokes_photo or blobs."""
     from maskmend.mask_sets import make_masks
 
     skipped: dict[str, str] = {}
