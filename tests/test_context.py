@@ -135,7 +135,7 @@ def test_samples_share_the_known_tokens(model):
         hole.repeat_interleave(2, 0),
         **options,
     )
-    twice = Hints(*(hint.repeat_interleave(2, 0) for hint in hints))
+    twice = hints.at(torch.arange(len(hole)).repeat_interleave(2))
     tokens, hole = tokens.repeat_interleave(2, 0), hole.repeat_interleave(2, 0)
     assert torch.equal(
         one.tokens,

@@ -115,6 +115,9 @@ def test_progress_counts_all_windows(pipe):
         assert mine[-1].windows == mine[-1].total
         assert [progress.level for progress in mine] == sorted(progress.level for progress in mine)
         assert mine[-1].level == mine[-1].levels
+        assert mine[0].windows == 0
+        assert mine[0].seconds_left > 0
+        assert mine[-1].seconds_left == 0
 
 
 def test_finer_levels_change_the_hole_alone(pipe):

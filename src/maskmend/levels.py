@@ -51,6 +51,8 @@ class LevelProgress:
     """Windows done so far, over all levels."""
     total: int
     """Windows in all."""
+    seconds_left: float
+    """Of this fill, as estimated from what windows have taken so far."""
 
 
 @dataclass(frozen=True, kw_only=True)

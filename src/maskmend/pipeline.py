@@ -8,6 +8,7 @@ Pixels outside the mask come back bit-identical; pixels inside the hole never re
 of a hole differ by their seed alone, and a seed gives the same fill in any batch.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -158,7 +159,8 @@ class InpaintPipeline:
             preview: called after each step with a `Preview`, which draws how a fill stands when asked to.
             finished: called with an image's place in the batch and its result as soon as that is there: one
                 whose hole takes many windows keeps no other waiting.
-            on_level: called with a `LevelProgress` while a wide hole is drawn anew at finer scales.
+            on_level: called with a `LevelProgress` before a wide hole is drawn anew at finer scales, and after
+                each batch of windows.
             fit_mask: resize a mask of another size to its image.
             invert_mask: black is filled.
             mask_channel: "luma", "alpha" or "auto"; see `masks.as_mask`.
@@ -286,6 +288,8 @@ class InpaintPipeline:
         """`result` with its pictures drawn anew at the finer scales, sample by sample."""
         settings = replace(result.settings, steps=result.settings.detail_steps, sweet_spot=None)
         total = sum(len(level.cells) for level in levels)
+        spent = sum(self.seconds.get(stage, 0.0) for stage in ("encode", "predict", "draw"))
+        pace = spent / max(1, len(result.regions) * len(result.pictures))
 
         def redraw(regions: Sequence[Region], seeds: Sequence[int]) -> list[np.ndarray]:
             parts = self._fill_regions(list(regions), [(seed,) for seed in seeds], settings, None)
@@ -293,14 +297,27 @@ class InpaintPipeline:
 
         pictures = []
         for sample, (picture, seed) in enumerate(zip(result.pictures, result.seeds, strict=True)):
-            done = 0
-            place = {"image": image, "sample": sample, "levels": len(levels), "total": total}
+            done, begun = 0, time.perf_counter()
 
-            def report(level: int, windows: int, place: dict[str, int] = place) -> None:
+            def report(level: int, windows: int, sample: int = sample, begun: float = begun) -> None:
                 nonlocal done
                 done += windows
-                if on_level is not None:
-                    on_level(LevelProgress(**place, level=level, windows=done))
+                if on_level is None:
+                    return
+                each = (time.perf_counter() - begun) / done if done else pace
+                on_level(
+                    LevelProgress(
+                        image=image,
+                        sample=sample,
+                        level=level,
+                        levels=len(levels),
+                        windows=done,
+                        total=total,
+                        seconds_left=each * (total - done),
+                    )
+                )
+
+            report(1, 0)
 
             pixels = refine(
                 picture.pixels,

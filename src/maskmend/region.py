@@ -74,7 +74,7 @@ def shrink_mask(hole: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> Bool[np
 
 
 def enlarge(
-    fill: Float[np.ndarray, "R R C"], box: Box, kind: Image.Resampling = Image.Resampling.BICUBIC
+    fill: Float[np.ndarray, "H W C"], box: Box, kind: Image.Resampling = Image.Resampling.BICUBIC
 ) -> Float[np.ndarray, "h w C"]:
     """`fill` (float32) at the size of the crop; `kind` bilinear never leaves the range of its values."""
     if fill.shape[:2] == (box.height, box.width):

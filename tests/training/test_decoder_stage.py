@@ -404,7 +404,9 @@ def test_a_recipe_needs_its_table_and_a_family_of_holes(make_recipe) -> None:
     """Would catch an assertion in the place of a line that names the setting."""
     with pytest.raises(ConfigError, match=r"needs a \[decoder\] table"):
         Recipe(stage="decoder", data=make_recipe("decoder").data, training=make_recipe("decoder").training)
-    with pytest.raises(ConfigError, match="whole, boxes, strokes, random_walk are all 0"):
+    with pytest.raises(
+        ConfigError, match="whole, boxes, strokes, random_walk, scratches, text, blobs are all 0"
+    ):
         DecoderTraining(tokenizer="", whole=0.0, boxes=0.0, strokes=0.0, random_walk=0.0)
     with pytest.raises(ConfigError, match="steps = 8 without a transformer"):
         DecoderTraining(tokenizer="", steps=8)

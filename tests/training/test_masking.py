@@ -1,5 +1,7 @@
 """Training masks: what is hidden lies in the hole, something always is, and the shares follow the recipe."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from maskmend.schedules import SCHEDULES
 from maskmend.training.masking import FAMILIES, Masks, draw_masks
 from maskmend.training.recipe import TransformerTraining
 
-HOLED = ("boxes", "strokes", "random_walk")
+HOLED = ("boxes", "strokes", "random_walk", "scratches", "text", "blobs")
 
 
 def options(**weights: float | str) -> TransformerTraining:
@@ -110,3 +112,20 @@ def test_masks_are_pure_functions_of_the_generator() -> None:
     first, again, other = draw(6, 10, **mixed), draw(6, 10, **mixed), draw(7, 10, **mixed)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first.hidden, other.hidden)
+
+
+@given(seed=st.integers(0, 2**32), side=st.sampled_from([4, 16]))
+def test_a_guess_fills_a_quarter_to_all_of_the_window(seed: int, side: int) -> None:
+    """Would catch holes narrower than a cell of the finer levels, which training would then never meet."""
+    masks = draw(seed, 4, side, 4, boxes=1.0, guesses=1.0)
+    assert bool(masks.guessed.all())
+    assert float(masks.pixels.float().mean((1, 2, 3)).min()) >= 0.25
+    assert not bool((masks.hidden & ~masks.hole).any())
+
+
+def test_recipes_without_guesses_draw_what_they_drew_before() -> None:
+    """A draw more would give resumed runs, and published recipes, other holes."""
+    masks = draw(5, 16, boxes=1.0, strokes=1.0, random_walk=1.0, scheduled=1.0)
+    assert not bool(masks.guessed.any())
+    digest = hashlib.sha256(masks.pixels.numpy().tobytes() + masks.hidden.numpy().tobytes()).hexdigest()
+    assert digest[:16] == "1db34181596b3ad6"

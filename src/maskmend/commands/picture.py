@@ -3,13 +3,16 @@
 import math
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click import format_filename as shown
 
 from maskmend.commands.options import Filler, working
 from maskmend.errors import ConfigError
+
+if TYPE_CHECKING:
+    from maskmend.levels import LevelProgress
 
 PIPE = Path("-")
 """How standard input and output are written, in place of a file."""
@@ -55,8 +58,9 @@ def inpaint_picture(
         mask = load_mask(drawn, size=shape, **reading)
     mask = grow(mask, growth)
     pipe, chosen = filler.load()
-    with working("filling"):
-        result = pipe(picture, mask, samples=samples, seed=seed, **chosen)
+    with working("filling") as status:
+        on_level = LevelReport(status, samples)
+        result = pipe(picture, mask, samples=samples, seed=seed, on_level=on_level, **chosen)
     files = {} if piped else dict(zip(outputs, result.pictures, strict=True))
     if uncertainty is not None:
         from maskmend.sheet import uncertainty_map
@@ -88,6 +92,33 @@ def inpaint_picture(
     if kind == "JPEG":
         instead = "leave --format out" if piped else "write .png"
         click.echo(f"JPEG encodes every pixel anew; {instead} to keep the known ones to the bit", err=piped)
+
+
+class LevelReport:
+    """Tells a person at the terminal how far the finer levels of a wide hole are.
+
+    Where they will take longer than `LONG` seconds, a line says so before they begin.
+    """
+
+    LONG = 10.0
+
+    def __init__(self, status: Any, samples: int) -> None:
+        self.status, self.samples = status, samples
+
+    def __call__(self, progress: "LevelProgress") -> None:
+        left = progress.seconds_left * (1 + (self.samples - 1 - progress.sample))
+        if progress.sample == progress.windows == 0 and left > self.LONG:
+            windows = progress.total * self.samples
+            click.echo(
+                f"a wide hole: {windows} windows on {progress.levels} finer levels, about {left:.0f} s "
+                "(--set detail=0 stops at the coarse fill)",
+                err=True,
+            )
+        which = f" of fill {progress.sample + 1} of {self.samples}" if self.samples > 1 else ""
+        self.status.update(
+            f"filling: level {progress.level} of {progress.levels}, window {progress.windows} of "
+            f"{progress.total}{which}, about {left:.0f} s left"
+        )
 
 
 def _check_pipe(samples: int) -> None:
