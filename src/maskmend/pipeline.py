@@ -159,7 +159,7 @@ class InpaintPipeline:
             preview: called after each step with a `Preview`, which draws how a fill stands when asked to.
             finished: called with an image's place in the batch and its result as soon as that is there: one
                 whose hole takes many windows keeps no other waiting.
-            on_level: called with a `LevelProgress` before a wide hole is drawn anew at finer scales, and after
+            on_level: called with a `LevelProgress` before a wide hole is drawn at finer scales, and after
                 each batch of windows.
             fit_mask: resize a mask of another size to its image.
             invert_mask: black is filled.
