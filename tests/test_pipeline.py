@@ -51,11 +51,11 @@ def pictures(draw, largest=50):
 @pytest.fixture(scope="module", params=["context", "full", "levels"])
 def pipes(request, tiny_pipeline):
     """A pipeline for each attention pattern, the second without hints and with a decoder of tokens alone; and
-    one that draws wide holes anew at finer scales."""
+    one that draws wide holes anew at finer scales and interpolates plain ones."""
     if request.param == "context":
         return tiny_pipeline
     if request.param == "levels":
-        return InpaintPipeline(*tiny_models(guesses=True))
+        return InpaintPipeline(*tiny_models(guesses=True), Settings(plain=8.0))
     return InpaintPipeline(*tiny_models(attention="full", hints=False, sees_known=False))
 
 

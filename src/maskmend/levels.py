@@ -13,7 +13,6 @@ Nothing from inside the hole plays a part: a scale's pixels are those of the pic
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from math import ceil, log2
 
 import numpy as np
@@ -26,7 +25,7 @@ from maskmend.images import to_tensor
 from maskmend.masks import Box
 from maskmend.region import Region, enlarge, shrink_mask
 from maskmend.seeds import window_seed
-from maskmend.windows import Window, around_cell, cells_over
+from maskmend.windows import Window, around_cell, bounds, boxes_by_part, cells_over
 
 MOST_WINDOWS = 512
 """With detail = "auto", the windows of one fill beyond which no finer scale begins: about half a minute."""
@@ -84,9 +83,8 @@ def plan_levels(
     levels: list[Level] = []
     count = 0
     most = detail if isinstance(detail, int) else 64
-    for part, group in groupby(windows, key=lambda window: window.part):
-        boxes = [window.box for window in group]
-        box = _bounds(boxes)
+    for part, boxes in boxes_by_part(windows):
+        box = bounds(boxes)
         shrunk = max(max(each.height, each.width) for each in boxes) / resolution
         for scale in _scales(shrunk)[:most]:
             size = round(box.height / scale), round(box.width / scale)
@@ -223,11 +221,4 @@ def _inside(cell: Box, shape: tuple[int, ...]) -> Box:
     """The part of a cell that lies within a picture of this shape."""
     top, left = max(cell.top, 0), max(cell.left, 0)
     bottom, right = min(cell.top + cell.height, shape[0]), min(cell.left + cell.width, shape[1])
-    return Box(top=top, left=left, height=bottom - top, width=right - left)
-
-
-def _bounds(boxes: Sequence[Box]) -> Box:
-    top, left = min(box.top for box in boxes), min(box.left for box in boxes)
-    bottom = max(box.top + box.height for box in boxes)
-    right = max(box.left + box.width for box in boxes)
     return Box(top=top, left=left, height=bottom - top, width=right - left)

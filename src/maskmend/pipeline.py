@@ -34,6 +34,7 @@ from maskmend.levels import Level, LevelProgress, plan_levels, refine
 from maskmend.masks import Channel, MaskLike, as_mask, token_hole
 from maskmend.model_folder import find_model, load_model, read_card, save_model
 from maskmend.parts import Part, together
+from maskmend.plain import interpolate_plain
 from maskmend.precision import decoding_dtype
 from maskmend.preview import Preview
 from maskmend.region import Region, cut_region, filled_picture
@@ -42,7 +43,7 @@ from maskmend.settings import Settings
 from maskmend.timer import Timer
 from maskmend.transformer import Hints, MaskedTransformer
 from maskmend.vqgan import VQGAN
-from maskmend.windows import Window, lay_windows
+from maskmend.windows import Window, bounds, boxes_by_part, lay_windows
 
 ImageLike = Picture | Image.Image | np.ndarray | Tensor
 
@@ -215,6 +216,9 @@ class InpaintPipeline:
             if levels:
                 with self._timed("refine"):
                     results[i] = self._refined(results[i], levels, i, on_level)
+            if parts and settings.plain > 0:
+                with self._timed("composite"):
+                    results[i] = _interpolated(results[i], settings.plain)
             if finished is not None:
                 finished(i, results[i])
 
@@ -454,6 +458,19 @@ class InpaintPipeline:
 
     def _timed(self, stage: str) -> Timer:
         return Timer(self.seconds, stage)
+
+
+def _interpolated(result: Inpainted, limit: float) -> Inpainted:
+    """`result` with its fills interpolated where their surroundings are plain."""
+    pictures = []
+    boxes = [bounds(boxes) for _, boxes in boxes_by_part([region.window for region in result.regions])]
+    for picture in result.pictures:
+        pixels = picture.pixels.copy()
+        for box in boxes:
+            here = box.slices
+            pixels[here] = interpolate_plain(pixels[here], result.mask[here], limit)
+        pictures.append(filled_picture(result.source, result.mask, pixels))
+    return replace(result, pictures=tuple(pictures))
 
 
 def _listed(items: Any, axes: int = 4) -> tuple[list[Any], bool]:

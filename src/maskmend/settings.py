@@ -58,6 +58,9 @@ class Settings:
     """Predict only cells that miss more than this share of their pixels; 0: every touched cell."""
     seam: str = "poisson"
     """How fill and known pixels meet: hard, feather, multiband or poisson. Known pixels never change."""
+    plain: float = 0.0
+    """Roughness of the surroundings, in grey levels, up to which a hole is interpolated and not drawn, as in
+    a clear sky. 0: all holes are drawn."""
     context: float = 0.75
     """Larger pictures than the model's: how much is seen around a hole in one window, as a share of its
     longer side."""
@@ -90,7 +93,7 @@ class Settings:
             raise ConfigError(
                 f"sweet_spot = {self.sweet_spot}: with steps = {self.steps} give 1 to {self.steps}"
             )
-        for name in ("noise", "temperature", "context"):
+        for name in ("noise", "temperature", "context", "plain"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give a finite number, 0 or more")
         for name in ("ring", "context"):

@@ -7,8 +7,9 @@ sees nothing of either. So would a long, thin hole, such as a scratch: it is see
 Their middle halves, the cells, lie side by side; a cell's fill fades into the next one's across their border.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import ceil
 from typing import cast
 
@@ -77,6 +78,22 @@ def lay_windows(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: floa
         )
         windows.extend(_several(mask, part, usual, resolution, most) or [Window(box=alone, part=part)])
     return windows
+
+
+def boxes_by_part(windows: Sequence[Window]) -> list[tuple[Box, list[Box]]]:
+    """Each part of the hole with what its windows, which follow each other, show of the picture."""
+    return [
+        (part, [window.box for window in group])
+        for part, group in groupby(windows, key=lambda window: window.part)
+    ]
+
+
+def bounds(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds all of these."""
+    top, left = min(box.top for box in boxes), min(box.left for box in boxes)
+    bottom = max(box.top + box.height for box in boxes)
+    right = max(box.left + box.width for box in boxes)
+    return Box(top=top, left=left, height=bottom - top, width=right - left)
 
 
 def square_around(bounds: Box, shape: tuple[int, ...], *, context: float, minimum: int) -> Box:
