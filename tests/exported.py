@@ -7,7 +7,7 @@ from tempfile import mkdtemp
 import jaxtyping
 
 from fakes import tiny_models
-from maskmend.onnx_export import export_onnx
+from maskmend.export.onnx import export_onnx
 from maskmend.pipeline import InpaintPipeline
 
 KINDS = {

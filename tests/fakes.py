@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import maskmend
-from maskmend.masks import Box
-from maskmend.quantizer import QuantizerConfig
-from maskmend.transformer import MaskedTransformer, small_config
-from maskmend.vqgan import VQGAN, TokenizerConfig
-from maskmend.windows import square_around
+from maskmend.fill.windows import square_around
+from maskmend.masks.reading import Box
+from maskmend.models.quantizer import QuantizerConfig
+from maskmend.models.transformer import MaskedTransformer, small_config
+from maskmend.models.vqgan import VQGAN, TokenizerConfig
 
 CODES = 24
 
@@ -94,7 +94,7 @@ def box_mask(height: int, width: int, top: int, left: int, bottom: int, right: i
 
 def photograph() -> np.ndarray:
     """A true one, grey, uint8 (64, 64): as a mask it is refused unless it is meant."""
-    path = Path(maskmend.__file__).parent / "samples" / "00385.png"
+    path = Path(maskmend.__file__).parent / "assets" / "samples" / "00385.png"
     return np.asarray(Image.open(path).convert("L"))
 
 

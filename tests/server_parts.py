@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 from fakes import box_mask, smooth_pixels
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.app import create_app
-from maskmend.server.catalogue import Catalogue, Entry
+from maskmend.server.registry import Catalogue, Entry
 from maskmend.server.run import configuration, listen
 from maskmend.server.settings import Limits, ServeConfig
 

@@ -16,15 +16,15 @@ from PIL import Image, ImageCms
 
 import maskmend
 from fakes import CODES, box_mask, smooth_pixels, tiny_models
-from maskmend.compositing import SEAMS
+from maskmend.decoding.orders import ORDERS
 from maskmend.errors import ConfigError, ImageError, MaskError, MaskmendError, ModelError
-from maskmend.images import Picture, load_image, save_image, to_tensor
-from maskmend.infill import STRATEGIES
-from maskmend.kernel_caches import LIMITS
-from maskmend.masks import load_mask
-from maskmend.model_folder import find_model, save_transformer
-from maskmend.orders import ORDERS
+from maskmend.fill.compositing import SEAMS
+from maskmend.images.infill import STRATEGIES
+from maskmend.images.picture import Picture, load_image, save_image, to_tensor
+from maskmend.inference.kernel_caches import LIMITS
+from maskmend.masks.reading import load_mask
 from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.folder import find_model, save_transformer
 from maskmend.settings import Settings
 
 SIDE = 16
@@ -623,7 +623,7 @@ def test_the_shipped_model_fills_a_hole(tmp_path):
 def test_the_shipped_model_fills_a_hole_alike_in_any_batch():
     """Catches sums whose last bits depend on the batch, at the sizes where libraries begin to do that."""
     pipe = InpaintPipeline.from_pretrained()
-    folder = find_model("default").parents[1] / "samples"
+    folder = find_model("default").parent / "samples"
     images = [load_image(path).pixels for path in sorted(folder.glob("*.png")) if ".mask" not in path.name]
     masks = [load_mask(path) for path in sorted(folder.glob("*.mask.png"))]
     together = pipe(images, masks, seed=list(range(len(images))), samples=2)

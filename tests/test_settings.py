@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from maskmend import settings
-from maskmend.compositing import SEAMS
 from maskmend.config import from_dict, to_dict
-from maskmend.decoding import CHOICES, CONFIDENCES, decode
+from maskmend.decoding.loop import CHOICES, CONFIDENCES, decode
+from maskmend.decoding.orders import ORDERS
+from maskmend.decoding.schedules import SCHEDULES
 from maskmend.errors import ConfigError
-from maskmend.infill import STRATEGIES
-from maskmend.orders import ORDERS
-from maskmend.schedules import SCHEDULES
+from maskmend.fill.compositing import SEAMS
+from maskmend.images.infill import STRATEGIES
 from maskmend.settings import Settings
 
 

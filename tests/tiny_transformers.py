@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from maskmend.transformer import Hints, MaskedTransformer, TransformerConfig
+from maskmend.models.transformer import Hints, MaskedTransformer, TransformerConfig
 
 TINY = TransformerConfig(codes=7, grid=4, dim=16, heads=2, layers=3, mlp=24, attention="context", dropout=0.0)
 N, MASK = TINY.tokens, TINY.mask_id

@@ -22,7 +22,7 @@ from maskmend.errors import (
 
 if TYPE_CHECKING:
     from maskmend.decoding import decode
-    from maskmend.inpainted import Inpainted
+    from maskmend.fill.result import Inpainted
     from maskmend.pipeline import InpaintPipeline
     from maskmend.settings import Settings
 
@@ -30,7 +30,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "InpaintPipeline": "maskmend.pipeline",
-    "Inpainted": "maskmend.inpainted",
+    "Inpainted": "maskmend.fill.result",
     "Settings": "maskmend.settings",
     "decode": "maskmend.decoding",
 }

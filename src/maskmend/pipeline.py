@@ -22,28 +22,28 @@ from jaxtyping import Bool, Int
 from PIL import Image
 from torch import Tensor
 
-from maskmend import drawing
 from maskmend.config import from_dict
-from maskmend.context import ReadyTransformer
-from maskmend.decoding import Decoded, Step, decode
+from maskmend.decoding.loop import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, ModelError
-from maskmend.images import Picture, picture_from
-from maskmend.inpainted import Inpainted, untouched
-from maskmend.kernel_caches import bound_kernel_caches
-from maskmend.levels import Level, LevelProgress, plan_levels, refine
-from maskmend.masks import Channel, MaskLike, as_mask, token_hole
-from maskmend.model_folder import find_model, load_model, read_card, save_model
-from maskmend.parts import Part, together
-from maskmend.plain import interpolate_plain
-from maskmend.precision import decoding_dtype
-from maskmend.preview import Preview
-from maskmend.region import Region, cut_region, filled_picture
+from maskmend.fill import rendering as drawing
+from maskmend.fill.crops import Region, cut_region, filled_picture
+from maskmend.fill.levels import Level, LevelProgress, plan_levels, refine
+from maskmend.fill.merge import Part, together
+from maskmend.fill.plain import interpolate_plain
+from maskmend.fill.preview import Preview
+from maskmend.fill.result import Inpainted, untouched
+from maskmend.fill.windows import Window, bounds, boxes_by_part, lay_windows
+from maskmend.images.picture import Picture, picture_from
+from maskmend.inference.cached_transformer import ReadyTransformer
+from maskmend.inference.kernel_caches import bound_kernel_caches
+from maskmend.inference.precision import decoding_dtype
+from maskmend.masks.reading import Channel, MaskLike, as_mask, token_hole
+from maskmend.models.transformer import Hints, MaskedTransformer
+from maskmend.models.vqgan import VQGAN
+from maskmend.pretrained.folder import find_model, load_model, read_card, save_model
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
 from maskmend.timer import Timer
-from maskmend.transformer import Hints, MaskedTransformer
-from maskmend.vqgan import VQGAN
-from maskmend.windows import Window, bounds, boxes_by_part, lay_windows
 
 ImageLike = Picture | Image.Image | np.ndarray | Tensor
 

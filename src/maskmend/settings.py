@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from maskmend.compositing import SEAMS
 from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError
+from maskmend.fill.compositing import SEAMS
 
 SCHEDULES = ("cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp")
 ORDERS = ("confidence", "random", "halton")

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 
 from maskmend.benchmark.decoding import example, fill, work_of_fill, work_of_pass
-from maskmend.benchmark.plain import PlainTransformer, plain_decode
-from maskmend.context import ReadyTransformer
-from maskmend.packed import Linear
-from maskmend.transformer import MaskedTransformer, small_config
+from maskmend.benchmark.reference import PlainTransformer, plain_decode
+from maskmend.inference.cached_transformer import ReadyTransformer
+from maskmend.inference.packed_linear import Linear
+from maskmend.models.transformer import MaskedTransformer, small_config
 
 CONFIG = small_config(grid=4, codes=24, dim=16, heads=2, layers=2, mlp=32)
 
@@ -31,7 +31,7 @@ def test_operations_are_those_that_happen(monkeypatch, share):
 
     for name in ("__call__", "gelu", "add"):
         monkeypatch.setattr(Linear, name, counted(getattr(Linear, name)))
-    monkeypatch.setattr("maskmend.context.F.scaled_dot_product_attention", attended)
+    monkeypatch.setattr("maskmend.inference.cached_transformer.F.scaled_dot_product_attention", attended)
     ready = ReadyTransformer(MaskedTransformer(CONFIG).eval())
     hole = int(example(CONFIG, share)[1].sum())
     for linear in (ready.layers[0].qkv, ready.head):

@@ -7,13 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from maskmend.benchmark import run as module
+from maskmend.benchmark.fills import FIRST, SHARES, batch, picture, scratched
 from maskmend.benchmark.peers import peer_cases
-from maskmend.benchmark.whole import FIRST, SHARES, batch, picture, scratched
 from maskmend.cli import main
 from maskmend.errors import ConfigError
-from maskmend.kernel_caches import LIMITS
-from maskmend.transformer import small_config
-from maskmend.windows import lay_windows
+from maskmend.fill.windows import lay_windows
+from maskmend.inference.kernel_caches import LIMITS
+from maskmend.models.transformer import small_config
 
 PEER = """
 import json, sys
@@ -35,8 +35,8 @@ def peers(folder, failed=None):
 def test_a_quick_look_writes_table_and_figures(tiny_model, tmp_path, monkeypatch):
     """Catches a benchmark that breaks after its ten minutes, before anything is written."""
     monkeypatch.setattr(module, "QUICK", (1, 10.0))
-    monkeypatch.setattr("maskmend.ceilings.SIDE", {"cpu": 64})
-    monkeypatch.setattr("maskmend.benchmark.machine.COPIED", 1000)
+    monkeypatch.setattr("maskmend.inference.roofline.SIDE", {"cpu": 64})
+    monkeypatch.setattr("maskmend.benchmark.hardware.COPIED", 1000)
     out, folder = tmp_path / "out", peers(tmp_path / "peers")
     arguments = ["bench", "--quick", "--model", str(tiny_model), "-o", str(out), "--peers", str(folder)]
     result = CliRunner().invoke(main, arguments)
@@ -66,8 +66,8 @@ def test_the_whole_benchmark_runs_through(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "BATCHES", {"tokenizer": 2, "transformer": 2})
     monkeypatch.setattr(module, "TRAININGS", 1)
     monkeypatch.setattr("maskmend.benchmark.decoding.report_config", small_config)
-    monkeypatch.setattr("maskmend.ceilings.SIDE", {"cpu": 64})
-    monkeypatch.setattr("maskmend.benchmark.machine.COPIED", 1000)
+    monkeypatch.setattr("maskmend.inference.roofline.SIDE", {"cpu": 64})
+    monkeypatch.setattr("maskmend.benchmark.hardware.COPIED", 1000)
     before, train = [], module.train_once
 
     def trained(*given):

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from maskmend import ceilings
+from maskmend.inference import roofline as ceilings
 
 CPU = torch.device("cpu")
 

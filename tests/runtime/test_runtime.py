@@ -14,11 +14,11 @@ from PIL import Image
 
 from exported import KINDS, exported
 from fakes import box_mask, smooth_pixels
-from maskmend import noise, schedules
-from maskmend.choice import choose
+from maskmend.decoding import noise, schedules
+from maskmend.decoding.sampling import choose
 from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
-from maskmend.infill import infill
-from maskmend.onnx_export import export_onnx
+from maskmend.export.onnx import export_onnx
+from maskmend.images.infill import infill
 from maskmend.pipeline import InpaintPipeline
 from maskmend.runtime import Runtime, sampling
 from maskmend.runtime import noise as hashed

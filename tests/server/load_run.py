@@ -31,7 +31,7 @@ from fuzz_run import multipart
 
 BAD = ("status", "ended", "connection", "NONSENSE", "WRONG")
 """How outcomes begin that must not be."""
-SAMPLES = Path(__file__).parents[2] / "src" / "maskmend" / "samples"
+SAMPLES = Path(__file__).parents[2] / "src" / "maskmend" / "assets" / "samples"
 
 
 class Case:

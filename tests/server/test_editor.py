@@ -10,9 +10,9 @@ from PIL import Image, ImageCms
 
 from browser_parts import Editor, launched
 from fakes import CODES, smooth_pixels
-from maskmend.demo import sample_pairs
-from maskmend.images import load_image, read_image
-from maskmend.masks import grow
+from maskmend.cli.demo import sample_pairs
+from maskmend.images.picture import load_image, read_image
+from maskmend.masks.reading import grow
 from maskmend.server.run import listen
 from server_parts import Gated, app_of, on_a_socket, until
 

@@ -14,13 +14,13 @@ from PIL import Image, ImageCms
 
 import maskmend
 from fakes import box_mask, smooth_pixels, tiny_models
-from maskmend.images import read_image
-from maskmend.masks import grow
+from maskmend.images.picture import read_image
+from maskmend.masks.reading import grow
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.app import create_app
-from maskmend.server.catalogue import Catalogue, Entry
+from maskmend.server.errors import in_fields
 from maskmend.server.parameters import Infill, Order, Parameters, Schedule, Seam
-from maskmend.server.refusals import in_fields
+from maskmend.server.registry import Catalogue, Entry
 from maskmend.server.settings import Limits, ServeConfig
 from server_parts import (
     IMAGE_FILE,
@@ -40,7 +40,7 @@ from server_parts import (
 )
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-PHOTO = (Path(maskmend.__file__).parent / "samples" / "00385.png").read_bytes()
+PHOTO = (Path(maskmend.__file__).parent / "assets" / "samples" / "00385.png").read_bytes()
 EVENTS = {"Accept": "text/event-stream"}
 JSON = {"Accept": "application/json"}
 
@@ -300,10 +300,10 @@ def test_the_model_that_is_asked_for_fills(tiny_pipeline):
 
 def test_what_the_api_names_is_what_the_pipeline_knows():
     """Catches a setting that was added or renamed in one place only."""
-    from maskmend.compositing import SEAMS
-    from maskmend.infill import STRATEGIES
-    from maskmend.orders import ORDERS
-    from maskmend.schedules import SCHEDULES
+    from maskmend.decoding.orders import ORDERS
+    from maskmend.decoding.schedules import SCHEDULES
+    from maskmend.fill.compositing import SEAMS
+    from maskmend.images.infill import STRATEGIES
     from maskmend.server.parameters import _SETTINGS
     from maskmend.settings import Settings
 

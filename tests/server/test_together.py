@@ -19,7 +19,7 @@ import fuzz_run
 from fakes import smooth_pixels
 from maskmend.errors import ConfigError, ModelError
 from maskmend.pipeline import InpaintPipeline
-from maskmend.server.catalogue import Catalogue
+from maskmend.server.registry import Catalogue
 from maskmend.server.run import listen
 from maskmend.server.settings import Limits
 from server_parts import (

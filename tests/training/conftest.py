@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 
 from maskmend.config import from_dict, merge
-from maskmend.model_folder import save_tokenizer
+from maskmend.models.vqgan import VQGAN
+from maskmend.pretrained.folder import save_tokenizer
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import TOKENIZERS, configured
-from maskmend.vqgan import VQGAN
 
 SIDE = 16
 TOKENIZER_MODEL = {

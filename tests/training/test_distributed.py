@@ -18,14 +18,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from maskmend.config import from_dict
-from maskmend.data import ImageSet
 from maskmend.errors import TrainingError
 from maskmend.training import checkpoint
+from maskmend.training.dataset import ImageSet
 from maskmend.training.distributed import agree, average_gradients, mean_over_processes, process_group
 from maskmend.training.loop import train
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import TOKENIZERS, build_stage, configured
-from maskmend.training.tokenizer_stage import TokenizerStage
+from maskmend.training.stages.tokenizer import TokenizerStage
 
 CPU = torch.device("cpu")
 WORLD = 2

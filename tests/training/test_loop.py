@@ -16,14 +16,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
-from maskmend.data import ImageSet
 from maskmend.errors import ConfigError, DataError, TrainingError
 from maskmend.training import checkpoint
 from maskmend.training import run as run_module
+from maskmend.training.dataset import ImageSet
 from maskmend.training.loop import Batches, Outcome, learning_rate, to_float, train, vary_colour
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import build_stage
-from maskmend.training.stage import Stage
+from maskmend.training.stages.stage import Stage
 
 CPU = torch.device("cpu")
 TIMES = ("time", "images_per_second", "mfu", "data_wait")

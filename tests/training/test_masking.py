@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskmend.holes import HOLES
-from maskmend.schedules import SCHEDULES
+from maskmend.decoding.schedules import SCHEDULES
+from maskmend.masks.generators import HOLES
 from maskmend.training.masking import FAMILIES, Masks, draw_masks
 from maskmend.training.recipe import TransformerTraining
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from maskmend.cli import main
 from maskmend.training.progress import figures_line, time_left
-from maskmend.training.tokenizer_stage import TokenizerStage
+from maskmend.training.stages.tokenizer import TokenizerStage
 
 SETTINGS = """
 stage = "tokenizer"

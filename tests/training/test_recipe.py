@@ -8,7 +8,7 @@ import pytest
 
 from maskmend.config import from_dict, merge, override, read_toml, to_dict
 from maskmend.errors import ConfigError
-from maskmend.training.decoder_stage import redrawn_config
+from maskmend.models.vqgan import small_config
 from maskmend.training.recipe import (
     DataConfig,
     DecoderTraining,
@@ -18,8 +18,8 @@ from maskmend.training.recipe import (
     TransformerTraining,
 )
 from maskmend.training.run import TOKENIZERS, configured
-from maskmend.training.transformer_stage import TRANSFORMERS
-from maskmend.vqgan import small_config
+from maskmend.training.stages.decoder import redrawn_config
+from maskmend.training.stages.transformer import TRANSFORMERS
 
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from maskmend.benchmark.plain import PlainTransformer, plain_decode
+from maskmend.benchmark.reference import PlainTransformer, plain_decode
 from maskmend.benchmark.timing import Case, clocked
-from maskmend.context import ReadyTransformer
-from maskmend.decoding import decode
-from maskmend.schedules import plan
-from maskmend.transformer import Hints, MaskedTransformer, TransformerConfig, report_config
-from maskmend.vqgan import VQGAN
+from maskmend.decoding.loop import decode
+from maskmend.decoding.schedules import plan
+from maskmend.inference.cached_transformer import ReadyTransformer
+from maskmend.models.transformer import Hints, MaskedTransformer, TransformerConfig, report_config
+from maskmend.models.vqgan import VQGAN
 
 SHARES = (2, 5, 10, 20, 50, 100)
 STEPS = (1, 2, 4, 8, 16, 32)

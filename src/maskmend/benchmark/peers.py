@@ -16,8 +16,8 @@ import torch
 
 from maskmend.benchmark.timing import Case
 from maskmend.errors import ConfigError
-from maskmend.kernel_caches import LIMITS
-from maskmend.transformer import TransformerConfig
+from maskmend.inference.kernel_caches import LIMITS
+from maskmend.models.transformer import TransformerConfig
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from maskmend.benchmark.fills import FIRST_FILL
 from maskmend.benchmark.timing import Measured
-from maskmend.benchmark.whole import FIRST_FILL
 
 TITLES = {
     "ceilings": "What the machine can do",

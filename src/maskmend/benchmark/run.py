@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from maskmend.benchmark.decoding import decoding_cases, format_cases
-from maskmend.benchmark.machine import ceiling_cases, hardware
+from maskmend.benchmark.fills import runtime_cases, start_cases, whole_cases
+from maskmend.benchmark.hardware import ceiling_cases, hardware
 from maskmend.benchmark.peers import peer_cases
 from maskmend.benchmark.report import as_json, as_markdown
 from maskmend.benchmark.timing import interleave
 from maskmend.benchmark.training import train_once
-from maskmend.benchmark.whole import runtime_cases, start_cases, whole_cases
 from maskmend.files import write_files
-from maskmend.model_folder import find_model, json_bytes
 from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.folder import find_model, json_bytes
 
 WHOLE, QUICK = (25, 360.0), (4, 60.0)
 """Rounds, and seconds after which none is begun."""

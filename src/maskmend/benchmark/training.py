@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from maskmend.config import from_dict, to_dict
-from maskmend.perceptual import Lpips
+from maskmend.perceptual.lpips import Lpips
 from maskmend.pipeline import InpaintPipeline
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import run

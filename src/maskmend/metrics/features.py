@@ -17,7 +17,7 @@ from jaxtyping import Float, Shaped, UInt8
 
 from maskmend.errors import DataError, OutputError
 from maskmend.files import write_files
-from maskmend.weights import cache_folder
+from maskmend.perceptual.weights import cache_folder
 
 FeatureFunction = Callable[[UInt8[np.ndarray, "B H W 3"]], Float[np.ndarray, "B D"]]
 """What turns a batch of images into features; tests give a small one of their own."""

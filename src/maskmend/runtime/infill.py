@@ -1,10 +1,10 @@
-"""The smooth fill of a hole before encoding (`maskmend.infill`, "diffusion") in NumPy, to the bit."""
+"""The smooth fill of a hole before encoding (`maskmend.images.infill`, "diffusion") in NumPy, to the bit."""
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 RELAXATIONS = 6
-"""As in `maskmend.infill`."""
+"""As in `maskmend.images.infill`."""
 
 
 def diffuse(

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
-from maskmend.compositing import composite
 from maskmend.config import from_dict
 from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
+from maskmend.fill.compositing import composite
 from maskmend.runtime.infill import diffuse
 from maskmend.runtime.sampling import decode
 from maskmend.seeds import seeds_from

@@ -1,10 +1,10 @@
-"""The noise of `maskmend.noise` in NumPy: the same hash in wrapping 32-bit words, bit for bit the same."""
+"""The noise of `maskmend.decoding.noise` in NumPy: the same hash in 32-bit words, bit for bit the same."""
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt32
 
 TOKEN, CONFIDENCE, ORDER = 0, 1, 2
-"""Streams, numbered as in `maskmend.noise.Stream`."""
+"""Streams, numbered as in `maskmend.decoding.noise.Stream`."""
 
 LANES = (0x243F6A88, 0x85A308D3)
 STEP = np.uint32(0x9E3779B9)
@@ -19,7 +19,7 @@ def mix(x: UInt32[np.ndarray, "*S"]) -> UInt32[np.ndarray, "*S"]:
 def uniform(
     seeds: Int[np.ndarray, "S"], step: int, positions: Int[np.ndarray, "S"], codes: int, stream: int
 ) -> Float32[np.ndarray, "S {codes}"]:
-    """In (0, 1), a row for each slot; see `maskmend.noise.SlotNoise`."""
+    """In (0, 1), a row for each slot; see `maskmend.decoding.noise.SlotNoise`."""
     words = (stream, seeds & 0xFFFFFFFF, seeds >> 32, step, positions)
     lanes = []
     for start in LANES:

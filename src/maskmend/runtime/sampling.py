@@ -1,7 +1,7 @@
-"""The decode loop of `maskmend.decoding` in NumPy, for one picture and any number of seeds.
+"""The decode loop of `maskmend.decoding.loop` in NumPy, for one picture and any number of seeds.
 
-Written as the loop reads in the paper; `maskmend.decoding` explains the settings. The Halton order is left to
-PyTorch.
+Written as the loop reads in the paper; `maskmend.decoding.loop` explains the settings. The Halton order is
+left to PyTorch.
 """
 
 import math
@@ -25,7 +25,7 @@ GAMMAS: dict[str, Callable[[float], float]] = {
     "log": lambda r: 1 - math.log(1 + 255 * r) / math.log(256),
     "exp": lambda r: (256 - 256**r) / 255,
 }
-"""As `maskmend.schedules.SCHEDULES`, which a test holds them to."""
+"""As `maskmend.decoding.schedules.SCHEDULES`, which a test holds them to."""
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(tokens (B, N), masked (B, N)) ─► logits (S, K) of the masked tokens in row-major order."""
@@ -60,7 +60,7 @@ def decode(
     top_p: float | None = None,
     sweet_spot: int | None = None,
 ) -> Int[np.ndarray, "B N"]:
-    """Tokens with the hole filled, one row for each seed; arguments as for `maskmend.decoding.decode`.
+    """Tokens with the hole filled, one row for each seed; arguments as for `maskmend.decoding.loop.decode`.
 
     Raises ConfigError for a setting that `Settings` refuses, and for order = "halton".
     """
@@ -113,7 +113,7 @@ def choose(
     top_k: int | None,
     top_p: float | None,
 ) -> Int[np.ndarray, "S"]:
-    """One code for each row, as `maskmend.choice.choose`."""
+    """One code for each row, as `maskmend.decoding.sampling.choose`."""
     if draw is None:
         return logits.argmax(1)
     scaled = (logits - logits.max(1, keepdims=True)) / np.float32(temperature)

@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from maskmend import __version__
-from maskmend.server import refusals
-from maskmend.server.catalogue import Catalogue
-from maskmend.server.gate import Gate
-from maskmend.server.pages import build_pages
+from maskmend.server import errors as refusals
+from maskmend.server.registry import Catalogue
 from maskmend.server.routes import build_routes
+from maskmend.server.security import Gate
 from maskmend.server.service import Service
 from maskmend.server.settings import ServeConfig
+from maskmend.server.static import build_pages
 
 
 def create_app(config: ServeConfig, catalogue: Catalogue) -> FastAPI:

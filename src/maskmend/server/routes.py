@@ -11,12 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Message, Receive, Scope, Send
 
 from maskmend import __version__
-from maskmend.compositing import SEAMS
-from maskmend.infill import STRATEGIES
-from maskmend.orders import ORDERS
-from maskmend.schedules import SCHEDULES
-from maskmend.server.answers import MEDIA, Answer, accepted, encoded, event, fill_of
-from maskmend.server.line import Place
+from maskmend.decoding.orders import ORDERS
+from maskmend.decoding.schedules import SCHEDULES
+from maskmend.fill.compositing import SEAMS
+from maskmend.images.infill import STRATEGIES
+from maskmend.server.errors import Refusal, failures, stopping
 from maskmend.server.parameters import (
     MOST_GROWTH,
     Format,
@@ -27,8 +26,9 @@ from maskmend.server.parameters import (
     fill_schema,
     form_schema,
 )
-from maskmend.server.reading import Order, read_iopaint, read_order, read_upload
-from maskmend.server.refusals import Refusal, failures, stopping
+from maskmend.server.queue import Place
+from maskmend.server.requests import Order, read_iopaint, read_order, read_upload
+from maskmend.server.responses import MEDIA, Answer, accepted, encoded, event, fill_of
 from maskmend.server.service import GRACE, Filled, Service
 
 LOG = logging.getLogger("maskmend.server")

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from maskmend.errors import ConfigError
 from maskmend.server.app import create_app
-from maskmend.server.catalogue import Catalogue
+from maskmend.server.registry import Catalogue
 from maskmend.server.settings import Limits, ServeConfig
 
 IDLE = 30

@@ -10,14 +10,14 @@ import anyio
 from starlette.requests import Request
 
 from maskmend.errors import ConfigError
-from maskmend.inpainted import Inpainted
-from maskmend.server.answers import check_format, event, fill_of, step_event, summary
-from maskmend.server.catalogue import Catalogue
-from maskmend.server.line import Job, Line, Place
+from maskmend.fill.result import Inpainted
+from maskmend.server.errors import Refusal, refusal_from
 from maskmend.server.metrics import Metrics
 from maskmend.server.parameters import MAX_SEED, Parameters
-from maskmend.server.reading import Decoder, Order
-from maskmend.server.refusals import Refusal, refusal_from
+from maskmend.server.queue import Job, Line, Place
+from maskmend.server.registry import Catalogue
+from maskmend.server.requests import Decoder, Order
+from maskmend.server.responses import check_format, event, fill_of, step_event, summary
 from maskmend.server.settings import ServeConfig
 from maskmend.server.workers import Workers
 

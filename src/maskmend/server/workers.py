@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from maskmend.preview import Preview
-from maskmend.server.catalogue import Catalogue
-from maskmend.server.line import Job, Line
+from maskmend.fill.preview import Preview
 from maskmend.server.metrics import Metrics
+from maskmend.server.queue import Job, Line
+from maskmend.server.registry import Catalogue
 
 LOG = logging.getLogger("maskmend.server")
 

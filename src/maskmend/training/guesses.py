@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from maskmend.infill import infill
-from maskmend.known_branch import Known
-from maskmend.vqgan import VQGAN
+from maskmend.images.infill import infill
+from maskmend.models.known_encoder import Known
+from maskmend.models.vqgan import VQGAN
 
 SHRUNK = (0.375, 0.5, 0.5, 0.625)
 """Sizes of the coarser picture, as shares of the finer one's; drawn evenly."""

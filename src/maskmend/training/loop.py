@@ -23,14 +23,14 @@ import torch
 from torch import Tensor
 
 from maskmend.config import to_dict
-from maskmend.data import ImageSet, batch_indices, crop
 from maskmend.errors import DataError, TrainingError
 from maskmend.training import checkpoint
+from maskmend.training.dataset import ImageSet, batch_indices, crop
 from maskmend.training.distributed import agree, mean_over_processes
-from maskmend.training.journal import Journal
+from maskmend.training.metrics_log import Journal
 from maskmend.training.recipe import Recipe, TrainingConfig
 from maskmend.training.resuming import resume_run
-from maskmend.training.stage import Stage
+from maskmend.training.stages.stage import Stage
 from maskmend.training.throughput import Meter
 
 Report = Callable[[str, dict[str, float]], None]

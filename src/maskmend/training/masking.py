@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from maskmend.holes import HOLES
-from maskmend.schedules import schedule_named
+from maskmend.decoding.schedules import schedule_named
+from maskmend.masks.generators import HOLES
 from maskmend.training.recipe import DecoderTraining, TransformerTraining
-from maskmend.training.stage import sent
+from maskmend.training.stages.stage import sent
 
 FAMILIES = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
 WHOLE = ("bernoulli", "scheduled", "whole")

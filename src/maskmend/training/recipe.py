@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from maskmend.config import nearest
+from maskmend.decoding.schedules import SCHEDULES
 from maskmend.errors import ConfigError
-from maskmend.infill import STRATEGIES
-from maskmend.schedules import SCHEDULES
+from maskmend.images.infill import STRATEGIES
 
 
 def _check(table: str, config: Any, bounds: dict[str, tuple[int | float, int | float]]) -> None:

@@ -9,8 +9,10 @@ import dataclasses
 import inspect
 from typing import Any
 
-from maskmend import transformer, vqgan
-from maskmend.quantizer import QuantizerConfig
+from maskmend.models import transformer, vqgan
+from maskmend.models.quantizer import QuantizerConfig
+from maskmend.models.transformer import TransformerConfig
+from maskmend.models.vqgan import TokenizerConfig
 from maskmend.settings import Settings
 from maskmend.training.recipe import (
     DataConfig,
@@ -20,8 +22,6 @@ from maskmend.training.recipe import (
     TrainingConfig,
     TransformerTraining,
 )
-from maskmend.transformer import TransformerConfig
-from maskmend.vqgan import TokenizerConfig
 
 TABLES: tuple[tuple[str, type], ...] = (
     ('Filling: arguments of a call, `--set` of `maskmend inpaint`, "defaults" of a model folder', Settings),

@@ -12,7 +12,7 @@ from maskmend.config import to_dict
 from maskmend.errors import ConfigError, TrainingError
 from maskmend.training import checkpoint
 from maskmend.training.recipe import Recipe
-from maskmend.training.stage import Stage
+from maskmend.training.stages.stage import Stage
 
 
 def resume_run(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None, list[str]]:

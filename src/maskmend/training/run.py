@@ -6,18 +6,18 @@ from typing import Any
 
 import torch
 
-from maskmend import vqgan
 from maskmend.config import from_dict, merge, nearest, to_dict
-from maskmend.data import ImageSet
-from maskmend.efficientnet import EfficientNet
 from maskmend.errors import ConfigError
-from maskmend.kernel_caches import bound_kernel_caches
-from maskmend.perceptual import Lpips
+from maskmend.inference.kernel_caches import bound_kernel_caches
+from maskmend.models import vqgan
+from maskmend.perceptual.efficientnet import EfficientNet
+from maskmend.perceptual.lpips import Lpips
+from maskmend.training.dataset import ImageSet
 from maskmend.training.distributed import process_group
-from maskmend.training.journal import board_class
 from maskmend.training.loop import Outcome, Report, train
+from maskmend.training.metrics_log import board_class
 from maskmend.training.recipe import PictureLosses, Recipe
-from maskmend.training.stage import Stage
+from maskmend.training.stages.stage import Stage
 
 TOKENIZERS: dict[str, Callable[..., vqgan.TokenizerConfig]] = {
     "report": vqgan.report_config,
@@ -54,16 +54,16 @@ def build_stage(recipe: Recipe, device: torch.device) -> Stage:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(recipe.training.seed)
         if recipe.stage == "tokenizer":
-            from maskmend.training.tokenizer_stage import TokenizerStage
+            from maskmend.training.stages.tokenizer import TokenizerStage
 
             eyes = _eyes(recipe.tokenizer, device)
             return TokenizerStage(recipe, configured(TOKENIZERS, recipe), device, *eyes)
         if recipe.stage == "decoder":
-            from maskmend.training.decoder_stage import DecoderStage
+            from maskmend.training.stages.decoder import DecoderStage
 
             assert recipe.decoder is not None  # the recipe has seen to it
             return DecoderStage(recipe, device, *_eyes(recipe.decoder, device))
-        from maskmend.training.transformer_stage import TRANSFORMERS, TransformerStage
+        from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
 
         return TransformerStage(recipe, configured(TRANSFORMERS, recipe), device)
 
@@ -89,7 +89,7 @@ def run(
     say: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Trains what `recipe` describes into folder `out`; joins torchrun's processes when started by it."""
-    from maskmend.training import transformer_stage
+    from maskmend.training.stages import transformer as transformer_stage
 
     if recipe.stage != "tokenizer":
         # Every step has another number of hidden tokens: a run on the CPU grew by 18 MB a step, to 10 GB.

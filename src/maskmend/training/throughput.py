@@ -16,7 +16,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from maskmend.ceilings import matrix_ceiling
+from maskmend.inference.roofline import matrix_ceiling
 
 
 class Operations(TorchDispatchMode):

@@ -1,0 +1,1 @@
+"""Folders of pictures filled one after the other, with a manifest."""

@@ -1,0 +1,243 @@
+"""A folder of images and a folder of masks, filled one after the other into a third.
+
+Files belong together by their path without suffix. A picture that cannot be filled is noted and passed over;
+what lies in the output folder already is not made again, so that a run that was stopped goes on where it was.
+`fills.json` there (`fills_record`) says how the pictures were made; other settings do not go on with them.
+With `overwrite` pictures made otherwise stay until the new ones take their place; until then `fills.json`
+names them.
+"""
+
+import contextlib
+import csv
+import errno
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maskmend.batch.manifest import begin_record
+from maskmend.errors import ConfigError, DataError, OutputError
+from maskmend.files import lies_there, write_files
+from maskmend.images.picture import WRITABLE, Picture, encode_image, load_image
+from maskmend.masks.reading import THRESHOLD, as_mask, grow, load_mask
+from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.folder import model_hash
+from maskmend.seeds import seeds_from
+from maskmend.training.dataset import SUFFIXES
+
+FAILURES = "failures.csv"
+FILLABLE = SUFFIXES | {".gif"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One image of the folder."""
+
+    name: str
+    """Its path within the folder."""
+    image: Path
+    outputs: tuple[Path, ...]
+    """One for each sample."""
+    mask: Path | None
+    trouble: str | None = None
+    """Why it cannot be filled, as far as its name tells."""
+
+    @property
+    def done(self) -> bool:
+        return all(lies_there(path) for path in self.outputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    filled: int
+    skipped: int
+    failures: dict[str, str]
+    """What went wrong, by the image's path within its folder."""
+    likeliest: dict[str, str]
+    """Of several fills the one of the highest likelihood, as a path within the output folder, by the image's
+    path. Of images done before as well, where it is known; of those that failed it is not told."""
+
+
+def plan_folder(
+    images: Path, masks: Path, output: Path, *, samples: int = 1, suffix: str | None = None
+) -> list[Task]:
+    """What there is to do; results keep their image's format, or take that of `suffix` (".png").
+
+    Formats that are read but not written (BMP, GIF) become PNG. Raises DataError for a folder that is missing
+    or holds no image, ConfigError for an output folder that is one of the others or holds one.
+    """
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise DataError(f"no folder at {folder}: give a folder of images")
+        if output.resolve() == folder.resolve():
+            raise ConfigError(f"--output {output} is one of the folders read: choose another")
+        if folder.resolve().is_relative_to(output.resolve()):
+            raise ConfigError(
+                f"--output {output} holds the folder {folder}, whose files results could replace: "
+                "choose another, such as a new folder beside it"
+            )
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"--output {output} is a file: with --input give a folder")
+    if suffix is not None and suffix not in WRITABLE:
+        raise ConfigError(f"format {suffix!r} cannot be written: choose one of {', '.join(WRITABLE)}")
+    known: dict[str, list[Path]] = {}
+    for path in _images(masks, [images, output]):
+        known.setdefault(_stem(path, masks), []).append(path)
+    tasks, taken = [], set[Path]()
+    for path in _images(images, [masks, output]):
+        found = known.get(_stem(path, images), [])
+        trouble = None
+        if len(found) != 1:
+            trouble = f"no mask of that name in {masks}"
+            if found:
+                trouble = f"{len(found)} masks of that name: {', '.join(p.name for p in found)}"
+        target = output / path.relative_to(images)
+        target = target.with_suffix(suffix or (path.suffix if path.suffix.lower() in WRITABLE else ".png"))
+        outputs = (target,)
+        if samples > 1:
+            outputs = tuple(target.with_stem(f"{target.stem}-{n}") for n in range(1, samples + 1))
+        if not taken.isdisjoint(outputs):
+            trouble = f"another image's result is called {target.name} too: rename one"
+        taken.update(outputs)
+        mask = found[0] if len(found) == 1 else None
+        name = path.relative_to(images).as_posix()
+        tasks.append(Task(name=name, image=path, outputs=outputs, mask=mask, trouble=trouble))
+    if not tasks:
+        raise DataError(f"no images under {images}: looked for {', '.join(sorted(FILLABLE))}")
+    return tasks
+
+
+def fill_folder(
+    pipe: InpaintPipeline,
+    tasks: Iterable[Task],
+    output: Path,
+    *,
+    samples: int = 1,
+    seed: int = 0,
+    quality: int = 95,
+    overwrite: bool = False,
+    growth: int = 0,
+    reading: dict[str, Any] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+    **settings: Any,
+) -> Outcome:
+    """Works through `tasks`; writes `failures.csv` into `output` when there are any, removes an older one if
+    not. A run that is stopped leaves the failures so far.
+
+    `reading` are arguments of `masks.load_mask`. One bad file, whatever is wrong with it, or one result that
+    cannot be written, stops nothing; a full disk does (OutputError). Raises ConfigError for settings that no
+    file could be filled with, and if the folder's pictures were made otherwise and are not to be made anew;
+    then nothing was changed.
+    """
+    tasks = list(tasks)
+    filled = skipped = 0
+    failures: dict[str, str] = {}
+    _try_out(seed, samples, quality, growth, reading or {})
+    chosen = {
+        "seed": seed,
+        "samples": samples,
+        "quality": quality,
+        "grow": growth,
+        "precision": pipe.precision,
+    }
+    chosen |= {f"mask_{name}": value for name, value in (reading or {}).items()}
+    if chosen.get("mask_threshold", THRESHOLD) is None:
+        chosen["mask_threshold"] = THRESHOLD
+    chosen |= asdict(pipe.defaults.changed(**settings))
+    chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
+    output.mkdir(parents=True, exist_ok=True)
+    made = {task.name for task in tasks if any(lies_there(path) for path in task.outputs)}
+    record = begin_record(output, chosen, made, pictures=bool(_images(output, [])), overwrite=overwrite)
+    try:
+        for number, task in enumerate(tasks, start=1):
+            if task.trouble is not None or task.mask is None:
+                failures[task.name] = task.trouble or "no mask"
+            elif task.done and not overwrite and task.name not in record.older:
+                skipped += 1
+            else:
+                try:
+                    picture = load_image(task.image)
+                    mask = load_mask(task.mask, size=picture.pixels.shape[:2], **(reading or {}))
+                    result = pipe(picture, grow(mask, growth), samples=samples, seed=seed, **settings)
+                    pictures = dict(zip(task.outputs, result.pictures, strict=True))
+                    files = {path: _encoded(one, path, quality) for path, one in pictures.items()}
+                    best = task.outputs[result.best].relative_to(output).as_posix()
+                    after = record.after(task.name, best if samples > 1 else None)
+                    write_files(files if after == record else files | after.file)
+                    filled += 1
+                    record = after
+                except ConfigError:
+                    raise  # a setting, and so the same for every file
+                except Exception as error:  # what a library makes of a damaged file, it may raise anything
+                    if _disk_is_full(error):
+                        raise
+                    failures[task.name] = " ".join(str(error).split()) or type(error).__name__
+            if progress is not None:
+                progress("filling", number, len(tasks))
+    except BaseException:
+        with contextlib.suppress(OutputError):  # what stopped the run is the news
+            if failures:  # an older list says more than none
+                _write_failures(output / FAILURES, failures)
+        raise
+    _write_failures(output / FAILURES, failures)
+    told = {
+        task.name: record.likeliest[task.name]
+        for task in tasks
+        if task.name in record.likeliest
+        and task.name not in failures
+        and output / record.likeliest[task.name] in task.outputs
+    }
+    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=told)
+
+
+def _try_out(seed: int, samples: int, quality: int, growth: int, reading: dict[str, Any]) -> None:
+    """Raises ConfigError for what would fail at every file, before the first is touched."""
+    seeds_from(seed, samples)
+    if not 1 <= quality <= 100:
+        raise ConfigError(f"quality = {quality}: give 1 to 100")
+    # Transparent black is a mask to each channel and at each threshold there may be.
+    grow(as_mask(np.zeros((1, 1, 4), np.uint8), size=(1, 1), **reading), growth)
+
+
+def _disk_is_full(error: BaseException) -> bool:
+    """Whether no other file could be written either."""
+    cause = error.__cause__ if isinstance(error, OutputError) else error
+    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _encoded(picture: Picture, path: Path, quality: int) -> bytes:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return encode_image(picture, path, quality)
+
+
+def _write_failures(path: Path, failures: dict[str, str]) -> None:
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("file", "reason"))
+    table.writerows(failures.items())
+    # Names that are no UTF-8 are written as the bytes they are.
+    write_files({path: text.getvalue().encode("utf-8", "surrogateescape")})
+
+
+def _images(folder: Path, without: list[Path]) -> list[Path]:
+    """Image files at any depth, in order, outside those of the folders `without` that lie within."""
+    whole = folder.resolve()
+    inner = [other.resolve() for other in without]
+    inner = [other for other in inner if other != whole and other.is_relative_to(whole)]
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in FILLABLE
+        and path.is_file()
+        and not any(path.resolve().is_relative_to(other) for other in inner)
+    ]
+
+
+def _stem(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).with_suffix("").as_posix()

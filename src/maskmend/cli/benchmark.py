@@ -1,0 +1,33 @@
+"""`maskmend bench`."""
+
+from pathlib import Path
+
+import click
+
+from maskmend.cli.options import PATH
+
+
+@click.command()
+@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option(
+    "-o", "--output", type=PATH, default=Path("bench-output"), show_default=True,
+    help="Folder for bench.json and bench.md.",
+)  # fmt: skip
+@click.option("--peers", type=PATH, help="Folder built by bench/peers/build.py: other projects' models too.")
+@click.option(
+    "--quick", is_flag=True, help="A look in a minute: few rounds, no training, no fresh processes."
+)
+def bench(model: str, output: Path, peers: Path | None, quick: bool) -> None:
+    """Measures decoding, formats, start-up and training beside what the machine can do; 4 to 6 minutes."""
+    from maskmend.benchmark.run import bench as run
+    from maskmend.cli.progress import stages
+
+    options = [f"--model {model}"] if model != "default" else []
+    options += ["--peers FOLDER"] if peers else []
+    options += ["--quick"] if quick else []
+    with stages() as told:
+        table = run(
+            model, output, quick=quick, peers=peers, command=" ".join(["maskmend bench", *options]), told=told
+        )
+    click.echo(table)
+    click.echo(f"wrote {output / 'bench.json'} and {output / 'bench.md'}")

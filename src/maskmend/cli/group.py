@@ -1,0 +1,85 @@
+"""The command line: its commands together, and how mistakes are told."""
+
+import contextlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from maskmend import __version__
+from maskmend.cli.benchmark import bench
+from maskmend.cli.export import export
+from maskmend.cli.inpaint import demo, inpaint
+from maskmend.cli.models import convert, pack, train, weights
+from maskmend.cli.scoring import evaluate, masks, reproduce, study
+from maskmend.cli.serve import serve
+from maskmend.errors import MaskmendError
+
+NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""What click raises to show the help; older releases print it without."""
+
+
+class Group(click.Group):
+    """Prints our own errors and those of usage as one line and exits with status 2."""
+
+    def make_context(self, *given: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*given, **options)
+        except NO_ARGUMENTS:
+            raise
+        except click.UsageError as error:
+            _refuse(f"{error.format_message()} (see: maskmend --help)")
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except MaskmendError as error:
+            _refuse(str(error))
+        except BrokenPipeError:
+            # The interpreter flushes what is left at its end, and would tell of that as well.
+            with contextlib.suppress(OSError, AttributeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _refuse("the program that reads standard output closed it before all of it was written")
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _refuse(f"{where}{error.strerror or error}; check the path, the rights and the space on the disk")
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "allocate" not in str(error):
+                raise
+            _refuse("there is not enough memory for this: ask for fewer samples, smaller pictures or batches")
+        except NO_ARGUMENTS:
+            raise
+        except click.UsageError as error:
+            command = error.ctx.command_path if error.ctx else ctx.command_path
+            _refuse(f"{error.format_message()} (see: {command} --help)")
+
+
+def _refuse(message: str) -> NoReturn:
+    """Some messages quote a library's, which may run over several lines."""
+    click.secho(f"maskmend: {' '.join(message.split())}", fg="red", err=True)
+    sys.exit(2)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="maskmend")
+def main() -> None:
+    """Fills holes in images with masked token modelling (MaskGIT)."""
+
+
+for command in (
+    inpaint,
+    serve,
+    demo,
+    train,
+    pack,
+    convert,
+    weights,
+    masks,
+    evaluate,
+    reproduce,
+    study,
+    bench,
+    export,
+):
+    main.add_command(command)

@@ -1,0 +1,181 @@
+"""`maskmend inpaint` and `maskmend demo`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
+from maskmend.cli.options import PATH, SEED, Filler, refuse_options, working
+from maskmend.errors import ConfigError
+
+
+@click.command()
+@click.argument("image", type=PATH, required=False)
+@click.option(
+    "--mask",
+    "mask_path",
+    type=PATH,
+    help="White (or erased, in an image with alpha) is filled.",
+)
+@click.option("--input", "folder", type=PATH, help="Instead of IMAGE: a folder of images, with --masks.")
+@click.option("--masks", "mask_folder", type=PATH, help="Folder of masks: one for each image, of its name.")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    required=True,
+    help="Where the result goes, or a folder for it; .png, .webp and .tif keep known pixels to the bit.",
+)
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(["png", "jpg", "webp", "tif"]),
+    help="With --input: of all results, instead of each image's own. With --output -: instead of png.",
+)
+@click.option("--overwrite", is_flag=True, help="With --input: make anew what the output folder holds.")
+@click.option(
+    "--layout",
+    type=click.Choice(["lab"]),
+    help="IMAGE and OUTPUT are folders as the coursework's: masked_image/ and mask64/ in, no --mask.",
+)
+@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Different fills; written as OUTPUT-1, OUTPUT-2, ...",
+)
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same fill.")
+@click.option("--steps", type=int, help="Decoding steps.")
+@click.option("--schedule", help="cosine, linear, square, square_root, arccos, cubic, log or exp.")
+@click.option("--order", help="confidence, random or halton.")
+@click.option("--temperature", type=float, help="Below 1 safer, above 1 more varied.")
+@click.option("--seam", help="hard, feather, multiband or poisson.")
+@click.option("--infill", help="What stands in the hole before encoding: grey, mean, nearest or diffusion.")
+@click.option("--ring", type=int, help="Predict this many tokens around the hole anew.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other setting: --set top_p=0.9."
+)
+@click.option(
+    "--grow",
+    "growth",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Make the hole larger by so many pixels.",
+)
+@click.option("--fit-mask", is_flag=True, help="Resize the mask to the image.")
+@click.option("--invert-mask", is_flag=True, help="Black is filled (the report's polarity).")
+@click.option(
+    "--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
+)
+@click.option(
+    "--mask-threshold",
+    type=float,
+    show_default="0.5",
+    help="Brightness from which grey is filled, up to 1; given, even a photograph is taken for a mask.",
+)
+@click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+@click.option(
+    "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
+)
+@click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
+def inpaint(
+    image: Path | None,
+    mask_path: Path | None,
+    folder: Path | None,
+    mask_folder: Path | None,
+    output: Path,
+    suffix: str | None,
+    overwrite: bool,
+    layout: str | None,
+    model: str,
+    samples: int,
+    seed: int,
+    assignments: tuple[str, ...],
+    growth: int,
+    fit_mask: bool,
+    invert_mask: bool,
+    mask_channel: Any,
+    mask_threshold: float | None,
+    quality: int,
+    device: str,
+    precision: str,
+    uncertainty: Path | None,
+    **settings: Any,
+) -> None:
+    """Fills the masked part of IMAGE, or of every image of a folder (--input, --masks).
+
+    IMAGE or --mask may be - for standard input, --output - for standard output.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    filler = Filler(model=model, device=device, precision=precision, given=given, assignments=assignments)
+    reading: dict[str, Any] = {
+        "threshold": mask_threshold, "fit": fit_mask, "invert": invert_mask, "channel": mask_channel,
+    }  # fmt: skip
+    if folder is not None:
+        refuse_options("--input", {"image": "IMAGE", "mask_path": "--mask", "layout": "", "uncertainty": ""})
+        if mask_folder is None:
+            raise click.MissingParameter(param_hint="'--masks'", param_type="option")
+        if output == PIPE:
+            raise ConfigError("--output - takes one picture: with --input give a folder")
+        from maskmend.cli.inpaint_folder import inpaint_folder
+
+        inpaint_folder(
+            folder, mask_folder, output, suffix, filler,
+            samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
+        )  # fmt: skip
+        return
+    if image is None:
+        raise click.MissingParameter(param_hint="'IMAGE'", param_type="argument")
+    refuse_options("IMAGE", {"mask_folder": "--masks", "overwrite": ""})
+    if output != PIPE:
+        refuse_options("an output with a name", {"suffix": "--format"})
+    if layout is not None:
+        _inpaint_lab(image, output, filler, seed, fit_mask)
+        return
+    if mask_path is None:
+        raise click.MissingParameter(param_hint="'--mask'", param_type="option")
+    inpaint_picture(
+        image, mask_path, output, uncertainty, suffix, filler,
+        samples=samples, seed=seed, quality=quality, growth=growth, reading=reading,
+    )  # fmt: skip
+
+
+def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
+    """`inpaint --layout lab`."""
+    useless = ("samples", "growth", "invert_mask", "mask_channel", "mask_threshold", "quality", "uncertainty")
+    refuse_options("--layout lab", {"mask_path": "--mask", "growth": "--grow"} | dict.fromkeys(useless, ""))
+    from maskmend.importers.coursework.layout import check_output, fill_lab_folder, read_lab_folder
+
+    check_output(output)
+    pairs = read_lab_folder(folder, fit=fit_mask)
+    pipe, chosen = filler.load()
+    with working("filling") as status:
+
+        def told(stage: str, done: int, total: int) -> None:
+            status.update(f"{stage}: {done} of {total}")
+
+        fill_lab_folder(pipe, pairs, output, seed=seed, progress=told, **chosen)
+    click.echo(f"filled {len(pairs)} pictures of {folder}: {output / 'test_results'}, its strips beside it")
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("demo-output"),
+    show_default=True,
+    help="Folder for the results.",
+)
+@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+def demo(output: Path, model: str, seed: int) -> None:
+    """Fills holes in the shipped pictures and shows every step."""
+    from maskmend.cli.demo import run_demo
+
+    run_demo(output, model=model, seed=seed)

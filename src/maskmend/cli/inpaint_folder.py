@@ -1,0 +1,61 @@
+"""`maskmend inpaint --input FOLDER`."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from click import format_filename as shown
+
+from maskmend.cli.options import Filler
+
+
+def inpaint_folder(
+    folder: Path,
+    masks: Path,
+    output: Path,
+    suffix: str | None,
+    filler: Filler,
+    **options: Any,
+) -> None:
+    """Fills a folder and says how it went; the exit status is 1 when some pictures could not be filled."""
+    from maskmend.batch.folder import FAILURES, fill_folder, plan_folder
+    from maskmend.cli.progress import stages
+
+    tasks = plan_folder(
+        folder, masks, output, samples=options["samples"], suffix=None if suffix is None else f".{suffix}"
+    )
+    pipe, chosen = filler.load()
+    try:
+        with stages() as told:
+            outcome = fill_folder(pipe, tasks, output, progress=told, **options, **chosen)
+    except KeyboardInterrupt:
+        same = "the same command, without --overwrite," if options["overwrite"] else "the same command"
+        click.echo(f"stopped; {same} goes on with what is missing", err=True)
+        if (output / FAILURES).is_file():
+            click.echo(f"what could not be filled is listed in {shown(output / FAILURES)}", err=True)
+        sys.exit(130)
+    for task in tasks:
+        if task.name in outcome.likeliest:
+            click.echo(f"likeliest: {shown(output / outcome.likeliest[task.name])}")
+    unknown = outcome.filled + outcome.skipped - len(outcome.likeliest) if options["samples"] > 1 else 0
+    skipped = f", {outcome.skipped} done before" if outcome.skipped else ""
+    # File names may hold bytes that are no UTF-8, which a terminal cannot show.
+    click.echo(f"filled {outcome.filled} of {len(tasks)} pictures into {shown(output)}{skipped}")
+    if unknown:
+        click.echo(
+            f"the likeliest fill is not known of {unknown} done before, when it was not noted; --overwrite "
+            "makes them anew"
+        )
+    lossy = sum(task.outputs[0].suffix.lower() in (".jpg", ".jpeg") for task in tasks)
+    if lossy and outcome.filled:
+        click.echo(
+            f"{lossy} of the results are JPEG, which encodes every pixel anew; --format png keeps the known "
+            "ones to the bit"
+        )
+    if outcome.failures:
+        click.secho(f"{len(outcome.failures)} could not be filled:", fg="red", err=True)
+        for name, reason in outcome.failures.items():
+            click.echo(shown(f"  {name}: {reason}"), err=True)
+        click.echo(f"the list is in {shown(output / FAILURES)}", err=True)
+        sys.exit(1)

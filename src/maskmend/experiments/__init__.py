@@ -1,0 +1,1 @@
+"""Published comparisons: the reproduction and the ablation."""

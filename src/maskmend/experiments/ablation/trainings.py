@@ -1,0 +1,144 @@
+"""The trainings behind the ladder: equal size, steps, batches and pictures; those that rungs share, once."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from maskmend.config import to_dict
+from maskmend.errors import TrainingError
+from maskmend.experiments.ablation.ingredients import Rung
+from maskmend.models.transformer import MaskedTransformer
+from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.folder import component_folder, load_tokenizer
+from maskmend.settings import Settings
+from maskmend.training import checkpoint
+from maskmend.training.dataset import ImageSet
+from maskmend.training.loop import train
+from maskmend.training.recipe import DataConfig, Recipe, TrainingConfig, TransformerTraining
+from maskmend.training.run import build_stage, configured
+from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What every training of a study gets alike."""
+
+    train: str
+    """Folder or tar file of training pictures."""
+    validation: str
+    """Likewise, for the loss in metrics.jsonl; nothing is chosen by it."""
+    tokenizer: Path
+    """Folder of a model or of its tokenizer."""
+    codes: int = 1024
+    """Of that tokenizer."""
+    grid: int = 16
+    """Likewise."""
+    steps: int = 350
+    batch: int = 16
+    lr: float = 1e-3
+    warmup: int = 50
+    ema: float = 0.99
+    seed: int = 0
+    dim: int = 96
+    heads: int = 3
+    layers: int = 3
+    mlp: int = 288
+
+    def recipe(self, rung: Rung) -> Recipe:
+        """The recipe of the rung's training."""
+        tokens = {"codes": self.codes, "grid": self.grid}
+        size = {"dim": self.dim, "heads": self.heads, "layers": self.layers, "mlp": self.mlp}
+        return Recipe(
+            stage="transformer",
+            data=DataConfig(train=self.train, validation=self.validation),
+            training=TrainingConfig(
+                steps=self.steps,
+                batch=self.batch,
+                lr=self.lr,
+                warmup=self.warmup,
+                ema=self.ema,
+                seed=self.seed,
+                beta2=0.98,
+                validate_every=self.steps,
+                picture_every=self.steps,
+                checkpoint_every=100,
+                validation_images=64,
+                keep="last",
+                precision="fp32",
+                device="cpu",
+            ),
+            preset="small",
+            model=size | tokens | rung.model,
+            transformer=TransformerTraining(tokenizer=str(self.tokenizer), **rung.training),
+        )
+
+
+@dataclass(kw_only=True)
+class Trainings:
+    """Trains in `folder` what has not been trained there yet, and hands over pipelines."""
+
+    budget: Budget
+    folder: Path
+    _places: dict[str, Path] = field(default_factory=dict)
+    _images: dict[str, ImageSet] = field(default_factory=dict)
+    _tokens: dict[bytes, torch.Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._tokenizer = load_tokenizer(component_folder(self.budget.tokenizer, "tokenizer"))
+
+    def place(self, rung: Rung) -> Path:
+        """The run folder of a rung's training: that of its recipe, or the first that is free."""
+        wanted = to_dict(self.budget.recipe(rung))
+        key = json.dumps(wanted, sort_keys=True)
+        for number in count(1):
+            if key in self._places:
+                break
+            place = self.folder / f"{number:02}"
+            taken = place in self._places.values()
+            if not taken and (not (place / "last.pt").is_file() or _recipe(place) == wanted):
+                self._places[key] = place
+        return self._places[key]
+
+    def pipeline(self, rung: Rung, told: Progress) -> InpaintPipeline:
+        """The rung's model with the rung's settings as its defaults; trains it, or goes on, if need be.
+
+        Raises TrainingError when a signal stopped the training; it was saved and the next call goes on.
+        """
+        place, recipe = self.place(rung), self.budget.recipe(rung)
+        content = checkpoint.read(place / "last.pt") if (place / "last.pt").is_file() else None
+        if content is None or content["step"] < self.budget.steps:
+            self._train(place, recipe, lambda step: told(f"training {place.name}", step, self.budget.steps))
+            content = checkpoint.read(place / "last.pt")
+        model = MaskedTransformer(configured(TRANSFORMERS, recipe))
+        model.load_state_dict(content["stage"]["average" if rung.averaged else "model"])
+        return InpaintPipeline(self._tokenizer, model, Settings(**rung.settings))
+
+    def _train(self, place: Path, recipe: Recipe, told: Callable[[int], None]) -> None:
+        stage = build_stage(recipe, torch.device("cpu"))
+        assert isinstance(stage, TransformerStage)
+        stage.remembered, stage.remembers_holes = self._tokens, True
+        for source in (self.budget.train, self.budget.validation):
+            if source not in self._images:
+                self._images[source] = ImageSet(source, stage.resolution)
+        outcome = train(
+            recipe,
+            stage,
+            place,
+            train_images=self._images[self.budget.train],
+            validation_images=self._images[self.budget.validation],
+            device=torch.device("cpu"),
+            report=lambda kind, values: told(int(values["step"])),
+        )
+        if not outcome.finished:
+            raise TrainingError(f"stopped and saved at step {outcome.step}: the same command goes on")
+
+
+def _recipe(place: Path) -> dict[str, Any]:
+    return checkpoint.read(place / "last.pt")["recipe"]

@@ -1,0 +1,76 @@
+"""The fixed images and holes that every trial of an experiment sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+
+from maskmend.errors import DataError, ImageError
+from maskmend.images.picture import READABLE, picture_from
+from maskmend.masks.reading import THRESHOLD, load_mask
+from maskmend.masks.sets import draw_mask
+from maskmend.training.dataset import Entry, list_images
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """Images with their holes, all of the model's size."""
+
+    images: Sequence[UInt8[np.ndarray, "H W 3"]]
+    masks: Sequence[Bool[np.ndarray, "H W"]]
+    """True = fill."""
+    name: str = "random walks"
+
+    __test__ = False  # no test class, whatever pytest thinks of the name
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.masks) or len(self.images) < 2:
+            raise DataError(
+                f"{len(self.images)} images and {len(self.masks)} masks: give 2 or more, a mask for each"
+            )
+
+    def first(self, count: int | None) -> "TestSet":
+        """The first `count` images; all of them for None."""
+        return TestSet(images=self.images[:count], masks=self.masks[:count], name=self.name)
+
+
+def load_test_set(
+    images: Path, size: int, masks: Path | None = None, *, kind: str = "random_walk", seed: int = 0
+) -> TestSet:
+    """The images of a folder or tar file with their holes.
+
+    Without a folder of masks, image number i (by name) gets the mask that `maskmend masks make KIND` draws.
+    Raises DataError for images that are not squares of `size` pixels (FID would measure the scaling) and for
+    unreadable ones (leaving them out would move the masks).
+    """
+    found = sorted(list_images(images), key=lambda entry: Path(entry.name))  # as `masks make` has them
+    names, pictures = [Path(entry.name) for entry in found], []
+    for entry in found:
+        picture = _pixels(entry)
+        if picture.shape != (size, size, 3):
+            shape = f"{picture.shape[1]}x{picture.shape[0]}"
+            raise DataError(f"{entry.name} is {shape}: the experiment needs {size}x{size} pictures")
+        pictures.append(picture)
+    if masks is None:
+        holes = [draw_mask(kind, seed, number, size, size) for number in range(len(pictures))]
+        return TestSet(images=pictures, masks=holes, name=f"{kind.replace('_', ' ')}, seed {seed}")
+    holes = []
+    for name in names:
+        path = (masks / name).with_suffix(".png")
+        if not path.is_file():
+            raise DataError(f"no mask at {path}: make a set with `maskmend masks make`, or leave --masks out")
+        # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
+        holes.append(load_mask(path, size=(size, size), threshold=THRESHOLD))
+    return TestSet(images=pictures, masks=holes, name=f"masks of {masks.name}")
+
+
+def _pixels(entry: Entry) -> np.ndarray:
+    try:
+        with Image.open(BytesIO(entry.read()), formats=READABLE) as image:
+            return picture_from(image).pixels
+    except (OSError, ValueError, SyntaxError, ImageError) as error:
+        raise DataError(f"cannot read {entry.name} ({error}): take it out of the test set") from None

@@ -1,0 +1,278 @@
+"""A model as four ONNX graphs, for runtimes without PyTorch and other languages (docs/onnx.md).
+
+    encoder   image ─► tokens                        context   known tokens ─► their keys and values
+    step      hole tokens, keys, values ─► logits    decoder   tokens (and known pixels) ─► image
+
+Written for reading, padded where `context` packs; sizes of batch, known part and hole are free. Beside the
+graphs lies model.json with all a program needs to run them.
+"""
+
+import copy
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from maskmend.errors import ConfigError, ModelError
+from maskmend.files import write_files
+from maskmend.models.attention import rotary_angles
+from maskmend.models.known_encoder import Known
+from maskmend.models.transformer import Block, Hints, MaskedTransformer
+from maskmend.models.vqgan import VQGAN
+from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.folder import json_bytes
+
+FORMAT = 1
+OPSET = 18
+
+
+class EncoderGraph(nn.Module):
+    """image (B, 3, R, R) in [-1, 1], its hole filled in ─► tokens (B, h, w)."""
+
+    def __init__(self, tokenizer: VQGAN) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def forward(self, image: Tensor) -> Tensor:
+        z = self.tokenizer.encoder(image).permute(0, 2, 3, 1)
+        book = self.tokenizer.quantizer.codebook
+        return (book.square().sum(1) - 2 * z @ book.T).argmin(-1)
+
+
+class DecoderGraph(nn.Module):
+    """tokens (B, h, w), for some models also the image and mask of the encoder ─► image (B, 3, R, R)."""
+
+    def __init__(self, tokenizer: VQGAN) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def forward(self, tokens: Tensor, image: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        # Not None: `decode` would ask how many there are, and the graph would keep the answer.
+        known = () if image is None or mask is None else Known(image, mask)
+        return self.tokenizer.decode(tokens, known)
+
+
+class RowsGraph(nn.Module):
+    """What the two graphs of the transformer share: turns, projections and the end of a block."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, model: MaskedTransformer) -> None:
+        super().__init__()
+        self.model = model
+        config = model.config
+        self.heads = config.heads
+        self.turns = config.positions != "learned"
+        if self.turns:
+            angles = rotary_angles(torch.arange(config.tokens), config.grid, config.dim // config.heads)
+            self.register_buffer("cos", angles.cos())
+            self.register_buffer("sin", angles.sin())
+
+    def blocks(self) -> list[Block]:
+        return cast("list[Block]", list(self.model.blocks))
+
+    def project(self, x: Tensor, block: Block, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = block.norm1(x) if block.pre else x
+        attention = block.attention
+        q, k, v = (attention.split(part(x)) for part in (attention.query, attention.key, attention.value))
+        return self.turn(q, positions), self.turn(k, positions), v
+
+    def turn(self, x: Tensor, positions: Tensor) -> Tensor:
+        if not self.turns:
+            return x
+        cos, sin = self.cos[positions][:, None], self.sin[positions][:, None]
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+
+    def finish(self, x: Tensor, heads: Tensor, block: Block) -> Tensor:
+        x = x + block.attention.out(heads.transpose(1, 2).flatten(2))
+        if block.pre:
+            return x + block.mlp(block.norm2(x))
+        x = block.norm1(x)
+        return block.norm2(x + block.mlp(x))
+
+
+class ContextGraph(RowsGraph):
+    """Known tokens and positions, padded where `valid` is False ─► keys, values (L, B, h, K, d)."""
+
+    def forward(
+        self, tokens: Int[Tensor, "B K"], positions: Int[Tensor, "B K"], valid: Bool[Tensor, "B K"]
+    ) -> tuple[Float[Tensor, "L B h K d"], Float[Tensor, "L B h K d"]]:
+        outside = torch.zeros_like(valid)
+        x = self.model.embedding_norm(
+            self.model.token_embedding(tokens) + self.model.place(positions, outside)
+        )
+        keys, values = [], []
+        for block in self.blocks():
+            q, k, v = self.project(x, block, positions)
+            keys.append(k)
+            values.append(v)
+            x = self.finish(x, _attend(q, k, v, valid), block)
+        return torch.stack(keys), torch.stack(values)
+
+
+class StepGraph(RowsGraph):
+    """A step over padded rows ─► logits of the rows `asked` for, counted over the flattened batch."""
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "B M"],
+        positions: Int[Tensor, "B M"],
+        valid: Bool[Tensor, "B M"],
+        hole: Bool[Tensor, "B M"],
+        hint: Int[Tensor, "B M"],
+        missing: Float[Tensor, "B M"],
+        keys: Float[Tensor, "L B h K d"],
+        values: Float[Tensor, "L B h K d"],
+        known: Bool[Tensor, "B K"],
+        asked: Int[Tensor, "S"],
+    ) -> Float[Tensor, "S codes"]:
+        model = self.model
+        x = model.token_embedding(tokens) + model.place(positions, hole)
+        if model.hint is not None:
+            x = x + (tokens == model.config.mask_id)[..., None] * model.hinted(Hints(hint, missing))
+        x = model.embedding_norm(x)
+        seen = torch.cat([known, valid], dim=1)
+        for block, old_k, old_v in zip(self.blocks(), keys.unbind(0), values.unbind(0), strict=True):
+            q, k, v = self.project(x, block, positions)
+            k, v = torch.cat([old_k, k], dim=2), torch.cat([old_v, v], dim=2)
+            x = self.finish(x, _attend(q, k, v, seen), block)
+        return model.logits(x.flatten(0, 1)[asked], positions.flatten()[asked])
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor) -> Tensor:
+    # A finite number: rows of padding only, whose results nobody reads, stay numbers too.
+    bias = torch.where(valid, 0.0, -1e9)[:, None, None]
+    return torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias, dim=-1) @ v
+
+
+def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
+    """Writes the four graphs and model.json into `folder`; returns their paths. The pipeline stays as it is.
+
+    Each graph is run on a batch of another size before anything is written. Raises ConfigError where ONNX is
+    not installed, ModelError where a graph does not do what its model does, OutputError where nothing can be
+    written.
+    """
+    try:
+        import onnx  # noqa: F401  # pyright: ignore[reportMissingImports]
+        import onnxruntime  # noqa: F401  # pyright: ignore[reportMissingImports]
+        import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise ConfigError("exporting needs ONNX: pip install 'maskmend[onnx]'") from None
+    model, tokenizer = copy.deepcopy(pipe.transformer).cpu(), copy.deepcopy(pipe.tokenizer).cpu()
+    model, tokenizer = model.float(), tokenizer.float()
+    config, side = model.config, tokenizer.config.resolution
+    b, k, m, s, grid = 2, 5, 7, 3, config.grid
+    head = config.dim // config.heads
+    rows = {
+        "tokens": torch.zeros(b, m, dtype=torch.long),
+        "positions": torch.arange(m).repeat(b, 1),
+        "valid": torch.ones(b, m, dtype=torch.bool),
+        "hole": torch.ones(b, m, dtype=torch.bool),
+        "hint": torch.zeros(b, m, dtype=torch.long),
+        "missing": torch.ones(b, m),
+        "keys": torch.zeros(config.layers, b, config.heads, k, head),
+        "values": torch.zeros(config.layers, b, config.heads, k, head),
+        "known": torch.ones(b, k, dtype=torch.bool),
+        "asked": torch.arange(s),
+    }
+    known = {name: rows[name][:, :k] for name in ("tokens", "positions", "valid")}
+    image = {"image": torch.zeros(b, 3, side, side)}
+    tokens = {"tokens": torch.zeros(b, grid, grid, dtype=torch.long)}
+    drawn = dict(tokens)
+    if tokenizer.config.known_channels:
+        drawn |= image | {"mask": torch.zeros(b, 1, side, side, dtype=torch.bool)}
+    free = {"hole": {0: "batch", 1: "hole"}, "known": {0: "batch", 1: "known"}}
+    axes = dict.fromkeys(("tokens", "positions", "valid", "hole", "hint", "missing"), free["hole"])
+    axes |= {"keys": {1: "batch", 3: "known"}, "values": {1: "batch", 3: "known"}, "known": free["known"]}
+    only = {0: "batch"}
+    graphs: dict[str, tuple[nn.Module, dict[str, Tensor], dict[str, dict[int, str]], Sequence[str]]] = {
+        "encoder": (EncoderGraph(tokenizer), image, {"image": only}, ["tokens"]),
+        "context": (ContextGraph(model), known, dict.fromkeys(known, free["known"]), ["keys", "values"]),
+        "step": (StepGraph(model), rows, axes | {"asked": {0: "asked"}}, ["logits"]),
+        "decoder": (DecoderGraph(tokenizer), drawn, dict.fromkeys(drawn, only), ["picture"]),
+    }
+    contents: dict[Path, bytes] = {}
+    for name, (graph, inputs, shapes, outputs) in graphs.items():
+        content = _exported(graph.eval(), inputs, shapes, outputs)
+        _check(name, content, graph, inputs, shapes)
+        contents[folder / f"{name}.onnx"] = content
+    about: dict[str, Any] = {
+        "format": FORMAT,
+        "kind": "maskmend-onnx",
+        "codes": config.codes,
+        "mask_id": config.mask_id,
+        "grid": config.grid,
+        "factor": tokenizer.config.factor,
+        "resolution": side,
+        "layers": config.layers,
+        "heads": config.heads,
+        "head_dim": head,
+        "attention": config.attention,
+        "known_pixels": bool(tokenizer.config.known_channels),
+        "defaults": {n: v for n, v in asdict(pipe.defaults).items() if v is not None},
+    }
+    contents[folder / "model.json"] = json_bytes(about)
+    write_files(contents)
+    return list(contents)
+
+
+def _exported(
+    graph: nn.Module, inputs: dict[str, Tensor], axes: dict[str, dict[int, str]], outputs: Sequence[str]
+) -> bytes:
+    sizes: dict[str, Any] = {}
+    shapes = {
+        name: {axis: sizes.setdefault(size, torch.export.Dim(size)) for axis, size in axes[name].items()}
+        for name in inputs
+    }
+    # What the exporter says about its own parts, such as that torchvision is not there, helps nobody.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph, (), kwargs=inputs, input_names=list(inputs), output_names=list(outputs),
+            dynamic_shapes=shapes, opset_version=OPSET, dynamo=True, verbose=False, optimize=True,
+        )  # fmt: skip
+    assert program is not None
+    return program.model_proto.SerializeToString()
+
+
+@torch.no_grad()
+def _check(
+    name: str,
+    content: bytes,
+    graph: nn.Module,
+    inputs: dict[str, Tensor],
+    axes: dict[str, dict[int, str]],
+) -> None:
+    """Raises ModelError where the exported graph, given one picture more than it was made with, does not give
+    what its model gives: the exporter freezes a size that the model asks for, and says nothing."""
+    from onnxruntime import InferenceSession  # pyright: ignore[reportMissingImports]
+
+    larger = dict(inputs)
+    for given, sizes in axes.items():
+        for axis, size in sizes.items():
+            if size == "batch":
+                value = larger[given]
+                larger[given] = torch.cat([value, value.narrow(axis, 0, 1)], dim=axis)
+    wanted = graph(**larger)
+    try:
+        session = InferenceSession(content, providers=["CPUExecutionProvider"])
+        feed = {one.name: larger[one.name].numpy() for one in session.get_inputs()}
+        found = [torch.from_numpy(value) for value in session.run(None, feed)]
+    except Exception as error:  # the runtime raises classes of its own for each kind of mistake
+        raise ModelError(f"the exported {name} takes no other batch ({error}): nothing was written") from None
+    for have, want in zip(found, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
+        # Of tokens the shape alone: two codes may be equally near, and either is right.
+        off = have.shape != want.shape or (
+            want.is_floating_point() and not torch.allclose(have, want, atol=1e-2, rtol=1e-2)
+        )
+        if off:
+            raise ModelError(f"the exported {name} does not give what the model gives: nothing was written")

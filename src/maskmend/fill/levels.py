@@ -1,0 +1,224 @@
+"""Coarse to fine: a wide hole, filled at a coarse scale, is drawn anew at finer ones, up to full size.
+
+    coarse fill ─ enlarge ─► guess in the hole ─► windows of the next scale ─► fill ─ enlarge ─► ...
+
+A hole wider than the model's view is first filled at the scale at which it fits into the view. That fill is
+soft once enlarged, so it serves as a guess: at each finer scale, about twice as fine, it stands in the hole
+while the model encodes and fills windows of its own size. Known pixels are the true ones at each scale.
+
+The windows' middle halves, the cells, tile the hole as a checkerboard. Cells of one colour are filled first;
+for those of the other colour they are known pixels, so neighbours continue each other and nothing is blended.
+Nothing from inside the hole plays a part: a scale's pixels are those of the picture filled at the one before.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil, log2
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+
+from maskmend.fill.compositing import composite
+from maskmend.fill.crops import Region, enlarge, shrink_mask
+from maskmend.fill.windows import Window, around_cell, bounds, boxes_by_part, cells_over
+from maskmend.images.picture import to_tensor
+from maskmend.masks.reading import Box
+from maskmend.seeds import window_seed
+
+MOST_WINDOWS = 512
+"""With detail = "auto", the windows of one fill beyond which no finer scale begins: about half a minute."""
+BATCH = 16
+"""Windows that are decoded together."""
+
+Redraw = Callable[[Sequence[Region], Sequence[int]], Sequence[Float[np.ndarray, "R R 3"]]]
+"""The model's pictures, in grey levels, of regions whose holes hold a guess; one seed each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelProgress:
+    """How far coarse to fine is with one fill."""
+
+    image: int
+    """Place of the image in the batch."""
+    sample: int
+    level: int
+    """Which finer scale, from 1, over all wide parts of the hole."""
+    levels: int
+    windows: int
+    """Windows done so far, over all levels."""
+    total: int
+    """Windows in all."""
+    seconds_left: float
+    """Of this fill, as estimated from what windows have taken so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """One scale of one wide part of a hole."""
+
+    box: Box
+    """The rectangle of the picture that is worked on."""
+    scale: float
+    """Pixels of the picture to a pixel of this level."""
+    size: tuple[int, int]
+    """Its height and width at this scale, in pixels."""
+    cells: tuple[tuple[Box, int], ...]
+    """Cells that hold hole pixels, in pixels of this scale, and their colours: 0 or 1."""
+
+
+def plan_levels(
+    mask: Bool[np.ndarray, "H W"], windows: Sequence[Window], resolution: int, detail: str | int
+) -> list[Level]:
+    """The finer scales of a hole that `windows` fill, in the order in which they are drawn.
+
+    Args:
+        mask: the hole.
+        windows: as `lay_windows` lays them; a part whose windows are of the model's size has no finer scale.
+        resolution: side of the model's view.
+        detail: "full": up to the picture's own scale; "auto": likewise, but no scale begins that would bring
+            the number of windows above `MOST_WINDOWS`; a number: so many scales at most.
+    """
+    levels: list[Level] = []
+    count = 0
+    most = detail if isinstance(detail, int) else 64
+    for part, boxes in boxes_by_part(windows):
+        box = bounds(boxes)
+        shrunk = max(max(each.height, each.width) for each in boxes) / resolution
+        for scale in _scales(shrunk)[:most]:
+            size = round(box.height / scale), round(box.width / scale)
+            if min(size) < resolution:
+                continue
+            hole = shrink_mask(_cut(mask, box, part), size)
+            cells = tuple(_colour(hole, resolution // 2))
+            if detail == "auto" and count + len(cells) > MOST_WINDOWS:
+                break
+            count += len(cells)
+            levels.append(Level(box=box, scale=scale, size=size, cells=cells))
+    # Coarse ones of all parts first: what a wide level enlarges beside its own cells is drawn again later.
+    return sorted(levels, key=lambda level: -level.scale)
+
+
+def refine(
+    pixels: UInt8[np.ndarray, "H W 3"],
+    mask: Bool[np.ndarray, "H W"],
+    levels: Sequence[Level],
+    redraw: Redraw,
+    *,
+    resolution: int,
+    seam: str,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """`pixels`, a picture whose hole (mask True) is filled coarsely, with the hole drawn anew level by level.
+
+    Pixels outside the mask come back as they are. `progress` is called with the level's number, from 1, and
+    the number of windows drawn since the last call.
+    """
+    result = pixels.copy()
+    for number, level in enumerate(levels, start=1):
+        here = level.box.slices
+        crop, hole = result[here], mask[here]
+        canvas, open_hole = crop, hole
+        if crop.shape[:2] != level.size:
+            scaled = Image.fromarray(np.ascontiguousarray(crop)).resize(
+                level.size[::-1], Image.Resampling.LANCZOS
+            )
+            canvas, open_hole = np.asarray(scaled), shrink_mask(hole, level.size)
+        told = None if progress is None else (lambda done, n=number: progress(n, done))
+        drawn = _draw_level(canvas, open_hole, level, redraw, resolution, seam, (seed, number), told)
+        if drawn.shape != crop.shape:
+            whole = Box(top=0, left=0, height=crop.shape[0], width=crop.shape[1])
+            drawn = composite(crop, enlarge(drawn.astype(np.float32), whole), hole, seam=seam)
+        result[here] = np.where(
+            (hole & _covered(level, (level.box.height, level.box.width)))[:, :, None], drawn, crop
+        )
+    return result
+
+
+def _draw_level(
+    canvas: UInt8[np.ndarray, "h w 3"],
+    hole: Bool[np.ndarray, "h w"],
+    level: Level,
+    redraw: Redraw,
+    resolution: int,
+    seam: str,
+    seeds: tuple[int, int],
+    progress: Callable[[int], None] | None,
+) -> UInt8[np.ndarray, "h w 3"]:
+    canvas, undrawn = canvas.copy(), hole.copy()
+    numbered = list(enumerate(level.cells))
+    for colour in (0, 1):
+        turn = [(number, cell) for number, (cell, its) in numbered if its == colour]
+        before, left = canvas.copy(), undrawn.copy()
+        for start in range(0, len(turn), BATCH):
+            batch = turn[start : start + BATCH]
+            regions = [_region(before, left, cell, resolution) for _, cell in batch]
+            fills = redraw(regions, [window_seed(*seeds, number) for number, _ in batch])
+            for (_, cell), region, fill in zip(batch, regions, fills, strict=True):
+                box = region.box
+                merged = composite(before[box.slices], fill, left[box.slices], seam=seam)
+                own = _inside(cell, hole.shape)
+                new = merged[own.within(box).slices]
+                canvas[own.slices] = np.where(left[own.slices][:, :, None], new, canvas[own.slices])
+                undrawn[own.slices] = False
+            if progress is not None:
+                progress(len(batch))
+    return canvas
+
+
+def _covered(level: Level, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """Which pixels of the level's box its cells cover."""
+    covered = np.zeros(level.size, dtype=bool)
+    for cell, _ in level.cells:
+        covered[_inside(cell, level.size).slices] = True
+    return covered if level.size == shape else shrink_mask(covered, shape)
+
+
+def _region(
+    canvas: UInt8[np.ndarray, "h w 3"], hole: Bool[np.ndarray, "h w"], cell: Box, resolution: int
+) -> Region:
+    box = around_cell(cell, resolution, hole.shape)
+    window = Window(box=box, part=box, cell=cell)
+    image = to_tensor(np.ascontiguousarray(canvas[box.slices]))
+    mask = torch.from_numpy(np.ascontiguousarray(hole[box.slices]))[None, None]
+    return Region(window=window, image=image, mask=mask, guess=True)
+
+
+def _scales(shrunk: float) -> list[float]:
+    """Picture pixels to one pixel of a level, from the first finer scale down to 1, given that of the coarse
+    fill: steps of about two, a little more at most."""
+    count = max(0, ceil(log2(shrunk) - 0.2)) if shrunk > 1 else 0
+    return [shrunk ** (1 - step / count) for step in range(1, count + 1)]
+
+
+def _cut(mask: Bool[np.ndarray, "H W"], box: Box, part: Box) -> Bool[np.ndarray, "h w"]:
+    """The hole of one part within a box."""
+    alone = np.zeros_like(mask[box.slices])
+    inside = part.within(box).slices
+    alone[inside] = mask[part.slices]
+    return alone
+
+
+def _colour(hole: Bool[np.ndarray, "h w"], side: int) -> Iterator[tuple[Box, int]]:
+    down, across = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    part = Box(
+        top=int(down[0]),
+        left=int(across[0]),
+        height=int(down[-1] - down[0] + 1),
+        width=int(across[-1] - across[0] + 1),
+    )
+    first: Box | None = None
+    for cell in cells_over(part, side):
+        first = first or cell
+        own = _inside(cell, hole.shape)
+        if hole[own.slices].any():
+            yield cell, ((cell.top - first.top) // side + (cell.left - first.left) // side) % 2
+
+
+def _inside(cell: Box, shape: tuple[int, ...]) -> Box:
+    """The part of a cell that lies within a picture of this shape."""
+    top, left = max(cell.top, 0), max(cell.left, 0)
+    bottom, right = min(cell.top + cell.height, shape[0]), min(cell.left + cell.width, shape[1])
+    return Box(top=top, left=left, height=bottom - top, width=right - left)

@@ -1,0 +1,105 @@
+"""Parts of a hole that were filled each by itself, and how they become one result.
+
+region 1 ─► tokens, steps, fills ─┐
+region 2 ─► tokens, steps, fills ─┴─► one picture; token grids one below the other; the steps of all
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from maskmend.decoding.loop import Step
+from maskmend.fill.crops import Region, join, spread_entropy
+from maskmend.fill.result import Inpainted
+from maskmend.images.picture import Picture
+from maskmend.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """The S fills of one region of N tokens."""
+
+    region: Region
+    given: Int[Tensor, "N"]
+    """The tokens before the first step, masked in the hole."""
+    hole: Bool[Tensor, "N"]
+    tokens: Int[Tensor, "S N"]
+    entropy: Float[Tensor, "N"]
+    log_likelihood: Float[Tensor, "S"]
+    """Sums over the hole's tokens."""
+    history: tuple[Step, ...]
+    fills: list[Float[np.ndarray, "R R 3"]]
+    """The decoder's pictures, in grey levels."""
+
+
+def together(
+    picture: Picture,
+    mask: Bool[np.ndarray, "H W"],
+    parts: Sequence[Part],
+    seeds: tuple[int, ...],
+    settings: Settings,
+    *,
+    grid: int,
+    factor: int,
+) -> Inpainted:
+    """The result of a picture whose hole the parts, one or more, fill."""
+    regions = tuple(part.region for part in parts)
+    fills = zip(*(part.fills for part in parts), strict=True)  # of each sample
+    hole = torch.cat([part.hole for part in parts])
+    tokens = torch.cat([part.tokens for part in parts], dim=1)
+    likelihood = torch.stack([part.log_likelihood for part in parts]).sum(0) / hole.sum().clamp_min(1)
+    entropies = [part.entropy.view(grid, grid).cpu().numpy() for part in parts]
+    return Inpainted(
+        source=picture,
+        mask=mask,
+        pictures=tuple(join(picture, mask, regions, each, settings.seam) for each in fills),
+        tokens=tokens.view(len(seeds), -1, grid).cpu().numpy(),
+        hole=hole.view(-1, grid).cpu().numpy(),
+        uncertainty=spread_entropy(entropies, mask, regions, factor),
+        log_likelihood=likelihood.cpu().numpy(),
+        seeds=seeds,
+        history=parts[0].history if len(parts) == 1 else Steps(parts),
+        regions=regions,
+        settings=settings,
+    )
+
+
+class Steps(Sequence[Step]):
+    """The steps of all parts, one part after the other, each told of all tokens.
+
+    Made when they are asked for: kept, their tokens would take memory that grows with the square of the
+    number of parts.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = tuple(parts)
+        self._places = [(turn, n) for turn, part in enumerate(parts) for n in range(len(part.history))]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
+        if isinstance(index, slice):
+            return tuple(self[number] for number in range(*index.indices(len(self))))
+        turn, number = self._places[index]
+        part, before, after = self._parts[turn], self._parts[:turn], self._parts[turn + 1 :]
+        step, samples = part.history[number], len(part.tokens)
+        filled = [one.tokens for one in before]
+        settled = [torch.zeros_like(tokens, dtype=torch.bool) for tokens in filled]
+        given = [one.given.expand(samples, -1) for one in after]
+        hidden = [one.hole.expand(samples, -1) for one in after]
+        return Step(
+            index=range(len(self))[index] + 1,
+            tokens=torch.cat([*filled, step.tokens, *given], dim=1),
+            masked=torch.cat([*settled, step.masked, *hidden], dim=1),
+            candidate=torch.cat([*filled, step.candidate, *given], dim=1),
+        )

@@ -1,0 +1,104 @@
+"""What a fill gives back: the pictures, and all that is known about how they came about."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from PIL import Image
+
+from maskmend.decoding.loop import Step
+from maskmend.errors import ConfigError
+from maskmend.fill.crops import Region
+from maskmend.images.picture import Picture, pil_from, save_image
+from maskmend.seeds import whole
+from maskmend.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Inpainted:
+    """The fills of one image; S samples, an h x w grid of tokens."""
+
+    source: Picture
+    """The picture as it came."""
+    mask: Bool[np.ndarray, "H W"]
+    """True where it was filled."""
+    pictures: tuple[Picture, ...]
+    """The filled pictures, with the source's alpha, profile and EXIF."""
+    tokens: Int[np.ndarray, "S h w"]
+    """The tokens of each sample; of several regions, one square grid below the other."""
+    hole: Bool[np.ndarray, "h w"]
+    """Tokens that were predicted."""
+    uncertainty: Float[np.ndarray, "H W"]
+    """Entropy of the prediction in nats when nothing of the hole was filled yet; 0 at known pixels."""
+    log_likelihood: Float[np.ndarray, "S"]
+    """Mean log-probability of a hole token when it was kept, in nats; higher is likelier."""
+    seeds: tuple[int, ...]
+    """The seed of each sample."""
+    history: Sequence[Step]
+    """State after each decoding step, of the S samples; `InpaintPipeline.draw_step` makes a picture of it.
+    One region is decoded after the other: tokens of those whose turn has not come are all masked."""
+    regions: tuple[Region, ...]
+    """What the model saw: one region for each hole far from the others, or several that overlap where it is
+    long and thin; none when the mask was empty."""
+    settings: Settings
+    note: str | None = None
+    """What the caller should know, such as that the mask was empty."""
+
+    def __repr__(self) -> str:
+        height, width = self.mask.shape
+        share = 100 * float(self.mask.mean())
+        seeds = ", ".join(map(str, self.seeds))
+        return f"<Inpainted {width} x {height}, {share:.1f} % filled, seeds {seeds}>"
+
+    @property
+    def region(self) -> Region | None:
+        """The one region; None when the mask was empty. Raises ConfigError when there are several."""
+        if len(self.regions) > 1:
+            raise ConfigError(f"this fill has {len(self.regions)} regions, not one: use `regions`")
+        return self.regions[0] if self.regions else None
+
+    @property
+    def images(self) -> list[Image.Image]:
+        """The filled pictures as PIL images, with alpha, and colour profile and EXIF in their `info`."""
+        return [pil_from(picture) for picture in self.pictures]
+
+    @property
+    def best(self) -> int:
+        """Index of the likeliest sample."""
+        return int(np.argmax(self.log_likelihood))
+
+    def save(self, path: str | Path, sample: int | None = None) -> None:
+        """Writes a sample (the likeliest when None) with all that came with the source: see `save_image`.
+
+        Raises ConfigError for a sample that there is not.
+        """
+        save_image(self.pictures[self.best if sample is None else checked_sample(self, sample)], path)
+
+
+def checked_sample(result: Inpainted, sample: object) -> int:
+    """The number of one of the result's samples. Raises ConfigError for one that there is not."""
+    last, number = len(result.pictures) - 1, whole(sample)
+    if number is None or not 0 <= number <= last:
+        those = "1 sample, give 0" if last == 0 else f"{last + 1} samples, give 0 to {last}"
+        raise ConfigError(f"sample = {sample!r}: this fill has {those}")
+    return number
+
+
+def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settings: Settings) -> Inpainted:
+    """The result for an empty mask: the picture as it came, and a note."""
+    return Inpainted(
+        source=picture,
+        mask=mask,
+        pictures=(picture,) * len(seeds),
+        tokens=np.zeros((len(seeds), 0, 0), dtype=np.int64),
+        hole=np.zeros((0, 0), dtype=bool),
+        uncertainty=np.zeros(mask.shape, dtype=np.float32),
+        log_likelihood=np.zeros(len(seeds), dtype=np.float32),
+        seeds=seeds,
+        history=(),
+        regions=(),
+        settings=settings,
+        note="the mask is empty: nothing to fill, the image comes back as it was",
+    )

@@ -1,0 +1,238 @@
+"""Where the model looks: the squares of a picture through which a hole is filled.
+
+    mask (H, W) ─► parts of the hole, far from each other ─► windows on each part: one, or many
+
+Holes far apart are seen each by itself: one square around all of them would be scaled down to where the model
+sees nothing of either. So would a long, thin hole, such as a scratch: it is seen through windows in a row.
+Their middle halves, the cells, lie side by side; a cell's fill fades into the next one's across their border.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import ceil
+from typing import cast
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import find_objects, label
+from scipy.sparse.csgraph import connected_components
+
+from maskmend.errors import ConfigError
+from maskmend.masks.reading import Box
+
+FULLEST = 0.25
+"""Largest share of hole in a window that is one of several: what the model was trained with, and known pixels
+enough on all sides."""
+SHRUNK = 2
+"""A single window is good enough as long as it is less than this many times as wide as each of several."""
+USUAL = 0.75
+"""`context` up to which a single window's width counts: what is seen around a hole makes it no longer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    box: Box
+    """What the model sees."""
+    part: Box
+    """Bounds of the part of the hole that is filled."""
+    cell: Box | None = None
+    """The window's middle, which may reach beyond the picture; None where it is the only one of its part."""
+
+    @property
+    def shown(self) -> Box:
+        """Where box and part overlap: the fill shows nowhere else."""
+        top, left = max(self.box.top, self.part.top), max(self.box.left, self.part.left)
+        bottom = min(self.box.top + self.box.height, self.part.top + self.part.height)
+        right = min(self.box.left + self.box.width, self.part.left + self.part.width)
+        return Box(top=top, left=left, height=bottom - top, width=right - left)
+
+    def weight(self) -> Float[np.ndarray, "h w"]:
+        """How much its fill counts at each pixel of `shown`.
+
+        1 in the cell's middle, 1/2 at its border, 0 from half as far beyond. Where there are cells on all
+        sides their weights add up to 1.
+        """
+        if self.cell is None:
+            return np.ones((self.shown.height, self.shown.width))
+        down = _fade(self.shown.top, self.shown.height, self.cell.top, self.cell.height)
+        return down[:, None] * _fade(self.shown.left, self.shown.width, self.cell.left, self.cell.width)
+
+
+def _fade(start: int, length: int, cell: int, side: int) -> Float[np.ndarray, "L"]:
+    middles = np.arange(start, start + length) + 0.5
+    return np.clip(1.5 - np.abs(2 * (middles - cell) - side) / side, 0, 1)
+
+
+def lay_windows(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: float, most: int) -> list[Window]:
+    """The windows of a hole, part by part from top to bottom; none of an empty hole.
+
+    A part is seen through one square, wider than the part by `context` of it on either side, unless smaller
+    windows hold it, of side `resolution` or twice, four times ... that: no more than `most`, none too full.
+    """
+    windows: list[Window] = []
+    for part in split_hole(mask, resolution, context=context):
+        alone, usual = (
+            square_around(part, mask.shape, context=around, minimum=resolution)
+            for around in (context, min(context, USUAL))
+        )
+        windows.extend(_several(mask, part, usual, resolution, most) or [Window(box=alone, part=part)])
+    return windows
+
+
+def boxes_by_part(windows: Sequence[Window]) -> list[tuple[Box, list[Box]]]:
+    """Each part of the hole with what its windows, which follow each other, show of the picture."""
+    return [
+        (part, [window.box for window in group])
+        for part, group in groupby(windows, key=lambda window: window.part)
+    ]
+
+
+def bounds(boxes: Sequence[Box]) -> Box:
+    """The smallest box that holds all of these."""
+    top, left = min(box.top for box in boxes), min(box.left for box in boxes)
+    bottom = max(box.top + box.height for box in boxes)
+    right = max(box.left + box.width for box in boxes)
+    return Box(top=top, left=left, height=bottom - top, width=right - left)
+
+
+def square_around(bounds: Box, shape: tuple[int, ...], *, context: float, minimum: int) -> Box:
+    """The square around a hole's bounds, wider than its longer side by `context` of it on either side.
+
+    The side is at least `minimum` pixels. Near the border of the image of this `shape` the square is shifted
+    inwards; where it is larger than the image's shorter side it shrinks to that, giving up context before
+    shape. It becomes a rectangle where a square would hold less of the surroundings that the image has, along
+    one of its axes, than a quarter of the hole's longer side (or `context`, if less) on either side: around a
+    strip across the image, or its continuation beyond a border. It always holds the whole hole.
+    """
+    if context < 0 or minimum < 1:
+        raise ConfigError(f"context is {context} and minimum {minimum}: give context >= 0 and minimum >= 1.")
+    longest = max(bounds.height, bounds.width)
+    side = max(ceil(longest * (1 + 2 * context)), minimum)
+    side = max(min(side, *shape), longest)
+    spans = ((bounds.top, bounds.height), (bounds.left, bounds.width))
+    least = ceil(2 * min(context, 0.25) * longest)  # of both sides of the hole together
+    lengths = [min(max(side, extent + least), whole) for (_, extent), whole in zip(spans, shape, strict=True)]
+    starts = [
+        min(max((2 * start + extent - length) // 2, 0), whole - length)
+        for (start, extent), length, whole in zip(spans, lengths, shape, strict=True)
+    ]
+    return Box(top=starts[0], left=starts[1], height=lengths[0], width=lengths[1])
+
+
+def _several(
+    mask: Bool[np.ndarray, "H W"], part: Box, usual: Box, resolution: int, most: int
+) -> list[Window]:
+    """The windows of a part; none where a single one, of `usual` context, is good enough."""
+    side = resolution
+    count = None
+    while SHRUNK * side <= max(usual.height, usual.width):
+        count = count or _counter(mask[part.slices], part)
+        cells = [cell for cell in cells_over(part, max(1, side // 2)) if count(cell)]
+        windows = [Window(box=around_cell(cell, side, mask.shape), part=part, cell=cell) for cell in cells]
+        if len(cells) <= most and all(
+            count(window.box) <= FULLEST * window.box.height * window.box.width for window in windows
+        ):
+            return windows
+        side *= 2
+    return []
+
+
+def _counter(mask: Bool[np.ndarray, "h w"], part: Box) -> Callable[[Box], int]:
+    """What counts the pixels of a part's hole (`mask`) in a box."""
+    sums = np.zeros((part.height + 1, part.width + 1), dtype=np.int64)
+    np.cumsum(mask.cumsum(0, dtype=np.int64), 1, out=sums[1:, 1:])
+
+    def count(box: Box) -> int:
+        top, bottom = np.clip([box.top - part.top, box.top + box.height - part.top], 0, part.height)
+        left, right = np.clip([box.left - part.left, box.left + box.width - part.left], 0, part.width)
+        return int(sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left])
+
+    return count
+
+
+def cells_over(part: Box, side: int) -> list[Box]:
+    """Squares side by side that cover a part, as far beyond it on one side as on the other."""
+    down, across = -(-part.height // side), -(-part.width // side)
+    top = part.top - (down * side - part.height) // 2
+    left = part.left - (across * side - part.width) // 2
+    return [
+        Box(top=top + row * side, left=left + column * side, height=side, width=side)
+        for row in range(down)
+        for column in range(across)
+    ]
+
+
+def around_cell(cell: Box, side: int, shape: tuple[int, ...]) -> Box:
+    """A square of `side` with the cell in its middle, or as near to that as the picture allows."""
+    starts, lengths = [], []
+    for start, whole in zip((cell.top, cell.left), shape, strict=True):
+        lengths.append(min(side, whole))
+        starts.append(min(max(start + cell.height // 2 - side // 2, 0), whole - lengths[-1]))
+    return Box(top=starts[0], left=starts[1], height=lengths[0], width=lengths[1])
+
+
+def split_hole(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: float) -> list[Box]:
+    """The bounds of the parts of a hole that are filled each by itself, from top to bottom; none of an empty
+    hole.
+
+    Two parts are one as long as the squares around them (`square_around`) overlap, so that no part's square
+    holds a pixel of another's hole, and holes beside each other are seen together.
+    """
+    labels, found = _pieces(mask, resolution, context)
+    if found == 0:
+        return []
+    corners = [(*(axis.start for axis in at), *(axis.stop for axis in at)) for at in find_objects(labels)]
+    if mask.shape == (resolution, resolution):
+        corners = [_around(corners)]
+    while True:
+        corners.sort()
+        boxes = [
+            Box(top=top, left=left, height=bottom - top, width=right - left)
+            for top, left, bottom, right in corners
+        ]
+        squares = [square_around(box, mask.shape, context=context, minimum=resolution) for box in boxes]
+        groups = _overlapping(squares)
+        if groups.max() + 1 == len(boxes):
+            return boxes
+        together: list[list[Corners]] = [[] for _ in range(groups.max() + 1)]
+        for group, corner in zip(groups, corners, strict=True):
+            together[group].append(corner)
+        corners = [_around(some) for some in together]
+
+
+Corners = tuple[int, int, int, int]
+"""Top, left, bottom, right."""
+
+
+def _around(corners: list[Corners]) -> Corners:
+    tops, lefts, bottoms, rights = zip(*corners, strict=True)
+    return min(tops), min(lefts), max(bottoms), max(rights)
+
+
+def _pieces(
+    mask: Bool[np.ndarray, "H W"], resolution: int, context: float
+) -> tuple[Int[np.ndarray, "H W"], int]:
+    """Pieces of the hole that are certainly parts of one, numbered from 1, and how many there are.
+
+    A square is wider than its hole by at least resolution * 2c / (1 + 2c) in all, half of it on either side:
+    holes closer than that have overlapping squares (but where the picture is too narrow for them: there we
+    join more than we would have to). Pieces are told apart on cells of half that distance, as there may be a
+    million specks.
+    """
+    cell = max(1, int(resolution * context / (1 + 2 * context)))
+    padding = [(0, -side % cell) for side in mask.shape]
+    rows, columns = (-(-side // cell) for side in mask.shape)
+    coarse = np.pad(mask, padding).reshape(rows, cell, columns, cell).any(axis=(1, 3))
+    numbers, found = cast("tuple[np.ndarray, int]", label(coarse, np.ones((3, 3))))
+    whole = numbers.repeat(cell, 0).repeat(cell, 1)[: mask.shape[0], : mask.shape[1]]
+    return np.where(mask, whole, 0), found
+
+
+def _overlapping(squares: list[Box]) -> Int[np.ndarray, "P"]:
+    """A number for each square, the same for those that overlap, directly or by way of others."""
+    top, left, height, width = (
+        np.array([getattr(box, name) for box in squares]) for name in ("top", "left", "height", "width")
+    )
+    meet = (top[:, None] < (top + height)[None]) & (left[:, None] < (left + width)[None])
+    return connected_components(meet & meet.T, directed=False)[1]

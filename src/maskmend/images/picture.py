@@ -1,0 +1,386 @@
+"""Pictures on disk: reading without silent loss, writing without half-written files.
+
+A `Picture` keeps what a fill must not destroy: alpha, colour profile, EXIF, XMP, comments, resolution, and
+whether the file was greyscale. What cannot be kept faithfully is refused with a remedy rather than flattened:
+16-bit depth (the imaging library would read 16-bit RGB as 8-bit without a word, so the file's own header is
+asked), CMYK and its kin, animations, truncated files, decompression bombs.
+"""
+
+import io
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from maskmend.errors import ImageError, ImageSizeError
+from maskmend.files import write_files
+from maskmend.images.exif import DAMAGED, orientation_of
+from maskmend.images.metadata import Metadata, read_metadata, save_options
+from maskmend.images.pillow import quiet
+from maskmend.images.png import Chunks, read_colour, unlike_srgb
+
+MAX_PIXELS = 64_000_000
+READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+_LONGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
+"""Pixels that the libraries write."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Picture:
+    """One upright 8-bit image with everything that goes back into its file."""
+
+    pixels: UInt8[np.ndarray, "H W 3"]
+    alpha: UInt8[np.ndarray, "H W"] | None = None
+    grey: bool = False
+    """The source was greyscale: `save_image` writes it as such again (alpha apart)."""
+    icc: bytes | None = None
+    exif: bytes | None = None
+    """The EXIF block with its ``Exif\\0\\0`` prefix, orientation reset to upright."""
+    format: str | None = None
+    xmp: bytes | None = None
+    """The XMP packet, orientation reset to upright."""
+    dpi: tuple[float, float] | None = None
+    """Pixels an inch, across and down, 1 to 65535."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """A PNG's texts by keyword, a JPEG's under `metadata.COMMENT`."""
+    colour: Chunks = field(default_factory=dict)
+    """What a PNG's chunks say of the colours, by their names: see `png_colour`."""
+
+    @property
+    def metadata(self) -> Metadata:
+        return Metadata(self.icc, self.exif, self.xmp, self.dpi, self.texts, self.colour)
+
+
+def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Reads one image file upright, as 8-bit RGB.
+
+    Raises ImageError if the file is missing, no readable image, truncated, larger than `max_pixels` (checked
+    before anything is decoded), animated or of several pages, deeper than 8 bits a channel, or neither grey,
+    RGB nor palette.
+    """
+    with open_image(path, max_pixels=max_pixels) as image:
+        return _picture(image, f"image {path}")
+
+
+def read_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """`load_image` for a file's content, such as an upload."""
+    with open_image(content, max_pixels=max_pixels) as image:
+        return _picture(image, "the image")
+
+
+@contextmanager
+def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """The file (a path, or the content of one) as a PIL image, known to be a single frame of acceptable
+    size; decoding is left to `decoded`. The imaging library's warnings are not let through within.
+    """
+    # The one about large images is followed by our own limit; those about odd metadata cost nothing.
+    with quiet(), _opened(source, max_pixels) as image:
+        yield image
+
+
+@contextmanager
+def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
+    if isinstance(source, bytes):
+        name, file = "the image", io.BytesIO(source)
+    else:
+        file = Path(source)
+        name = f"image {file}"
+        if not file.is_file():
+            what = "a folder" if file.is_dir() else "missing"
+            raise ImageError(f"{name} is {what}: give the path of an image file.")
+    try:
+        image = Image.open(file, formats=READABLE)
+    except Image.DecompressionBombError as error:
+        raise ImageSizeError(f"{name} is too large to decode safely ({error}): scale it down.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{name} cannot be read: give an intact {', '.join(READABLE)} file.") from error
+    except DAMAGED as error:
+        raise ImageError(f"{name} cannot be read ({error}): give another copy.") from error
+    with image:
+        if image.width * image.height > max_pixels:
+            size = f"{image.width} x {image.height} = {image.width * image.height / 1e6:.1f} Mpx"
+            raise ImageSizeError(
+                f"{name} has {size}, more than the limit of {max_pixels / 1e6:g} Mpx: "
+                "scale it down (in Python: or raise max_pixels, if you trust the file)."
+            )
+        try:
+            frames = getattr(image, "n_frames", 1)
+        except DAMAGED as error:
+            raise ImageError(f"{name} is damaged ({error}): give another copy.") from error
+        # MPO is the JPEG of phones with a preview or a second view behind the photo; the photo is frame one.
+        if frames > 1 and image.format != "MPO":
+            raise ImageError(f"{name} has {frames} frames: extract one and give that.")
+        yield image
+
+
+def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
+    """The image with its pixels decoded and turned upright, and its EXIF orientation before (1 = upright)."""
+    # Asked before the file is read to its end, and closed.
+    depth = _bits_per_channel(image)
+    with quiet():
+        try:
+            image.load()
+        except DAMAGED as error:
+            if _open_file(image) is None:
+                raise ImageError(
+                    f"{name} was closed before it was decoded: call its load() first."
+                ) from error
+            raise ImageError(f"{name} is truncated or damaged ({error}): give an intact copy.") from error
+        orientation = orientation_of(image)
+    key = image.info.get("transparency")
+    if image.format == "PNG" and image.mode == "L" and depth in (2, 4) and isinstance(key, int):
+        # The imaging library stretches such greys to 255, but not the one that stands for transparent.
+        image = image.copy()
+        image.info["transparency"] = (key % 2**depth) * 255 // (2**depth - 1)
+    turn = _TURNS.get(orientation)
+    return (image if turn is None else image.transpose(turn)), orientation
+
+
+def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Picture:
+    """A picture from memory: PIL image, uint8 array (H, W[, 1-4]), or tensor ([1,] 1-4, H, W).
+
+    Tensors are uint8 or float in [-1, 1]; two and four channels end with alpha. Raises ImageError for
+    anything else, animations included. Warns of a float tensor without a negative number, which is probably
+    meant from 0 to 1.
+    """
+    if isinstance(image, Picture):
+        return image
+    if isinstance(image, Image.Image):
+        try:
+            frames = getattr(image, "n_frames", 1)
+        except DAMAGED:  # such as of a GIF that is closed: it holds the frame that was loaded
+            frames = 1
+        if frames > 1 and image.format != "MPO":
+            raise ImageError(f"image has {frames} frames: give one of them, such as image.copy().")
+        return _picture(image, "image")
+    if isinstance(image, Tensor):
+        image = _array_from(image)
+    if not isinstance(image, np.ndarray):
+        raise ImageError(
+            f"image is a {type(image).__name__}: give a PIL image, an array or a tensor; "
+            "maskmend.images.picture.load_image reads a file."
+        )
+    if image.dtype != np.uint8:
+        raise ImageError(f"image array is {image.dtype}: give uint8 (0-255).")
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 2, 3, 4) or 0 in image.shape:
+        raise ImageError(f"image array has shape {image.shape}: give (H, W) or (H, W, 1 to 4).")
+    channels = image.shape[2]
+    colour = 1 if channels < 3 else 3
+    return Picture(
+        # A copy: the caller may go on to use the array for something else.
+        pixels=np.broadcast_to(image[:, :, :colour], (*image.shape[:2], 3)).copy(),
+        alpha=image[:, :, colour].copy() if channels > colour else None,
+        grey=colour == 1,
+    )
+
+
+def pil_from(picture: Picture) -> Image.Image:
+    """The picture as a PIL image: L, LA, RGB or RGBA, with what else belongs to it in its `info`."""
+    image = Image.fromarray(picture.pixels)
+    if picture.grey:
+        image = image.convert("L")  # exact where the three channels agree
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+    if picture.icc:
+        image.info["icc_profile"] = picture.icc
+    if picture.exif:
+        image.info["exif"] = picture.exif
+    if picture.xmp:
+        image.info["xmp"] = picture.xmp
+    if picture.dpi:
+        image.info["dpi"] = picture.dpi
+    return image
+
+
+def check_writable(path: Path, *, alpha: bool, picture: Picture | None = None) -> str:
+    """The format that `save_image` would write at `path`; to be asked before the work is done.
+
+    Raises ImageError where `save_image` would refuse a picture with or without `alpha`; of the size and the
+    colours of `picture` if one is given.
+    """
+    if path.is_dir():
+        raise ImageError(f"cannot write {path}: it is a folder, give the name of a file in it.")
+    kind = WRITABLE.get(path.suffix.lower())
+    if kind is None:
+        known = ", ".join(WRITABLE)
+        raise ImageError(f"cannot write {path}: suffix {path.suffix!r} is not supported, use one of {known}.")
+    if kind == "JPEG" and alpha:
+        raise ImageError(f"cannot write {path}: JPEG holds no alpha channel, save as .png, .webp or .tif.")
+    if not path.parent.is_dir():
+        raise ImageError(f"cannot write {path}: folder {path.parent} is missing, create it first.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ImageError(f"cannot write {path}: folder {path.parent} is not writable, choose another one.")
+    if picture is not None:
+        try:
+            check_holds(kind, picture)
+        except ImageError as error:
+            raise ImageError(f"cannot write {path}: {error}") from error
+    return kind
+
+
+def save_image(picture: Picture, path: str | Path, *, quality: int = 95) -> None:
+    """Writes PNG, JPEG, WebP (lossless) or TIFF by the path's suffix; `quality` (1-100) is JPEG's.
+
+    The file appears whole or not at all. Raises ImageError for another suffix, a missing folder, an alpha
+    channel that JPEG cannot hold; OutputError for a failed write.
+    """
+    save_images({Path(path): picture}, quality=quality)
+
+
+def save_images(pictures: Mapping[Path, Picture], *, quality: int = 95) -> None:
+    """`save_image` for several: where one cannot be written none is, and older files stay."""
+    write_files({path: encode_image(picture, path, quality) for path, picture in pictures.items()})
+
+
+def encode_image(picture: Picture, path: Path, quality: int = 95) -> bytes:
+    """What `save_image` writes at `path`, with the same errors."""
+    kind = check_writable(path, alpha=picture.alpha is not None)
+    try:
+        return encode_picture(picture, kind, quality=quality)
+    except ImageError as error:
+        raise ImageError(f"cannot write {path}: {error}") from error
+
+
+def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: bool = True) -> bytes:
+    """The picture as the content of a PNG, JPEG, WEBP or TIFF file, with its colour profile, EXIF and XMP,
+    and its resolution and texts where the format has them. EXIF, XMP and texts longer than a JPEG's segment
+    are left out of it.
+
+    `quality` (1-100) is JPEG's, and WebP's where it is not to be `lossless`. Raises ImageError for what the
+    format cannot hold.
+    """
+    if kind not in WRITABLE.values():
+        raise ImageError(f"format {kind!r} is not supported, use one of {', '.join(set(WRITABLE.values()))}.")
+    if not 1 <= quality <= 100:
+        raise ImageError(f"quality is {quality}, give 1 to 100.")
+    check_holds(kind, picture)
+    options: dict[str, Any] = {}
+    if kind == "JPEG":
+        options.update(quality=quality, subsampling=0)
+    if kind == "WEBP" and lossless:
+        options.update(lossless=True, exact=True)  # exact: keeps the colour of wholly transparent pixels
+    elif kind == "WEBP":
+        options.update(quality=quality)
+    content = io.BytesIO()
+    try:
+        options.update(save_options(picture.metadata, kind))
+        # Odd values of a TIFF's tags are warned of while they are written.
+        with quiet() if kind == "TIFF" else nullcontext():
+            pil_from(picture).save(content, format=kind, **options)
+    except DAMAGED as error:
+        raise ImageError(f"{kind} cannot hold it ({error}): check its size, or use PNG.") from error
+    return content.getvalue()
+
+
+def check_holds(kind: str, picture: Picture) -> None:
+    """Raises ImageError if a file of this kind would lose the look of the picture, or is never so large."""
+    if kind == "JPEG" and picture.alpha is not None:
+        raise ImageError("JPEG holds no alpha channel, use PNG, WebP or TIFF.")
+    height, width = picture.pixels.shape[:2]
+    longest = _LONGEST_SIDES.get(kind)
+    if longest is not None and max(height, width) > longest:
+        raise ImageError(f"{kind} holds {longest} pixels a side, not {width} x {height}: use PNG or TIFF.")
+    chunk = unlike_srgb(picture.colour, profile=bool(picture.icc))
+    if kind != "PNG" and chunk:
+        raise ImageError(
+            f"{kind} has no place for the PNG's {chunk}, without which the colours change: "
+            "use PNG, or convert the image to sRGB first."
+        )
+
+
+def to_tensor(pixels: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "1 3 H W"]:
+    """0..255 to -1..1; `to_uint8` takes it back exactly."""
+    return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32))[None] / 127.5 - 1
+
+
+def to_uint8(image: Float[Tensor, "1 3 H W"] | Float[Tensor, "3 H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    """-1..1 to 0..255, rounded to the nearest level, values beyond the range cut."""
+    levels = ((image.detach().float().cpu().reshape(image.shape[-3:]) + 1) * 127.5).round().clamp(0, 255)
+    return np.ascontiguousarray(levels.to(torch.uint8).numpy().transpose(1, 2, 0))
+
+
+def _picture(image: Image.Image, name: str) -> Picture:
+    depth = _bits_per_channel(image)
+    if depth > 8:
+        raise ImageError(
+            f"{name} has {depth} bits a channel, which would be lost: convert it to 8 bits first."
+        )
+    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
+        raise ImageError(f"{name} is of colour mode {image.mode}: convert it to 8-bit RGB or grey first.")
+    grey = image.mode in ("1", "L", "LA")
+    # Before the file is read to its end, and closed.
+    colour = read_colour(image, _open_file(image) if image.format == "PNG" else None)
+    source, kind = image, image.format
+    image, orientation = decoded(image, name)
+    rgba = np.asarray(image.convert("RGBA"))
+    return Picture(
+        pixels=rgba[:, :, :3].copy(),
+        alpha=rgba[:, :, 3].copy() if image.has_transparency_data else None,
+        grey=grey,
+        format="JPEG" if kind == "MPO" else kind,
+        **read_metadata(source, orientation, colour)._asdict(),
+    )
+
+
+def _open_file(image: Image.Image) -> Any:
+    """None for an image that never had one or closed it."""
+    file = getattr(image, "fp", None)
+    return None if file is None or file.closed else file
+
+
+def _bits_per_channel(image: Image.Image) -> int:
+    """The file's depth as long as it is open; a decoded image has only its mode to tell."""
+    file = _open_file(image)
+    if image.format == "PNG" and file is not None:
+        here = file.tell()
+        file.seek(24)  # IHDR: signature 8, chunk head 8, width 4, height 4, depth 1
+        depth = file.read(1)[0]
+        file.seek(here)
+        return depth
+    if image.format == "TIFF":
+        return max(getattr(image, "tag_v2", {}).get(258, (1,)))
+    return {"F": 32, "I": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
+
+
+def _array_from(image: Tensor) -> np.ndarray:
+    if image.ndim == 4 and image.shape[0] == 1:
+        image = image[0]
+    if image.ndim != 3:
+        raise ImageError(f"image tensor has shape {tuple(image.shape)}: give (C, H, W) or (1, C, H, W).")
+    if image.is_floating_point():
+        image = image.detach().float().cpu()
+        # A hair of slack for arithmetic; NaN fails the comparison.
+        if not bool((image.abs() <= 1 + 1e-4).all()):
+            raise ImageError(
+                "image tensor leaves [-1, 1] or is not finite: scale it to [-1, 1], or give uint8."
+            )
+        if image.numel() and float(image.min()) >= 0:
+            warnings.warn(
+                "an image tensor without a negative number is read as [-1, 1], 0 as mid-grey: "
+                "if yours goes from 0 to 1, give 2 * image - 1",
+                stacklevel=4,
+            )
+        image = ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return image.cpu().numpy().transpose(1, 2, 0)

@@ -1,0 +1,1 @@
+"""The checkpoints and folder layout of the published experiment."""

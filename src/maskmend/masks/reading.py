@@ -1,0 +1,282 @@
+"""Masks: one convention inside, the world's conventions converted here, explicitly.
+
+Inside, True = to be filled. Outside, white = fill; greys and JPEG noise are cut at a threshold; `invert`
+reads the opposite polarity (the published cat-face experiment's black holes). An image with alpha is read as
+editors with an eraser write it: transparent = fill. Also here: which tokens a pixel mask touches.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from maskmend.errors import ConfigError, ImageError, MaskError
+from maskmend.images.picture import MAX_PIXELS, decoded, open_image
+from maskmend.masks.photo_check import is_photograph
+
+Channel = Literal["auto", "luma", "alpha"]
+MaskLike = Image.Image | np.ndarray | Tensor
+THRESHOLD = 0.5
+"""Brightness, of 1, from which a pixel is filled unless something else is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A rectangle of whole pixels inside an image."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, to index an (H, W, ...) array: ``image[box.slices]``."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    def within(self, frame: "Box") -> "Box":
+        """The same rectangle, counted from the corner of `frame`."""
+        return replace(self, top=self.top - frame.top, left=self.left - frame.left)
+
+
+def as_mask(
+    mask: MaskLike,
+    *,
+    size: tuple[int, int] | None = None,
+    threshold: float | None = None,
+    invert: bool = False,
+    channel: Channel = "auto",
+    fit: bool = False,
+) -> Bool[np.ndarray, "H W"]:
+    """The mask as booleans, True = fill.
+
+    `mask` is a PIL image, whose EXIF orientation is applied, an array (H, W[, 1-4]) or a tensor ([1,] [1-4,]
+    H, W); bool, uint8, uint16, float in [0, 1], or any integers that are all 0 or 1. A pixel is filled where
+    its brightness is >= `threshold` (0 < threshold <= 1; None for 0.5).
+
+    `channel` says which channel speaks. ``luma``: brightness, alpha ignored. ``alpha``: transparency, that is
+    1 - alpha takes the place of brightness: transparent = fill. ``auto`` (default): alpha if any
+    of it is transparent, else luma; so white strokes painted on a transparent layer need ``luma``, or
+    `invert`.
+    `invert` comes last and flips the outcome, whichever channel it came from.
+
+    `size` is the image's (height, width); another size is a MaskError unless `fit`, which resizes to the
+    nearest pixel.
+
+    A mask that is not black but nowhere as bright as the threshold is a MaskError: a label image of 0 and 1,
+    or dark paint, would pass for an empty one. So is one that is plainly a photograph (`photograph`), unless
+    a threshold says that it is meant, or alpha speaks.
+    """
+    cut = THRESHOLD if threshold is None else threshold
+    if not 0 < cut <= 1:
+        raise ConfigError(f"mask threshold is {cut}: give a number above 0, at most 1.")
+    values, peak = _channels_last(mask)
+    channels = values.shape[2]
+    alpha = values[:, :, -1] if channels in (2, 4) else None
+    if channel == "alpha" and alpha is None:
+        raise MaskError(f"the mask has {channels} channel(s) and no alpha: use channel 'luma' or 'auto'.")
+    if channel not in ("auto", "luma", "alpha"):
+        raise ConfigError(f"unknown mask channel {channel!r}: give 'auto', 'luma' or 'alpha'.")
+    by_alpha = alpha is not None and (channel == "alpha" or (channel == "auto" and alpha.min() < peak))
+    if alpha is not None and by_alpha:
+        brightness = peak - alpha.astype(np.float64)
+    elif channels >= 3:
+        # The weights of ITU-R BT.601 over a common denominator: exact for integers, so grey stays itself.
+        red, green, blue = (values[:, :, i].astype(np.float64) for i in range(3))
+        brightness = (red * 19595 + green * 38470 + blue * 7471) / 65536
+    else:
+        brightness = values[:, :, 0].astype(np.float64)
+    most = float(brightness.max()) / peak
+    if 0 < most < cut:
+        if by_alpha:
+            raise MaskError(
+                f"the mask is read by its alpha, and no pixel is more than {most:.1%} transparent: erase "
+                "what is to be filled, or take its brightness with --mask-channel luma "
+                "(in Python: mask_channel)."
+            )
+        raise MaskError(
+            f"the mask is not black, but its brightest pixel is {most:.3g} of white, below the threshold of "
+            f"{cut:g}: paint white, or lower it with --mask-threshold {most / 2:.2g} "
+            "(in Python: mask_threshold)."
+        )
+    if threshold is None and not by_alpha and is_photograph(brightness / peak):
+        raise MaskError(
+            "the mask looks like a photograph: give one in black and white (were image and mask swapped?), "
+            f"or, if it is meant, say where to cut its greys with --mask-threshold {cut:g} "
+            "(in Python: mask_threshold)."
+        )
+    holes = (brightness >= cut * peak) != invert
+    if size is not None and holes.shape != tuple(size):
+        if not fit:
+            here, there = f"{holes.shape[1]} x {holes.shape[0]}", f"{size[1]} x {size[0]}"
+            raise MaskError(
+                f"the mask is {here}, the image {there} (width x height): "
+                "give one of the image's size, or have it resized with --fit-mask (in Python: fit_mask=True)."
+            )
+        holes = _resized(holes, size)
+    return holes
+
+
+def load_mask(
+    path: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    threshold: float | None = None,
+    invert: bool = False,
+    channel: Channel = "auto",
+    fit: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Bool[np.ndarray, "H W"]:
+    """`as_mask` for a file, EXIF orientation applied. Raises MaskError, also for a file that cannot be
+    read."""
+    try:
+        with open_image(path, max_pixels=max_pixels) as image:
+            return as_mask(image, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
+    except ImageError as error:
+        raise MaskError(f"the mask cannot be used: {error}") from error
+    except MaskError as error:
+        raise MaskError(f"{path}: {error}") from error
+
+
+def read_mask(
+    content: bytes,
+    *,
+    size: tuple[int, int],
+    threshold: float | None = None,
+    invert: bool = False,
+    channel: Channel = "auto",
+    fit: bool = False,
+    max_pixels: int = MAX_PIXELS,
+) -> Bool[np.ndarray, "H W"]:
+    """`load_mask` for a file's content, such as an upload."""
+    try:
+        with open_image(content, max_pixels=max_pixels) as image:
+            return as_mask(image, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
+    except ImageError as error:
+        raise MaskError(f"the mask cannot be used: {error}") from error
+
+
+def reads_alpha(mask: str | Path | bytes, channel: Channel = "auto") -> bool:
+    """Whether `load_mask` of this file, or `read_mask` of its content, would read transparency, not
+    brightness."""
+    if channel != "auto":
+        return channel == "alpha"
+    try:
+        with open_image(mask) as image:
+            values, peak = _channels_last(image)
+    except ImageError as error:
+        raise MaskError(str(error)) from error
+    except MaskError as error:
+        raise MaskError(str(error) if isinstance(mask, bytes) else f"{mask}: {error}") from error
+    return values.shape[2] in (2, 4) and float(values[:, :, -1].min()) < peak
+
+
+def grow(mask: Bool[np.ndarray, "H W"], pixels: int) -> Bool[np.ndarray, "H W"]:
+    """The hole and all within `pixels` of it (distance between pixel centres); 0 leaves it as it is.
+
+    Raises ConfigError for a negative number.
+    """
+    if pixels < 0:
+        raise ConfigError(f"the hole is to grow by {pixels} pixels: give 0 or more.")
+    if pixels == 0 or not mask.any():
+        return mask
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    # Distances are dear: only what the hole can reach is looked at.
+    reach = tuple(
+        slice(max(int(found[0]) - pixels, 0), int(found[-1]) + pixels + 1) for found in (rows, columns)
+    )
+    grown = mask.copy()
+    grown[reach] = np.asarray(distance_transform_edt(~mask[reach])) <= pixels
+    return grown
+
+
+def token_hole(
+    mask: Bool[Tensor, "B 1 H W"], patch: int, ring: int = 0, share: float = 0.0
+) -> Bool[Tensor, "B h w"]:
+    """Which tokens are to be predicted: every one whose `patch` x `patch` cell touches the hole.
+
+    With `share` > 0 only cells that miss more than that fraction of their pixels count. Then the hole grows
+    by `ring` tokens in all eight directions. Raises MaskError if H or W is no multiple of `patch`.
+    """
+    batch, _, height, width = mask.shape
+    if height % patch or width % patch:
+        raise MaskError(
+            f"a {width} x {height} mask has no whole {patch} x {patch} cells: crop or resize it first."
+        )
+    if ring < 0 or not 0 <= share < 1:
+        raise ConfigError(f"ring is {ring} and share {share}: give ring >= 0 and 0 <= share < 1.")
+    missing = mask.reshape(batch, height // patch, patch, width // patch, patch).sum(dim=(2, 4))
+    holes = missing > share * patch * patch
+    if ring:
+        pooled = torch.nn.functional.max_pool2d(holes[:, None].float(), 2 * ring + 1, stride=1, padding=ring)
+        holes = pooled[:, 0] > 0
+    return holes
+
+
+def _channels_last(mask: MaskLike) -> tuple[np.ndarray, float]:
+    """The mask's numbers as (H, W, C) and the number that stands for white."""
+    if isinstance(mask, Image.Image):
+        try:
+            mask, _ = decoded(mask, "the mask")
+        except ImageError as error:
+            raise MaskError(f"the mask cannot be used: {error}") from error
+        if mask.mode in ("P", "PA") or (mask.mode in ("L", "RGB") and mask.has_transparency_data):
+            mask = mask.convert("RGBA")
+        if mask.mode not in ("1", "L", "LA", "RGB", "RGBA", "F", "I") and not mask.mode.startswith("I;16"):
+            raise MaskError(f"the mask's colour mode is {mask.mode}: save it as 8-bit grey or RGB.")
+        values = np.asarray(mask)
+        if mask.mode == "I":
+            values = values.clip(0, 65535).astype(np.uint16)
+    elif isinstance(mask, Tensor):
+        if mask.ndim == 4 and mask.shape[0] == 1:
+            mask = mask[0]
+        values = (mask.detach().float() if mask.is_floating_point() else mask.detach()).cpu().numpy()
+        if values.ndim == 3:
+            values = values.transpose(1, 2, 0)
+    elif isinstance(mask, np.ndarray):
+        values = mask
+    else:
+        raise MaskError(
+            f"the mask is a {type(mask).__name__}: give a PIL image, an array or a tensor; "
+            "maskmend.masks.reading.load_mask reads a file."
+        )
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.ndim == 2:
+        values = values[:, :, None]
+    if values.ndim != 3 or not 1 <= values.shape[2] <= 4 or 0 in values.shape:
+        raise MaskError(
+            f"the mask, channels last, has shape {values.shape}: "
+            "give (H, W), an array (H, W, 1 to 4) or a tensor (1 to 4, H, W)."
+        )
+    return values, _white(values, from_file=isinstance(mask, Image.Image))
+
+
+def _white(values: np.ndarray, *, from_file: bool) -> float:
+    if values.dtype == bool:
+        return 1.0
+    if np.issubdtype(values.dtype, np.floating):
+        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+            raise MaskError("the mask's floats leave [0, 1] or are not finite: scale them, 1 = fill.")
+        return 1.0
+    # Arrays of 0 and 1 mean just that, whatever their type; in an image file a 1 is 1 of 255.
+    if not from_file and values.min() >= 0 and values.max() <= 1:
+        return 1.0
+    if values.dtype in (np.uint8, np.uint16):
+        return float(np.iinfo(values.dtype).max)
+    raise MaskError(
+        f"the mask is {values.dtype} up to {values.max()}: give bool, 0 and 1, uint8 or floats in [0, 1]."
+    )
+
+
+def _resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Nearest neighbour, pixel centres aligned."""
+    rows, columns = (
+        (2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(mask.shape, size, strict=True)
+    )
+    return mask[np.ix_(rows, columns)]

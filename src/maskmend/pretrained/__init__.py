@@ -1,0 +1,1 @@
+"""Model folders: configuration and weights on disk, shipped models, the Hub."""

@@ -1,0 +1,151 @@
+"""The line in which requests wait, and from which worker threads take those that can be filled together.
+
+Bounded by places: a request takes one when it arrives, before its body is read, and leaves when it is
+answered or its client is gone. Requests with the same model, settings and number of samples form a batch; the
+oldest one sets the terms, and nothing ever waits for a batch to fill up.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from maskmend.images.picture import Picture
+from maskmend.server.errors import Refusal, stopping
+
+
+@dataclass(eq=False, kw_only=True)
+class Job:
+    """One image to fill, and how to tell whoever waits for it."""
+
+    picture: Picture
+    mask: np.ndarray
+    model: str
+    samples: int
+    seed: int
+    settings: dict[str, Any]
+    tell: Callable[[str, Any], None]
+    """Called from worker threads with (what, detail): "started", "step", "filled" or "failed"."""
+    watched: bool = False
+    """Somebody wants to see the steps."""
+    gone: threading.Event = field(default_factory=threading.Event)
+    """Set when nobody waits for it any more."""
+    queued: float = field(default_factory=time.monotonic)
+
+    @property
+    def terms(self) -> tuple[Any, ...]:
+        """Jobs of the same terms can be filled together."""
+        return self.model, self.samples, tuple(sorted(self.settings.items()))
+
+
+class Line:
+    """Thread-safe; `places` requests at once, of `pixels` in sum, batches of at most `batch` fills."""
+
+    def __init__(self, *, places: int, pixels: int, batch: int, workers: int = 1) -> None:
+        self.places, self.pixels, self.batch, self.workers = places, pixels, batch, workers
+        self._jobs: deque[Job] = deque()
+        self._change = threading.Condition()
+        self._taken = 0
+        self._weight = 0
+        self._closed = False
+        self._seconds = 1.0  # of one request, as lately measured
+
+    def enter(self) -> "Place":
+        """Takes a place. Raises Refusal (429) when there is none."""
+        with self._change:
+            if self._closed:
+                raise stopping()
+            if self._taken >= self.places:
+                raise self._full(f"{self._taken} requests are under way, as many as there are places")
+            self._taken += 1
+        return Place(self)
+
+    def _full(self, reason: str) -> Refusal:
+        wait = max(1, min(120, round(self._seconds * self._taken / self.workers)))
+        return Refusal(429, "busy", f"{reason}: try again in {wait} s", {"Retry-After": str(wait)})
+
+    def add(self, job: Job) -> int:
+        """Lets a job wait; returns how many wait before it."""
+        with self._change:
+            self._jobs.append(job)
+            self._change.notify()
+            return len(self._jobs) - 1
+
+    def next_batch(self) -> list[Job] | None:
+        """The oldest job and those that go with it; blocks until there is one.
+
+        None after the end: the line is closed, and nobody has a place from which a job could still come.
+        """
+        with self._change:
+            while True:
+                self._jobs = deque(job for job in self._jobs if not job.gone.is_set())
+                if self._jobs:
+                    break
+                if self._closed and not self._taken:
+                    return None
+                self._change.wait()
+            first = self._jobs[0]
+            most = max(1, self.batch // first.samples)
+            together = [job for job in self._jobs if job.terms == first.terms][:most]
+            chosen = set(map(id, together))
+            self._jobs = deque(job for job in self._jobs if id(job) not in chosen)
+            return together
+
+    def measured(self, seconds: float, requests: int) -> None:
+        """What a batch cost, for honest advice on when to come back."""
+        self._seconds += 0.2 * (seconds / requests - self._seconds)
+
+    def close(self) -> None:
+        """No further requests; workers finish those that have a place and are then sent home."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._jobs)
+
+    @property
+    def taken(self) -> int:
+        return self._taken
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+
+class Place:
+    """A request's place; to be left exactly when it is done, however it ends."""
+
+    def __init__(self, line: Line) -> None:
+        self._line: Line | None = line
+        self._weight = 0
+
+    def weigh(self, pixels: int) -> None:
+        """Says how large the picture is. Raises Refusal (429) when too much is in memory already."""
+        line = self._line
+        assert line is not None
+        with line._change:
+            if line._weight and line._weight + pixels > line.pixels:
+                raise line._full("other large pictures are under way")
+            line._weight += pixels
+            self._weight += pixels
+
+    def leave(self) -> None:
+        line, self._line = self._line, None
+        if line is not None:
+            with line._change:
+                line._taken -= 1
+                line._weight -= self._weight
+                if line._closed and not line._taken:
+                    line._change.notify_all()  # workers that stayed for it may go home
+
+    def __enter__(self) -> "Place":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.leave()

@@ -1,0 +1,86 @@
+"""The models a server offers: found when it starts, loaded when first asked for, shared by all workers."""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from maskmend.config import from_dict, nearest
+from maskmend.errors import ConfigError, ModelError
+from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.folder import find_model, read_json
+from maskmend.server.errors import Refusal
+from maskmend.settings import Settings
+
+
+class Entry:
+    """One model; `defaults` are known before its weights are loaded."""
+
+    def __init__(self, name: str, defaults: Settings, load: Callable[[], InpaintPipeline]) -> None:
+        self.name, self.defaults = name, defaults
+        self.pipe: InpaintPipeline | None = None
+        self._load, self._lock = load, threading.Lock()
+
+    def loaded(self) -> InpaintPipeline:
+        """The pipeline, loaded on the first call. Raises ModelError."""
+        with self._lock:
+            if self.pipe is None:
+                self.pipe = self._load()
+            return self.pipe
+
+    def about(self) -> dict[str, Any]:
+        """What a client may want to know; sizes are None until the model is loaded."""
+        pipe = self.pipe
+        config = None if pipe is None else pipe.transformer.config
+        return {
+            "name": self.name,
+            "loaded": pipe is not None,
+            "resolution": None if pipe is None else pipe.resolution,
+            "grid": None if config is None else config.grid,
+            "codes": None if config is None else config.codes,
+            "settings": asdict(self.defaults),
+        }
+
+
+class Catalogue:
+    """Models by name; the first is the default."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = {entry.name: entry for entry in entries}
+
+    @classmethod
+    def open(cls, models: Iterable[str], device: Any) -> "Catalogue":
+        """Shipped names, model folders and hub ids; a folder goes by its own name, so that no path is told.
+
+        Raises ModelError for what is no model, ConfigError for two of one name.
+        """
+        entries: list[Entry] = []
+        for model in models:
+            folder = find_model(model)
+            name = Path(model).resolve().name if Path(model).is_dir() and model != "default" else model
+            if name in (entry.name for entry in entries):
+                raise ConfigError(f"two models are called {name!r}: rename one's folder")
+            content = read_json(folder / "model_index.json")
+            try:
+                defaults = from_dict(Settings, content.get("defaults", {}), "defaults")
+            except ConfigError as error:
+                raise ModelError(f"model {folder}: {error}") from None
+            entries.append(Entry(name, defaults, _loader(folder, device)))
+        return cls(entries)
+
+    @property
+    def default(self) -> str:
+        return next(iter(self.entries))
+
+    def entry(self, name: str | None) -> Entry:
+        """The model called `name`, the default for None. Raises Refusal (422)."""
+        found = self.entries.get(self.default if name is None else name)
+        if found is None:
+            close = nearest(str(name)[:60], self.entries)
+            raise Refusal(422, "model_unknown", f"no model {str(name)[:60]!r}{close}; see /v1/models")
+        return found
+
+
+def _loader(folder: Path, device: Any) -> Callable[[], InpaintPipeline]:
+    return lambda: InpaintPipeline.from_pretrained(folder).to(device)

@@ -1,0 +1,207 @@
+"""What a client sent, made into a picture, a mask and parameters; every way in which it can be wrong is a
+4xx.
+
+Forms and JSON say the same things. Sizes are checked before anything is decoded; files' names are not looked
+at.
+"""
+
+import base64
+import binascii
+import io
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from maskmend.images.picture import Picture, open_image, read_image
+from maskmend.masks.reading import THRESHOLD, Channel, grow, read_mask
+from maskmend.server.errors import Refusal, told
+from maskmend.server.parameters import IopaintBody, JsonBody, Parameters
+from maskmend.server.queue import Place
+from maskmend.server.settings import Limits
+
+B = TypeVar("B", bound=BaseModel)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """A request for a fill, not yet decoded."""
+
+    image: bytes
+    mask: bytes
+    parameters: Parameters
+
+
+async def read_order(request: Request) -> Order:
+    """A fill from a form or a JSON body. Raises Refusal."""
+    kind = content_type(request)
+    if kind == "multipart/form-data":
+        async with read_form(request) as form:
+            files = {name: await _file(form, name) for name in ("image", "mask")}
+            return Order(parameters=_fields(Parameters, form, set(files)), **files)
+    if kind == "application/json":
+        body = await read_json_body(request, JsonBody)
+        given = body.model_dump(exclude_unset=True, exclude={"image", "mask"})
+        return Order(
+            image=from_base64(body.image, "image"),
+            mask=from_base64(body.mask, "mask"),
+            parameters=Parameters.model_validate(given),
+        )
+    raise unknown_type(kind, "multipart/form-data or application/json")
+
+
+async def read_upload(request: Request, model: type[B]) -> tuple[bytes, B]:
+    """One image file and the fields of `model`, from a form. Raises Refusal."""
+    if (kind := content_type(request)) != "multipart/form-data":
+        raise unknown_type(kind, "multipart/form-data")
+    async with read_form(request) as form:
+        return await _file(form, "image"), _fields(model, form, {"image"})
+
+
+async def read_iopaint(request: Request) -> Order:
+    """A fill from IOPaint's body. Raises Refusal."""
+    # Its own clients do not all say what they send.
+    body = await read_json_body(request, IopaintBody, strict=False)
+    seed = body.sd_seed if body.sd_seed >= 0 else int(np.random.default_rng().integers(2**31))
+    return Order(
+        image=from_base64(body.image, "image"),
+        mask=from_base64(body.mask, "mask"),
+        # Threshold given: nothing is taken for a photograph, as no field of its says that it is meant.
+        parameters=Parameters.model_validate(
+            {"seed": seed, "mask_channel": "luma", "mask_threshold": THRESHOLD}
+        ),
+    )
+
+
+def content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def unknown_type(kind: str, wanted: str) -> Refusal:
+    return Refusal(415, "unsupported_media_type", f"the body is {kind[:60] or 'of no type'}: send {wanted}")
+
+
+class InMemory(MultiPartParser):
+    """Starlette's, whose files never reach the disk: how large they can be is the gate's matter."""
+
+    spool_max_size = max_file_size = 0  # never; the second name is that of older versions
+
+
+@asynccontextmanager
+async def read_form(request: Request) -> AsyncIterator[FormData]:
+    """The form's parts. Raises Refusal; what is the machine's fault passes."""
+    bounds = {"max_files": 2, "max_fields": 40, "max_part_size": 64 * 1024}
+    try:
+        async with aclosing(request.stream()) as stream:
+            form = await InMemory(request.headers, stream, **bounds).parse()
+    except (ClientDisconnect, Refusal, OSError, MemoryError):
+        raise
+    except Exception as error:  # the form's parser has many ways to stumble
+        raise Refusal(400, "form_malformed", f"the form cannot be read: {str(error)[:200]}") from None
+    try:
+        names = [name for name, _ in form.multi_items()]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise Refusal(422, "parameters_invalid", f"{twice[0][:60]} is given more than once")
+        yield form
+    finally:
+        await form.close()
+
+
+async def read_json_body(request: Request, model: type[B], *, strict: bool = True) -> B:
+    body = await request.body()
+    try:
+        return model.model_validate_json(body, strict=strict)
+    except ValidationError as error:
+        if any(problem["type"] == "json_invalid" for problem in error.errors()):
+            raise Refusal(400, "json_malformed", f"the body is no JSON: {error.errors()[0]['msg']}") from None
+        raise told(error) from None
+
+
+def from_base64(text: str, name: str) -> bytes:
+    """Bytes of base64 or of a data URI. Raises Refusal (422)."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        content = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise Refusal(422, f"{name}_unusable", f"the {name} is no base64: encode the file's bytes") from None
+    if not content:
+        raise Refusal(422, f"{name}_unusable", f"the {name} is empty: encode the file's bytes")
+    return content
+
+
+async def _file(form: FormData, name: str) -> bytes:
+    found = form.get(name)
+    if not isinstance(found, UploadFile):
+        what = "missing" if found is None else "a plain field"
+        raise Refusal(422, "parameters_invalid", f"{name} is {what}: send it as a file of the form")
+    content = await found.read()
+    if not content:
+        raise Refusal(422, f"{name}_unusable", f"the {name} is an empty file")
+    return content
+
+
+def _fields(model: type[B], form: FormData, files: set[str]) -> B:
+    """The form's other fields; an empty one counts as left out."""
+    given = {name: value for name, value in form.multi_items() if name not in files and value != ""}
+    uploads = [name for name, value in given.items() if isinstance(value, UploadFile)]
+    if uploads:
+        raise Refusal(422, "parameters_invalid", f"{uploads[0][:60]} is a file: send it as a plain field")
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise told(error) from None
+
+
+class Decoder:
+    """Decodes uploads, one at a time: memory is dear, and the imaging library's warnings the process's."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._turn = anyio.CapacityLimiter(1)
+
+    async def picture(self, content: bytes, place: Place) -> Picture:
+        """Raises ImageError, or Refusal (429) when too much is in memory already."""
+
+        def work() -> Picture:
+            with open_image(content, max_pixels=self.limits.pixels) as image:
+                place.weigh(image.width * image.height)
+            return read_image(content, max_pixels=self.limits.pixels)
+
+        return await anyio.to_thread.run_sync(work, limiter=self._turn)
+
+    async def picture_and_mask(self, order: Order, place: Place) -> tuple[Picture, np.ndarray]:
+        """Raises ImageError, MaskError or Refusal."""
+        picture = await self.picture(order.image, place)
+        parameters = order.parameters
+        channel: Channel = parameters.mask_channel
+
+        def work() -> np.ndarray:
+            mask = read_mask(
+                order.mask,
+                size=picture.pixels.shape[:2],
+                threshold=parameters.mask_threshold,
+                invert=parameters.invert_mask,
+                channel=channel,
+                fit=parameters.fit_mask,
+                max_pixels=self.limits.pixels,
+            )
+            return grow(mask, parameters.grow)
+
+        return picture, await anyio.to_thread.run_sync(work, limiter=self._turn)
+
+
+def png(levels: np.ndarray) -> bytes:
+    """A grey (H, W) or colour (H, W, 3) array as PNG, packed for speed."""
+    content = io.BytesIO()
+    Image.fromarray(levels).save(content, "PNG", compress_level=1)
+    return content.getvalue()

@@ -1,0 +1,172 @@
+"""What every request passes before anything else: who may come in, and how much may be carried in.
+
+- The Host header must name this server, so that a page of another site cannot reach it under a name of its
+  own that points here (DNS rebinding). Addresses cannot be rebound: loopback ones always pass, others with
+  allow_remote.
+- A request that says from which page it comes (Origin) must come from ours.
+- With a token, the API answers only those who send it.
+- A body larger than the limit is refused by what it says of itself, or else while it arrives.
+
+Every answer carries headers that keep browsers from guessing types, framing the page, or fetching from
+elsewhere.
+"""
+
+import asyncio
+import hmac
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from maskmend.server.errors import Refusal, refusal_from, stopping
+from maskmend.server.metrics import Metrics
+from maskmend.server.settings import ServeConfig, is_loopback
+
+PROTECTED = ("/v1/", "/api/", "/metrics")
+ABANDONED = (408, 499, 504)
+"""Answers to those whose time is up or who have left. Streams of events, which have a status by then, count
+for themselves."""
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Gate:
+    def __init__(self, app: ASGIApp, config: ServeConfig, metrics: Metrics) -> None:
+        self.app, self.config, self.metrics = app, config, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                route = getattr(scope.get("route"), "path", "elsewhere")
+                self.metrics.requests.labels(route, str(started)).inc()
+                if started in ABANDONED:
+                    self.metrics.abandoned.inc()
+            await send(message)
+
+        try:
+            headers = Headers(scope=scope)
+            check_host(headers, self.config)
+            check_origin(headers)
+            if scope["path"].startswith(PROTECTED):
+                check_token(headers, self.config.token)
+            check_length(headers, self.config.limits.upload_bytes)
+            await self.app(scope, counted(receive, self.config.limits.upload_bytes), sending)
+        except Exception as error:
+            if started:  # too late to say anything
+                raise
+            await refusal_from(error).response()(scope, receive, sending)
+        except asyncio.CancelledError:
+            # The drain time is over. Let through, it would be a traceback in the log and a 500 in plain text.
+            if not started:
+                await stopping().response()(scope, receive, sending)
+
+
+def check_host(headers: Headers, config: ServeConfig) -> None:
+    """Raises Refusal (400) unless the Host header is a name or address of this server."""
+    host = host_name(headers.get("host", ""))
+    known = {name.lower() for name in (*config.names, config.host)}
+    if config.allow_remote:
+        known.add(socket.gethostname().lower())
+    if host and (host in known or is_loopback(host) or (config.allow_remote and is_address(host))):
+        return
+    raise Refusal(
+        400,
+        "unknown_host",
+        f"this server is not known as {host[:80]!r}: use its address, or start it with --name",
+    )
+
+
+def host_name(host: str) -> str:
+    """The Host header without its port."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def check_origin(headers: Headers) -> None:
+    """Raises Refusal (403) when the request says that it comes from another site's page."""
+    origin = headers.get("origin")
+    if origin is not None:
+        try:
+            same = urlsplit(origin).netloc.lower() == headers.get("host", "").strip().lower()
+        except ValueError:
+            same = False
+        if not same:
+            raise Refusal(
+                403, "other_origin", "the request comes from another site's page: open the server's own"
+            )
+    elif headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
+        raise Refusal(
+            403, "other_origin", "the request comes from another site's page: open the server's own"
+        )
+
+
+def check_token(headers: Headers, token: str | None) -> None:
+    """Raises Refusal (401) when a token is wanted and not there."""
+    if token is None:
+        return
+    kind, _, given = headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+        raise Refusal(
+            401, "token_needed", "send the server's token as: Authorization: Bearer TOKEN",
+            {"WWW-Authenticate": "Bearer"},
+        )  # fmt: skip
+
+
+def check_length(headers: Headers, limit: int) -> None:
+    """Raises Refusal (413) for a body that says itself that it is too large."""
+    said = headers.get("content-length", "")
+    if said.isascii() and said.isdigit() and int(said[:20]) > limit:
+        raise _too_large(limit)
+
+
+def counted(receive: Receive, limit: int) -> Receive:
+    """`receive`, refusing a body as soon as more than `limit` bytes have come."""
+    came = 0
+
+    async def receiving() -> Message:
+        nonlocal came
+        message = await receive()
+        came += len(message.get("body", b""))
+        if came > limit:
+            raise _too_large(limit)
+        return message
+
+    return receiving
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(
+        413, "too_large",
+        f"the request is larger than {limit / 2**20:g} MiB: send a smaller picture, or one packed better",
+        {"Connection": "close"},
+    )  # fmt: skip

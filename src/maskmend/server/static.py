@@ -1,0 +1,65 @@
+"""The editor's page and its parts, the API's offline description, the sample pictures: files of the package
+only.
+
+Each is served under a name that is known when the server starts; a client's path never reaches the disk.
+"""
+
+import hashlib
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+
+from maskmend.cli.demo import sample_pairs
+from maskmend.errors import DataError
+
+PAGE = Path(__file__).parent / "page"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+}
+
+
+def build_pages() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    for path in sorted(PAGE.iterdir()):
+        if path.suffix in TYPES:
+            add_file(router, f"/{path.name}", path)
+    add_file(router, "/", PAGE / "index.html")
+    add_file(router, "/docs", PAGE / "docs.html")
+    names = []
+    for name, image, mask in samples():
+        names.append(name)
+        add_file(router, f"/samples/{name}.png", image)
+        add_file(router, f"/samples/{name}.mask.png", mask)
+
+    @router.api_route("/samples", methods=["GET", "HEAD"])
+    async def listed() -> Response:
+        return JSONResponse({"samples": names})
+
+    return router
+
+
+def samples() -> list[tuple[str, Path, Path]]:
+    """The shipped pictures, or none where they were left out of the installation."""
+    try:
+        return sample_pairs()
+    except DataError:
+        return []
+
+
+def add_file(router: APIRouter, route: str, path: Path) -> None:
+    """Serves `path` at `route`, from memory, with a tag so that an unchanged file is not sent again."""
+    content, media = path.read_bytes(), TYPES[path.suffix]
+    tag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+
+    async def serve(request: Request) -> Response:
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=media, headers=headers)
+
+    router.add_api_route(route, serve, methods=["GET", "HEAD"])

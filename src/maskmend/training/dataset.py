@@ -1,0 +1,203 @@
+"""Image sets for training: a folder (searched recursively) or tar files, as uint8 squares held in memory.
+
+Each picture is decoded once, its shorter side scaled to the wanted size and kept whole along the longer one,
+so that random crops still see all of it. What fits within `cache_bytes` stays in memory; the rest is decoded
+again when asked for. Unreadable files are named, counted and skipped; an animation is its first picture.
+"""
+
+import io
+import tarfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from maskmend.errors import DataError
+from maskmend.images.picture import READABLE
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+"""Of pictures that are filled, scored and compared."""
+TRAINABLE = SUFFIXES | {".gif"}
+"""Of pictures that are learnt from."""
+
+
+class Entry(NamedTuple):
+    """Where one picture lies: a file, or a byte range of a tar file."""
+
+    name: str
+    path: Path
+    offset: int = -1
+    size: int = -1
+
+    def read(self) -> bytes:
+        with self.path.open("rb") as file:
+            if self.offset >= 0:
+                file.seek(self.offset)
+            return file.read(self.size)
+
+
+class ImageSet(Sequence[np.ndarray]):
+    """Pictures as uint8 (H, W, 3) arrays with min(H, W) = size.
+
+    Args:
+        source: a folder, a tar file, or a folder of tar files.
+        size: length of the shorter side, in pixels.
+        cache_bytes: how much decoded data may stay in memory.
+        report: called with one line for each unreadable file.
+    """
+
+    def __init__(
+        self,
+        source: Path | str,
+        size: int,
+        *,
+        cache_bytes: int = 4 << 30,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        self.size = size
+        self.skipped: list[str] = []
+        self.entries: list[Entry] = []
+        self.square = True
+        """Whether all pictures are: then nothing is cropped off, and a picture comes back as it was."""
+        self._cache: dict[int, np.ndarray] = {}
+        self._left = cache_bytes
+
+        def skip(name: str, reason: str) -> None:
+            self.skipped.append(f"{name}: {reason}")
+            if report:
+                report(f"skipped {name}: {reason}")
+
+        found = list(list_images(Path(source), skip, TRAINABLE))
+        if not found:
+            raise DataError(
+                f"no images in {source}: expected {', '.join(sorted(TRAINABLE))} files or tar files of them"
+            )
+        with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+            # Odd metadata is no reason to complain for each of a million files; damaged ones are named below.
+            warnings.simplefilter("ignore")
+            for entry, picture in zip(found, pool.map(self._try, found), strict=True):
+                if isinstance(picture, str):
+                    skip(entry.name, picture)
+                    continue
+                self.square &= picture.shape[0] == picture.shape[1]
+                if self._left >= picture.nbytes:
+                    self._left -= picture.nbytes
+                    self._cache[len(self.entries)] = picture
+                self.entries.append(entry)
+        if not self.entries:
+            raise DataError(
+                f"none of the {len(found)} images in {source} could be read; first: {self.skipped[0]}"
+            )
+
+    def _try(self, entry: Entry) -> np.ndarray | str:
+        try:
+            return decode(entry.read(), self.size)
+        except UnidentifiedImageError:
+            return "not a picture"  # the library's words are the address of an object
+        except Exception as error:  # a damaged file makes the imaging library raise nearly anything
+            return " ".join(str(error).split()) or type(error).__name__
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> np.ndarray:  # type: ignore[override]
+        cached = self._cache.get(index)
+        if cached is not None:
+            return cached
+        entry = self.entries[index]
+        picture = self._try(entry)
+        if isinstance(picture, str):
+            raise DataError(f"{entry.name} in {entry.path} was readable before and is not now: {picture}")
+        return picture
+
+
+def list_images(
+    source: Path, skip: Callable[[str, str], None] | None = None, suffixes: AbstractSet[str] = SUFFIXES
+) -> Iterator[Entry]:
+    """Entries of a folder or tar file in a fixed order, those of the files that end in one of `suffixes`.
+
+    Raises DataError when there is nothing at `source`. A damaged tar file within a folder goes to `skip`
+    (name, reason) where one is given, else it raises DataError too.
+    """
+    if source.is_file():
+        yield from _list_tar(source, suffixes)
+        return
+    if not source.is_dir():
+        raise DataError(f"no folder or tar file at {source}: check the path")
+    for path in sorted(source.rglob("*")):
+        name, suffix = path.relative_to(source).as_posix(), path.suffix.lower()
+        if suffix == ".tar" and path.is_file():
+            try:
+                yield from _list_tar(path, suffixes, name)
+            except DataError as error:
+                if skip is None:
+                    raise
+                skip(name, str(error))
+        elif suffix in suffixes and path.is_file():
+            yield Entry(name, path)
+
+
+def _list_tar(path: Path, suffixes: AbstractSet[str], within: str = "") -> Iterator[Entry]:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            members = sorted((m for m in archive if m.isfile()), key=lambda m: m.name)
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(f"cannot read {path} as an uncompressed tar file: {error}") from None
+    for member in members:
+        if Path(member.name).suffix.lower() in suffixes:
+            name = f"{within}/{member.name}" if within else member.name
+            yield Entry(name, path, member.offset_data, member.size)
+
+
+def decode(data: bytes, size: int) -> np.ndarray:
+    """Encoded bytes to a uint8 (H, W, 3) array whose shorter side is `size`.
+
+    Raises ValueError for more than 8 bits of grey, else whatever the imaging library raises on damaged data.
+    """
+    with Image.open(io.BytesIO(data), formats=READABLE) as opened:
+        if opened.mode.startswith(("I", "F")):
+            # The library would clip it to white instead of scaling it.
+            raise ValueError(f"more than 8 bits of grey (mode {opened.mode}): convert it to 8-bit")
+        image = ImageOps.exif_transpose(opened).convert("RGB")
+    width, height = image.size
+    if min(width, height) != size:
+        scale = size / min(width, height)
+        scaled = max(size, round(width * scale)), max(size, round(height * scale))
+        image = image.resize(scaled, Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def crop(
+    picture: np.ndarray, size: int, rng: np.random.Generator | None, scale: tuple[float, float] = (1.0, 1.0)
+) -> np.ndarray:
+    """A size x size crop: of the centre when `rng` is None, else random in place, scale (share of the side,
+    even over its logarithm) and flip."""
+    height, width = picture.shape[:2]
+    if rng is None:
+        top, left = (height - size) // 2, (width - size) // 2
+        return picture[top : top + size, left : left + size]
+    side = round(min(height, width) * float(np.exp(rng.uniform(*np.log(scale)))))
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    square = picture[top : top + side, left : left + side]
+    if rng.random() < 0.5:
+        square = square[:, ::-1]
+    if side != size:
+        image = Image.fromarray(np.ascontiguousarray(square))
+        square = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+    return square
+
+
+def batch_indices(step: int, batch: int, count: int, seed: int) -> np.ndarray:
+    """Indices of batch number `step`: epochs are permutations, so a pass sees every picture once.
+
+    A pure function of its arguments: a resumed run continues the same sequence without any saved state.
+    """
+    positions = np.arange(step * batch, (step + 1) * batch)
+    epochs = positions // count
+    orders = {int(e): np.random.default_rng([seed, int(e)]).permutation(count) for e in np.unique(epochs)}
+    return np.array([orders[int(e)][p % count] for e, p in zip(epochs, positions, strict=True)])

@@ -1,0 +1,1 @@
+"""What a training run trains: tokenizer, transformer, or the decoder once more."""

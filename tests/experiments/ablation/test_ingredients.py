@@ -1,0 +1,44 @@
+"""The ladder: from the report's recipe to ours, each rung one ingredient, nothing lost on the way."""
+
+from maskmend.experiments.ablation.ingredients import CHANGES, ladder
+from maskmend.importers.coursework.published import REPORT_DECODING, REPORT_MODEL, REPORT_TRAINING
+from maskmend.models.transformer import small_config
+from maskmend.settings import Settings
+from maskmend.training.recipe import TransformerTraining
+
+
+def test_the_lowest_rung_is_the_reports_recipe() -> None:
+    first = ladder()[0]
+    assert (first.model, first.training, first.settings) == (REPORT_MODEL, REPORT_TRAINING, REPORT_DECODING)
+    assert not first.averaged
+    assert not first.composited
+
+
+def test_the_highest_rung_is_ours() -> None:
+    """Would catch an ingredient of ours that no rung adds."""
+    last, ours = ladder()[-1], small_config()
+    assert {name: getattr(ours, name) for name in last.model} == last.model
+    assert last.averaged
+    assert last.composited
+    assert Settings(**last.settings) == Settings(temperature=0.6)
+    trained = TransformerTraining(tokenizer="", **last.training)
+    assert (trained.loss_on, trained.infill, trained.bernoulli) == ("masked", "diffusion", 0)
+
+
+def test_each_rung_keeps_what_is_below_it() -> None:
+    rungs = ladder()
+    assert len(rungs) == len(CHANGES) + 1
+    for below, rung, change in zip(rungs, rungs[1:], CHANGES, strict=False):
+        assert rung.model == below.model | change.model
+        assert rung.training == below.training | change.training
+        assert rung.settings == below.settings | change.settings
+        changed = (rung.model, rung.training, rung.settings, rung.averaged, rung.composited)
+        assert changed != (below.model, below.training, below.settings, below.averaged, below.composited)
+
+
+def test_every_ingredient_is_named_once() -> None:
+    names = [rung.name for rung in ladder()]
+    assert len(set(names)) == len(names)
+    wanted = {"mask family", "loss on masked", "hole filling", "log-probability confidence"}
+    wanted |= {"less noise", "order: Halton", "attention pattern", "EMA", "label smoothing", "compositing"}
+    assert wanted <= set(names)

@@ -1,0 +1,49 @@
+"""A test set of ten small pictures and a laboratory with features and a distance of a few lines."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fakes import box_mask, smooth_pixels
+from maskmend.experiments.reproduce.dataset import TestSet
+from maskmend.experiments.reproduce.trial import Laboratory
+from maskmend.pipeline import InpaintPipeline
+
+
+def small_features(images: np.ndarray) -> np.ndarray:
+    """Mean colours of a 2 x 2 grid: (B, 12)."""
+    b, h, w, _ = images.shape
+    return images.reshape(b, 2, h // 2, 2, w // 2, 3).mean((2, 4)).reshape(b, 12).astype(np.float32)
+
+
+def mean_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return (a - b).abs().mean((1, 2, 3))
+
+
+@pytest.fixture
+def test_set() -> TestSet:
+    images = [smooth_pixels(16, 16, seed) for seed in range(10)]
+    masks = [box_mask(16, 16, 2 + n % 3, 4, 10, 12) for n in range(10)]
+    return TestSet(images=images, masks=masks)
+
+
+@pytest.fixture
+def make_laboratory(
+    tiny_pipeline: InpaintPipeline, test_set: TestSet, tmp_path: Path
+) -> Callable[..., Laboratory]:
+    def make(**changes: Any) -> Laboratory:
+        given: dict[str, Any] = {
+            "data": test_set,
+            "pipe": tiny_pipeline,
+            "extract": small_features,
+            "distance": mean_distance,
+            "folder": tmp_path / "trials",
+            "repeats": 5,
+        }
+        return Laboratory(**(given | changes))
+
+    return make

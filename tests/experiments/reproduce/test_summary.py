@@ -1,0 +1,88 @@
+"""The bars at the top of the page: each of them can be missed, and then says so."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.reproduce.test_tables import trial
+from maskmend.experiments.reproduce import summary as frame
+from maskmend.experiments.reproduce.dataset import TestSet
+from maskmend.experiments.reproduce.summary import the_bars, the_frame
+from maskmend.experiments.reproduce.trial import Laboratory, Trial
+
+Bars = Callable[..., dict[str, bool]]
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    pass
+
+
+class Fake(Laboratory):
+    """A laboratory whose trials are given by the number of steps; without steps it is that of 8."""
+
+    def __init__(self, trials: dict[int, Trial], data: TestSet) -> None:
+        self.trials, self.data = trials, data
+
+    def measure(self, told: Any, *, by: Any = (), steps: int = 8, **changes: Any) -> Trial:
+        return self.trials[steps]
+
+    def baseline(self, name: str, fill: Any, told: Any) -> Trial:
+        return self.trials[0]
+
+    def reconstruction(self, told: Any) -> Trial:
+        return self.trials[1]
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch, test_set: TestSet) -> Callable[..., dict[str, bool]]:
+    def held(trials: dict[int, Trial], again: bool = True) -> dict[str, bool]:
+        monkeypatch.setattr(frame, "same_again", lambda laboratory: again)
+        section, _ = the_bars(Fake(trials, test_set), quiet)
+        return {tile.what: tile.held for tile in section.tiles if tile.held is not None}
+
+    return held
+
+
+def test_bars_that_hold(bars: Bars) -> None:
+    assert set(bars({8: trial(10), 1: trial(10)}).values()) == {True}
+
+
+def test_more_steps_that_are_worse_miss_their_bar(bars: Bars) -> None:
+    """Would catch a bar that cannot fail. The other FID is 50 less this one: it must hold."""
+    held = bars({8: trial(12), 1: trial(10)})
+    assert not held["8 steps less 1, FID composited"]
+    assert held["8 steps less 1, FID uncomposited"]
+
+
+def test_a_changed_known_pixel_and_another_fill_miss_theirs(bars: Bars) -> None:
+    changed = Trial(**(vars(trial(10)) | {"known_error": 1}))
+    held = bars({8: changed, 1: trial(10)}, again=False)
+    assert not held["known-pixel error"]
+    assert not held["the same fill twice"]
+
+
+def test_fills_that_differ_are_seen(make_laboratory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Would catch a comparison of a fill with itself."""
+    laboratory: Laboratory = make_laboratory()
+    assert frame.same_again(laboratory)
+    fill, calls = laboratory.pipe._fill, []
+
+    def drifting(*given: Any) -> Any:
+        results = fill(*given)
+        calls.append(1)
+        for result in results if len(calls) == 2 else ():
+            pixels = result.pictures[0].pixels
+            object.__setattr__(result.pictures[0], "pixels", np.where(pixels < 255, pixels + 1, pixels))
+        return results
+
+    monkeypatch.setattr(laboratory.pipe, "_fill", drifting)
+    assert not frame.same_again(laboratory)
+
+
+def test_the_frame_marks_the_best_and_its_ties(monkeypatch: pytest.MonkeyPatch, test_set: TestSet) -> None:
+    """Would catch a rival that is best and unmarked, and one within the interval told to be worse."""
+    monkeypatch.setattr(frame, "rivals", lambda file: {"nothing": None, "other": None})
+    section, _ = the_frame(Fake({0: trial(12), 1: trial(9), 8: trial(10)}, test_set), None, quiet)
+    assert list(section.tables[0].marks) == ["", "", "best", "best", ""]

@@ -1,0 +1,206 @@
+"""Who is let in: hosts, origins, tokens, and bodies of a bearable size."""
+
+import socket
+import time
+
+import pytest
+from starlette.datastructures import Headers
+
+from maskmend.server.errors import Refusal
+from maskmend.server.security import check_host, check_length, check_origin, check_token
+from maskmend.server.settings import Limits, ServeConfig
+from server_parts import app_of, client_of, form, on_a_socket, until
+
+TOKEN = "correct horse battery"
+
+
+def status(check, *given) -> int:
+    try:
+        check(*given)
+    except Refusal as refusal:
+        return refusal.status
+    return 200
+
+
+@pytest.mark.parametrize(
+    ("host", "local", "remote"),
+    [
+        ("127.0.0.1:8765", 200, 200),
+        ("localhost", 200, 200),
+        ("LOCALHOST:1", 200, 200),
+        ("[::1]:8765", 200, 200),
+        ("studio.lan:8765", 200, 200),
+        ("192.168.1.4:8765", 400, 200),
+        ("evil.example", 400, 400),
+        ("127.0.0.1.evil.example", 400, 400),
+        ("localhost.evil.example:8765", 400, 400),
+        ("", 400, 400),
+        ("[::1", 200, 200),
+        ("a b", 400, 400),
+    ],
+)
+def test_only_our_own_names_are_answered(host, local, remote):
+    """Catches DNS rebinding: another site's name that points at this machine."""
+    headers = Headers({"host": host})
+    assert status(check_host, headers, ServeConfig(names=("studio.lan",))) == local
+    opened = ServeConfig(host="0.0.0.0", allow_remote=True, names=("studio.lan",))
+    assert status(check_host, headers, opened) == remote
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ({}, 200),
+        ({"origin": "http://127.0.0.1:8765"}, 200),
+        ({"origin": "https://127.0.0.1:8765"}, 200),
+        ({"origin": "http://127.0.0.1:9999"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": ""}, 403),
+        ({"origin": "http://[bad"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}, 200),
+        ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, 403),
+    ],
+)
+def test_pages_of_other_sites_are_turned_away(headers, wanted):
+    """Catches a page elsewhere that fills pictures on its visitor's machine."""
+    assert status(check_origin, Headers({"host": "127.0.0.1:8765"} | headers)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer {TOKEN}", 200),
+        (f"Bearer {TOKEN}x", 401),
+        (TOKEN, 401),
+        ("Bearer", 401),
+        ("Bearer ünlike", 401),
+        ("", 401),
+    ],
+)
+def test_a_token_opens_the_door_and_nothing_else_does(sent, wanted):
+    assert status(check_token, Headers({"authorization": sent}), TOKEN) == wanted
+    assert status(check_token, Headers({"authorization": sent}), None) == 200
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"), [("100", 200), ("101", 413), ("9" * 400, 413), ("-5", 200), ("ten", 200), ("", 200)]
+)
+def test_a_body_that_says_it_is_too_large_is_not_read(said, wanted):
+    assert status(check_length, Headers({"content-length": said}), 100) == wanted
+
+
+def test_the_gate_stands_before_every_route(tiny_pipeline):
+    """Catches a route that was added behind the gate's back."""
+    app = app_of(tiny_pipeline, token=TOKEN)
+    with client_of(app) as client:
+        for path in (
+            "/",
+            "/docs",
+            "/openapi.json",
+            "/healthz",
+            "/samples",
+            "/editor.js",
+            "/v1/models",
+            "/nothing",
+        ):
+            assert client.get(path, headers={"Host": "evil.example"}).status_code == 400
+            refused = client.get(path, headers={"Origin": "http://evil.example"})
+            assert (refused.status_code, refused.json()["error"]["code"]) == (403, "other_origin")
+            assert "access-control-allow-origin" not in refused.headers
+        for path in ("/v1/models", "/metrics"):
+            assert client.get(path).status_code == 401
+            assert client.get(path, headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+        for path in ("/v1/inpaint", "/v1/convert", "/api/v1/inpaint"):
+            answer = client.post(path, files=form())
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "token_needed")
+            assert answer.headers["www-authenticate"] == "Bearer"
+        assert client.get("/").status_code == client.get("/healthz").status_code == 200
+
+
+def test_answers_tell_browsers_to_stay_here(tiny_pipeline):
+    """Catches a page that may load scripts from elsewhere or be framed."""
+    with client_of(app_of(tiny_pipeline)) as client:
+        for path in ("/", "/nothing", "/v1/models"):
+            headers = client.get(path).headers
+            assert "script-src 'self'" in headers["content-security-policy"]
+            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_body_without_a_length_is_cut_off_at_the_limit(tiny_pipeline):
+    """Catches a limit that believes what the client says of itself."""
+    limits = Limits(upload_mib=0.1, drain=5.0)
+    with client_of(app_of(tiny_pipeline, limits=limits)) as client:
+        endless = (b"x" * 10_000 for _ in range(30))
+        answer = client.post(
+            "/v1/inpaint", content=endless, headers={"Content-Type": "multipart/form-data; boundary=a"}
+        )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
+        answer = client.post("/v1/inpaint", files=form(image=b"x" * 200_000))
+        assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("first", "drip"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nX-Slow: ", b"x"),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET / HTTP/1.1\r\nX-Slow: ", b"x"),
+        (b"POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\n", b"x"),
+    ],
+    ids=["silent", "slow", "slow after an answer", "slow body of what is answered"],
+)
+def test_headers_that_do_not_come_do_not_keep_a_connection(tiny_pipeline, monkeypatch, first, drip):
+    """Catches connections that are kept for ever by sending a byte now and then, or none at all."""
+    monkeypatch.setattr("maskmend.server.run.IDLE", 1)
+    with (
+        on_a_socket(app_of(tiny_pipeline)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=5) as wire,
+    ):
+        wire.settimeout(0.2)
+        wire.sendall(first)
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            try:
+                wire.sendall(drip)
+                if wire.recv(4096) == b"":
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        else:
+            raise AssertionError("the connection is still open")
+
+
+def test_a_request_that_takes_longer_than_its_headers_may_is_answered(tiny_pipeline, monkeypatch):
+    """Catches a bound on headers that goes on to count after they have come."""
+    monkeypatch.setattr("maskmend.server.run.IDLE", 1)
+    with (
+        on_a_socket(app_of(tiny_pipeline)) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=5) as wire,
+    ):
+        head = "POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        wire.sendall(head.encode())
+        time.sleep(0.1)
+        wire.sendall(b"Content-Length: 2\r\n\r\n{")
+        time.sleep(1.2)
+        wire.sendall(b"}")
+        assert b" 422 " in wire.recv(4096)
+
+
+def test_a_slow_upload_loses_its_place(tiny_pipeline):
+    """Catches clients that hold all places by sending a byte now and then."""
+    app = app_of(tiny_pipeline, limits=Limits(seconds=0.4, drain=5.0))
+    with on_a_socket(app) as port, socket.create_connection(("127.0.0.1", port), timeout=5) as wire:
+        head = f"POST /v1/inpaint HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        wire.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        until(lambda: app.state.service.line.taken == 1)
+        # Head and body may come in two pieces; the server closes after them.
+        answer = b"".join(iter(lambda: wire.recv(4096), b""))
+        assert b" 408 " in answer
+        assert b"upload_too_slow" in answer
+        until(lambda: app.state.service.line.taken == 0)

@@ -1,0 +1,421 @@
+"""The decoder's own training: tokens stay what they were, the hole is learnt, draws are as in use."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fakes import FakePerceptual
+from maskmend.decoding.loop import decode
+from maskmend.errors import ConfigError, TrainingError
+from maskmend.images.infill import infill
+from maskmend.models.blocks import ResidualBlock
+from maskmend.models.quantizer import QuantizerConfig
+from maskmend.models.transformer import Hints, MaskedTransformer
+from maskmend.models.vqgan import VQGAN, TokenizerConfig
+from maskmend.perceptual.efficientnet import EfficientNet
+from maskmend.pretrained.folder import (
+    load_tokenizer,
+    load_transformer,
+    save_tokenizer,
+    save_transformer,
+    tokens_hash,
+)
+from maskmend.training import checkpoint
+from maskmend.training.masking import draw_holes
+from maskmend.training.recipe import DecoderTraining, Recipe
+from maskmend.training.run import build_stage, configured, run
+from maskmend.training.stages.decoder import DecoderStage, redrawn_config, start_from
+from maskmend.training.stages.transformer import TRANSFORMERS
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def transformer_folder(make_recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("transformer-run") / "transformer"
+    save_transformer(MaskedTransformer(configured(TRANSFORMERS, make_recipe("transformer"))).eval(), folder)
+    return folder
+
+
+def built(recipe: Recipe) -> DecoderStage:
+    stage = build_stage(recipe, CPU)
+    assert isinstance(stage, DecoderStage)
+    return stage
+
+
+def step(stage: DecoderStage, batch: Tensor, number: int = 0) -> dict[str, float]:
+    figures = stage.train_step([batch], number, np.random.default_rng(number))
+    return {name: float(value) for name, value in figures.items()}
+
+
+def test_it_starts_from_the_trained_decoder_and_keeps_its_tokens(
+    make_recipe, tokenizer_folder: Path, batch: Tensor
+) -> None:
+    """Would catch a decoder that begins anew, and an encoder or codebook that moves: the transformer's tokens
+    would mean something else."""
+    trained = load_tokenizer(tokenizer_folder)
+    stage = built(make_recipe("decoder"))
+    tokens = trained.encode(batch)
+    torch.testing.assert_close(stage.model.eval().decode(tokens), trained.decode(tokens))
+    for number in range(3):
+        step(stage, batch, number)
+    assert tokens_hash(stage.model) == tokens_hash(trained)
+    assert tokens_hash(stage.average.shadow) == tokens_hash(trained)
+    assert not torch.allclose(stage.model.eval().decode(tokens), trained.decode(tokens))
+
+
+@pytest.mark.parametrize("design", ["plain", "lab"])
+def test_a_deeper_decoder_starts_as_the_trained_one(design: Literal["plain", "lab"]) -> None:
+    """Would catch blocks that take over another's weights, an upsampling that begins anew behind more blocks,
+    and new blocks that disturb from the first step on or can never learn."""
+    torch.manual_seed(0)
+    config = TokenizerConfig(
+        resolution=16,
+        encoder_channels=(32, 32, 32),
+        encoder_blocks=1,
+        downsample_after=(1,),
+        decoder_channels=(64, 32),
+        decoder_blocks=1,
+        upsample_after=(1,),
+        design=design,
+        quantizer=QuantizerConfig(codes=16, code_dim=32),
+    )
+    trained = VQGAN(config).eval()
+    deeper = VQGAN(replace(config, decoder_blocks=3)).eval()
+    start_from(deeper, trained)
+    tokens = torch.randint(16, (2, 8, 8))
+    torch.testing.assert_close(deeper.decode(tokens), trained.decode(tokens))
+    deeper.decoder(deeper.quantizer.lookup(tokens)).square().sum().backward()
+    last = deeper.decoder.stages.get_submodule("1.2")
+    assert isinstance(last, ResidualBlock)
+    assert last.conv2.weight.grad is not None
+    assert last.conv2.weight.grad.abs().sum() > 0
+
+
+def test_true_tokens_without_a_transformer(make_recipe, batch: Tensor) -> None:
+    """Would catch holes whose tokens are those of the infilled picture, or known ones that have seen it."""
+    stage = built(make_recipe("decoder"))
+    masks = stage._masks(np.random.default_rng(0), len(batch))
+    tokens, known = stage.examples(batch, masks, 0)
+    filled = infill(batch, masks.pixels, "diffusion")
+    wanted = torch.where(masks.hole.view(-1, 4, 4), stage.model.encode(batch), stage.model.encode(filled))
+    assert torch.equal(tokens, wanted)
+    assert torch.equal(known.image, filled)
+    assert torch.equal(known.mask, masks.pixels)
+
+
+def test_the_transformer_draws_hidden_tokens_only(
+    make_recipe, transformer_folder: Path, batch: Tensor
+) -> None:
+    """Would catch draws at known or already filled tokens, the mask token among the draws, and draws that
+    differ from run to run."""
+    plain = built(make_recipe("decoder"))
+    stage = built(make_recipe("decoder", decoder={"transformer": str(transformer_folder)}))
+    masks = stage._masks(np.random.default_rng(3), len(batch))
+    true, _ = plain.examples(batch, masks, 0)
+    drawn, _ = stage.examples(batch, masks, 0)
+    moved = (true != drawn).flatten(1)
+    assert bool(moved.any())
+    assert not bool((moved & ~masks.hidden).any())
+    assert int(drawn.max()) < stage.config.quantizer.codes
+    assert torch.equal(drawn, stage.examples(batch, masks, 0)[0])
+    assert not torch.equal(drawn, stage.examples(batch, masks, 99)[0])
+
+
+def test_a_hole_filled_in_steps_is_filled_as_inference_fills_it(
+    make_recipe, transformer_folder: Path, batch: Tensor
+) -> None:
+    """Would catch true tokens left in the hole, draws that see them, and another loop than the one in use."""
+    options = {"transformer": str(transformer_folder), "steps": 3, "temperature": 0.7, "whole": 0.0}
+    stage = built(make_recipe("decoder", decoder=options))
+    masks = stage._masks(np.random.default_rng(3), len(batch))
+    assert bool((masks.hole & ~masks.hidden).any())  # tokens that steps = 0 would leave true
+    tokens, known = stage.examples(batch, masks, 5)
+    seen = stage.model.encode(known.image).flatten(1)
+    transformer = load_transformer(transformer_folder)
+    missing = known.mask.float().unflatten(2, (4, 4)).unflatten(4, (4, 4)).mean((3, 5)).flatten(1)
+    hidden = torch.where(masks.hole, transformer.config.mask_id, seen)
+    wanted = decode(
+        lambda tokens, masked: transformer(tokens, masks.hole, masked, Hints(seen, missing)),
+        hidden,
+        masks.hole,
+        mask_id=transformer.config.mask_id,
+        steps=3,
+        noise=1.0,
+        temperature=0.7,
+        seeds=range(5, 5 + len(batch)),
+    )
+    assert torch.equal(tokens.flatten(1), wanted.tokens)
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_pictures_that_are_all_hole_keep_their_true_tokens(
+    steps: int, make_recipe, transformer_folder: Path, batch: Tensor
+) -> None:
+    """Would catch a decoder taught to draw one picture from the draws of another."""
+    whole = {"whole": 1.0, "boxes": 0.0, "strokes": 0.0, "random_walk": 0.0, "steps": steps}
+    stage = built(make_recipe("decoder", decoder=whole | {"transformer": str(transformer_folder)}))
+    masks = stage._masks(np.random.default_rng(0), len(batch))
+    assert bool(masks.pixels.all())
+    tokens, known = stage.examples(batch, masks, 0)
+    assert torch.equal(tokens, stage.model.encode(batch))
+    assert torch.equal(known.image, torch.zeros_like(batch))
+
+
+def test_an_error_in_the_hole_weighs_more(make_recipe, batch: Tensor) -> None:
+    """Would catch a weight that reaches the known pixels, which the composite replaces anyway."""
+    recipe = make_recipe("decoder", decoder={"hole_weight": 5.0})
+    stage = built(recipe)
+    mask = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, :, :8] = True
+    fake = (batch + 0.1).requires_grad_()
+    last = torch.ones((), requires_grad=True)
+    gradient, _ = stage.critic.gradient(batch, fake * last, last, 0, mask, 5.0)
+    inside, outside = gradient[:, :, :, :8], gradient[:, :, :, 8:]
+    torch.testing.assert_close(inside, 5 * outside)
+
+
+def test_the_adversary_sees_the_composite(make_recipe, batch: Tensor) -> None:
+    """Would catch a push at known pixels, where the discriminator looks at the truth."""
+    stage = built(make_recipe("decoder", decoder={"adversarial": 1.0, "adversarial_start": 0}))
+    mask = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, :, :8] = True
+    last = torch.ones((), requires_grad=True)
+    same = batch.clone().requires_grad_()
+    gradient, figures = stage.critic.gradient(batch, same * last + 0.3 * mask, last, 0, mask)
+    assert float(figures["adaptive_weight"]) > 0
+    assert not bool(gradient[:, :, :, 8:].any())
+    assert bool(gradient[:, :, :, :8].any())
+
+
+def test_both_judges_see_the_composite_of_their_pictures(make_recipe, batch: Tensor) -> None:
+    """Would catch a push at known pixels or at pictures without a perceptual distance, pushes that replace
+    each other instead of adding up, and figures that keep a graph alive."""
+    options = {"perceptual": 1.0, "perceptual_share": 0.5, "adversarial_start": 0, "adversarial_ramp": 1}
+    mask = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, :, :8] = True
+    last = torch.ones((), requires_grad=True)
+    same = batch.clone().requires_grad_()
+    gradients = {}
+    for pixels, features in ((0.0, 0.0), (0.7, 0.0), (0.0, 0.7), (0.7, 0.7)):
+        weights = {"adversarial": pixels, "feature_adversarial": features}
+        torch.manual_seed(0)
+        stage = DecoderStage(make_recipe("decoder", decoder=options | weights), CPU, FakePerceptual())
+        torch.manual_seed(0)
+        for judge in stage.critic.judges.values():
+            for weight in judge.parameters():
+                torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(weight.numel()))
+        drawn = same * last + 0.3 * mask * torch.linspace(-1, 1, 16)
+        gradients[pixels, features], figures = stage.critic.gradient(batch, drawn, last, 0, mask)
+        assert not any(figure.requires_grad for figure in figures.values())
+        assert len(stage.critic.learn(0)) == 2 * len(stage.critic.judges)
+    rest = gradients[0.0, 0.0]
+    by_features = gradients[0.0, 0.7] - rest
+    assert not bool(by_features[:, :, :, 8:].any())
+    assert not bool(by_features[2:].any())
+    assert bool(by_features[:2].any())
+    torch.testing.assert_close(gradients[0.7, 0.7], gradients[0.7, 0.0] + by_features)
+
+
+def test_the_classifier_counts_and_judges_beside_the_others(make_recipe, batch: Tensor) -> None:
+    """Would catch a classifier that is loaded and not looked through, a distance with another's weight, a
+    look at the first pictures only, and a push at known pixels."""
+    options = {"perceptual": 1.0, "perceptual_share": 0.5, "adversarial": 0.0, "adversarial_start": 0}
+    options |= {"adversarial_ramp": 1}
+    mask = torch.zeros(4, 1, 16, 16, dtype=torch.bool)
+    mask[:, :, :, :8] = True
+    last = torch.ones((), requires_grad=True)
+    gradients = {}
+    for distance, judged in ((0.0, 0.0), (3.0, 0.0), (3.0, 0.7)):
+        weights = {"classifier": distance, "classifier_adversarial": judged}
+        torch.manual_seed(0)
+        recipe = make_recipe("decoder", decoder=options | weights)
+        stage = DecoderStage(recipe, CPU, FakePerceptual(), FakePerceptual())
+        assert list(stage.critic.judges) == (["classifier_discriminator"] if judged else [])
+        drawn = (batch * last + 0.3 * mask * torch.linspace(-1, 1, 16)).requires_grad_()
+        gradients[distance, judged], figures = stage.critic.gradient(batch, drawn, last, 0, mask)
+    seen = torch.where(mask, drawn.detach(), batch).requires_grad_()
+    fake = FakePerceptual()
+    apart = 3.0 * fake.between(fake.features(seen), fake.features(batch)).mean()
+    (wanted,) = torch.autograd.grad(apart, seen)
+    torch.testing.assert_close(gradients[3.0, 0.0] - gradients[0.0, 0.0], torch.where(mask, wanted, 0))
+    assert float(figures["classifier_distance"]) == pytest.approx(apart.item() / 3, rel=1e-5)
+    judged = gradients[3.0, 0.7] - gradients[3.0, 0.0]
+    assert not bool(judged[:, :, :, 8:].any())
+    assert all(bool(push.any()) for push in judged)
+
+
+def test_a_recipe_gets_the_classifier_it_names(make_recipe, tmp_path: Path) -> None:
+    """Would catch a setting that reaches no network, and one that is loaded where nothing asks for it."""
+    file = tmp_path / "classifier.safetensors"
+    save_file({name: t.contiguous() for name, t in EfficientNet().state_dict().items()}, file)
+    for stage in ("decoder", "tokenizer"):
+        asked = {"perceptual": 0.0, "classifier": 0.5, "classifier_weights": str(file)}
+        critic = build_stage(make_recipe(stage, **{stage: asked}), CPU).critic
+        assert critic.eyes["classifier"].distance == 0.5
+        plain = build_stage(make_recipe(stage, **{stage: asked | {"classifier": 0.0}}), CPU).critic
+        assert not plain.eyes
+
+
+def other_tokenizer(tokenizer_folder: Path, folder: Path) -> Path:
+    """A tokenizer of the same shape and other tokens."""
+    tokenizer = load_tokenizer(tokenizer_folder)
+    tokenizer.quantizer.codebook += 0.1
+    save_tokenizer(tokenizer, folder)
+    return folder
+
+
+def test_a_transformer_of_another_tokenizer_draws_nothing(
+    make_recipe, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    """Would catch a decoder taught with draws that mean something else."""
+    transformer = MaskedTransformer(configured(TRANSFORMERS, make_recipe("transformer"))).eval()
+    tokens = tokens_hash(load_tokenizer(tokenizer_folder))
+    save_transformer(transformer, tmp_path / "transformer", tokens=tokens)
+    given = {"transformer": str(tmp_path / "transformer")}
+    built(make_recipe("decoder", decoder=given))
+    other = str(other_tokenizer(tokenizer_folder, tmp_path / "other"))
+    with pytest.raises(ConfigError, match=r"transformer learnt the tokens of another tokenizer than .*other"):
+        built(make_recipe("decoder", decoder=given | {"tokenizer": other}))
+
+
+def test_a_run_does_not_go_on_over_another_tokenizer(
+    make_recipe, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    """Would catch a run that goes on with its old encoder and says it was the new one."""
+    run(make_recipe("decoder", training={"steps": 1}), tmp_path / "run")
+    other = {"tokenizer": str(other_tokenizer(tokenizer_folder, tmp_path / "other"))}
+    with pytest.raises(TrainingError, match=r"tokens of another tokenizer than .*other"):
+        run(make_recipe("decoder", training={"steps": 2}, decoder=other), tmp_path / "run")
+    redrawn = {"tokenizer": str(tmp_path / "run")}
+    assert run(make_recipe("decoder", training={"steps": 2}, decoder=redrawn), tmp_path / "run").finished
+
+
+@pytest.mark.parametrize("design", ["plain", "lab"])
+@pytest.mark.parametrize("doubles", [(1, 2), (1, 3), (2, 4)], ids=str)
+def test_the_branch_is_there_unless_refused(
+    design: Literal["plain", "lab"], doubles: tuple[int, ...]
+) -> None:
+    """Would catch a decoder's training without what it is for, and widths that do not fit the decoder's."""
+    plain = TokenizerConfig(
+        resolution=16,
+        encoder_channels=(32, 32, 32),
+        downsample_after=(1, 2),
+        decoder_channels=(128, 96, 64, 32),
+        upsample_after=doubles,
+        design=design,
+        quantizer=QuantizerConfig(codes=16, code_dim=32),
+    )
+    config = redrawn_config(plain, {})
+    known = VQGAN(config).decoder.known
+    assert known is not None
+    widths = [merge.weight.shape[:2] for merge in known.merges]
+    assert [tuple(width) for width in widths] == [(width, width) for width in config.known_channels]
+    assert redrawn_config(plain, {"known_channels": []}).known_channels == ()
+    assert redrawn_config(plain, {"known_channels": [32, 32, 32]}).known_channels == (32, 32, 32)
+    assert redrawn_config(replace(plain, known_channels=(64, 32, 64)), {}).known_channels == (64, 32, 64)
+
+
+def test_without_lpips_none_is_told(make_recipe, batch: Tensor) -> None:
+    """Would catch a distance of 0, as if the pictures were the true ones, where nothing was measured."""
+    assert "lpips" not in built(make_recipe("decoder")).validate([batch])
+    seen = make_recipe("decoder", decoder={"perceptual": 1.0})
+    assert DecoderStage(seen, CPU, FakePerceptual()).validate([batch])["lpips"] > 0
+
+
+def test_judges_of_another_run_go_on(make_recipe, tmp_path: Path) -> None:
+    """Would catch judges that begin anew, and a run without them that is noticed hours later or never."""
+    base = {"adversarial": 1.0, "adversarial_start": 0}
+    first = make_recipe("decoder", training={"steps": 2}, decoder=base)
+    assert run(first, tmp_path / "first").finished
+    kept = checkpoint.read(tmp_path / "first" / "last.pt")["stage"]["discriminator"]
+    critic = built(make_recipe("decoder", decoder=base | {"judges": str(tmp_path / "first")})).critic
+    own = critic.judges["discriminator"].state_dict()
+    assert all(torch.equal(own[name], kept[name]) for name in kept)
+    for options, said in (
+        ({"judges": str(tmp_path / "none")}, "no run folder with a last.pt"),
+        ({"judges": str(tmp_path / "first"), "adversarial": 0.0}, "no discriminator in common"),
+        ({"judges": str(tmp_path / "first"), "discriminator_channels": 16}, "has another shape"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            built(make_recipe("decoder", decoder=base | options))
+
+
+def test_parts_teach_the_judges_as_one_batch_would(make_recipe, batch: Tensor) -> None:
+    """Would catch parts summed instead of averaged, and a lesson that is learnt twice."""
+    options = {"perceptual": 1.0, "feature_adversarial": 1.0, "adversarial": 1.0, "adversarial_start": 0}
+    taught = []
+    for parts in (1, 2):
+        torch.manual_seed(0)
+        stage = DecoderStage(make_recipe("decoder", decoder=options), CPU, FakePerceptual())
+        last = torch.ones((), requires_grad=True)
+        for part in batch.chunk(parts):
+            fake = (part + 0.2).requires_grad_()
+            stage.critic.gradient(part, fake * last, last, 0)
+        figures = stage.critic.learn(0)
+        taught.append({name: float(value) for name, value in figures.items()})
+        assert not stage.critic.lessons
+        assert all(w.grad is None for judge in stage.critic.judges.values() for w in judge.parameters())
+    assert taught[1] == pytest.approx(taught[0], rel=1e-3)
+
+
+def test_a_run_blurs_colour(make_recipe, batch: Tensor) -> None:
+    """Would catch a setting of the recipe that does not reach the decoder it trains."""
+    stage = built(make_recipe("decoder", model={"colour_blur": 0.5}))
+    assert stage.config.colour_blur == 0.5
+    assert np.isfinite(step(stage, batch)["loss"])
+
+
+def test_loss_goes_down_on_two_pictures(make_recipe, batch: Tensor) -> None:
+    """Would catch any sign or gradient that is wrong enough to keep it from learning."""
+    stage = built(make_recipe("decoder"))
+    for group in stage.optimizers[0].param_groups:
+        group["lr"] = 5e-3
+    before = stage.validate([batch[:2]])["loss"]
+    for number in range(60):
+        step(stage, batch[:2], number)
+    assert stage.validate([batch[:2]])["loss"] < 0.7 * before
+
+
+def test_a_run_leaves_a_tokenizer_that_sees_known_pixels(make_recipe, tmp_path: Path) -> None:
+    """Would catch a run that exports under another name, or without the branch."""
+    recipe = make_recipe("decoder", training={"steps": 2, "validate_every": 1, "picture_every": 1})
+    assert run(recipe, tmp_path / "run").finished
+    tokenizer = load_tokenizer(tmp_path / "run" / "tokenizer")
+    assert tokenizer.config.known_channels == (8, 8, 8)
+    assert (tmp_path / "run" / "pictures" / "0000002.png").is_file()
+
+
+@pytest.mark.parametrize("name", ["resolution", "encoder_channels", "quantizer", "design"])
+def test_what_decides_the_tokens_cannot_be_changed(name: str, make_recipe) -> None:
+    """Would catch a transformer that is left with tokens nobody makes any more."""
+    with pytest.raises(ConfigError, match=f"model.{name} decides the tokens"):
+        built(make_recipe("decoder", model={name: 1}))
+
+
+def test_a_recipe_needs_its_table_and_a_family_of_holes(make_recipe) -> None:
+    """Would catch an assertion in the place of a line that names the setting."""
+    with pytest.raises(ConfigError, match=r"needs a \[decoder\] table"):
+        Recipe(stage="decoder", data=make_recipe("decoder").data, training=make_recipe("decoder").training)
+    with pytest.raises(
+        ConfigError, match="whole, boxes, strokes, random_walk, scratches, text, blobs are all 0"
+    ):
+        DecoderTraining(tokenizer="", whole=0.0, boxes=0.0, strokes=0.0, random_walk=0.0)
+    with pytest.raises(ConfigError, match="steps = 8 without a transformer"):
+        DecoderTraining(tokenizer="", steps=8)
+
+
+def test_holes_are_drawn_by_weight() -> None:
+    """Would catch a family that is never drawn."""
+    options = DecoderTraining(tokenizer="", whole=1.0, boxes=1.0, strokes=0.0, random_walk=0.0)
+    masks = draw_holes(np.random.default_rng(0), 60, 32, 4, options)
+    whole = masks.pixels.flatten(1).all(1)
+    assert 15 < int(whole.sum()) < 45
+    assert torch.equal(whole, masks.hole.all(1))

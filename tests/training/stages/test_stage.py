@@ -1,0 +1,67 @@
+"""What all stages share: a step is handed to the device and nobody waits for it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from maskmend.models.transformer import MaskedTransformer
+from maskmend.pretrained.folder import save_transformer
+from maskmend.training.run import build_stage, configured
+from maskmend.training.stages.transformer import TRANSFORMERS
+
+STAGES = {
+    "tokenizer": {"tokenizer": {"adversarial": 0.5, "adversarial_start": 0}},
+    "transformer": {"transformer": {"replace": 0.2, "bernoulli": 0.3}},
+    "transformer, all tokens": {"transformer": {"loss_on": "all"}, "data": {"colour": 0.1}},
+    "decoder": {"decoder": {"adversarial": 0.5, "adversarial_start": 0, "discriminator_channels": 8}},
+}
+
+
+class NoAutocast(torch.autocast):
+    """The meta device knows none."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+@pytest.fixture(params=STAGES)
+def recipe(request, make_recipe, tmp_path: Path):
+    kind = request.param.split(",")[0]
+    recipe = make_recipe(kind, **STAGES[request.param])
+    if kind != "decoder":
+        return recipe
+    shape = configured(TRANSFORMERS, make_recipe("transformer"))
+    save_transformer(MaskedTransformer(shape).eval(), tmp_path / "transformer")
+    return make_recipe(kind, decoder=STAGES[kind]["decoder"] | {"transformer": str(tmp_path / "transformer")})
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
+def test_a_step_asks_for_no_value(recipe, batch: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Would catch a step that makes an accelerator wait: PyTorch's meta device has no values at all, so that
+    whatever asks for one, or for how many there are, fails."""
+    monkeypatch.setattr(torch, "autocast", NoAutocast)
+    real = torch.optim.AdamW
+    monkeypatch.setattr(
+        torch.optim, "AdamW", lambda *given, fused, **named: real(*given, **named, foreach=True)
+    )
+    stage = build_stage(recipe, torch.device("meta"))
+    for step in range(2):
+        figures = stage.train_step(list(batch.chunk(2)), step, np.random.default_rng(step))
+        assert all(value.is_meta for value in figures.values())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_step_does_not_wait_for_cuda(recipe, batch: Tensor) -> None:
+    """Would catch what the test above cannot: a copy to the device that waits for it."""
+    stage = build_stage(recipe, torch.device("cuda"))
+    parts = list(batch.chunk(2))
+    stage.train_step(parts, 0, np.random.default_rng(0))  # libraries load
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        stage.train_step(parts, 1, np.random.default_rng(1))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
