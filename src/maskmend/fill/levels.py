@@ -122,8 +122,9 @@ def refine(
         crop, hole = result[here], mask[here]
         canvas, open_hole = crop, hole
         if crop.shape[:2] != level.size:
+            height, width = level.size
             scaled = Image.fromarray(np.ascontiguousarray(crop)).resize(
-                level.size[::-1], Image.Resampling.LANCZOS
+                (width, height), Image.Resampling.LANCZOS
             )
             canvas, open_hole = np.asarray(scaled), shrink_mask(hole, level.size)
         told = None if progress is None else (lambda done, n=number: progress(n, done))
