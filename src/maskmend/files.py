@@ -2,10 +2,12 @@
 
 import contextlib
 import errno
+import json
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from maskmend.errors import OutputError
 
@@ -80,3 +82,8 @@ def _beside(path: Path) -> Path:
     """A free name in the same folder; short, as `path` may have the longest one that there can be."""
     # Not mkstemp, whose files nobody but their owner may ever read
     return path.with_name(f".{secrets.token_hex(6)}")
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """`content` as indented JSON in UTF-8."""
+    return (json.dumps(content, indent=2) + "\n").encode()

@@ -5,7 +5,7 @@ import pytest
 
 from fakes import box_mask, smooth_pixels
 from maskmend.errors import ConfigError
-from maskmend.fill.contact_sheet import contact_sheet, latent_mask, step_frames
+from maskmend.evaluation.contact_sheet import contact_sheet, latent_mask, step_frames
 
 SIDE, HEIGHT, WIDTH = 16, 60, 150
 FIRST = box_mask(HEIGHT, WIDTH, 5, 9, 11, 15)

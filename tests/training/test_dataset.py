@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maskmend.errors import DataError
-from maskmend.training.dataset import ImageSet, batch_indices, crop, decode, list_images
+from maskmend.images.listing import list_images
+from maskmend.training.dataset import ImageSet, batch_indices, crop, decode
 
 SIZE = 8
 

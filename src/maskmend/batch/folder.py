@@ -21,12 +21,12 @@ import numpy as np
 from maskmend.batch.manifest import begin_record
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import lies_there, write_files
+from maskmend.images.listing import SUFFIXES
 from maskmend.images.picture import WRITABLE, Picture, encode_image, load_image
 from maskmend.masks.reading import THRESHOLD, as_mask, grow, load_mask
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
 from maskmend.seeds import seeds_from
-from maskmend.training.dataset import SUFFIXES
 
 FAILURES = "failures.csv"
 FILLABLE = SUFFIXES | {".gif"}

@@ -15,9 +15,9 @@ from maskmend.benchmark.peers import peer_cases
 from maskmend.benchmark.report import as_json, as_markdown
 from maskmend.benchmark.timing import interleave
 from maskmend.benchmark.training import train_once
-from maskmend.files import write_files
+from maskmend.files import json_bytes, write_files
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import find_model, json_bytes
+from maskmend.pretrained.folder import find_model
 
 WHOLE, QUICK = (25, 360.0), (4, 60.0)
 """Rounds, and seconds after which none is begun."""

@@ -15,31 +15,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from maskmend import __version__
-from maskmend.assets import ASSETS
-from maskmend.errors import DataError, ImageError
-from maskmend.files import write_files
-from maskmend.fill.contact_sheet import contact_sheet, masked_input, step_frames
+from maskmend.assets.samples import sample_pairs
+from maskmend.errors import ImageError
+from maskmend.evaluation.contact_sheet import contact_sheet, masked_input, step_frames
+from maskmend.files import json_bytes, write_files
 from maskmend.fill.result import Inpainted
 from maskmend.images.picture import check_writable, encode_image, load_image, picture_from
 from maskmend.masks.reading import load_mask
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import json_bytes
-
-SAMPLES = ASSETS / "samples"
-
-
-def sample_pairs(folder: Path = SAMPLES) -> list[tuple[str, Path, Path]]:
-    """(name, image, mask) of the shipped pictures."""
-    pairs = [
-        (p.stem, p, p.with_name(f"{p.stem}.mask.png"))
-        for p in sorted(folder.glob("*.png"))
-        if ".mask" not in p.name
-    ]
-    if not pairs:
-        raise DataError(
-            f"no sample pictures in {folder}: the installation is incomplete, install maskmend again"
-        )
-    return pairs
 
 
 def run_demo(

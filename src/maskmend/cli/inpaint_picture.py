@@ -63,7 +63,7 @@ def inpaint_picture(
         result = pipe(picture, mask, samples=samples, seed=seed, on_level=on_level, **chosen)
     files = {} if piped else dict(zip(outputs, result.pictures, strict=True))
     if uncertainty is not None:
-        from maskmend.fill.contact_sheet import uncertainty_map
+        from maskmend.evaluation.contact_sheet import uncertainty_map
 
         most = math.log(pipe.transformer.config.codes)
         levels = uncertainty_map(result.uncertainty, picture.pixels, most)

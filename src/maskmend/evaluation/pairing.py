@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from maskmend.errors import DataError, ImageError, MaskError
+from maskmend.images.listing import SUFFIXES
 from maskmend.images.picture import load_image
 from maskmend.masks.reading import THRESHOLD, load_mask
-from maskmend.training.dataset import SUFFIXES
 
 MOST_NAMES = 10
 """Files that one message names."""

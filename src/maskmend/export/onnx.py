@@ -20,13 +20,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskmend.errors import ConfigError, ModelError
-from maskmend.files import write_files
+from maskmend.files import json_bytes, write_files
 from maskmend.models.attention import rotary_angles
 from maskmend.models.known_encoder import Known
 from maskmend.models.transformer import Block, Hints, MaskedTransformer
 from maskmend.models.vqgan import VQGAN
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import json_bytes
 
 FORMAT = 1
 OPSET = 18

@@ -17,12 +17,11 @@ from PIL import Image
 
 from maskmend.config import nearest
 from maskmend.errors import ConfigError, DataError, ImageError
-from maskmend.files import write_files
+from maskmend.files import json_bytes, write_files
+from maskmend.images.listing import SUFFIXES
 from maskmend.images.picture import decoded, open_image
 from maskmend.masks.generators import HOLES
-from maskmend.pretrained.folder import json_bytes
 from maskmend.seeds import MAX_SEED
-from maskmend.training.dataset import SUFFIXES
 
 
 def draw_mask(kind: str, seed: int, index: int, height: int, width: int) -> Bool[np.ndarray, "H W"]:

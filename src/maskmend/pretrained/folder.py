@@ -27,18 +27,13 @@ from torch import Tensor, nn
 from maskmend.assets import ASSETS
 from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError
-from maskmend.files import write_files
+from maskmend.files import json_bytes, write_files
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
 
 FORMAT = 1
 CARD = "README.md"
 M = TypeVar("M", bound=nn.Module)
-
-
-def json_bytes(content: Mapping[str, Any]) -> bytes:
-    """`content` as indented JSON in UTF-8."""
-    return (json.dumps(content, indent=2) + "\n").encode()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from maskmend.cli.demo import sample_pairs
+from maskmend.assets.samples import sample_pairs
 from maskmend.errors import DataError
 
 PAGE = Path(__file__).parent / "page"

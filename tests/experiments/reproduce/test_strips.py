@@ -9,9 +9,9 @@ from PIL import Image
 
 from fakes import box_mask, smooth_pixels
 from maskmend.errors import ConfigError
+from maskmend.evaluation.contact_sheet import fit, latent_mask, masked_input
 from maskmend.experiments.reproduce.charts import schedule_curves, with_intervals
 from maskmend.experiments.reproduce.strips import CELL, GAP, LABEL, png_bytes, schedule_strips
-from maskmend.fill.contact_sheet import fit, latent_mask, masked_input
 from maskmend.metrics.bootstrap import Interval
 from maskmend.pipeline import InpaintPipeline
 

@@ -26,10 +26,9 @@ from maskmend.experiments.reproduce.trial import (
     difference,
     lpips_difference,
 )
-from maskmend.files import write_files
+from maskmend.files import json_bytes, write_files
 from maskmend.metrics.bootstrap import Interval
 from maskmend.metrics.features import FeatureFunction
-from maskmend.pretrained.folder import json_bytes
 
 TITLE = "The report's recipe against ours"
 

@@ -10,10 +10,10 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from maskmend.errors import DataError, ImageError
+from maskmend.images.listing import Entry, list_images
 from maskmend.images.picture import READABLE, picture_from
 from maskmend.masks.reading import THRESHOLD, load_mask
 from maskmend.masks.sets import draw_mask
-from maskmend.training.dataset import Entry, list_images
 
 
 @dataclass(frozen=True, kw_only=True)

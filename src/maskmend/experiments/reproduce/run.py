@@ -22,8 +22,7 @@ from maskmend.experiments.reproduce.strips import gallery, png_bytes, schedule_s
 from maskmend.experiments.reproduce.summary import rivals, the_bars, the_frame
 from maskmend.experiments.reproduce.tables import Table, judge, the_grid, the_tables
 from maskmend.experiments.reproduce.trial import Laboratory, Progress
-from maskmend.files import write_files
-from maskmend.pretrained.folder import json_bytes
+from maskmend.files import json_bytes, write_files
 
 QUICK_IMAGES, QUICK_REPEATS = 16, 10
 REPORTED_SCHEDULES = ("cosine", "linear", "square")

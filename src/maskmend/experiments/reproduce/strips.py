@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from maskmend.fill.contact_sheet import FAINT, INK, PAPER, fit, latent_mask, masked_input
+from maskmend.evaluation.contact_sheet import FAINT, INK, PAPER, fit, latent_mask, masked_input
 from maskmend.pipeline import InpaintPipeline
 
 CELL, GAP, LABEL = 96, 6, 18

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from maskmend import __version__
 from maskmend.experiments.reproduce.dataset import TestSet
-from maskmend.files import write_files
+from maskmend.files import json_bytes, write_files
 from maskmend.images.picture import to_tensor
 from maskmend.masks.sets import masks_hash
 from maskmend.metrics.bootstrap import Interval, centred_interval, mean_interval
@@ -32,7 +32,7 @@ from maskmend.metrics.features import FeatureFunction, cached_features, content_
 from maskmend.metrics.fid import fid_draws
 from maskmend.metrics.pixels import hole_l1, known_error, seam_l1
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import json_bytes, model_hash
+from maskmend.pretrained.folder import model_hash
 from maskmend.settings import Settings
 
 BATCH = 32

@@ -22,10 +22,10 @@ from PIL import Image
 from maskmend.errors import ConfigError, DataError
 from maskmend.files import write_files
 from maskmend.fill.result import Inpainted
+from maskmend.images.listing import SUFFIXES
 from maskmend.images.picture import Picture, load_image
 from maskmend.masks.reading import THRESHOLD, load_mask
 from maskmend.pipeline import InpaintPipeline
-from maskmend.training.dataset import SUFFIXES
 
 IMAGES, MASKS = "masked_image", "mask64"
 RESULTS, SCHEDULES, ITERATIONS = "test_results", "mask_scheduling", "imga"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fakes import CODES, box_mask, smooth_pixels
-from maskmend.fill.contact_sheet import (
+from maskmend.evaluation.contact_sheet import (
     HIDDEN,
     HOLE,
     JUST_FILLED,

@@ -1,0 +1,67 @@
+"""Pictures in a folder (searched recursively), in a tar file, or in a folder of tar files."""
+
+import tarfile
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import NamedTuple
+
+from maskmend.errors import DataError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
+"""Of pictures that are filled, scored and compared."""
+TRAINABLE = SUFFIXES | {".gif"}
+"""Of pictures that are learnt from."""
+
+
+class Entry(NamedTuple):
+    """Where one picture lies: a file, or a byte range of a tar file."""
+
+    name: str
+    path: Path
+    offset: int = -1
+    size: int = -1
+
+    def read(self) -> bytes:
+        with self.path.open("rb") as file:
+            if self.offset >= 0:
+                file.seek(self.offset)
+            return file.read(self.size)
+
+
+def list_images(
+    source: Path, skip: Callable[[str, str], None] | None = None, suffixes: AbstractSet[str] = SUFFIXES
+) -> Iterator[Entry]:
+    """Entries of a folder or tar file in a fixed order, those of the files that end in one of `suffixes`.
+
+    Raises DataError when there is nothing at `source`. A damaged tar file within a folder goes to `skip`
+    (name, reason) where one is given, else it raises DataError too.
+    """
+    if source.is_file():
+        yield from _list_tar(source, suffixes)
+        return
+    if not source.is_dir():
+        raise DataError(f"no folder or tar file at {source}: check the path")
+    for path in sorted(source.rglob("*")):
+        name, suffix = path.relative_to(source).as_posix(), path.suffix.lower()
+        if suffix == ".tar" and path.is_file():
+            try:
+                yield from _list_tar(path, suffixes, name)
+            except DataError as error:
+                if skip is None:
+                    raise
+                skip(name, str(error))
+        elif suffix in suffixes and path.is_file():
+            yield Entry(name, path)
+
+
+def _list_tar(path: Path, suffixes: AbstractSet[str], within: str = "") -> Iterator[Entry]:
+    try:
+        with tarfile.open(path, "r:") as archive:
+            members = sorted((m for m in archive if m.isfile()), key=lambda m: m.name)
+    except (tarfile.TarError, OSError) as error:
+        raise DataError(f"cannot read {path} as an uncompressed tar file: {error}") from None
+    for member in members:
+        if Path(member.name).suffix.lower() in suffixes:
+            name = f"{within}/{member.name}" if within else member.name
+            yield Entry(name, path, member.offset_data, member.size)
