@@ -12,6 +12,7 @@ from maskmend.commands.benchmark import bench
 from maskmend.commands.exporting import export
 from maskmend.commands.filling import demo, inpaint
 from maskmend.commands.models import convert, pack, train, weights
+from maskmend.commands.photographs import photographs
 from maskmend.commands.scoring import evaluate, masks, reproduce, study
 from maskmend.commands.serving import serve
 from maskmend.errors import MaskmendError
@@ -79,6 +80,7 @@ for command in (
     evaluate,
     reproduce,
     study,
+    photographs,
     bench,
     export,
 ):
