@@ -21,7 +21,7 @@ from maskmend.errors import ConfigError
 @click.option("--images", type=PATH, help="Folder or tar file: central squares at 256x256 pixels.")
 @click.option("--whole", type=PATH, help="Folder or tar file: whole photographs at their own size.")
 @click.option("--migan", type=PATH, help="MI-GAN's ONNX file, for the comparison.")
-@click.option("--limit", type=click.IntRange(min=2), help="Only the first so many photographs of each.")
+@click.option("--limit", type=click.IntRange(min=2), help="Only so many photographs of each, evenly spread.")
 @click.option("--kinds", help="Kinds of holes, separated by commas.  [default: all four]")
 @click.option(
     "-o",

@@ -1,7 +1,7 @@
 """Which photographs are shown beside the figures: picked by number, never by hand.
 
-By how much our LPIPS lies below the rival's (MI-GAN where it takes part, else Telea): the photograph with the
-largest gain, the median one, and the one with the largest loss.
+By how far our LPIPS lies below the rival's (MI-GAN where it takes part, else Telea): the photograph where it
+is furthest ahead, the median one, and the one where it is furthest behind.
 """
 
 import csv
@@ -23,10 +23,14 @@ class Pick:
     """Its place in the test set, from 0."""
 
 
-def pick(ours: Sequence[float], theirs: Sequence[float]) -> list[Pick]:
+def pick(ours: Sequence[float], theirs: Sequence[float], rival: str) -> list[Pick]:
     """Best, median and worst by LPIPS of each photograph; of equal ones the first. Each but once."""
     order = np.argsort(np.array(ours) - np.array(theirs), kind="stable")
-    places = {"largest gain": order[0], "median": order[(len(order) - 1) // 2], "largest loss": order[-1]}
+    places = {
+        f"furthest ahead of {rival}": order[0],
+        "median": order[(len(order) - 1) // 2],
+        f"furthest behind {rival}": order[-1],
+    }
     picks: list[Pick] = []
     for why, number in places.items():
         if int(number) not in [known.number for known in picks]:

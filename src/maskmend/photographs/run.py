@@ -166,11 +166,11 @@ def _picture(
         return None, []
     rival = "MI-GAN" if "MI-GAN" in result.rivals else result.rivals[0]
     first, other = result.scores[result.ours[0]], result.scores[rival]
-    picks = pick(first.lpips_each, other.lpips_each)
+    picks = pick(first.lpips_each, other.lpips_each, rival)
     pictures = {name: composited(group.scenes, holes, filled) for name, filled in fills.items()}
     rows = [
         Row(
-            title=f"{one.why} against {rival}: {group.scenes[one.number].name}",
+            title=f"{one.why}: {group.scenes[one.number].name}",
             truth=group.scenes[one.number].pixels,
             hole=holes[one.number],
             fills={
@@ -183,8 +183,9 @@ def _picture(
     names = [group.scenes[one.number].name for one in picks]
     licences = [f"{name}: {contest.credits[name]}" for name in names if name in contest.credits]
     caption = (
-        f"Picked by number: where {result.ours[0]} gains most LPIPS over {rival}, the median, and where it "
-        f"loses most.{' Photographs: ' if licences else ''}{'; '.join(licences)}"
+        f"Picked by number: where the LPIPS of {result.ours[0]} is furthest below that of {rival}, the "
+        f"median difference, and where it is furthest above.{' Photographs: ' if licences else ''}"
+        f"{'; '.join(licences)}"
     )
     drawing = Drawing(
         file=f"{folder.name}/{group.name}-{result.kind}.jpg",

@@ -24,12 +24,15 @@ class Scene:
 
 
 def load_scenes(source: Path, side: int | None = None, limit: int | None = None) -> list[Scene]:
-    """The first `limit` photographs of a folder or tar file, in the order of their names.
+    """The photographs of a folder or tar file, in the order of their names.
 
+    `limit`: only so many, evenly spread over all, since names often begin with what a photograph is of.
     `side`: the shorter side is scaled to so many pixels and the middle cut out square; None: as they are.
     Raises DataError for fewer than two, and for one that cannot be read: without it all masks would move.
     """
-    found = sorted(list_images(source), key=lambda entry: Path(entry.name))[:limit]
+    found = sorted(list_images(source), key=lambda entry: Path(entry.name))
+    if limit is not None and limit < len(found):
+        found = [found[number * len(found) // limit] for number in range(limit)]
     if len(found) < 2:
         raise DataError(f"{len(found)} photographs in {source}: give 2 or more")
     scenes = []
