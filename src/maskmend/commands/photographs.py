@@ -76,12 +76,13 @@ def photographs(
     from maskmend.perceptual import Lpips
     from maskmend.photographs.methods import our_model, rivals
     from maskmend.photographs.picks import read_credits
-    from maskmend.photographs.run import Contest, Group, repair_photographs
+    from maskmend.photographs.run import Contest, Group, folder_of, repair_photographs
     from maskmend.photographs.scenes import SIDE, load_scenes
     from maskmend.photographs.scores import Meter
     from maskmend.progress import stages
     from maskmend.training.run import pick_device
 
+    folder = folder_of(output)
     methods = rivals(migan)
     for name in models:
         pipe, chosen = Filler(
@@ -94,7 +95,7 @@ def photographs(
     if whole is not None:
         groups.append(Group(name="whole", scenes=load_scenes(whole, None, limit), whole=True))
     place = pick_device(device)
-    kept = work or output.with_suffix("") / "work"
+    kept = work or folder / "work"
     meter = Meter(
         extract=None if images is None else Inception.load(device=place).features,
         distance=Lpips.load("alexnet").to(place),
@@ -114,7 +115,7 @@ def photographs(
     )
     with stages() as told:
         repair_photographs(contest, output, command=_command(), progress=told)
-    click.echo(f"wrote {output}, with pictures and page.json in {output.with_suffix('')}")
+    click.echo(f"wrote {output}, with pictures and page.json in {folder}")
 
 
 def _command() -> str:

@@ -79,9 +79,7 @@ def repair_photographs(
     contest: Contest, page: Path, *, command: str = "", progress: Progress | None = None
 ) -> dict[str, Any]:
     """Writes `page` (Markdown) and a folder of its name with pictures and `page.json`; returns the JSON."""
-    folder = page.with_suffix("")
-    if folder == page:
-        raise ConfigError(f"{page} has no suffix: name a Markdown file, such as {page}.md")
+    folder = folder_of(page)
     about: dict[str, Any] = {
         "command": command,
         "versions": _versions(),
@@ -115,6 +113,15 @@ def repair_photographs(
                 files[page.parent / drawing.file] = drawing.png
             write_files(files)
     return about
+
+
+def folder_of(page: Path) -> Path:
+    """Where the page's pictures lie. Raises ConfigError for a page without a suffix, which would be its own
+    folder."""
+    folder = page.with_suffix("")
+    if folder == page:
+        raise ConfigError(f"{page} has no suffix: name a Markdown file, such as {page}.md")
+    return folder
 
 
 def _measure(
