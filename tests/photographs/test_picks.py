@@ -15,7 +15,7 @@ def test_best_median_and_worst_are_picked() -> None:
     ours, theirs = [0.3, 0.1, 0.9, 0.2, 0.2], [0.3, 0.5, 0.1, 0.1, 0.4]
     picks = pick(ours, theirs, "MI-GAN")
     assert [one.number for one in picks] == [1, 0, 2]
-    assert [one.why for one in picks] == ["furthest ahead of MI-GAN", "median", "furthest behind MI-GAN"]
+    assert [one.why for one in picks] == ["best against MI-GAN", "median", "worst against MI-GAN"]
     assert [one.number for one in pick([0.1, 0.1], [0.1, 0.1], "x")] == [0, 1]
 
 

@@ -1,7 +1,7 @@
 """Which photographs are shown beside the figures: picked by number, never by hand.
 
-By how far our LPIPS lies below the rival's (MI-GAN where it takes part, else Telea): the photograph where it
-is furthest ahead, the median one, and the one where it is furthest behind.
+By our LPIPS less the rival's (MI-GAN where it takes part, else Telea): the photograph where it is lowest, the
+median one, and the one where it is highest.
 """
 
 import csv
@@ -27,9 +27,9 @@ def pick(ours: Sequence[float], theirs: Sequence[float], rival: str) -> list[Pic
     """Best, median and worst by LPIPS of each photograph; of equal ones the first. Each but once."""
     order = np.argsort(np.array(ours) - np.array(theirs), kind="stable")
     places = {
-        f"furthest ahead of {rival}": order[0],
+        f"best against {rival}": order[0],
         "median": order[(len(order) - 1) // 2],
-        f"furthest behind {rival}": order[-1],
+        f"worst against {rival}": order[-1],
     }
     picks: list[Pick] = []
     for why, number in places.items():
