@@ -190,8 +190,8 @@ def _picture(
     names = [group.scenes[one.number].name for one in picks]
     licences = [f"{name}: {contest.credits[name]}" for name in names if name in contest.credits]
     caption = (
-        f"Picked by number: by the LPIPS of {result.ours[0]} less that of {rival}, the lowest, the median and "
-        f"the highest.{' Photographs: ' if licences else ''}{'; '.join(licences)}"
+        f"Picked by number: by the LPIPS of {result.ours[0]} less that of {rival}, the lowest, the median "
+        f"and the highest.{' Photographs: ' if licences else ''}{'; '.join(licences)}"
     )
     drawing = Drawing(
         file=f"{folder.name}/{group.name}-{result.kind}.jpg",
