@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
@@ -127,3 +128,18 @@ def square(mask: np.ndarray, *, context: float, minimum: int = 1) -> Box:
     top, left, bottom, right = (int(n) for n in (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1))
     bounds = Box(top=top, left=left, height=bottom - top, width=right - left)
     return square_around(bounds, mask.shape, context=context, minimum=minimum)
+
+
+def migan_stand_in(path: Path, *steps: tuple[str, list[str], str]) -> Path:
+    """A network of MI-GAN's inputs and output, made of (operator, inputs, output)."""
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    helper = onnx.helper
+    image, mask, result = (
+        helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, [1, channels, "h", "w"])
+        for name, channels in (("image", 3), ("mask", 1), ("result", 3))
+    )
+    nodes = [helper.make_node(name, inputs, [output]) for name, inputs, output in steps]
+    graph = helper.make_graph(nodes, "in MI-GAN's place", [image, mask], [result])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path

@@ -58,6 +58,9 @@ class Settings:
     """Predict only cells that miss more than this share of their pixels; 0: every touched cell."""
     seam: str = "poisson"
     """How fill and known pixels meet: hard, feather, multiband or poisson. Known pixels never change."""
+    ranking: Literal["likelihood", "typical"] = "likelihood"
+    """Which of several fills is the best: the likeliest, or the one of median likelihood (typical). In wide
+    holes the likeliest is the most washed-out one."""
     plain: float = 0.0
     """Roughness of the surroundings, in grey levels, up to which a hole is interpolated and not drawn, as in
     a clear sky. 0: all holes are drawn."""
@@ -81,6 +84,7 @@ class Settings:
             ("seam", SEAMS),
             ("choice", ("sample", "argmax")),
             ("confidence", ("log_probability", "probability")),
+            ("ranking", ("likelihood", "typical")),
         ):
             value = getattr(self, name)
             if value not in known:

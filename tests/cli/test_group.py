@@ -28,7 +28,7 @@ from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend import files as writing
 from maskmend.cli import main
 from maskmend.images.picture import load_image
-from maskmend.perceptual import weights
+from maskmend.perceptual.lpips import weights
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import save_tokenizer, save_transformer, tokens_hash
 from maskmend.settings import Settings
@@ -636,6 +636,7 @@ def test_the_flags_are_frozen():
         "evaluate",
         "reproduce",
         "study",
+        "photographs",
         "convert",
         "bench",
         "export",
@@ -672,6 +673,10 @@ def test_the_flags_of_evaluation_are_frozen():
     assert flags(main.commands["reproduce"]) == {
         "--images", "--masks", "-o", "--output", "--model", "--quick", "--limit", "--sweep-limit", "--grid",
         "--table", "--migan", "--repeats", "--seed", "--device",
+    }  # fmt: skip
+    assert flags(main.commands["photographs"]) == {
+        "--model", "--images", "--whole", "--migan", "--limit", "--kinds", "-o", "--output", "--work",
+        "--credits", "--repeats", "--seed", "--device", "--precision", "--set",
     }  # fmt: skip
     assert flags(main.commands["study"]) == {
         "--train", "--validation", "--images", "--masks", "--tokenizer", "-o", "--output", "--steps",

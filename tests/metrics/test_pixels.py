@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskmend.errors import ImageError, MaskError
-from maskmend.metrics.pixels import hole_l1, known_error, psnr, seam_band, seam_l1, seam_step, ssim
+from maskmend.metrics.pixels import hole_l1, hole_psnr, known_error, psnr, seam_band, seam_l1, seam_step, ssim
 
 
 def flat(value: int, side: int = 16) -> np.ndarray:
@@ -18,6 +18,17 @@ def flat(value: int, side: int = 16) -> np.ndarray:
 
 def noise(seed: int, side: int = 16) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+def test_psnr_of_the_hole_ignores_known_pixels() -> None:
+    """Would catch a figure that grows with the picture around the same hole."""
+    result, truth, mask = flat(100), flat(100), np.zeros(flat(0).shape[:2], dtype=bool)
+    mask[:2, :2] = True
+    result[:2, :2] = 110
+    result[-1, -1] = 0  # a known pixel
+    assert hole_psnr(result, truth, mask) == pytest.approx(20 * math.log10(25.5))
+    assert hole_psnr(truth, truth, mask) == math.inf
+    assert math.isnan(hole_psnr(result, truth, np.zeros_like(mask)))
 
 
 def test_psnr_by_hand() -> None:

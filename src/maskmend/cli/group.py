@@ -12,6 +12,7 @@ from maskmend.cli.benchmark import bench
 from maskmend.cli.export import export
 from maskmend.cli.inpaint import demo, inpaint
 from maskmend.cli.models import convert, pack, train, weights
+from maskmend.cli.photographs import photographs
 from maskmend.cli.scoring import evaluate, masks, reproduce, study
 from maskmend.cli.serve import serve
 from maskmend.errors import MaskmendError
@@ -79,6 +80,7 @@ for command in (
     evaluate,
     reproduce,
     study,
+    photographs,
     bench,
     export,
 ):

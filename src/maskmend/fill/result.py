@@ -66,7 +66,9 @@ class Inpainted:
 
     @property
     def best(self) -> int:
-        """Index of the likeliest sample."""
+        """Index of the sample that `settings.ranking` puts first; the earliest of equals."""
+        if self.settings.ranking == "typical":
+            return int(np.argmin(np.abs(self.log_likelihood - np.median(self.log_likelihood))))
         return int(np.argmax(self.log_likelihood))
 
     def save(self, path: str | Path, sample: int | None = None) -> None:

@@ -11,6 +11,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
@@ -75,13 +76,15 @@ def cached_features(
     digest: str | None = None,
     batch_size: int = 16,
     progress: Progress | None = None,
+    folder: Path | None = None,
 ) -> Float[np.ndarray, "N D"]:
     """`extract_features`, but a set of images seen before is read from the cache.
 
     `network` names what `extract` computes and is part of the cache's key: two networks must not share a
     name. `digest` is the images' `content_hash` where the caller knows it already.
+    `folder` is another place for the cache than the user's own.
     """
-    file = cache_folder() / "features" / f"{network}-{digest or content_hash(images)}.npz"
+    file = (folder or cache_folder() / "features") / f"{network}-{digest or content_hash(images)}.npz"
     try:
         with np.load(file, allow_pickle=False) as stored:
             rows = stored["features"]

@@ -25,6 +25,17 @@ def psnr(result: UInt8[np.ndarray, "H W 3"], truth: UInt8[np.ndarray, "H W 3"]) 
     return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
 
 
+def hole_psnr(
+    result: UInt8[np.ndarray, "H W 3"], truth: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"]
+) -> float:
+    """PSNR over the hole's pixels alone, in dB; NaN without a hole, infinite where all are met."""
+    missing = _difference(result, truth, mask)[mask]
+    if not missing.size:
+        return math.nan
+    error = float(np.square(missing).mean())
+    return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
+
+
 def ssim(result: UInt8[np.ndarray, "H W 3"], truth: UInt8[np.ndarray, "H W 3"]) -> float:
     """Structural similarity, 1 for identical images. ImageError below 11 x 11 pixels."""
     _difference(result, truth)

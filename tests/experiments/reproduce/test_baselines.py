@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fakes import box_mask, smooth_pixels
+from fakes import box_mask, migan_stand_in, smooth_pixels
 from maskmend.errors import ConfigError
 from maskmend.experiments.reproduce.baselines import leave_grey, migan, telea
 from maskmend.experiments.reproduce.summary import rivals
@@ -21,21 +21,6 @@ def test_grey_and_telea_keep_known_pixels() -> None:
     assert np.abs(filled.astype(int) - image)[mask].mean() < np.abs(grey.astype(int) - image)[mask].mean()
 
 
-def network(path: Path, *steps: tuple[str, list[str], str]) -> Path:
-    """A network of MI-GAN's inputs and output, made of (operator, inputs, output)."""
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
-    helper = onnx.helper
-    image, mask, result = (
-        helper.make_tensor_value_info(name, onnx.TensorProto.UINT8, [1, channels, "h", "w"])
-        for name, channels in (("image", 3), ("mask", 1), ("result", 3))
-    )
-    nodes = [helper.make_node(name, inputs, [output]) for name, inputs, output in steps]
-    graph = helper.make_graph(nodes, "in MI-GAN's place", [image, mask], [result])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
-    return path
-
-
 def test_migan_is_shown_255_at_known_pixels_and_changes_the_hole_only(tmp_path: Path) -> None:
     """Would catch a mask of the wrong colour, channels in the wrong place, and known pixels of the network.
 
@@ -43,7 +28,7 @@ def test_migan_is_shown_255_at_known_pixels_and_changes_the_hole_only(tmp_path: 
     """
     shape, mask = ("Shape", ["image"], "shape"), ("Expand", ["mask", "shape"], "result")
     picture, hole = smooth_pixels(16, 20), box_mask(16, 20, 4, 4, 12, 12)
-    filled = rivals(network(tmp_path / "mask.onnx", shape, mask))["MI-GAN"](picture, hole)
+    filled = rivals(migan_stand_in(tmp_path / "mask.onnx", shape, mask))["MI-GAN"](picture, hole)
     assert filled.shape == picture.shape
     assert (filled[hole] == 0).all()
     np.testing.assert_array_equal(filled[~hole], picture[~hole])
@@ -51,7 +36,7 @@ def test_migan_is_shown_255_at_known_pixels_and_changes_the_hole_only(tmp_path: 
 
 def test_migan_is_not_shown_what_it_has_to_find(tmp_path: Path) -> None:
     """Would catch the truth in the hole, which its pipeline gives back in part: seen as an LPIPS of 0.011."""
-    fill = rivals(network(tmp_path / "same.onnx", ("Identity", ["image"], "result")))["MI-GAN"]
+    fill = rivals(migan_stand_in(tmp_path / "same.onnx", ("Identity", ["image"], "result")))["MI-GAN"]
     one, hole = smooth_pixels(16, 16), box_mask(16, 16, 4, 4, 12, 12)
     other = np.where(hole[:, :, None], 255 - one, one)
     np.testing.assert_array_equal(fill(one, hole), fill(other, hole))

@@ -1,7 +1,7 @@
-"""What any user could do instead: nothing, OpenCV's Telea, or MI-GAN.
+"""What any user could do instead: nothing, OpenCV's two fills, scikit-image's biharmonic, or MI-GAN.
 
 MI-GAN (Sargsyan et al. 2023) comes as an ONNX file that a user brings (`migan_pipeline_v2.onnx`); its masks
-are 255 at known pixels. OpenCV and ONNX Runtime are imported only when asked for.
+are 255 at known pixels. OpenCV, scikit-image and ONNX Runtime are imported only when asked for.
 """
 
 from collections.abc import Callable
@@ -29,19 +29,59 @@ def leave_grey(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
 
 def telea() -> Fill:
     """OpenCV's fast marching fill (Telea 2004). Raises ConfigError when OpenCV is not installed."""
+    return _opencv("Telea's fill", "INPAINT_TELEA")
+
+
+def navier_stokes() -> Fill:
+    """OpenCV's fluid dynamics fill (Bertalmio et al. 2001). Raises ConfigError when OpenCV is not
+    installed."""
+    return _opencv("The Navier-Stokes fill", "INPAINT_NS")
+
+
+def _opencv(what: str, method: str) -> Fill:
     try:
         import cv2
     except ImportError:
-        raise ConfigError("Telea's fill needs OpenCV: pip install 'maskmend[reproduce]'") from None
+        raise ConfigError(f"{what} needs OpenCV: pip install 'maskmend[reproduce]'") from None
 
     def fill(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
-        return cv2.inpaint(image, mask.astype(np.uint8) * 255, RADIUS, cv2.INPAINT_TELEA)
+        return cv2.inpaint(image, mask.astype(np.uint8) * 255, RADIUS, getattr(cv2, method))
 
     return fill
 
 
-def migan(path: Path) -> Fill:
-    """MI-GAN's whole pipeline from its ONNX file. Raises ConfigError for a missing file or ONNX Runtime."""
+def biharmonic() -> Fill:
+    """scikit-image's biharmonic fill (Damelin and Hoang 2018), exact but slow: for thin holes. Raises
+    ConfigError when scikit-image is not installed."""
+    try:
+        from skimage.restoration import (
+            inpaint_biharmonic,  # pyright: ignore[reportMissingImports]
+        )
+    except ImportError:
+        raise ConfigError(
+            "the biharmonic fill needs scikit-image: pip install 'maskmend[reproduce]'"
+        ) from None
+
+    def fill(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
+        # What stands in the hole plays no part; blanked all the same, so that no release can change that.
+        blank = np.where(mask[:, :, None], np.uint8(0), image)
+        filled = np.asarray(inpaint_biharmonic(blank / 255.0, mask, channel_axis=-1))
+        levels = np.clip(np.rint(filled * 255), 0, 255).astype(np.uint8)
+        return np.where(mask[:, :, None], levels, image)
+
+    return fill
+
+
+def smooth(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
+    """The smooth fill that our own model is shown."""
+    return to_uint8(infill(to_tensor(image), torch.from_numpy(mask)[None, None], "diffusion"))
+
+
+def migan(path: Path, under: Fill = smooth) -> Fill:
+    """MI-GAN's whole pipeline from its ONNX file. Raises ConfigError for a missing file or ONNX Runtime.
+
+    `under` fills the hole before the network sees the picture; it never sees the truth.
+    """
     if not path.is_file():
         raise ConfigError(f"no file at {path}: give MI-GAN's migan_pipeline_v2.onnx")
     try:
@@ -59,9 +99,10 @@ def migan(path: Path) -> Fill:
     def fill(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
         known = np.where(mask, np.uint8(0), np.uint8(255))
         # It scales the picture up and joins softly, so in a hole a few pixels wide it gives back what was
-        # there: with the truth inside, most of the truth. It is shown the smooth fill our model is shown.
-        smooth = to_uint8(infill(to_tensor(image), torch.from_numpy(mask)[None, None], "diffusion"))
-        shown = smooth.transpose(2, 0, 1)[None]
+        # there: with the truth inside, most of the truth. It is shown another fill in its place, of a picture
+        # that is blank there, so that `under` cannot pass the truth on.
+        blank = np.where(mask[:, :, None], np.uint8(0), image)
+        shown = np.ascontiguousarray(under(blank, mask).transpose(2, 0, 1)[None])
         (drawn,) = session.run(None, {names[0]: shown, names[1]: known[None, None]})
         filled = np.asarray(drawn)[0].transpose(1, 2, 0)
         return np.where(mask[:, :, None], filled, image)

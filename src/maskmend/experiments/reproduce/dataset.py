@@ -50,7 +50,7 @@ def load_test_set(
     found = sorted(list_images(images), key=lambda entry: Path(entry.name))  # as `masks make` has them
     names, pictures = [Path(entry.name) for entry in found], []
     for entry in found:
-        picture = _pixels(entry)
+        picture = read_pixels(entry)
         if picture.shape != (size, size, 3):
             shape = f"{picture.shape[1]}x{picture.shape[0]}"
             raise DataError(f"{entry.name} is {shape}: the experiment needs {size}x{size} pictures")
@@ -68,7 +68,8 @@ def load_test_set(
     return TestSet(images=pictures, masks=holes, name=f"masks of {masks.name}")
 
 
-def _pixels(entry: Entry) -> np.ndarray:
+def read_pixels(entry: Entry) -> UInt8[np.ndarray, "H W 3"]:
+    """The colours of one picture. Raises DataError for one that cannot be read."""
     try:
         with Image.open(BytesIO(entry.read()), formats=READABLE) as image:
             return picture_from(image).pixels

@@ -92,8 +92,9 @@ class Drawing:
     """A picture with its words."""
 
     file: str
-    """Name of its PNG beside the page."""
+    """Its path from the page's folder."""
     png: bytes
+    """Its content; of a page written as Markdown alone it may be a JPEG."""
     caption: str
 
 

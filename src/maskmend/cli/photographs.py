@@ -1,0 +1,124 @@
+"""`maskmend photographs`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from maskmend.cli.options import PATH, SEED, Filler
+from maskmend.errors import ConfigError
+
+
+@click.command()
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    default=("default",),
+    show_default=True,
+    help="Shipped name, model folder, or hub id; several times: the first is compared in pictures.",
+)
+@click.option("--images", type=PATH, help="Folder or tar file: central squares at 256x256 pixels.")
+@click.option("--whole", type=PATH, help="Folder or tar file: whole photographs at their own size.")
+@click.option("--migan", type=PATH, help="MI-GAN's ONNX file, for the comparison.")
+@click.option("--limit", type=click.IntRange(min=2), help="Only so many photographs of each, evenly spread.")
+@click.option("--kinds", help="Kinds of holes, separated by commas.  [default: all four]")
+@click.option(
+    "-o",
+    "--output",
+    type=PATH,
+    default=Path("photographs.md"),
+    show_default=True,
+    help="The page; pictures and page.json go into a folder of its name beside it.",
+)
+@click.option(
+    "--work", type=PATH, help="Folder of kept fills and features.  [default: work, in the page's folder]"
+)
+@click.option(
+    "--credits", "credit_files", type=PATH, multiple=True, metavar="CSV",
+    help="Licences of the photographs (columns file, licence, attribution_url), named under those shown.",
+)  # fmt: skip
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Bootstrap draws of FID's intervals.",
+)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of holes and fills.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+@click.option("--precision", default="auto", show_default=True, help="Of the model: auto, fp32 or bf16.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of our fills: --set steps=8."
+)
+def photographs(
+    models: tuple[str, ...],
+    images: Path | None,
+    whole: Path | None,
+    migan: Path | None,
+    limit: int | None,
+    kinds: str | None,
+    output: Path,
+    work: Path | None,
+    credit_files: tuple[Path, ...],
+    repeats: int,
+    seed: int,
+    device: str,
+    precision: str,
+    assignments: tuple[str, ...],
+) -> None:
+    """Repairs photographs by our models and by others', and writes figures and pictures as one page; goes on
+    where it was stopped."""
+    if images is None and whole is None:
+        raise ConfigError("no photographs: give --images, --whole, or both")
+
+    from maskmend.cli.progress import stages
+    from maskmend.experiments.photographs.methods import our_model, rivals
+    from maskmend.experiments.photographs.picks import read_credits
+    from maskmend.experiments.photographs.run import Contest, Group, folder_of, repair_photographs
+    from maskmend.experiments.photographs.scenes import SIDE, load_scenes
+    from maskmend.experiments.photographs.scores import Meter
+    from maskmend.perceptual.inception import Inception
+    from maskmend.perceptual.lpips import Lpips
+    from maskmend.training.run import pick_device
+
+    folder = folder_of(output)
+    methods = rivals(migan)
+    for name in models:
+        pipe, chosen = Filler(
+            model=name, device=device, precision=precision, given={}, assignments=assignments
+        ).load()
+        methods.append(our_model(Path(name).name, pipe, chosen))
+    groups = []
+    if images is not None:
+        groups.append(Group(name="squares", scenes=load_scenes(images, SIDE, limit)))
+    if whole is not None:
+        groups.append(Group(name="whole", scenes=load_scenes(whole, None, limit), whole=True))
+    place = pick_device(device)
+    kept = work or folder / "work"
+    meter = Meter(
+        extract=None if images is None else Inception.load(device=place).features,
+        distance=Lpips.load("alexnet").to(place),
+        folder=kept / "features",
+        repeats=repeats,
+        device=place,
+    )
+    wanted = {} if kinds is None else {"kinds": [kind.strip() for kind in kinds.split(",")]}
+    contest = Contest(
+        methods=methods,
+        groups=groups,
+        meter=meter,
+        work=kept,
+        seed=seed,
+        credits=read_credits(*credit_files),
+        **wanted,
+    )
+    with stages() as told:
+        repair_photographs(contest, output, command=_command(), progress=told)
+    click.echo(f"wrote {output}, with pictures and page.json in {folder}")
+
+
+def _command() -> str:
+    """The command as it was typed, of every path the last part alone."""
+    words = [Path(word).name if "/" in word and not word.startswith("-") else word for word in sys.argv[1:]]
+    return " ".join(["maskmend", *words])

@@ -1,0 +1,1 @@
+"""How well photographs are repaired, against what else a user could take: `maskmend photographs`."""

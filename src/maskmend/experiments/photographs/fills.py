@@ -1,0 +1,90 @@
+"""Fills kept on disk: a PNG for each method, photograph and hole, so that a run that was stopped goes on.
+
+A file's name is a hash of the method's identity, the photograph's pixels, the hole and the seed. How long the
+fill took is written into the PNG itself.
+"""
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image, PngImagePlugin
+
+from maskmend.experiments.photographs.methods import Method
+from maskmend.experiments.photographs.scenes import Scene
+from maskmend.files import write_files
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """What a method made of a photograph."""
+
+    pixels: UInt8[np.ndarray, "H W 3"]
+    seconds: float
+
+
+def fill_all(
+    method: Method,
+    scenes: Sequence[Scene],
+    holes: Sequence[Bool[np.ndarray, "H W"]],
+    folder: Path,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Filled]:
+    """The fills of all photographs, number i with seed + i; those in `folder` are taken from there."""
+    filled = []
+    ready = False
+    for number, (scene, hole) in enumerate(zip(scenes, holes, strict=True)):
+        path = folder / f"{_key(method, scene, hole, seed + number)}.png"
+        found = _read(path, scene.pixels.shape)
+        if found is None:
+            if not ready:  # the first fill also prepares the network, which is not its own time
+                method.fill(scene.pixels, hole, seed + number)
+                ready = True
+            found = _fill(method, scene, hole, seed + number)
+            write_files({path: _png(found)})
+        filled.append(found)
+        if progress is not None:
+            progress(number + 1, len(scenes))
+    return filled
+
+
+def _fill(method: Method, scene: Scene, hole: np.ndarray, seed: int) -> Filled:
+    start = time.perf_counter()
+    pixels = method.fill(scene.pixels, hole, seed)
+    return Filled(pixels=pixels, seconds=time.perf_counter() - start)
+
+
+def _key(method: Method, scene: Scene, hole: np.ndarray, seed: int) -> str:
+    about = {"method": method.name, **method.identity, "seed": seed, "shape": scene.pixels.shape}
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(scene.pixels).tobytes() + np.packbits(hole).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _png(filled: Filled) -> bytes:
+    about = PngImagePlugin.PngInfo()
+    about.add_text("seconds", repr(filled.seconds))
+    content = io.BytesIO()
+    Image.fromarray(filled.pixels).save(content, "PNG", pnginfo=about, compress_level=1)
+    return content.getvalue()
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> Filled | None:
+    """The fill of that file; None where there is none, or it is damaged."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            pixels = np.asarray(image)
+            seconds = float(image.info["seconds"])
+    except (OSError, ValueError, SyntaxError, KeyError):
+        return None
+    return Filled(pixels=pixels, seconds=seconds) if pixels.shape == shape else None

@@ -1,0 +1,152 @@
+"""The page's words and tables: in short, then a section for each kind of hole."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from maskmend.experiments.photographs.scores import Score, fid_ratio, lpips_ratio
+from maskmend.experiments.reproduce.formatting import interval
+from maskmend.experiments.reproduce.page import Drawing, Mark, Section, Shown
+from maskmend.metrics.bootstrap import Interval
+
+WORDS = {
+    "scratches": "scratches, 3 to 10 pixels of 256",
+    "text": "text over the picture",
+    "strokes_photo": "strokes, 12 to 30 pixels of 256",
+    "blobs": "object-like blobs, 68 to 112 pixels of 256",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """All methods on one kind of hole over one set of photographs."""
+
+    kind: str
+    whole: bool
+    """Whole photographs at their own size, not squares."""
+    scores: Mapping[str, Score]
+    """By the method's name."""
+    ours: Sequence[str]
+    """Names of our models among them."""
+    share: float
+    """Mean share of the pixels that are missing."""
+    masks: str
+    """SHA-256 of the holes."""
+
+    @property
+    def rivals(self) -> list[str]:
+        return [name for name in self.scores if name not in self.ours]
+
+
+def in_short(results: Sequence[Measured]) -> Section:
+    """FID and LPIPS of every method on every kind, and our first model against the others."""
+    squares = [result for result in results if not result.whole] or list(results)
+    names = list(dict.fromkeys(name for result in squares for name in result.scores))
+    rows = []
+    for result in squares:
+        found = [result.scores.get(name) for name in names]
+        best = min(score.lpips.value for score in result.scores.values())
+        rows.append([WORDS[result.kind], *("-" if s is None else _pair(s, best) for s in found)])
+    return Section(
+        title="In short",
+        text=["FID / mean LPIPS, lower is better; the lowest LPIPS of a row in bold."],
+        tables=[Shown(header=["hole", *names], rows=rows)],
+    )
+
+
+def _pair(score: Score, best: float) -> str:
+    lpips = f"{score.lpips.value:.4f}"
+    text = lpips if score.fid is None else f"{score.fid.value:.1f} / {lpips}"
+    return f"**{text}**" if score.lpips.value == best else text
+
+
+def section(result: Measured, drawings: Sequence[Drawing]) -> Section:
+    """All figures of one kind, and how far ours lie below the others'."""
+    fids = any(score.fid is not None for score in result.scores.values())
+    header = ["method", *(["FID"] if fids else []), "LPIPS", "PSNR in the hole, dB", "known-pixel error",
+              "s/picture"]  # fmt: skip
+    rows = [
+        [
+            name,
+            *([interval(score.fid)] if fids else []),
+            interval(score.lpips, 4),
+            interval(score.psnr),
+            str(score.known_error),
+            f"{score.seconds:.2f}",
+        ]
+        for name, score in result.scores.items()
+    ]
+    tables = [Shown(header=header, rows=rows, marks=_marks(list(result.scores.values())))]
+    against = [
+        [f"{ours} against {rival}", *cells]
+        for ours in result.ours
+        for rival in result.rivals
+        if (cells := _against(result.scores[ours], result.scores[rival], fids))
+    ]
+    if against:
+        tables.append(Shown(header=["difference", *(["FID"] if fids else []), "LPIPS"], rows=against))
+    where = "whole photographs" if result.whole else "squares"
+    return Section(
+        title=f"{WORDS[result.kind][0].upper()}{WORDS[result.kind][1:]}: {where}",
+        text=[
+            f"{100 * result.share:.1f} % of the pixels missing on average; holes' SHA-256 "
+            f"{result.masks[:16]}. The best mean LPIPS is marked, and what ties with it."
+        ],
+        tables=tables,
+        drawings=drawings,
+    )
+
+
+def _marks(scores: Sequence[Score]) -> list[Mark]:
+    """The best LPIPS, and those whose difference to it is within its interval."""
+    best = min(scores, key=lambda score: score.lpips.value)
+    marks: list[Mark] = []
+    for score in scores:
+        gap = lpips_ratio(score, best)
+        tie = gap is not None and gap.low <= 0
+        marks.append("best" if score is best else "tie" if tie else "")
+    return marks
+
+
+def _against(ours: Score, theirs: Score, fids: bool) -> list[str]:
+    gaps = [*([fid_ratio(ours, theirs)] if fids else []), lpips_ratio(ours, theirs)]
+    return [_percent(gap) for gap in gaps]
+
+
+def _percent(gap: Interval | None) -> str:
+    if gap is None:
+        return "-"
+    return f"{100 * gap.value:+.0f} % [{100 * gap.low:+.0f}, {100 * gap.high:+.0f}]"
+
+
+def facts(result: Measured) -> dict[str, Any]:
+    """The same as plain values, every photograph's LPIPS and PSNR included."""
+    methods = {}
+    for name, score in result.scores.items():
+        values = asdict(score)
+        del values["fid_draws"]
+        values["lpips_each"] = np.round(values["lpips_each"], 6).tolist()
+        values["psnr_each"] = np.round(values["psnr_each"], 3).tolist()
+        methods[name] = values
+    against = {
+        f"{ours} against {rival}": {
+            "fid": _plain(fid_ratio(result.scores[ours], result.scores[rival])),
+            "lpips": _plain(lpips_ratio(result.scores[ours], result.scores[rival])),
+        }
+        for ours in result.ours
+        for rival in result.rivals
+    }
+    return {
+        "kind": result.kind,
+        "whole": result.whole,
+        "missing": result.share,
+        "masks": result.masks,
+        "methods": methods,
+        "against": against,
+    }
+
+
+def _plain(gap: Interval | None) -> dict[str, float] | None:
+    return None if gap is None else asdict(gap)

@@ -1,0 +1,59 @@
+"""Which photographs are shown beside the figures: picked by number, never by hand.
+
+By our LPIPS less the rival's (MI-GAN where it takes part, else Telea): the photograph where it is lowest, the
+median one, and the one where it is highest.
+"""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from maskmend.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """A photograph to show."""
+
+    why: str
+    number: int
+    """Its place in the test set, from 0."""
+
+
+def pick(ours: Sequence[float], theirs: Sequence[float], rival: str) -> list[Pick]:
+    """Best, median and worst by LPIPS of each photograph; of equal ones the first. Each but once."""
+    order = np.argsort(np.array(ours) - np.array(theirs), kind="stable")
+    places = {
+        f"best against {rival}": order[0],
+        "median": order[(len(order) - 1) // 2],
+        f"worst against {rival}": order[-1],
+    }
+    picks: list[Pick] = []
+    for why, number in places.items():
+        if int(number) not in [known.number for known in picks]:
+            picks.append(Pick(why=why, number=int(number)))
+    return picks
+
+
+def read_credits(*files: Path) -> dict[str, str]:
+    """Licence and author's page of each photograph, by its name, from CSV files.
+
+    They have the columns `file` and `licence`, and may have `attribution_url` and `source_repository`. Raises
+    DataError for a file that cannot be read or lacks them.
+    """
+    found: dict[str, str] = {}
+    for path in files:
+        try:
+            with path.open(newline="", encoding="utf-8") as opened:
+                rows = list(csv.DictReader(opened))
+        except (OSError, ValueError, csv.Error) as error:
+            raise DataError(f"cannot read the credits in {path} ({error}): give a CSV file") from None
+        if not rows or not {"file", "licence"} <= rows[0].keys():
+            raise DataError(f"{path} has no columns 'file' and 'licence': add them, or leave --credits out")
+        for row in rows:
+            where = row.get("attribution_url") or row.get("source_repository") or ""
+            found[row["file"]] = ", ".join(part for part in (row["licence"], where) if part)
+    return found
