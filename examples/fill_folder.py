@@ -2,8 +2,9 @@
 
     python examples/fill_folder.py photos/ masks/ out/
 
-Pictures of a batch are decoded together, which is faster than one by one and gives the same pixels. On the command line
-`maskmend inpaint --input photos/ --masks masks/ --output out/` does more: it goes on where it was stopped.
+Pictures of a batch are decoded together, which is faster than one by one and gives the same pixels. On the
+command line `maskmend inpaint --input photos/ --masks masks/ --output out/` does more: it goes on where it
+was stopped.
 """
 
 import argparse
@@ -15,7 +16,9 @@ from maskmend import InpaintPipeline
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photos", type=Path)
     parser.add_argument("masks", type=Path)
     parser.add_argument("output", type=Path)

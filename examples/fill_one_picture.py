@@ -2,8 +2,8 @@
 
     python examples/fill_one_picture.py photo.jpg mask.png out.png
 
-White in the mask is filled. The result keeps the size, EXIF, colour profile and alpha of the photo, and its known
-pixels bit for bit.
+White in the mask is filled. The result keeps the size, EXIF, colour profile and alpha of the photo, and its
+known pixels bit for bit.
 """
 
 import argparse
@@ -15,7 +15,9 @@ from maskmend import InpaintPipeline
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("image", type=Path)
     parser.add_argument("mask", type=Path)
     parser.add_argument("output", type=Path)

@@ -1,7 +1,7 @@
 """Ask a running server for a fill, with Python's standard library alone.
 
-    maskmend serve                                                       # in another terminal
-    python examples/server_client.py photo.jpg mask.png out.png
+maskmend serve                                                       # in another terminal
+python examples/server_client.py photo.jpg mask.png out.png
 """
 
 import argparse
@@ -15,7 +15,9 @@ from pathlib import Path
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("image", type=Path)
     parser.add_argument("mask", type=Path)
     parser.add_argument("output", type=Path)

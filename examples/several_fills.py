@@ -2,8 +2,8 @@
 
     python examples/several_fills.py photo.jpg mask.png out/ --samples 4
 
-Fills differ by their seed alone: the same seed gives the same fill again, in any batch. The log-likelihood is the mean
-log-probability (in nats) of a token when it was kept; the higher, the surer the model was.
+Fills differ by their seed alone: the same seed gives the same fill again, in any batch. The log-likelihood is
+the mean log-probability (in nats) of a token when it was kept; the higher, the surer the model was.
 """
 
 import argparse
@@ -15,7 +15,9 @@ from maskmend import InpaintPipeline
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("image", type=Path)
     parser.add_argument("mask", type=Path)
     parser.add_argument("output", type=Path, help="a folder")

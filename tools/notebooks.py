@@ -1,7 +1,7 @@
 """Runs notebooks without Jupyter: `python tools/notebooks.py NOTEBOOK ...` runs each and stores its outputs.
 
-A cell's output is what it prints and, as in Jupyter, its last expression where that is a picture. Names stand in
-one namespace for all cells of a notebook.
+A cell's output is what it prints and, as in Jupyter, its last expression where that is a picture. All cells
+of a notebook share one namespace.
 """
 
 import ast
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def execute(notebook: dict[str, Any], name: str = "notebook") -> dict[str, Any]:
-    """Runs all cells, puts their outputs into `notebook`, and returns the names that are defined at the end."""
+    """Runs all cells, puts their outputs into `notebook`, and returns the names defined at the end."""
     names: dict[str, Any] = {"__name__": "__main__"}
     count = 0
     for number, cell in enumerate(notebook["cells"]):

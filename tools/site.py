@@ -1,7 +1,7 @@
 """Pages of the site that are made at its build: the API reference, the notebooks, what lies outside `docs/`.
 
-MkDocs runs this through mkdocs-gen-files. Nothing names a module: the package is walked, so that a module that
-moves takes its page along.
+MkDocs runs this through mkdocs-gen-files. Nothing names a module: the package is walked, so that a module
+that moves takes its page along.
 """
 
 import ast
@@ -98,7 +98,7 @@ def reference() -> None:
         nav[parts] = page.relative_to("reference").as_posix()
         rows.append(f"| [{name}]({page.relative_to('reference').as_posix()}) | {summary(module)} |")
     table = "\n".join(rows)
-    lead = "# Python API\n\nMade from the docstrings. `from maskmend import ...` gives what most programs need.\n\n"
+    lead = "# Python API\n\nMade from the docstrings. Most programs need no more than `maskmend` itself.\n\n"
     write("reference/index.md", f"{lead}| module | |\n| --- | --- |\n{table}\n", Path(__file__))
     lines = "".join(nav.build_literate_nav())
     with mkdocs_gen_files.open("reference/SUMMARY.md", "w") as file:
