@@ -63,8 +63,17 @@ def moved_links(text: str, source: str, page: str, moved: dict[str, str]) -> str
     return re.sub(r'src="docs/', f'src="{up}', text)
 
 
+def example_pages() -> dict[str, str]:
+    """A page for each notebook, and one for all scripts."""
+    pages = {"examples": "examples/index.md"}
+    for path in (ROOT / "examples").iterdir():
+        source = path.relative_to(ROOT).as_posix()
+        pages[source] = f"examples/{path.stem}.md" if path.suffix == ".ipynb" else "examples/index.md"
+    return pages
+
+
 def outside_pages() -> None:
-    moved = OUTSIDE | cards() | {"LICENSE": "license.md"}
+    moved = OUTSIDE | cards() | example_pages() | {"LICENSE": "license.md"}
     for source, page in (OUTSIDE | cards()).items():
         text = (ROOT / source).read_text(encoding="utf-8")
         write(page, moved_links(text, source, page, moved), ROOT / source)
