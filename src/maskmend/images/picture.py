@@ -148,9 +148,10 @@ def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
             raise ImageError(f"{name} is truncated or damaged ({error}): give an intact copy.") from error
         orientation = orientation_of(image)
     key = image.info.get("transparency")
-    if image.format == "PNG" and image.mode == "L" and depth in (2, 4) and isinstance(key, int):
-        # The imaging library stretches such greys to 255, but not the one that stands for transparent.
-        image = image.copy()
+    if image.format == "PNG" and image.mode in ("1", "L") and depth in (1, 2, 4) and isinstance(key, int):
+        # The imaging library stretches such greys to 255, but not the one that stands for transparent; of
+        # black and white it forgets that one below 12.1.
+        image = image.convert("L")
         image.info["transparency"] = (key % 2**depth) * 255 // (2**depth - 1)
     turn = _TURNS.get(orientation)
     return (image if turn is None else image.transpose(turn)), orientation

@@ -56,9 +56,9 @@ def as_mask(
 ) -> Bool[np.ndarray, "H W"]:
     """The mask as booleans, True = fill.
 
-    `mask` is a PIL image, whose EXIF orientation is applied, an array (H, W[, 1-4]) or a tensor ([1,] [1-4,]
-    H, W); bool, uint8, uint16, float in [0, 1], or any integers that are all 0 or 1. A pixel is filled where
-    its brightness is >= `threshold` (0 < threshold <= 1; None for 0.5).
+    `mask` is a PIL image, whose EXIF orientation is applied, an array (H, W) or (H, W, 1-4), or a tensor
+    (H, W), (1-4, H, W) or (1, 1-4, H, W); bool, uint8, uint16, float in [0, 1], or any integers that are all
+    0 or 1. A pixel is filled where its brightness is >= `threshold` (0 < threshold <= 1; None for 0.5).
 
     `channel` says which channel speaks. ``luma``: brightness, alpha ignored. ``alpha``: transparency, that is
     1 - alpha takes the place of brightness: transparent = fill. ``auto`` (default): alpha if any

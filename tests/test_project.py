@@ -1,0 +1,107 @@
+"""The project's own files: what they promise and name must be there."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from maskmend import __version__
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+TOOLS = ("dev", "docs")
+"""Extras that only work on the project needs: their newest versions will do."""
+
+
+def lowest(requirement: Requirement) -> Version:
+    (bound,) = [part.version for part in requirement.specifier if part.operator == ">="]
+    return Version(bound)
+
+
+def requirements(*extras: str) -> list[Requirement]:
+    lines = [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
+    return [Requirement(line) for line in lines]
+
+
+def test_the_lowest_versions_are_those_that_are_declared():
+    """Catches a bound that is raised or lowered, or a dependency added, without the tests running on it."""
+    extras = [extra for extra in PROJECT["optional-dependencies"] if extra not in TOOLS]
+    declared = [Requirement(line) for line in PROJECT["dependencies"]] + requirements(*extras)
+    pinned = {}
+    for line in (ROOT / "constraints-lowest.txt").read_text().splitlines():
+        if not line.startswith("#"):
+            name, version = line.split("==")
+            pinned[name] = Version(version)
+    assert {requirement.name for requirement in declared} == set(pinned)
+    for requirement in declared:
+        # OpenCV numbers its wheels with a fourth place.
+        assert pinned[requirement.name].release[:3] == (*lowest(requirement).release, 0, 0)[:3], requirement
+
+
+def test_dev_asks_for_what_the_extras_ask_for():
+    """Catches tests that run with another bound than users install by."""
+    extras = [extra for extra in PROJECT["optional-dependencies"] if extra not in TOOLS]
+    declared = {requirement.name: requirement for requirement in requirements(*extras)}
+    for requirement in requirements("dev"):
+        if requirement.name in declared:
+            assert requirement.specifier == declared[requirement.name].specifier
+
+
+def test_the_version_is_written_once():
+    """Catches a release whose files disagree."""
+    assert "version" not in PROJECT
+    assert PROJECT["dynamic"] == ["version"]
+    assert not re.search(r"^version:", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_changes_that_are_not_released_come_first():
+    """Catches a changelog whose newest section is not the one to write in."""
+    sections = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert sections[0] == "Unreleased"
+    released = [Version(section) for section in sections[1:]]
+    assert released == sorted(released, reverse=True)
+
+
+def test_every_promise_of_security_has_its_tests():
+    """Catches a promise whose test was renamed or removed."""
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "SECURITY.md").read_text()))
+    defined = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        defined |= {
+            node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)
+        }
+    assert len(named) > 20
+    assert named <= defined
+
+
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("src/**/*.md")]
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_between_the_pages_lead_somewhere(page):
+    """Catches a page that moved, or a heading that was renamed, from under a link to it."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert anchor in slugs, target
+
+
+def test_every_page_is_in_the_sites_navigation():
+    """Catches a page that was written and that nobody finds."""
+    named = set(re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert pages <= named
