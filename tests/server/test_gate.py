@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from maskmend.server.gate import check_host, check_length, check_origin, check_token
 from maskmend.server.refusals import Refusal
 from maskmend.server.settings import Limits, ServeConfig
-from server_parts import app_of, client_of, form, on_a_socket, until
+from server_parts import app_of, client_of, form, on_a_socket
 
 TOKEN = "correct horse battery"
 
@@ -190,17 +190,3 @@ def test_a_request_that_takes_longer_than_its_headers_may_is_answered(tiny_pipel
         time.sleep(1.2)
         wire.sendall(b"}")
         assert b" 422 " in wire.recv(4096)
-
-
-def test_a_slow_upload_loses_its_place(tiny_pipeline):
-    """Catches clients that hold all places by sending a byte now and then."""
-    app = app_of(tiny_pipeline, limits=Limits(seconds=0.4, drain=5.0))
-    with on_a_socket(app) as port, socket.create_connection(("127.0.0.1", port), timeout=5) as wire:
-        head = f"POST /v1/inpaint HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-        wire.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
-        until(lambda: app.state.service.line.taken == 1)
-        # Head and body may come in two pieces; the server closes after them.
-        answer = b"".join(iter(lambda: wire.recv(4096), b""))
-        assert b" 408 " in answer
-        assert b"upload_too_slow" in answer
-        until(lambda: app.state.service.line.taken == 0)
