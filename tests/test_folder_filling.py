@@ -23,6 +23,7 @@ from maskmend.fills_record import LIKELIEST, OLDER
 from maskmend.fills_record import NAME as SETTINGS
 from maskmend.folder_filling import FAILURES, fill_folder, plan_folder
 from maskmend.images import load_image
+from maskmend.temporary import beside
 
 HEIGHT, WIDTH = 20, 34
 PIXELS = smooth_pixels(HEIGHT, WIDTH)
@@ -151,6 +152,17 @@ def test_a_stopped_run_goes_on_and_a_done_one_does_nothing(tiny_pipeline, folder
     assert all((folders[2] / name).stat().st_mtime_ns == then for name, then in before.items())
     assert run(tiny_pipeline, folders).skipped == 5
     assert run(tiny_pipeline, folders, overwrite=True).filled == 5
+
+
+def test_a_run_removes_what_a_killed_one_was_writing(tiny_pipeline, folders):
+    """Catches half results that stay among the whole ones, also where nothing is left to be written."""
+    run(tiny_pipeline, folders)
+    dead = beside(folders[2] / "a").name.replace(str(os.getpid()), str(2**22 + 1))
+    left = [folders[2] / dead, folders[2] / "deep" / dead]
+    for path in left:
+        path.write_bytes(b"half")
+    assert run(tiny_pipeline, folders).skipped == 5
+    assert [path for path in left if path.exists()] == []
 
 
 def test_pictures_made_otherwise_are_not_gone_on_with(tiny_pipeline, folders):

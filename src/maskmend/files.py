@@ -3,11 +3,11 @@
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
 from maskmend.errors import OutputError
+from maskmend.temporary import beside, remove_stale_once
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:
@@ -26,7 +26,8 @@ def write_files(files: Mapping[Path, bytes]) -> None:
             target = Path(os.path.realpath(path)) if path.is_symlink() else path
             if target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            temporary = _beside(target)
+            remove_stale_once(target.parent)
+            temporary = beside(target)
             with temporary.open("xb") as file:
                 written[target] = temporary
                 file.write(content)
@@ -62,7 +63,7 @@ def _rename(written: Mapping[Path, Path]) -> None:
                 fresh.append(target)
             elif len(written) > 1:  # one alone is replaced or is not
                 with contextlib.suppress(OSError):
-                    old = _beside(target)
+                    old = beside(target)
                     os.link(target, old)
                     kept[target] = old
             temporary.replace(target)
@@ -74,9 +75,3 @@ def _rename(written: Mapping[Path, Path]) -> None:
     finally:
         for old in kept.values():
             old.unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> Path:
-    """A free name in the same folder; short, as `path` may have the longest one that there can be."""
-    # Not mkstemp, whose files nobody but their owner may ever read
-    return path.with_name(f".{secrets.token_hex(6)}")

@@ -27,6 +27,7 @@ from maskmend.masks import THRESHOLD, as_mask, grow, load_mask
 from maskmend.model_folder import model_hash
 from maskmend.pipeline import InpaintPipeline
 from maskmend.seeds import seeds_from
+from maskmend.temporary import remove_stale
 
 FAILURES = "failures.csv"
 FILLABLE = SUFFIXES | {".gif"}
@@ -149,6 +150,8 @@ def fill_folder(
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
     output.mkdir(parents=True, exist_ok=True)
+    for folder in {path.parent for task in tasks for path in task.outputs}:
+        remove_stale(folder)
     made = {task.name for task in tasks if any(lies_there(path) for path in task.outputs)}
     record = begin_record(output, chosen, made, pictures=bool(_images(output, [])), overwrite=overwrite)
     try:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from maskmend.errors import TrainingError
+from maskmend.temporary import beside
 
 FORMAT = 1
 
@@ -20,7 +21,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
     Raises TrainingError when the disk is full or the folder cannot be written; the file before stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = beside(path)
     try:
         with temporary.open("wb") as file:
             torch.save({"format": FORMAT, **content}, file)
