@@ -281,6 +281,31 @@ def test_an_output_never_replaces_the_mask(inpaint, files):
     assert (files / "mask.png").read_bytes() == before
 
 
+def test_an_output_replaces_the_image_only_when_told_to(files, tiny_model, tmp_path):
+    """Catches an original that is lost without a word, also by way of a link."""
+    photo = tmp_path / "photo.png"
+    photo.write_bytes((files / "photo.png").read_bytes())
+    (tmp_path / "link.png").symlink_to(photo)
+    before = photo.read_bytes()
+    line = [
+        "inpaint",
+        str(photo),
+        "--mask",
+        str(files / "mask.png"),
+        "--model",
+        str(tiny_model),
+        "--steps",
+        "1",
+    ]
+    for output in ("photo.png", "link.png"):
+        refused = CliRunner().invoke(main, [*line, "-o", str(tmp_path / output)], prog_name="maskmend")
+        assert_refused(refused, "is the image itself", "--overwrite")
+        assert photo.read_bytes() == before
+    done = CliRunner().invoke(main, [*line, "-o", str(photo), "--overwrite"], prog_name="maskmend")
+    assert done.exit_code == 0
+    assert photo.read_bytes() != before
+
+
 def test_image_and_mask_swapped_are_told(tiny_model, tmp_path):
     """Catches a mask painted over by the bright parts of a photograph."""
     photo = str(Path(maskmend.__file__).parent / "samples" / "00385.png")

@@ -529,9 +529,21 @@ def test_options_of_a_single_image_are_refused(folders, tiny_model, more):
     assert "has no use for" in refused.stderr
 
 
+def test_masks_without_an_image_are_told(folders, tiny_model):
+    """Catches a misspelt name whose mask is passed over without a word."""
+    assert "masks without" not in command(folders, tiny_model).stderr
+    masks = folders[1]
+    for name in ("deep/z.png", *(f"y{number}.png" for number in range(6))):
+        shutil.copy(masks / "c.png", masks / name)
+    told = command(folders, tiny_model)
+    assert told.exit_code == 0
+    (line,) = (line for line in told.stderr.splitlines() if "masks without an image" in line)
+    assert line.endswith("deep/z.png, y0.png, y1.png, y2.png, y3.png and 2 more")
+
+
 def test_options_of_a_folder_are_refused_for_a_single_image(tmp_path):
     line = ["inpaint", "a.png", "--mask", "b.png", "-o", str(tmp_path / "c.png")]
-    for more in (["--masks", "m"], ["--format", "png"], ["--overwrite"]):
+    for more in (["--masks", "m"], ["--format", "png"]):
         refused = CliRunner().invoke(main, [*line, *more], prog_name="maskmend")
         assert (refused.exit_code, "has no use for" in refused.stderr) == (2, True)
     for line in (["inpaint", "-o", "x.png"], ["inpaint", "--input", "x", "-o", "y"]):

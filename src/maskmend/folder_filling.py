@@ -111,6 +111,12 @@ def plan_folder(
     return tasks
 
 
+def lone_masks(tasks: Iterable[Task], images: Path, masks: Path, output: Path) -> list[Path]:
+    """Masks that no image of `tasks` has the name of, in order: of images that are missing, or misspelt."""
+    taken = {_stem(task.image, images) for task in tasks}
+    return [path for path in _images(masks, [images, output]) if _stem(path, masks) not in taken]
+
+
 def fill_folder(
     pipe: InpaintPipeline,
     tasks: Iterable[Task],

@@ -26,6 +26,7 @@ def inpaint_picture(
     samples: int,
     seed: int,
     quality: int,
+    overwrite: bool,
     growth: int,
     reading: dict[str, Any],
 ) -> None:
@@ -45,6 +46,10 @@ def inpaint_picture(
     picture = images.read_image(source) if isinstance(source, bytes) else images.load_image(source)
     outputs = [] if piped else _outputs(image, output, samples)
     _check_files(outputs, uncertainty, picture, image, mask_path)
+    if not overwrite and image.resolve() in {path.resolve() for path in outputs}:
+        raise ConfigError(
+            f"--output {output} is the image itself, which would be lost: add --overwrite if meant"
+        )
     kind = images.WRITABLE[f".{suffix or 'png'}" if piped else outputs[0].suffix.lower()]
     if piped:
         images.check_holds(kind, picture)  # of files it is asked with all else about them
