@@ -478,12 +478,23 @@ def test_settings_reach_the_fill(inpaint, tmp_path, tiny_pipeline, options, sett
 def test_samples_are_numbered_and_the_likeliest_is_named(inpaint, tmp_path, tiny_pipeline):
     result = inpaint("photo.png", "--samples", "3", output="out.webp")
     assert result.exit_code == 0, result.output
-    assert names(tmp_path) == ["out-1.webp", "out-2.webp", "out-3.webp"]
+    assert names(tmp_path) == ["out-1.webp", "out-2.webp", "out-3.webp", "out.webp"]
     wanted = tiny_pipeline(PIXELS, MASK, samples=3)
     for number, picture in enumerate(wanted.pictures, start=1):
         saved = load_image(tmp_path / f"out-{number}.webp").pixels
         np.testing.assert_array_equal(saved, picture.pixels)
-    assert f"likeliest: {tmp_path / f'out-{wanted.best + 1}.webp'}" in result.stdout
+    assert f"likeliest: {tmp_path / f'out-{wanted.best + 1}.webp'}, also" in result.stdout
+    best = load_image(tmp_path / "out.webp").pixels
+    np.testing.assert_array_equal(best, wanted.pictures[wanted.best].pixels)
+
+
+def test_many_samples_have_names_that_sort_and_are_not_all_told(inpaint, tmp_path):
+    """Catches out-10 before out-2, and a line of a thousand names."""
+    result = inpaint("photo.png", "--samples", "11", "--steps", "1")
+    assert names(tmp_path) == ["out-01.png", *(f"out-{n:02d}.png" for n in range(2, 12)), "out.png"]
+    told = f"{tmp_path / 'out-01.png'}, {tmp_path / 'out-02.png'} ... {tmp_path / 'out-11.png'}"
+    assert told in result.stdout
+    assert "out-03" not in result.stdout
 
 
 @pytest.mark.parametrize(

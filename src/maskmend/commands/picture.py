@@ -13,6 +13,8 @@ from maskmend.errors import ConfigError
 
 PIPE = Path("-")
 """How standard input and output are written, in place of a file."""
+MANY = 8
+"""Names of results beyond which a list of them is shortened."""
 
 
 def inpaint_picture(
@@ -44,9 +46,11 @@ def inpaint_picture(
         _check_pipe(samples)
     source = _source(image)
     picture = images.read_image(source) if isinstance(source, bytes) else images.load_image(source)
-    outputs = [] if piped else _outputs(image, output, samples)
-    _check_files(outputs, uncertainty, picture, image, mask_path)
-    if not overwrite and image.resolve() in {path.resolve() for path in outputs}:
+    best = output if piped else _named(image, output)
+    outputs = [] if piped else _numbered(best, samples)
+    written = [] if piped else list(dict.fromkeys([*outputs, best]))
+    _check_files(written, uncertainty, picture, image, mask_path)
+    if not overwrite and image.resolve() in {path.resolve() for path in written}:
         raise ConfigError(
             f"--output {output} is the image itself, which would be lost: add --overwrite if meant"
         )
@@ -63,6 +67,8 @@ def inpaint_picture(
     with working("filling"):
         result = pipe(picture, mask, samples=samples, seed=seed, **chosen)
     files = {} if piped else dict(zip(outputs, result.pictures, strict=True))
+    if not piped:
+        files[best] = result.pictures[result.best]
     if uncertainty is not None:
         from maskmend.sheet import uncertainty_map
 
@@ -82,14 +88,14 @@ def inpaint_picture(
     part = f"{share:.1f} %" if share >= 0.05 else f"{count} pixel{'s' if count > 1 else ''}"
     # File names may hold bytes that are no UTF-8, which a terminal cannot show.
     what = "standard input" if image == PIPE else shown(image)
-    where = "standard output" if piped else ", ".join(map(shown, outputs))
+    where = "standard output" if piped else _listed(outputs)
     click.echo(f"filled {part} of {what} in {spent:.2f} s: {where}", err=piped)
     if reading["channel"] == "auto" and reads_alpha(drawn):
         click.echo(
             "the mask was read by its alpha: --mask-channel luma takes its brightness instead", err=piped
         )
     if samples > 1:
-        click.echo(f"likeliest: {shown(outputs[result.best])}", err=piped)
+        click.echo(f"likeliest: {shown(outputs[result.best])}, also written as {shown(best)}", err=piped)
     if kind == "JPEG":
         instead = "leave --format out" if piped else "write .png"
         click.echo(f"JPEG encodes every pixel anew; {instead} to keep the known ones to the bit", err=piped)
@@ -114,8 +120,8 @@ def _source(path: Path) -> Path | bytes:
     return sys.stdin.buffer.read()
 
 
-def _outputs(image: Path, output: Path, samples: int) -> list[Path]:
-    """Where the fills go: `output`, or the image's name in that folder; with numbers if they are several."""
+def _named(image: Path, output: Path) -> Path:
+    """Where the likeliest fill goes: `output`, or the image's name in that folder."""
     from maskmend.images import WRITABLE
 
     if output.is_dir():
@@ -127,9 +133,22 @@ def _outputs(image: Path, output: Path, samples: int) -> list[Path]:
         output /= image.name if kept else image.with_suffix(".png").name
         if output.resolve() == image.resolve():
             raise ConfigError(f"--output {output.parent} is the image's own folder: give the result a name")
+    return output
+
+
+def _numbered(output: Path, samples: int) -> list[Path]:
+    """A name for each fill: `output`, or if they are several with numbers that sort."""
     if samples == 1:
         return [output]
-    return [output.with_stem(f"{output.stem}-{n}") for n in range(1, samples + 1)]
+    digits = len(str(samples))
+    return [output.with_stem(f"{output.stem}-{n:0{digits}}") for n in range(1, samples + 1)]
+
+
+def _listed(paths: list[Path]) -> str:
+    """Their names; of many the first two and the last."""
+    if len(paths) > MANY:
+        return f"{shown(paths[0])}, {shown(paths[1])} ... {shown(paths[-1])}"
+    return ", ".join(map(shown, paths))
 
 
 def _check_files(
