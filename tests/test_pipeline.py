@@ -1,5 +1,6 @@
 """The whole way on a tiny model: what must stay stays, what was hidden stays hidden, a seed is a picture."""
 
+import io
 import json
 import os
 import re
@@ -596,6 +597,76 @@ def test_a_result_prints_in_a_line(tiny_pipeline):
     result = tiny_pipeline(IMAGE, MASK, steps=1, samples=2, seed=3)
     share = 100 * MASK.mean()
     assert repr(result) == f"<Inpainted {SIDE} x {SIDE}, {share:.1f} % filled, seeds 3, 4>"
+
+
+def test_a_result_shows_itself_in_a_notebook(tiny_pipeline):
+    """Catches a result of which a notebook shows a line of text, and pictures too large for its file."""
+    result = tiny_pipeline(IMAGE, MASK, steps=1, seed=3)
+    assert result._repr_html_() is None
+    with Image.open(io.BytesIO(result._repr_png_())) as shown:
+        np.testing.assert_array_equal(np.asarray(shown), result.pictures[0].pixels)
+    several = tiny_pipeline(IMAGE, MASK, steps=1, samples=3, seed=3)
+    html = several._repr_html_()
+    assert [html.count(f"seed {seed}") for seed in (3, 4, 5)] == [2, 2, 2]
+    assert html.count("<img ") == 3
+    assert html.count("likeliest") == 2
+    large = np.zeros((1500, 30, 3), np.uint8)
+    untouched = tiny_pipeline(large, np.zeros((1500, 30), bool))
+    with Image.open(io.BytesIO(untouched._repr_png_())) as shown:
+        assert shown.height == 1024
+
+
+def test_a_pipeline_prints_what_it_is(tiny_pipeline):
+    """Catches an address in place of what one wants to know."""
+    said = repr(tiny_pipeline)
+    assert re.fullmatch(
+        r"<InpaintPipeline \d+ x \d+ pixels, .* tokens of \d+ codes, \d+ steps, \S+ on cpu>", said
+    )
+    assert str(CODES) in said
+
+
+@pytest.mark.parametrize(
+    ("argument", "word"),
+    [
+        ("mask_image", "`mask`"),
+        ("generator", "`seed`"),
+        ("num_inference_steps", "`steps`"),
+        ("prompt", "no words"),
+    ],
+)
+def test_the_words_of_other_libraries_are_answered_with_ours(tiny_pipeline, argument, word):
+    """Catches a raw TypeError for the first thing that a user of diffusers tries."""
+    with pytest.raises(ConfigError, match=f"{argument} is no argument here: .*{word}"):
+        tiny_pipeline(IMAGE, **{argument: MASK})
+    with pytest.raises(ConfigError, match=f"{argument} is no argument here: .*{word}"):
+        tiny_pipeline(IMAGE, MASK, **{argument: MASK})
+    with pytest.raises(MaskError, match="no mask: give one"):
+        tiny_pipeline(IMAGE)
+
+
+def test_a_model_is_loaded_onto_a_device(tiny_pipeline, tmp_path):
+    """Catches a raw TypeError for `device`, and for arguments that there are not."""
+    tiny_pipeline.save_pretrained(tmp_path)
+    for device in ("cpu", torch.device("cpu"), "cpu:0"):
+        assert InpaintPipeline.from_pretrained(tmp_path, device=device).device.type == "cpu"
+    with pytest.raises(ConfigError, match="device 'opencl' cannot be used"):
+        InpaintPipeline.from_pretrained(tmp_path, device="opencl")
+    with pytest.raises(ConfigError, match="torch_dtype is no argument here: give `precision`"):
+        InpaintPipeline.from_pretrained(tmp_path, torch_dtype=torch.float16)
+    with pytest.raises(ConfigError, match=r"unknown argument 'devise' .did you mean 'device'"):
+        InpaintPipeline.from_pretrained(tmp_path, devise="cpu")
+
+
+def test_a_tensor_from_0_to_1_keeps_its_known_pixels(tiny_pipeline):
+    """Catches known pixels that come back 56 levels brighter, with a warning only."""
+    tensor = torch.from_numpy(IMAGE).permute(2, 0, 1).float() / 255
+    with pytest.raises(ImageError, match="value_range"):
+        tiny_pipeline(tensor, MASK, steps=1)
+    wanted = tiny_pipeline(IMAGE, MASK, steps=1).pictures[0].pixels
+    for form, scale in ((tensor, (0, 1)), (2 * tensor - 1, None), (2 * tensor - 1, (-1, 1))):
+        result = tiny_pipeline(form, MASK, steps=1, value_range=scale)
+        np.testing.assert_array_equal(result.pictures[0].pixels, wanted)
+        np.testing.assert_array_equal(result.pictures[0].pixels[~MASK], IMAGE[~MASK])
 
 
 def test_the_public_names_are_there():

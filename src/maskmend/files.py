@@ -4,12 +4,12 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from maskmend.errors import OutputError
+from maskmend.temporary import beside, remove_stale_once
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:
@@ -28,7 +28,8 @@ def write_files(files: Mapping[Path, bytes]) -> None:
             target = Path(os.path.realpath(path)) if path.is_symlink() else path
             if target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            temporary = _beside(target)
+            remove_stale_once(target.parent)
+            temporary = beside(target)
             with temporary.open("xb") as file:
                 written[target] = temporary
                 file.write(content)
@@ -64,7 +65,7 @@ def _rename(written: Mapping[Path, Path]) -> None:
                 fresh.append(target)
             elif len(written) > 1:  # one alone is replaced or is not
                 with contextlib.suppress(OSError):
-                    old = _beside(target)
+                    old = beside(target)
                     os.link(target, old)
                     kept[target] = old
             temporary.replace(target)
@@ -76,12 +77,6 @@ def _rename(written: Mapping[Path, Path]) -> None:
     finally:
         for old in kept.values():
             old.unlink(missing_ok=True)
-
-
-def _beside(path: Path) -> Path:
-    """A free name in the same folder; short, as `path` may have the longest one that there can be."""
-    # Not mkstemp, whose files nobody but their owner may ever read
-    return path.with_name(f".{secrets.token_hex(6)}")
 
 
 def json_bytes(content: Mapping[str, Any]) -> bytes:

@@ -22,9 +22,10 @@ from jaxtyping import Bool, Int
 from PIL import Image
 from torch import Tensor
 
-from maskmend.config import from_dict
+from maskmend.argument_names import check_names
+from maskmend.config import from_dict, nearest
 from maskmend.decoding.loop import Decoded, Step, decode
-from maskmend.errors import ConfigError, ImageError, ModelError
+from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
 from maskmend.fill import rendering as drawing
 from maskmend.fill.crops import Region, cut_region, filled_picture
 from maskmend.fill.levels import Level, LevelProgress, plan_levels, refine
@@ -33,7 +34,7 @@ from maskmend.fill.plain import interpolate_plain
 from maskmend.fill.preview import Preview
 from maskmend.fill.result import Inpainted, untouched
 from maskmend.fill.windows import Window, bounds, boxes_by_part, lay_windows
-from maskmend.images.picture import Picture, picture_from
+from maskmend.images.picture import Picture, ValueRange, picture_from
 from maskmend.inference.cached_transformer import ReadyTransformer
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.inference.precision import decoding_dtype
@@ -85,11 +86,23 @@ class InpaintPipeline:
         """Seconds the last call spent on each stage."""
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "default", *, precision: str = "auto") -> "InpaintPipeline":
+    def from_pretrained(
+        cls,
+        name: str | Path = "default",
+        *,
+        precision: str = "auto",
+        device: str | torch.device = "cpu",
+        **others: Any,
+    ) -> "InpaintPipeline":
         """Loads a model: a shipped name ("default"), a model folder, or a hub id ("owner/name").
 
-        A hub id needs the extra `hub`. Raises ModelError.
+        A hub id needs the extra `hub`. Raises ModelError; ConfigError for a device that cannot be used and
+        for `others`, any argument that there is not.
         """
+        check_names(others)
+        for other in others:
+            known = ("name", "precision", "device")
+            raise ConfigError(f"unknown argument {other!r}{nearest(other, known)}: give {', '.join(known)}")
         folder = find_model(name)
         tokenizer, transformer, defaults = load_model(folder)
         try:
@@ -99,7 +112,14 @@ class InpaintPipeline:
         decoding_dtype(precision, transformer.config, pipe.device)  # an unknown one is told now
         pipe.precision = precision
         pipe.card = read_card(folder)
-        return pipe
+        return pipe if str(device) == "cpu" else pipe.to(device)
+
+    def __repr__(self) -> str:
+        config, side = self.transformer.config, self.resolution
+        return (
+            f"<InpaintPipeline {side} x {side} pixels, {config.grid} x {config.grid} tokens of "
+            f"{config.codes} codes, {self.defaults.steps} steps, {self.precision} on {self.device}>"
+        )
 
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
         """Writes a model folder; `half` stores float16 weights."""
@@ -134,8 +154,9 @@ class InpaintPipeline:
     def __call__(
         self,
         image: ImageLike | Sequence[ImageLike],
-        mask: MaskLike | Sequence[MaskLike],
+        mask: MaskLike | Sequence[MaskLike] | None = None,
         *,
+        value_range: ValueRange | None = None,
         samples: int = 1,
         seed: int | Sequence[int] = 0,
         callback: Callable[[Step], object] | None = None,
@@ -151,9 +172,11 @@ class InpaintPipeline:
         """Fills the hole of one image (returns `Inpainted`) or of each of a batch (returns a list of them).
 
         Args:
-            image: PIL image, uint8 array (H, W, C), tensor (C, H, W) in [-1, 1] or `Picture`; or a batch: a
-                list of them, or an array or tensor with one axis more in front.
+            image: PIL image, uint8 array (H, W, C), tensor (C, H, W) or `Picture`; or a batch: a list of
+                them, or an array or tensor with one axis more in front.
             mask: white (or True) is filled; see `masks.as_mask`. One for each image.
+            value_range: black and white in float tensors, such as (0, 1) or (-1, 1); see
+                `images.picture_from`.
             samples: fills of each hole, with seeds seed, seed + 1, ...
             seed: one for all images, or one for each.
             callback: called with each decoding `Step`, over all images times samples.
@@ -172,6 +195,11 @@ class InpaintPipeline:
         Raises:
             ImageError, MaskError, ConfigError: what cannot be used, and the remedy.
         """
+        check_names(settings)
+        if mask is None:
+            raise MaskError(
+                "no mask: give one of the image's size as `mask`, white where it is to be filled."
+            )
         chosen = self.defaults.changed(**settings)
         images, many = _listed(image)
         stacked = many and isinstance(image, np.ndarray | Tensor)
@@ -186,7 +214,7 @@ class InpaintPipeline:
         seeds = [seeds_from(start, samples) for start in starts]
         if len(starts) != len(images):
             raise ConfigError(f"{len(starts)} seeds for {len(images)} images: give one, or one for each")
-        pictures = [picture_from(item) for item in images]
+        pictures = [picture_from(item, value_range) for item in images]
         reading: dict[str, Any] = {
             "fit": fit_mask, "invert": invert_mask, "channel": mask_channel, "threshold": mask_threshold,
         }  # fmt: skip

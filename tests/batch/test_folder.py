@@ -23,6 +23,7 @@ from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import write_files
 from maskmend.images.picture import load_image
+from maskmend.temporary import beside
 
 HEIGHT, WIDTH = 20, 34
 PIXELS = smooth_pixels(HEIGHT, WIDTH)
@@ -151,6 +152,17 @@ def test_a_stopped_run_goes_on_and_a_done_one_does_nothing(tiny_pipeline, folder
     assert all((folders[2] / name).stat().st_mtime_ns == then for name, then in before.items())
     assert run(tiny_pipeline, folders).skipped == 5
     assert run(tiny_pipeline, folders, overwrite=True).filled == 5
+
+
+def test_a_run_removes_what_a_killed_one_was_writing(tiny_pipeline, folders):
+    """Catches half results that stay among the whole ones, also where nothing is left to be written."""
+    run(tiny_pipeline, folders)
+    dead = beside(folders[2] / "a").name.replace(str(os.getpid()), str(2**22 + 1))
+    left = [folders[2] / dead, folders[2] / "deep" / dead]
+    for path in left:
+        path.write_bytes(b"half")
+    assert run(tiny_pipeline, folders).skipped == 5
+    assert [path for path in left if path.exists()] == []
 
 
 def test_pictures_made_otherwise_are_not_gone_on_with(tiny_pipeline, folders):
@@ -517,9 +529,21 @@ def test_options_of_a_single_image_are_refused(folders, tiny_model, more):
     assert "has no use for" in refused.stderr
 
 
+def test_masks_without_an_image_are_told(folders, tiny_model):
+    """Catches a misspelt name whose mask is passed over without a word."""
+    assert "masks without" not in command(folders, tiny_model).stderr
+    masks = folders[1]
+    for name in ("deep/z.png", *(f"y{number}.png" for number in range(6))):
+        shutil.copy(masks / "c.png", masks / name)
+    told = command(folders, tiny_model)
+    assert told.exit_code == 0
+    (line,) = (line for line in told.stderr.splitlines() if "masks without an image" in line)
+    assert line.endswith("deep/z.png, y0.png, y1.png, y2.png, y3.png and 2 more")
+
+
 def test_options_of_a_folder_are_refused_for_a_single_image(tmp_path):
     line = ["inpaint", "a.png", "--mask", "b.png", "-o", str(tmp_path / "c.png")]
-    for more in (["--masks", "m"], ["--format", "png"], ["--overwrite"]):
+    for more in (["--masks", "m"], ["--format", "png"]):
         refused = CliRunner().invoke(main, [*line, *more], prog_name="maskmend")
         assert (refused.exit_code, "has no use for" in refused.stderr) == (2, True)
     for line in (["inpaint", "-o", "x.png"], ["inpaint", "--input", "x", "-o", "y"]):

@@ -281,6 +281,31 @@ def test_an_output_never_replaces_the_mask(inpaint, files):
     assert (files / "mask.png").read_bytes() == before
 
 
+def test_an_output_replaces_the_image_only_when_told_to(files, tiny_model, tmp_path):
+    """Catches an original that is lost without a word, also by way of a link."""
+    photo = tmp_path / "photo.png"
+    photo.write_bytes((files / "photo.png").read_bytes())
+    (tmp_path / "link.png").symlink_to(photo)
+    before = photo.read_bytes()
+    line = [
+        "inpaint",
+        str(photo),
+        "--mask",
+        str(files / "mask.png"),
+        "--model",
+        str(tiny_model),
+        "--steps",
+        "1",
+    ]
+    for output in ("photo.png", "link.png"):
+        refused = CliRunner().invoke(main, [*line, "-o", str(tmp_path / output)], prog_name="maskmend")
+        assert_refused(refused, "is the image itself", "--overwrite")
+        assert photo.read_bytes() == before
+    done = CliRunner().invoke(main, [*line, "-o", str(photo), "--overwrite"], prog_name="maskmend")
+    assert done.exit_code == 0
+    assert photo.read_bytes() != before
+
+
 def test_image_and_mask_swapped_are_told(tiny_model, tmp_path):
     """Catches a mask painted over by the bright parts of a photograph."""
     photo = str(Path(maskmend.__file__).parent / "assets" / "samples" / "00385.png")
@@ -453,12 +478,23 @@ def test_settings_reach_the_fill(inpaint, tmp_path, tiny_pipeline, options, sett
 def test_samples_are_numbered_and_the_likeliest_is_named(inpaint, tmp_path, tiny_pipeline):
     result = inpaint("photo.png", "--samples", "3", output="out.webp")
     assert result.exit_code == 0, result.output
-    assert names(tmp_path) == ["out-1.webp", "out-2.webp", "out-3.webp"]
+    assert names(tmp_path) == ["out-1.webp", "out-2.webp", "out-3.webp", "out.webp"]
     wanted = tiny_pipeline(PIXELS, MASK, samples=3)
     for number, picture in enumerate(wanted.pictures, start=1):
         saved = load_image(tmp_path / f"out-{number}.webp").pixels
         np.testing.assert_array_equal(saved, picture.pixels)
-    assert f"likeliest: {tmp_path / f'out-{wanted.best + 1}.webp'}" in result.stdout
+    assert f"likeliest: {tmp_path / f'out-{wanted.best + 1}.webp'}, also" in result.stdout
+    best = load_image(tmp_path / "out.webp").pixels
+    np.testing.assert_array_equal(best, wanted.pictures[wanted.best].pixels)
+
+
+def test_many_samples_have_names_that_sort_and_are_not_all_told(inpaint, tmp_path):
+    """Catches out-10 before out-2, and a line of a thousand names."""
+    result = inpaint("photo.png", "--samples", "11", "--steps", "1")
+    assert names(tmp_path) == ["out-01.png", *(f"out-{n:02d}.png" for n in range(2, 12)), "out.png"]
+    told = f"{tmp_path / 'out-01.png'}, {tmp_path / 'out-02.png'} ... {tmp_path / 'out-11.png'}"
+    assert told in result.stdout
+    assert "out-03" not in result.stdout
 
 
 @pytest.mark.parametrize(

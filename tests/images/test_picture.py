@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from maskmend.errors import ImageError, ImageSizeError, MaskError, OutputError
+from maskmend.errors import ConfigError, ImageError, ImageSizeError, MaskError, OutputError
 from maskmend.images.metadata import COMMENT
 from maskmend.images.picture import (
     Picture,
@@ -232,11 +232,46 @@ def test_an_animation_is_refused_from_memory_too(tmp_path):
         picture_from(image.copy())
 
 
-def test_a_tensor_from_0_to_1_is_warned_of():
+def test_a_tensor_that_may_go_from_0_to_1_is_refused():
     """Catches a picture made pale because its tensor was meant otherwise."""
-    with pytest.warns(UserWarning, match=r"2 \* image - 1"):
+    with pytest.raises(ImageError, match=r"value_range=\(0, 1\) or value_range=\(-1, 1\)"):
         picture_from(torch.full((3, 4, 4), 0.5))
     picture_from(torch.full((3, 4, 4), -0.5))
+
+
+@pytest.mark.parametrize("value_range", [(0, 1), (-1, 1), (0.0, 255.0), (-0.5, 0.5)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
+def test_every_level_of_a_scale_that_is_told_comes_back(value_range, dtype):
+    """Catches known pixels that are shifted, or off by one in a scale's arithmetic."""
+    levels = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16).expand(3, 16, 16)
+    low, high = value_range
+    scaled = (levels.double() / 255 * (high - low) + low).to(dtype)
+    np.testing.assert_array_equal(picture_from(scaled, value_range).pixels, levels.permute(1, 2, 0))
+    np.testing.assert_array_equal(picture_from(levels, value_range).pixels, levels.permute(1, 2, 0))
+
+
+@pytest.mark.parametrize("wrong", [(1, 0), (0, 0), (0, float("nan")), (0, float("inf"))])
+def test_a_range_that_is_none_is_refused(wrong):
+    with pytest.raises(ConfigError, match=r"value_range = .*such as"):
+        picture_from(torch.zeros(3, 4, 4), wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (torch.zeros(7, 4, 5, dtype=torch.uint8), r"tensor has shape \(7, 4, 5\)"),
+        (torch.zeros(1, 7, 4, 5, dtype=torch.uint8), r"tensor has shape \(1, 7, 4, 5\)"),
+        (torch.zeros(4, 5, dtype=torch.uint8), r"tensor has shape \(4, 5\)"),
+        (torch.zeros(3, 4, 5, dtype=torch.int64), "tensor is torch.int64"),
+        (torch.zeros(3, 4, 5, dtype=torch.bfloat16) - 1, "tensor is torch.bfloat16, too coarse"),
+        (torch.full((3, 4, 5), -2.0), r"leaves \[-1, 1\]"),
+        (np.zeros((0, 5), np.uint8), r"array has shape \(0, 5\)"),
+    ],
+)
+def test_errors_tell_the_shape_that_was_given(wrong, words):
+    """Catches a shape that the caller has never seen: turned, or with one axis more."""
+    with pytest.raises(ImageError, match=words):
+        picture_from(wrong)
 
 
 @pytest.mark.parametrize("suffix", LOSSLESS)

@@ -367,6 +367,25 @@ def test_bad_forms_are_told_what_is_wrong(client, files, data, status, code, acc
 
 
 @pytest.mark.parametrize(
+    ("path", "question", "words"),
+    [
+        ("/v1/inpaint", {"files": form(), "data": {"stps": 9}}, "'stps' (did you mean 'steps'?)"),
+        ("/v1/inpaint", {"json": body(stps=9)}, "'stps' (did you mean 'steps'?)"),
+        (
+            "/v1/convert",
+            {"files": {"image": ("a", IMAGE_FILE)}, "data": {"formt": "png"}},
+            "'formt' (did you mean 'format'?)",
+        ),
+    ],
+)
+def test_a_misspelt_parameter_is_told_the_nearest(client, path, question, words):
+    """Catches "Extra inputs are not permitted", which says neither what nor what to do."""
+    answer = client.post(path, **question)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == f"unknown parameter {words}"
+
+
+@pytest.mark.parametrize(
     ("content", "kind", "status", "code"),
     [
         (b"{", "application/json", 400, "json_malformed"),

@@ -131,6 +131,32 @@ def test_workers_stay_for_whoever_has_a_place():
     assert found == [[late]]
 
 
+def test_an_upload_under_way_holds_no_place_and_is_still_waited_for():
+    """Catches clients that hold places by announcing a body, and uploads cut short when the server stops."""
+    queue = line(places=1)
+    for _ in range(5):
+        queue.announce()
+    place = queue.enter(announced=True)
+    with pytest.raises(Refusal) as caught:  # who would be refused after its upload is refused before it
+        queue.announce()
+    assert caught.value.status == 429
+    place.leave()
+    queue.close()
+    with pytest.raises(Refusal) as caught:
+        queue.announce()
+    assert caught.value.status == 503
+    worker = threading.Thread(target=queue.next_batch, daemon=True)
+    worker.start()
+    late = queue.enter(announced=True)
+    for _ in range(5):
+        queue.withdraw()
+    worker.join(0.1)
+    assert worker.is_alive()
+    late.leave()
+    worker.join(5)
+    assert not worker.is_alive()
+
+
 def test_a_worker_that_waits_is_woken():
     queue = line()
     found = []

@@ -260,11 +260,11 @@ def test_a_client_that_leaves_while_it_uploads_is_no_failure_of_ours(tiny_pipeli
         with socket.create_connection(("127.0.0.1", port)) as leaving:
             head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
             leaving.sendall(head.encode() + b"Content-Length: 1000\r\n\r\n--limit\r\n")
-            until(lambda: app.state.service.line.taken == 1)
+            until(lambda: app.state.service.line.arriving == 1)
         counted = f'maskmend_requests_total{{route="{path}",status="499"}} 1.0'
         until(lambda: counted in app.state.service.metrics.text().decode())
         assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
-        assert app.state.service.line.taken == 0
+        assert app.state.service.line.taken == app.state.service.line.arriving == 0
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
@@ -429,14 +429,14 @@ def half_sent(port, content, kind, accept="image/png"):
     head = f"POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nAccept: {accept}\r\n"
     wire.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content[: len(content) // 2])
 
-    def taken():
+    def arriving():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read()
         connection.close()
-        return b"maskmend_places_taken 1.0" in text
+        return b"maskmend_uploads 1.0" in text
 
-    until(taken, 30)
+    until(arriving, 30)
     return wire
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from maskmend.errors import ConfigError, DataError, TrainingError
+from maskmend.temporary import beside
 from maskmend.training import checkpoint
 from maskmend.training import run as run_module
 from maskmend.training.dataset import ImageSet
@@ -165,6 +167,18 @@ def test_a_run_stopped_by_signal_and_resumed_is_bit_exact(kind: str, tmp_path: P
     if kind != "fake":
         a, b = (load_file(tmp_path / run / KINDS[kind] / "weights.safetensors") for run in ("whole", "parts"))
         assert same(a, b)
+
+
+def test_a_run_removes_what_a_killed_one_was_writing(tmp_path: Path, make_recipe) -> None:
+    """Catches half checkpoints that stay beside the whole ones for ever."""
+    dead = 2**22 + 1  # more than any process number of Linux
+    (tmp_path / "tokenizer").mkdir()
+    left = [tmp_path / f".last.pt.{dead}", tmp_path / f".best.pt.{dead}"]
+    left.append(tmp_path / "tokenizer" / beside(tmp_path / "a").name.replace(str(os.getpid()), str(dead)))
+    for path in left:
+        path.write_bytes(b"half")
+    go(make_recipe("tokenizer", training={"steps": 1}), FakeStage(), tmp_path)
+    assert [path for path in left if path.exists()] == []
 
 
 def test_a_crash_loses_only_what_came_after_the_checkpoint(tmp_path: Path, make_recipe) -> None:

@@ -27,6 +27,7 @@ from maskmend.masks.reading import THRESHOLD, as_mask, grow, load_mask
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
 from maskmend.seeds import seeds_from
+from maskmend.temporary import remove_stale
 
 FAILURES = "failures.csv"
 FILLABLE = SUFFIXES | {".gif"}
@@ -110,6 +111,12 @@ def plan_folder(
     return tasks
 
 
+def lone_masks(tasks: Iterable[Task], images: Path, masks: Path, output: Path) -> list[Path]:
+    """Masks that no image of `tasks` has the name of, in order: of images that are missing, or misspelt."""
+    taken = {_stem(task.image, images) for task in tasks}
+    return [path for path in _images(masks, [images, output]) if _stem(path, masks) not in taken]
+
+
 def fill_folder(
     pipe: InpaintPipeline,
     tasks: Iterable[Task],
@@ -149,6 +156,8 @@ def fill_folder(
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
     output.mkdir(parents=True, exist_ok=True)
+    for folder in {path.parent for task in tasks for path in task.outputs}:
+        remove_stale(folder)
     made = {task.name for task in tasks if any(lies_there(path) for path in task.outputs)}
     record = begin_record(output, chosen, made, pictures=bool(_images(output, [])), overwrite=overwrite)
     try:

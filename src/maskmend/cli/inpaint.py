@@ -33,7 +33,11 @@ from maskmend.errors import ConfigError
     type=click.Choice(["png", "jpg", "webp", "tif"]),
     help="With --input: of all results, instead of each image's own. With --output -: instead of png.",
 )
-@click.option("--overwrite", is_flag=True, help="With --input: make anew what the output folder holds.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="With --input: make anew what the output folder holds. With IMAGE: the output may be IMAGE itself.",
+)
 @click.option(
     "--layout",
     type=click.Choice(["lab"]),
@@ -131,7 +135,7 @@ def inpaint(
         return
     if image is None:
         raise click.MissingParameter(param_hint="'IMAGE'", param_type="argument")
-    refuse_options("IMAGE", {"mask_folder": "--masks", "overwrite": ""})
+    refuse_options("IMAGE", {"mask_folder": "--masks"})
     if output != PIPE:
         refuse_options("an output with a name", {"suffix": "--format"})
     if layout is not None:
@@ -141,13 +145,22 @@ def inpaint(
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
     inpaint_picture(
         image, mask_path, output, uncertainty, suffix, filler,
-        samples=samples, seed=seed, quality=quality, growth=growth, reading=reading,
+        samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
     )  # fmt: skip
 
 
 def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
     """`inpaint --layout lab`."""
-    useless = ("samples", "growth", "invert_mask", "mask_channel", "mask_threshold", "quality", "uncertainty")
+    useless = (
+        "overwrite",
+        "samples",
+        "growth",
+        "invert_mask",
+        "mask_channel",
+        "mask_threshold",
+        "quality",
+        "uncertainty",
+    )
     refuse_options("--layout lab", {"mask_path": "--mask", "growth": "--grow"} | dict.fromkeys(useless, ""))
     from maskmend.importers.coursework.layout import check_output, fill_lab_folder, read_lab_folder
 

@@ -9,6 +9,9 @@ from click import format_filename as shown
 
 from maskmend.cli.options import Filler
 
+SHOWN = 5
+"""Names of a list that are told."""
+
 
 def inpaint_folder(
     folder: Path,
@@ -19,12 +22,17 @@ def inpaint_folder(
     **options: Any,
 ) -> None:
     """Fills a folder and says how it went; the exit status is 1 when some pictures could not be filled."""
-    from maskmend.batch.folder import FAILURES, fill_folder, plan_folder
+    from maskmend.batch.folder import FAILURES, fill_folder, lone_masks, plan_folder
     from maskmend.cli.progress import stages
 
     tasks = plan_folder(
         folder, masks, output, samples=options["samples"], suffix=None if suffix is None else f".{suffix}"
     )
+    lone = lone_masks(tasks, folder, masks, output)
+    if lone:
+        names = ", ".join(shown(path.relative_to(masks)) for path in lone[:SHOWN])
+        more = f" and {len(lone) - SHOWN} more" if len(lone) > SHOWN else ""
+        click.echo(f"masks without an image of their name in {shown(folder)}: {names}{more}", err=True)
     pipe, chosen = filler.load()
     try:
         with stages() as told:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PIPE = Path("-")
 """How standard input and output are written, in place of a file."""
+MANY = 8
+"""Names of results beyond which a list of them is shortened."""
 
 
 def inpaint_picture(
@@ -29,6 +31,7 @@ def inpaint_picture(
     samples: int,
     seed: int,
     quality: int,
+    overwrite: bool,
     growth: int,
     reading: dict[str, Any],
 ) -> None:
@@ -46,8 +49,14 @@ def inpaint_picture(
         _check_pipe(samples)
     source = _source(image)
     picture = images.read_image(source) if isinstance(source, bytes) else images.load_image(source)
-    outputs = [] if piped else _outputs(image, output, samples)
-    _check_files(outputs, uncertainty, picture, image, mask_path)
+    best = output if piped else _named(image, output)
+    outputs = [] if piped else _numbered(best, samples)
+    written = [] if piped else list(dict.fromkeys([*outputs, best]))
+    _check_files(written, uncertainty, picture, image, mask_path)
+    if not overwrite and image.resolve() in {path.resolve() for path in written}:
+        raise ConfigError(
+            f"--output {output} is the image itself, which would be lost: add --overwrite if meant"
+        )
     kind = images.WRITABLE[f".{suffix or 'png'}" if piped else outputs[0].suffix.lower()]
     if piped:
         images.check_holds(kind, picture)  # of files it is asked with all else about them
@@ -62,6 +71,8 @@ def inpaint_picture(
         on_level = LevelReport(status, samples)
         result = pipe(picture, mask, samples=samples, seed=seed, on_level=on_level, **chosen)
     files = {} if piped else dict(zip(outputs, result.pictures, strict=True))
+    if not piped:
+        files[best] = result.pictures[result.best]
     if uncertainty is not None:
         from maskmend.evaluation.contact_sheet import uncertainty_map
 
@@ -81,14 +92,14 @@ def inpaint_picture(
     part = f"{share:.1f} %" if share >= 0.05 else f"{count} pixel{'s' if count > 1 else ''}"
     # File names may hold bytes that are no UTF-8, which a terminal cannot show.
     what = "standard input" if image == PIPE else shown(image)
-    where = "standard output" if piped else ", ".join(map(shown, outputs))
+    where = "standard output" if piped else _listed(outputs)
     click.echo(f"filled {part} of {what} in {spent:.2f} s: {where}", err=piped)
     if reading["channel"] == "auto" and reads_alpha(drawn):
         click.echo(
             "the mask was read by its alpha: --mask-channel luma takes its brightness instead", err=piped
         )
     if samples > 1:
-        click.echo(f"likeliest: {shown(outputs[result.best])}", err=piped)
+        click.echo(f"likeliest: {shown(outputs[result.best])}, also written as {shown(best)}", err=piped)
     if kind == "JPEG":
         instead = "leave --format out" if piped else "write .png"
         click.echo(f"JPEG encodes every pixel anew; {instead} to keep the known ones to the bit", err=piped)
@@ -140,8 +151,8 @@ def _source(path: Path) -> Path | bytes:
     return sys.stdin.buffer.read()
 
 
-def _outputs(image: Path, output: Path, samples: int) -> list[Path]:
-    """Where the fills go: `output`, or the image's name in that folder; with numbers if they are several."""
+def _named(image: Path, output: Path) -> Path:
+    """Where the likeliest fill goes: `output`, or the image's name in that folder."""
     from maskmend.images.picture import WRITABLE
 
     if output.is_dir():
@@ -153,9 +164,22 @@ def _outputs(image: Path, output: Path, samples: int) -> list[Path]:
         output /= image.name if kept else image.with_suffix(".png").name
         if output.resolve() == image.resolve():
             raise ConfigError(f"--output {output.parent} is the image's own folder: give the result a name")
+    return output
+
+
+def _numbered(output: Path, samples: int) -> list[Path]:
+    """A name for each fill: `output`, or if they are several with numbers that sort."""
     if samples == 1:
         return [output]
-    return [output.with_stem(f"{output.stem}-{n}") for n in range(1, samples + 1)]
+    digits = len(str(samples))
+    return [output.with_stem(f"{output.stem}-{n:0{digits}}") for n in range(1, samples + 1)]
+
+
+def _listed(paths: list[Path]) -> str:
+    """Their names; of many the first two and the last."""
+    if len(paths) > MANY:
+        return f"{shown(paths[0])}, {shown(paths[1])} ... {shown(paths[-1])}"
+    return ", ".join(map(shown, paths))
 
 
 def _check_files(

@@ -12,6 +12,7 @@ from maskmend.decoding.loop import Step
 from maskmend.errors import ConfigError
 from maskmend.fill.crops import Region
 from maskmend.images.picture import Picture, pil_from, save_image
+from maskmend.notebook import html_of, png_of
 from maskmend.seeds import whole
 from maskmend.settings import Settings
 
@@ -51,6 +52,12 @@ class Inpainted:
         share = 100 * float(self.mask.mean())
         seeds = ", ".join(map(str, self.seeds))
         return f"<Inpainted {width} x {height}, {share:.1f} % filled, seeds {seeds}>"
+
+    def _repr_png_(self) -> bytes:
+        return png_of(self)
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     @property
     def region(self) -> Region | None:

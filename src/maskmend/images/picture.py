@@ -7,8 +7,8 @@ asked), CMYK and its kin, animations, truncated files, decompression bombs.
 """
 
 import io
+import math
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from maskmend.errors import ImageError, ImageSizeError
+from maskmend.errors import ConfigError, ImageError, ImageSizeError
 from maskmend.files import write_files
 from maskmend.images.exif import DAMAGED, orientation_of
 from maskmend.images.metadata import Metadata, read_metadata, save_options
@@ -29,6 +29,8 @@ from maskmend.images.pillow import quiet
 from maskmend.images.png import Chunks, read_colour, unlike_srgb
 
 MAX_PIXELS = 64_000_000
+ValueRange = tuple[int | float, int | float]
+"""Where black and white are in a float tensor."""
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 _LONGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
@@ -157,12 +159,15 @@ def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
     return (image if turn is None else image.transpose(turn)), orientation
 
 
-def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Picture:
+def picture_from(
+    image: "Image.Image | np.ndarray | Tensor | Picture", value_range: ValueRange | None = None
+) -> Picture:
     """A picture from memory: PIL image, uint8 array (H, W[, 1-4]), or tensor ([1,] 1-4, H, W).
 
-    Tensors are uint8 or float in [-1, 1]; two and four channels end with alpha. Raises ImageError for
-    anything else, animations included. Warns of a float tensor without a negative number, which is probably
-    meant from 0 to 1.
+    Tensors are uint8, or float with black and white at the two numbers of `value_range`; the 256 levels come
+    back to the bit. Without it a float tensor with a negative number is read as [-1, 1], and one without is
+    refused, as it may as well go from 0 to 1. Two and four channels end with alpha. Raises ImageError for
+    anything else, animations included; ConfigError for a range that is none.
     """
     if isinstance(image, Picture):
         return image
@@ -175,7 +180,9 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
             raise ImageError(f"image has {frames} frames: give one of them, such as image.copy().")
         return _picture(image, "image")
     if isinstance(image, Tensor):
-        image = _array_from(image)
+        return _picture_of(
+            _array_from(image, value_range), "tensor", tuple(image.shape), "(C, H, W), C 1 to 4"
+        )
     if not isinstance(image, np.ndarray):
         raise ImageError(
             f"image is a {type(image).__name__}: give a PIL image, an array or a tensor; "
@@ -183,10 +190,14 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
         )
     if image.dtype != np.uint8:
         raise ImageError(f"image array is {image.dtype}: give uint8 (0-255).")
-    if image.ndim == 2:
-        image = image[:, :, None]
+    channels_last = image[:, :, None] if image.ndim == 2 else image
+    return _picture_of(channels_last, "array", image.shape, "(H, W) or (H, W, 1 to 4)")
+
+
+def _picture_of(image: np.ndarray, kind: str, given: tuple[int, ...], wanted: str) -> Picture:
+    """A uint8 array, channels last, as a picture; `given` is the shape that the caller knows."""
     if image.ndim != 3 or image.shape[2] not in (1, 2, 3, 4) or 0 in image.shape:
-        raise ImageError(f"image array has shape {image.shape}: give (H, W) or (H, W, 1 to 4).")
+        raise ImageError(f"image {kind} has shape {given}: give {wanted}.")
     channels = image.shape[2]
     colour = 1 if channels < 3 else 3
     return Picture(
@@ -194,6 +205,16 @@ def picture_from(image: "Image.Image | np.ndarray | Tensor | Picture") -> Pictur
         pixels=np.broadcast_to(image[:, :, :colour], (*image.shape[:2], 3)).copy(),
         alpha=image[:, :, colour].copy() if channels > colour else None,
         grey=colour == 1,
+    )
+
+
+def _checked_range(value_range: object) -> tuple[float, float]:
+    """Two finite numbers, the first the lower one. Raises ConfigError."""
+    match value_range:
+        case (int() | float() as low, int() | float() as high) if -math.inf < low < high < math.inf:
+            return float(low), float(high)
+    raise ConfigError(
+        f"value_range = {value_range!r}: give the numbers of black and white, such as (0, 1) or (-1, 1)"
     )
 
 
@@ -365,23 +386,30 @@ def _bits_per_channel(image: Image.Image) -> int:
     return {"F": 32, "I": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
 
 
-def _array_from(image: Tensor) -> np.ndarray:
+def _array_from(image: Tensor, value_range: ValueRange | None) -> np.ndarray:
+    low, high = (-1.0, 1.0) if value_range is None else _checked_range(value_range)
     if image.ndim == 4 and image.shape[0] == 1:
         image = image[0]
     if image.ndim != 3:
         raise ImageError(f"image tensor has shape {tuple(image.shape)}: give (C, H, W) or (1, C, H, W).")
     if image.is_floating_point():
-        image = image.detach().float().cpu()
-        # A hair of slack for arithmetic; NaN fails the comparison.
-        if not bool((image.abs() <= 1 + 1e-4).all()):
+        if torch.finfo(image.dtype).eps > 1 / 512:  # 256 levels of [-1, 1] would not come back
             raise ImageError(
-                "image tensor leaves [-1, 1] or is not finite: scale it to [-1, 1], or give uint8."
+                f"image tensor is {image.dtype}, too coarse for 256 levels: give float32 or uint8."
             )
-        if image.numel() and float(image.min()) >= 0:
-            warnings.warn(
-                "an image tensor without a negative number is read as [-1, 1], 0 as mid-grey: "
-                "if yours goes from 0 to 1, give 2 * image - 1",
-                stacklevel=4,
+        image = image.detach().double().cpu()
+        slack = 1e-4 * (high - low)  # for arithmetic; NaN fails the comparison
+        if not bool(((image >= low - slack) & (image <= high + slack)).all()):
+            raise ImageError(
+                f"image tensor leaves [{low:g}, {high:g}] or is not finite: say where black and white are "
+                "with value_range, such as value_range=(0, 255), or give uint8."
             )
-        image = ((image + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        if value_range is None and image.numel() and float(image.min()) >= 0:
+            raise ImageError(
+                "image tensor has no negative number, so that it may go from 0 to 1 or from -1 to 1: "
+                "say which with value_range=(0, 1) or value_range=(-1, 1), or give uint8."
+            )
+        image = ((image - low) * (255 / (high - low))).round().clamp(0, 255).to(torch.uint8)
+    elif image.dtype != torch.uint8:
+        raise ImageError(f"image tensor is {image.dtype}: give uint8 (0-255) or float32.")
     return image.cpu().numpy().transpose(1, 2, 0)

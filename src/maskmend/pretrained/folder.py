@@ -28,6 +28,7 @@ from maskmend.assets import ASSETS
 from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError
 from maskmend.files import json_bytes, write_files
+from maskmend.header_order import ordered
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
 
@@ -76,7 +77,7 @@ def save_component(
     if tokens is not None:
         about["tokens"] = tokens
     # Not `save_file`: it makes files that nobody but their owner can read, and may leave half of one behind.
-    content = save(weights, metadata={"kind": kind, "format": str(FORMAT)})
+    content = ordered(save(weights, metadata={"kind": kind, "format": str(FORMAT)}))
     write_files({folder / "weights.safetensors": content, folder / "config.json": json_bytes(about)})
 
 

@@ -5,7 +5,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from maskmend.config import nearest
 from maskmend.errors import ConfigError, ImageError, ImageSizeError, MaskError, MaskmendError, ModelError
 from maskmend.server.parameters import Parameters
 
@@ -102,11 +103,16 @@ def in_fields(message: str) -> str:
     return re.sub(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)", field, re.sub(r" \(in Python: [^()]*\)", "", message))
 
 
-def told(error: ValidationError | RequestValidationError) -> Refusal:
-    """What is wrong with a request's fields, in one line."""
+def told(
+    error: ValidationError | RequestValidationError, known: Iterable[str] = Parameters.model_fields
+) -> Refusal:
+    """What is wrong with a request's fields, in one line; `known` are those that there are."""
     lines = []
     for problem in error.errors()[:5]:
         where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query"))
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"unknown parameter {where[:60]!r}{nearest(where[:60], known)}")
+            continue
         lines.append(f"{where}: {problem['msg']}" if where else str(problem["msg"]))
     return Refusal(422, "parameters_invalid", "; ".join(lines)[:1000])
 

@@ -37,7 +37,10 @@ class Metrics:
             buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
         self.waiting = Gauge("maskmend_waiting", "Requests in the line.", registry=self.registry)
-        self.taken = Gauge("maskmend_places_taken", "Requests under way.", registry=self.registry)
+        self.uploads = Gauge("maskmend_uploads", "Requests whose body is arriving.", registry=self.registry)
+        self.taken = Gauge(
+            "maskmend_places_taken", "Requests that have arrived and are under way.", registry=self.registry
+        )
 
     def text(self) -> bytes:
         return generate_latest(self.registry)

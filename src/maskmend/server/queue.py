@@ -1,8 +1,8 @@
 """The line in which requests wait, and from which worker threads take those that can be filled together.
 
-Bounded by places: a request takes one when it arrives, before its body is read, and leaves when it is
-answered or its client is gone. Requests with the same model, settings and number of samples form a batch; the
-oldest one sets the terms, and nothing ever waits for a batch to fill up.
+Bounded by places: a request takes one when its body has arrived (`uploads` bounds those still on their way),
+and leaves when it is answered or its client is gone. Requests with the same model, settings and number of
+samples form a batch; the oldest one sets the terms, and nothing ever waits for a batch to fill up.
 """
 
 import threading
@@ -50,19 +50,38 @@ class Line:
         self._jobs: deque[Job] = deque()
         self._change = threading.Condition()
         self._taken = 0
+        self._announced = 0
         self._weight = 0
         self._closed = False
         self._seconds = 1.0  # of one request, as lately measured
 
-    def enter(self) -> "Place":
-        """Takes a place. Raises Refusal (429) when there is none."""
+    def announce(self) -> None:
+        """Says that a request is arriving, for which workers stay until it is withdrawn.
+
+        Takes no place, but raises Refusal (429) when there is none: nobody should send a body in vain.
+        """
         with self._change:
-            if self._closed:
-                raise stopping()
-            if self._taken >= self.places:
-                raise self._full(f"{self._taken} requests are under way, as many as there are places")
+            self._check_room(announced=False)
+            self._announced += 1
+
+    def withdraw(self) -> None:
+        """Says that an announced request has arrived, and taken its place, or will not come."""
+        with self._change:
+            self._announced -= 1
+            self._change.notify_all()
+
+    def enter(self, *, announced: bool = False) -> "Place":
+        """Takes a place; also of a closed line if it was announced before. Raises Refusal (429, 503)."""
+        with self._change:
+            self._check_room(announced)
             self._taken += 1
         return Place(self)
+
+    def _check_room(self, announced: bool) -> None:
+        if self._closed and not announced:
+            raise stopping()
+        if self._taken >= self.places:
+            raise self._full(f"{self._taken} requests are under way, as many as there are places")
 
     def _full(self, reason: str) -> Refusal:
         wait = max(1, min(120, round(self._seconds * self._taken / self.workers)))
@@ -78,14 +97,15 @@ class Line:
     def next_batch(self) -> list[Job] | None:
         """The oldest job and those that go with it; blocks until there is one.
 
-        None after the end: the line is closed, and nobody has a place from which a job could still come.
+        None after the end: the line is closed, and nobody has a place, or is arriving, from whom a job could
+        still come.
         """
         with self._change:
             while True:
                 self._jobs = deque(job for job in self._jobs if not job.gone.is_set())
                 if self._jobs:
                     break
-                if self._closed and not self._taken:
+                if self._closed and not self._taken and not self._announced:
                     return None
                 self._change.wait()
             first = self._jobs[0]
@@ -112,6 +132,10 @@ class Line:
     @property
     def taken(self) -> int:
         return self._taken
+
+    @property
+    def arriving(self) -> int:
+        return self._announced
 
     @property
     def closed(self) -> bool:

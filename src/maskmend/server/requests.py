@@ -123,7 +123,7 @@ async def read_json_body(request: Request, model: type[B], *, strict: bool = Tru
     except ValidationError as error:
         if any(problem["type"] == "json_invalid" for problem in error.errors()):
             raise Refusal(400, "json_malformed", f"the body is no JSON: {error.errors()[0]['msg']}") from None
-        raise told(error) from None
+        raise told(error, model.model_fields) from None
 
 
 def from_base64(text: str, name: str) -> bytes:
@@ -159,7 +159,7 @@ def _fields(model: type[B], form: FormData, files: set[str]) -> B:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise told(error) from None
+        raise told(error, model.model_fields) from None
 
 
 class Decoder:

@@ -126,9 +126,8 @@ def build_routes(service: Service) -> APIRouter:
     async def inpaint(request: Request) -> Response:
         wanted = accepted(request)
         until = service.deadline()
-        place = service.line.enter()
+        order, place = await received(service, request, read_order, until)
         try:
-            order = await arriving(service, read_order(request), until)
             order.parameters.format = wanted.format(order.parameters)
             if wanted.kind == "events":
                 service.check(order.parameters)  # a stream that has begun has no status left to say it with
@@ -153,8 +152,10 @@ def build_routes(service: Service) -> APIRouter:
     )
     async def convert(request: Request) -> Response:
         until = service.deadline()
-        with service.line.enter() as place:
-            content, chosen = await arriving(service, read_upload(request, Conversion), until)
+        (content, chosen), place = await received(
+            service, request, lambda body: read_upload(body, Conversion), until
+        )
+        with place:
 
             async def work() -> bytes:
                 picture = await service.decoder.picture(content, place)
@@ -172,8 +173,8 @@ def build_routes(service: Service) -> APIRouter:
     )
     async def iopaint(request: Request) -> Response:
         until = service.deadline()
-        with service.line.enter() as place:
-            order = await arriving(service, read_iopaint(request), until)
+        order, place = await received(service, request, read_iopaint, until)
+        with place:
             answer = await answered(service, request, order, place, picture_answer, until)
             answer.headers["X-Seed"] = str(order.parameters.seed)
             return answer
@@ -229,16 +230,13 @@ def body_schema(*kinds: tuple[str, dict[str, Any]]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-async def arriving(service: Service, reading: Awaitable[T], until: float) -> T:
-    """A body, if it comes in time. Raises Refusal (408)."""
-    try:
-        async with asyncio.timeout_at(until):
-            return await reading
-    except TimeoutError:
-        limit = service.limits.seconds
-        raise Refusal(
-            408, "upload_too_slow", f"the request did not arrive within {limit:g} s", {"Connection": "close"}
-        ) from None
+async def received(
+    service: Service, request: Request, read: Callable[[Request], Awaitable[T]], until: float
+) -> tuple[T, Place]:
+    """What `read` makes of the body, and a place in the line for it. Raises Refusal (408, 429, 503)."""
+    with service.uploads.begin(request) as upload:
+        content = await upload.read(read(upload.request), until)
+        return content, upload.enter()
 
 
 async def in_time(service: Service, work: Callable[[], Awaitable[T]], until: float) -> T:

@@ -14,8 +14,8 @@ elsewhere.
 import asyncio
 import hmac
 import ipaddress
+import re
 import socket
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -83,7 +83,8 @@ class Gate:
 
 def check_host(headers: Headers, config: ServeConfig) -> None:
     """Raises Refusal (400) unless the Host header is a name or address of this server."""
-    host = host_name(headers.get("host", ""))
+    given = headers.getlist("host")
+    host = host_name(given[0]) if len(given) == 1 else None
     known = {name.lower() for name in (*config.names, config.host)}
     if config.allow_remote:
         known.add(socket.gethostname().lower())
@@ -92,16 +93,22 @@ def check_host(headers: Headers, config: ServeConfig) -> None:
     raise Refusal(
         400,
         "unknown_host",
-        f"this server is not known as {host[:80]!r}: use its address, or start it with --name",
+        f"this server is not known as {', '.join(given)[:80]!r}: use its address, or start it with --name",
     )
 
 
-def host_name(host: str) -> str:
-    """The Host header without its port."""
-    host = host.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+HOST = re.compile(r"(?:(?P<name>[a-z0-9._-]+)|\[(?P<v6>[0-9a-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
+"""uri-host [":" port] of RFC 9110, 7.2, in lower case; without the names that no host has."""
+
+
+def host_name(host: str) -> str | None:
+    """The name or address in a Host header without its port; None for what is no host and port."""
+    match = HOST.fullmatch(host.strip(" \t").lower())
+    if match is None or int(match["port"] or 0) > 65535:
+        return None
+    if match["v6"] is None:
+        return match["name"]
+    return match["v6"] if is_address(match["v6"]) and ":" in match["v6"] else None
 
 
 def is_address(host: str) -> bool:
@@ -116,11 +123,8 @@ def check_origin(headers: Headers) -> None:
     """Raises Refusal (403) when the request says that it comes from another site's page."""
     origin = headers.get("origin")
     if origin is not None:
-        try:
-            same = urlsplit(origin).netloc.lower() == headers.get("host", "").strip().lower()
-        except ValueError:
-            same = False
-        if not same:
+        host = headers.get("host", "").strip().lower()
+        if origin.lower() not in (f"http://{host}", f"https://{host}"):  # RFC 6454, 6.1: scheme, host, port
             raise Refusal(
                 403, "other_origin", "the request comes from another site's page: open the server's own"
             )

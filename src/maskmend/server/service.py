@@ -19,6 +19,7 @@ from maskmend.server.registry import Catalogue
 from maskmend.server.requests import Decoder, Order
 from maskmend.server.responses import check_format, event, fill_of, step_event, summary
 from maskmend.server.settings import ServeConfig
+from maskmend.server.uploads import Uploads
 from maskmend.server.workers import Workers
 
 T = TypeVar("T")
@@ -50,6 +51,8 @@ class Service:
             batch=self.limits.batch,
             workers=config.workers,
         )
+        self.uploads = Uploads(self.line, self.limits)
+        self.metrics.uploads.set_function(lambda: self.line.arriving)
         self.metrics.waiting.set_function(lambda: self.line.waiting)
         self.metrics.taken.set_function(lambda: self.line.taken)
         self.workers = Workers(config.workers, self.line, catalogue, self.metrics)

@@ -32,7 +32,11 @@ class Limits:
     steps: int = 64
     """Most decoding steps of one request."""
     places: int = 32
-    """Requests taken in at once, waiting or at work; one more is told to come back later (429)."""
+    """Requests that have arrived, waiting or at work; one more is told to come back later (429)."""
+    pace_kib: float = 1.0
+    """KiB a second that an upload has to bring on average over `silence`, or it is cut off (408)."""
+    silence: float = 10.0
+    """Seconds over which the pace of an upload is taken."""
     batch: int = 16
     """Most fills (requests times samples) that are decoded together."""
     seconds: float = 120.0
@@ -41,9 +45,11 @@ class Limits:
     """Time for requests under way when the server is told to stop."""
 
     def __post_init__(self) -> None:
-        for name in ("upload_mib", "megapixels", "seconds", "drain"):
+        for name in ("upload_mib", "megapixels", "seconds", "drain", "pace_kib", "silence"):
             if not 0 < (value := getattr(self, name)) < 1e6:
-                raise ConfigError(f"{OPTIONS[name]} {value:.9g}: give a number above 0 and below 1000000")
+                raise ConfigError(
+                    f"{OPTIONS.get(name, name)} {value:.9g}: give a number above 0 and below 1000000"
+                )
         for name in ("samples", "steps", "places", "batch"):
             if (value := getattr(self, name)) < 1:
                 raise ConfigError(f"{OPTIONS.get(name, name)} {value}: give 1 or more")
@@ -51,6 +57,16 @@ class Limits:
     @property
     def upload_bytes(self) -> int:
         return int(self.upload_mib * 2**20)
+
+    @property
+    def uploads_of_one(self) -> int:
+        """Uploads under way from one address."""
+        return self.places
+
+    @property
+    def uploads(self) -> int:
+        """Uploads under way in all: one address alone cannot take them all."""
+        return 2 * self.places
 
     @property
     def pixels(self) -> int:

@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 
+from maskmend import torch_file
 from maskmend.errors import TrainingError
+from maskmend.temporary import beside
 
 FORMAT = 1
 
@@ -20,7 +22,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
     Raises TrainingError when the disk is full or the folder cannot be written; the file before stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = beside(path)
     try:
         with temporary.open("wb") as file:
             torch.save({"format": FORMAT, **content}, file)
@@ -39,6 +41,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 def read(path: Path) -> dict[str, Any]:
     """Reads a checkpoint. Raises TrainingError when it is damaged or of a newer format."""
     try:
+        torch_file.check(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the reader raise nearly anything
         raise TrainingError(

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from maskmend.config import to_dict
 from maskmend.errors import DataError, TrainingError
+from maskmend.temporary import remove_stale
 from maskmend.training import checkpoint
 from maskmend.training.dataset import ImageSet, batch_indices, crop
 from maskmend.training.distributed import agree, mean_over_processes
@@ -139,6 +140,9 @@ def train(
         )
     last, best_file = out / "last.pt", out / "best.pt"
     _make_folder(out)
+    if rank == 0:
+        for folder in (out, out / stage.component):
+            remove_stale(folder)  # a killed run leaves them, each as large as a checkpoint
     start, best = 0, None
     # Without last.pt the best is the last that is known: of a run stopped between the two, or mended by hand.
     before = next((path for path in (last, best_file) if path.is_file()), None)

@@ -5,12 +5,12 @@ resuming, what was written after the checkpoint is dropped, because the run writ
 """
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from maskmend.errors import ConfigError
+from maskmend.files import write_files
 
 
 class Journal:
@@ -53,9 +53,7 @@ def _trim(path: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= step]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    temporary.replace(path)
+    write_files({path: "".join(line + "\n" for line in kept).encode()})
 
 
 def _step(line: str) -> int | float:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from maskmend import torch_file
 from maskmend.errors import ModelError
 
 WRAPPERS = ("model", "transformer_state_dict", "vqgan_state_dict", "model_state_dict", "state_dict")
@@ -127,7 +128,12 @@ def _load(path: Path) -> dict[Any, Any]:
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}: give a file that torch.save wrote")
     try:
+        torch_file.check(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+    except torch_file.Refused as error:
+        raise ModelError(
+            f"{path} is not loaded: {error}; save it again with torch.save(model.state_dict(), PATH)"
+        ) from None
     except Exception as error:  # a damaged or foreign file makes the reader raise nearly anything
         # Not the reader's own advice, which is to load the file unsafely.
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))

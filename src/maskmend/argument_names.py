@@ -1,0 +1,34 @@
+"""Arguments that other libraries' inpainting takes, and what they are called here."""
+
+from collections.abc import Iterable
+
+from maskmend.errors import ConfigError
+
+OTHERS = {
+    "mask_image": "give the mask as `mask`",
+    "generator": "give the number that a generator would be seeded with as `seed`",
+    "num_inference_steps": "give `steps`",
+    "num_images_per_prompt": "give `samples`",
+    "num_samples": "give `samples`",
+    "strength": "holes are always filled from nothing: leave it out",
+    "guidance_scale": "there is no guidance: leave it out",
+    "prompt": "the model knows no words: leave it out",
+    "negative_prompt": "the model knows no words: leave it out",
+    "height": "the result is as large as the image: leave it out",
+    "width": "the result is as large as the image: leave it out",
+    "output_type": "the result has `images` (PIL) and `pictures` (arrays): leave it out",
+    "return_dict": "the result is an `Inpainted`: leave it out",
+    "callback_on_step_end": "give `callback`",
+    "torch_dtype": "give `precision`, such as precision='bf16'",
+    "dtype": "give `precision`, such as precision='bf16'",
+    "device_map": "give `device`, such as device='cuda'",
+    "pretrained_model_name_or_path": "give it as `name`",
+}
+"""By the other library's name: what to do here."""
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises ConfigError for one of `OTHERS`, with the word that is right here."""
+    for name in names:
+        if name in OTHERS:
+            raise ConfigError(f"{name} is no argument here: {OTHERS[name]}")

@@ -1,0 +1,149 @@
+"""Uploads under way: bodies that are still arriving, kept apart from the requests that are being worked on.
+
+A request takes a place in the line only once its body is there, so that clients which announce a body and
+then send nothing hold no place. Their number is bounded, in all and for each address. When there are too
+many, the slowest one older than a second makes way for the newcomer; if all are younger, the newcomer is
+refused. However many there are, an upload that falls behind the stated pace is cut off.
+"""
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.types import Message
+
+from maskmend.server.errors import Refusal
+from maskmend.server.queue import Line, Place
+from maskmend.server.settings import Limits
+
+YOUNG = 1.0
+"""Seconds for which an upload makes way for nobody: its pace cannot be told yet."""
+T = TypeVar("T")
+
+
+class Uploads:
+    """All uploads under way. For the event loop only; it is not thread-safe."""
+
+    def __init__(self, line: Line, limits: Limits) -> None:
+        self.line, self.limits = line, limits
+        self.under_way: list[Upload] = []
+
+    def begin(self, request: Request) -> "Upload":
+        """Admits the body of `request`.
+
+        Raises Refusal: 503 when the server is stopping, 429 when all places of the line are taken or there
+        are too many uploads, none of which can make way.
+        """
+        owner = owner_of(request.client.host if request.client is not None else "")
+        own = [upload for upload in self.under_way if upload.owner == owner]
+        self.line.announce()
+        try:
+            if len(own) >= self.limits.uploads_of_one:
+                self._make_way(own, "this address has")
+            elif len(self.under_way) >= self.limits.uploads:
+                self._make_way(self.under_way, "the server has")
+        except Refusal:
+            self.line.withdraw()
+            raise
+        upload = Upload(self, request, owner)
+        self.under_way.append(upload)
+        return upload
+
+    def _make_way(self, uploads: "list[Upload]", whose: str) -> None:
+        """Cuts off the slowest of `uploads`. Raises Refusal (429) when all of them are young."""
+        grown = [upload for upload in uploads if upload.age >= YOUNG]
+        if not grown:
+            message = f"{whose} {len(uploads)} uploads under way: try again in 1 s"
+            raise Refusal(429, "busy", message, {"Retry-After": "1"})
+        min(grown, key=lambda upload: upload.came / upload.age).cut_off()
+
+
+class Upload:
+    """One body on its way; a context manager that ends when the body has been read or given up."""
+
+    def __init__(self, uploads: Uploads, request: Request, owner: str) -> None:
+        self.uploads, self.owner, self.came = uploads, owner, 0
+        self.request = Request(request.scope, self._receive)
+        """The request, to be read through this: its bytes are counted."""
+        self._wire = request.receive
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._until = 0.0
+        self._owed = 0
+        self._timeout: asyncio.Timeout | None = None
+        self._displaced = False
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return self._loop.time() - self._began
+
+    async def read(self, reading: Awaitable[T], until: float) -> T:
+        """The body as `reading` gives it. Raises Refusal (408) when it is too slow, or late at `until`."""
+        limits = self.uploads.limits
+        self._until = until
+        try:
+            async with asyncio.timeout_at(until) as self._timeout:
+                self._next_stretch()
+                return await reading
+        except TimeoutError:
+            if self._displaced:
+                reason = "there are many uploads and this was the slowest: it made way for another"
+            elif self._loop.time() < until:
+                reason = f"less than {limits.pace_kib:g} KiB a second came for {limits.silence:g} s"
+            else:
+                reason = f"the request did not arrive within {limits.seconds:g} s"
+            message = f"{reason}; send it again, over a faster connection or as a smaller file"
+            raise Refusal(408, "upload_too_slow", message, {"Connection": "close"}) from None
+
+    def enter(self) -> Place:
+        """A place in the line for what has arrived. Raises Refusal (429)."""
+        return self.uploads.line.enter(announced=True)
+
+    def cut_off(self) -> None:
+        self._displaced = True
+        self._leave()
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(self._loop.time())
+
+    async def _receive(self) -> Message:
+        message = await self._wire()
+        count = len(message.get("body", b""))
+        self.came += count
+        self._owed -= count
+        if self._owed <= 0 and not self._displaced:
+            self._next_stretch()
+        return message
+
+    def _next_stretch(self) -> None:
+        """As many bytes as the pace asks for in `silence` seconds have to come in this time, and so on."""
+        limits = self.uploads.limits
+        self._owed = limits.pace_kib * 1024 * limits.silence
+        if self._timeout is not None and not self._timeout.expired():
+            self._timeout.reschedule(min(self._until, self._loop.time() + limits.silence))
+
+    def _leave(self) -> None:
+        if self in self.uploads.under_way:
+            self.uploads.under_way.remove(self)
+
+    def __enter__(self) -> "Upload":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._leave()
+        self.uploads.line.withdraw()
+
+
+def owner_of(host: str) -> str:
+    """Whom an address counts for: itself; of IPv6 its network of 64 bits, which is given out as a whole."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address.packed[:8] + bytes(8), 64)))
+    return host

@@ -1,0 +1,92 @@
+"""Names of temporary files, which say whose they are, and the removal of those whose process is gone.
+
+A process that is killed leaves the file it was writing, and a checkpoint's is as large as the checkpoint.
+The name tells the machine and the process: a file of a process of this machine that no longer runs can go at
+once. Whether one of another machine, or another container, still runs is not known here: its files go when
+nothing has been written to them for a day.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import platform
+import re
+import secrets
+import time
+import uuid
+from pathlib import Path
+
+DAY = 24 * 3600.0
+_NAME = re.compile(r"\.maskmend-(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-[0-9a-f]{12}", re.ASCII)
+_OLD_NAME = re.compile(r"\.(?:last|best)\.pt\.(?P<process>[0-9]{1,10})", re.ASCII)
+"""What checkpoints were called while they were written before names told the machine."""
+_STARTED = time.time()
+
+
+def beside(path: Path) -> Path:
+    """A free name in the same folder; short, as `path` may have the longest one that there can be."""
+    # Not mkstemp, whose files nobody but their owner may ever read
+    return path.with_name(f".maskmend-{_machine()}-{os.getpid()}-{secrets.token_hex(6)}")
+
+
+def remove_stale(folder: Path) -> None:
+    """Removes the temporary files in `folder` itself that nobody will finish, as far as that can be done."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if entry.name.startswith(".") and _is_stale(entry)]
+    except OSError:  # no such folder, or one that may not be looked into
+        return
+    for entry in found:
+        with contextlib.suppress(OSError):
+            Path(entry.path).unlink()
+
+
+@functools.cache
+def remove_stale_once(folder: Path) -> None:
+    """`remove_stale`, at the first call for each folder: many files may be written into one."""
+    remove_stale(folder)
+
+
+def _is_stale(entry: os.DirEntry[str]) -> bool:
+    match = _NAME.fullmatch(entry.name) or _OLD_NAME.fullmatch(entry.name)
+    if match is None:
+        return False
+    try:
+        if not entry.is_file(follow_symlinks=False):
+            return False
+        written = entry.stat(follow_symlinks=False).st_mtime
+    except OSError:
+        return False
+    if time.time() - written > DAY:
+        return True
+    if match.groupdict().get("machine", _machine()) != _machine():
+        return False
+    process = int(match["process"])
+    if process == os.getpid():  # the number of one that is gone was given to this one
+        return written < _STARTED
+    return not _runs(process)
+
+
+def _runs(process: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 is not a question
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
+
+
+@functools.cache
+def _machine() -> str:
+    """This machine since its last start, and within it this container, as far as process numbers go."""
+    parts = [platform.node()]
+    try:
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:  # not Linux
+        parts.append(str(uuid.getnode()))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:8]

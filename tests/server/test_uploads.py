@@ -1,0 +1,170 @@
+"""Uploads under way: what those that bring nothing may take from others, and for how long."""
+
+import http.client
+import json
+import socket
+import time
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+
+from maskmend.server.settings import Limits
+from maskmend.server.uploads import owner_of
+from server_parts import MASK, PIXELS, app_of, body, on_a_socket, pixels_of, until
+
+HEAD = "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+PATHS = {
+    "/v1/inpaint": "multipart/form-data; boundary=limit",
+    "/v1/convert": "multipart/form-data; boundary=limit",
+    "/api/v1/inpaint": "application/json",
+}
+
+
+def started(stack: ExitStack, port: int, path: str = "/v1/inpaint", length: int = 1000) -> socket.socket:
+    """A connection that has announced a body of which nothing has come."""
+    wire = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+    wire.sendall(HEAD.format(path=path, kind=PATHS[path], length=length).encode())
+    return wire
+
+
+def asked(port: int, method: str, path: str, **more) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(method, path, **more)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, content
+
+
+def json_fill() -> tuple[bytes, dict[str, str]]:
+    """A fill as JSON, and its headers."""
+    return json.dumps(body()).encode(), {"Content-Type": "application/json"}
+
+
+def test_two_hundred_idle_uploads_do_not_stop_the_server(tiny_pipeline):
+    """Catches places taken by clients that send the head of an upload and then nothing."""
+    app = app_of(tiny_pipeline)  # limits as they are when nobody says otherwise
+    sent, headers = json_fill()
+    alone = tiny_pipeline(PIXELS, MASK).pictures[0].pixels
+    with on_a_socket(app) as port, ExitStack() as stack:
+        for number in range(200):
+            started(stack, port, list(PATHS)[number % len(PATHS)])
+        until(lambda: app.state.service.line.arriving == app.state.service.limits.uploads_of_one)
+        time.sleep(1.1)  # the idle ones are no longer young
+        for _ in range(5):
+            began = time.monotonic()
+            assert asked(port, "GET", "/healthz")[0] == 200
+            status, content = asked(port, "POST", "/v1/inpaint", body=sent, headers=headers)
+            assert status == 200
+            assert time.monotonic() - began < 10
+            np.testing.assert_array_equal(pixels_of(content), alone)
+        assert app.state.service.line.arriving <= app.state.service.limits.uploads_of_one
+
+
+@pytest.mark.parametrize("drip", [b"", b"x"], ids=["silent", "slow"])
+@pytest.mark.parametrize("path", PATHS)
+def test_an_upload_slower_than_the_pace_is_cut_off(tiny_pipeline, path, drip):
+    """Catches uploads that may take all of the time limit, though nothing or next to nothing comes."""
+    app = app_of(tiny_pipeline, limits=Limits(silence=0.4, drain=5.0))
+    with on_a_socket(app) as port, ExitStack() as stack:
+        wire = started(stack, port, path, length=100_000)
+        if drip and "multipart" in PATHS[path]:  # or the form would be refused at its first byte
+            wire.sendall(b'--limit\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n')
+        until(lambda: app.state.service.line.arriving == 1)
+        wire.settimeout(0.1)
+        answer, began = b"", time.monotonic()
+        while time.monotonic() < began + 5:
+            try:
+                wire.sendall(drip)
+                if (piece := wire.recv(4096)) == b"":
+                    break
+                answer += piece
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        assert time.monotonic() < began + 5, "the connection is still open"
+        assert b" 408 " in answer
+        assert b"less than 1 KiB a second" in answer
+        until(lambda: app.state.service.line.arriving == app.state.service.line.taken == 0)
+
+
+def test_an_upload_at_the_pace_may_take_longer_than_the_silence(tiny_pipeline):
+    """Catches a bound on silence that cuts off slow but steady clients."""
+    app = app_of(tiny_pipeline, limits=Limits(silence=0.4, drain=5.0))
+    content, _ = json_fill()
+    with on_a_socket(app) as port, ExitStack() as stack:
+        wire = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        head = HEAD.format(path="/v1/inpaint", kind="application/json", length=len(content) + 3000)
+        wire.sendall(head.encode())
+        for _ in range(6):
+            wire.sendall(b" " * 500)
+            time.sleep(0.2)
+        wire.sendall(content)
+        assert b" 200 " in wire.recv(4096)
+
+
+def test_all_uploads_end_at_the_time_limit(tiny_pipeline):
+    """Catches a pace that is kept up for ever."""
+    app = app_of(tiny_pipeline, limits=Limits(seconds=0.6, silence=0.4, pace_kib=0.001, drain=5.0))
+    with on_a_socket(app) as port, ExitStack() as stack:
+        wire = started(stack, port, "/api/v1/inpaint", length=10**6)
+        wire.settimeout(0.05)
+        answer, end = b"", time.monotonic() + 5
+        while b" 408 " not in answer and time.monotonic() < end:
+            try:
+                wire.sendall(b"x" * 10)
+                answer += wire.recv(4096)
+            except TimeoutError:
+                continue
+        assert b"did not arrive within 0.6 s" in answer
+
+
+def test_the_slowest_makes_way(tiny_pipeline, monkeypatch):
+    """Catches a newcomer that pushes out whoever is about to be done, and one that is refused for nothing."""
+    monkeypatch.setattr("maskmend.server.uploads.YOUNG", 0.2)
+    app = app_of(tiny_pipeline, limits=Limits(places=2, drain=5.0))
+    line = app.state.service.line
+    content, headers = json_fill()
+    with on_a_socket(app) as port, ExitStack() as stack:
+        busy = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+        head = HEAD.format(path="/v1/inpaint", kind="application/json", length=len(content))
+        busy.sendall(head.encode() + content[:-1])
+        until(lambda: line.arriving == 1)
+        idle = started(stack, port)
+        until(lambda: line.arriving == 2)
+        assert asked(port, "POST", "/v1/inpaint", body=content, headers=headers)[0] == 429
+        time.sleep(0.3)
+        assert asked(port, "POST", "/v1/inpaint", body=content, headers=headers)[0] == 200
+        assert b"made way for another" in b"".join(iter(lambda: idle.recv(4096), b""))
+        busy.sendall(content[-1:])
+        assert b" 200 " in busy.recv(4096)
+
+
+def test_one_address_cannot_take_all(tiny_pipeline):
+    """Catches a bound for all that one client alone can reach."""
+    app = app_of(tiny_pipeline, limits=Limits(places=2, drain=5.0))
+    with on_a_socket(app) as port, ExitStack() as stack:
+        wires = [started(stack, port) for _ in range(3)]
+        assert b" 429 " in wires[2].recv(4096)
+        other = stack.enter_context(
+            socket.create_connection(("127.0.0.1", port), timeout=20, source_address=("127.0.0.2", 0))
+        )
+        other.sendall(HEAD.format(path="/v1/inpaint", kind="application/json", length=5).encode())
+        until(lambda: app.state.service.line.arriving == 3)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("10.0.0.1", "::ffff:10.0.0.1", True),
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("testclient", "testclient", True),
+    ],
+)
+def test_an_address_is_what_one_client_has(one, other, same):
+    """Catches a client that has 2^64 addresses of IPv6, and counts as as many."""
+    assert (owner_of(one) == owner_of(other)) is same

@@ -1,0 +1,125 @@
+"""Temporary files of processes that were killed, and of those that were not."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from maskmend import temporary
+from maskmend.files import write_files
+from maskmend.temporary import beside, remove_stale
+
+WRITERS = {
+    "files": "write_files({folder / 'a.png': b'x' * 1000, folder / 'b.png': b'y' * 1000})",
+    "checkpoint": "checkpoint.write(folder / 'last.pt', {'step': 1})",
+}
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+from maskmend.files import write_files
+if "checkpoint" in {writer!r}:
+    from maskmend.training import checkpoint
+folder = Path(sys.argv[1])
+def stuck(_):
+    print("writing", flush=True)
+    time.sleep(60)
+os.fsync = stuck
+{writer}
+"""
+
+
+@contextmanager
+def writing(folder: Path, writer: str) -> Iterator[subprocess.Popen]:
+    """A process that has written a temporary file into `folder` and gets no further."""
+    program = PROGRAM.format(writer=WRITERS[writer])
+    with subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"writing\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_what_a_kill_left_behind_goes_and_what_is_being_written_stays(tmp_path: Path, writer: str) -> None:
+    """Catches files as large as a checkpoint that stay for ever, and one pulled from under its writer."""
+    with writing(tmp_path, writer) as alive:
+        (kept,) = tmp_path.iterdir()
+        with writing(tmp_path, writer) as killed:
+            os.kill(killed.pid, signal.SIGKILL)
+        assert killed.returncode == -signal.SIGKILL
+        assert len(list(tmp_path.iterdir())) == 2
+        remove_stale(tmp_path)
+        assert list(tmp_path.iterdir()) == [kept]
+        assert alive.poll() is None
+
+
+def test_whoever_writes_cleans_up_first(tmp_path: Path) -> None:
+    """Catches a removal that only the training knows of."""
+    with writing(tmp_path, "files") as killed:
+        os.kill(killed.pid, signal.SIGKILL)
+    write_files({tmp_path / "c.png": b"new"})
+    assert [path.name for path in tmp_path.iterdir()] == ["c.png"]
+
+
+def gone() -> int:
+    """The number of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "stays"),
+    [
+        (lambda own, dead: own.replace(str(os.getpid()), str(dead)), 0, False),
+        (lambda own, dead: own, 0, True),
+        (lambda own, dead: own, 3600 * 10, False),
+        (lambda own, dead: f".maskmend-00000000-{dead}-0123456789ab", 3600 * 23, True),
+        (lambda own, dead: f".maskmend-00000000-{dead}-0123456789ab", 3600 * 25, False),
+        (lambda own, dead: f".last.pt.{dead}", 0, False),
+        (lambda own, dead: f".best.pt.{dead}", 0, False),
+        (lambda own, dead: f".best.pt.{os.getppid()}", 0, True),
+        (lambda own, dead: f"last.pt.{dead}", 3600 * 25, True),
+        (lambda own, dead: ".maskmend-notes", 3600 * 25, True),
+        (lambda own, dead: ".0123456789ab", 3600 * 25, True),
+    ],
+    ids=[
+        "dead", "own", "own number of before", "elsewhere", "elsewhere, old", "last", "best", "best, alive",
+        "checkpoint", "notes", "other",
+    ],
+)  # fmt: skip
+def test_whose_files_go(tmp_path: Path, name: Callable[[str, int], str], age: int, stays: bool) -> None:
+    """Catches a stranger's file that goes, and one of a process on another machine that still writes it."""
+    path = tmp_path / name(beside(tmp_path / "a").name, gone())
+    path.write_bytes(b"half")
+    os.utime(path, (time.time() - age, time.time() - age))
+    remove_stale(tmp_path)
+    assert path.exists() is stays
+
+
+def test_folders_and_links_stay(tmp_path: Path) -> None:
+    """Catches a removal that follows a link out of the folder."""
+    dead = gone()
+    (tmp_path / f".last.pt.{dead}").mkdir()
+    (tmp_path / f".best.pt.{dead}").symlink_to(tmp_path)
+    remove_stale(tmp_path)
+    remove_stale(tmp_path / "missing")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_that_cannot_be_removed_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / f".last.pt.{gone()}").write_bytes(b"half")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(temporary.Path, "unlink", refuse)
+    remove_stale(tmp_path)
