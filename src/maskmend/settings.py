@@ -12,7 +12,9 @@ import numpy as np
 
 from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError
-from maskmend.fill.compositing import SEAMS
+
+SEAMS = ("hard", "feather", "multiband", "poisson")
+"""How fill and known pixels can meet; `fill.compositing` has them."""
 
 SCHEDULES = ("cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp")
 ORDERS = ("confidence", "random", "halton")

@@ -33,7 +33,7 @@ def work_of_pass(config: TransformerConfig, rows: int, logits: int) -> float:
 
 
 def work_of_fill(config: TransformerConfig, hole: int, steps: int) -> float:
-    """Operations of a fill as `context` does it, the pass over the known tokens included."""
+    """Operations of a fill as `cached_transformer` does it, the pass over the known tokens included."""
     d, known = config.dim, config.tokens - hole
     block = 4 * d * d + 2 * d * config.mlp + 2 * known * d
     read = 2.0 * known * ((config.layers - 1) * block + 3 * d * d)

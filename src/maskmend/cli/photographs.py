@@ -73,6 +73,7 @@ def photographs(
         raise ConfigError("no photographs: give --images, --whole, or both")
 
     from maskmend.cli.progress import stages
+    from maskmend.devices import pick_device
     from maskmend.experiments.photographs.methods import our_model, rivals
     from maskmend.experiments.photographs.picks import read_credits
     from maskmend.experiments.photographs.run import Contest, Group, folder_of, repair_photographs
@@ -80,7 +81,6 @@ def photographs(
     from maskmend.experiments.photographs.scores import Meter
     from maskmend.perceptual.inception import Inception
     from maskmend.perceptual.lpips import Lpips
-    from maskmend.training.run import pick_device
 
     folder = folder_of(output)
     methods = rivals(migan)

@@ -199,6 +199,7 @@ def reproduce(
     from rich.console import Console
 
     from maskmend.cli.progress import stages
+    from maskmend.devices import pick_device
     from maskmend.experiments.reproduce.baselines import telea
     from maskmend.experiments.reproduce.charts import figure_class
     from maskmend.experiments.reproduce.dataset import load_test_set
@@ -208,7 +209,6 @@ def reproduce(
     from maskmend.perceptual.inception import Inception
     from maskmend.perceptual.lpips import Lpips
     from maskmend.pipeline import InpaintPipeline
-    from maskmend.training.run import pick_device
 
     for needed in (telea, figure_class):
         needed()  # what is missing is said now, not after minutes of filling

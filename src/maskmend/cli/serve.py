@@ -59,8 +59,8 @@ def serve(
         from maskmend.server.run import serve as run
     except ModuleNotFoundError as error:
         raise ConfigError(f"{error.name} is not installed: pip install 'maskmend[server]'") from None
+    from maskmend.devices import pick_device
     from maskmend.server.settings import Limits, ServeConfig
-    from maskmend.training.run import pick_device
 
     if token is None:
         # To click an empty variable is none; it is a secret that got lost, and no wish for an open server.

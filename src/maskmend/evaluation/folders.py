@@ -1,6 +1,6 @@
 """Scores a folder of results against a folder of truths; no model of ours is needed.
 
-Files are paired by name (`pairs`). Every figure comes with a bootstrap interval, and the report carries
+Files are paired by name (`pairing`). Every figure comes with a bootstrap interval, and the report carries
 hashes of what was compared, so that two reports can be told to be about the same images and masks. The
 figures themselves live in `maskmend.metrics`, one file each.
 """

@@ -3,7 +3,7 @@
     encoder   image ─► tokens                        context   known tokens ─► their keys and values
     step      hole tokens, keys, values ─► logits    decoder   tokens (and known pixels) ─► image
 
-Written for reading, padded where `context` packs; sizes of batch, known part and hole are free. Beside the
+Written for reading, padded where `ragged` packs; sizes of batch, known part and hole are free. Beside the
 graphs lies model.json with all a program needs to run them.
 """
 

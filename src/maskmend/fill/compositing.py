@@ -21,8 +21,8 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.sparse.linalg import splu
 
 from maskmend.errors import ConfigError, ImageError, MaskError
+from maskmend.settings import SEAMS
 
-SEAMS = ("hard", "feather", "multiband", "poisson")
 FEATHER_REACH = 8  # pixels from the seam over which the correction fades to nothing
 LARGEST_SOLVED = 100_000  # hole pixels up to which the equation is solved directly, in half a second
 SMOOTHING = 20  # sweeps over a larger hole after doubling its correction

@@ -30,7 +30,7 @@ _LONGEST = 1 << 20
 
 
 class Metadata(NamedTuple):
-    """Fields of the same names as `images.Picture`'s, which explains them."""
+    """Fields of the same names as `picture.Picture`'s, which explains them."""
 
     icc: bytes | None
     exif: bytes | None

@@ -66,7 +66,7 @@ class Picture:
     texts: Mapping[str, str] = field(default_factory=dict)
     """A PNG's texts by keyword, a JPEG's under `metadata.COMMENT`."""
     colour: Chunks = field(default_factory=dict)
-    """What a PNG's chunks say of the colours, by their names: see `png_colour`."""
+    """What a PNG's chunks say of the colours, by their names: see `png`."""
 
     @property
     def metadata(self) -> Metadata:

@@ -8,10 +8,10 @@ Under the `context` pattern the rows of a step are the hole's tokens; under `ful
 hole, they are all tokens. `MaskedTransformer.forward` is the plain reference, and the tests hold the two
 together.
 
-Rows of pictures with different holes lie one behind the other, (S, D) (`rows`). Keys and values lie at their
-tokens' own places in the grid, so a step needs no attention mask: known tokens and hole together are always
-the whole grid. The weights of query, key and value are joined into one product. Samples of a picture share
-the pass over its known tokens.
+Rows of pictures with different holes lie one behind the other, (S, D) (`ragged`). Keys and values lie at
+their tokens' own places in the grid, so a step needs no attention mask: known tokens and hole together are
+always the whole grid. The weights of query, key and value are joined into one product. Samples of a picture
+share the pass over its known tokens.
 """
 
 import copy

@@ -2,7 +2,7 @@
 
 oneDNN, which PyTorch carries on CPUs, prepares a kernel for each shape it meets, and keeps 1,024 of them;
 ideep, between the two, keeps as many again for each thread. Every hole brings products of other shapes, so a
-process that fills many grows by a gigabyte (155 MiB a minute under load). `rows.rounded` keeps the shapes
+process that fills many grows by a gigabyte (155 MiB a minute under load). `ragged.rounded` keeps the shapes
 few; these limits bound what is left, and are large enough for what a fill needs again.
 """
 

@@ -70,7 +70,7 @@ def as_mask(
     nearest pixel.
 
     A mask that is not black but nowhere as bright as the threshold is a MaskError: a label image of 0 and 1,
-    or dark paint, would pass for an empty one. So is one that is plainly a photograph (`photograph`), unless
+    or dark paint, would pass for an empty one. So is one that is plainly a photograph (`photo_check`), unless
     a threshold says that it is meant, or alpha speaks.
     """
     cut = THRESHOLD if threshold is None else threshold

@@ -1,7 +1,8 @@
 """Features of a set of images: in batches, in order, and from the cache where the same pixels were seen
 before.
 
-What computes them is any function from a batch of images to rows (`inception.Inception.features` in earnest).
+What computes them is any function from a batch of images to rows (in earnest `features` of
+`perceptual.inception.Inception`).
 The cache's key is a hash of the decoded pixels, so renamed, moved or losslessly recompressed files are still
 recognised.
 """
@@ -16,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
+from maskmend.cache import cache_folder
 from maskmend.errors import DataError, OutputError
 from maskmend.files import write_files
-from maskmend.perceptual.weights import cache_folder
 
 FeatureFunction = Callable[[UInt8[np.ndarray, "B H W 3"]], Float[np.ndarray, "B D"]]
 """What turns a batch of images into features; tests give a small one of their own."""

@@ -4,9 +4,8 @@
 
 Two attention patterns share one layout of weights. `full`: every token attends to every token. `context`:
 known tokens attend to known tokens only, tokens of the hole (hidden or already filled) attend to all. Under
-`context` the known tokens' keys and values are the same in every decoding step: the module `context` computes
-them once for an image, and each step costs the hole's tokens only. Logits are computed for hidden tokens
-alone.
+`context` the known tokens' keys and values are the same in every decoding step: `inference` computes them
+once for an image, and each step costs the hole's tokens only. Logits are computed for hidden tokens alone.
 
 What we do differently: `hints`. A hidden token need not be a blank. The picture whose hole was filled in
 smoothly has been encoded anyway, and its token at that place says what the surroundings suggest; in a cell

@@ -29,6 +29,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_safetensors
 
+from maskmend.cache import cache_folder
 from maskmend.errors import OutputError, WeightsError
 from maskmend.files import write_files
 from maskmend.header_order import ordered
@@ -139,15 +140,6 @@ SOURCES: dict[str, Source] = {
         convert=_convert_efficientnet,
     ),
 }
-
-
-def cache_folder() -> Path:
-    """`MASKMEND_CACHE`, else `XDG_CACHE_HOME`/maskmend, else ~/.cache/maskmend. Not created here."""
-    if own := os.environ.get("MASKMEND_CACHE"):
-        return Path(own).expanduser()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared).expanduser() / "maskmend"
-    return Path.home() / ".cache" / "maskmend"
 
 
 def cached_path(name: str) -> Path:

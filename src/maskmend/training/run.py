@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from maskmend.config import from_dict, merge, nearest, to_dict
+from maskmend.devices import pick_device
 from maskmend.errors import ConfigError
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.models import vqgan
@@ -23,21 +24,6 @@ TOKENIZERS: dict[str, Callable[..., vqgan.TokenizerConfig]] = {
     "report": vqgan.report_config,
     "small": vqgan.small_config,
 }
-
-
-def pick_device(name: str) -> torch.device:
-    """auto: CUDA, else Apple's GPU, else the CPU. Raises ConfigError when the named device is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # the meta device makes tensors, but has no values
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        if "device string" in reason:  # names twenty kinds of device, most of them in no build
-            reason = "there is no such kind"
-        raise ConfigError(f"device {name!r} cannot be used ({reason}); choose cpu or leave it out") from None
-    return device
 
 
 def configured(presets: dict[str, Callable[..., Any]], recipe: Recipe) -> Any:

@@ -5,7 +5,7 @@
 
 Encoder and codebook stay as they are, so a transformer trained over them stays valid. The tokens are known
 ones of the holed picture, and in the hole true ones or, where a transformer is given, what it draws
-(`hole_tokens`). The decoder starts from the trained one, as far as names and shapes agree.
+(`drawn_tokens`). The decoder starts from the trained one, as far as names and shapes agree.
 """
 
 from collections.abc import Iterable
