@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmend.errors import OutputError
-from maskmend.temporary import beside, remove_stale_once
+from maskmend.storage.temporary import beside, remove_stale_once
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:

@@ -33,6 +33,7 @@ from maskmend.fill.merge import Part, together
 from maskmend.fill.plain import interpolate_plain
 from maskmend.fill.preview import Preview
 from maskmend.fill.result import Inpainted, untouched
+from maskmend.fill.timer import Timer
 from maskmend.fill.windows import Window, bounds, boxes_by_part, lay_windows
 from maskmend.images.picture import Picture, ValueRange, picture_from
 from maskmend.inference.cached_transformer import ReadyTransformer
@@ -44,7 +45,6 @@ from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.folder import find_model, load_model, read_card, save_model
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
-from maskmend.timer import Timer
 
 ImageLike = Picture | Image.Image | np.ndarray | Tensor
 

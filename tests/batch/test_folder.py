@@ -23,7 +23,7 @@ from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import write_files
 from maskmend.images.picture import load_image
-from maskmend.temporary import beside
+from maskmend.storage.temporary import beside
 
 HEIGHT, WIDTH = 20, 34
 PIXELS = smooth_pixels(HEIGHT, WIDTH)

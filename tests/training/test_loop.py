@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from maskmend.errors import ConfigError, DataError, TrainingError
-from maskmend.temporary import beside
+from maskmend.storage.temporary import beside
 from maskmend.training import checkpoint
 from maskmend.training import run as run_module
 from maskmend.training.dataset import ImageSet

@@ -27,7 +27,7 @@ from maskmend.masks.reading import THRESHOLD, as_mask, grow, load_mask
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
 from maskmend.seeds import seeds_from
-from maskmend.temporary import remove_stale
+from maskmend.storage.temporary import remove_stale
 
 FAILURES = "failures.csv"
 FILLABLE = SUFFIXES | {".gif"}

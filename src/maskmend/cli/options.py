@@ -30,7 +30,7 @@ class Filler:
     def load(self) -> tuple["InpaintPipeline", dict[str, Any]]:
         """The pipeline and its settings, known to be settings and not other arguments (--set seed=1)."""
         from maskmend.config import override
-        from maskmend.devices import pick_device
+        from maskmend.inference.devices import pick_device
         from maskmend.pipeline import InpaintPipeline
 
         pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)

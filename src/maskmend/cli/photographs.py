@@ -73,12 +73,12 @@ def photographs(
         raise ConfigError("no photographs: give --images, --whole, or both")
 
     from maskmend.cli.progress import stages
-    from maskmend.devices import pick_device
     from maskmend.experiments.photographs.methods import our_model, rivals
     from maskmend.experiments.photographs.picks import read_credits
     from maskmend.experiments.photographs.run import Contest, Group, folder_of, repair_photographs
     from maskmend.experiments.photographs.scenes import SIDE, load_scenes
     from maskmend.experiments.photographs.scores import Meter
+    from maskmend.inference.devices import pick_device
     from maskmend.perceptual.inception import Inception
     from maskmend.perceptual.lpips import Lpips
 

@@ -199,13 +199,13 @@ def reproduce(
     from rich.console import Console
 
     from maskmend.cli.progress import stages
-    from maskmend.devices import pick_device
     from maskmend.experiments.reproduce.baselines import telea
     from maskmend.experiments.reproduce.charts import figure_class
     from maskmend.experiments.reproduce.dataset import load_test_set
     from maskmend.experiments.reproduce.run import QUICK_IMAGES, QUICK_REPEATS
     from maskmend.experiments.reproduce.run import reproduce as run
     from maskmend.experiments.reproduce.trial import Laboratory
+    from maskmend.inference.devices import pick_device
     from maskmend.perceptual.inception import Inception
     from maskmend.perceptual.lpips import Lpips
     from maskmend.pipeline import InpaintPipeline

@@ -59,7 +59,7 @@ def serve(
         from maskmend.server.run import serve as run
     except ModuleNotFoundError as error:
         raise ConfigError(f"{error.name} is not installed: pip install 'maskmend[server]'") from None
-    from maskmend.devices import pick_device
+    from maskmend.inference.devices import pick_device
     from maskmend.server.settings import Limits, ServeConfig
 
     if token is None:

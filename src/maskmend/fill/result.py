@@ -11,8 +11,8 @@ from PIL import Image
 from maskmend.decoding.loop import Step
 from maskmend.errors import ConfigError
 from maskmend.fill.crops import Region
+from maskmend.fill.notebook import html_of, png_of
 from maskmend.images.picture import Picture, pil_from, save_image
-from maskmend.notebook import html_of, png_of
 from maskmend.seeds import whole
 from maskmend.settings import Settings
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
-from maskmend.cache import cache_folder
 from maskmend.errors import DataError, OutputError
 from maskmend.files import write_files
+from maskmend.storage.cache import cache_folder
 
 FeatureFunction = Callable[[UInt8[np.ndarray, "B H W 3"]], Float[np.ndarray, "B D"]]
 """What turns a batch of images into features; tests give a small one of their own."""

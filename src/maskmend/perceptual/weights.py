@@ -29,11 +29,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_safetensors
 
-from maskmend.cache import cache_folder
 from maskmend.errors import OutputError, WeightsError
 from maskmend.files import write_files
-from maskmend.header_order import ordered
 from maskmend.perceptual.restricted_pickle import read_numpy_pickle, read_torchscript
+from maskmend.storage.cache import cache_folder
+from maskmend.storage.header_order import ordered
 
 FETCH_HINT = "run: maskmend weights fetch"
 

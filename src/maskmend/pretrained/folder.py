@@ -28,9 +28,9 @@ from maskmend.assets import ASSETS
 from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError
 from maskmend.files import json_bytes, write_files
-from maskmend.header_order import ordered
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
+from maskmend.storage.header_order import ordered
 
 FORMAT = 1
 CARD = "README.md"

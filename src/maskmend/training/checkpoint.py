@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from maskmend import torch_file
 from maskmend.errors import TrainingError
-from maskmend.temporary import beside
+from maskmend.storage import torch_file
+from maskmend.storage.temporary import beside
 
 FORMAT = 1
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from maskmend.config import to_dict
 from maskmend.errors import DataError, TrainingError
-from maskmend.temporary import remove_stale
+from maskmend.storage.temporary import remove_stale
 from maskmend.training import checkpoint
 from maskmend.training.dataset import ImageSet, batch_indices, crop
 from maskmend.training.distributed import agree, mean_over_processes

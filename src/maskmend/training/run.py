@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from maskmend.config import from_dict, merge, nearest, to_dict
-from maskmend.devices import pick_device
 from maskmend.errors import ConfigError
+from maskmend.inference.devices import pick_device
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.models import vqgan
 from maskmend.perceptual.efficientnet import EfficientNet

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from maskmend import torch_file
 from maskmend.errors import ModelError
+from maskmend.storage import torch_file
 
 WRAPPERS = ("model", "transformer_state_dict", "vqgan_state_dict", "model_state_dict", "state_dict")
 M = TypeVar("M", bound=nn.Module)

@@ -15,8 +15,8 @@ from safetensors.numpy import save as save_numpy
 from safetensors.torch import load, save
 
 from fakes import tiny_models
-from maskmend.header_order import ordered
 from maskmend.pretrained.folder import save_tokenizer, save_transformer
+from maskmend.storage.header_order import ordered
 
 SAVE_PUBLISHED = """
 import hashlib, os, sys

@@ -15,10 +15,10 @@ import pytest
 import torch
 from torch import nn
 
-from maskmend import torch_file
 from maskmend.errors import ModelError, TrainingError
 from maskmend.importers.coursework.state_dict import read_state
-from maskmend.torch_file import Refused, check
+from maskmend.storage import torch_file
+from maskmend.storage.torch_file import Refused, check
 from maskmend.training import checkpoint
 
 START, STOP = b"\x80\x02", b"."
@@ -125,7 +125,8 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     """Catches a check that itself fills the memory: at most 100 MiB more for the worst pickle let through."""
     path = archive(tmp_path / "a.pt", START + b"(" * (torch_file.PICKLE_BYTES - 10) + STOP)
     program = (
-        "import resource, sys\nfrom pathlib import Path\nfrom maskmend.torch_file import Refused, check\n"
+        "import resource, sys\nfrom pathlib import Path\n"
+        "from maskmend.storage.torch_file import Refused, check\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n    check(Path(sys.argv[1]))\nexcept Refused:\n"
         "    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from maskmend import temporary
 from maskmend.files import write_files
-from maskmend.temporary import beside, remove_stale
+from maskmend.storage import temporary
+from maskmend.storage.temporary import beside, remove_stale
 
 WRITERS = {
     "files": "write_files({folder / 'a.png': b'x' * 1000, folder / 'b.png': b'y' * 1000})",
