@@ -28,7 +28,7 @@ from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend import files as writing
 from maskmend.cli import main
 from maskmend.images.picture import load_image
-from maskmend.perceptual.lpips import weights
+from maskmend.perceptual import weights
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import save_tokenizer, save_transformer, tokens_hash
 from maskmend.settings import Settings
