@@ -33,7 +33,7 @@ class FillsRecord:
     kept: bool = True
     """False where pictures lie that nobody knows how they were made: then the file is not written."""
 
-    def after(self, name: str, likeliest: str | None, note: str | None) -> "FillsRecord":
+    def after(self, name: str, likeliest: str | None, note: str | None = None) -> "FillsRecord":
         """What is true once image `name` is filled; `likeliest` is None where there is one fill only."""
         return replace(
             self,

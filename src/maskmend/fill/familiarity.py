@@ -71,9 +71,8 @@ def with_familiarity(result: Inpainted, distance: float | None, domain: Domain |
     note = None
     if share < LEAST:
         amount = "little" if share > 0 else "nothing"
-        note = (
-            f"the mask leaves {amount} of the picture to go by: the fill shows what the model learnt{learnt}"
-        )
+        shows = f"the fill shows what the model learnt{learnt}"
+        note = f"the mask leaves {amount} of the picture to go by: {shows}"
     elif unfamiliar is not None and unfamiliar > 1:
         note = f"this picture is unlike what the model learnt{learnt}: expect the fill to look like them"
     return replace(result, unfamiliar=unfamiliar, note=note)

@@ -54,8 +54,8 @@ class Answer(BaseModel):
     note: str | None = Field(None, description="What is to be known of the fill.")
     unfamiliar: float | None = Field(
         None,
-        description="How far the known part of the picture lies from what the model learnt, as a share of the "
-        "limit: above 1 it is unlike that. Null where too little is known, or the model has no limit.",
+        description="How far the known part of the picture lies from what the model learnt, as a share of "
+        "the limit: above 1 it is unlike that. Null where too little is known, or the model has no limit.",
     )
 
 
