@@ -647,6 +647,7 @@ def test_the_flags_are_frozen():
         "demo",
         "train",
         "pack",
+        "calibrate",
         "weights",
         "masks",
         "evaluate",

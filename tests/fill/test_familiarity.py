@@ -27,8 +27,8 @@ def pipeline(domain: Domain | None) -> InpaintPipeline:
 
 def test_the_distance_is_that_of_known_tokens_alone():
     """Catches tokens of the hole, whose latents are an infill's, that speak for the picture."""
-    distances = [torch.tensor([1.0, 2.0, 100.0]), torch.tensor([100.0, 6.0])]
-    holes = [torch.tensor([False, False, True]), torch.tensor([True, False])]
+    distances = [torch.tensor([1.0, 2.0, 100.0]), torch.tensor([100.0, 100.0, 6.0])]
+    holes = [torch.tensor([False, False, True]), torch.tensor([True, True, False])]
     assert quantization_distance(distances, holes) == pytest.approx(3.0)
 
 
