@@ -110,7 +110,10 @@ def test_pictures_unlike_what_the_model_learnt_are_noted_and_counted(folders, ti
     for _ in range(2):
         result = command(folders, model)
         assert result.exit_code == 0
-        assert result.stderr.splitlines()[-2:] == [f"5 pictures: {wanted}", f"which ones is noted in {record}"]
+        assert result.stderr.splitlines()[-2:] == [
+            f"5 pictures: {wanted}",
+            f"which ones is noted in {record}",
+        ]
         assert json.loads(record.read_text())[NOTES] == dict.fromkeys(GOOD, wanted)
     result = command(folders, tiny_model, "--overwrite")
     assert result.exit_code == 0
