@@ -754,7 +754,7 @@ def test_the_decoder_sees_one_picture_at_a_time(tiny_pipeline, monkeypatch):
     Seen in one of 16 fills under load, all of one picture of the shipped model.
     """
     sizes = []
-    for name in ("encode", "decode"):
+    for name in ("encode_with_distances", "decode"):
         whole = getattr(tiny_pipeline.tokenizer, name)
 
         def watched(first, *rest, whole=whole):

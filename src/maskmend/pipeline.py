@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor
 
@@ -28,6 +28,7 @@ from maskmend.decoding.loop import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
 from maskmend.fill import rendering as drawing
 from maskmend.fill.crops import Region, cut_region, filled_picture
+from maskmend.fill.familiarity import Domain, quantization_distance, with_familiarity
 from maskmend.fill.levels import Level, LevelProgress, plan_levels, refine
 from maskmend.fill.merge import Part, together
 from maskmend.fill.plain import interpolate_plain
@@ -42,7 +43,7 @@ from maskmend.inference.precision import decoding_dtype
 from maskmend.masks.reading import Channel, MaskLike, as_mask, token_hole
 from maskmend.models.transformer import Hints, MaskedTransformer
 from maskmend.models.vqgan import VQGAN
-from maskmend.pretrained.folder import find_model, load_model, read_card, save_model
+from maskmend.pretrained.folder import find_model, load_model, read_card, read_index, save_model
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
 
@@ -82,6 +83,8 @@ class InpaintPipeline:
         decoding_dtype(precision, transformer.config, self.device)  # an unknown one is told now
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
+        self.domain: Domain | None = None
+        """What the model learnt, where that is known: pictures unlike it get a note."""
         self.seconds: dict[str, float] = {}
         """Seconds the last call spent on each stage."""
 
@@ -107,6 +110,8 @@ class InpaintPipeline:
         tokenizer, transformer, defaults = load_model(folder)
         try:
             pipe = cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
+            domain = read_index(folder).get("domain")
+            pipe.domain = None if domain is None else from_dict(Domain, domain, "domain")
         except ConfigError as error:
             raise ModelError(f"model {folder}: {error}") from None
         decoding_dtype(precision, transformer.config, pipe.device)  # an unknown one is told now
@@ -124,7 +129,9 @@ class InpaintPipeline:
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
         """Writes a model folder; `half` stores float16 weights."""
         dtype = torch.float16 if half else None
-        save_model(self.tokenizer, self.transformer, asdict(self.defaults), Path(folder), dtype, self.card)
+        domain = None if self.domain is None else asdict(self.domain)
+        defaults = asdict(self.defaults)
+        save_model(self.tokenizer, self.transformer, defaults, Path(folder), dtype, self.card, domain)
 
     def to(self, device: str | torch.device) -> "InpaintPipeline":
         """Moves both models to `device`. Raises ConfigError where it cannot be used; then they stay."""
@@ -300,7 +307,9 @@ class InpaintPipeline:
         if not parts:
             return untouched(picture, mask, seeds, settings)
         grid, factor = self.tokenizer.config.grid, self.tokenizer.config.factor
-        return together(picture, mask, parts, seeds, settings, grid=grid, factor=factor)
+        result = together(picture, mask, parts, seeds, settings, grid=grid, factor=factor)
+        distance = quantization_distance([part.distances for part in parts], [part.hole for part in parts])
+        return with_familiarity(result, distance, self.domain)
 
     def _levels(
         self, mask: Bool[np.ndarray, "H W"], windows: list[Window], settings: Settings
@@ -370,7 +379,7 @@ class InpaintPipeline:
         """The fills of regions of as many images."""
         samples = len(seeds[0])
         with self._timed("encode"):
-            tokens, hole, hints = self._encode(regions, settings)
+            tokens, hole, hints, distances = self._encode(regions, settings)
         with self._timed("predict"):
             decoded = self._decode(tokens, hole, hints, seeds, settings, callback)
         with self._timed("draw"):
@@ -385,6 +394,7 @@ class InpaintPipeline:
                     region=region,
                     given=tokens[n],
                     hole=hole[n],
+                    distances=distances[n],
                     tokens=decoded.tokens[rows],
                     entropy=decoded.entropy[rows][0],
                     log_likelihood=decoded.log_likelihood[rows],
@@ -452,16 +462,17 @@ class InpaintPipeline:
 
     def _encode(
         self, regions: list[Region], settings: Settings
-    ) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"], Hints]:
+    ) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"], Hints, Float[Tensor, "B N"]]:
         images, masks, guess = drawing.known(regions, self.device)
         hole = token_hole(masks, self.tokenizer.config.factor, settings.ring, settings.share).flatten(1)
         # One by one: a convolution's last bits depend on how many go through it at once; a fill must not.
-        tokens = torch.cat([self.tokenizer.encode(image) for image in images.split(1)]).flatten(1)
+        encoded = [self.tokenizer.encode_with_distances(image) for image in images.split(1)]
+        tokens, distances = (torch.cat(each).flatten(1) for each in zip(*encoded, strict=True))
         missing = F.avg_pool2d(masks.float(), self.tokenizer.config.factor).flatten(1)
         assert guess is not None  # `known` tells of each pixel
         guessed = F.max_pool2d(guess.float(), self.tokenizer.config.factor).flatten(1)
         hints = Hints(tokens, missing, guessed)
-        return torch.where(hole, self.transformer.config.mask_id, tokens), hole, hints
+        return torch.where(hole, self.transformer.config.mask_id, tokens), hole, hints, distances
 
     def _decode(
         self,

@@ -17,12 +17,13 @@ from PIL import Image, ImageCms
 import maskmend
 from fakes import box_mask, smooth_pixels
 from maskmend.batch.folder import FAILURES, fill_folder, plan_folder
-from maskmend.batch.manifest import LIKELIEST, OLDER
+from maskmend.batch.manifest import LIKELIEST, NOTES, OLDER
 from maskmend.batch.manifest import NAME as SETTINGS
 from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import write_files
 from maskmend.images.picture import load_image
+from maskmend.pretrained.folder import write_domain
 from maskmend.storage.temporary import beside
 
 HEIGHT, WIDTH = 20, 34
@@ -98,6 +99,27 @@ def test_the_likeliest_of_several_is_told_and_noted(tiny_pipeline, folders):
     assert len(outcome.likeliest) == 5
     assert json.loads(record.read_text())[LIKELIEST] == outcome.likeliest
     assert run(tiny_pipeline, folders, samples=4, seed=3).likeliest == outcome.likeliest
+
+
+def test_pictures_unlike_what_the_model_learnt_are_noted_and_counted(folders, tiny_model, tmp_path):
+    """Catches a folder of fills that have nothing to do with their pictures, without a word; a word that a
+    second run forgets; and one about fills that are gone."""
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    write_domain(model, {"learnt": "cat faces", "distance": 1e-6})
+    record = folders[2] / SETTINGS
+    wanted = "this picture is unlike what the model learnt (cat faces): expect the fill to look like them"
+    for _ in range(2):
+        result = command(folders, model)
+        assert result.exit_code == 0
+        assert result.stderr.splitlines()[-2:] == [
+            f"5 pictures: {wanted}",
+            f"which ones is noted in {record}",
+        ]
+        assert json.loads(record.read_text())[NOTES] == dict.fromkeys(GOOD, wanted)
+    result = command(folders, tiny_model, "--overwrite")
+    assert result.exit_code == 0
+    assert "unlike" not in result.stderr
+    assert NOTES not in json.loads(record.read_text())
 
 
 def test_the_likeliest_is_that_of_the_pictures_there(tiny_pipeline, folders):

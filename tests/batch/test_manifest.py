@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from maskmend.batch.manifest import LIKELIEST, NAME, OLDER, FillsRecord, begin_record
+from maskmend.batch.manifest import LIKELIEST, NAME, NOTES, OLDER, FillsRecord, begin_record
 from maskmend.errors import ConfigError
 
 SETTINGS = {"seed": 3, "steps": None}
@@ -87,6 +87,15 @@ def test_a_fill_takes_the_place_of_what_was_said_of_its_image(folder: Path) -> N
     assert json.loads(content) == {"seed": 4, "steps": None, LIKELIEST: {"a.jpg": "a-1.png"}}
 
 
+def test_a_note_stays_as_long_as_the_fill_it_is_about(folder: Path) -> None:
+    """Would catch a note forgotten by the next run, kept for another fill, or taken for a setting."""
+    write(folder, **{NOTES: {"a.jpg": "unlike", "b.jpg": "unlike", "gone.jpg": "unlike"}})
+    record = begin(folder)
+    assert record.notes == {"a.jpg": "unlike", "b.jpg": "unlike"}
+    (content,) = record.after("a.jpg", None, None).after("b.jpg", None, "little").file.values()
+    assert json.loads(content)[NOTES] == {"b.jpg": "little"}
+
+
 def test_of_pictures_without_a_record_nothing_is_claimed(folder: Path) -> None:
     """Would catch pictures of unknown settings called those of the first run that looks at them."""
     record = begin(folder)
@@ -96,7 +105,9 @@ def test_of_pictures_without_a_record_nothing_is_claimed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "noted", [{OLDER: "a.jpg"}, {LIKELIEST: ["a-1.png"]}, {LIKELIEST: None, OLDER: None}], ids=str
+    "noted",
+    [{OLDER: "a.jpg"}, {LIKELIEST: ["a-1.png"]}, {LIKELIEST: None, OLDER: None}, {NOTES: ["a"]}],
+    ids=str,
 )
 def test_notes_of_another_shape_say_nothing(folder: Path, noted: dict[str, object]) -> None:
     """Would catch a traceback for a file that an editor spoilt."""

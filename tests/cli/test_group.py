@@ -30,7 +30,7 @@ from maskmend.cli import main
 from maskmend.images.picture import load_image
 from maskmend.perceptual import weights
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import save_tokenizer, save_transformer, tokens_hash
+from maskmend.pretrained.folder import save_tokenizer, save_transformer, tokens_hash, write_domain
 from maskmend.settings import Settings
 
 HEIGHT, WIDTH = 20, 34
@@ -525,6 +525,22 @@ def test_a_full_mask_is_filled(inpaint, tmp_path):
     assert load_image(tmp_path / "out.png").pixels.shape == PIXELS.shape
 
 
+def test_a_picture_unlike_what_the_model_learnt_is_told_in_one_line(inpaint, tiny_model, tmp_path):
+    """Catches a fill that has nothing to do with the picture, without a word; and a word about every fill."""
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    for distance, words in (
+        (
+            1e-6,
+            "this picture is unlike what the model learnt (cat faces): expect the fill to look like them\n",
+        ),
+        (1e6, ""),
+    ):
+        write_domain(model, {"learnt": "cat faces", "distance": distance})
+        result = inpaint(model=model)
+        assert (result.exit_code, result.stderr) == (0, words)
+        assert result.stdout.startswith("filled ")
+
+
 def test_the_uncertainty_is_a_picture_of_the_same_size(inpaint, tmp_path):
     result = inpaint("photo.png", "--uncertainty", str(tmp_path / "map.png"))
     assert result.exit_code == 0, result.output
@@ -667,6 +683,7 @@ def test_the_flags_are_frozen():
         "demo",
         "train",
         "pack",
+        "calibrate",
         "weights",
         "masks",
         "evaluate",
@@ -704,6 +721,7 @@ def test_the_flags_of_evaluation_are_frozen():
         "--images", "--results", "--model", "--masks", "-o", "--output", "--seed", "--repeats", "--device",
         "--preset", "--precision", "--set", "--samples", "--also", "--invert-masks",
     }  # fmt: skip
+    assert flags(main.commands["calibrate"]) == {"model", "--images", "--learnt"}
     assert flags(main.commands["bench"]) == {"--model", "-o", "--output", "--peers", "--quick"}
     assert flags(main.commands["export"].commands["onnx"]) == {"model", "-o", "--output"}
     assert flags(main.commands["reproduce"]) == {

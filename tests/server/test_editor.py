@@ -9,10 +9,12 @@ import uvicorn
 from PIL import Image, ImageCms
 
 from browser_parts import Editor, launched
-from fakes import CODES, smooth_pixels
+from fakes import CODES, smooth_pixels, tiny_models
 from maskmend.cli.demo import sample_pairs
+from maskmend.fill.familiarity import Domain
 from maskmend.images.picture import load_image, read_image
 from maskmend.masks.reading import grow
+from maskmend.pipeline import InpaintPipeline
 from maskmend.server.run import listen
 from server_parts import Gated, app_of, on_a_socket, until
 
@@ -100,6 +102,35 @@ def test_paint_fill_pick_undo_download(editor):
     editor.fill()
     again = read_image(editor.saved("#download")).pixels
     np.testing.assert_array_equal(again[~second], filled[~second])
+
+
+def test_a_picture_unlike_what_the_model_learnt_is_told_until_dismissed(browser):
+    """Catches a fill that has nothing to do with the picture, without a word; and a notice that stays, or
+    that goes for good once one was put away."""
+    pipe = InpaintPipeline(*tiny_models())
+    pipe.domain = Domain(learnt="cat faces", distance=1e-6)
+    with on_a_socket(app_of(pipe)) as port:
+        context = browser.new_context(viewport={"width": 1200, "height": 800})
+        editor = Editor(context, f"http://127.0.0.1:{port}/")
+        page = editor.page
+        editor.take_sample()
+        editor.drag((20, 20), (40, 30))
+        assert not editor.shown("#notice")
+        editor.fill()
+        assert page.locator("#notice-text").inner_text() == (
+            "This picture is unlike what the model learnt (cat faces): expect the fill to look like them."
+        )
+        page.click("#notice-close")
+        assert not editor.shown("#notice")
+        page.locator(".pick input").nth(2).check()
+        assert not editor.shown("#notice")
+        page.click("#again")
+        page.locator("#notice").wait_for()
+        editor.until_filled()
+        page.click("#accept")
+        assert not editor.shown("#notice")
+        assert editor.complaints == []
+        context.close()
 
 
 def test_rolling_again_gives_others_and_the_same_seed_the_same(editor):

@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 
 import maskmend
 from fakes import box_mask, smooth_pixels, tiny_models
+from maskmend.fill.familiarity import Domain
 from maskmend.images.picture import read_image
 from maskmend.masks.reading import grow
 from maskmend.pipeline import InpaintPipeline
@@ -86,13 +87,33 @@ def test_json_asks_and_tells_all(client, alone):
     likelihoods = [fill["log_likelihood"] for fill in told["fills"]]
     np.testing.assert_allclose(likelihoods, alone.log_likelihood, atol=1e-5)
     assert told["best"] == alone.best
-    assert (told["width"], told["model"], told["note"]) == (WIDTH, "tiny", None)
+    assert (told["width"], told["model"]) == (WIDTH, "tiny")
+    assert told["note"] is told["unfamiliar"] is None
     assert told["settings"]["steps"] == 4
     levels = pixels_of(base64.b64decode(told["uncertainty"]))
     assert (levels[~MASK] == 0).all()
     np.testing.assert_allclose(
         levels[MASK] / 255 * told["most"], alone.uncertainty[MASK], atol=told["most"] / 255
     )
+
+
+def test_a_picture_unlike_what_the_model_learnt_is_told():
+    """Catches an answer that looks like any other though the fill has nothing to do with the picture, in any
+    of the three kinds; and a name that no header can hold."""
+    pipe = InpaintPipeline(*tiny_models())
+    pipe.domain = Domain(learnt="猫", distance=1e-3)
+    note = "this picture is unlike what the model learnt (猫): expect the fill to look like them"
+    wanted = pipe(PIXELS, MASK, steps=2)
+    assert wanted.note == note
+    with client_of(app_of(pipe)) as client:
+        told = client.post("/v1/inpaint", json=body(steps=2), headers=JSON).json()
+        assert (told["note"], told["unfamiliar"]) == (note, pytest.approx(wanted.unfamiliar, abs=1e-4))
+        events = events_of(client.post("/v1/inpaint", files=form(), data={"steps": 2}, headers=EVENTS))
+        assert (events[-1][1]["note"], events[-1][1]["unfamiliar"]) == (note, told["unfamiliar"])
+        picture = client.post("/v1/inpaint", files=form(), data={"steps": 2})
+        assert picture.status_code == 200
+        assert picture.headers["x-maskmend-note"] == note.replace("猫", "?")
+        assert float(picture.headers["x-maskmend-unfamiliar"]) == told["unfamiliar"]
 
 
 def test_events_tell_the_steps_as_they_come(client, alone):

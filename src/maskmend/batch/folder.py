@@ -60,6 +60,9 @@ class Outcome:
     likeliest: dict[str, str]
     """Of several fills the one of the highest likelihood, as a path within the output folder, by the image's
     path. Of images done before as well, where it is known; of those that failed it is not told."""
+    notes: dict[str, str]
+    """What is to be known of a fill, such as that its picture is unlike what the model learnt, by the image's
+    path. Of the same images."""
 
 
 def plan_folder(
@@ -174,7 +177,7 @@ def fill_folder(
                     pictures = dict(zip(task.outputs, result.pictures, strict=True))
                     files = {path: _encoded(one, path, quality) for path, one in pictures.items()}
                     best = task.outputs[result.best].relative_to(output).as_posix()
-                    after = record.after(task.name, best if samples > 1 else None)
+                    after = record.after(task.name, best if samples > 1 else None, result.note)
                     write_files(files if after == record else files | after.file)
                     filled += 1
                     record = after
@@ -199,7 +202,9 @@ def fill_folder(
         and task.name not in failures
         and output / record.likeliest[task.name] in task.outputs
     }
-    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=told)
+    names = {task.name for task in tasks} - failures.keys()
+    notes = {name: note for name, note in record.notes.items() if name in names}
+    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=told, notes=notes)
 
 
 def _try_out(seed: int, samples: int, quality: int, growth: int, reading: dict[str, Any]) -> None:

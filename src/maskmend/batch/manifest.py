@@ -1,4 +1,5 @@
-"""`fills.json` in a folder of fills: how its pictures were made, and of several fills which is the likeliest.
+"""`fills.json` in a folder of fills: how its pictures were made, of several fills which is the likeliest, and
+what is to be known of each picture.
 
 It is written together with the pictures it speaks of, so that a run may end at any moment.
 """
@@ -16,6 +17,8 @@ OLDER = "made_otherwise"
 """Beside the settings in that file: the images whose results there are still those of other settings."""
 LIKELIEST = "likeliest"
 """Likewise: of each image that has several fills the path of the one of the highest likelihood."""
+NOTES = "notes"
+"""Likewise: of each image whose fill came with a note (`Inpainted.note`) that note."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +29,18 @@ class FillsRecord:
     settings: dict[str, Any]
     older: frozenset[str] = frozenset()
     likeliest: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
     kept: bool = True
     """False where pictures lie that nobody knows how they were made: then the file is not written."""
 
-    def after(self, name: str, likeliest: str | None) -> "FillsRecord":
+    def after(self, name: str, likeliest: str | None, note: str | None = None) -> "FillsRecord":
         """What is true once image `name` is filled; `likeliest` is None where there is one fill only."""
-        others = {other: path for other, path in self.likeliest.items() if other != name}
-        known = others if likeliest is None else others | {name: likeliest}
-        return replace(self, older=self.older - {name}, likeliest=known)
+        return replace(
+            self,
+            older=self.older - {name},
+            likeliest=_with(self.likeliest, name, likeliest),
+            notes=_with(self.notes, name, note),
+        )
 
     @property
     def file(self) -> dict[Path, bytes]:
@@ -44,6 +51,8 @@ class FillsRecord:
             said[OLDER] = sorted(self.older)
         if self.likeliest:
             said[LIKELIEST] = self.likeliest
+        if self.notes:
+            said[NOTES] = self.notes
         return {self.path: json.dumps(said, indent=2, sort_keys=True).encode()}
 
 
@@ -61,10 +70,11 @@ def begin_record(
     path = folder / NAME
     before = _read(path)
     changes = None if before is None else _difference(before, settings)
-    older, noted = _noted(before or {})
+    older, noted, notes = _noted(before or {})
+    notes = {name: note for name, note in notes.items() if name in made}
     likeliest = {name: one for name, one in noted.items() if lies_there(folder / one)}
     if before is not None and changes is None:
-        record = FillsRecord(path=path, settings=settings, older=older, likeliest=likeliest)
+        record = FillsRecord(path=path, settings=settings, older=older, likeliest=likeliest, notes=notes)
         if likeliest != noted:
             write_files(record.file)
         return record
@@ -73,9 +83,14 @@ def begin_record(
             return FillsRecord(path=path, settings=settings, kept=False)
         raise ConfigError(f"{changes}: give --overwrite, or another --output")
     still = {name: one for name, one in likeliest.items() if name in made}
-    record = FillsRecord(path=path, settings=settings, older=frozenset(made), likeliest=still)
+    record = FillsRecord(path=path, settings=settings, older=frozenset(made), likeliest=still, notes=notes)
     write_files(record.file)
     return record
+
+
+def _with(told: dict[str, str], name: str, value: str | None) -> dict[str, str]:
+    others = {other: its for other, its in told.items() if other != name}
+    return others if value is None else others | {name: value}
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -89,12 +104,12 @@ def _read(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else {}
 
 
-def _noted(before: dict[str, Any]) -> tuple[frozenset[str], dict[str, str]]:
-    older, likeliest = before.get(OLDER), before.get(LIKELIEST)
-    return (
-        frozenset(map(str, older)) if isinstance(older, list) else frozenset(),
-        {name: str(path) for name, path in likeliest.items()} if isinstance(likeliest, dict) else {},
+def _noted(before: dict[str, Any]) -> tuple[frozenset[str], dict[str, str], dict[str, str]]:
+    older, told = before.get(OLDER), [before.get(key) for key in (LIKELIEST, NOTES)]
+    likeliest, notes = (
+        {name: str(value) for name, value in one.items()} if isinstance(one, dict) else {} for one in told
     )
+    return frozenset(map(str, older)) if isinstance(older, list) else frozenset(), likeliest, notes
 
 
 def _difference(before: dict[str, Any], settings: dict[str, Any]) -> str | None:
@@ -102,7 +117,7 @@ def _difference(before: dict[str, Any], settings: dict[str, Any]) -> str | None:
     if not before:
         return "the pictures there were made otherwise"
     new = json.loads(json.dumps(settings))
-    names = sorted((before.keys() | new.keys()) - {OLDER, LIKELIEST})
+    names = sorted((before.keys() | new.keys()) - {OLDER, LIKELIEST, NOTES})
     changes = ", ".join(
         f"{name} = {before.get(name)} (now {new.get(name)})"
         for name in names

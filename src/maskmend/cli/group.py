@@ -11,7 +11,7 @@ from maskmend import __version__
 from maskmend.cli.benchmark import bench
 from maskmend.cli.export import export
 from maskmend.cli.inpaint import demo, inpaint
-from maskmend.cli.models import convert, pack, train, weights
+from maskmend.cli.models import calibrate, convert, pack, train, weights
 from maskmend.cli.photographs import photographs
 from maskmend.cli.scoring import evaluate, masks, reproduce, study
 from maskmend.cli.serve import serve
@@ -74,6 +74,7 @@ for command in (
     demo,
     train,
     pack,
+    calibrate,
     convert,
     weights,
     masks,

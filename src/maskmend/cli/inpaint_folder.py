@@ -1,6 +1,7 @@
 """`maskmend inpaint --input FOLDER`."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ def inpaint_folder(
 ) -> None:
     """Fills a folder and says how it went; the exit status is 1 when some pictures could not be filled."""
     from maskmend.batch.folder import FAILURES, fill_folder, lone_masks, plan_folder
+    from maskmend.batch.manifest import NAME
     from maskmend.cli.progress import stages
 
     tasks = plan_folder(
@@ -61,6 +63,10 @@ def inpaint_folder(
             f"{lossy} of the results are JPEG, which encodes every pixel anew; --format png keeps the known "
             "ones to the bit"
         )
+    for note, count in Counter(outcome.notes.values()).items():
+        click.echo(f"{count} picture{'s' if count > 1 else ''}: {note}", err=True)
+    if outcome.notes and (output / NAME).is_file():
+        click.echo(f"which ones is noted in {shown(output / NAME)}", err=True)
     if outcome.failures:
         click.secho(f"{len(outcome.failures)} could not be filled:", fg="red", err=True)
         for name, reason in outcome.failures.items():

@@ -83,7 +83,7 @@ def inpaint_picture(
     if piped:
         sys.stdout.buffer.write(images.encode_picture(result.pictures[0], kind, quality=quality))
         sys.stdout.buffer.flush()  # a full disk is told while it can be
-    if result.note:
+    if not result.regions:  # nothing was filled
         click.echo(result.note, err=piped)
         return
     spent = sum(pipe.seconds.values())
@@ -94,6 +94,8 @@ def inpaint_picture(
     what = "standard input" if image == PIPE else shown(image)
     where = "standard output" if piped else _listed(outputs)
     click.echo(f"filled {part} of {what} in {spent:.2f} s: {where}", err=piped)
+    if result.note:
+        click.echo(result.note, err=True)
     if reading["channel"] == "auto" and reads_alpha(drawn):
         click.echo(
             "the mask was read by its alpha: --mask-channel luma takes its brightness instead", err=piped

@@ -1,4 +1,5 @@
-"""`maskmend train`, `pack`, `convert` and `weights`: how models and the networks beside them come about."""
+"""`maskmend train`, `pack`, `calibrate`, `convert` and `weights`: how models and the networks
+beside them come about."""
 
 from pathlib import Path
 
@@ -75,6 +76,47 @@ def pack(
         raise ConfigError(f"cannot read the card {card} ({error}): give a Markdown file") from None
     pipe.save_pretrained(output, half=half)
     click.echo(f"wrote {output}; use it with --model {output}")
+
+
+@click.command()
+@click.argument("model", type=PATH)
+@click.option(
+    "--images",
+    type=PATH,
+    required=True,
+    help="Other pictures of what it learnt: a folder or tar file.",
+)
+@click.option("--learnt", required=True, help='What they show, in the plural: "cat faces".')
+def calibrate(model: Path, images: Path, learnt: str) -> None:
+    """Measures on pictures like those that the model folder MODEL learnt from which on one is unlike them.
+
+    Fills of such pictures then come with a note. The limit is written into the folder's model_index.json.
+    """
+    from dataclasses import asdict
+
+    from maskmend.evaluation.domain import ENOUGH, PERCENTILE, measure_domain
+    from maskmend.pretrained.folder import load_tokenizer, read_index, write_domain
+    from maskmend.training.dataset import ImageSet
+
+    if not model.is_dir():
+        raise ConfigError(f"no folder {model}: give a model folder, whose limit is written into it")
+    read_index(model)
+    tokenizer = load_tokenizer(model / "tokenizer")
+    pictures = ImageSet(images, tokenizer.config.resolution, report=lambda line: click.echo(line, err=True))
+    with working("measuring") as status:
+        domain, distances = measure_domain(
+            tokenizer,
+            pictures,
+            learnt,
+            progress=lambda done: status.update(f"measuring: picture {done} of {len(pictures)}"),
+        )
+    write_domain(model, asdict(domain))
+    click.echo(
+        f"{model} learnt {learnt}: a picture is unlike them from distance {domain.distance:.3f} on, which "
+        f"{PERCENTILE:g} % of these {len(distances)} stay below"
+    )
+    if len(distances) < ENOUGH:
+        click.echo(f"{len(distances)} pictures are few for that limit: give {ENOUGH} or more", err=True)
 
 
 @click.group()

@@ -28,6 +28,8 @@ class Part:
     given: Int[Tensor, "N"]
     """The tokens before the first step, masked in the hole."""
     hole: Bool[Tensor, "N"]
+    distances: Float[Tensor, "N"]
+    """Squared distance of each token's latent vector from its code."""
     tokens: Int[Tensor, "S N"]
     entropy: Float[Tensor, "N"]
     log_likelihood: Float[Tensor, "S"]

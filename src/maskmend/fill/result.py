@@ -45,7 +45,10 @@ class Inpainted:
     long and thin; none when the mask was empty."""
     settings: Settings
     note: str | None = None
-    """What the caller should know, such as that the mask was empty."""
+    """What the caller should know, such as that the mask was empty, or the picture unlike what was learnt."""
+    unfamiliar: float | None = None
+    """How far the known part of the picture lies from what the model learnt, as a share of the limit: above 1
+    it is unlike that (`familiarity`). None of a model without a domain, and where too little is known."""
 
     def __repr__(self) -> str:
         height, width = self.mask.shape

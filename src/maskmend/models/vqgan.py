@@ -324,9 +324,22 @@ class VQGAN(nn.Module):
 
     def encode(self, images: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B h w"]:
         """Tokens of images in [-1, 1]."""
+        return self._tokens_and_latents(images)[0]
+
+    def encode_with_distances(
+        self, images: Float[Tensor, "B 3 H W"]
+    ) -> tuple[Int[Tensor, "B h w"], Float[Tensor, "B h w"]]:
+        """Tokens of images in [-1, 1], and the squared distance of each latent vector from its code."""
+        tokens, latents = self._tokens_and_latents(images)
+        codes = F.embedding(tokens, self.quantizer.codebook).to(latents.dtype)
+        return tokens, (latents - codes).square().sum(-1)
+
+    def _tokens_and_latents(
+        self, images: Float[Tensor, "B 3 H W"]
+    ) -> tuple[Int[Tensor, "B h w"], Float[Tensor, "B h w C"]]:
         z = self.encoder(images.contiguous(memory_format=torch.channels_last))
-        b, _, h, w = z.shape
-        return self.quantizer.nearest(z.permute(0, 2, 3, 1).flatten(0, 2).float()).view(b, h, w)
+        latents = z.permute(0, 2, 3, 1).float()
+        return self.quantizer.nearest(latents.flatten(0, 2)).view(latents.shape[:3]), latents
 
     def decode(
         self, tokens: Int[Tensor, "B h w"], known: Known | Sequence[Tensor] | None = None

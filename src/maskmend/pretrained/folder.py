@@ -1,7 +1,8 @@
 """The model folder: what is saved, shipped and loaded, strictly.
 
     model/
-      model_index.json            format, kind, names of the components
+      model_index.json            format, kind, names of the components, default settings, and where it is
+                                  known what the model learnt ("domain")
       tokenizer/   config.json    weights.safetensors
       transformer/ config.json    weights.safetensors    (and in config.json "tokens", the `tokens_hash` of
                                                           its tokenizer, where that is known)
@@ -34,6 +35,7 @@ from maskmend.storage.header_order import ordered
 
 FORMAT = 1
 CARD = "README.md"
+INDEX = "model_index.json"
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -228,6 +230,7 @@ def save_model(
     folder: Path,
     dtype: torch.dtype | None = None,
     card: str | None = None,
+    domain: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a whole model folder; `model_index.json` comes last: without it a folder is unfinished."""
     save_tokenizer(tokenizer, folder / "tokenizer", dtype)
@@ -236,8 +239,23 @@ def save_model(
     settings = {name: value for name, value in defaults.items() if value is not None}
     components = ["tokenizer", "transformer"]
     index = {"format": FORMAT, "kind": "maskmend", "components": components, "defaults": settings}
+    if domain is not None:
+        index["domain"] = dict(domain)
     about = {} if card is None else {folder / CARD: card.encode()}
-    write_files(about | {folder / "model_index.json": json_bytes(index)})
+    write_files(about | {folder / INDEX: json_bytes(index)})
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """What `model_index.json` of a folder says. Raises ModelError when it is none of a model."""
+    path = folder / INDEX
+    content = read_json(path)
+    check_index(content, "maskmend", path, ["components", "defaults", "domain"])
+    return content
+
+
+def write_domain(folder: Path, domain: Mapping[str, Any]) -> None:
+    """Writes into a model folder's index what the model learnt; all else there stays as it is."""
+    write_json(folder / INDEX, read_index(folder) | {"domain": dict(domain)})
 
 
 def read_card(folder: Path) -> str | None:
@@ -252,12 +270,9 @@ def read_card(folder: Path) -> str | None:
 
 def load_model(folder: Path) -> tuple[VQGAN, MaskedTransformer, dict[str, Any]]:
     """Tokenizer, transformer and default settings of a model folder. Raises ModelError."""
-    path = folder / "model_index.json"
-    content = read_json(path)
-    check_index(content, "maskmend", path, ["components", "defaults"])
-    defaults = content.get("defaults", {})
+    defaults = read_index(folder).get("defaults", {})
     if not isinstance(defaults, dict):
-        raise ModelError(f'{path}: "defaults" is {defaults!r}, expected an object')
+        raise ModelError(f'{folder / INDEX}: "defaults" is {defaults!r}, expected an object')
     return load_tokenizer(folder / "tokenizer"), load_transformer(folder / "transformer"), defaults
 
 

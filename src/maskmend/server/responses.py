@@ -51,7 +51,12 @@ class Answer(BaseModel):
     most: float = Field(description="Entropy in nats of a token of which nothing is known.")
     settings: dict[str, Any]
     seconds: float = Field(description="Spent on the fill and those it was batched with.")
-    note: str | None = None
+    note: str | None = Field(None, description="What is to be known of the fill.")
+    unfamiliar: float | None = Field(
+        None,
+        description="How far the known part of the picture lies from what the model learnt, as a share of "
+        "the limit: above 1 it is unlike that. Null where too little is known, or the model has no limit.",
+    )
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,7 @@ def summary(result: Inpainted, model: str, codes: int, seconds: float) -> dict[s
         "settings": {name: getattr(result.settings, name) for name in result.settings.__dataclass_fields__},
         "seconds": round(seconds, 3),
         "note": result.note,
+        "unfamiliar": None if result.unfamiliar is None else round(result.unfamiliar, 4),
     }
 
 

@@ -285,5 +285,8 @@ async def picture_answer(service: Service, filled: Filled, order: Order, until: 
         "X-Maskmend-Log-Likelihood": f"{result.log_likelihood[result.best]:.6f}",
     }
     if result.note:
-        headers["X-Maskmend-Note"] = result.note
+        # A header holds Latin-1 at most, and a model may have learnt what is written otherwise.
+        headers["X-Maskmend-Note"] = result.note.encode("ascii", "replace").decode()
+    if result.unfamiliar is not None:
+        headers["X-Maskmend-Unfamiliar"] = f"{result.unfamiliar:.4f}"
     return Response(content, media_type=MEDIA[parameters.format], headers=headers)

@@ -45,7 +45,7 @@ async function ask(path, options = {}) {
   throw new Failure(error.code, sentence(error.message));
 }
 
-function sentence(text) {
+export function sentence(text) {
   const line = String(text).trim();
   const start = line.charAt(0).toUpperCase() + line.slice(1);
   return /[.!?]$/.test(start) ? start : `${start}.`;

@@ -1,6 +1,6 @@
 // The editor: its state, what changes it, and what of it is seen. Everything else is in the modules beside this one.
 
-import { Failure, keepToken, models } from "./api.js";
+import { Failure, keepToken, models, sentence } from "./api.js";
 import { clipper, follow } from "./filling.js";
 import { History } from "./history.js";
 import { listen as listenToKeys } from "./keys.js";
@@ -24,6 +24,7 @@ const state = {
   results: null, // {fills, best, pick, uncertainty, box}
   live: null, // a fill under way
   filling: null, // its AbortController
+  dismissed: null, // the results whose notice was put away
   unsaved: false,
 };
 
@@ -169,7 +170,6 @@ async function fill() {
         view.paint();
       }
       if (news.kind === "done") {
-        if (news.note) say(news.note);
         state.results = old;
         turn("Fill", { results: { ...news, part, pick: news.best, used: parameters } });
         state.unsaved = true;
@@ -325,6 +325,8 @@ function update() {
   $("progress").hidden = !filling;
   $("hint").hidden = Boolean(filling);
   $("hint").textContent = !source ? "Open a picture to begin." : mask.count ? share() : "Paint over what should be filled.";
+  $("notice").hidden = !results?.note || state.dismissed === results;
+  $("notice-text").textContent = results?.note ? sentence(results.note) : "";
   $("results").hidden = !results && !filling;
   $("results").querySelector("h2").textContent = filling ? "Filling" : "Pick one";
   for (const id of ["accept", "again"]) $(id).disabled = !results;
@@ -389,6 +391,7 @@ for (const button of document.querySelectorAll("[data-tool]")) {
 }
 on("fill", "click", fill);
 on("again", "click", again);
+on("notice-close", "click", () => { state.dismissed = state.results; update(); });
 on("accept", "click", accept);
 on("download", "click", download);
 on("mask-save", "click", saveMask);
