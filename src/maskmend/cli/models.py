@@ -94,8 +94,8 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
     """
     from dataclasses import asdict
 
-    from maskmend.evaluation.domain import ENOUGH, PERCENTILE, measure_domain
     from maskmend.pretrained.folder import load_tokenizer, read_index, write_domain
+    from maskmend.training.calibration import ENOUGH, PERCENTILE, measure_domain
     from maskmend.training.dataset import ImageSet
 
     if not model.is_dir():

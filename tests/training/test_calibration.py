@@ -11,8 +11,8 @@ from PIL import Image
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
 from maskmend.errors import ConfigError
-from maskmend.evaluation.domain import PERCENTILE, measure_domain
 from maskmend.pipeline import InpaintPipeline
+from maskmend.training.calibration import PERCENTILE, measure_domain
 
 PICTURES = [smooth_pixels(16, 20, seed) for seed in range(6)]
 
