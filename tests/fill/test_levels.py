@@ -153,3 +153,16 @@ def test_a_shrunk_mask_keeps_every_hole_pixel():
     assert small.shape == (13, 11)
     assert small.any()
     assert torch.from_numpy(small).dtype == torch.bool
+
+
+def test_a_level_keeps_the_brightness_of_its_guess():
+    """Contrast that grows from level to level turns shadows black."""
+    mask = box_mask(64, 64, 8, 8, 56, 56)
+    levels = plan_levels(mask, windows_of(mask), SIDE, "full")
+    guess = np.full((64, 64, 3), 100, np.uint8)
+
+    def redraw(regions, seeds):
+        return [np.full((SIDE, SIDE, 3), 250, np.float32) for _ in regions]
+
+    drawn = refine(guess, mask, levels, redraw, resolution=SIDE, seam="hard", seed=0)
+    np.testing.assert_array_equal(drawn, guess)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from maskmend.fill.compositing import composite
 from maskmend.fill.crops import Region, enlarge, shrink_mask
@@ -31,6 +32,10 @@ MOST_WINDOWS = 512
 """With detail = "auto", the windows of one fill beyond which no finer scale begins: about half a minute."""
 BATCH = 16
 """Windows that are decoded together."""
+KEPT_BELOW = 2.0
+"""Standard deviation, in pixels of a level, of the blur below which a window keeps the guess's brightness and
+colour: what the model adds is detail. Without it contrast grows from level to level (12 validation photographs,
+blobs: LPIPS 0.1109 without, 0.1076 with 2 pixels, 0.1098 with 4)."""
 
 Redraw = Callable[[Sequence[Region], Sequence[int]], Sequence[Float[np.ndarray, "R R 3"]]]
 """The model's pictures, in grey levels, of regions whose holes hold a guess; one seed each."""
@@ -159,7 +164,8 @@ def _draw_level(
             fills = redraw(regions, [window_seed(*seeds, number) for number, _ in batch])
             for (_, cell), region, fill in zip(batch, regions, fills, strict=True):
                 box = region.box
-                merged = composite(before[box.slices], fill, left[box.slices], seam=seam)
+                kept = gaussian_filter(before[box.slices] - fill, (KEPT_BELOW, KEPT_BELOW, 0), mode="nearest")
+                merged = composite(before[box.slices], fill + kept, left[box.slices], seam=seam)
                 own = _inside(cell, hole.shape)
                 new = merged[own.within(box).slices]
                 canvas[own.slices] = np.where(left[own.slices][:, :, None], new, canvas[own.slices])
