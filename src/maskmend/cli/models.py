@@ -1,5 +1,4 @@
-"""`maskmend train`, `pack`, `calibrate`, `convert` and `weights`: how models and the networks
-beside them come about."""
+"""`maskmend train`, `pack`, `calibrate`, `convert` and `weights`: how models come about."""
 
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from maskmend.errors import ConfigError
 @click.command()
 @click.argument("stage", type=click.Choice(["tokenizer", "transformer", "decoder"]))
 @click.option("--config", "config_path", required=True, type=PATH, help="The recipe, a TOML file.")
-@click.option("-o", "--output", type=PATH, help="Folder of the run (default: runs/NAME-OF-RECIPE).")
+@click.option("-o", "--output", type=PATH, help="Folder of the run (default: runs/RECIPE).")
 @click.option(
     "--set",
     "assignments",
@@ -28,10 +27,17 @@ def train(
     known pixels before it; resumes where it stopped."""
     from maskmend.training.progress import train_with_progress
 
-    folder = output or Path("runs") / config_path.stem
+    folder = output or run_folder(config_path)
     if not train_with_progress(stage, config_path, folder, assignments, restart).finished:
         # As a shell says of what Ctrl-C ended: `train a && train b` must not go on with half of a.
         click.get_current_context().exit(130)
+
+
+def run_folder(recipe: Path) -> Path:
+    """Where a recipe's run goes: runs/cats64/01-tokenizer for recipes/cats64/01-tokenizer.toml."""
+    parts = recipe.with_suffix("").parts
+    inside = parts[parts.index("recipes") + 1 :] if "recipes" in parts else parts[-1:]
+    return Path("runs", *inside)
 
 
 @click.command()

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Trains the model `photo` from the first recipe to the last, in the order of the runs, and packs it. Pictures: data/photos/ .
+# A run that was stopped goes on where it was: start the script again.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+maskmend weights fetch lpips-vgg16 efficientnet-lite0
+maskmend train tokenizer --config recipes/photo/01-tokenizer.toml
+maskmend train transformer --config recipes/photo/02-transformer.toml
+maskmend train decoder --config recipes/photo/03-decoder.toml
+maskmend pack runs/photo/03-decoder runs/photo/02-transformer -o photo --set ranking=typical
