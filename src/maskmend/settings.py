@@ -75,7 +75,7 @@ class Settings:
     """Wide holes in larger pictures: how far beyond the scale at which the hole fits into the model's view.
     full: up to the picture's own scale; auto: likewise, for models trained to draw a coarser fill anew and
     within 512 windows; a number: so many finer scales at most, 0 for none."""
-    detail_steps: int = 2
+    detail_steps: int = 1
     """Decoding steps at the finer scales, where a coarser fill is a guess of the content."""
 
     def __post_init__(self) -> None:

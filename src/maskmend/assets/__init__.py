@@ -4,3 +4,4 @@ from pathlib import Path
 
 ASSETS = Path(__file__).parent
 SAMPLES = ASSETS / "samples"
+PHOTOGRAPHS = ASSETS / "photographs"

@@ -185,10 +185,18 @@ def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask
     show_default=True,
     help="Folder for the results.",
 )
-@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option(
+    "--model",
+    default="cats64",
+    show_default=True,
+    help="For the cats: shipped name, model folder, or hub id.",
+)
+@click.option("--photo-model", default="photo", show_default=True, help="For the photographs: likewise.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
-def demo(output: Path, model: str, seed: int) -> None:
-    """Fills holes in the shipped pictures and shows every step."""
+def demo(output: Path, model: str, photo_model: str, seed: int) -> None:
+    """Fills holes in the shipped cat faces, showing every step, and repairs three photographs."""
     from maskmend.cli.demo import run_demo
+    from maskmend.cli.demo_photographs import repair_photographs
 
     run_demo(output, model=model, seed=seed)
+    repair_photographs(output, model=photo_model, seed=seed)

@@ -35,6 +35,8 @@ from maskmend.storage.header_order import ordered
 
 FORMAT = 1
 CARD = "README.md"
+DEFAULT = "photo"
+"""The shipped model that `default` names."""
 INDEX = "model_index.json"
 M = TypeVar("M", bound=nn.Module)
 
@@ -283,7 +285,7 @@ def find_model(name: str | Path) -> Path:
     """
     names = sorted(index.parent.name for index in ASSETS.glob("*/model_index.json"))
     if name == "default" or str(name) in names:
-        return ASSETS / ("cats64" if name == "default" else str(name))
+        return ASSETS / (DEFAULT if name == "default" else str(name))
     folder = Path(name)
     if folder.is_dir():
         return folder
