@@ -51,6 +51,7 @@ def test_limits_that_limit_nothing_or_everything_are_refused(values):
     [
         ("--port", "70000"), ("--workers", "0"), ("--max-upload", "-1"), ("--max-upload", "1000000"),
         ("--max-megapixels", "0"), ("--max-samples", "0"), ("--places", "-1"), ("--batch", "0"),
+        ("--upload-pace", "0"), ("--upload-silence", "inf"),
         ("--timeout", "0"), ("--drain", "nan"), ("--host", "0.0.0.0"),
     ],
 )  # fmt: skip
@@ -76,13 +77,24 @@ def test_every_option_of_the_command_reaches_the_server(monkeypatch):
     line = {
         "--host": "0.0.0.0", "--port": "81", "--token": "a token of the right length", "--device": "cpu",
         "--workers": "2", "--max-upload": "3.5", "--max-megapixels": "4.5", "--max-samples": "5",
-        "--places": "6", "--batch": "7", "--timeout": "8.5", "--drain": "9.5",
+        "--places": "6", "--upload-pace": "0.5", "--upload-silence": "20.5",
+        "--batch": "7", "--timeout": "8.5", "--drain": "9.5",
     }  # fmt: skip
     several = ["--name", "a.lan", "--name", "b.lan", "--model", "one", "--model", "two", "--allow-remote"]
     flat = [word for pair in line.items() for word in pair]
     ran = CliRunner().invoke(main, ["serve", *flat, *several], prog_name="maskmend")
     assert ran.exit_code == 0, ran.output
-    limits = Limits(upload_mib=3.5, megapixels=4.5, samples=5, places=6, batch=7, seconds=8.5, drain=9.5)
+    limits = Limits(
+        upload_mib=3.5,
+        megapixels=4.5,
+        samples=5,
+        places=6,
+        pace_kib=0.5,
+        silence=20.5,
+        batch=7,
+        seconds=8.5,
+        drain=9.5,
+    )
     wanted = ServeConfig(
         host="0.0.0.0", port=81, allow_remote=True, names=("a.lan", "b.lan"), token=line["--token"],
         models=("one", "two"), device="cpu", workers=2, limits=limits,

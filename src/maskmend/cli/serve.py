@@ -34,6 +34,15 @@ TOKEN = "MASKMEND_TOKEN"
 @click.option("--max-megapixels", default=24.0, show_default=True, help="Largest picture.")
 @click.option("--max-samples", default=8, show_default=True, help="Most fills of one request.")
 @click.option("--places", default=32, show_default=True, help="Requests taken in at once; beyond: 429.")
+@click.option(
+    "--upload-pace",
+    default=1.0,
+    show_default=True,
+    help="KiB a second that an upload has to bring; else: 408.",
+)
+@click.option(
+    "--upload-silence", default=10.0, show_default=True, help="Seconds over which that pace is taken."
+)
 @click.option("--batch", default=16, show_default=True, help="Most fills decoded together.")
 @click.option("--timeout", default=120.0, show_default=True, help="Seconds for one request.")
 @click.option("--drain", default=30.0, show_default=True, help="Seconds to finish in when told to stop.")
@@ -50,6 +59,8 @@ def serve(
     max_megapixels: float,
     max_samples: int,
     places: int,
+    upload_pace: float,
+    upload_silence: float,
     batch: int,
     timeout: float,
     drain: float,
@@ -79,6 +90,8 @@ def serve(
             megapixels=max_megapixels,
             samples=max_samples,
             places=places,
+            pace_kib=upload_pace,
+            silence=upload_silence,
             batch=batch,
             seconds=timeout,
             drain=drain,

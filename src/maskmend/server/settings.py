@@ -12,6 +12,8 @@ OPTIONS = {
     "megapixels": "--max-megapixels",
     "samples": "--max-samples",
     "places": "--places",
+    "pace_kib": "--upload-pace",
+    "silence": "--upload-silence",
     "batch": "--batch",
     "seconds": "--timeout",
     "drain": "--drain",
