@@ -31,6 +31,11 @@ def test_this_machine_is_always_fine(host):
         ({"port": 70000}, "port"),
         ({"workers": 0}, "workers"),
         ({"models": ()}, "model"),
+        ({"origins": ("*",)}, "--allow-origin \\*"),
+        ({"origins": ("https://app.example/",)}, "without a path"),
+        ({"origins": ("app.example",)}, "scheme"),
+        ({"origins": ("https://App.example",)}, "lower case"),
+        ({"origins": ("null",)}, "scheme"),
     ],
 )
 def test_bad_values_are_told_with_a_remedy(values, word):
@@ -81,6 +86,7 @@ def test_every_option_of_the_command_reaches_the_server(monkeypatch):
         "--batch": "7", "--timeout": "8.5", "--drain": "9.5",
     }  # fmt: skip
     several = ["--name", "a.lan", "--name", "b.lan", "--model", "one", "--model", "two", "--allow-remote"]
+    several += ["--allow-origin", "https://a.example", "--allow-origin", "http://localhost:3000"]
     flat = [word for pair in line.items() for word in pair]
     ran = CliRunner().invoke(main, ["serve", *flat, *several], prog_name="maskmend")
     assert ran.exit_code == 0, ran.output
@@ -96,12 +102,13 @@ def test_every_option_of_the_command_reaches_the_server(monkeypatch):
         drain=9.5,
     )
     wanted = ServeConfig(
-        host="0.0.0.0", port=81, allow_remote=True, names=("a.lan", "b.lan"), token=line["--token"],
+        host="0.0.0.0", port=81, allow_remote=True, names=("a.lan", "b.lan"),
+        origins=("https://a.example", "http://localhost:3000"), token=line["--token"],
         models=("one", "two"), device="cpu", workers=2, limits=limits,
     )  # fmt: skip
     assert came.pop() == (wanted, "cpu")
     options = {option.opts[0] for option in main.commands["serve"].params}
-    assert options == {*line, "--name", "--model", "--allow-remote"}
+    assert options == {*line, "--name", "--model", "--allow-remote", "--allow-origin"}
     ran = CliRunner().invoke(main, ["serve"], prog_name="maskmend", env={"MASKMEND_TOKEN": line["--token"]})
     assert ran.exit_code == 0, ran.output
     assert came.pop()[0] == ServeConfig(token=line["--token"])  # its defaults are the server's own

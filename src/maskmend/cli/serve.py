@@ -16,6 +16,13 @@ TOKEN = "MASKMEND_TOKEN"
 @click.option("--allow-remote", is_flag=True, help="Let --host be one that other machines reach.")
 @click.option("--name", "names", multiple=True, help="A host name under which clients know the server.")
 @click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="A page of another site that may use the API, such as https://app.example; several times.",
+)
+@click.option(
     "--token",
     envvar=TOKEN,
     help="What clients must send (16 characters or more); better given as MASKMEND_TOKEN.",
@@ -51,6 +58,7 @@ def serve(
     port: int,
     allow_remote: bool,
     names: tuple[str, ...],
+    origins: tuple[str, ...],
     token: str | None,
     models: tuple[str, ...],
     device: str,
@@ -81,6 +89,7 @@ def serve(
         port=port,
         allow_remote=allow_remote,
         names=names,
+        origins=origins,
         token=token,
         models=models,
         device=device,

@@ -4,6 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from maskmend.errors import ConfigError
+from maskmend.server.cors import check_origins
 
 SHORTEST_TOKEN = 16
 
@@ -90,6 +91,8 @@ class ServeConfig:
     """Listen on an address that other machines reach."""
     names: tuple[str, ...] = ()
     """Host names under which clients know the server, beside addresses and localhost."""
+    origins: tuple[str, ...] = ()
+    """Pages of other sites that may use the API: scheme, host and port, such as https://app.example."""
     token: str | None = None
     """What clients must send as `Authorization: Bearer TOKEN`."""
     models: tuple[str, ...] = ("default",)
@@ -106,6 +109,7 @@ class ServeConfig:
             raise ConfigError(f"--workers {self.workers}: give 1 or more")
         if not self.models:
             raise ConfigError("no model: give at least one, such as default")
+        check_origins(self.origins)
         if not is_loopback(self.host) and not self.allow_remote:
             raise ConfigError(
                 f"--host {self.host} can be reached from other machines: add --allow-remote if that is "
