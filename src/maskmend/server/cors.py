@@ -25,8 +25,8 @@ def check_origins(origins: Iterable[str]) -> None:
     for origin in origins:
         if not ORIGIN.fullmatch(origin):
             raise ConfigError(
-                f"--allow-origin {origin}: give scheme, host and port as browsers send them, in lower case and "
-                "without a path, such as https://app.example or http://localhost:3000"
+                f"--allow-origin {origin}: give scheme, host and port as browsers send them, in lower case "
+                "and without a path, such as https://app.example or http://localhost:3000"
             )
 
 
