@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -769,6 +769,31 @@ def run(*command, **options):
     return subprocess.run(
         [sys.executable, *command], capture_output=True, text=True, env=ENVIRONMENT, timeout=120, **options
     )
+
+
+@pytest.mark.parametrize("command", [[], ["masks"], ["convert"], ["export"], ["weights"]], ids=str)
+def test_the_help_of_a_group_cuts_no_line(command):
+    """Catches what a command does, told as far as it fits into one line."""
+    told = invoke([*command, "--help"]).stdout.partition("Commands:")[2]
+    group = main
+    for name in command:
+        group = group.commands[name]
+    lines = " ".join(told.split())
+    for name, sub in group.commands.items():
+        assert f"{name} {' '.join(sub.get_short_help_str(limit=1000).split())}" in lines
+    assert "... " not in lines.replace("SSIM, ... ", "")
+
+
+def test_the_help_of_inpaint_tells_the_models_settings():
+    """Catches defaults of the program where the shipped model has others, and settings that nobody finds."""
+    told = " ".join(invoke(["inpaint", "--help"]).stdout.split())
+    defaults = InpaintPipeline.from_pretrained("default").defaults
+    options, _, others = told.partition("Settings for --set")
+    for name, value in asdict(defaults).items():
+        if f"--{name} " in options:
+            assert f"[default: the model's; cats64: {value}]" in options
+        else:
+            assert f"{name}={'none' if value is None else value}" in others
 
 
 @pytest.mark.parametrize("command", [["--help"], ["inpaint", "--help"], ["train", "-h"], ["--version"]])

@@ -3,4 +3,6 @@
 from pathlib import Path
 
 ASSETS = Path(__file__).parent
+DEFAULT = "cats64"
+"""The model that `default` means."""
 SAMPLES = ASSETS / "samples"

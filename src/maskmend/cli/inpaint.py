@@ -5,12 +5,25 @@ from typing import Any
 
 import click
 
+from maskmend.assets import DEFAULT
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
-from maskmend.cli.options import PATH, SEED, Filler, refuse_options, working
+from maskmend.cli.options import PATH, SEED, Filler, SettingOption, default_settings, refuse_options, working
 from maskmend.errors import ConfigError
 
 
-@click.command()
+class Inpaint(click.Command):
+    """Ends its help with the settings that have no option of their own."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = {parameter.name for parameter in self.params}
+        others = {name: value for name, value in default_settings().items() if name not in own}
+        with formatter.section(f"Settings for --set, as {DEFAULT} has them; their meaning: docs/settings.md"):
+            formatter.write_text(
+                ", ".join(f"{name}={'none' if value is None else value}" for name, value in others.items())
+            )
+
+
+@click.command(cls=Inpaint)
 @click.argument("image", type=PATH, required=False)
 @click.option(
     "--mask",
@@ -52,15 +65,25 @@ from maskmend.errors import ConfigError
     help="Different fills; written as OUTPUT-1, OUTPUT-2, ...",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same fill.")
-@click.option("--steps", type=int, help="Decoding steps.")
-@click.option("--schedule", help="cosine, linear, square, square_root, arccos, cubic, log or exp.")
-@click.option("--order", help="confidence, random or halton.")
-@click.option("--temperature", type=float, help="Below 1 safer, above 1 more varied.")
-@click.option("--seam", help="hard, feather, multiband or poisson.")
-@click.option("--infill", help="What stands in the hole before encoding: grey, mean, nearest or diffusion.")
-@click.option("--ring", type=int, help="Predict this many tokens around the hole anew.")
+@click.option("--steps", cls=SettingOption, type=int, help="Decoding steps.")
 @click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other setting: --set top_p=0.9."
+    "--schedule", cls=SettingOption, help="cosine, linear, square, square_root, arccos, cubic, log or exp."
+)
+@click.option("--order", cls=SettingOption, help="confidence, random or halton.")
+@click.option("--temperature", cls=SettingOption, type=float, help="Below 1 safer, above 1 more varied.")
+@click.option("--seam", cls=SettingOption, help="hard, feather, multiband or poisson.")
+@click.option(
+    "--infill",
+    cls=SettingOption,
+    help="What stands in the hole before encoding: grey, mean, nearest or diffusion.",
+)
+@click.option("--ring", cls=SettingOption, type=int, help="Predict this many tokens around the hole anew.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other setting, below: --set top_p=0.9; several times.",
 )
 @click.option(
     "--grow",
