@@ -475,7 +475,7 @@ def test_settings_reach_the_fill(inpaint, tmp_path, tiny_pipeline, options, sett
     np.testing.assert_array_equal(load_image(tmp_path / "out.png").pixels, wanted.pictures[0].pixels)
 
 
-def test_samples_are_numbered_and_the_likeliest_is_named(inpaint, tmp_path, tiny_pipeline):
+def test_samples_are_numbered_and_the_best_is_named(inpaint, tmp_path, tiny_pipeline):
     result = inpaint("photo.png", "--samples", "3", output="out.webp")
     assert result.exit_code == 0, result.output
     assert names(tmp_path) == ["out-1.webp", "out-2.webp", "out-3.webp", "out.webp"]
@@ -483,7 +483,7 @@ def test_samples_are_numbered_and_the_likeliest_is_named(inpaint, tmp_path, tiny
     for number, picture in enumerate(wanted.pictures, start=1):
         saved = load_image(tmp_path / f"out-{number}.webp").pixels
         np.testing.assert_array_equal(saved, picture.pixels)
-    assert f"likeliest: {tmp_path / f'out-{wanted.best + 1}.webp'}, also" in result.stdout
+    assert f"best: {tmp_path / f'out-{wanted.best + 1}.webp'}, also" in result.stdout
     best = load_image(tmp_path / "out.webp").pixels
     np.testing.assert_array_equal(best, wanted.pictures[wanted.best].pixels)
 
@@ -495,6 +495,56 @@ def test_many_samples_have_names_that_sort_and_are_not_all_told(inpaint, tmp_pat
     told = f"{tmp_path / 'out-01.png'}, {tmp_path / 'out-02.png'} ... {tmp_path / 'out-11.png'}"
     assert told in result.stdout
     assert "out-03" not in result.stdout
+
+
+@pytest.mark.parametrize("ranking", ["likelihood", "typical"])
+def test_many_samples_are_made_a_few_at_a_time(inpaint, tmp_path, tiny_pipeline, monkeypatch, ranking):
+    """Catches memory that grows with --samples, fills that differ from those of one call, the best of the
+    last few only, and results that a stop loses."""
+    sizes, fill = [], InpaintPipeline.__call__
+
+    def counted(self, *given, samples, **options):
+        assert len(list(tmp_path.glob("out-*.png"))) == sum(sizes)  # those before are written
+        sizes.append(samples)
+        if stop_at == len(sizes):
+            raise KeyboardInterrupt
+        return fill(self, *given, samples=samples, **options)
+
+    monkeypatch.setattr(InpaintPipeline, "__call__", counted)
+    monkeypatch.setattr("maskmend.batch.samples.MOST", 3)
+    for stop_at in (3, 0):
+        sizes.clear()
+        line = ["--samples", "8", "--seed", "5", "--steps", "2", "--set", f"ranking={ranking}"]
+        result = inpaint("photo.png", *line, "--uncertainty", str(tmp_path / "map.png"))
+        done = 6 if stop_at else 8
+        wanted = fill(tiny_pipeline, PIXELS, MASK, samples=done, seed=5, steps=2, ranking=ranking)
+        made = [f"out-{n}.png" for n in range(1, done + 1)]
+        assert names(tmp_path) == ["map.png", *made, "out.png"]
+        for name, picture in zip(
+            [*made, "out.png"], [*wanted.pictures, wanted.pictures[wanted.best]], strict=True
+        ):
+            np.testing.assert_array_equal(load_image(tmp_path / name).pixels, picture.pixels)
+        if stop_at:
+            assert (result.exit_code, sizes) == (130, [3, 3, 2])
+            assert "best of the 6 that are written" in result.stderr
+            for name in names(tmp_path):
+                (tmp_path / name).unlink()
+    assert (result.exit_code, sizes) == (0, [3, 3, 2])
+    assert f"best: {tmp_path / f'out-{wanted.best + 1}.png'}" in result.stdout
+
+
+def test_a_thousand_samples_are_asked_about(inpaint, tmp_path, monkeypatch):
+    """Catches hours of work for a number that slipped."""
+    assert_refused(inpaint("photo.png", "--samples", "65"), "--samples 65", "--yes")
+    monkeypatch.setattr("maskmend.cli.inpaint.SENSIBLE", 2)
+    assert_refused(inpaint("photo.png", "--samples", "3"), "--yes")
+    assert names(tmp_path) == []
+    assert inpaint("photo.png", "--samples", "2", "--steps", "1").exit_code == 0
+    assert inpaint("photo.png", "--samples", "3", "--steps", "1", "--yes").exit_code == 0
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    for answer, status in (("n", 2), ("y", 0)):
+        monkeypatch.setattr("click.confirm", lambda *_, answer=answer, **__: answer == "y")
+        assert inpaint("photo.png", "--samples", "3", "--steps", "1").exit_code == status
 
 
 @pytest.mark.parametrize(
@@ -698,11 +748,12 @@ def test_the_flags_are_frozen():
         "image", "--mask", "-o", "--output", "--layout", "--model", "--samples", "--seed", "--steps",
         "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask",
         "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device", "--uncertainty",
-        "--input", "--masks", "--format", "--overwrite", "--grow", "--precision",
+        "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
     }  # fmt: skip
     assert flags(main.commands["serve"]) == {
-        "--host", "--port", "--allow-remote", "--name", "--token", "--model", "--device", "--workers",
-        "--max-upload", "--max-megapixels", "--max-samples", "--places", "--batch", "--timeout", "--drain",
+        "--host", "--port", "--allow-remote", "--allow-origin", "--name", "--token", "--model", "--device",
+        "--workers", "--max-upload", "--max-megapixels", "--max-samples", "--places", "--batch", "--timeout",
+        "--drain", "--upload-pace", "--upload-silence",
     }  # fmt: skip
     assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--seed"}
     assert flags(main.commands["train"]) == {"stage", "--config", "-o", "--output", "--set", "--restart"}

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from maskmend.batch.manifest import begin_record
+from maskmend.batch.samples import fill_samples
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import lies_there, write_files
 from maskmend.images.listing import SUFFIXES
@@ -173,12 +174,16 @@ def fill_folder(
                 try:
                     picture = load_image(task.image)
                     mask = load_mask(task.mask, size=picture.pixels.shape[:2], **(reading or {}))
-                    result = pipe(picture, grow(mask, growth), samples=samples, seed=seed, **settings)
-                    pictures = dict(zip(task.outputs, result.pictures, strict=True))
-                    files = {path: _encoded(one, path, quality) for path, one in pictures.items()}
-                    best = task.outputs[result.best].relative_to(output).as_posix()
-                    after = record.after(task.name, best if samples > 1 else None, result.note)
-                    write_files(files if after == record else files | after.file)
+                    mask = grow(mask, growth)
+                    after = record
+                    for part in fill_samples(pipe, picture, mask, samples=samples, seed=seed, **settings):
+                        outputs = task.outputs[part.first : samples - part.left]
+                        pictures = dict(zip(outputs, part.result.pictures, strict=True))
+                        files = {path: _encoded(one, path, quality) for path, one in pictures.items()}
+                        if not part.left:  # until then the image counts as one that is not done
+                            best = task.outputs[part.best].relative_to(output).as_posix()
+                            after = record.after(task.name, best if samples > 1 else None, part.result.note)
+                        write_files(files if after == record else files | after.file)
                     filled += 1
                     record = after
                 except ConfigError:

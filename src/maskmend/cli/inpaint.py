@@ -1,5 +1,6 @@
 """`maskmend inpaint` and `maskmend demo`."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from maskmend.assets import DEFAULT
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
 from maskmend.cli.options import PATH, SEED, Filler, SettingOption, default_settings, refuse_options, working
 from maskmend.errors import ConfigError
+
+SENSIBLE = 64
+"""Fills of a hole beyond which a person is asked whether so many are meant."""
 
 
 class Inpaint(click.Command):
@@ -62,8 +66,9 @@ class Inpaint(click.Command):
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Different fills; written as OUTPUT-1, OUTPUT-2, ...",
+    help="Different fills; written as OUTPUT-1, OUTPUT-2, ..., and the best of them as OUTPUT.",
 )
+@click.option("--yes", is_flag=True, help=f"Do not ask whether more than {SENSIBLE} --samples are meant.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same fill.")
 @click.option("--steps", cls=SettingOption, type=int, help="Decoding steps.")
 @click.option(
@@ -121,6 +126,7 @@ def inpaint(
     layout: str | None,
     model: str,
     samples: int,
+    yes: bool,
     seed: int,
     assignments: tuple[str, ...],
     growth: int,
@@ -143,6 +149,8 @@ def inpaint(
     reading: dict[str, Any] = {
         "threshold": mask_threshold, "fit": fit_mask, "invert": invert_mask, "channel": mask_channel,
     }  # fmt: skip
+    if samples > SENSIBLE and not yes and layout is None:
+        _ask(samples, PIPE in (image, mask_path))
     if folder is not None:
         refuse_options("--input", {"image": "IMAGE", "mask_path": "--mask", "layout": "", "uncertainty": ""})
         if mask_folder is None:
@@ -172,11 +180,24 @@ def inpaint(
     )  # fmt: skip
 
 
+def _ask(samples: int, piped: bool) -> None:
+    """Asks whether so many are meant. Raises ConfigError where nobody can answer."""
+    if piped or sys.stdin is None or not sys.stdin.isatty():
+        raise ConfigError(f"--samples {samples} writes a file for each fill: add --yes if so many are meant")
+    question = (
+        f"--samples {samples} writes {samples} fills of each hole, a file for each; 4 to 8 show well what "
+        "the model can do. Make them all?"
+    )
+    if not click.confirm(question, err=True):
+        raise ConfigError(f"--samples {samples} was not meant: nothing was written")
+
+
 def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
     """`inpaint --layout lab`."""
     useless = (
         "overwrite",
         "samples",
+        "yes",
         "growth",
         "invert_mask",
         "mask_channel",
