@@ -341,10 +341,10 @@ def test_a_record_that_only_looks_otherwise_is_the_same(tiny_pipeline, folders):
 def test_whatever_goes_wrong_at_one_file_stops_nothing(tiny_pipeline, folders, monkeypatch, error):
     """Catches a damaged file on which a library raises what nobody thought of, and the summary is lost."""
 
-    def load(path):
+    def load(path, **options):
         if path.name == "c.webp":
             raise error
-        return load_image(path)
+        return load_image(path, **options)
 
     monkeypatch.setattr("maskmend.batch.folder.load_image", load)
     outcome = run(tiny_pipeline, folders)

@@ -145,6 +145,24 @@ def test_an_image_that_cannot_be_used_is_refused(inpaint, tmp_path, image, words
         assert names(tmp_path) == []
 
 
+def test_a_picture_above_the_limit_is_taken_when_that_is_raised(inpaint, tmp_path, monkeypatch):
+    """Catches a limit that speaks of Python to those who type, that cannot be raised, or not for the mask,
+    and the imaging library's own, which stands at twice 89 megapixels."""
+    few = str(WIDTH * HEIGHT / 1e6)
+    below = str((WIDTH * HEIGHT - 1) / 1e6)
+    assert_refused(inpaint("large.png"), "more than the limit of 64 Mpx", "--max-megapixels")
+    assert_refused(inpaint("bomb.png"), "--max-megapixels")
+    assert_refused(inpaint("photo.png", "--max-megapixels", below), "more than the limit")
+    assert_refused(inpaint("photo.png", "--max-megapixels", "0"), "--max-megapixels")
+    assert inpaint("photo.png", "--max-megapixels", few, "--steps", "1").exit_code == 0
+    assert_refused(
+        inpaint("photo.png", "--max-megapixels", few, mask="twice.png"), "mask", "more than the limit"
+    )
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert inpaint("photo.png", "--max-megapixels", few, "--steps", "1").exit_code == 0
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
 def test_a_mask_of_another_size_offers_to_fit_it_and_does(inpaint, tmp_path):
     assert_refused(inpaint(mask="twice.png"), "mask is 68 x 40", "image 34 x 20", "--fit-mask")
     assert names(tmp_path) == []
@@ -749,6 +767,7 @@ def test_the_flags_are_frozen():
         "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask",
         "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device", "--uncertainty",
         "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
+        "--max-megapixels",
     }  # fmt: skip
     assert flags(main.commands["serve"]) == {
         "--host", "--port", "--allow-remote", "--allow-origin", "--name", "--token", "--model", "--device",

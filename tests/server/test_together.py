@@ -194,11 +194,22 @@ def test_large_pictures_wait_outside(gated):
     """Catches memory that is filled with the largest pictures, all within their own limit."""
     app = app_of(gated, limits=Limits(megapixels=0.0007, drain=5.0))
     with client_of(app) as client, ThreadPoolExecutor(4) as pool:
-        taken = [pool.submit(client.post, "/v1/inpaint", files=form()) for _ in range(4)]
-        until(lambda: app.state.service.line._weight == 4 * PIXELS[:, :, 0].size)
+        taken = [pool.submit(client.post, "/v1/inpaint", files=form()) for _ in range(2)]
+        until(lambda: app.state.service.line._weight == 2 * PIXELS[:, :, 0].size)
         assert client.post("/v1/inpaint", files=form()).status_code == 429
         gated.gate.set()
         assert {one.result(20).status_code for one in taken} == {200}
+
+
+def test_the_results_of_several_samples_weigh_too(gated):
+    """Catches requests that are let in by their images, whose results are many times as large."""
+    app = app_of(gated, limits=Limits(megapixels=0.0007, drain=5.0))
+    with client_of(app) as client, ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(client.post, "/v1/inpaint", files=form(), data={"samples": 3})
+        until(lambda: app.state.service.line._weight == 2 * PIXELS[:, :, 0].size)
+        assert client.post("/v1/inpaint", files=form()).status_code == 429
+        gated.gate.set()
+        assert taken.result(20).status_code == 200
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])

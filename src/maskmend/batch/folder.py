@@ -23,7 +23,7 @@ from maskmend.batch.samples import fill_samples
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import lies_there, write_files
 from maskmend.images.listing import SUFFIXES
-from maskmend.images.picture import WRITABLE, Picture, encode_image, load_image
+from maskmend.images.picture import MAX_PIXELS, WRITABLE, Picture, encode_image, load_image
 from maskmend.masks.reading import THRESHOLD, as_mask, grow, load_mask
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
@@ -132,6 +132,7 @@ def fill_folder(
     overwrite: bool = False,
     growth: int = 0,
     reading: dict[str, Any] | None = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
 ) -> Outcome:
@@ -172,8 +173,10 @@ def fill_folder(
                 skipped += 1
             else:
                 try:
-                    picture = load_image(task.image)
-                    mask = load_mask(task.mask, size=picture.pixels.shape[:2], **(reading or {}))
+                    picture = load_image(task.image, max_pixels=max_pixels)
+                    mask = load_mask(
+                        task.mask, size=picture.pixels.shape[:2], max_pixels=max_pixels, **(reading or {})
+                    )
                     mask = grow(mask, growth)
                     after = record
                     for part in fill_samples(pipe, picture, mask, samples=samples, seed=seed, **settings):

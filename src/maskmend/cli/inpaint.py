@@ -110,6 +110,13 @@ class Inpaint(click.Command):
     help="Brightness from which grey is filled, up to 1; given, even a photograph is taken for a mask.",
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0, min_open=True),
+    default=64.0,
+    show_default=True,
+    help="Largest image and mask, read from the file's header.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
 @click.option(
     "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
@@ -135,6 +142,7 @@ def inpaint(
     mask_channel: Any,
     mask_threshold: float | None,
     quality: int,
+    max_megapixels: float,
     device: str,
     precision: str,
     uncertainty: Path | None,
@@ -162,6 +170,7 @@ def inpaint(
         inpaint_folder(
             folder, mask_folder, output, suffix, filler,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
+            max_pixels=round(max_megapixels * 1e6),
         )  # fmt: skip
         return
     if image is None:
@@ -177,6 +186,7 @@ def inpaint(
     inpaint_picture(
         image, mask_path, output, uncertainty, suffix, filler,
         samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
+            max_pixels=round(max_megapixels * 1e6),
     )  # fmt: skip
 
 
@@ -202,6 +212,7 @@ def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask
         "invert_mask",
         "mask_channel",
         "mask_threshold",
+        "max_megapixels",
         "quality",
         "uncertainty",
     )

@@ -36,6 +36,7 @@ def inpaint_picture(
     overwrite: bool,
     growth: int,
     reading: dict[str, Any],
+    max_pixels: int,
 ) -> None:
     """Fills one picture and says how it went: on standard error where the picture goes to standard output.
 
@@ -53,7 +54,8 @@ def inpaint_picture(
     if piped:
         _check_pipe(samples)
     source = _source(image)
-    picture = images.read_image(source) if isinstance(source, bytes) else images.load_image(source)
+    read = images.read_image if isinstance(source, bytes) else images.load_image
+    picture = read(source, max_pixels=max_pixels)  # type: ignore[arg-type]
     best = output if piped else _named(image, output)
     outputs = [] if piped else _numbered(best, samples)
     written = [] if piped else list(dict.fromkeys([*outputs, best]))
@@ -67,9 +69,9 @@ def inpaint_picture(
         images.check_holds(kind, picture)  # of files it is asked with all else about them
     shape, drawn = picture.pixels.shape[:2], _source(mask_path)
     if isinstance(drawn, bytes):
-        mask = read_mask(drawn, size=shape, **reading)
+        mask = read_mask(drawn, size=shape, max_pixels=max_pixels, **reading)
     else:
-        mask = load_mask(drawn, size=shape, **reading)
+        mask = load_mask(drawn, size=shape, max_pixels=max_pixels, **reading)
     mask = grow(mask, growth)
     pipe, chosen = filler.load()
     spent, begun, chosen_one = 0.0, time.monotonic(), 0

@@ -38,7 +38,7 @@ TOKEN = "MASKMEND_TOKEN"
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
 @click.option("--workers", default=1, show_default=True, help="Threads that each fill one batch at a time.")
 @click.option("--max-upload", default=32.0, show_default=True, help="Largest request, in MiB.")
-@click.option("--max-megapixels", default=24.0, show_default=True, help="Largest picture.")
+@click.option("--max-megapixels", default=50.0, show_default=True, help="Largest picture.")
 @click.option("--max-samples", default=8, show_default=True, help="Most fills of one request.")
 @click.option("--places", default=32, show_default=True, help="Requests taken in at once; beyond: 429.")
 @click.option(

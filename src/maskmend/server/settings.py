@@ -28,7 +28,7 @@ class Limits:
 
     upload_mib: float = 32.0
     """Largest request body; more is refused while it arrives."""
-    megapixels: float = 24.0
+    megapixels: float = 50.0
     """Largest image; checked in the file's header, before anything is decoded."""
     samples: int = 8
     """Most fills of one request."""
@@ -77,8 +77,8 @@ class Limits:
 
     @property
     def pixels_at_once(self) -> int:
-        """Of all images taken in at once: four of the largest."""
-        return 4 * self.pixels
+        """Of all images taken in at once: two of the largest."""
+        return 2 * self.pixels
 
 
 @dataclass(frozen=True, kw_only=True)
