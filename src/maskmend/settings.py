@@ -8,8 +8,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError
 
@@ -122,6 +120,8 @@ class Settings:
 
     def changed(self, /, **changes: Any) -> "Settings":
         """These settings with `changes`. Raises ConfigError on an unknown name or a value of another type."""
+        import numpy as np  # not above: `maskmend inpaint --help` tells the settings without it
+
         plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in changes.items()}
         return from_dict(Settings, asdict(self) | plain)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 from click import format_filename as shown
 
-from maskmend.cli.options import PATH, SEED, Filler, refuse_options
+from maskmend.cli.options import PATH, SEED, Commands, Filler, refuse_options
 from maskmend.errors import ConfigError
 
 
-@click.group()
+@click.group(cls=Commands)
 def masks() -> None:
     """Fixed sets of masks for evaluation."""
 

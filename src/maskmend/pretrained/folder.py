@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from maskmend.assets import ASSETS
+from maskmend.assets import ASSETS, DEFAULT
 from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError
 from maskmend.files import json_bytes, write_files

@@ -169,19 +169,21 @@ class Decoder:
         self.limits = limits
         self._turn = anyio.CapacityLimiter(1)
 
-    async def picture(self, content: bytes, place: Place) -> Picture:
-        """Raises ImageError, or Refusal (429) when too much is in memory already."""
+    async def picture(self, content: bytes, place: Place, samples: int = 1) -> Picture:
+        """Counts what `samples` fills of it take. Raises ImageError, or Refusal (429) when too much is in memory already."""
 
         def work() -> Picture:
             with open_image(content, max_pixels=self.limits.pixels) as image:
-                place.weigh(image.width * image.height)
+                place.weigh(
+                    image.width * image.height * (1 + samples) // 2
+                )  # the image, and as large results
             return read_image(content, max_pixels=self.limits.pixels)
 
         return await anyio.to_thread.run_sync(work, limiter=self._turn)
 
     async def picture_and_mask(self, order: Order, place: Place) -> tuple[Picture, np.ndarray]:
         """Raises ImageError, MaskError or Refusal."""
-        picture = await self.picture(order.image, place)
+        picture = await self.picture(order.image, place, order.parameters.samples)
         parameters = order.parameters
         channel: Channel = parameters.mask_channel
 
