@@ -1,6 +1,6 @@
 """The shipped models fill holes closer to the truth than OpenCV's Telea: wrong weights would not.
 
-LPIPS (AlexNet) over the whole picture, of composited fills; needs weights that `maskmend weights fetch` stores.
+LPIPS (AlexNet) over the whole picture, of composited fills; its weights come by `maskmend weights fetch`.
 """
 
 import cv2

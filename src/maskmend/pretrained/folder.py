@@ -35,8 +35,6 @@ from maskmend.storage.header_order import ordered
 
 FORMAT = 1
 CARD = "README.md"
-DEFAULT = "photo"
-"""The shipped model that `default` names."""
 INDEX = "model_index.json"
 M = TypeVar("M", bound=nn.Module)
 
