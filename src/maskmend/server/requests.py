@@ -170,7 +170,7 @@ class Decoder:
         self._turn = anyio.CapacityLimiter(1)
 
     async def picture(self, content: bytes, place: Place, samples: int = 1) -> Picture:
-        """Counts what `samples` fills of it take. Raises ImageError, or Refusal (429) when too much is in memory already."""
+        """Raises ImageError, or Refusal (429) when too much is in memory already; `samples` fills count too."""
 
         def work() -> Picture:
             with open_image(content, max_pixels=self.limits.pixels) as image:
