@@ -188,13 +188,13 @@ def test_settings_are_frozen_by_name() -> None:
     )
     assert names == {
         "Recipe": "stage data training preset model tokenizer transformer decoder",
-        "DataConfig": "train validation crop_scale colour cache_gib",
+        "DataConfig": "train validation side crop_scale colour cache_gib",
         "TrainingConfig": "steps batch accumulate lr final_lr warmup beta1 beta2 weight_decay clip ema seed "
         "log_every validate_every checkpoint_every picture_every validation_images keep precision device "
         "threads tensorboard",
-        "TokenizerTraining": f"{losses} quantize_from",
+        "TokenizerTraining": f"{losses} start holes quantize_from",
         "DecoderTraining": f"{losses} tokenizer transformer temperature steps judges whole boxes "
-        "strokes random_walk hole_weight infill",
+        "strokes random_walk scratches text blobs guesses hole_weight infill",
         "TransformerTraining": "tokenizer start bernoulli bernoulli_p scheduled schedule boxes strokes "
-        "random_walk loss_on label_smoothing infill codebook_start replace",
+        "random_walk scratches text blobs guesses loss_on label_smoothing infill codebook_start replace",
     }
