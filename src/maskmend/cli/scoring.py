@@ -67,7 +67,7 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Fills of each hole by the model: several add diversity and the likeliest one's figures.",
+    help="Fills of each hole by the model: several add diversity and the best one's figures.",
 )
 @click.option(
     "--repeats",
