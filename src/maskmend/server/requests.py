@@ -170,16 +170,12 @@ class Decoder:
         self._turn = anyio.CapacityLimiter(1)
 
     async def picture(self, content: bytes, place: Place, samples: int = 1) -> Picture:
-        """Counts what `samples` fills of it take.
-
-        Raises ImageError, or Refusal (429) when too much is in memory already.
-        """
+        """Raises ImageError, or Refusal (429) when too much is in memory, `samples` fills of this one too."""
 
         def work() -> Picture:
             with open_image(content, max_pixels=self.limits.pixels) as image:
-                place.weigh(
-                    image.width * image.height * (1 + samples) // 2
-                )  # the image, and as large results
+                # A result is about as large as the image.
+                place.weigh(image.width * image.height * (1 + samples) // 2)
             return read_image(content, max_pixels=self.limits.pixels)
 
         return await anyio.to_thread.run_sync(work, limiter=self._turn)
