@@ -18,6 +18,17 @@ from maskmend.errors import ConfigError
     type=PATH,
     help="White (or erased, in an image with alpha) is filled.",
 )
+@click.option(
+    "--guide",
+    "guide_path",
+    type=PATH,
+    help="Colours to draw from: a picture of the image's size, transparent where nothing is painted.",
+)
+@click.option(
+    "--extend",
+    metavar="SIDE=LENGTH,...",
+    help="Fill new canvas beside the image: left=200,right=10%; also top, bottom. Needs no --mask.",
+)
 @click.option("--input", "folder", type=PATH, help="Instead of IMAGE: a folder of images, with --masks.")
 @click.option("--masks", "mask_folder", type=PATH, help="Folder of masks: one for each image, of its name.")
 @click.option(
@@ -90,6 +101,8 @@ from maskmend.errors import ConfigError
 def inpaint(
     image: Path | None,
     mask_path: Path | None,
+    guide_path: Path | None,
+    extend: str | None,
     folder: Path | None,
     mask_folder: Path | None,
     output: Path,
@@ -121,7 +134,8 @@ def inpaint(
         "threshold": mask_threshold, "fit": fit_mask, "invert": invert_mask, "channel": mask_channel,
     }  # fmt: skip
     if folder is not None:
-        refuse_options("--input", {"image": "IMAGE", "mask_path": "--mask", "layout": "", "uncertainty": ""})
+        single = {"image": "IMAGE", "mask_path": "--mask", "guide_path": "--guide", "extend": ""}
+        refuse_options("--input", single | {"layout": "", "uncertainty": ""})
         if mask_folder is None:
             raise click.MissingParameter(param_hint="'--masks'", param_type="option")
         if output == PIPE:
@@ -141,17 +155,19 @@ def inpaint(
     if layout is not None:
         _inpaint_lab(image, output, filler, seed, fit_mask)
         return
-    if mask_path is None:
+    if mask_path is None and extend is None:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
     inpaint_picture(
         image, mask_path, output, uncertainty, suffix, filler,
-        samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
+        guide_path=guide_path, extend=extend, samples=samples, seed=seed, quality=quality,
+        overwrite=overwrite, growth=growth, reading=reading,
     )  # fmt: skip
 
 
 def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
     """`inpaint --layout lab`."""
     useless = (
+        "extend",
         "overwrite",
         "samples",
         "growth",
@@ -161,7 +177,8 @@ def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask
         "quality",
         "uncertainty",
     )
-    refuse_options("--layout lab", {"mask_path": "--mask", "growth": "--grow"} | dict.fromkeys(useless, ""))
+    named = {"mask_path": "--mask", "guide_path": "--guide", "growth": "--grow"}
+    refuse_options("--layout lab", named | dict.fromkeys(useless, ""))
     from maskmend.importers.coursework.layout import check_output, fill_lab_folder, read_lab_folder
 
     check_output(output)

@@ -26,8 +26,11 @@ MOST_GROWTH = 128
 
 _SETTINGS = (
     "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
-    "sweet_spot", "infill", "ring", "share", "seam", "context", "windows",
+    "sweet_spot", "infill", "ring", "share", "seam", "context", "windows", "guide_strength",
 )  # fmt: skip
+
+_MARGIN = r"(left|right|top|bottom)=[0-9]{1,5}(\.[0-9]{1,3})?%?"
+_EXTENSION = f"^{_MARGIN}(,{_MARGIN}){{0,3}}$"
 
 
 class Parameters(BaseModel):
@@ -65,6 +68,16 @@ class Parameters(BaseModel):
     seam: Seam | None = Field(None, description="How fill and known pixels meet.")
     context: float | None = Field(None, ge=0, le=100, description="How much is seen around the hole.")
     windows: int | None = Field(None, ge=1, le=1024, description="Most windows on one long, thin hole.")
+    guide_strength: float | None = Field(
+        None, ge=0, le=1, description="How far a guide's colours count; 0: as without one."
+    )
+    extend: str | None = Field(
+        None,
+        pattern=_EXTENSION,
+        max_length=100,
+        description="New canvas to fill beside the image, in pixels or percent: left=200,right=10%; also top, "
+        "bottom. A mask has the image's size, a guide the canvas'.",
+    )
     invert_mask: bool = Field(False, description="Black is filled instead of white.")
     fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
     mask_channel: Literal["auto", "luma", "alpha"] = "auto"
@@ -87,10 +100,16 @@ class Parameters(BaseModel):
 
 
 class JsonBody(Parameters):
-    """Parameters with image and mask in base64; data URIs will do."""
+    """Parameters with image, mask and guide in base64; data URIs will do. With `extend` the mask may be left
+    out."""
 
     image: str = Field(min_length=1, description="A PNG, JPEG, WebP, TIFF, BMP or GIF file in base64.")
-    mask: str = Field(min_length=1, description="Likewise; white, or erased, is filled.")
+    mask: str | None = Field(None, min_length=1, description="Likewise; white, or erased, is filled.")
+    guide: str | None = Field(
+        None,
+        min_length=1,
+        description="Likewise, with transparency: colours to draw from, where they lie in the hole.",
+    )
 
 
 class IopaintBody(BaseModel):
@@ -111,6 +130,10 @@ class IopaintBody(BaseModel):
         return values
 
 
+EITHER: dict[str, Any] = {"anyOf": [{"required": ["image", "mask"]}, {"required": ["image", "extend"]}]}
+"""Of a fill's fields: there is a mask, or new canvas."""
+
+
 def fill_schema(model: type[Parameters], *, samples: int, steps: int) -> dict[str, Any]:
     """The JSON schema of `model` with one server's limits.
 
@@ -122,11 +145,14 @@ def fill_schema(model: type[Parameters], *, samples: int, steps: int) -> dict[st
     for name in ("steps", "sweet_spot"):
         number, _ = properties[name]["anyOf"]  # or null
         number["maximum"] = steps
-    return schema
+    return schema | EITHER
 
 
-def form_schema(schema: dict[str, Any], *files: str) -> dict[str, Any]:
-    """A JSON schema as that of a multipart form with `files`. A form cannot say null: it leaves out."""
+def form_schema(schema: dict[str, Any], *files: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A JSON schema as that of a multipart form with `files`, and others that may be left out.
+
+    A form cannot say null: it leaves out.
+    """
     fields = {}
     for name, field in schema["properties"].items():
         if "anyOf" in field:
@@ -138,5 +164,5 @@ def form_schema(schema: dict[str, Any], *files: str) -> dict[str, Any]:
                 "enum": [True, False, 1, 0]
             }
         fields[name] = field
-    uploads = {name: {"type": "string", "format": "binary"} for name in files}
+    uploads = {name: {"type": "string", "format": "binary"} for name in (*files, *optional)}
     return schema | {"properties": uploads | fields, "required": list(files)}

@@ -100,6 +100,7 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
                 job.tell("step", step_news(preview, place))
 
     first = batch[0]
+    guides = [job.guide for job in batch]
     pipe(
         [job.picture for job in batch],
         [job.mask for job in batch],
@@ -107,6 +108,7 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         seed=[job.seed for job in batch],
         preview=told,
         finished=finished,
+        **({"guide": guides} if any(guides) else {}),
         **first.settings,
     )
 
