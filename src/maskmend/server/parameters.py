@@ -3,6 +3,7 @@
 Ranges are narrower than the command line's: each bounds what one request can cost.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -31,6 +32,22 @@ _SETTINGS = (
 
 _MARGIN = r"(left|right|top|bottom)=[0-9]{1,5}(\.[0-9]{1,3})?%?"
 _EXTENSION = f"^{_MARGIN}(,{_MARGIN}){{0,3}}$"
+
+
+def _checked_extension(text: str) -> str:
+    if re.fullmatch(_EXTENSION, text) is None or "\n" in text:
+        raise ValueError("write SIDE=LENGTH in pixels or percent, such as left=200,right=10%")
+    return text
+
+
+Extension = Annotated[
+    Annotated[str, AfterValidator(_checked_extension), Field(json_schema_extra={"pattern": _EXTENSION})]
+    | None,
+    Field(
+        description="New canvas to fill beside the image: left=200,right=10%; also top, bottom. A mask has "
+        "the image's size, a guide the canvas'.",
+    ),
+]
 
 
 class Parameters(BaseModel):
@@ -71,13 +88,7 @@ class Parameters(BaseModel):
     guide_strength: float | None = Field(
         None, ge=0, le=1, description="How far a guide's colours count; 0: as without one."
     )
-    extend: str | None = Field(
-        None,
-        pattern=_EXTENSION,
-        max_length=100,
-        description="New canvas to fill beside the image, in pixels or percent: left=200,right=10%; also top, "
-        "bottom. A mask has the image's size, a guide the canvas'.",
-    )
+    extend: Extension = None
     invert_mask: bool = Field(False, description="Black is filled instead of white.")
     fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
     mask_channel: Literal["auto", "luma", "alpha"] = "auto"

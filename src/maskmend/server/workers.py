@@ -108,7 +108,7 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         seed=[job.seed for job in batch],
         preview=told,
         finished=finished,
-        **({"guide": guides} if any(guides) else {}),
+        **({"guide": guides} if any(guide is not None for guide in guides) else {}),
         **first.settings,
     )
 
