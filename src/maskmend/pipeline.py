@@ -9,7 +9,7 @@ of a hole differ by their seed alone, and a seed gives the same fill in any batc
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from maskmend.fill import rendering as drawing
 from maskmend.fill.arguments import FillArguments
 from maskmend.fill.crops import Region, cut_region, filled_picture
 from maskmend.fill.familiarity import Domain, quantization_distance, with_familiarity
+from maskmend.fill.guide import Guide, guided, guides_from
 from maskmend.fill.levels import Level, LevelProgress, plan_levels, refine
 from maskmend.fill.merge import Part, together
 from maskmend.fill.plain import interpolate_plain
@@ -37,6 +38,7 @@ from maskmend.fill.preview import Preview
 from maskmend.fill.result import Inpainted, untouched
 from maskmend.fill.timer import Timer
 from maskmend.fill.windows import Window, bounds, boxes_by_part, lay_windows
+from maskmend.images.canvas import Length, extend_canvas
 from maskmend.images.picture import Picture, ValueRange, picture_from
 from maskmend.inference.cached_transformer import ReadyTransformer
 from maskmend.inference.kernel_caches import bound_kernel_caches
@@ -185,6 +187,8 @@ class InpaintPipeline:
         image: ImageLike | Sequence[ImageLike],
         mask: MaskLike | Sequence[MaskLike] | None = None,
         *,
+        guide: ImageLike | Sequence[ImageLike | None] | None = None,
+        extend: Mapping[str, Length] | str | None = None,
         value_range: ValueRange | None = None,
         samples: int = 1,
         seed: int | Sequence[int] = 0,
@@ -204,6 +208,11 @@ class InpaintPipeline:
             image: PIL image, uint8 array (H, W, C), tensor (C, H, W) or `Picture`; or a batch: a list of
                 them, or an array or tensor with one axis more in front.
             mask: white (or True) is filled; see `masks.as_mask`. One for each image.
+            guide: colours to draw from, RGBA of the image's size: they count in the hole, where alpha is
+                above 0 (`guide_strength`). Of a batch one for each image, or None for those without.
+            extend: fill new canvas beside the image: "left=200,right=10%", or {"left": 200, "right": "10%"};
+                see `images.canvas.extend_canvas`. A mask has the size of the image before, a guide that of
+                the canvas. Without a mask only what is new is filled.
             value_range: black and white in float tensors, such as (0, 1) or (-1, 1); see
                 `images.picture_from`.
             samples: fills of each hole, with seeds seed, seed + 1, ...
@@ -225,14 +234,14 @@ class InpaintPipeline:
             ImageError, MaskError, ConfigError: what cannot be used, and the remedy.
         """
         check_names(settings)
-        if mask is None:
+        if mask is None and extend is None:
             raise MaskError(
                 "no mask: give one of the image's size as `mask`, white where it is to be filled."
             )
         chosen = self.defaults.changed(**settings)
         images, many = _listed(image)
         stacked = many and isinstance(image, np.ndarray | Tensor)
-        masks, _ = _listed(mask, axes=3 if stacked else 4)
+        masks = [None] * len(images) if mask is None else _listed(mask, axes=3 if stacked else 4)[0]
         if len(images) != len(masks) or not images:
             raise ImageError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
         # An array or tensor without axes calls itself iterable, and is one number.
@@ -247,8 +256,19 @@ class InpaintPipeline:
         reading: dict[str, Any] = {
             "fit": fit_mask, "invert": invert_mask, "channel": mask_channel, "threshold": mask_threshold,
         }  # fmt: skip
-        holes = [as_mask(m, size=p.pixels.shape[:2], **reading) for m, p in zip(masks, pictures, strict=True)]
-        filled = self._fill(pictures, holes, seeds, chosen, callback, preview, finished, on_level)
+        holes = [
+            np.zeros(p.pixels.shape[:2], dtype=bool)
+            if m is None
+            else as_mask(m, size=p.pixels.shape[:2], **reading)
+            for m, p in zip(masks, pictures, strict=True)
+        ]
+        if extend is not None:
+            extended = [extend_canvas(p, extend, mask=m) for p, m in zip(pictures, holes, strict=True)]
+            pictures, holes = [p for p, _ in extended], [m for _, m in extended]
+        guides: list[Guide | None] = [None] * len(pictures)
+        if guide is not None:
+            guides = guides_from(_listed(guide)[0] if many else [guide], holes, value_range)
+        filled = self._fill(pictures, holes, guides, seeds, chosen, callback, preview, finished, on_level)
         return filled if many else filled[0]
 
     @torch.inference_mode()
@@ -256,6 +276,7 @@ class InpaintPipeline:
         self,
         pictures: list[Picture],
         masks: list[np.ndarray],
+        guides: list[Guide | None],
         seeds: list[tuple[int, ...]],
         settings: Settings,
         callback: Callable[[Step], object] | None,
@@ -275,7 +296,8 @@ class InpaintPipeline:
                     results[i] = self._refined(results[i], levels, i, on_level)
             if parts and settings.plain > 0:
                 with self._timed("composite"):
-                    results[i] = _interpolated(results[i], settings.plain)
+                    drawn = guides[i] if settings.guide_strength > 0 else None
+                    results[i] = _interpolated(results[i], settings.plain, drawn)
             if finished is not None:
                 finished(i, results[i])
 
@@ -293,14 +315,7 @@ class InpaintPipeline:
             busy = [i for i, those in enumerate(windows) if len(those) > turn]
             with self._timed("crop"):
                 regions = [
-                    cut_region(
-                        pictures[i].pixels,
-                        masks[i],
-                        windows[i][turn],
-                        self.resolution,
-                        strategy=settings.infill,
-                    )
-                    for i in busy
+                    self._cut(pictures[i], masks[i], windows[i][turn], guides[i], settings) for i in busy
                 ]
             told = callback
             if preview is not None:
@@ -317,6 +332,27 @@ class InpaintPipeline:
                 if len(parts[i]) == len(windows[i]):
                     finish(i, parts[i])
         return [results[i] for i in range(len(masks))]
+
+    def _cut(
+        self,
+        picture: Picture,
+        mask: Bool[np.ndarray, "H W"],
+        window: Window,
+        guide: Guide | None,
+        settings: Settings,
+    ) -> Region:
+        """What the model sees through a window."""
+        region = cut_region(picture.pixels, mask, window, self.resolution, strategy=settings.infill)
+        if guide is None:
+            return region
+        return guided(
+            region,
+            picture.pixels,
+            mask,
+            guide,
+            strategy=settings.infill,
+            strength=settings.guide_strength,
+        )
 
     def _joined(
         self,
@@ -521,15 +557,17 @@ class InpaintPipeline:
         return Timer(self.seconds, stage)
 
 
-def _interpolated(result: Inpainted, limit: float) -> Inpainted:
-    """`result` with its fills interpolated where their surroundings are plain."""
+def _interpolated(result: Inpainted, limit: float, guide: Guide | None = None) -> Inpainted:
+    """`result` with its fills interpolated where their surroundings are plain and no guide says otherwise."""
     pictures = []
+    # What is drawn from a guide stays, and the interpolation beside it starts from there.
+    mask = result.mask if guide is None else result.mask & ~guide.painted
     boxes = [bounds(boxes) for _, boxes in boxes_by_part([region.window for region in result.regions])]
     for picture in result.pictures:
         pixels = picture.pixels.copy()
         for box in boxes:
             here = box.slices
-            pixels[here] = interpolate_plain(pixels[here], result.mask[here], limit)
+            pixels[here] = interpolate_plain(pixels[here], mask[here], limit)
         pictures.append(filled_picture(result.source, result.mask, pixels))
     return replace(result, pictures=tuple(pictures))
 

@@ -75,6 +75,8 @@ class Settings:
     within 512 windows; a number: so many finer scales at most, 0 for none."""
     detail_steps: int = 1
     """Decoding steps at the finer scales, where a coarser fill is a guess of the content."""
+    guide_strength: float = 1.0
+    """How far a guide's colours take the place of the smooth infill: 1: wholly; 0: as without a guide."""
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -109,6 +111,8 @@ class Settings:
             raise ConfigError(f"detail = {self.detail!r}: give auto, full, or a number of levels, 0 or more")
         if not 1 <= self.detail_steps <= MOST_STEPS:
             raise ConfigError(f"detail_steps = {self.detail_steps}: give 1 to {MOST_STEPS}")
+        if not 0 <= self.guide_strength <= 1:
+            raise ConfigError(f"guide_strength = {self.guide_strength}: give 0 to 1")
         if self.windows < 1:
             raise ConfigError(f"windows = {self.windows}: give 1 or more")
         if self.top_k is not None and self.top_k < 1:

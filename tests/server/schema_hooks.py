@@ -1,18 +1,29 @@
-"""For schemathesis: requests with a real picture and mask, so that what it varies is everything else."""
+"""For schemathesis: requests with a real picture, mask and guide, so that what it varies is everything
+else."""
 
+import numpy as np
 import schemathesis
 
-from server_parts import IMAGE_FILE, MASK_FILE, in_base64
+from server_parts import HEIGHT, IMAGE_FILE, MASK_FILE, WIDTH, file_of, in_base64
+
+MARGIN = 5
+GUIDES = {width: file_of(np.full((HEIGHT, width, 4), 200, np.uint8)) for width in (WIDTH, WIDTH + MARGIN)}
 
 
 @schemathesis.hook
 def map_case(context, case):
     form = case.media_type == "multipart/form-data"
     if isinstance(case.body, dict):
-        for name, content in (("image", IMAGE_FILE), ("mask", MASK_FILE)):
-            if name in case.body:
+        # What the description cannot say: that some pixel is added, how large the canvas is then, and that a
+        # guide is as large.
+        extended = case.body.get("extend") is not None
+        if extended:
+            case.body["extend"] = f"left={MARGIN}"
+        guide = GUIDES[WIDTH + MARGIN * extended]
+        for name, content in (("image", IMAGE_FILE), ("mask", MASK_FILE), ("guide", guide)):
+            if case.body.get(name) is not None and name in case.body:
                 case.body[name] = content if form else in_base64(content)
-        # What the description cannot say: which models there are, and that the steps are not exceeded.
+        # Nor which models there are, and that the steps are not exceeded.
         for name in ("model", "sweet_spot"):
             case.body.pop(name, None)
         # Nor that the seeds of all samples are whole numbers to JavaScript.

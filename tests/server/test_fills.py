@@ -530,7 +530,12 @@ def test_what_cannot_be_written_is_not_filled(tiny_pipeline, accept):
 
 
 def test_too_many_parts_and_parts_given_twice(client):
-    many = [("image", ("a", IMAGE_FILE)), ("mask", ("b", MASK_FILE)), ("more", ("c", b"x"))]
+    many = [
+        ("image", ("a", IMAGE_FILE)),
+        ("mask", ("b", MASK_FILE)),
+        ("guide", ("c", b"x")),
+        ("more", ("d", b"x")),
+    ]
     assert client.post("/v1/inpaint", files=many).json()["error"]["code"] == "form_malformed"
     twice = [("image", ("a", IMAGE_FILE)), ("image", ("b", MASK_FILE))]
     assert client.post("/v1/inpaint", files=twice).json()["error"]["code"] == "parameters_invalid"

@@ -35,6 +35,17 @@ class Inpaint(click.Command):
     type=PATH,
     help="White (or erased, in an image with alpha) is filled.",
 )
+@click.option(
+    "--guide",
+    "guide_path",
+    type=PATH,
+    help="Colours to draw from: a picture of the image's size, transparent where nothing is painted.",
+)
+@click.option(
+    "--extend",
+    metavar="SIDE=LENGTH,...",
+    help="Fill new canvas beside the image: left=200,right=10%; also top, bottom. Needs no --mask.",
+)
 @click.option("--input", "folder", type=PATH, help="Instead of IMAGE: a folder of images, with --masks.")
 @click.option("--masks", "mask_folder", type=PATH, help="Folder of masks: one for each image, of its name.")
 @click.option(
@@ -125,6 +136,8 @@ class Inpaint(click.Command):
 def inpaint(
     image: Path | None,
     mask_path: Path | None,
+    guide_path: Path | None,
+    extend: str | None,
     folder: Path | None,
     mask_folder: Path | None,
     output: Path,
@@ -160,7 +173,8 @@ def inpaint(
     if samples > SENSIBLE and not yes and layout is None:
         _ask(samples, PIPE in (image, mask_path))
     if folder is not None:
-        refuse_options("--input", {"image": "IMAGE", "mask_path": "--mask", "layout": "", "uncertainty": ""})
+        single = {"image": "IMAGE", "mask_path": "--mask", "guide_path": "--guide", "extend": ""}
+        refuse_options("--input", single | {"layout": "", "uncertainty": ""})
         if mask_folder is None:
             raise click.MissingParameter(param_hint="'--masks'", param_type="option")
         if output == PIPE:
@@ -181,12 +195,13 @@ def inpaint(
     if layout is not None:
         _inpaint_lab(image, output, filler, seed, fit_mask)
         return
-    if mask_path is None:
+    if mask_path is None and extend is None:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
     inpaint_picture(
         image, mask_path, output, uncertainty, suffix, filler,
         samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
             max_pixels=round(max_megapixels * 1e6),
+        guide_path=guide_path, extend=extend,
     )  # fmt: skip
 
 
@@ -205,6 +220,7 @@ def _ask(samples: int, piped: bool) -> None:
 def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
     """`inpaint --layout lab`."""
     useless = (
+        "extend",
         "overwrite",
         "samples",
         "yes",
@@ -216,7 +232,8 @@ def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask
         "quality",
         "uncertainty",
     )
-    refuse_options("--layout lab", {"mask_path": "--mask", "growth": "--grow"} | dict.fromkeys(useless, ""))
+    named = {"mask_path": "--mask", "guide_path": "--guide", "growth": "--grow"}
+    refuse_options("--layout lab", named | dict.fromkeys(useless, ""))
     from maskmend.importers.coursework.layout import check_output, fill_lab_folder, read_lab_folder
 
     check_output(output)

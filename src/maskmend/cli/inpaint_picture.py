@@ -13,8 +13,11 @@ from maskmend.cli.options import Filler, working
 from maskmend.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from maskmend.fill.levels import LevelProgress
     from maskmend.fill.result import Inpainted
+    from maskmend.images.picture import Picture
 
 PIPE = Path("-")
 """How standard input and output are written, in place of a file."""
@@ -24,12 +27,14 @@ MANY = 8
 
 def inpaint_picture(
     image: Path,
-    mask_path: Path,
+    mask_path: Path | None,
     output: Path,
     uncertainty: Path | None,
     suffix: str | None,
     filler: Filler,
     *,
+    guide_path: Path | None,
+    extend: str | None,
     samples: int,
     seed: int,
     quality: int,
@@ -40,26 +45,28 @@ def inpaint_picture(
 ) -> None:
     """Fills one picture and says how it went: on standard error where the picture goes to standard output.
 
-    `suffix` is the format for standard output; that of a file is in its name.
+    `suffix` is the format for standard output; that of a file is in its name. Without a mask only the canvas
+    that `extend` adds is filled.
     """
     from maskmend.batch.samples import fill_samples
     from maskmend.evaluation.contact_sheet import uncertainty_map
     from maskmend.files import write_files
     from maskmend.images import picture as images
-    from maskmend.masks.reading import grow, load_mask, read_mask, reads_alpha
+    from maskmend.images.canvas import extend_canvas
+    from maskmend.masks.reading import grow, reads_alpha
 
     piped = output == PIPE
-    if image == mask_path == PIPE:
-        raise ConfigError("standard input holds one picture: give IMAGE or --mask as a file")
+    if [image, mask_path, guide_path].count(PIPE) > 1:
+        raise ConfigError("standard input holds one picture: of IMAGE, --mask and --guide one can be -")
     if piped:
         _check_pipe(samples)
-    source = _source(image)
-    read = images.read_image if isinstance(source, bytes) else images.load_image
-    picture = read(source, max_pixels=max_pixels)  # type: ignore[arg-type]
+    picture = before = _read_picture(_source(image), max_pixels)
+    if extend is not None:
+        picture, _ = extend_canvas(before, extend, max_pixels=max_pixels)
     best = output if piped else _named(image, output)
     outputs = [] if piped else _numbered(best, samples)
     written = [] if piped else list(dict.fromkeys([*outputs, best]))
-    _check_files(written, uncertainty, picture, image, mask_path)
+    _check_files(written, uncertainty, picture, image, {"mask": mask_path, "guide": guide_path})
     if not overwrite and image.resolve() in {path.resolve() for path in written}:
         raise ConfigError(
             f"--output {output} is the image itself, which would be lost: add --overwrite if meant"
@@ -67,12 +74,12 @@ def inpaint_picture(
     kind = images.WRITABLE[f".{suffix or 'png'}" if piped else outputs[0].suffix.lower()]
     if piped:
         images.check_holds(kind, picture)  # of files it is asked with all else about them
-    shape, drawn = picture.pixels.shape[:2], _source(mask_path)
-    if isinstance(drawn, bytes):
-        mask = read_mask(drawn, size=shape, max_pixels=max_pixels, **reading)
-    else:
-        mask = load_mask(drawn, size=shape, max_pixels=max_pixels, **reading)
+    drawn = None if mask_path is None else _source(mask_path)
+    hole = None if drawn is None else _read_mask(drawn, before.pixels.shape[:2], max_pixels, reading)
+    mask = hole if extend is None else extend_canvas(before, extend, mask=hole, max_pixels=max_pixels)[1]
+    assert mask is not None  # a mask or an extension is given
     mask = grow(mask, growth)
+    guide = None if guide_path is None else _read_guide(_source(guide_path), mask, max_pixels)
     pipe, chosen = filler.load()
     spent, begun, chosen_one = 0.0, time.monotonic(), 0
     result: Inpainted | None = None
@@ -80,7 +87,14 @@ def inpaint_picture(
         on_level = LevelReport(status, samples)
         try:
             for part in fill_samples(
-                pipe, picture, mask, samples=samples, seed=seed, on_level=on_level, **chosen
+                pipe,
+                picture,
+                mask,
+                samples=samples,
+                seed=seed,
+                guide=guide,
+                on_level=on_level,
+                **chosen,
             ):
                 files: dict[Path, bytes] = {}
                 if not piped:
@@ -121,7 +135,7 @@ def inpaint_picture(
     click.echo(f"filled {part} of {what} in {spent:.2f} s: {where}", err=piped)
     if result.note:
         click.echo(result.note, err=True)
-    if reading["channel"] == "auto" and reads_alpha(drawn):
+    if drawn is not None and reading["channel"] == "auto" and reads_alpha(drawn):
         click.echo(
             "the mask was read by its alpha: --mask-channel luma takes its brightness instead", err=piped
         )
@@ -186,6 +200,38 @@ def _source(path: Path) -> Path | bytes:
     return sys.stdin.buffer.read()
 
 
+def _read_picture(source: Path | bytes, max_pixels: int) -> "Picture":
+    from maskmend.images.picture import load_image, read_image
+
+    if isinstance(source, bytes):
+        return read_image(source, max_pixels=max_pixels)
+    return load_image(source, max_pixels=max_pixels)
+
+
+def _read_mask(
+    source: Path | bytes, size: tuple[int, int], max_pixels: int, reading: dict[str, Any]
+) -> "np.ndarray":
+    from maskmend.masks.reading import load_mask, read_mask
+
+    if isinstance(source, bytes):
+        return read_mask(source, size=size, max_pixels=max_pixels, **reading)
+    return load_mask(source, size=size, max_pixels=max_pixels, **reading)
+
+
+def _read_guide(source: Path | bytes, mask: "np.ndarray", max_pixels: int) -> "Picture":
+    """The guide, known to fit. Raises ImageError."""
+    from maskmend.errors import ImageError
+    from maskmend.fill.guide import as_guide
+
+    try:
+        picture = _read_picture(source, max_pixels)
+    except ImageError as error:
+        raise ImageError(f"the guide cannot be used: {error}") from error
+    if as_guide(picture, mask) is None:
+        click.echo("the guide paints nothing into the hole: it is filled as without one", err=True)
+    return picture
+
+
 def _named(image: Path, output: Path) -> Path:
     """Where the best fill goes: `output`, or the image's name in that folder."""
     from maskmend.images.picture import WRITABLE
@@ -218,7 +264,11 @@ def _listed(paths: list[Path]) -> str:
 
 
 def _check_files(
-    outputs: list[Path], uncertainty: Path | None, picture: Any, image: Path, mask_path: Path
+    outputs: list[Path],
+    uncertainty: Path | None,
+    picture: "Picture",
+    image: Path,
+    others: dict[str, Path | None],
 ) -> None:
     """Raises an error for what cannot be written, and for what would be lost, before the work."""
     from maskmend.images.picture import check_writable
@@ -232,5 +282,6 @@ def _check_files(
         if uncertainty.resolve() == image.resolve():
             raise ConfigError(f"--uncertainty {uncertainty} is the image itself: give it another name")
     for path in [*outputs, *([] if uncertainty is None else [uncertainty])]:
-        if path.resolve() == mask_path.resolve():
-            raise ConfigError(f"{path} is the mask, which would be lost: give the output another name")
+        for what, other in others.items():
+            if other is not None and path.resolve() == other.resolve():
+                raise ConfigError(f"{path} is the {what}, which would be lost: give the output another name")

@@ -38,8 +38,9 @@ class Region:
     """The crop, hole filled in, in [-1, 1]."""
     mask: Bool[Tensor, "1 1 R R"]
     """The hole at the model's resolution."""
-    guess: bool = False
-    """Whether the hole is filled with a guess of its content (a coarser fill, enlarged) or smoothly."""
+    guess: bool | Bool[Tensor, "1 1 R R"] = False
+    """Whether the hole is filled with a guess of its content (a coarser fill, enlarged) or smoothly; or which
+    pixels are, where colours are painted into a part of it (`guide`)."""
 
     @property
     def box(self) -> Box:
@@ -60,11 +61,18 @@ def cut_region(
     hole = torch.from_numpy(np.ascontiguousarray(mask[box.slices]))[None, None]
     image = infill(to_tensor(np.ascontiguousarray(pixels[box.slices])), hole, strategy)
     if (box.height, box.width) != (resolution, resolution):
-        scaled = Image.fromarray(to_uint8(image)).resize((resolution, resolution), Image.Resampling.LANCZOS)
-        hole = torch.from_numpy(shrink_mask(hole[0, 0].numpy(), (resolution, resolution)))[None, None]
+        size = (resolution, resolution)
+        hole = torch.from_numpy(shrink_mask(hole[0, 0].numpy(), size))[None, None]
         # Once more at the model's resolution: what training saw is a smooth fill of the hole at this size.
-        image = infill(to_tensor(np.asarray(scaled)), hole, strategy)
+        image = infill(scaled_to(image, size), hole, strategy)
     return Region(window=window, image=image, mask=hole)
+
+
+def scaled_to(image: Float[Tensor, "1 3 H W"], size: tuple[int, int]) -> Float[Tensor, "1 3 h w"]:
+    """The image in [-1, 1] at another size (height, width), of 256 levels."""
+    height, width = size
+    scaled = Image.fromarray(to_uint8(image)).resize((width, height), Image.Resampling.LANCZOS)
+    return to_tensor(np.asarray(scaled))
 
 
 def shrink_mask(hole: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:

@@ -3,6 +3,7 @@
 Ranges are narrower than the command line's: each bounds what one request can cost.
 """
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -27,8 +28,27 @@ MOST_GROWTH = 128
 _SETTINGS = (
     "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
     "sweet_spot", "infill", "ring", "share", "seam", "ranking", "plain", "context", "windows", "detail",
-    "detail_steps",
+    "detail_steps", "guide_strength",
 )  # fmt: skip
+
+_MARGIN = r"(left|right|top|bottom)=[0-9]{1,5}(\.[0-9]{1,3})?%?"
+_EXTENSION = f"^{_MARGIN}(,{_MARGIN}){{0,3}}$"
+
+
+def _checked_extension(text: str) -> str:
+    if re.fullmatch(_EXTENSION, text) is None or "\n" in text:
+        raise ValueError("write SIDE=LENGTH in pixels or percent, such as left=200,right=10%")
+    return text
+
+
+Extension = Annotated[
+    Annotated[str, AfterValidator(_checked_extension), Field(json_schema_extra={"pattern": _EXTENSION})]
+    | None,
+    Field(
+        description="New canvas to fill beside the image: left=200,right=10%; also top, bottom. A mask has "
+        "the image's size, a guide the canvas'.",
+    ),
+]
 
 
 class Parameters(BaseModel):
@@ -76,6 +96,10 @@ class Parameters(BaseModel):
         None, description="Finer scales at which a wide hole is drawn anew: auto, full, or at most so many."
     )
     detail_steps: int | None = Field(None, ge=1, description="Decoding steps at the finer scales.")
+    guide_strength: float | None = Field(
+        None, ge=0, le=1, description="How far a guide's colours count; 0: as without one."
+    )
+    extend: Extension = None
     invert_mask: bool = Field(False, description="Black is filled instead of white.")
     fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
     mask_channel: Literal["auto", "luma", "alpha"] = "auto"
@@ -98,10 +122,16 @@ class Parameters(BaseModel):
 
 
 class JsonBody(Parameters):
-    """Parameters with image and mask in base64; data URIs will do."""
+    """Parameters with image, mask and guide in base64; data URIs will do. With `extend` the mask may be left
+    out."""
 
     image: str = Field(min_length=1, description="A PNG, JPEG, WebP, TIFF, BMP or GIF file in base64.")
-    mask: str = Field(min_length=1, description="Likewise; white, or erased, is filled.")
+    mask: str | None = Field(None, min_length=1, description="Likewise; white, or erased, is filled.")
+    guide: str | None = Field(
+        None,
+        min_length=1,
+        description="Likewise, with transparency: colours to draw from, where they lie in the hole.",
+    )
 
 
 class IopaintBody(BaseModel):
@@ -122,6 +152,10 @@ class IopaintBody(BaseModel):
         return values
 
 
+EITHER: dict[str, Any] = {"anyOf": [{"required": ["image", "mask"]}, {"required": ["image", "extend"]}]}
+"""Of a fill's fields: there is a mask, or new canvas."""
+
+
 def fill_schema(model: type[Parameters], *, samples: int, steps: int) -> dict[str, Any]:
     """The JSON schema of `model` with one server's limits.
 
@@ -133,11 +167,14 @@ def fill_schema(model: type[Parameters], *, samples: int, steps: int) -> dict[st
     for name in ("steps", "sweet_spot", "detail_steps"):
         number, _ = properties[name]["anyOf"]  # or null
         number["maximum"] = steps
-    return schema
+    return schema | EITHER
 
 
-def form_schema(schema: dict[str, Any], *files: str) -> dict[str, Any]:
-    """A JSON schema as that of a multipart form with `files`. A form cannot say null: it leaves out."""
+def form_schema(schema: dict[str, Any], *files: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A JSON schema as that of a multipart form with `files`, and others that may be left out.
+
+    A form cannot say null: it leaves out.
+    """
     fields = {}
     for name, field in schema["properties"].items():
         if "anyOf" in field:
@@ -149,5 +186,5 @@ def form_schema(schema: dict[str, Any], *files: str) -> dict[str, Any]:
                 "enum": [True, False, 1, 0]
             }
         fields[name] = field
-    uploads = {name: {"type": "string", "format": "binary"} for name in files}
+    uploads = {name: {"type": "string", "format": "binary"} for name in (*files, *optional)}
     return schema | {"properties": uploads | fields, "required": list(files)}

@@ -24,6 +24,8 @@ class Job:
 
     picture: Picture
     mask: np.ndarray
+    guide: Picture | None = None
+    """Colours to draw from."""
     model: str
     samples: int
     seed: int

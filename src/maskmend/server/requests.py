@@ -21,6 +21,9 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from maskmend.errors import ImageError, ImageSizeError
+from maskmend.fill.guide import as_guide
+from maskmend.images.canvas import extend_canvas, extended_size, margins_of, read_extension
 from maskmend.images.picture import Picture, open_image, read_image
 from maskmend.masks.reading import THRESHOLD, Channel, grow, read_mask
 from maskmend.server.errors import Refusal, told
@@ -36,8 +39,19 @@ class Order:
     """A request for a fill, not yet decoded."""
 
     image: bytes
-    mask: bytes
+    mask: bytes | None
+    """None where only new canvas is filled (`extend`)."""
+    guide: bytes | None = None
     parameters: Parameters
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """What a request sent, ready to be filled: all of the same size."""
+
+    picture: Picture
+    mask: np.ndarray
+    guide: Picture | None
 
 
 async def read_order(request: Request) -> Order:
@@ -45,14 +59,20 @@ async def read_order(request: Request) -> Order:
     kind = content_type(request)
     if kind == "multipart/form-data":
         async with read_form(request) as form:
-            files = {name: await _file(form, name) for name in ("image", "mask")}
-            return Order(parameters=_fields(Parameters, form, set(files)), **files)
+            parameters = _fields(Parameters, form, {"image", "mask", "guide"})
+            image = await _file(form, "image")
+            mask = None if "mask" not in form and parameters.extend else await _file(form, "mask")
+            guide = await _file(form, "guide") if "guide" in form else None
+            return Order(image=image, mask=mask, guide=guide, parameters=parameters)
     if kind == "application/json":
         body = await read_json_body(request, JsonBody)
-        given = body.model_dump(exclude_unset=True, exclude={"image", "mask"})
+        if body.mask is None and body.extend is None:
+            raise Refusal(422, "parameters_invalid", "mask is missing: send one, or extend")
+        given = body.model_dump(exclude_unset=True, exclude={"image", "mask", "guide"})
         return Order(
             image=from_base64(body.image, "image"),
-            mask=from_base64(body.mask, "mask"),
+            mask=None if body.mask is None else from_base64(body.mask, "mask"),
+            guide=None if body.guide is None else from_base64(body.guide, "guide"),
             parameters=Parameters.model_validate(given),
         )
     raise unknown_type(kind, "multipart/form-data or application/json")
@@ -98,7 +118,7 @@ class InMemory(MultiPartParser):
 @asynccontextmanager
 async def read_form(request: Request) -> AsyncIterator[FormData]:
     """The form's parts. Raises Refusal; what is the machine's fault passes."""
-    bounds = {"max_files": 2, "max_fields": 40, "max_part_size": 64 * 1024}
+    bounds = {"max_files": 3, "max_fields": 40, "max_part_size": 64 * 1024}
     try:
         async with aclosing(request.stream()) as stream:
             form = await InMemory(request.headers, stream, **bounds).parse()
@@ -180,25 +200,51 @@ class Decoder:
 
         return await anyio.to_thread.run_sync(work, limiter=self._turn)
 
-    async def picture_and_mask(self, order: Order, place: Place) -> tuple[Picture, np.ndarray]:
-        """Raises ImageError, MaskError or Refusal."""
-        picture = await self.picture(order.image, place, order.parameters.samples)
-        parameters = order.parameters
+    async def order(self, order: Order, place: Place) -> Decoded:
+        """Raises ImageError, MaskError, ConfigError or Refusal."""
+        before = await self.picture(order.image, place, order.parameters.samples)
+        parameters, extend = order.parameters, order.parameters.extend
+        height, width = before.pixels.shape[:2]
+        if extend is not None:
+            margins = margins_of(height, width, read_extension(extend))
+            tall, wide = extended_size(height, width, margins, max_pixels=self.limits.pixels)
+            place.weigh((tall * wide - height * width) * (1 + parameters.samples) // 2)
+
+        def work() -> tuple[Picture, np.ndarray]:
+            hole = None if order.mask is None else self._mask(order.mask, (height, width), parameters)
+            if extend is None:
+                assert hole is not None  # `read_order` wants one of the two
+                picture = before
+            else:
+                picture, hole = extend_canvas(before, extend, mask=hole, max_pixels=self.limits.pixels)
+            return picture, grow(hole, parameters.grow)
+
+        picture, mask = await anyio.to_thread.run_sync(work, limiter=self._turn)
+        guide = None if order.guide is None else await self._guide(order.guide, mask, place)
+        return Decoded(picture=picture, mask=mask, guide=guide)
+
+    def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters) -> np.ndarray:
         channel: Channel = parameters.mask_channel
+        return read_mask(
+            content,
+            size=size,
+            threshold=parameters.mask_threshold,
+            invert=parameters.invert_mask,
+            channel=channel,
+            fit=parameters.fit_mask,
+            max_pixels=self.limits.pixels,
+        )
 
-        def work() -> np.ndarray:
-            mask = read_mask(
-                order.mask,
-                size=picture.pixels.shape[:2],
-                threshold=parameters.mask_threshold,
-                invert=parameters.invert_mask,
-                channel=channel,
-                fit=parameters.fit_mask,
-                max_pixels=self.limits.pixels,
-            )
-            return grow(mask, parameters.grow)
-
-        return picture, await anyio.to_thread.run_sync(work, limiter=self._turn)
+    async def _guide(self, content: bytes, mask: np.ndarray, place: Place) -> Picture:
+        """The guide, known to fit. Raises Refusal, ImageSizeError."""
+        try:
+            picture = await self.picture(content, place)
+            as_guide(picture, mask)
+        except ImageSizeError:
+            raise
+        except ImageError as error:
+            raise Refusal(422, "guide_unusable", f"the guide cannot be used: {error}") from None
+        return picture
 
 
 def png(levels: np.ndarray) -> bytes:

@@ -119,7 +119,10 @@ def build_routes(service: Service) -> APIRouter:
         }
         | unusable,
         openapi_extra=body_schema(
-            ("multipart/form-data", form_schema(fill_schema(Parameters, **limits), "image", "mask")),
+            (
+                "multipart/form-data",
+                form_schema(fill_schema(Parameters, **limits), "image", optional=("mask", "guide")),
+            ),
             ("application/json", fill_schema(JsonBody, **limits)),
         ),
     )

@@ -114,11 +114,12 @@ class Service:
         """The order, checked and decoded; not yet in the line."""
         parameters = order.parameters
         self.check(parameters)
-        picture, mask = await self.decoder.picture_and_mask(order, place)
-        check_format(picture, parameters.format)  # or the fill would be in vain
+        decoded = await self.decoder.order(order, place)
+        check_format(decoded.picture, parameters.format)  # or the fill would be in vain
         return Job(
-            picture=picture,
-            mask=mask,
+            picture=decoded.picture,
+            mask=decoded.mask,
+            guide=decoded.guide,
             model=self.catalogue.entry(parameters.model).name,
             samples=parameters.samples,
             seed=parameters.seed,

@@ -103,6 +103,7 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
                 job.tell("step", step_news(preview, place))
 
     first = batch[0]
+    guides = [job.guide for job in batch]
     pipe(
         [job.picture for job in batch],
         [job.mask for job in batch],
@@ -111,6 +112,7 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         preview=told,
         finished=finished,
         on_level=go_on,  # the finer scales of a wide hole have no previews and may take minutes
+        **({"guide": guides} if any(guide is not None for guide in guides) else {}),
         **first.settings,
     )
 
