@@ -1,4 +1,4 @@
-"""Fill one hole several times and keep the likeliest.
+"""Fill one hole several times and keep the best.
 
     python examples/several_fills.py photo.jpg mask.png out/ --samples 4
 
@@ -38,7 +38,7 @@ def main() -> None:
     for sample, (seed, likelihood) in enumerate(zip(result.seeds, result.log_likelihood, strict=True)):
         path = options.output / f"seed-{seed}.png"
         result.save(path, sample)
-        chosen = "  <- likeliest" if sample == result.best else ""
+        chosen = "  <- best" if sample == result.best else ""
         print(f"{path}  {likelihood:.3f} nats{chosen}")
 
 

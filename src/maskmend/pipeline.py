@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from maskmend.config import from_dict, nearest
 from maskmend.decoding.loop import Decoded, Step, decode
 from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
 from maskmend.fill import rendering as drawing
+from maskmend.fill.arguments import FillArguments
 from maskmend.fill.crops import Region, cut_region, filled_picture
 from maskmend.fill.familiarity import Domain, quantization_distance, with_familiarity
 from maskmend.fill.guide import Guide, guided, guides_from
@@ -38,7 +39,7 @@ from maskmend.fill.result import Inpainted, untouched
 from maskmend.fill.timer import Timer
 from maskmend.fill.windows import Window, bounds, boxes_by_part, lay_windows
 from maskmend.images.canvas import Length, extend_canvas
-from maskmend.images.picture import Picture, ValueRange, picture_from
+from maskmend.images.picture import ImageLike, Picture, ValueRange, picture_from
 from maskmend.inference.cached_transformer import ReadyTransformer
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.inference.precision import decoding_dtype
@@ -48,8 +49,6 @@ from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.folder import find_model, load_model, read_card, read_index, save_model
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
-
-ImageLike = Picture | Image.Image | np.ndarray | Tensor
 
 
 class InpaintPipeline:
@@ -160,6 +159,27 @@ class InpaintPipeline:
         """Side of the square the model sees, in pixels."""
         return self.tokenizer.config.resolution
 
+    @overload
+    def __call__(
+        self,
+        image: Picture | Image.Image,
+        mask: MaskLike | None = None,
+        **arguments: Unpack[FillArguments],
+    ) -> Inpainted: ...
+    @overload
+    def __call__(
+        self,
+        image: Sequence[ImageLike],
+        mask: Sequence[MaskLike] | np.ndarray | Tensor | None = None,
+        **arguments: Unpack[FillArguments],
+    ) -> list[Inpainted]: ...
+    @overload  # one image or a batch: the number of axes says which, and a type checker does not know it
+    def __call__(
+        self,
+        image: np.ndarray | Tensor,
+        mask: MaskLike | Sequence[MaskLike] | None = None,
+        **arguments: Unpack[FillArguments],
+    ) -> Any: ...
     def __call__(
         self,
         image: ImageLike | Sequence[ImageLike],

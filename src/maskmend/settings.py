@@ -8,8 +8,6 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError
 
@@ -75,7 +73,7 @@ class Settings:
     """Wide holes in larger pictures: how far beyond the scale at which the hole fits into the model's view.
     full: up to the picture's own scale; auto: likewise, for models trained to draw a coarser fill anew and
     within 512 windows; a number: so many finer scales at most, 0 for none."""
-    detail_steps: int = 2
+    detail_steps: int = 1
     """Decoding steps at the finer scales, where a coarser fill is a guess of the content."""
     guide_strength: float = 1.0
     """How far a guide's colours take the place of the smooth infill: 1: wholly; 0: as without a guide."""
@@ -126,6 +124,8 @@ class Settings:
 
     def changed(self, /, **changes: Any) -> "Settings":
         """These settings with `changes`. Raises ConfigError on an unknown name or a value of another type."""
+        import numpy as np  # not above: `maskmend inpaint --help` tells the settings without it
+
         plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in changes.items()}
         return from_dict(Settings, asdict(self) | plain)
 

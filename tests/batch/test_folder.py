@@ -23,6 +23,7 @@ from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import write_files
 from maskmend.images.picture import load_image
+from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import write_domain
 from maskmend.storage.temporary import beside
 
@@ -78,6 +79,24 @@ def test_another_format_and_several_samples(tiny_pipeline, folders):
     assert names(folders[2])[:2] == ["a-1.png", "a-2.png"]
     assert len(names(folders[2])) == 10
     assert {name.rsplit(".")[-1] for name in names(folders[2])} == {"png"}
+
+
+def test_many_samples_are_made_a_few_at_a_time(tiny_pipeline, folders, monkeypatch):
+    """Catches memory that grows with the samples, and a best one of the last few only."""
+    whole = run(tiny_pipeline, folders, samples=5, seed=3)
+    made = {path: path.read_bytes() for path in folders[2].rglob("*") if path.is_file()}
+    sizes, fill = [], InpaintPipeline.__call__
+
+    def counted(self, *given, samples, **options):
+        sizes.append(samples)
+        return fill(self, *given, samples=samples, **options)
+
+    monkeypatch.setattr(InpaintPipeline, "__call__", counted)
+    monkeypatch.setattr("maskmend.batch.samples.MOST", 2)
+    parted = run(tiny_pipeline, folders, samples=5, seed=3, overwrite=True)
+    assert set(sizes) == {2, 1}
+    assert parted.likeliest == whole.likeliest
+    assert {path: path.read_bytes() for path in folders[2].rglob("*") if path.is_file()} == made
 
 
 def test_the_likeliest_of_several_is_told_and_noted(tiny_pipeline, folders):
@@ -322,10 +341,10 @@ def test_a_record_that_only_looks_otherwise_is_the_same(tiny_pipeline, folders):
 def test_whatever_goes_wrong_at_one_file_stops_nothing(tiny_pipeline, folders, monkeypatch, error):
     """Catches a damaged file on which a library raises what nobody thought of, and the summary is lost."""
 
-    def load(path):
+    def load(path, **options):
         if path.name == "c.webp":
             raise error
-        return load_image(path)
+        return load_image(path, **options)
 
     monkeypatch.setattr("maskmend.batch.folder.load_image", load)
     outcome = run(tiny_pipeline, folders)

@@ -2,7 +2,6 @@
 
 import json
 from io import StringIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from rich.console import Console
 
 import maskmend
 from fakes import box_mask, smooth_pixels
+from maskmend.assets import SAMPLES
 from maskmend.cli import demo
 from maskmend.errors import DataError, ImageError, ModelError
 
@@ -135,7 +135,7 @@ def test_missing_samples_are_an_incomplete_installation(tmp_path, monkeypatch):
 def test_shipped_samples_have_masks_of_their_size(monkeypatch):
     """Catches a sample picture without its mask."""
     monkeypatch.undo()
-    if not Path(demo.SAMPLES).is_dir():
+    if not SAMPLES.is_dir():
         pytest.skip("no shipped samples in this checkout")
     pairs = demo.sample_pairs()
     assert len(pairs) >= 4

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -143,6 +143,24 @@ def test_an_image_that_cannot_be_used_is_refused(inpaint, tmp_path, image, words
     if image not in ("deep.png", "print.tif"):
         assert_refused(inpaint(mask=image), "mask", *words)
         assert names(tmp_path) == []
+
+
+def test_a_picture_above_the_limit_is_taken_when_that_is_raised(inpaint, tmp_path, monkeypatch):
+    """Catches a limit that speaks of Python to those who type, that cannot be raised, or not for the mask,
+    and the imaging library's own, which stands at twice 89 megapixels."""
+    few = str(WIDTH * HEIGHT / 1e6)
+    below = str((WIDTH * HEIGHT - 1) / 1e6)
+    assert_refused(inpaint("large.png"), "more than the limit of 64 Mpx", "--max-megapixels")
+    assert_refused(inpaint("bomb.png"), "--max-megapixels")
+    assert_refused(inpaint("photo.png", "--max-megapixels", below), "more than the limit")
+    assert_refused(inpaint("photo.png", "--max-megapixels", "0"), "--max-megapixels")
+    assert inpaint("photo.png", "--max-megapixels", few, "--steps", "1").exit_code == 0
+    assert_refused(
+        inpaint("photo.png", "--max-megapixels", few, mask="twice.png"), "mask", "more than the limit"
+    )
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert inpaint("photo.png", "--max-megapixels", few, "--steps", "1").exit_code == 0
+    assert Image.MAX_IMAGE_PIXELS == 100
 
 
 def test_a_mask_of_another_size_offers_to_fit_it_and_does(inpaint, tmp_path):
@@ -475,7 +493,7 @@ def test_settings_reach_the_fill(inpaint, tmp_path, tiny_pipeline, options, sett
     np.testing.assert_array_equal(load_image(tmp_path / "out.png").pixels, wanted.pictures[0].pixels)
 
 
-def test_samples_are_numbered_and_the_likeliest_is_named(inpaint, tmp_path, tiny_pipeline):
+def test_samples_are_numbered_and_the_best_is_named(inpaint, tmp_path, tiny_pipeline):
     result = inpaint("photo.png", "--samples", "3", output="out.webp")
     assert result.exit_code == 0, result.output
     assert names(tmp_path) == ["out-1.webp", "out-2.webp", "out-3.webp", "out.webp"]
@@ -483,7 +501,7 @@ def test_samples_are_numbered_and_the_likeliest_is_named(inpaint, tmp_path, tiny
     for number, picture in enumerate(wanted.pictures, start=1):
         saved = load_image(tmp_path / f"out-{number}.webp").pixels
         np.testing.assert_array_equal(saved, picture.pixels)
-    assert f"likeliest: {tmp_path / f'out-{wanted.best + 1}.webp'}, also" in result.stdout
+    assert f"best: {tmp_path / f'out-{wanted.best + 1}.webp'}, also" in result.stdout
     best = load_image(tmp_path / "out.webp").pixels
     np.testing.assert_array_equal(best, wanted.pictures[wanted.best].pixels)
 
@@ -495,6 +513,56 @@ def test_many_samples_have_names_that_sort_and_are_not_all_told(inpaint, tmp_pat
     told = f"{tmp_path / 'out-01.png'}, {tmp_path / 'out-02.png'} ... {tmp_path / 'out-11.png'}"
     assert told in result.stdout
     assert "out-03" not in result.stdout
+
+
+@pytest.mark.parametrize("ranking", ["likelihood", "typical"])
+def test_many_samples_are_made_a_few_at_a_time(inpaint, tmp_path, tiny_pipeline, monkeypatch, ranking):
+    """Catches memory that grows with --samples, fills that differ from those of one call, the best of the
+    last few only, and results that a stop loses."""
+    sizes, fill = [], InpaintPipeline.__call__
+
+    def counted(self, *given, samples, **options):
+        assert len(list(tmp_path.glob("out-*.png"))) == sum(sizes)  # those before are written
+        sizes.append(samples)
+        if stop_at == len(sizes):
+            raise KeyboardInterrupt
+        return fill(self, *given, samples=samples, **options)
+
+    monkeypatch.setattr(InpaintPipeline, "__call__", counted)
+    monkeypatch.setattr("maskmend.batch.samples.MOST", 3)
+    for stop_at in (3, 0):
+        sizes.clear()
+        line = ["--samples", "8", "--seed", "5", "--steps", "2", "--set", f"ranking={ranking}"]
+        result = inpaint("photo.png", *line, "--uncertainty", str(tmp_path / "map.png"))
+        done = 6 if stop_at else 8
+        wanted = fill(tiny_pipeline, PIXELS, MASK, samples=done, seed=5, steps=2, ranking=ranking)
+        made = [f"out-{n}.png" for n in range(1, done + 1)]
+        assert names(tmp_path) == ["map.png", *made, "out.png"]
+        for name, picture in zip(
+            [*made, "out.png"], [*wanted.pictures, wanted.pictures[wanted.best]], strict=True
+        ):
+            np.testing.assert_array_equal(load_image(tmp_path / name).pixels, picture.pixels)
+        if stop_at:
+            assert (result.exit_code, sizes) == (130, [3, 3, 2])
+            assert "best of the 6 that are written" in result.stderr
+            for name in names(tmp_path):
+                (tmp_path / name).unlink()
+    assert (result.exit_code, sizes) == (0, [3, 3, 2])
+    assert f"best: {tmp_path / f'out-{wanted.best + 1}.png'}" in result.stdout
+
+
+def test_a_thousand_samples_are_asked_about(inpaint, tmp_path, monkeypatch):
+    """Catches hours of work for a number that slipped."""
+    assert_refused(inpaint("photo.png", "--samples", "65"), "--samples 65", "--yes")
+    monkeypatch.setattr("maskmend.cli.inpaint.SENSIBLE", 2)
+    assert_refused(inpaint("photo.png", "--samples", "3"), "--yes")
+    assert names(tmp_path) == []
+    assert inpaint("photo.png", "--samples", "2", "--steps", "1").exit_code == 0
+    assert inpaint("photo.png", "--samples", "3", "--steps", "1", "--yes").exit_code == 0
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: True, raising=False)
+    for answer, status in (("n", 2), ("y", 0)):
+        monkeypatch.setattr("click.confirm", lambda *_, answer=answer, **__: answer == "y")
+        assert inpaint("photo.png", "--samples", "3", "--steps", "1").exit_code == status
 
 
 @pytest.mark.parametrize(
@@ -698,11 +766,13 @@ def test_the_flags_are_frozen():
         "image", "--mask", "-o", "--output", "--layout", "--model", "--samples", "--seed", "--steps",
         "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask",
         "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device", "--uncertainty",
-        "--input", "--masks", "--format", "--overwrite", "--grow", "--precision",
+        "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
+        "--max-megapixels",
     }  # fmt: skip
     assert flags(main.commands["serve"]) == {
-        "--host", "--port", "--allow-remote", "--name", "--token", "--model", "--device", "--workers",
-        "--max-upload", "--max-megapixels", "--max-samples", "--places", "--batch", "--timeout", "--drain",
+        "--host", "--port", "--allow-remote", "--allow-origin", "--name", "--token", "--model", "--device",
+        "--workers", "--max-upload", "--max-megapixels", "--max-samples", "--places", "--batch", "--timeout",
+        "--drain", "--upload-pace", "--upload-silence",
     }  # fmt: skip
     assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--seed"}
     assert flags(main.commands["train"]) == {"stage", "--config", "-o", "--output", "--set", "--restart"}
@@ -769,6 +839,31 @@ def run(*command, **options):
     return subprocess.run(
         [sys.executable, *command], capture_output=True, text=True, env=ENVIRONMENT, timeout=120, **options
     )
+
+
+@pytest.mark.parametrize("command", [[], ["masks"], ["convert"], ["export"], ["weights"]], ids=str)
+def test_the_help_of_a_group_cuts_no_line(command):
+    """Catches what a command does, told as far as it fits into one line."""
+    told = invoke([*command, "--help"]).stdout.partition("Commands:")[2]
+    group = main
+    for name in command:
+        group = group.commands[name]
+    lines = " ".join(told.split())
+    for name, sub in group.commands.items():
+        assert f"{name} {' '.join(sub.get_short_help_str(limit=1000).split())}" in lines
+    assert "... " not in lines.replace("SSIM, ... ", "")
+
+
+def test_the_help_of_inpaint_tells_the_models_settings():
+    """Catches defaults of the program where the shipped model has others, and settings that nobody finds."""
+    told = " ".join(invoke(["inpaint", "--help"]).stdout.split())
+    defaults = InpaintPipeline.from_pretrained("default").defaults
+    options, _, others = told.partition("Settings for --set")
+    for name, value in asdict(defaults).items():
+        if f"--{name} " in options:
+            assert f"[default: the model's; cats64: {value}]" in options
+        else:
+            assert f"{name}={'none' if value is None else value}" in others
 
 
 @pytest.mark.parametrize("command", [["--help"], ["inpaint", "--help"], ["train", "-h"], ["--version"]])

@@ -71,7 +71,17 @@ def test_every_metric_on_known_changes(folders: Path) -> None:
     assert report.figures["lpips"].value == pytest.approx(share * 30 / 127.5, rel=1e-4)
     assert report.figures["diversity"].value == pytest.approx(share * 30 / 127.5, rel=1e-4)
     assert report.figures["fid"].value > 0
-    assert report.notes == ()
+    (note,) = report.notes
+    assert note.startswith(f"FID over {COUNT} images is biased upwards")
+
+
+def test_a_set_of_published_size_has_no_warning(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a warning that stands under every report, or that comes where no FID was asked for."""
+    both = (folders / "results", folders / "truths")
+    assert not evaluate_folders(*both, metrics=["psnr"], **FAKES).notes
+    assert evaluate_folders(*both, metrics=["fid"], **FAKES).notes
+    monkeypatch.setattr("maskmend.evaluation.folders.STEADY", COUNT)
+    assert not evaluate_folders(*both, metrics=["fid"], **FAKES).notes
 
 
 def test_a_folder_with_itself(folders: Path) -> None:
@@ -149,14 +159,14 @@ def test_an_empty_mask_is_noted_not_averaged(folders: Path) -> None:
         folders / "results", folders / "truths", folders / "masks", metrics=["hole_l1"], **FAKES
     )
     assert report.figures["hole_l1"].value == pytest.approx(30 / 255)
-    assert "1 images" in report.notes[0]
+    assert "1 image has nothing to measure and does not count" in report.notes[0]
 
 
 def test_truths_without_result_are_noted(folders: Path) -> None:
     (folders / "results" / "005.png").unlink()
     report = evaluate_folders(folders / "results", folders / "truths", metrics=["psnr"], **FAKES)
     assert report.images == COUNT - 1
-    assert report.notes == ("1 truths have no result and were left out",)
+    assert report.notes == ("1 truth has no result and was left out",)
 
 
 @pytest.mark.parametrize("folder", ["truths", "masks"])

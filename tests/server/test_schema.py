@@ -34,13 +34,17 @@ def test_the_description_tells_this_servers_limits(tiny_pipeline):
         for kind in ("multipart/form-data", "application/json"):
             properties = described[kind]["schema"]["properties"]
             assert properties["samples"]["maximum"] == 3
-            for name in ("steps", "sweet_spot"):
+            for name in ("steps", "sweet_spot", "detail_steps"):
                 number = properties[name] if kind.startswith("multi") else properties[name]["anyOf"][0]
                 assert (number["type"], number["minimum"], number["maximum"]) == ("integer", 1, 20)
         for values, status in (
             ({"samples": 3, "steps": 20}, 200),
             ({"samples": 4}, 422),
             ({"steps": 21}, 422),
+            ({"detail_steps": 20, "detail": "full"}, 200),
+            ({"detail_steps": 21}, 422),
+            ({"detail": "2", "ranking": "typical", "plain": 1.5}, 200),
+            ({"detail": "fine"}, 422),
         ):
             assert client.post("/v1/inpaint", files=form(), data=values).status_code == status
 

@@ -118,6 +118,44 @@ def test_a_body_that_says_it_is_too_large_is_not_read(said, wanted):
     assert status(check_length, Headers({"content-length": said}), 100) == wanted
 
 
+def test_pages_of_other_sites_use_the_api_where_they_are_allowed(tiny_pipeline):
+    """Catches an allowed page that still cannot read, one not named that can, a token left out."""
+    app = app_of(tiny_pipeline, token=TOKEN, origins=("https://app.example",))
+    page, bearer = {"Origin": "https://app.example"}, {"Authorization": f"Bearer {TOKEN}"}
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    with client_of(app) as client:
+        before = client.options("/v1/inpaint", headers=page | asked)
+        assert (before.status_code, before.headers["access-control-allow-origin"]) == (204, page["Origin"])
+        assert "Authorization" in before.headers["access-control-allow-headers"]
+        assert "POST" in before.headers["access-control-allow-methods"]
+        assert "access-control-allow-private-network" not in before.headers
+        near = client.options(
+            "/v1/inpaint", headers=page | asked | {"Access-Control-Request-Private-Network": "true"}
+        )
+        assert near.headers["access-control-allow-private-network"] == "true"
+        filled = client.post("/v1/inpaint", files=form(), data={"steps": "1"}, headers=page | bearer)
+        assert (filled.status_code, filled.headers["access-control-allow-origin"]) == (200, page["Origin"])
+        assert "origin" in filled.headers["vary"].lower()
+        told = {name.strip().lower() for name in filled.headers["access-control-expose-headers"].split(",")}
+        assert {name for name in filled.headers if name.startswith("x-maskmend-")} <= told
+        refused = client.post("/v1/inpaint", files=form(), headers=page)  # may be read, and says why
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, page["Origin"])
+        for other in (
+            "https://app.example.evil.com",
+            "http://app.example",
+            "https://app.example:8443",
+            "null",
+        ):
+            for answer in (
+                client.options("/v1/inpaint", headers={"Origin": other} | asked),
+                client.post("/v1/inpaint", files=form(), headers={"Origin": other} | bearer),
+            ):
+                assert answer.status_code == 403
+                assert "access-control-allow-origin" not in answer.headers
+        own = client.get("/v1/models", headers=bearer)
+        assert "access-control-allow-origin" not in own.headers
+
+
 def test_the_gate_stands_before_every_route(tiny_pipeline):
     """Catches a route that was added behind the gate's back."""
     app = app_of(tiny_pipeline, token=TOKEN)

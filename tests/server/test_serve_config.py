@@ -31,6 +31,11 @@ def test_this_machine_is_always_fine(host):
         ({"port": 70000}, "port"),
         ({"workers": 0}, "workers"),
         ({"models": ()}, "model"),
+        ({"origins": ("*",)}, "--allow-origin \\*"),
+        ({"origins": ("https://app.example/",)}, "without a path"),
+        ({"origins": ("app.example",)}, "scheme"),
+        ({"origins": ("https://App.example",)}, "lower case"),
+        ({"origins": ("null",)}, "scheme"),
     ],
 )
 def test_bad_values_are_told_with_a_remedy(values, word):
@@ -51,6 +56,7 @@ def test_limits_that_limit_nothing_or_everything_are_refused(values):
     [
         ("--port", "70000"), ("--workers", "0"), ("--max-upload", "-1"), ("--max-upload", "1000000"),
         ("--max-megapixels", "0"), ("--max-samples", "0"), ("--places", "-1"), ("--batch", "0"),
+        ("--upload-pace", "0"), ("--upload-silence", "inf"),
         ("--timeout", "0"), ("--drain", "nan"), ("--host", "0.0.0.0"),
     ],
 )  # fmt: skip
@@ -76,20 +82,33 @@ def test_every_option_of_the_command_reaches_the_server(monkeypatch):
     line = {
         "--host": "0.0.0.0", "--port": "81", "--token": "a token of the right length", "--device": "cpu",
         "--workers": "2", "--max-upload": "3.5", "--max-megapixels": "4.5", "--max-samples": "5",
-        "--places": "6", "--batch": "7", "--timeout": "8.5", "--drain": "9.5",
+        "--places": "6", "--upload-pace": "0.5", "--upload-silence": "20.5",
+        "--batch": "7", "--timeout": "8.5", "--drain": "9.5",
     }  # fmt: skip
     several = ["--name", "a.lan", "--name", "b.lan", "--model", "one", "--model", "two", "--allow-remote"]
+    several += ["--allow-origin", "https://a.example", "--allow-origin", "http://localhost:3000"]
     flat = [word for pair in line.items() for word in pair]
     ran = CliRunner().invoke(main, ["serve", *flat, *several], prog_name="maskmend")
     assert ran.exit_code == 0, ran.output
-    limits = Limits(upload_mib=3.5, megapixels=4.5, samples=5, places=6, batch=7, seconds=8.5, drain=9.5)
+    limits = Limits(
+        upload_mib=3.5,
+        megapixels=4.5,
+        samples=5,
+        places=6,
+        pace_kib=0.5,
+        silence=20.5,
+        batch=7,
+        seconds=8.5,
+        drain=9.5,
+    )
     wanted = ServeConfig(
-        host="0.0.0.0", port=81, allow_remote=True, names=("a.lan", "b.lan"), token=line["--token"],
+        host="0.0.0.0", port=81, allow_remote=True, names=("a.lan", "b.lan"),
+        origins=("https://a.example", "http://localhost:3000"), token=line["--token"],
         models=("one", "two"), device="cpu", workers=2, limits=limits,
     )  # fmt: skip
     assert came.pop() == (wanted, "cpu")
     options = {option.opts[0] for option in main.commands["serve"].params}
-    assert options == {*line, "--name", "--model", "--allow-remote"}
+    assert options == {*line, "--name", "--model", "--allow-remote", "--allow-origin"}
     ran = CliRunner().invoke(main, ["serve"], prog_name="maskmend", env={"MASKMEND_TOKEN": line["--token"]})
     assert ran.exit_code == 0, ran.output
     assert came.pop()[0] == ServeConfig(token=line["--token"])  # its defaults are the server's own

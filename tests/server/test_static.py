@@ -1,6 +1,7 @@
 """The page as files: complete, from here only, and what is said of the address."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -52,10 +53,11 @@ def test_every_module_and_every_id_that_is_asked_for_exists():
 
 def test_samples_are_listed_and_served(client):
     names = client.get("/samples").json()["samples"]
-    assert len(names) == 5
+    assert len(names) == 8
     for name in names:
-        assert client.get(f"/samples/{name}.png").headers["content-type"] == "image/png"
-        assert client.get(f"/samples/{name}.mask.png").status_code == 200
+        kind = {".png": "image/png", ".jpg": "image/jpeg"}[Path(name).suffix]
+        assert client.get(f"/samples/{name}").headers["content-type"] == kind
+        assert client.get(f"/samples/{Path(name).stem}.mask.png").status_code == 200
 
 
 @pytest.mark.parametrize(

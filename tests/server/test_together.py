@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 
 import fuzz_run
-from fakes import smooth_pixels
+from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.errors import ConfigError, ModelError
+from maskmend.images.picture import picture_from
 from maskmend.pipeline import InpaintPipeline
+from maskmend.server.queue import Job
 from maskmend.server.registry import Catalogue
 from maskmend.server.run import listen
 from maskmend.server.settings import Limits
+from maskmend.server.workers import Abandoned, fill
 from server_parts import (
     IMAGE_FILE,
     MASK,
@@ -104,6 +107,31 @@ def test_a_hole_of_one_window_does_not_wait_for_one_of_many(tiny_pipeline):
         np.testing.assert_array_equal(pixels_of(slow.result(20).content), alone)
 
 
+def test_the_finer_scales_of_a_wide_hole_end_when_nobody_waits(tiny_pipeline):
+    """Catches a worker that draws hundreds of windows for a client that is gone."""
+    gone, seen = threading.Event(), []
+
+    class Leaving(InpaintPipeline):
+        def __call__(self, *given, on_level, **more):
+            def told(progress):
+                seen.append(progress.windows)
+                if progress.windows:
+                    gone.set()
+                on_level(progress)
+
+            return super().__call__(*given, on_level=told, **more)
+
+    pipe = Leaving(*tiny_models(guesses=True))
+    job = Job(
+        picture=picture_from(smooth_pixels(90, 90)), mask=box_mask(90, 90, 10, 10, 80, 80), model="tiny",
+        samples=1, seed=0, settings={"detail": "full"}, tell=lambda *_: None, gone=gone,
+    )  # fmt: skip
+    with pytest.raises(Abandoned):
+        fill(pipe, [job], lambda *_: pytest.fail("finished"))
+    assert seen[0] == 0 < seen[-1]
+    assert len(seen) == 2
+
+
 def test_several_workers_give_the_same_fills(tiny_pipeline):
     """Catches workers that get in each other's way."""
     with client_of(app_of(tiny_pipeline, workers=3)) as client, ThreadPoolExecutor(6) as pool:
@@ -166,11 +194,22 @@ def test_large_pictures_wait_outside(gated):
     """Catches memory that is filled with the largest pictures, all within their own limit."""
     app = app_of(gated, limits=Limits(megapixels=0.0007, drain=5.0))
     with client_of(app) as client, ThreadPoolExecutor(4) as pool:
-        taken = [pool.submit(client.post, "/v1/inpaint", files=form()) for _ in range(4)]
-        until(lambda: app.state.service.line._weight == 4 * PIXELS[:, :, 0].size)
+        taken = [pool.submit(client.post, "/v1/inpaint", files=form()) for _ in range(2)]
+        until(lambda: app.state.service.line._weight == 2 * PIXELS[:, :, 0].size)
         assert client.post("/v1/inpaint", files=form()).status_code == 429
         gated.gate.set()
         assert {one.result(20).status_code for one in taken} == {200}
+
+
+def test_the_results_of_several_samples_weigh_too(gated):
+    """Catches requests that are let in by their images, whose results are many times as large."""
+    app = app_of(gated, limits=Limits(megapixels=0.0007, drain=5.0))
+    with client_of(app) as client, ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(client.post, "/v1/inpaint", files=form(), data={"samples": 3})
+        until(lambda: app.state.service.line._weight == 2 * PIXELS[:, :, 0].size)
+        assert client.post("/v1/inpaint", files=form()).status_code == 429
+        gated.gate.set()
+        assert taken.result(20).status_code == 200
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
@@ -313,7 +352,7 @@ def test_encoding_is_part_of_the_time_limit(tiny_pipeline, monkeypatch, accept):
         go_on.wait(20)
         return b""
 
-    for module in ("answers", "routes"):
+    for module in ("responses", "routes"):
         monkeypatch.setattr(f"maskmend.server.{module}.encoded", slow)
     app = app_of(tiny_pipeline, limits=Limits(seconds=2.0, drain=5.0))
     with client_of(app) as client:

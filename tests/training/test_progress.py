@@ -53,7 +53,7 @@ def test_a_run_from_start_to_finish(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = command("tokenizer", "--config", recipe, "--output", out)
     assert result.exit_code == 0, result.output
-    assert "6 training and 3 validation images; cpu, 1 process(es)" in result.output
+    assert "6 training and 3 validation images; cpu, 1 process" in result.output
     steps = [line for line in result.output.splitlines() if line.startswith("train step")]
     assert [line.split()[2] for line in steps] == ["1/3", "2/3", "3/3"]
     assert all("images_per_second" in line and line.endswith("left") for line in steps)

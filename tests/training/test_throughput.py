@@ -19,14 +19,26 @@ def test_operations_are_those_of_the_products(monkeypatch: pytest.MonkeyPatch) -
     """Catches backward passes that are not counted, a share of another ceiling, and one told with the
     operations of a first step that did more than the others do."""
     weight = torch.ones(5, 7, requires_grad=True)
-    measured = meter(monkeypatch, 1e6)
+    measured = meter(monkeypatch, 1e9)
     for step in range(3):
         with measured.step(counted=step == 2):
             (torch.ones(9 if step == 0 else 3, 5) @ weight).sum().backward()
     assert measured.operations == 2 * (2 * 3 * 5 * 7)  # forward, and the weight's gradient
     figures = measured.read()
     seconds = 3 * 8 / figures["images_per_second"]
-    assert figures["mfu"] == pytest.approx(3 * measured.operations / seconds / 1e6)
+    assert figures["mfu"] == pytest.approx(3 * measured.operations / seconds / 1e9)
+
+
+def test_no_run_is_faster_than_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches an MFU above 1, of a ceiling that was measured while other work slowed the machine down."""
+    measured = meter(monkeypatch, 1.0)
+    with measured.step(counted=True):
+        torch.ones(64, 64) @ torch.ones(64, 64)
+    assert measured.read()["mfu"] == 1
+    with measured.step(counted=True):
+        torch.ones(64, 64) @ torch.ones(64, 64)
+        time.sleep(0.2)
+    assert 0 < measured.read()["mfu"] < 1
 
 
 def test_waiting_for_data_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

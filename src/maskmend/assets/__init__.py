@@ -3,4 +3,7 @@
 from pathlib import Path
 
 ASSETS = Path(__file__).parent
+DEFAULT = "photo"
+"""The model that `default` means."""
 SAMPLES = ASSETS / "samples"
+PHOTOGRAPHS = ASSETS / "photographs"

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from maskmend.batch.manifest import begin_record
+from maskmend.batch.samples import fill_samples
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import lies_there, write_files
 from maskmend.images.listing import SUFFIXES
-from maskmend.images.picture import WRITABLE, Picture, encode_image, load_image
+from maskmend.images.picture import MAX_PIXELS, WRITABLE, Picture, encode_image, load_image
 from maskmend.masks.reading import THRESHOLD, as_mask, grow, load_mask
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
@@ -131,6 +132,7 @@ def fill_folder(
     overwrite: bool = False,
     growth: int = 0,
     reading: dict[str, Any] | None = None,
+    max_pixels: int = MAX_PIXELS,
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
 ) -> Outcome:
@@ -171,14 +173,20 @@ def fill_folder(
                 skipped += 1
             else:
                 try:
-                    picture = load_image(task.image)
-                    mask = load_mask(task.mask, size=picture.pixels.shape[:2], **(reading or {}))
-                    result = pipe(picture, grow(mask, growth), samples=samples, seed=seed, **settings)
-                    pictures = dict(zip(task.outputs, result.pictures, strict=True))
-                    files = {path: _encoded(one, path, quality) for path, one in pictures.items()}
-                    best = task.outputs[result.best].relative_to(output).as_posix()
-                    after = record.after(task.name, best if samples > 1 else None, result.note)
-                    write_files(files if after == record else files | after.file)
+                    picture = load_image(task.image, max_pixels=max_pixels)
+                    mask = load_mask(
+                        task.mask, size=picture.pixels.shape[:2], max_pixels=max_pixels, **(reading or {})
+                    )
+                    mask = grow(mask, growth)
+                    after = record
+                    for part in fill_samples(pipe, picture, mask, samples=samples, seed=seed, **settings):
+                        outputs = task.outputs[part.first : samples - part.left]
+                        pictures = dict(zip(outputs, part.result.pictures, strict=True))
+                        files = {path: _encoded(one, path, quality) for path, one in pictures.items()}
+                        if not part.left:  # until then the image counts as one that is not done
+                            best = task.outputs[part.best].relative_to(output).as_posix()
+                            after = record.after(task.name, best if samples > 1 else None, part.result.note)
+                        write_files(files if after == record else files | after.file)
                     filled += 1
                     record = after
                 except ConfigError:

@@ -8,7 +8,7 @@ from maskmend.cli.options import PATH
 
 
 @click.command()
-@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option("--model", default="cats64", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option(
     "-o", "--output", type=PATH, default=Path("bench-output"), show_default=True,
     help="Folder for bench.json and bench.md.",
@@ -22,7 +22,7 @@ def bench(model: str, output: Path, peers: Path | None, quick: bool) -> None:
     from maskmend.benchmark.run import bench as run
     from maskmend.cli.progress import stages
 
-    options = [f"--model {model}"] if model != "default" else []
+    options = [f"--model {model}"] if model != "cats64" else []
     options += ["--peers FOLDER"] if peers else []
     options += ["--quick"] if quick else []
     with stages() as told:

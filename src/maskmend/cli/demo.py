@@ -26,7 +26,7 @@ from maskmend.pipeline import InpaintPipeline
 
 
 def run_demo(
-    out: Path, *, model: str = "default", seed: int = 0, samples: int = 4, console: Console | None = None
+    out: Path, *, model: str = "cats64", seed: int = 0, samples: int = 4, console: Console | None = None
 ) -> None:
     """Fills the shipped pictures; writes contact sheet, animation, results and `report.json` into `out`."""
     console = console or Console()

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import click
 
-from maskmend.cli.options import PATH, working
+from maskmend.cli.options import PATH, Commands, working
 
 
-@click.group()
+@click.group(cls=Commands)
 def export() -> None:
     """Models in other formats, for runtimes without PyTorch."""
 

@@ -12,6 +12,7 @@ from maskmend.cli.benchmark import bench
 from maskmend.cli.export import export
 from maskmend.cli.inpaint import demo, inpaint
 from maskmend.cli.models import calibrate, convert, pack, train, weights
+from maskmend.cli.options import Commands
 from maskmend.cli.photographs import photographs
 from maskmend.cli.scoring import evaluate, masks, reproduce, study
 from maskmend.cli.serve import serve
@@ -21,7 +22,7 @@ NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """What click raises to show the help; older releases print it without."""
 
 
-class Group(click.Group):
+class Group(Commands):
     """Prints our own errors and those of usage as one line and exits with status 2."""
 
     def make_context(self, *given: Any, **options: Any) -> click.Context:

@@ -1,16 +1,33 @@
 """`maskmend inpaint` and `maskmend demo`."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from maskmend.assets import DEFAULT
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
-from maskmend.cli.options import PATH, SEED, Filler, refuse_options, working
+from maskmend.cli.options import PATH, SEED, Filler, SettingOption, default_settings, refuse_options, working
 from maskmend.errors import ConfigError
 
+SENSIBLE = 64
+"""Fills of a hole beyond which a person is asked whether so many are meant."""
 
-@click.command()
+
+class Inpaint(click.Command):
+    """Ends its help with the settings that have no option of their own."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = {parameter.name for parameter in self.params}
+        others = {name: value for name, value in default_settings().items() if name not in own}
+        with formatter.section(f"Settings for --set, as {DEFAULT} has them; their meaning: docs/settings.md"):
+            formatter.write_text(
+                ", ".join(f"{name}={'none' if value is None else value}" for name, value in others.items())
+            )
+
+
+@click.command(cls=Inpaint)
 @click.argument("image", type=PATH, required=False)
 @click.option(
     "--mask",
@@ -60,18 +77,29 @@ from maskmend.errors import ConfigError
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Different fills; written as OUTPUT-1, OUTPUT-2, ...",
+    help="Different fills; written as OUTPUT-1, OUTPUT-2, ..., and the best of them as OUTPUT.",
 )
+@click.option("--yes", is_flag=True, help=f"Do not ask whether more than {SENSIBLE} --samples are meant.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same fill.")
-@click.option("--steps", type=int, help="Decoding steps.")
-@click.option("--schedule", help="cosine, linear, square, square_root, arccos, cubic, log or exp.")
-@click.option("--order", help="confidence, random or halton.")
-@click.option("--temperature", type=float, help="Below 1 safer, above 1 more varied.")
-@click.option("--seam", help="hard, feather, multiband or poisson.")
-@click.option("--infill", help="What stands in the hole before encoding: grey, mean, nearest or diffusion.")
-@click.option("--ring", type=int, help="Predict this many tokens around the hole anew.")
+@click.option("--steps", cls=SettingOption, type=int, help="Decoding steps.")
 @click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any other setting: --set top_p=0.9."
+    "--schedule", cls=SettingOption, help="cosine, linear, square, square_root, arccos, cubic, log or exp."
+)
+@click.option("--order", cls=SettingOption, help="confidence, random or halton.")
+@click.option("--temperature", cls=SettingOption, type=float, help="Below 1 safer, above 1 more varied.")
+@click.option("--seam", cls=SettingOption, help="hard, feather, multiband or poisson.")
+@click.option(
+    "--infill",
+    cls=SettingOption,
+    help="What stands in the hole before encoding: grey, mean, nearest or diffusion.",
+)
+@click.option("--ring", cls=SettingOption, type=int, help="Predict this many tokens around the hole anew.")
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other setting, below: --set top_p=0.9; several times.",
 )
 @click.option(
     "--grow",
@@ -93,6 +121,13 @@ from maskmend.errors import ConfigError
     help="Brightness from which grey is filled, up to 1; given, even a photograph is taken for a mask.",
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
+@click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0, min_open=True),
+    default=64.0,
+    show_default=True,
+    help="Largest image and mask, read from the file's header.",
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
 @click.option(
     "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
@@ -111,6 +146,7 @@ def inpaint(
     layout: str | None,
     model: str,
     samples: int,
+    yes: bool,
     seed: int,
     assignments: tuple[str, ...],
     growth: int,
@@ -119,6 +155,7 @@ def inpaint(
     mask_channel: Any,
     mask_threshold: float | None,
     quality: int,
+    max_megapixels: float,
     device: str,
     precision: str,
     uncertainty: Path | None,
@@ -133,6 +170,8 @@ def inpaint(
     reading: dict[str, Any] = {
         "threshold": mask_threshold, "fit": fit_mask, "invert": invert_mask, "channel": mask_channel,
     }  # fmt: skip
+    if samples > SENSIBLE and not yes and layout is None:
+        _ask(samples, PIPE in (image, mask_path))
     if folder is not None:
         single = {"image": "IMAGE", "mask_path": "--mask", "guide_path": "--guide", "extend": ""}
         refuse_options("--input", single | {"layout": "", "uncertainty": ""})
@@ -145,6 +184,7 @@ def inpaint(
         inpaint_folder(
             folder, mask_folder, output, suffix, filler,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
+            max_pixels=round(max_megapixels * 1e6),
         )  # fmt: skip
         return
     if image is None:
@@ -160,8 +200,20 @@ def inpaint(
     inpaint_picture(
         image, mask_path, output, uncertainty, suffix, filler,
         guide_path=guide_path, extend=extend, samples=samples, seed=seed, quality=quality,
-        overwrite=overwrite, growth=growth, reading=reading,
+        overwrite=overwrite, growth=growth, reading=reading, max_pixels=round(max_megapixels * 1e6),
     )  # fmt: skip
+
+
+def _ask(samples: int, piped: bool) -> None:
+    """Asks whether so many are meant. Raises ConfigError where nobody can answer."""
+    if piped or sys.stdin is None or not sys.stdin.isatty():
+        raise ConfigError(f"--samples {samples} writes a file for each fill: add --yes if so many are meant")
+    question = (
+        f"--samples {samples} writes {samples} fills of each hole, a file for each; 4 to 8 show well what "
+        "the model can do. Make them all?"
+    )
+    if not click.confirm(question, err=True):
+        raise ConfigError(f"--samples {samples} was not meant: nothing was written")
 
 
 def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
@@ -170,10 +222,12 @@ def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask
         "extend",
         "overwrite",
         "samples",
+        "yes",
         "growth",
         "invert_mask",
         "mask_channel",
         "mask_threshold",
+        "max_megapixels",
         "quality",
         "uncertainty",
     )
@@ -202,10 +256,18 @@ def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask
     show_default=True,
     help="Folder for the results.",
 )
-@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option(
+    "--model",
+    default="cats64",
+    show_default=True,
+    help="For the cats: shipped name, model folder, or hub id.",
+)
+@click.option("--photo-model", default="photo", show_default=True, help="For the photographs: likewise.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
-def demo(output: Path, model: str, seed: int) -> None:
-    """Fills holes in the shipped pictures and shows every step."""
+def demo(output: Path, model: str, photo_model: str, seed: int) -> None:
+    """Fills holes in the shipped cat faces, showing every step, and repairs three photographs."""
     from maskmend.cli.demo import run_demo
+    from maskmend.cli.demo_photographs import repair_photographs
 
     run_demo(output, model=model, seed=seed)
+    repair_photographs(output, model=photo_model, seed=seed)

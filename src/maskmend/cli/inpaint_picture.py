@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from maskmend.fill.levels import LevelProgress
+    from maskmend.fill.result import Inpainted
     from maskmend.images.picture import Picture
 
 PIPE = Path("-")
@@ -39,12 +41,16 @@ def inpaint_picture(
     overwrite: bool,
     growth: int,
     reading: dict[str, Any],
+    max_pixels: int,
 ) -> None:
     """Fills one picture and says how it went: on standard error where the picture goes to standard output.
 
     `suffix` is the format for standard output; that of a file is in its name. Without a mask only the canvas
     that `extend` adds is filled.
     """
+    from maskmend.batch.samples import fill_samples
+    from maskmend.evaluation.contact_sheet import uncertainty_map
+    from maskmend.files import write_files
     from maskmend.images import picture as images
     from maskmend.images.canvas import extend_canvas
     from maskmend.masks.reading import grow, reads_alpha
@@ -54,9 +60,9 @@ def inpaint_picture(
         raise ConfigError("standard input holds one picture: of IMAGE, --mask and --guide one can be -")
     if piped:
         _check_pipe(samples)
-    picture = before = _read_picture(_source(image))
+    picture = before = _read_picture(_source(image), max_pixels)
     if extend is not None:
-        picture, _ = extend_canvas(before, extend)
+        picture, _ = extend_canvas(before, extend, max_pixels=max_pixels)
     best = output if piped else _named(image, output)
     outputs = [] if piped else _numbered(best, samples)
     written = [] if piped else list(dict.fromkeys([*outputs, best]))
@@ -69,32 +75,52 @@ def inpaint_picture(
     if piped:
         images.check_holds(kind, picture)  # of files it is asked with all else about them
     drawn = None if mask_path is None else _source(mask_path)
-    hole = None if drawn is None else _read_mask(drawn, before.pixels.shape[:2], reading)
-    mask = hole if extend is None else extend_canvas(before, extend, mask=hole)[1]
+    hole = None
+    if drawn is not None:
+        hole = _read_mask(drawn, before.pixels.shape[:2], reading | {"max_pixels": max_pixels})
+    mask = hole if extend is None else extend_canvas(before, extend, mask=hole, max_pixels=max_pixels)[1]
     assert mask is not None  # a mask or an extension is given
     mask = grow(mask, growth)
-    guide = None if guide_path is None else _read_guide(_source(guide_path), mask)
+    guide = None if guide_path is None else _read_guide(_source(guide_path), mask, max_pixels)
     pipe, chosen = filler.load()
+    spent, begun, chosen_one = 0.0, time.monotonic(), 0
+    result: Inpainted | None = None
     with working("filling") as status:
         on_level = LevelReport(status, samples)
-        result = pipe(picture, mask, guide=guide, samples=samples, seed=seed, on_level=on_level, **chosen)
-    files = {} if piped else dict(zip(outputs, result.pictures, strict=True))
-    if not piped:
-        files[best] = result.pictures[result.best]
-    if uncertainty is not None:
-        from maskmend.evaluation.contact_sheet import uncertainty_map
-
-        most = math.log(pipe.transformer.config.codes)
-        levels = uncertainty_map(result.uncertainty, picture.pixels, most)
-        files[uncertainty] = images.picture_from(levels)
-    images.save_images(files, quality=quality)
+        try:
+            for part in fill_samples(
+                pipe, picture, mask, samples=samples, seed=seed, guide=guide, on_level=on_level, **chosen
+            ):
+                files: dict[Path, bytes] = {}
+                if not piped:
+                    numbered = outputs[part.first : samples - part.left]
+                    for path, filled in zip(numbered, part.result.pictures, strict=True):
+                        files[path] = images.encode_image(filled, path, quality)
+                    chosen_one = part.best
+                    kept = outputs[chosen_one]
+                    files[best] = files[kept] if kept in files else kept.read_bytes()
+                if uncertainty is not None and part.first == 0:
+                    most = math.log(pipe.transformer.config.codes)
+                    levels = uncertainty_map(part.result.uncertainty, picture.pixels, most)
+                    files[uncertainty] = images.encode_image(images.picture_from(levels), uncertainty)
+                write_files(files)
+                result = part.result
+                spent += sum(pipe.seconds.values())
+                done = on_level.before = samples - part.left
+                left = (time.monotonic() - begun) / done * part.left
+                status.update(f"filled {done} of {samples}, about {duration(left)} left")
+        except KeyboardInterrupt:
+            written = on_level.before
+            kept = f"; {shown(best)} is the best of the {written} that are written" if written else ""
+            click.echo(f"stopped{kept}", err=True)
+            sys.exit(130)
+    assert result is not None  # there is one sample at least
     if piped:
         sys.stdout.buffer.write(images.encode_picture(result.pictures[0], kind, quality=quality))
         sys.stdout.buffer.flush()  # a full disk is told while it can be
     if not result.regions:  # nothing was filled
         click.echo(result.note, err=piped)
         return
-    spent = sum(pipe.seconds.values())
     share = 100 * float(mask.mean())
     count = int(mask.sum())
     part = f"{share:.1f} %" if share >= 0.05 else f"{count} pixel{'s' if count > 1 else ''}"
@@ -109,7 +135,7 @@ def inpaint_picture(
             "the mask was read by its alpha: --mask-channel luma takes its brightness instead", err=piped
         )
     if samples > 1:
-        click.echo(f"likeliest: {shown(outputs[result.best])}, also written as {shown(best)}", err=piped)
+        click.echo(f"best: {shown(outputs[chosen_one])}, also written as {shown(best)}", err=piped)
     if kind == "JPEG":
         instead = "leave --format out" if piped else "write .png"
         click.echo(f"JPEG encodes every pixel anew; {instead} to keep the known ones to the bit", err=piped)
@@ -125,21 +151,29 @@ class LevelReport:
 
     def __init__(self, status: Any, samples: int) -> None:
         self.status, self.samples = status, samples
+        self.before = 0
+        """Fills that were finished in calls before this one."""
 
     def __call__(self, progress: "LevelProgress") -> None:
-        left = progress.seconds_left * (1 + (self.samples - 1 - progress.sample))
-        if progress.sample == progress.windows == 0 and left > self.LONG:
+        sample = self.before + progress.sample
+        left = progress.seconds_left * (self.samples - sample)
+        if sample == progress.windows == 0 and left > self.LONG:
             windows = progress.total * self.samples
             click.echo(
                 f"a wide hole: {windows} windows on {progress.levels} finer levels, about {left:.0f} s "
                 "(--set detail=0 stops at the coarse fill)",
                 err=True,
             )
-        which = f" of fill {progress.sample + 1} of {self.samples}" if self.samples > 1 else ""
+        which = f" of fill {sample + 1} of {self.samples}" if self.samples > 1 else ""
         self.status.update(
             f"filling: level {progress.level} of {progress.levels}, window {progress.windows} of "
             f"{progress.total}{which}, about {left:.0f} s left"
         )
+
+
+def duration(seconds: float) -> str:
+    """Such as "40 s" or "12 min"."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _check_pipe(samples: int) -> None:
@@ -161,10 +195,12 @@ def _source(path: Path) -> Path | bytes:
     return sys.stdin.buffer.read()
 
 
-def _read_picture(source: Path | bytes) -> "Picture":
+def _read_picture(source: Path | bytes, max_pixels: int) -> "Picture":
     from maskmend.images.picture import load_image, read_image
 
-    return read_image(source) if isinstance(source, bytes) else load_image(source)
+    if isinstance(source, bytes):
+        return read_image(source, max_pixels=max_pixels)
+    return load_image(source, max_pixels=max_pixels)
 
 
 def _read_mask(source: Path | bytes, size: tuple[int, int], reading: dict[str, Any]) -> "np.ndarray":
@@ -175,13 +211,13 @@ def _read_mask(source: Path | bytes, size: tuple[int, int], reading: dict[str, A
     return load_mask(source, size=size, **reading)
 
 
-def _read_guide(source: Path | bytes, mask: "np.ndarray") -> "Picture":
+def _read_guide(source: Path | bytes, mask: "np.ndarray", max_pixels: int) -> "Picture":
     """The guide, known to fit. Raises ImageError."""
     from maskmend.errors import ImageError
     from maskmend.fill.guide import as_guide
 
     try:
-        picture = _read_picture(source)
+        picture = _read_picture(source, max_pixels)
     except ImageError as error:
         raise ImageError(f"the guide cannot be used: {error}") from error
     if as_guide(picture, mask) is None:
@@ -190,7 +226,7 @@ def _read_guide(source: Path | bytes, mask: "np.ndarray") -> "Picture":
 
 
 def _named(image: Path, output: Path) -> Path:
-    """Where the likeliest fill goes: `output`, or the image's name in that folder."""
+    """Where the best fill goes: `output`, or the image's name in that folder."""
     from maskmend.images.picture import WRITABLE
 
     if output.is_dir():

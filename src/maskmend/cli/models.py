@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from maskmend.cli.options import PATH, working
+from maskmend.cli.options import PATH, Commands, working
 from maskmend.errors import ConfigError
 
 
@@ -125,7 +125,7 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
         click.echo(f"{len(distances)} pictures are few for that limit: give {ENOUGH} or more", err=True)
 
 
-@click.group()
+@click.group(cls=Commands)
 def convert() -> None:
     """Models of other projects, turned into model folders."""
 
@@ -165,7 +165,7 @@ def lab(vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels:
     )
 
 
-@click.group()
+@click.group(cls=Commands)
 def weights() -> None:
     """Networks that metrics and training look through (Inception, LPIPS, EfficientNet)."""
 

@@ -1,6 +1,7 @@
 """What several commands share: paths, settings of a fill, a word while it works."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,37 @@ class Filler:
         chosen = self.given | override({}, self.assignments)
         pipe.defaults.changed(**chosen)
         return pipe, chosen
+
+
+class Commands(click.Group):
+    """A group whose help tells what each command does in whole sentences, over several lines if need be."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = [
+            (name, self.commands[name].get_short_help_str(limit=1000)) for name in self.list_commands(ctx)
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+class SettingOption(click.Option):
+    """An option that is a setting of the fill: its default is the model's."""
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        from maskmend.assets import DEFAULT
+
+        extra = super().get_help_extra(ctx)
+        extra["default"] = f"the model's; {DEFAULT}: {default_settings()[str(self.name)]}"
+        return extra
+
+
+def default_settings() -> dict[str, Any]:
+    """The settings of the default model, all of them, without loading it."""
+    from maskmend.assets import ASSETS, DEFAULT
+    from maskmend.settings import Settings
+
+    index = json.loads((ASSETS / DEFAULT / "model_index.json").read_text(encoding="utf-8"))
+    return asdict(Settings()) | index["defaults"]
 
 
 def refuse_options(with_what: str, names: dict[str, str]) -> None:

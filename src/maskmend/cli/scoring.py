@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 from click import format_filename as shown
 
-from maskmend.cli.options import PATH, SEED, Filler, refuse_options
+from maskmend.cli.options import PATH, SEED, Commands, Filler, refuse_options
 from maskmend.errors import ConfigError
 
 
-@click.group()
+@click.group(cls=Commands)
 def masks() -> None:
     """Fixed sets of masks for evaluation."""
 
@@ -160,7 +160,7 @@ def evaluate(
     show_default=True,
     help="Folder for page, pictures and trials.",
 )
-@click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
+@click.option("--model", default="cats64", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option("--quick", is_flag=True, help="16 images and the report's tables only: a look, no measurement.")
 @click.option("--limit", type=click.IntRange(min=2), help="Only the first so many images.")
 @click.option(
@@ -249,7 +249,7 @@ def reproduce(
 @click.option("--validation", required=True, help="Likewise, held out; for the loss in metrics.jsonl only.")
 @click.option("--images", type=PATH, required=True, help="Folder or tar file of test images.")
 @click.option("--masks", type=PATH, help="Folder of masks, white = filled (default: random walks of seed 0).")
-@click.option("--tokenizer", default="default", show_default=True, help="Model whose tokenizer all share.")
+@click.option("--tokenizer", default="cats64", show_default=True, help="Model whose tokenizer all share.")
 @click.option(
     "-o",
     "--output",

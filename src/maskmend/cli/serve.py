@@ -16,6 +16,13 @@ TOKEN = "MASKMEND_TOKEN"
 @click.option("--allow-remote", is_flag=True, help="Let --host be one that other machines reach.")
 @click.option("--name", "names", multiple=True, help="A host name under which clients know the server.")
 @click.option(
+    "--allow-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="A page of another site that may use the API, such as https://app.example; several times.",
+)
+@click.option(
     "--token",
     envvar=TOKEN,
     help="What clients must send (16 characters or more); better given as MASKMEND_TOKEN.",
@@ -31,9 +38,18 @@ TOKEN = "MASKMEND_TOKEN"
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
 @click.option("--workers", default=1, show_default=True, help="Threads that each fill one batch at a time.")
 @click.option("--max-upload", default=32.0, show_default=True, help="Largest request, in MiB.")
-@click.option("--max-megapixels", default=24.0, show_default=True, help="Largest picture.")
+@click.option("--max-megapixels", default=50.0, show_default=True, help="Largest picture.")
 @click.option("--max-samples", default=8, show_default=True, help="Most fills of one request.")
 @click.option("--places", default=32, show_default=True, help="Requests taken in at once; beyond: 429.")
+@click.option(
+    "--upload-pace",
+    default=1.0,
+    show_default=True,
+    help="KiB a second that an upload has to bring; else: 408.",
+)
+@click.option(
+    "--upload-silence", default=10.0, show_default=True, help="Seconds over which that pace is taken."
+)
 @click.option("--batch", default=16, show_default=True, help="Most fills decoded together.")
 @click.option("--timeout", default=120.0, show_default=True, help="Seconds for one request.")
 @click.option("--drain", default=30.0, show_default=True, help="Seconds to finish in when told to stop.")
@@ -42,6 +58,7 @@ def serve(
     port: int,
     allow_remote: bool,
     names: tuple[str, ...],
+    origins: tuple[str, ...],
     token: str | None,
     models: tuple[str, ...],
     device: str,
@@ -50,6 +67,8 @@ def serve(
     max_megapixels: float,
     max_samples: int,
     places: int,
+    upload_pace: float,
+    upload_silence: float,
     batch: int,
     timeout: float,
     drain: float,
@@ -70,6 +89,7 @@ def serve(
         port=port,
         allow_remote=allow_remote,
         names=names,
+        origins=origins,
         token=token,
         models=models,
         device=device,
@@ -79,6 +99,8 @@ def serve(
             megapixels=max_megapixels,
             samples=max_samples,
             places=places,
+            pace_kib=upload_pace,
+            silence=upload_silence,
             batch=batch,
             seconds=timeout,
             drain=drain,

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError
 from maskmend.evaluation.pairing import Comparison, pair_folders
-from maskmend.evaluation.report import METRICS, Report
+from maskmend.evaluation.report import METRICS, STEADY, Report
 from maskmend.images.picture import to_tensor
 from maskmend.masks.sets import masks_hash
 from maskmend.metrics import pixels
@@ -127,8 +127,14 @@ def evaluate_folders(
     if of_sets and len(pairs.names) == 1:
         chosen -= set(of_sets)
         notes.append(f"{' and '.join(map(str.upper, of_sets))} left out: 1 image is too few")
+    if "fid" in chosen and len(pairs.names) < STEADY:
+        notes.append(
+            f"FID over {len(pairs.names)} images is biased upwards: compare it with those of as many images "
+            "only, not with published figures"
+        )
     if pairs.unused_truths:
-        notes.append(f"{pairs.unused_truths} truths have no result and were left out")
+        those = "1 truth has" if pairs.unused_truths == 1 else f"{pairs.unused_truths} truths have"
+        notes.append(f"{those} no result and {'was' if pairs.unused_truths == 1 else 'were'} left out")
     digests = {"results": content_hash(pairs.results), "truths": content_hash(pairs.truths)}
     if pairs.masks is not None:
         # In the order in which they were drawn, that of the truths: other suffixes may sort otherwise
@@ -175,8 +181,10 @@ def evaluate_folders(
             if finite.size:
                 figures[name] = averaged(finite)
             if finite.size < values.size:
+                count = values.size - finite.size
+                those = "1 image has" if count == 1 else f"{count} images have"
                 notes.append(
-                    f"{name}: {values.size - finite.size} images have nothing to measure and do not count"
+                    f"{name}: {those} nothing to measure and do{'es' if count == 1 else ''} not count"
                 )
     return Report(
         images=len(pairs.names),

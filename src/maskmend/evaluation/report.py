@@ -13,6 +13,9 @@ from rich.text import Text
 from maskmend.files import write_files
 from maskmend.metrics.bootstrap import Interval
 
+STEADY = 500
+"""Images from which FID is near enough to that of larger sets to be compared with published figures."""
+
 
 class Metric(NamedTuple):
     """How a figure is shown."""

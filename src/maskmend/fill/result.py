@@ -77,16 +77,21 @@ class Inpainted:
     @property
     def best(self) -> int:
         """Index of the sample that `settings.ranking` puts first; the earliest of equals."""
-        if self.settings.ranking == "typical":
-            return int(np.argmin(np.abs(self.log_likelihood - np.median(self.log_likelihood))))
-        return int(np.argmax(self.log_likelihood))
+        return best_of(self.log_likelihood, self.settings.ranking)
 
     def save(self, path: str | Path, sample: int | None = None) -> None:
-        """Writes a sample (the likeliest when None) with all that came with the source: see `save_image`.
+        """Writes a sample (the best when None) with all that came with the source: see `save_image`.
 
         Raises ConfigError for a sample that there is not.
         """
         save_image(self.pictures[self.best if sample is None else checked_sample(self, sample)], path)
+
+
+def best_of(log_likelihood: Float[np.ndarray, "S"], ranking: str) -> int:
+    """Index of the sample that `ranking` puts first; the earliest of equals."""
+    if ranking == "typical":
+        return int(np.argmin(np.abs(log_likelihood - np.median(log_likelihood))))
+    return int(np.argmax(log_likelihood))
 
 
 def checked_sample(result: Inpainted, sample: object) -> int:

@@ -29,6 +29,9 @@ from maskmend.images.pillow import quiet
 from maskmend.images.png import Chunks, read_colour, unlike_srgb
 
 MAX_PIXELS = 64_000_000
+SMALLER = (
+    "scale it down, or raise --max-megapixels (in Python: max_pixels of load_image) if you trust the file"
+)
 ValueRange = tuple[int | float, int | float]
 """Where black and white are in a float tensor."""
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
@@ -73,6 +76,10 @@ class Picture:
         return Metadata(self.icc, self.exif, self.xmp, self.dpi, self.texts, self.colour)
 
 
+ImageLike = Picture | Image.Image | np.ndarray | Tensor
+"""What `picture_from` takes."""
+
+
 def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Reads one image file upright, as 8-bit RGB.
 
@@ -101,6 +108,20 @@ def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> I
 
 
 @contextmanager
+def _library_limit(max_pixels: int) -> Iterator[None]:
+    """The imaging library's own limit, which is the process's, is lifted where ours is the higher one."""
+    before = Image.MAX_IMAGE_PIXELS
+    if before is None or max_pixels <= 2 * before:  # it refuses what is twice its limit
+        yield
+        return
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
 def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
     if isinstance(source, bytes):
         name, file = "the image", io.BytesIO(source)
@@ -111,9 +132,10 @@ def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image
             what = "a folder" if file.is_dir() else "missing"
             raise ImageError(f"{name} is {what}: give the path of an image file.")
     try:
-        image = Image.open(file, formats=READABLE)
+        with _library_limit(max_pixels):
+            image = Image.open(file, formats=READABLE)
     except Image.DecompressionBombError as error:
-        raise ImageSizeError(f"{name} is too large to decode safely ({error}): scale it down.") from error
+        raise ImageSizeError(f"{name} is too large to decode safely ({error}): {SMALLER}.") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} cannot be read: give an intact {', '.join(READABLE)} file.") from error
     except DAMAGED as error:
@@ -122,8 +144,7 @@ def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image
         if image.width * image.height > max_pixels:
             size = f"{image.width} x {image.height} = {image.width * image.height / 1e6:.1f} Mpx"
             raise ImageSizeError(
-                f"{name} has {size}, more than the limit of {max_pixels / 1e6:g} Mpx: "
-                "scale it down (in Python: or raise max_pixels, if you trust the file)."
+                f"{name} has {size}, more than the limit of {max_pixels / 1e6:g} Mpx: {SMALLER}."
             )
         try:
             frames = getattr(image, "n_frames", 1)

@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from maskmend.assets import ASSETS
+from maskmend.assets import ASSETS, DEFAULT
 from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError
 from maskmend.files import json_bytes, write_files
@@ -283,7 +283,7 @@ def find_model(name: str | Path) -> Path:
     """
     names = sorted(index.parent.name for index in ASSETS.glob("*/model_index.json"))
     if name == "default" or str(name) in names:
-        return ASSETS / ("cats64" if name == "default" else str(name))
+        return ASSETS / (DEFAULT if name == "default" else str(name))
     folder = Path(name)
     if folder.is_dir():
         return folder

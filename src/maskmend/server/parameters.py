@@ -27,7 +27,8 @@ MOST_GROWTH = 128
 
 _SETTINGS = (
     "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
-    "sweet_spot", "infill", "ring", "share", "seam", "context", "windows", "guide_strength",
+    "sweet_spot", "infill", "ring", "share", "seam", "ranking", "plain", "context", "windows", "detail",
+    "detail_steps", "guide_strength",
 )  # fmt: skip
 
 _MARGIN = r"(left|right|top|bottom)=[0-9]{1,5}(\.[0-9]{1,3})?%?"
@@ -83,8 +84,18 @@ class Parameters(BaseModel):
     ring: int | None = Field(None, ge=0, le=64, description="Tokens around the hole predicted anew.")
     share: float | None = Field(None, ge=0, lt=1)
     seam: Seam | None = Field(None, description="How fill and known pixels meet.")
+    ranking: Literal["likelihood", "typical"] | None = Field(
+        None, description="Which of several fills is the best: the likeliest, or that of median likelihood."
+    )
+    plain: float | None = Field(
+        None, ge=0, le=255, description="Roughness of the surroundings up to which a hole is interpolated."
+    )
     context: float | None = Field(None, ge=0, le=100, description="How much is seen around the hole.")
     windows: int | None = Field(None, ge=1, le=1024, description="Most windows on one long, thin hole.")
+    detail: Literal["auto", "full"] | Annotated[int, Field(ge=0, le=16)] | None = Field(
+        None, description="Finer scales at which a wide hole is drawn anew: auto, full, or at most so many."
+    )
+    detail_steps: int | None = Field(None, ge=1, description="Decoding steps at the finer scales.")
     guide_strength: float | None = Field(
         None, ge=0, le=1, description="How far a guide's colours count; 0: as without one."
     )
@@ -153,7 +164,7 @@ def fill_schema(model: type[Parameters], *, samples: int, steps: int) -> dict[st
     schema = model.model_json_schema()
     properties = schema["properties"]
     properties["samples"]["maximum"] = samples
-    for name in ("steps", "sweet_spot"):
+    for name in ("steps", "sweet_spot", "detail_steps"):
         number, _ = properties[name]["anyOf"]  # or null
         number["maximum"] = steps
     return schema | EITHER
@@ -167,9 +178,9 @@ def form_schema(schema: dict[str, Any], *files: str, optional: tuple[str, ...] =
     fields = {}
     for name, field in schema["properties"].items():
         if "anyOf" in field:
-            (kind,) = (one for one in field["anyOf"] if one != {"type": "null"})
+            kinds = [one for one in field["anyOf"] if one != {"type": "null"}]
             rest = {key: value for key, value in field.items() if key not in ("anyOf", "default")}
-            field = kind | rest
+            field = (kinds[0] if len(kinds) == 1 else {"anyOf": kinds}) | rest
         if field.get("type") == "boolean":  # all is text there, and these are read alike
             field = {key: value for key, value in field.items() if key != "type"} | {
                 "enum": [True, False, 1, 0]

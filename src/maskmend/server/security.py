@@ -3,7 +3,8 @@
 - The Host header must name this server, so that a page of another site cannot reach it under a name of its
   own that points here (DNS rebinding). Addresses cannot be rebound: loopback ones always pass, others with
   allow_remote.
-- A request that says from which page it comes (Origin) must come from ours.
+- A request that says from which page it comes (Origin) must come from ours, or from one that `--allow-origin`
+  names (see `cors`).
 - With a token, the API answers only those who send it.
 - A body larger than the limit is refused by what it says of itself, or else while it arrives.
 
@@ -20,6 +21,7 @@ import socket
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from maskmend.server import cors
 from maskmend.server.errors import Refusal, refusal_from, stopping
 from maskmend.server.metrics import Metrics
 from maskmend.server.settings import ServeConfig, is_loopback
@@ -49,6 +51,7 @@ class Gate:
             await self.app(scope, receive, send)
             return
         started = 0
+        allowed: str | None = None
 
         async def sending(message: Message) -> None:
             nonlocal started
@@ -57,6 +60,8 @@ class Gate:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                if allowed is not None:
+                    cors.allow(headers, allowed)
                 route = getattr(scope.get("route"), "path", "elsewhere")
                 self.metrics.requests.labels(route, str(started)).inc()
                 if started in ABANDONED:
@@ -66,7 +71,14 @@ class Gate:
         try:
             headers = Headers(scope=scope)
             check_host(headers, self.config)
-            check_origin(headers)
+            origin = headers.get("origin")
+            if origin in self.config.origins:
+                allowed = origin
+                if cors.is_preflight(scope["method"], headers):  # without the token, by the standard
+                    await cors.preflight_response(headers)(scope, receive, sending)
+                    return
+            else:
+                check_origin(headers)
             if scope["path"].startswith(PROTECTED):
                 check_token(headers, self.config.token)
             check_length(headers, self.config.limits.upload_bytes)

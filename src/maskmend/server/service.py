@@ -95,6 +95,7 @@ class Service:
             ("samples", parameters.samples, self.limits.samples),
             ("steps", parameters.steps or entry.defaults.steps, self.limits.steps),
             ("sweet_spot", parameters.sweet_spot or 0, self.limits.steps),
+            ("detail_steps", parameters.detail_steps or entry.defaults.detail_steps, self.limits.steps),
         ):
             if value > most:
                 message = f"{name}: give 1 to {most}, the most that this server takes"

@@ -4,6 +4,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from maskmend.errors import ConfigError
+from maskmend.server.cors import check_origins
 
 SHORTEST_TOKEN = 16
 
@@ -12,6 +13,8 @@ OPTIONS = {
     "megapixels": "--max-megapixels",
     "samples": "--max-samples",
     "places": "--places",
+    "pace_kib": "--upload-pace",
+    "silence": "--upload-silence",
     "batch": "--batch",
     "seconds": "--timeout",
     "drain": "--drain",
@@ -25,7 +28,7 @@ class Limits:
 
     upload_mib: float = 32.0
     """Largest request body; more is refused while it arrives."""
-    megapixels: float = 24.0
+    megapixels: float = 50.0
     """Largest image; checked in the file's header, before anything is decoded."""
     samples: int = 8
     """Most fills of one request."""
@@ -74,8 +77,8 @@ class Limits:
 
     @property
     def pixels_at_once(self) -> int:
-        """Of all images taken in at once: four of the largest."""
-        return 4 * self.pixels
+        """Of all images taken in at once: two of the largest."""
+        return 2 * self.pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +91,8 @@ class ServeConfig:
     """Listen on an address that other machines reach."""
     names: tuple[str, ...] = ()
     """Host names under which clients know the server, beside addresses and localhost."""
+    origins: tuple[str, ...] = ()
+    """Pages of other sites that may use the API: scheme, host and port, such as https://app.example."""
     token: str | None = None
     """What clients must send as `Authorization: Bearer TOKEN`."""
     models: tuple[str, ...] = ("default",)
@@ -104,6 +109,7 @@ class ServeConfig:
             raise ConfigError(f"--workers {self.workers}: give 1 or more")
         if not self.models:
             raise ConfigError("no model: give at least one, such as default")
+        check_origins(self.origins)
         if not is_loopback(self.host) and not self.allow_remote:
             raise ConfigError(
                 f"--host {self.host} can be reached from other machines: add --allow-remote if that is "

@@ -10,6 +10,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from maskmend.assets import PHOTOGRAPHS
 from maskmend.assets.samples import sample_pairs
 from maskmend.errors import DataError
 
@@ -20,6 +21,7 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".png": "image/png",
+    ".jpg": "image/jpeg",
 }
 
 
@@ -32,8 +34,8 @@ def build_pages() -> APIRouter:
     add_file(router, "/docs", PAGE / "docs.html")
     names = []
     for name, image, mask in samples():
-        names.append(name)
-        add_file(router, f"/samples/{name}.png", image)
+        names.append(image.name)
+        add_file(router, f"/samples/{image.name}", image)
         add_file(router, f"/samples/{name}.mask.png", mask)
 
     @router.api_route("/samples", methods=["GET", "HEAD"])
@@ -44,9 +46,9 @@ def build_pages() -> APIRouter:
 
 
 def samples() -> list[tuple[str, Path, Path]]:
-    """The shipped pictures, or none where they were left out of the installation."""
+    """The shipped pictures and photographs, or none where they were left out of the installation."""
     try:
-        return sample_pairs()
+        return [*sample_pairs(), *sample_pairs(PHOTOGRAPHS)]
     except DataError:
         return []
 

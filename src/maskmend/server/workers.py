@@ -90,9 +90,12 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
     Raises Abandoned as soon as nobody waits for any of them.
     """
 
-    def told(preview: Preview) -> None:
+    def go_on(_: object) -> None:
         if all(job.gone.is_set() for job in batch):
             raise Abandoned
+
+    def told(preview: Preview) -> None:
+        go_on(preview)
         for place, job in enumerate(batch):
             if not job.watched or place not in preview.regions or job.gone.is_set():
                 continue
@@ -109,6 +112,7 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         preview=told,
         finished=finished,
         **({"guide": guides} if any(guide is not None for guide in guides) else {}),
+        on_level=go_on,  # the finer scales of a wide hole have no previews and may take minutes
         **first.settings,
     )
 

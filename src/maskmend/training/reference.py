@@ -7,8 +7,10 @@ python -m maskmend.training.reference > docs/settings.md
 import ast
 import dataclasses
 import inspect
+import json
 from typing import Any
 
+from maskmend.assets import ASSETS, DEFAULT
 from maskmend.models import transformer, vqgan
 from maskmend.models.quantizer import QuantizerConfig
 from maskmend.models.transformer import TransformerConfig
@@ -90,6 +92,13 @@ def preset_lines() -> list[str]:
     return [*lines, ""]
 
 
+def model_defaults() -> dict[str, Any]:
+    """Settings of the default model that are others than those of `Settings`."""
+    index = json.loads((ASSETS / DEFAULT / "model_index.json").read_text(encoding="utf-8"))
+    general = dataclasses.asdict(Settings())
+    return {name: value for name, value in index["defaults"].items() if general[name] != value}
+
+
 def settings_page() -> str:
     """The whole page as Markdown."""
     lines = [
@@ -100,9 +109,19 @@ def settings_page() -> str:
     ]
     for title, config in TABLES:
         notes = field_notes(config)
-        lines += [f"## {title}", "", "| setting | default | meaning |", "| --- | --- | --- |"]
+        models = model_defaults() if config is Settings else {}
+        column, bar = (f" {DEFAULT} |", " --- |") if models else ("", "")
+        lines += [f"## {title}", ""]
+        if models:
+            lines += [
+                f"A model's own defaults go before these: the third column is where `{DEFAULT}` has others.",
+                "",
+            ]
+        lines += [f"| setting | default |{column} meaning |", f"| --- | --- |{bar} --- |"]
         for field in dataclasses.fields(config):
-            lines.append(f"| `{field.name}` | {default_of(field)} | {notes.get(field.name, '')} |")
+            own = models.get(field.name, dataclasses.MISSING)
+            cell = f" `{own!r}` |" if own is not dataclasses.MISSING else " |" if models else ""
+            lines.append(f"| `{field.name}` | {default_of(field)} |{cell} {notes.get(field.name, '')} |")
         lines.append("")
     return "\n".join(lines + preset_lines())
 

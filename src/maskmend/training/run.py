@@ -105,9 +105,9 @@ def run(
             stage.remembered = None
         if say and rank == 0:
             skipped = len(training.skipped) + len(validation.skipped)
-            unreadable = f", {skipped} unreadable files skipped" if skipped else ""
+            unreadable = f", {skipped} unreadable file{'s' if skipped > 1 else ''} skipped" if skipped else ""
             counts = f"{len(training)} training and {len(validation)} validation images{unreadable}"
-            say(f"{counts}; {device}, {world} process(es)")
+            say(f"{counts}; {device}, {world} process{'es' if world > 1 else ''}")
         return train(
             recipe,
             stage,

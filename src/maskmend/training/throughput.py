@@ -3,6 +3,7 @@
     MFU = floating-point operations of the model's products a second / those of one large matrix product
 
 (model FLOPs utilisation, Chowdhery et al. 2022, section 4.1, with the ceiling measured instead of looked up).
+Where other work slowed that product down and the run is faster than it, the run's own pace is the ceiling.
 The operations are counted by PyTorch while a real step runs, the last one before each reading: by then a
 discriminator may have joined, and pictures whose tokens are remembered are no longer encoded.
 """
@@ -76,9 +77,11 @@ class Meter:
         spent, steps = time.perf_counter() - self.start, self.steps
         if steps == 0:
             return {}
+        reached = steps * self.operations / spent
+        self.ceiling = max(self.ceiling, reached)
         figures = {
             "images_per_second": steps * self.batch / spent,
-            "mfu": steps * self.operations / spent / self.ceiling,
+            "mfu": reached / self.ceiling,
             "data_wait": self.waited / spent,
         }
         self.restart()

@@ -10,7 +10,7 @@ def sample_pairs(folder: Path = SAMPLES) -> list[tuple[str, Path, Path]]:
     """(name, image, mask) of the shipped pictures."""
     pairs = [
         (p.stem, p, p.with_name(f"{p.stem}.mask.png"))
-        for p in sorted(folder.glob("*.png"))
+        for p in sorted([*folder.glob("*.png"), *folder.glob("*.jpg")])
         if ".mask" not in p.name
     ]
     if not pairs:

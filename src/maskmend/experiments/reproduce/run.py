@@ -14,6 +14,7 @@ import numpy as np
 
 from maskmend import __version__
 from maskmend.errors import ConfigError
+from maskmend.evaluation.report import STEADY
 from maskmend.experiments.reproduce.charts import schedule_curves
 from maskmend.experiments.reproduce.formatting import duration
 from maskmend.experiments.reproduce.page import Drawing, Section, html_page, markdown
@@ -142,7 +143,7 @@ def _lead(laboratory: Laboratory, quick: bool) -> list[str]:
         "FID comes with its 95 % bootstrap interval. A table's rows draw the same images, so the "
         "difference of two has an interval of its own: where that holds zero, the row ties with the best.",
     ]
-    if quick or count < 500:
+    if quick or count < STEADY:
         lines.append(
             f"FID over {count} images is biased upwards and comparable only within this page, "
             "not with published figures."

@@ -37,7 +37,7 @@ REPORT_TRAINING: dict[str, Any] = {
     "infill": "grey",
     "codebook_start": False,
 }
-"""The [transformer] table of a recipe but for the tokenizer: recipes/published/transformer.toml has it too."""
+"""The [transformer] table of a recipe but for the tokenizer, as in recipes/published/transformer.toml."""
 
 REPORT_DECODING: dict[str, Any] = {
     "steps": 8,

@@ -75,8 +75,8 @@ export async function showSamples(picture, failed) {
   document.getElementById("samples").hidden = names.length === 0;
   document.getElementById("sample-list").replaceChildren(...names.map((name, i) => {
     const button = Object.assign(document.createElement("button"), { type: "button" });
-    button.append(Object.assign(document.createElement("img"), { src: `samples/${name}.png`, alt: `Sample ${i + 1}` }));
-    button.addEventListener("click", () => file(`samples/${name}.png`).then((blob) => picture(blob, `${name}.png`), failed));
+    button.append(Object.assign(document.createElement("img"), { src: `samples/${name}`, alt: `Sample ${i + 1}` }));
+    button.addEventListener("click", () => file(`samples/${name}`).then((blob) => picture(blob, name), failed));
     return button;
   }));
 }

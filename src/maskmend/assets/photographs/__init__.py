@@ -1,0 +1,1 @@
+"""Photographs that come with the package to be repaired, each with a mask."""

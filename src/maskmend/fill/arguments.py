@@ -1,0 +1,60 @@
+"""The keyword arguments of a fill, for type checkers and editors: `InpaintPipeline.__call__` documents them.
+
+Those that are settings are said again here, as a type checker cannot read them off `Settings`; a test holds
+the two together.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypedDict
+
+from maskmend.decoding.loop import Step
+from maskmend.fill.levels import LevelProgress
+from maskmend.fill.preview import Preview
+from maskmend.fill.result import Inpainted
+from maskmend.images.canvas import Length
+from maskmend.images.picture import ImageLike, ValueRange
+from maskmend.masks.reading import Channel
+
+
+class SettingArguments(TypedDict, total=False):
+    """Changes to the model's default `Settings`."""
+
+    steps: int
+    schedule: str
+    order: str
+    confidence: Literal["log_probability", "probability"]
+    noise: float
+    choice: Literal["sample", "argmax"]
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    sweet_spot: int | None
+    infill: str
+    ring: int
+    share: float
+    seam: str
+    ranking: Literal["likelihood", "typical"]
+    plain: float
+    context: float
+    windows: int
+    detail: str | int
+    detail_steps: int
+    guide_strength: float
+
+
+class FillArguments(SettingArguments, total=False):
+    """All that a call takes beside image and mask."""
+
+    guide: ImageLike | Sequence[ImageLike | None] | None
+    extend: Mapping[str, Length] | str | None
+    value_range: ValueRange | None
+    samples: int
+    seed: int | Sequence[int]
+    callback: Callable[[Step], object] | None
+    preview: Callable[[Preview], object] | None
+    finished: Callable[[int, Inpainted], object] | None
+    on_level: Callable[[LevelProgress], object] | None
+    fit_mask: bool
+    invert_mask: bool
+    mask_channel: Channel
+    mask_threshold: float | None

@@ -1,0 +1,80 @@
+"""The shipped models fill holes closer to the truth than OpenCV's Telea: wrong weights would not.
+
+LPIPS (AlexNet) over the whole picture, of composited fills; its weights come by `maskmend weights fetch`.
+"""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from maskmend.assets import PHOTOGRAPHS
+from maskmend.assets.samples import sample_pairs
+from maskmend.images.picture import load_image, to_tensor
+from maskmend.masks.generators import HOLES
+from maskmend.masks.reading import load_mask
+from maskmend.perceptual.lpips import Lpips
+from maskmend.pipeline import InpaintPipeline
+
+SIDE = 128
+
+
+def cats():
+    for _, image, mask in sample_pairs():
+        pixels = load_image(image).pixels
+        yield pixels, load_mask(mask, size=pixels.shape[:2])
+
+
+def photographs():
+    """Five squares of the shipped photographs, each with another kind of hole."""
+    pictures = [load_image(image).pixels for _, image, _ in sample_pairs(PHOTOGRAPHS)]
+    places = ((2, 40, 10), (2, 150, 150), (1, 120, 350), (1, 60, 20), (0, 150, 330))
+    kinds = ("scratches", "text", "blobs", "strokes_photo", "scratches")
+    for number, ((which, top, left), kind) in enumerate(zip(places, kinds, strict=True)):
+        pixels = np.ascontiguousarray(pictures[which][top : top + SIDE, left : left + SIDE])
+        yield pixels, HOLES[kind](np.random.default_rng(number), SIDE, SIDE)
+
+
+@pytest.fixture(scope="module")
+def distance():
+    network = Lpips.load("alexnet")
+
+    @torch.inference_mode()
+    def between(a, b):
+        one, two = (network.features(to_tensor(each)) for each in (a, b))
+        return float(network.between(one, two)[0])
+
+    return between
+
+
+def gains(pipe, examples, distance):
+    """How much smaller our distance from the truth is than Telea's, as a share, picture by picture."""
+    shares = []
+    for pixels, mask in examples:
+        ours = pipe(pixels, mask).pictures[0].pixels
+        telea = cv2.inpaint(
+            np.where(mask[:, :, None], np.uint8(0), pixels), mask.astype(np.uint8), 3, cv2.INPAINT_TELEA
+        )
+        shares.append(1 - distance(ours, pixels) / distance(telea, pixels))
+    return np.array(shares)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "examples"), [("cats64", cats), ("photo", photographs)])
+def test_five_fills_are_each_closer_to_the_truth_than_telea(model, examples, distance):
+    shares = gains(InpaintPipeline.from_pretrained(model), examples(), distance)
+    assert len(shares) == 5
+    assert shares.min() > 0, shares
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "examples"), [("cats64", cats), ("photo", photographs)])
+def test_random_weights_fail_that_test(model, examples, distance):
+    """A test that random weights pass would show nothing."""
+    pipe = InpaintPipeline.from_pretrained(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for weight in pipe.tokenizer.decoder.parameters():
+            if weight.ndim > 1:
+                weight.copy_(weight.flatten()[torch.randperm(weight.numel())].view_as(weight))
+    assert gains(pipe, examples(), distance).min() <= 0
