@@ -39,7 +39,7 @@ from maskmend.fill.result import Inpainted, untouched
 from maskmend.fill.timer import Timer
 from maskmend.fill.windows import Window, bounds, boxes_by_part, lay_windows
 from maskmend.images.canvas import Length, extend_canvas
-from maskmend.images.picture import Picture, ValueRange, picture_from
+from maskmend.images.picture import ImageLike, Picture, ValueRange, picture_from
 from maskmend.inference.cached_transformer import ReadyTransformer
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.inference.precision import decoding_dtype
@@ -49,8 +49,6 @@ from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.folder import find_model, load_model, read_card, read_index, save_model
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
-
-ImageLike = Picture | Image.Image | np.ndarray | Tensor
 
 
 class InpaintPipeline:

@@ -153,6 +153,7 @@ def test_unpainted_parts_of_the_hole_take_colour_from_the_painted_ones():
     region = guided(before, pixels, mask, guide, strategy="diffusion", strength=1.0)
     wanted = to_tensor(red(mask)[:, :, :3].copy())
     assert torch.allclose(region.image, wanted, atol=1e-5)
+    assert isinstance(region.guess, torch.Tensor)
     assert int(region.guess.sum()) == 16
 
 
@@ -170,7 +171,7 @@ def test_plain_surroundings_are_not_interpolated_over_a_guide():
     assert (plain[MASK & ~painted] != drawn[MASK & ~painted]).any()
 
 
-def test_a_model_is_told_of_the_painted_tokens_alone():
+def test_a_model_is_told_of_the_painted_tokens_alone(monkeypatch):
     """Catches colours passed off as a smooth infill, and an infill passed off as painted."""
     pipe = InpaintPipeline(*tiny_models(guesses=True))
     hints, decode = [], pipe._decode
@@ -179,7 +180,7 @@ def test_a_model_is_told_of_the_painted_tokens_alone():
         hints.append(given)
         return decode(tokens, hole, given, *rest)
 
-    pipe._decode = watched
+    monkeypatch.setattr(pipe, "_decode", watched)
     pixels, mask = smooth_pixels(SIDE, SIDE), box_mask(SIDE, SIDE, 0, 0, 8, 16)
     pipe(pixels, mask, guide=red(box_mask(SIDE, SIDE, 4, 0, 16, 5)))
     (seen,) = hints

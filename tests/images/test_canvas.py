@@ -32,6 +32,7 @@ def test_the_picture_lies_on_the_canvas_as_it_was(height, width, lengths, alpha)
     np.testing.assert_array_equal(picture.pixels[here], pixels)
     np.testing.assert_array_equal(mask[here], hole)
     if opacity is not None:
+        assert picture.alpha is not None
         np.testing.assert_array_equal(picture.alpha[here], opacity)
     mask[here] = True
     assert mask.all()

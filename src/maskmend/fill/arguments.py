@@ -4,14 +4,15 @@ Those that are settings are said again here, as a type checker cannot read them 
 the two together.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypedDict
 
 from maskmend.decoding.loop import Step
 from maskmend.fill.levels import LevelProgress
 from maskmend.fill.preview import Preview
 from maskmend.fill.result import Inpainted
-from maskmend.images.picture import ValueRange
+from maskmend.images.canvas import Length
+from maskmend.images.picture import ImageLike, ValueRange
 from maskmend.masks.reading import Channel
 
 
@@ -38,11 +39,14 @@ class SettingArguments(TypedDict, total=False):
     windows: int
     detail: str | int
     detail_steps: int
+    guide_strength: float
 
 
 class FillArguments(SettingArguments, total=False):
     """All that a call takes beside image and mask."""
 
+    guide: ImageLike | Sequence[ImageLike | None] | None
+    extend: Mapping[str, Length] | str | None
     value_range: ValueRange | None
     samples: int
     seed: int | Sequence[int]

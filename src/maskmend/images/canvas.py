@@ -73,7 +73,8 @@ def extended_size(height: int, width: int, margins: Margins, *, max_pixels: int)
     if tall * wide > max_pixels:
         raise ImageSizeError(
             f"extended, the image has {wide} x {tall} = {tall * wide / 1e6:.1f} Mpx, more than the limit of "
-            f"{max_pixels / 1e6:g} Mpx: extend it less, or scale it down first."
+            f"{max_pixels / 1e6:g} Mpx: extend it less, or scale it down first, or raise --max-megapixels "
+            "(in Python: max_pixels of extend_canvas)."
         )
     return tall, wide
 

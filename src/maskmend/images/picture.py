@@ -76,6 +76,10 @@ class Picture:
         return Metadata(self.icc, self.exif, self.xmp, self.dpi, self.texts, self.colour)
 
 
+ImageLike = Picture | Image.Image | np.ndarray | Tensor
+"""What `picture_from` takes."""
+
+
 def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Reads one image file upright, as 8-bit RGB.
 

@@ -125,7 +125,8 @@ def test_requests_with_and_without_guides_are_filled_together(tiny_pipeline):
     """Catches a guide that goes to a neighbour in the batch."""
     gated = Gated(tiny_pipeline)
     answers = {}
-    with client_of(app_of(gated)) as client:
+    app = app_of(gated)
+    with client_of(app) as client:
 
         def ask(name, parts):
             answers[name] = client.post("/v1/inpaint", files=form() | parts)
@@ -136,7 +137,7 @@ def test_requests_with_and_without_guides_are_filled_together(tiny_pipeline):
         until(gated.entered.is_set)
         for thread in threads[1:]:
             thread.start()
-        until(lambda: client.app.state.service.line.waiting == 2)
+        until(lambda: app.state.service.line.waiting == 2)
         gated.gate.set()
         for thread in threads:
             thread.join()
