@@ -2,9 +2,9 @@
 
     python bench/levels.py --images val.tar --limit 30 [--settings detail=0 --settings steps=1 ...]
 
-Squares of 256 pixels with holes of the kind `blobs`, seed 100 + number. For each setting the mean LPIPS of the
-composited fills (AlexNet). For the first of them also the mean step, in grey levels, between neighbouring pixels
-in the hole: across the borders of the finest cells, elsewhere, and in the true pictures across those borders.
+Squares of 256 pixels with holes of the kind `blobs`, seed 100 + number. For each setting the mean LPIPS of
+the composited fills (AlexNet). For the first of them also the mean step, in grey levels, between neighbouring
+pixels in the hole: across the borders of the finest cells, elsewhere, and in the true pictures across them.
 """
 
 import argparse
