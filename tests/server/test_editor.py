@@ -578,7 +578,7 @@ def test_settings_reach_the_pipeline_and_go_back(gated):
     assert note.inner_text() == ""
     editor.fill()
     asked = pipe.asked[-1]
-    assert set(asked) == {"mask", "samples", "seed", "preview", "finished"}
+    assert set(asked) == {"mask", "samples", "seed", "preview", "finished", "on_level"}
     assert asked["seed"] == [0]
     np.testing.assert_array_equal(asked["mask"][0], mask)
 
@@ -664,9 +664,9 @@ def test_failures_are_told_in_words(editor, tmp_path):
     (tmp_path / "notes.png").write_bytes(b"no picture")
     editor.give(tmp_path / "notes.png")
     editor.page.locator("#trouble", has_text="notes.png cannot be opened").wait_for()
-    Image.new("RGB", (6000, 4100)).save(tmp_path / "large.png")
+    Image.new("RGB", (8600, 6000)).save(tmp_path / "large.png")
     editor.give(tmp_path / "large.png")
-    editor.page.locator("#trouble", has_text="24.6 Mpx, the server takes 24.0 Mpx").wait_for()
+    editor.page.locator("#trouble", has_text="51.6 Mpx, the server takes 50.0 Mpx").wait_for()
     assert editor.shown("#welcome")
 
 

@@ -264,7 +264,7 @@ def test_torchrun_trains_the_transformer(tokenizer_folder: Path, photos: Path, t
     assert written.is_file(), said.stdout + said.stderr
     assert checkpoint.read(written)["step"] == 2
     assert (tmp_path / "run" / "transformer" / "weights.safetensors").is_file()
-    assert said.stdout.count("2 process(es)") == 1
+    assert said.stdout.count("2 processes") == 1
 
 
 if __name__ == "__main__":

@@ -152,7 +152,12 @@ class IopaintBody(BaseModel):
         return values
 
 
-EITHER: dict[str, Any] = {"anyOf": [{"required": ["image", "mask"]}, {"required": ["image", "extend"]}]}
+EITHER: dict[str, Any] = {
+    "anyOf": [
+        {"required": ["image", "mask"], "properties": {"mask": {"type": "string"}}},
+        {"required": ["image", "extend"], "properties": {"extend": {"type": "string"}}},
+    ]
+}
 """Of a fill's fields: there is a mask, or new canvas."""
 
 
