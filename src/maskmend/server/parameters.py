@@ -152,7 +152,11 @@ class IopaintBody(BaseModel):
         return values
 
 
-EITHER: dict[str, Any] = {"anyOf": [{"required": ["image", "mask"]}, {"required": ["image", "extend"]}]}
+EITHER: dict[str, Any] = {
+    "anyOf": [
+        {"required": ["image", name], "properties": {name: {"type": "string"}}} for name in ("mask", "extend")
+    ]
+}
 """Of a fill's fields: there is a mask, or new canvas."""
 
 
