@@ -42,7 +42,8 @@ def interpolate_plain(
     total = gaussian_filter(known, REACH, mode="nearest")
     local = gaussian_filter(rough * known, REACH, mode="nearest") / np.maximum(total, 1e-6)
     around = _spread(local[:, :, None].repeat(3, 2).astype(np.float32), mask)[:, :, 0]
-    share = np.clip(2 - around / limit, 0, 1)[:, :, None]
+    # A limit next to nothing would overflow.
+    share = np.clip(2 - around / max(limit, 1e-6), 0, 1)[:, :, None]
     blended = np.rint(share * smooth + (1 - share) * pixels).clip(0, 255).astype(np.uint8)
     return np.where(mask[:, :, None], blended, pixels)
 
