@@ -73,7 +73,7 @@ def test_several_fills(files, tiny_model, monkeypatch, capsys):
         assert_filled(path)
     told = capsys.readouterr().out.splitlines()
     likelihoods = [float(re.findall(r"(-?\d+\.\d+) nats", line)[0]) for line in told]
-    assert "likeliest" in told[int(np.argmax(likelihoods))]
+    assert "best" in told[int(np.argmax(likelihoods))]
 
 
 def test_uncertainty(files, tiny_model, monkeypatch):

@@ -372,7 +372,7 @@ def test_grey_stays_grey(tiny_pipeline, tmp_path, mode):
         np.testing.assert_array_equal(known, np.asarray(source.convert("L"))[~MASK])
 
 
-def test_save_takes_the_likeliest_or_the_sample_asked_for(tiny_pipeline, tmp_path):
+def test_save_takes_the_best_or_the_sample_asked_for(tiny_pipeline, tmp_path):
     result = tiny_pipeline(IMAGE, MASK, samples=4)
     result.save(tmp_path / "best.png")
     result.save(tmp_path / "second.png", 1)
@@ -609,7 +609,7 @@ def test_a_result_shows_itself_in_a_notebook(tiny_pipeline):
     html = several._repr_html_()
     assert [html.count(f"seed {seed}") for seed in (3, 4, 5)] == [2, 2, 2]
     assert html.count("<img ") == 3
-    assert html.count("likeliest") == 2
+    assert html.count("(best)") == 2
     large = np.zeros((1500, 30, 3), np.uint8)
     untouched = tiny_pipeline(large, np.zeros((1500, 30), bool))
     with Image.open(io.BytesIO(untouched._repr_png_())) as shown:

@@ -7,4 +7,5 @@ maskmend weights fetch lpips-vgg16 efficientnet-lite0
 maskmend train tokenizer --config recipes/photo/01-tokenizer.toml
 maskmend train transformer --config recipes/photo/02-transformer.toml
 maskmend train decoder --config recipes/photo/03-decoder.toml
-maskmend pack runs/photo/03-decoder runs/photo/02-transformer -o photo --set ranking=typical
+maskmend pack runs/photo/03-decoder runs/photo/02-transformer -o photo --set temperature=1.0 --set plain=1.0 --set ranking=typical
+maskmend calibrate photo --images data/photos/val.tar --learnt photographs

@@ -518,20 +518,20 @@ def test_the_exit_status_tells(folders, tiny_model):
 def test_the_command_tells_the_likeliest(folders, tiny_model):
     told = command(folders, tiny_model, "--samples", "2").stdout.splitlines()
     likeliest = json.loads((folders[2] / SETTINGS).read_text())[LIKELIEST]
-    assert [line for line in told if line.startswith("likeliest: ")] == [
-        f"likeliest: {folders[2] / path}" for path in likeliest.values()
+    assert [line for line in told if line.startswith("best: ")] == [
+        f"best: {folders[2] / path}" for path in likeliest.values()
     ]
     record = json.loads((folders[2] / SETTINGS).read_text())
     for name in ("a.png", "d.tif"):  # as if an earlier version had filled them
         del record[LIKELIEST][name]
     (folders[2] / SETTINGS).write_text(json.dumps(record))
     told = command(folders, tiny_model, "--samples", "2").stdout
-    assert told.count("likeliest: ") == 3
-    assert "the likeliest fill is not known of 2 done before" in told
+    assert told.count("best: ") == 3
+    assert "the best fill is not known of 2 done before" in told
     assert "--overwrite makes them anew" in told
     told = command(folders, tiny_model, "--samples", "2", "--overwrite").stdout
-    assert (told.count("likeliest: "), "not known" in told) == (5, False)
-    assert "likeliest" not in command(folders, tiny_model, "--overwrite").stdout
+    assert (told.count("best: "), "not known" in told) == (5, False)
+    assert "best" not in command(folders, tiny_model, "--overwrite").stdout
 
 
 def test_results_that_are_jpeg_are_told_to_be_lossy(folders, tiny_model):

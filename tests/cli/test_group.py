@@ -26,6 +26,7 @@ from safetensors.numpy import load_file
 import maskmend
 from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend import files as writing
+from maskmend.assets import DEFAULT
 from maskmend.cli import main
 from maskmend.images.picture import load_image
 from maskmend.perceptual import weights
@@ -767,14 +768,14 @@ def test_the_flags_are_frozen():
         "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask",
         "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device", "--uncertainty",
         "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
-        "--max-megapixels",
+        "--max-megapixels", "--guide", "--extend",
     }  # fmt: skip
     assert flags(main.commands["serve"]) == {
         "--host", "--port", "--allow-remote", "--allow-origin", "--name", "--token", "--model", "--device",
         "--workers", "--max-upload", "--max-megapixels", "--max-samples", "--places", "--batch", "--timeout",
         "--drain", "--upload-pace", "--upload-silence",
     }  # fmt: skip
-    assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--seed"}
+    assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--photo-model", "--seed"}
     assert flags(main.commands["train"]) == {"stage", "--config", "-o", "--output", "--set", "--restart"}
     assert flags(main.commands["pack"]) == {
         "tokenizer", "transformer", "-o", "--output", "--half", "--set", "--data", "--card",
@@ -861,7 +862,7 @@ def test_the_help_of_inpaint_tells_the_models_settings():
     options, _, others = told.partition("Settings for --set")
     for name, value in asdict(defaults).items():
         if f"--{name} " in options:
-            assert f"[default: the model's; cats64: {value}]" in options
+            assert f"[default: the model's; {DEFAULT}: {value}]" in options
         else:
             assert f"{name}={'none' if value is None else value}" in others
 

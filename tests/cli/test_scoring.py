@@ -244,6 +244,30 @@ def test_options_of_reproduce_reach_the_experiment(
     assert (options["sweep_limit"], others["sweep_limit"]) == (None, 2)
 
 
+def test_without_a_test_set_the_shipped_samples_are_looked_at(
+    tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch a command that can only be tried by who has pictures that are not shipped."""
+    asked: list[tuple[Laboratory, dict[str, Any]]] = []
+    monkeypatch.setattr(experiment_run, "reproduce", lambda lab, out, **options: asked.append((lab, options)))
+    command = ["reproduce", "--model", tiny_model, "-o", tmp_path / "out"]
+    refused = invoke(*command)  # the samples are 64x64, the tiny model is not
+    assert (refused.exit_code, asked) == (2, [])
+    assert "give --images" in refused.stderr
+    samples = write(tmp_path / "samples", [smooth_pixels(SIDE, SIDE, n) for n in range(3)])
+    for number, path in enumerate(sorted(samples.glob("*.png"))):
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[number + 2 : 9, 3:8] = 255
+        Image.fromarray(mask).save(path.with_suffix(".mask.png"))
+    monkeypatch.setattr("maskmend.experiments.reproduce.dataset.SAMPLES", samples)
+    told = succeed(*command)
+    assert "shipped samples" in told.stderr
+    ((laboratory, options),) = asked
+    assert options["quick"]
+    assert [int(mask.sum()) for mask in laboratory.data.masks] == [35, 30, 25]
+    assert invoke(*command, "--masks", samples).exit_code == 2
+
+
 @pytest.mark.parametrize(("package", "said"), [("cv2", "OpenCV"), ("matplotlib.figure", "Matplotlib")])
 def test_reproduce_says_at_once_what_is_not_installed(
     package: str, said: str, images: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch

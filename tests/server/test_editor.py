@@ -79,7 +79,7 @@ def test_paint_fill_pick_undo_download(editor):
     assert page.locator(".pick").count() == 4
     facts = page.locator(".facts").all_inner_texts()
     assert all("%" in text for text in facts)
-    assert sum("likeliest" in text for text in facts) == 1
+    assert sum("best" in text for text in facts) == 1
 
     page.locator(".pick input").nth(2).check()
     filled = read_image(editor.saved("#download")).pixels
@@ -217,7 +217,7 @@ def test_what_comes_after_the_end_of_a_fill_is_not_taken(gated, other, way):
     assert "Stopped" in editor.status()
     editor.until_filled()
     assert page.locator(".pick input").nth(0).is_enabled()
-    assert "likeliest" in page.locator("#picks").inner_text()
+    assert "best" in page.locator("#picks").inner_text()
     assert editor.saved("#download") == first
     page.click("#undo")
     assert not editor.shown("#results")  # one fill was made, not two

@@ -688,7 +688,7 @@ def test_health_readiness_models_and_metrics(client):
     told = client.get("/v1/models").json()
     (model,) = told["models"]
     assert (model["name"], model["loaded"], model["resolution"], model["grid"]) == ("tiny", True, 16, 4)
-    assert told["limits"]["pixels"] == 24_000_000
+    assert told["limits"]["pixels"] == 50_000_000
     assert "poisson" in told["choices"]["seam"]
     client.post("/v1/inpaint", files=form())
     text = client.get("/metrics").text

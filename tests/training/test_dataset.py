@@ -13,7 +13,7 @@ from PIL import Image
 
 from maskmend.errors import DataError
 from maskmend.images.listing import list_images
-from maskmend.training.dataset import ImageSet, batch_indices, crop, decode
+from maskmend.training.dataset import ImageSet, batch_indices, crop, decode, shared_pictures
 
 SIZE = 8
 
@@ -271,3 +271,21 @@ def test_crop_without_generator_is_the_centre() -> None:
     """Would catch validation pictures that differ from run to run."""
     square = crop(coordinates(SIZE, SIZE + 5), SIZE, None)
     assert (square[0, :, 1] == np.arange(2, 2 + SIZE)).all()
+
+
+def test_pictures_of_both_sets_are_found(tmp_path: Path) -> None:
+    """Would catch a set that is its own validation, as it is or as a copy, and one of equal sizes only."""
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        for folder in ("train", "held-out"):
+            path = tmp_path / folder / f"{name}.bmp"  # all of one length
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+    training, held_out = (ImageSet(tmp_path / name, 8) for name in ("train", "held-out"))
+    assert shared_pictures(training, held_out) == 0
+    assert shared_pictures(training, training) == 3
+    (tmp_path / "held-out" / "copy.bmp").write_bytes((tmp_path / "train" / "b.bmp").read_bytes())
+    assert shared_pictures(training, ImageSet(tmp_path / "held-out", 8)) == 1
+    with tarfile.open(tmp_path / "all.tar", "w") as tar:
+        tar.add(tmp_path / "train", arcname="t")
+    assert shared_pictures(training, ImageSet(tmp_path / "all.tar", 8)) == 3

@@ -22,9 +22,17 @@ from maskmend.storage.temporary import beside
 from maskmend.training import checkpoint
 from maskmend.training import run as run_module
 from maskmend.training.dataset import ImageSet
-from maskmend.training.loop import Batches, Outcome, learning_rate, to_float, train, vary_colour
+from maskmend.training.loop import (
+    FIRST_PICTURES,
+    Batches,
+    Outcome,
+    learning_rate,
+    to_float,
+    train,
+    vary_colour,
+)
 from maskmend.training.recipe import Recipe
-from maskmend.training.run import build_stage
+from maskmend.training.run import build_stage, run
 from maskmend.training.stages.stage import Stage
 
 CPU = torch.device("cpu")
@@ -597,3 +605,11 @@ def test_operations_are_counted_where_they_are_told(tmp_path: Path, make_recipe)
         stage.events[step] = lambda step=step: counted.append((step + 1, bool(_get_current_dispatch_mode())))
     go(recipe, stage, tmp_path)
     assert counted == [(1, False), (2, True), (3, False), (4, True), (5, True)]
+
+
+def test_the_first_pictures_come_early(tmp_path: Path, make_recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Would catch a quarter of an hour of training on pictures that are upside down, unseen."""
+    assert FIRST_PICTURES == 20
+    monkeypatch.setattr("maskmend.training.loop.FIRST_PICTURES", 1)
+    run(make_recipe("tokenizer", training={"steps": 3}), tmp_path)
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["0000001.png", "0000003.png"]

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
 
 from maskmend.cli import main
+from maskmend.training.dataset import ImageSet
 from maskmend.training.progress import figures_line, time_left
+from maskmend.training.run import doubts, run
 from maskmend.training.stages.tokenizer import TokenizerStage
 
 SETTINGS = """
@@ -106,7 +109,7 @@ def test_unreadable_pictures_are_named_whatever_they_are_called(
     )
     assert result.exit_code == 0, result.output
     assert f"skipped {name}" in result.output
-    assert "1 training and 3 validation images, 1 unreadable files skipped" in result.output
+    assert "1 training and 3 validation images, 1 unreadable file skipped" in result.output
 
 
 @pytest.mark.parametrize(
@@ -160,3 +163,27 @@ def test_time_left_is_that_of_the_remaining_pictures(make_recipe) -> None:
 def test_figures_are_short(make_recipe) -> None:
     """Would catch a line of twenty figures with seven digits."""
     assert figures_line({"loss": 1.23456789, "lr": 1e-3, "psnr": 20.0}) == "loss 1.235  psnr 20"
+
+
+def test_sets_that_prove_nothing_are_told(photos, tmp_path: Path) -> None:
+    """Would catch a training set that is its own validation, or is one picture, taken without a word."""
+    training, validation = (ImageSet(photos / name, 16) for name in ("train", "validation"))
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (16, 16)).save(tmp_path / "one" / "a.png")
+    one = ImageSet(tmp_path / "one", 16)
+    assert doubts(training, validation) == []
+    (line,) = doubts(training, training)
+    assert line.startswith("all validation images are training images too")
+    (line,) = doubts(training, one)
+    assert line.startswith("1 validation image says little")
+    (line,) = doubts(one, validation)
+    assert line.startswith("1 training image")
+    assert len(doubts(one, one)) == 2
+
+
+def test_a_run_tells_what_is_odd_about_its_sets(photos, make_recipe, tmp_path: Path) -> None:
+    """Would catch doubts that nobody hears."""
+    said: list[str] = []
+    recipe = make_recipe("tokenizer", data={"validation": str(photos / "train")}, training={"steps": 1})
+    run(recipe, tmp_path / "run", say=said.append)
+    assert any("training images too" in line for line in said)

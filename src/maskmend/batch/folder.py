@@ -59,7 +59,7 @@ class Outcome:
     failures: dict[str, str]
     """What went wrong, by the image's path within its folder."""
     likeliest: dict[str, str]
-    """Of several fills the one of the highest likelihood, as a path within the output folder, by the image's
+    """Of several fills the best one, as a path within the output folder, by the image's
     path. Of images done before as well, where it is known; of those that failed it is not told."""
     notes: dict[str, str]
     """What is to be known of a fill, such as that its picture is unlike what the model learnt, by the image's

@@ -1,5 +1,5 @@
-"""`fills.json` in a folder of fills: how its pictures were made, of several fills which is the likeliest, and
-what is to be known of each picture.
+"""`fills.json` in a folder of fills: how its pictures were made, of several fills which is the best (under
+the key "likeliest", as it was first called), and what is to be known of each picture.
 
 It is written together with the pictures it speaks of, so that a run may end at any moment.
 """

@@ -199,8 +199,9 @@ def inpaint(
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
     inpaint_picture(
         image, mask_path, output, uncertainty, suffix, filler,
-        guide_path=guide_path, extend=extend, samples=samples, seed=seed, quality=quality,
-        overwrite=overwrite, growth=growth, reading=reading, max_pixels=round(max_megapixels * 1e6),
+        samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
+            max_pixels=round(max_megapixels * 1e6),
+        guide_path=guide_path, extend=extend,
     )  # fmt: skip
 
 

@@ -47,14 +47,14 @@ def inpaint_folder(
         sys.exit(130)
     for task in tasks:
         if task.name in outcome.likeliest:
-            click.echo(f"likeliest: {shown(output / outcome.likeliest[task.name])}")
+            click.echo(f"best: {shown(output / outcome.likeliest[task.name])}")
     unknown = outcome.filled + outcome.skipped - len(outcome.likeliest) if options["samples"] > 1 else 0
     skipped = f", {outcome.skipped} done before" if outcome.skipped else ""
     # File names may hold bytes that are no UTF-8, which a terminal cannot show.
     click.echo(f"filled {outcome.filled} of {len(tasks)} pictures into {shown(output)}{skipped}")
     if unknown:
         click.echo(
-            f"the likeliest fill is not known of {unknown} done before, when it was not noted; --overwrite "
+            f"the best fill is not known of {unknown} done before, when it was not noted; --overwrite "
             "makes them anew"
         )
     lossy = sum(task.outputs[0].suffix.lower() in (".jpg", ".jpeg") for task in tasks)

@@ -75,9 +75,7 @@ def inpaint_picture(
     if piped:
         images.check_holds(kind, picture)  # of files it is asked with all else about them
     drawn = None if mask_path is None else _source(mask_path)
-    hole = None
-    if drawn is not None:
-        hole = _read_mask(drawn, before.pixels.shape[:2], reading | {"max_pixels": max_pixels})
+    hole = None if drawn is None else _read_mask(drawn, before.pixels.shape[:2], max_pixels, reading)
     mask = hole if extend is None else extend_canvas(before, extend, mask=hole, max_pixels=max_pixels)[1]
     assert mask is not None  # a mask or an extension is given
     mask = grow(mask, growth)
@@ -89,7 +87,14 @@ def inpaint_picture(
         on_level = LevelReport(status, samples)
         try:
             for part in fill_samples(
-                pipe, picture, mask, samples=samples, seed=seed, guide=guide, on_level=on_level, **chosen
+                pipe,
+                picture,
+                mask,
+                samples=samples,
+                seed=seed,
+                guide=guide,
+                on_level=on_level,
+                **chosen,
             ):
                 files: dict[Path, bytes] = {}
                 if not piped:
@@ -203,12 +208,14 @@ def _read_picture(source: Path | bytes, max_pixels: int) -> "Picture":
     return load_image(source, max_pixels=max_pixels)
 
 
-def _read_mask(source: Path | bytes, size: tuple[int, int], reading: dict[str, Any]) -> "np.ndarray":
+def _read_mask(
+    source: Path | bytes, size: tuple[int, int], max_pixels: int, reading: dict[str, Any]
+) -> "np.ndarray":
     from maskmend.masks.reading import load_mask, read_mask
 
     if isinstance(source, bytes):
-        return read_mask(source, size=size, **reading)
-    return load_mask(source, size=size, **reading)
+        return read_mask(source, size=size, max_pixels=max_pixels, **reading)
+    return load_mask(source, size=size, max_pixels=max_pixels, **reading)
 
 
 def _read_guide(source: Path | bytes, mask: "np.ndarray", max_pixels: int) -> "Picture":

@@ -72,7 +72,7 @@ def contact_sheet(pipe: InpaintPipeline, results: Sequence[Inpainted], cell: int
         first = [
             (Image.fromarray(result.source.pixels), "original"),
             (masked_input(result), "input"),
-            (result.images[best], "result (likeliest)"),
+            (result.images[best], "result (best)"),
             (uncertainty_map(result.uncertainty, result.source.pixels, most), "uncertainty"),
         ]
         first += [

@@ -1,4 +1,4 @@
-"""How a fill shows itself in a notebook: the likeliest picture, or all samples side by side."""
+"""How a fill shows itself in a notebook: the best picture, or all samples side by side."""
 
 import base64
 import io
@@ -16,18 +16,18 @@ SIDE = 256
 
 
 def png_of(result: "Inpainted") -> bytes:
-    """The likeliest sample as PNG, scaled down to `LARGEST`."""
+    """The best sample as PNG, scaled down to `LARGEST`."""
     return _png(result.images[result.best], LARGEST)
 
 
 def html_of(result: "Inpainted") -> str | None:
-    """All samples with their seeds, the likeliest marked; None for a single one, which is shown as PNG."""
+    """All samples with their seeds, the best marked; None for a single one, which is shown as PNG."""
     if len(result.seeds) == 1:
         return None
     figures = []
     for number, (image, seed) in enumerate(zip(result.images, result.seeds, strict=True)):
         content = base64.b64encode(_png(image, SIDE)).decode("ascii")
-        words = f"seed {seed}" + (" (likeliest)" if number == result.best else "")
+        words = f"seed {seed}" + (" (best)" if number == result.best else "")
         figures.append(
             f'<figure style="display:inline-block;margin:4px"><img alt="{words}" '
             f'src="data:image/png;base64,{content}"><figcaption>{words}</figcaption></figure>'

@@ -190,30 +190,25 @@ class Decoder:
         self._turn = anyio.CapacityLimiter(1)
 
     async def picture(self, content: bytes, place: Place, samples: int = 1) -> Picture:
-        """Counts what `samples` fills of it take.
-
-        Raises ImageError, or Refusal (429) when too much is in memory already.
-        """
+        """Raises ImageError, or Refusal (429) when too much is in memory, `samples` fills of this one too."""
 
         def work() -> Picture:
             with open_image(content, max_pixels=self.limits.pixels) as image:
-                place.weigh(
-                    image.width * image.height * (1 + samples) // 2
-                )  # the image, and as large results
+                # A result is about as large as the image.
+                place.weigh(image.width * image.height * (1 + samples) // 2)
             return read_image(content, max_pixels=self.limits.pixels)
 
         return await anyio.to_thread.run_sync(work, limiter=self._turn)
 
     async def order(self, order: Order, place: Place) -> Decoded:
         """Raises ImageError, MaskError, ConfigError or Refusal."""
-        samples = order.parameters.samples
-        before = await self.picture(order.image, place, samples)
+        before = await self.picture(order.image, place, order.parameters.samples)
         parameters, extend = order.parameters, order.parameters.extend
         height, width = before.pixels.shape[:2]
         if extend is not None:
             margins = margins_of(height, width, read_extension(extend))
             tall, wide = extended_size(height, width, margins, max_pixels=self.limits.pixels)
-            place.weigh((tall * wide - height * width) * (1 + samples) // 2)
+            place.weigh((tall * wide - height * width) * (1 + parameters.samples) // 2)
 
         def work() -> tuple[Picture, np.ndarray]:
             hole = None if order.mask is None else self._mask(order.mask, (height, width), parameters)

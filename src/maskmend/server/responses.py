@@ -44,7 +44,7 @@ class Answer(BaseModel):
     width: int
     height: int
     fills: list[Fill]
-    best: int = Field(description="Index of the likeliest fill.")
+    best: int = Field(description="Index of the best fill, by `settings.ranking`.")
     uncertainty: str = Field(
         description="PNG in base64, 8-bit grey: entropy of the first prediction, 0 if known, 255 at `most`."
     )

@@ -106,7 +106,7 @@ def build_routes(service: Service) -> APIRouter:
     @router.post(
         "/v1/inpaint",
         summary="Fill a hole",
-        description="Answers as the Accept header asks: one picture (the likeliest), all of them as JSON, "
+        description="Answers as the Accept header asks: one picture (the best), all of them as JSON, "
         "or a stream of events: queued, started, step..., fill..., done, or error. Without `format`, "
         "image/webp or image/jpeg in Accept give such a picture.",
         response_class=Response,
@@ -278,7 +278,7 @@ async def json_answer(service: Service, filled: Filled, order: Order, until: flo
 
 
 async def picture_answer(service: Service, filled: Filled, order: Order, until: float) -> Response:
-    """The likeliest fill as a file."""
+    """The best fill as a file."""
     result, parameters = filled.result, order.parameters
     content = await service.encode(
         lambda: encoded(result.pictures[result.best], parameters.format, parameters.quality), until

@@ -111,8 +111,8 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         seed=[job.seed for job in batch],
         preview=told,
         finished=finished,
-        **({"guide": guides} if any(guide is not None for guide in guides) else {}),
         on_level=go_on,  # the finer scales of a wide hole have no previews and may take minutes
+        **({"guide": guides} if any(guide is not None for guide in guides) else {}),
         **first.settings,
     )
 

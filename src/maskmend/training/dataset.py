@@ -9,6 +9,7 @@ import io
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,29 @@ class ImageSet(Sequence[np.ndarray]):
         if isinstance(picture, str):
             raise DataError(f"{entry.name} in {entry.path} was readable before and is not now: {picture}")
         return picture
+
+
+def shared_pictures(training: ImageSet, validation: ImageSet) -> int:
+    """How many validation pictures are training pictures too: the same file, or one of the same content."""
+    places = {(entry.path.resolve(), entry.offset) for entry in training.entries}
+    by_size: dict[int, list[Entry]] = {}
+    for entry in training.entries:
+        by_size.setdefault(_bytes(entry), []).append(entry)
+    digests: dict[int, set[bytes]] = {}
+
+    def known(entry: Entry) -> bool:
+        if (entry.path.resolve(), entry.offset) in places:
+            return True
+        size = _bytes(entry)
+        if size not in digests:  # only files of one size can be the same
+            digests[size] = {sha256(other.read()).digest() for other in by_size.get(size, ())}
+        return bool(digests[size]) and sha256(entry.read()).digest() in digests[size]
+
+    return sum(map(known, validation.entries))
+
+
+def _bytes(entry: Entry) -> int:
+    return entry.size if entry.offset >= 0 else entry.path.stat().st_size
 
 
 def decode(data: bytes, size: int) -> np.ndarray:

@@ -111,6 +111,10 @@ def vary_colour(batch: Tensor, strength: float, rng: np.random.Generator) -> Ten
     return (batch * (1 + change[1]) + change[0]).clamp(-1, 1)
 
 
+FIRST_PICTURES = 20
+"""A step with a picture grid, whatever `picture_every` is: what is wrong with the pictures shows early."""
+
+
 def train(
     recipe: Recipe,
     stage: Stage,
@@ -209,7 +213,7 @@ def train(
                         stage.export(out / stage.component)
                     save(last)
                 meter.restart()
-            if rank == 0 and (step % config.picture_every == 0 or step == config.steps):
+            if rank == 0 and (step % config.picture_every == 0 or step in (FIRST_PICTURES, config.steps)):
                 (out / "pictures").mkdir(exist_ok=True)
                 stage.pictures(validation[0][:8]).save(out / "pictures" / f"{step:07d}.png")
             stop = agree(stopping.is_set())

@@ -96,7 +96,7 @@ class TrainingConfig:
     checkpoint_every: int = 250
     """Steps between checkpoints."""
     picture_every: int = 500
-    """Steps between picture grids."""
+    """Steps between picture grids; there is one at step 20 in any case."""
     validation_images: int = 256
     """How many validation images are looked at, from the first."""
     keep: Literal["best", "last"] = "best"

@@ -1,6 +1,7 @@
 """From a recipe to a finished run: data, stage, loop."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.models import vqgan
 from maskmend.perceptual.efficientnet import EfficientNet
 from maskmend.perceptual.lpips import Lpips
-from maskmend.training.dataset import ImageSet
+from maskmend.pretrained.folder import component_folder, load_tokenizer
+from maskmend.training.dataset import ImageSet, shared_pictures
 from maskmend.training.distributed import process_group
 from maskmend.training.loop import Outcome, Report, train
 from maskmend.training.metrics_log import board_class
@@ -51,7 +53,16 @@ def build_stage(recipe: Recipe, device: torch.device) -> Stage:
             return DecoderStage(recipe, device, *_eyes(recipe.decoder, device))
         from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
 
-        return TransformerStage(recipe, configured(TRANSFORMERS, recipe), device)
+        return TransformerStage(recipe, configured(TRANSFORMERS, _after_tokenizer(recipe)), device)
+
+
+def _after_tokenizer(recipe: Recipe) -> Recipe:
+    """The recipe of a transformer with codes and grid of its tokenizer, where [model] does not give them."""
+    assert recipe.transformer is not None  # the recipe has seen to it
+    if {"codes", "grid"} <= set(recipe.model):
+        return recipe
+    config = load_tokenizer(component_folder(Path(recipe.transformer.tokenizer), "tokenizer")).config
+    return replace(recipe, model={"codes": config.quantizer.codes, "grid": config.grid} | recipe.model)
 
 
 def _eyes(options: PictureLosses, device: torch.device) -> tuple[Lpips | None, EfficientNet | None]:
@@ -64,6 +75,22 @@ def _eyes(options: PictureLosses, device: torch.device) -> tuple[Lpips | None, E
     if options.classifier > 0 or options.classifier_adversarial > 0:
         classifier = EfficientNet.load(options.classifier_weights or None).to(device)
     return perceptual, classifier
+
+
+def doubts(training: ImageSet, validation: ImageSet) -> list[str]:
+    """What is odd about the sets and no error, in sentences."""
+    lines = []
+    if len(training) == 1:
+        lines.append("1 training image will be learnt by heart: give some hundreds, better thousands")
+    if shared := shared_pictures(training, validation):
+        which = "all" if shared == len(validation) else f"{shared} of the {len(validation)}"
+        lines.append(
+            f"{which} validation images are training images too: the validation loss tells how well they are "
+            "remembered, not what the model can do; hold others out"
+        )
+    elif len(validation) == 1:
+        lines.append("1 validation image says little of others: hold out a hundred if there are enough")
+    return lines
 
 
 def run(
@@ -108,6 +135,8 @@ def run(
             unreadable = f", {skipped} unreadable file{'s' if skipped > 1 else ''} skipped" if skipped else ""
             counts = f"{len(training)} training and {len(validation)} validation images{unreadable}"
             say(f"{counts}; {device}, {world} process{'es' if world > 1 else ''}")
+            for line in doubts(training, validation):
+                say(line)
         return train(
             recipe,
             stage,

@@ -1,5 +1,6 @@
 """What all stages share: a step is handed to the device and nobody waits for it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from maskmend.errors import ConfigError
 from maskmend.models.transformer import MaskedTransformer
 from maskmend.pretrained.folder import save_transformer
 from maskmend.training.run import build_stage, configured
+from maskmend.training.stages.stage import picture_grid
 from maskmend.training.stages.transformer import TRANSFORMERS
 
 STAGES = {
@@ -65,3 +68,27 @@ def test_a_step_does_not_wait_for_cuda(recipe, batch: Tensor) -> None:
         stage.train_step(parts, 1, np.random.default_rng(1))
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_the_rows_of_a_grid_are_named() -> None:
+    """Would catch a grid of which nobody knows what is the original and what was made of it."""
+    grey = torch.zeros(3, 3, 16, 16)
+    grid = np.asarray(picture_grid({"original": grey, "a much longer name": grey - 1}))
+    margin = grid.shape[1] - 3 * 16 * 2
+    assert grid.shape[0] == 2 * 16 * 2
+    assert (grid[:32, margin:] == 128).all()
+    assert (grid[32:, margin:] == 0).all()
+    for row in (grid[:32, :margin], grid[32:, :margin]):
+        assert row.min() < 100 < row.max()  # letters on white
+    assert (grid[:, 0] == 255).all()
+
+
+def test_a_transformer_follows_its_tokenizer(make_recipe) -> None:
+    """Would catch a transformer that is refused, after its tokenizer took hours, over what it could know."""
+    recipe = make_recipe("transformer")
+    size = {"codes": recipe.model["codes"], "grid": recipe.model["grid"]}
+    free = replace(recipe, model={k: v for k, v in recipe.model.items() if k not in size})
+    stage = build_stage(free, torch.device("cpu"))
+    assert {"codes": stage.config.codes, "grid": stage.config.grid} == size
+    with pytest.raises(ConfigError, match=r"set model\.codes and model\.grid"):
+        build_stage(replace(recipe, model=recipe.model | {"grid": 8}), torch.device("cpu"))

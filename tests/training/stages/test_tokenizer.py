@@ -260,7 +260,8 @@ def test_validation_does_not_depend_on_its_batches(make_recipe, batch: Tensor) -
 def test_pictures_show_originals_above_reconstructions(make_recipe, batch: Tensor) -> None:
     """Would catch a grid without the pictures it compares."""
     grid = np.asarray(build(make_recipe("tokenizer")).pictures(batch))
-    assert grid.shape == (2 * 2 * 16, 4 * 2 * 16, 3)
+    assert grid.shape[0] == 2 * 2 * 16
+    grid = grid[:, -4 * 2 * 16 :]  # without the names of the rows
     shown = torch.from_numpy(grid[:32:2, :32:2].copy()).permute(2, 0, 1).float() / 127.5 - 1
     torch.testing.assert_close(shown, batch[0], atol=0.01, rtol=0)
 

@@ -223,7 +223,8 @@ def test_pictures_show_original_hole_and_fill(make_recipe, batch: Tensor) -> Non
     """Would catch a grid that differs each time it is drawn, so that progress cannot be seen."""
     stage = build(make_recipe("transformer"))
     first, second = (np.asarray(stage.pictures(batch)) for _ in range(2))
-    assert first.shape == (3 * 2 * 16, 4 * 2 * 16, 3)
+    assert first.shape[0] == 3 * 2 * 16
+    assert first.shape[1] > 4 * 2 * 16  # the names of the rows
     assert (first == second).all()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from maskmend.assets import SAMPLES
 from maskmend.errors import DataError, ImageError
 from maskmend.images.listing import Entry, list_images
 from maskmend.images.picture import READABLE, picture_from
@@ -66,6 +67,21 @@ def load_test_set(
         # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
         holes.append(load_mask(path, size=(size, size), threshold=THRESHOLD))
     return TestSet(images=pictures, masks=holes, name=f"masks of {masks.name}")
+
+
+def shipped_set(size: int) -> TestSet:
+    """The shipped samples with their masks. Raises DataError for a model of another size than theirs."""
+    images, masks = [], []
+    for entry in list_images(SAMPLES):
+        if ".mask." in entry.name:
+            continue
+        picture = read_pixels(entry)
+        if picture.shape != (size, size, 3):
+            side = picture.shape[0]
+            raise DataError(f"the shipped samples are {side}x{side}, the model {size}x{size}: give --images")
+        images.append(picture)
+        masks.append(load_mask(SAMPLES / entry.name.replace(".png", ".mask.png"), size=(size, size)))
+    return TestSet(images=images, masks=masks, name="the shipped samples' masks")
 
 
 def read_pixels(entry: Entry) -> UInt8[np.ndarray, "H W 3"]:

@@ -173,7 +173,7 @@ async function fill() {
         state.results = old;
         turn("Fill", { results: { ...news, part, pick: news.best, used: parameters } });
         state.unsaved = true;
-        say(`${news.fills.length} fills in ${news.seconds.toFixed(1)} seconds. The likeliest is shown: pick another, accept it, or roll again.`);
+        say(`${news.fills.length} fills in ${news.seconds.toFixed(1)} seconds. The best is shown: pick another, accept it, or roll again.`);
       }
     }
   } catch (error) {

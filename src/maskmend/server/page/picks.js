@@ -44,11 +44,11 @@ export class Picks {
       const { radio, facts } = this.cells[i];
       const percent = `${(100 * Math.exp(likelihood)).toFixed(1)} %`;
       const number = Object.assign(document.createElement("b"), { textContent: percent });
-      const word = Object.assign(document.createElement("span"), { textContent: i === best ? "likeliest" : `${likelihood.toFixed(2).replace("-", "−")} nats` });
-      if (i === best) word.className = "likeliest";
+      const word = Object.assign(document.createElement("span"), { textContent: i === best ? "best" : `${likelihood.toFixed(2).replace("-", "−")} nats` });
+      if (i === best) word.className = "best";
       facts.replaceChildren(number, word);
       facts.title = `log-likelihood ${likelihood.toFixed(3)} nats a token`;
-      radio.setAttribute("aria-label", `Alternative ${i + 1}, likelihood ${percent}${i === best ? ", the likeliest" : ""}`);
+      radio.setAttribute("aria-label", `Alternative ${i + 1}, likelihood ${percent}${i === best ? ", the best" : ""}`);
       radio.disabled = false;
     });
   }

@@ -166,7 +166,14 @@ class DecoderStage:
         tokens, known = self.examples(images, masks, 0)
         drawn = self.average.shadow.decode(tokens, known)
         holed = torch.where(known.mask, 0.0, images)
-        return picture_grid([images, holed, drawn, torch.where(known.mask, drawn, images)])
+        return picture_grid(
+            {
+                "original": images,
+                "hole": holed,
+                "decoded": drawn,
+                "filled": torch.where(known.mask, drawn, images),
+            }
+        )
 
     def state(self) -> dict[str, Any]:
         return {

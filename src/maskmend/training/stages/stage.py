@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from maskmend.training.distributed import average_gradients
@@ -78,9 +78,18 @@ def descend(module: nn.Module, optimizer: torch.optim.Optimizer, clip: float) ->
     return norm.detach()
 
 
-def picture_grid(rows: list[Float[Tensor, "B 3 H W"]], scale: int = 2) -> Image.Image:
-    """One row of pictures for each tensor in [-1, 1], enlarged `scale` times."""
-    lines = [torch.cat(list(row.detach().float().cpu().clamp(-1, 1)), dim=2) for row in rows]
+def picture_grid(rows: dict[str, Float[Tensor, "B 3 H W"]], scale: int = 2) -> Image.Image:
+    """One row of pictures for each tensor in [-1, 1], enlarged `scale` times, its name on the left."""
+    lines = [torch.cat(list(row.detach().float().cpu().clamp(-1, 1)), dim=2) for row in rows.values()]
     grid: UInt8[Tensor, "3 H W"] = ((torch.cat(lines, dim=1) + 1) * 127.5).round().to(torch.uint8)
     image = Image.fromarray(grid.permute(1, 2, 0).numpy())
-    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    font = ImageFont.load_default()
+    margin = 8 + round(max(font.getlength(name) for name in rows))
+    labelled = Image.new("RGB", (margin + image.width, image.height), "white")
+    labelled.paste(image, (margin, 0))
+    pen = ImageDraw.Draw(labelled)
+    for number, name in enumerate(rows):
+        middle = (number + 0.5) * image.height / len(rows)
+        pen.text((4, middle), name, fill="black", font=font, anchor="lm")
+    return labelled

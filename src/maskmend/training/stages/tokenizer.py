@@ -113,7 +113,8 @@ class TokenizerStage:
 
     @torch.no_grad()
     def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
-        return picture_grid([images, self.average.shadow.decode(self.average.shadow.encode(images))])
+        decoded = self.average.shadow.decode(self.average.shadow.encode(images))
+        return picture_grid({"original": images, "decoded": decoded})
 
     def state(self) -> dict[str, Any]:
         return {

@@ -203,7 +203,8 @@ class TransformerStage:
         shown = hole.view(-1, 1, side, side).repeat_interleave(self.tokenizer.config.factor, 2)
         shown = shown.repeat_interleave(self.tokenizer.config.factor, 3)
         filled = self.tokenizer.decode(tokens.view(-1, side, side))
-        return picture_grid([images, torch.where(shown, 0.0, images), filled])
+        holed = torch.where(shown, 0.0, images)
+        return picture_grid({"original": images, "hole": holed, "filled": filled})
 
     def state(self) -> dict[str, Any]:
         return {
