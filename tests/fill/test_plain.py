@@ -58,3 +58,9 @@ def test_what_was_drawn_plays_no_part_where_all_is_interpolated():
 @pytest.mark.parametrize("mask", [np.ones((SIDE, SIDE), bool), np.zeros((SIDE, SIDE), bool)])
 def test_all_hole_and_no_hole_come_back_as_they_are(mask):
     np.testing.assert_array_equal(interpolate_plain(sky(), mask, 2.0), sky())
+
+
+def test_a_limit_next_to_nothing_overflows_nowhere():
+    true = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    begun = drawn(true, MASK)
+    np.testing.assert_array_equal(interpolate_plain(begun, MASK, 1e-300), begun)
