@@ -1,9 +1,10 @@
 """Hashes of fifty fills of `cats64` with every setting varied, to compare two versions of the package.
 
-    PYTHONPATH=OLD/src python bench/fill_hashes.py > old.json; PYTHONPATH=src python bench/fill_hashes.py > new.json
+    PYTHONPATH=OLD/src python bench/fill_hashes.py > old.json
+    PYTHONPATH=src python bench/fill_hashes.py > new.json
     diff old.json new.json
 
-Forty are of the shipped samples, two fills each; ten of a larger picture with long scratches or holes far apart.
+Forty are of the shipped samples, two fills each; ten of a larger picture, with scratches or holes far apart.
 """
 
 import hashlib
