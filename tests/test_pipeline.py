@@ -17,7 +17,6 @@ from PIL import Image, ImageCms
 
 import maskmend
 from fakes import CODES, box_mask, smooth_pixels, tiny_models
-from maskmend.decoding.orders import ORDERS
 from maskmend.errors import ConfigError, ImageError, MaskError, MaskmendError, ModelError
 from maskmend.fill.compositing import SEAMS
 from maskmend.images.infill import STRATEGIES
@@ -26,7 +25,7 @@ from maskmend.inference.kernel_caches import LIMITS
 from maskmend.masks.reading import load_mask
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import find_model, save_transformer
-from maskmend.settings import Settings
+from maskmend.settings import ORDERS, Settings
 
 SIDE = 16
 IMAGE = smooth_pixels(SIDE, SIDE)

@@ -9,13 +9,12 @@ import pytest
 
 from maskmend import settings
 from maskmend.config import from_dict, to_dict
-from maskmend.decoding.loop import CHOICES, CONFIDENCES, decode
-from maskmend.decoding.orders import ORDERS
+from maskmend.decoding.interface import decode
 from maskmend.decoding.schedules import SCHEDULES
 from maskmend.errors import ConfigError
 from maskmend.fill.compositing import SEAMS
 from maskmend.images.infill import STRATEGIES
-from maskmend.settings import Settings
+from maskmend.settings import CHOICES, CONFIDENCES, ORDERS, Settings
 
 
 @pytest.mark.parametrize(

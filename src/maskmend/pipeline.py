@@ -24,7 +24,8 @@ from torch import Tensor
 
 from maskmend.argument_names import check_names
 from maskmend.config import from_dict, nearest
-from maskmend.decoding.loop import Decoded, Step, decode
+from maskmend.decoding.interface import decode
+from maskmend.decoding.loop import Decoded, Step
 from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
 from maskmend.fill import rendering as drawing
 from maskmend.fill.arguments import FillArguments
@@ -547,7 +548,7 @@ class InpaintPipeline:
             mask_id=self.transformer.config.mask_id,
             seeds=[seed for group in seeds for seed in group],
             grid=(grid, grid),
-            callback=callback,
+            on_step=callback,
             **settings.decoding(),
         )
 

@@ -15,10 +15,13 @@ SEAMS = ("hard", "feather", "multiband", "poisson")
 """How fill and known pixels can meet; `fill.compositing` has them."""
 
 SCHEDULES = ("cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp")
+"""Names of `decoding.schedules`, which a test holds them to."""
 ORDERS = ("confidence", "random", "halton")
+CONFIDENCES = ("log_probability", "probability")
+CHOICES = ("sample", "argmax")
 STRATEGIES = ("grey", "mean", "nearest", "diffusion")
-"""Names of the lower floors (`schedules`, `orders`, `infill`), which a test holds them to: said again here,
-as those need PyTorch and the settings serve the runtime without it too."""
+"""Ways to fill a hole before encoding; `images.infill` has them."""
+RANKINGS = ("likelihood", "typical")
 
 MOST_STEPS = 100_000
 """More than there are tokens; each has its place in a table, even where decoding ends long before."""
@@ -84,9 +87,9 @@ class Settings:
             ("order", ORDERS),
             ("infill", STRATEGIES),
             ("seam", SEAMS),
-            ("choice", ("sample", "argmax")),
-            ("confidence", ("log_probability", "probability")),
-            ("ranking", ("likelihood", "typical")),
+            ("choice", CHOICES),
+            ("confidence", CONFIDENCES),
+            ("ranking", RANKINGS),
         ):
             value = getattr(self, name)
             if value not in known:
@@ -136,3 +139,7 @@ class Settings:
             "choice", "temperature", "top_k", "top_p", "sweet_spot",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
+
+
+DEFAULTS = Settings()
+"""The defaults of every setting, where a model does not bring its own."""

@@ -8,18 +8,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskmend.decoding.schedules import SCHEDULES, masked_after, plan, schedule_named
+from maskmend.decoding.mask_counts import mask_counts
+from maskmend.decoding.schedules import SCHEDULES, schedule_named
 from maskmend.errors import ConfigError
+from maskmend.settings import SCHEDULES as NAMES
 
 names = st.sampled_from(sorted(SCHEDULES))
 
 
 def counts(holes: int, steps: int, schedule: str) -> list[int]:
-    return plan(torch.tensor([holes]), steps, schedule)[0].tolist()
+    return mask_counts(torch.tensor([holes]), steps, schedule)[0].tolist()
 
 
 def test_all_schedules_of_the_field_are_there():
-    assert set(SCHEDULES) == {"cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp"}
+    assert tuple(SCHEDULES) == NAMES
+    assert set(NAMES) == {"cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp"}
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -76,23 +79,19 @@ def test_every_step_fills_something_and_the_last_leaves_nothing(holes, steps, na
 
 @given(holes=st.lists(st.integers(0, 300), min_size=1, max_size=5), steps=st.integers(1, 20), name=names)
 def test_an_image_keeps_its_plan_in_a_batch(holes, steps, name):
-    table = plan(torch.tensor(holes), steps, name)
+    table = mask_counts(torch.tensor(holes), steps, name)
     assert table.tolist() == [counts(n, steps, name) for n in holes]
-    for t in range(steps + 1):
-        assert torch.equal(masked_after(t, steps, torch.tensor(holes), name), table[:, t])
 
 
 def test_unknown_name_is_answered_with_the_nearest():
-    with pytest.raises(ConfigError, match=r"'cosin'.*'cosine'.*square_root"):
+    with pytest.raises(ConfigError, match=r"'cosin'.*'cosine'"):
         schedule_named("cosin")
     with pytest.raises(ConfigError, match="linear"):
-        plan(torch.tensor([1]), 2, "")
+        mask_counts(torch.tensor([1]), 2, "")
 
 
 def test_impossible_numbers_are_refused():
     with pytest.raises(ConfigError, match="steps is 0"):
-        plan(torch.tensor([3]), 0, "linear")
+        mask_counts(torch.tensor([3]), 0, "linear")
     with pytest.raises(ConfigError, match="-1"):
-        plan(torch.tensor([3, -1]), 2, "linear")
-    with pytest.raises(ConfigError, match="step is 3"):
-        masked_after(3, 2, torch.tensor([3]), "linear")
+        mask_counts(torch.tensor([3, -1]), 2, "linear")

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskmend.decoding.loop import decode
+from maskmend.decoding.interface import decode
 from maskmend.inference.cached_transformer import ReadyTransformer
 from maskmend.inference.packed_linear import Linear
 from maskmend.inference.ragged import rounded

@@ -14,8 +14,9 @@ from PIL import Image
 
 from exported import KINDS, exported
 from fakes import box_mask, smooth_pixels
-from maskmend.decoding import noise, schedules
-from maskmend.decoding.sampling import choose
+from maskmend.decoding import noise
+from maskmend.decoding.mask_counts import mask_counts
+from maskmend.decoding.sampling import sample
 from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
 from maskmend.export.onnx import export_onnx
 from maskmend.images.infill import infill
@@ -24,6 +25,7 @@ from maskmend.runtime import Runtime, sampling
 from maskmend.runtime import noise as hashed
 from maskmend.runtime.infill import diffuse
 from maskmend.seeds import MAX_SEED
+from maskmend.settings import SCHEDULES
 
 IMAGE, MASK = smooth_pixels(16, 16), box_mask(16, 16, 3, 5, 11, 14)
 
@@ -100,14 +102,13 @@ def test_noise_is_bit_identical(seed, step, position, stream):
     np.testing.assert_array_equal(ours, theirs.numpy())
 
 
-@given(st.sampled_from(sorted(schedules.SCHEDULES)), st.integers(0, 300), st.integers(1, 30))
+@given(st.sampled_from(SCHEDULES), st.integers(0, 300), st.integers(1, 30))
 def test_plans_are_the_same(schedule, hole, steps):
     """Catches a schedule that was changed on one side only."""
     assert (
-        sampling.plan(hole, steps, schedule)
-        == schedules.plan(torch.tensor([hole]), steps, schedule)[0].tolist()
+        sampling.mask_counts(hole, steps, schedule)
+        == mask_counts(torch.tensor([hole]), steps, schedule)[0].tolist()
     )
-    assert sampling.GAMMAS.keys() == schedules.SCHEDULES.keys()
 
 
 @pytest.mark.parametrize(("top_k", "top_p"), [(None, None), (4, None), (None, 0.6), (6, 0.9)])
@@ -115,8 +116,8 @@ def test_choices_are_the_same(top_k, top_p):
     """Catches restrictions in another order, or ties broken otherwise."""
     logits = torch.randn(200, 11, generator=torch.Generator().manual_seed(0)) * 3
     draw = noise.gumbel(torch.zeros(200, dtype=torch.long), 1, torch.arange(200), 11)
-    theirs = choose(logits, draw, temperature=0.8, top_k=top_k, top_p=top_p)
-    ours = sampling.choose(logits.numpy(), draw.numpy(), 0.8, top_k, top_p)
+    theirs = sample(logits, draw, temperature=0.8, top_k=top_k, top_p=top_p)
+    ours = sampling.sample(logits.numpy(), draw.numpy(), 0.8, top_k, top_p)
     np.testing.assert_array_equal(ours, theirs.numpy())
 
 

@@ -321,12 +321,11 @@ def test_the_model_that_is_asked_for_fills(tiny_pipeline):
 
 def test_what_the_api_names_is_what_the_pipeline_knows():
     """Catches a setting that was added or renamed in one place only."""
-    from maskmend.decoding.orders import ORDERS
     from maskmend.decoding.schedules import SCHEDULES
     from maskmend.fill.compositing import SEAMS
     from maskmend.images.infill import STRATEGIES
     from maskmend.server.parameters import _SETTINGS
-    from maskmend.settings import Settings
+    from maskmend.settings import ORDERS, Settings
 
     for names, known in ((Schedule, SCHEDULES), (Order, ORDERS), (Seam, SEAMS), (Infill, STRATEGIES)):
         assert set(names.__args__) == set(known)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from maskmend.decoding.schedules import plan
+from maskmend.decoding.mask_counts import mask_counts
 from maskmend.models.attention import attend_plainly
 from maskmend.models.transformer import TransformerConfig
 
@@ -61,7 +61,7 @@ def plain_decode(
     draw: Callable[[Tensor], object] | None = None,
 ) -> Int[Tensor, "1 N"]:
     """The report's loop for one picture; `draw` is given each step's tokens."""
-    masked, remaining = hole.clone(), plan(hole.sum(1), steps, "cosine")[0].tolist()
+    masked, remaining = hole.clone(), mask_counts(hole.sum(1), steps, "cosine")[0].tolist()
     for left in remaining[1:]:
         probability, best = model(tokens.masked_fill(masked, model.codes)).softmax(-1).max(-1)
         tokens = torch.where(masked, best, tokens)

@@ -7,12 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from maskmend.decoding.loop import Decoded, Predict, Step, decode
+    from maskmend.decoding.interface import decode
+    from maskmend.decoding.loop import Decoded, Predict, Step, iterative_decode
 
-__all__ = ["Decoded", "Predict", "Step", "decode"]
+__all__ = ["Decoded", "Predict", "Step", "decode", "iterative_decode"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module("maskmend.decoding.loop"), name)
-    raise AttributeError(f"module 'maskmend.decoding.loop' has no attribute {name!r}")
+        module = "interface" if name == "decode" else "loop"
+        return getattr(import_module(f"maskmend.decoding.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,8 +14,6 @@ from torch import Tensor
 
 from maskmend.decoding.noise import Stream, uniform
 
-ORDERS = ("confidence", "random", "halton")
-
 
 def _radical_inverse(indices: Int[Tensor, "M"], base: int, digits: int) -> Int[Tensor, "M"]:
     # The reversed digits of each index, as a numerator over base^digits: no rounding at cell borders.
@@ -57,7 +55,7 @@ def random_score(seeds: Int[Tensor, "B"], tokens: int) -> Float[Tensor, "B {toke
     return score.view(len(seeds), tokens)
 
 
-def best(
+def top_n_mask(
     score: Float[Tensor, "B N"], masked: Bool[Tensor, "B N"], count: Int[Tensor, "B"]
 ) -> Bool[Tensor, "B N"]:
     """True at the `count` masked tokens of highest score in each image, the first of equals; never at others.

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def choose(
+def sample(
     logits: Float[Tensor, "S K"],
     gumbel: Float[Tensor, "S K"] | None,
     *,

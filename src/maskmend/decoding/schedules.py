@@ -1,29 +1,20 @@
-"""How many tokens stay masked after each decoding step.
+"""Mask schedules: the share of a hole that is still masked, as a function of the share of steps taken.
 
-A schedule gamma falls from 1 at r = 0 to 0 at r = 1; after step t of T, floor(gamma(t/T) * holes) tokens of
-an image are still masked. The names and shapes are those of MaskGIT (Chang et al. 2022, section 3.3 and
-appendix).
+A schedule gamma falls from 1 at r = 0 to 0 at r = 1. The names and shapes are those of MaskGIT (Chang et al.
+2022, section 3.3 and appendix); `mask_counts` makes numbers of tokens of them.
 
 Differences from the paper: `exp` and `log` are stretched so that both ends are exact, with a fixed base
-instead of the number of tokens; every step fills at least one token while any is left, so no forward pass is
-wasted.
+instead of the number of tokens.
 """
 
-import difflib
 import math
 from collections.abc import Callable
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
+from maskmend.config import nearest
 from maskmend.errors import ConfigError
 
 _BASE = 256.0
 """The base n of `exp` and `log`: the number of tokens in a 16 x 16 grid."""
-
-_ROUNDING = 1e-9
-"""Added before floor: linear, step 9 of 10, 10 holes leaves 1 token masked, not floor(0.9999999999999998)."""
 
 
 def _cosine(r: float) -> float:
@@ -76,44 +67,4 @@ def schedule_named(name: str) -> Callable[[float], float]:
     """
     if name in SCHEDULES:
         return SCHEDULES[name]
-    near = difflib.get_close_matches(name, SCHEDULES, n=1, cutoff=0.0)[0]
-    raise ConfigError(f"unknown schedule {name!r}: did you mean {near!r}? Known are {', '.join(SCHEDULES)}")
-
-
-def plan(holes: Int[Tensor, "B"], steps: int, schedule: str) -> Int[Tensor, "B {steps}+1"]:
-    """The number of tokens still masked after every step, for each image of a batch.
-
-    Column t is min(floor(gamma(t/T) * holes), column t-1 minus 1), never below 0. Column 0 is `holes` itself
-    and the last is 0. With fewer hole tokens than steps the table reaches 0 early.
-
-    Args:
-        holes: the number of hole tokens of each image, 0 or more.
-        steps: T, 1 or more.
-        schedule: a name in SCHEDULES.
-
-    Raises:
-        ConfigError: unknown schedule, steps below 1, or a negative number of holes.
-    """
-    gamma = schedule_named(schedule)
-    if steps < 1:
-        raise ConfigError(f"steps is {steps}: give 1 or more")
-    if (holes < 0).any():
-        raise ConfigError(f"holes is {holes.tolist()}: a number of tokens is 0 or more")
-    shares = [gamma(t / steps) for t in range(steps + 1)]
-    share = torch.tensor(shares, dtype=torch.float64, device=holes.device)
-    wanted = (holes[:, None].double() * share + _ROUNDING).floor().long()  # (B, T+1)
-    t = torch.arange(steps + 1, device=holes.device)
-    # m[t] = min(wanted[t], m[t-1] - 1), unrolled: m[t] + t is the running minimum of wanted + t.
-    return ((wanted + t).cummin(dim=1).values - t).clamp(min=0)
-
-
-def masked_after(step: int, steps: int, holes: Int[Tensor, "B"], schedule: str) -> Int[Tensor, "B"]:
-    """The number of tokens still masked after step `step` (0 to `steps`) of each image: one column of `plan`.
-
-    Raises:
-        ConfigError: as `plan`, and for a step outside 0 to `steps`.
-    """
-    table = plan(holes, steps, schedule)
-    if not 0 <= step <= steps:
-        raise ConfigError(f"step is {step}: with {steps} steps give 0 to {steps}")
-    return table[:, step]
+    raise ConfigError(f"schedule {name!r} is unknown{nearest(name, SCHEDULES)}")

@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Message, Receive, Scope, Send
 
 from maskmend import __version__
-from maskmend.decoding.orders import ORDERS
-from maskmend.decoding.schedules import SCHEDULES
 from maskmend.fill.compositing import SEAMS
 from maskmend.images.infill import STRATEGIES
 from maskmend.server.errors import Refusal, failures, stopping
@@ -30,6 +28,7 @@ from maskmend.server.queue import Place
 from maskmend.server.requests import Order, read_iopaint, read_order, read_upload
 from maskmend.server.responses import MEDIA, Answer, accepted, encoded, event, fill_of
 from maskmend.server.service import GRACE, Filled, Service
+from maskmend.settings import ORDERS, SCHEDULES
 
 LOG = logging.getLogger("maskmend.server")
 T = TypeVar("T")

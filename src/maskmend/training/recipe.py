@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from maskmend.config import nearest
-from maskmend.decoding.schedules import SCHEDULES
 from maskmend.errors import ConfigError
 from maskmend.images.infill import STRATEGIES
+from maskmend.settings import SCHEDULES
 
 
 def _check(table: str, config: Any, bounds: dict[str, tuple[int | float, int | float]]) -> None:

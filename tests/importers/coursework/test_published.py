@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from maskmend.config import read_toml
-from maskmend.decoding.loop import decode
+from maskmend.decoding.interface import decode
 from maskmend.decoding.noise import Stream, gumbel
 from maskmend.importers.coursework.published import REPORT_DECODING, REPORT_MODEL, REPORT_TRAINING
 from maskmend.models.transformer import report_config

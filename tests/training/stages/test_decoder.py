@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fakes import FakePerceptual
-from maskmend.decoding.loop import decode
+from maskmend.decoding.interface import decode
 from maskmend.errors import ConfigError, TrainingError
 from maskmend.images.infill import infill
 from maskmend.models.blocks import ResidualBlock

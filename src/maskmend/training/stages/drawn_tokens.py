@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from maskmend.decoding.loop import decode
+from maskmend.decoding.interface import decode
 from maskmend.decoding.noise import gumbel
-from maskmend.decoding.sampling import choose
+from maskmend.decoding.sampling import sample
 from maskmend.inference.cached_transformer import ReadyTransformer
 from maskmend.models.transformer import Hints, MaskedTransformer
 from maskmend.seeds import MAX_SEED
@@ -58,7 +58,7 @@ class HiddenDrawn:
             logits = self.transformer(inputs, masks.hole, rows, hints).float()
         picture, position = rows // tokens.shape[1], rows % tokens.shape[1]
         noise = gumbel(picture + seed, 0, position, logits.shape[1])
-        return flat.index_copy(0, rows, choose(logits, noise, temperature=self.temperature)).view_as(tokens)
+        return flat.index_copy(0, rows, sample(logits, noise, temperature=self.temperature)).view_as(tokens)
 
 
 class HoleFilled:

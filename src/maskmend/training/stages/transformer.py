@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from maskmend.decoding.loop import decode
+from maskmend.decoding.interface import decode
 from maskmend.errors import ConfigError
 from maskmend.images.infill import infill
 from maskmend.inference.cached_transformer import ReadyTransformer
