@@ -12,7 +12,7 @@ from PIL import Image
 
 import maskmend
 from maskmend.fill.windows import square_around
-from maskmend.masks.reading import Box
+from maskmend.masks.box import Box
 from maskmend.models.quantizer import QuantizerConfig
 from maskmend.models.transformer import MaskedTransformer, small_config
 from maskmend.models.vqgan import VQGAN, TokenizerConfig

@@ -19,6 +19,7 @@ import maskmend
 from fakes import CODES, box_mask, smooth_pixels, tiny_models
 from maskmend.errors import ConfigError, ImageError, MaskError, MaskmendError, ModelError
 from maskmend.fill.compositing import SEAMS
+from maskmend.fill.events import FillEvents
 from maskmend.images.infill import STRATEGIES
 from maskmend.images.picture import Picture, load_image, save_image, to_tensor
 from maskmend.inference.kernel_caches import LIMITS
@@ -422,7 +423,9 @@ def test_callback_history_and_pictures_of_the_steps(tiny_pipeline):
     """Catches steps that are reported late, twice, or with another image's rows."""
     seen = []
     images = [IMAGE, smooth_pixels(SIDE, SIDE, 1)]
-    results = tiny_pipeline(images, [MASK, MASK.T], steps=4, samples=2, callback=seen.append)
+    results = tiny_pipeline(
+        images, [MASK, MASK.T], steps=4, samples=2, events=FillEvents(on_step=seen.append)
+    )
     assert [step.index for step in seen] == [1, 2, 3, 4]
     assert seen[0].tokens.shape == (4, SIDE)
     for row, result in enumerate(results):

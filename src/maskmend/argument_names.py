@@ -1,4 +1,4 @@
-"""Arguments that other libraries' inpainting takes, and what they are called here."""
+"""Arguments that other libraries' inpainting takes, or ours once took, and what they are called here."""
 
 from collections.abc import Iterable
 
@@ -18,7 +18,11 @@ OTHERS = {
     "width": "the result is as large as the image: leave it out",
     "output_type": "the result has `images` (PIL) and `pictures` (arrays): leave it out",
     "return_dict": "the result is an `Inpainted`: leave it out",
-    "callback_on_step_end": "give `callback`",
+    "callback_on_step_end": "give `events=FillEvents(on_step=...)`",
+    "callback": "give `events=FillEvents(on_step=...)`",
+    "preview": "give `events=FillEvents(on_preview=...)`",
+    "on_level": "give `events=FillEvents(on_level=...)`",
+    "finished": "give `events=FillEvents(on_result=...)`",
     "torch_dtype": "give `precision`, such as precision='bf16'",
     "dtype": "give `precision`, such as precision='bf16'",
     "device_map": "give `device`, such as device='cuda'",

@@ -21,6 +21,10 @@ class MaskError(MaskmendError):
     """A mask that does not fit its image or cannot be read as one."""
 
 
+class MaskWarning(UserWarning):
+    """A mask that may not be meant as one, such as a photograph."""
+
+
 class ConfigError(MaskmendError):
     """A recipe, preset or argument with an unknown name or an impossible value."""
 

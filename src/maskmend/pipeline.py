@@ -8,47 +8,47 @@ Pixels outside the mask come back bit-identical; pixels inside the hole never re
 of a hole differ by their seed alone, and a seed gives the same fill in any batch.
 """
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from PIL import Image
 from torch import Tensor
 
 from maskmend.argument_names import check_names
 from maskmend.config import from_dict, nearest
-from maskmend.decoding.interface import decode
-from maskmend.decoding.loop import Decoded, Step
-from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
-from maskmend.fill import rendering as drawing
+from maskmend.decoding.loop import Step
+from maskmend.errors import ConfigError, ModelError
+from maskmend.fill import rendering
 from maskmend.fill.arguments import FillArguments
-from maskmend.fill.crops import Region, cut_region, filled_picture
+from maskmend.fill.crops import Region, cut_region
+from maskmend.fill.events import FillEvents
 from maskmend.fill.familiarity import Domain, quantization_distance, with_familiarity
-from maskmend.fill.guide import Guide, guided, guides_from
-from maskmend.fill.levels import Level, LevelProgress, plan_levels, refine
-from maskmend.fill.merge import Part, together
-from maskmend.fill.plain import interpolate_plain
-from maskmend.fill.preview import Preview
+from maskmend.fill.finishing import interpolated, refined
+from maskmend.fill.guide import guided
+from maskmend.fill.levels import plan_levels
+from maskmend.fill.merge import Part, merge_regions
+from maskmend.fill.preview import previews
+from maskmend.fill.region_filler import RegionFiller
+from maskmend.fill.requests import FillRequest, read_requests
 from maskmend.fill.result import Inpainted, untouched
 from maskmend.fill.timer import Timer
-from maskmend.fill.windows import Window, bounds, boxes_by_part, lay_windows
-from maskmend.images.canvas import Length, extend_canvas
-from maskmend.images.picture import ImageLike, Picture, ValueRange, picture_from
+from maskmend.fill.windows import FULLEST, FULLEST_GUESSED, Window, lay_windows, window_batches
+from maskmend.images.canvas import Length
+from maskmend.images.picture import ImageLike, Picture, ValueRange
 from maskmend.inference.cached_transformer import ReadyTransformer
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.inference.precision import decoding_dtype
-from maskmend.masks.reading import Channel, MaskLike, as_mask, token_hole
-from maskmend.models.transformer import Hints, MaskedTransformer
+from maskmend.masks.options import Channel, MaskOptions, PhotoCheck
+from maskmend.masks.reading import READ_AS_IT_IS, MaskLike
+from maskmend.models.transformer import MaskedTransformer
 from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.folder import find_model, load_model, read_card, read_index, save_model
-from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
 
 
@@ -191,14 +191,12 @@ class InpaintPipeline:
         value_range: ValueRange | None = None,
         samples: int = 1,
         seed: int | Sequence[int] = 0,
-        callback: Callable[[Step], object] | None = None,
-        preview: Callable[[Preview], object] | None = None,
-        finished: Callable[[int, Inpainted], object] | None = None,
-        on_level: Callable[[LevelProgress], object] | None = None,
+        events: FillEvents | None = None,
         fit_mask: bool = False,
         invert_mask: bool = False,
         mask_channel: Channel = "auto",
-        mask_threshold: float | None = None,
+        mask_threshold: float = READ_AS_IT_IS.threshold,
+        mask_photo_check: PhotoCheck = "warn",
         **settings: Any,
     ) -> Any:
         """Fills the hole of one image (returns `Inpainted`) or of each of a batch (returns a list of them).
@@ -216,289 +214,157 @@ class InpaintPipeline:
                 `images.picture_from`.
             samples: fills of each hole, with seeds seed, seed + 1, ...
             seed: one for all images, or one for each.
-            callback: called with each decoding `Step`, over all images times samples.
-            preview: called after each step with a `Preview`, which draws how a fill stands when asked to.
-            finished: called with an image's place in the batch and its result as soon as that is there: one
-                whose hole takes many windows keeps no other waiting.
-            on_level: called with a `LevelProgress` before a wide hole is drawn at finer scales, and after
-                each batch of windows.
+            events: callbacks while the fill runs, see `FillEvents`.
             fit_mask: resize a mask of another size to its image.
             invert_mask: black is filled.
             mask_channel: "luma", "alpha" or "auto"; see `masks.as_mask`.
-            mask_threshold: brightness, above 0 and up to 1, from which a mask's grey is filled; None for 0.5,
-                and a mask that looks like a photograph is refused.
+            mask_threshold: brightness, above 0 and up to 1, from which a mask's grey is filled.
+            mask_photo_check: what happens to a mask that looks like a photograph: "warn" (a `MaskWarning`),
+                "refuse" or "off".
             settings: changes to the model's default `Settings`: steps, schedule, temperature, seam, ...
 
         Raises:
             ImageError, MaskError, ConfigError: what cannot be used, and the remedy.
         """
         check_names(settings)
-        if mask is None and extend is None:
-            raise MaskError(
-                "no mask: give one of the image's size as `mask`, white where it is to be filled."
-            )
         chosen = self.defaults.changed(**settings)
-        images, many = _listed(image)
-        stacked = many and isinstance(image, np.ndarray | Tensor)
-        masks = [None] * len(images) if mask is None else _listed(mask, axes=3 if stacked else 4)[0]
-        if len(images) != len(masks) or not images:
-            raise ImageError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
-        # An array or tensor without axes calls itself iterable, and is one number.
-        if isinstance(seed, Iterable) and getattr(seed, "ndim", 1) > 0:
-            starts = list(seed)
-        else:
-            starts = [seed] * len(images)
-        seeds = [seeds_from(start, samples) for start in starts]
-        if len(starts) != len(images):
-            raise ConfigError(f"{len(starts)} seeds for {len(images)} images: give one, or one for each")
-        pictures = [picture_from(item, value_range) for item in images]
-        reading: dict[str, Any] = {
-            "fit": fit_mask, "invert": invert_mask, "channel": mask_channel, "threshold": mask_threshold,
-        }  # fmt: skip
-        holes = [
-            np.zeros(p.pixels.shape[:2], dtype=bool)
-            if m is None
-            else as_mask(m, size=p.pixels.shape[:2], **reading)
-            for m, p in zip(masks, pictures, strict=True)
-        ]
-        if extend is not None:
-            extended = [extend_canvas(p, extend, mask=m) for p, m in zip(pictures, holes, strict=True)]
-            pictures, holes = [p for p, _ in extended], [m for _, m in extended]
-        guides: list[Guide | None] = [None] * len(pictures)
-        if guide is not None:
-            guides = guides_from(_listed(guide)[0] if many else [guide], holes, value_range)
-        filled = self._fill(pictures, holes, guides, seeds, chosen, callback, preview, finished, on_level)
+        options = MaskOptions(
+            threshold=mask_threshold,
+            invert=invert_mask,
+            channel=mask_channel,
+            fit=fit_mask,
+            photo_check=mask_photo_check,
+        )
+        requests, many = read_requests(
+            image, mask, guide=guide, extend=extend, value_range=value_range,
+            samples=samples, seed=seed, options=options,
+        )  # fmt: skip
+        filled = self._fill(requests, chosen, events or FillEvents())
         return filled if many else filled[0]
 
     @torch.inference_mode()
     def _fill(
-        self,
-        pictures: list[Picture],
-        masks: list[np.ndarray],
-        guides: list[Guide | None],
-        seeds: list[tuple[int, ...]],
-        settings: Settings,
-        callback: Callable[[Step], object] | None,
-        preview: Callable[[Preview], object] | None,
-        finished: Callable[[int, Inpainted], object] | None,
-        on_level: Callable[[LevelProgress], object] | None,
+        self, requests: Sequence[FillRequest], settings: Settings, events: FillEvents
     ) -> list[Inpainted]:
         self.seconds = {}
+        filler = RegionFiller(self.tokenizer, self._ready(), self.seconds)
+        with self._timed("crop"):
+            windows = [self._windows(request.mask, settings) for request in requests]
+        counts = [len(own) for own in windows]
+        parts: list[list[Part]] = [[] for _ in requests]
         results: dict[int, Inpainted] = {}
 
-        def finish(i: int, parts: list[Part]) -> None:
-            with self._timed("composite"):
-                results[i] = self._joined(pictures[i], masks[i], parts, seeds[i], settings)
-            levels = self._levels(masks[i], windows[i], settings)
-            if levels:
-                with self._timed("refine"):
-                    results[i] = self._refined(results[i], levels, i, on_level)
-            if parts and settings.plain > 0:
-                with self._timed("composite"):
-                    drawn = guides[i] if settings.guide_strength > 0 else None
-                    results[i] = _interpolated(results[i], settings.plain, drawn)
-            if finished is not None:
-                finished(i, results[i])
+        def finish(image: int) -> None:
+            result = self._joined(requests[image], parts[image], windows[image], settings)
+            results[image] = self._finished(result, requests[image], filler, image, events)
+            if events.on_result is not None:
+                events.on_result(image, results[image])
 
-        with self._timed("crop"):
-            windows = [
-                lay_windows(mask, self.resolution, context=settings.context, most=settings.windows)
-                for mask in masks
-            ]
-        parts: list[list[Part]] = [[] for _ in masks]
-        for i, those in enumerate(windows):
-            if not those:
-                finish(i, [])
-        # One window of each image at a time: memory does not grow with the number of holes.
-        for turn in range(max(map(len, windows))):
-            busy = [i for i, those in enumerate(windows) if len(those) > turn]
+        for image, count in enumerate(counts):
+            if count == 0:
+                finish(image)
+        for batch in window_batches(counts, len(requests[0].seeds)):
             with self._timed("crop"):
-                regions = [
-                    self._cut(pictures[i], masks[i], windows[i][turn], guides[i], settings) for i in busy
-                ]
-            told = callback
-            if preview is not None:
-                told = self._previewing(
-                    preview,
-                    callback,
-                    dict(zip(busy, regions, strict=True)),
-                    (turn + 1, {i: len(windows[i]) for i in busy}),
-                    settings,
-                )
-            filled = self._fill_regions(regions, [seeds[i] for i in busy], settings, told)
-            for i, part in zip(busy, filled, strict=True):
-                parts[i].append(part)
-                if len(parts[i]) == len(windows[i]):
-                    finish(i, parts[i])
-        return [results[i] for i in range(len(masks))]
+                regions = [self._cut(requests[i], windows[i][number], settings) for i, number in batch]
 
-    def _cut(
-        self,
-        picture: Picture,
-        mask: Bool[np.ndarray, "H W"],
-        window: Window,
-        guide: Guide | None,
-        settings: Settings,
-    ) -> Region:
-        """What the model sees through a window."""
-        region = cut_region(picture.pixels, mask, window, self.resolution, strategy=settings.infill)
-        if guide is None:
-            return region
-        return guided(
-            region,
-            picture.pixels,
+            def on_step(
+                step: Step,
+                batch: Sequence[tuple[int, int]] = batch,
+                regions: Sequence[Region] = regions,
+            ) -> None:
+                self._tell(step, batch, regions, counts, settings, events)
+
+            filled = filler.fill(regions, [requests[i].seeds for i, _ in batch], settings, on_step)
+            for (image, _), part in zip(batch, filled, strict=True):
+                parts[image].append(part)
+                if len(parts[image]) == counts[image]:
+                    finish(image)
+        return [results[image] for image in range(len(requests))]
+
+    def _windows(self, mask: Bool[np.ndarray, "H W"], settings: Settings) -> list[Window]:
+        return lay_windows(
             mask,
-            guide,
-            strategy=settings.infill,
-            strength=settings.guide_strength,
+            self.resolution,
+            context=settings.context,
+            most=settings.windows,
+            fullest=FULLEST_GUESSED if self.transformer.config.guesses else FULLEST,
         )
 
-    def _joined(
+    def _cut(self, request: FillRequest, window: Window, settings: Settings) -> Region:
+        """What the model sees through a window."""
+        pixels, mask, strategy = request.picture.pixels, request.mask, settings.infill
+        region = cut_region(pixels, mask, window, self.resolution, strategy=strategy)
+        if request.guide is None:
+            return region
+        return guided(
+            region, pixels, mask, request.guide, strategy=strategy, strength=settings.guide_strength
+        )
+
+    def _tell(
         self,
-        picture: Picture,
-        mask: Bool[np.ndarray, "H W"],
-        parts: list[Part],
-        seeds: tuple[int, ...],
+        step: Step,
+        batch: Sequence[tuple[int, int]],
+        regions: Sequence[Region],
+        counts: Sequence[int],
         settings: Settings,
+        events: FillEvents,
+    ) -> None:
+        """Tells of a decoding step of some windows: (image, number of the window) each."""
+        if events.on_step is not None:
+            events.on_step(step)
+        if events.on_preview is not None:
+            draw = partial(rendering.draw, self.tokenizer)
+            for preview in previews(step, batch, regions, counts=counts, seam=settings.seam, draw=draw):
+                events.on_preview(preview)
+
+    def _joined(
+        self, request: FillRequest, parts: Sequence[Part], windows: Sequence[Window], settings: Settings
     ) -> Inpainted:
-        if not parts:
+        """The fills of all windows of an image in its picture, known pixels as they came."""
+        picture, mask, seeds = request.picture, request.mask, request.seeds
+        if not windows:
             return untouched(picture, mask, seeds, settings)
         grid, factor = self.tokenizer.config.grid, self.tokenizer.config.factor
-        result = together(picture, mask, parts, seeds, settings, grid=grid, factor=factor)
-        distance = quantization_distance([part.distances for part in parts], [part.hole for part in parts])
-        return with_familiarity(result, distance, self.domain)
+        with self._timed("composite"):
+            result = merge_regions(picture, mask, parts, seeds, settings, grid=grid, factor=factor)
+            distance = quantization_distance(
+                [part.distances for part in parts], [part.hole for part in parts]
+            )
+            return with_familiarity(result, distance, self.domain)
 
-    def _levels(
-        self, mask: Bool[np.ndarray, "H W"], windows: list[Window], settings: Settings
-    ) -> list[Level]:
-        """The finer scales at which a hole is drawn anew after its windows are filled."""
-        if settings.detail == "auto" and not self.transformer.config.guesses:
-            return []
-        return plan_levels(mask, windows, self.resolution, settings.detail)
-
-    def _refined(
+    def _finished(
         self,
         result: Inpainted,
-        levels: list[Level],
+        request: FillRequest,
+        filler: RegionFiller,
         image: int,
-        on_level: Callable[[LevelProgress], object] | None,
+        events: FillEvents,
     ) -> Inpainted:
-        """`result` with its pictures drawn anew at the finer scales, sample by sample."""
-        settings = replace(result.settings, steps=result.settings.detail_steps, sweet_spot=None)
-        total = sum(len(level.cells) for level in levels)
-        spent = sum(self.seconds.get(stage, 0.0) for stage in ("encode", "predict", "draw"))
-        pace = spent / max(1, len(result.regions) * len(result.pictures))
-
-        def redraw(regions: Sequence[Region], seeds: Sequence[int]) -> list[np.ndarray]:
-            parts = self._fill_regions(list(regions), [(seed,) for seed in seeds], settings, None)
-            return [part.fills[0] for part in parts]
-
-        pictures = []
-        for sample, (picture, seed) in enumerate(zip(result.pictures, result.seeds, strict=True)):
-            done, begun = 0, time.perf_counter()
-
-            def report(level: int, windows: int, sample: int = sample, begun: float = begun) -> None:
-                nonlocal done
-                done += windows
-                if on_level is None:
-                    return
-                each = (time.perf_counter() - begun) / done if done else pace
-                on_level(
-                    LevelProgress(
-                        image=image,
-                        sample=sample,
-                        level=level,
-                        levels=len(levels),
-                        windows=done,
-                        total=total,
-                        seconds_left=each * (total - done),
-                    )
-                )
-
-            report(1, 0)
-
-            pixels = refine(
-                picture.pixels,
-                result.mask,
-                levels,
-                redraw,
-                resolution=self.resolution,
-                seam=settings.seam,
-                seed=seed,
-                progress=report,
-            )
-            pictures.append(filled_picture(result.source, result.mask, pixels))
-        return replace(result, pictures=tuple(pictures))
-
-    def _fill_regions(
-        self, regions: list[Region], seeds: list[tuple[int, ...]], settings: Settings, callback: Any
-    ) -> list[Part]:
-        """The fills of regions of as many images."""
-        samples = len(seeds[0])
-        with self._timed("encode"):
-            tokens, hole, hints, distances = self._encode(regions, settings)
-        with self._timed("predict"):
-            decoded = self._decode(tokens, hole, hints, seeds, settings, callback)
-        with self._timed("draw"):
-            fills = drawing.draw(
-                self.tokenizer, decoded.tokens, [region for region in regions for _ in range(samples)]
-            )
-        parts = []
-        for n, region in enumerate(regions):
-            rows = slice(n * samples, (n + 1) * samples)
-            parts.append(
-                Part(
-                    region=region,
-                    given=tokens[n],
-                    hole=hole[n],
-                    distances=distances[n],
-                    tokens=decoded.tokens[rows],
-                    entropy=decoded.entropy[rows][0],
-                    log_likelihood=decoded.log_likelihood[rows],
-                    history=tuple(_rows_of(step, rows) for step in decoded.history),
-                    fills=fills[rows],
-                )
-            )
-        return parts
-
-    def _previewing(
-        self,
-        preview: Callable[[Preview], object],
-        callback: Callable[[Step], object] | None,
-        regions: dict[int, Region],
-        turn: tuple[int, dict[int, int]],
-        settings: Settings,
-    ) -> Callable[[Step], None]:
-        """A callback of `decode` that also makes a `Preview` of each step."""
-        part, parts = turn
-
-        def told(step: Step) -> None:
-            if callback is not None:
-                callback(step)
-            preview(
-                Preview(
-                    step=step,
-                    regions=regions,
-                    part=part,
-                    parts=parts,
-                    seam=settings.seam,
-                    draw=partial(drawing.draw, self.tokenizer),
-                )
-            )
-
-        return told
+        """`result` drawn anew at finer scales, and interpolated where its surroundings are plain."""
+        settings = result.settings
+        windows = [region.window for region in result.regions]
+        if settings.detail != "auto" or self.transformer.config.guesses:
+            levels = plan_levels(request.mask, windows, self.resolution, settings.detail)
+            if levels:
+                with self._timed("refine"):
+                    result = refined(result, levels, filler, image=image, on_level=events.on_level)
+        if windows and settings.plain > 0:
+            with self._timed("composite"):
+                guide = request.guide if settings.guide_strength > 0 else None
+                result = interpolated(result, settings.plain, guide)
+        return result
 
     def draw_step(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
         """The picture after decoding step number `step` (from 1): what it predicts for all tokens.
 
         Holes whose turn comes later are grey. Raises ConfigError for a step or sample that there is not.
         """
-        return drawing.step_picture(self.tokenizer, self.transformer.config.mask_id, result, step, sample)
+        return rendering.step_picture(self.tokenizer, self.transformer.config.mask_id, result, step, sample)
 
     def draw_candidate(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
         """The same at the model's resolution with every pixel from the decoder; of several regions one below
         the other."""
-        return drawing.step_candidate(self.tokenizer, self.transformer.config.mask_id, result, step, sample)
+        return rendering.step_candidate(self.tokenizer, self.transformer.config.mask_id, result, step, sample)
 
     def draw_tokens(
         self, tokens: Int[np.ndarray, "S h w"], regions: Region | Sequence[Region] | None = None
@@ -509,7 +375,7 @@ class InpaintPipeline:
         `regions` are what the model saw of the picture that the tokens fill (`Inpainted.regions`), for a
         decoder that also looks at the known pixels; without them such a decoder works from the tokens alone.
         """
-        return drawing.pictures(self.tokenizer, tokens, regions)
+        return rendering.pictures(self.tokenizer, tokens, regions)
 
     def _ready(self) -> ReadyTransformer:
         if self._transformer_ready is None:
@@ -517,67 +383,5 @@ class InpaintPipeline:
             self._transformer_ready = ReadyTransformer(self.transformer, dtype)
         return self._transformer_ready
 
-    def _encode(
-        self, regions: list[Region], settings: Settings
-    ) -> tuple[Int[Tensor, "B N"], Bool[Tensor, "B N"], Hints, Float[Tensor, "B N"]]:
-        images, masks, guess = drawing.known(regions, self.device)
-        hole = token_hole(masks, self.tokenizer.config.factor, settings.ring, settings.share).flatten(1)
-        # One by one: a convolution's last bits depend on how many go through it at once; a fill must not.
-        encoded = [self.tokenizer.encode_with_distances(image) for image in images.split(1)]
-        tokens, distances = (torch.cat(each).flatten(1) for each in zip(*encoded, strict=True))
-        missing = F.avg_pool2d(masks.float(), self.tokenizer.config.factor).flatten(1)
-        assert guess is not None  # `known` tells of each pixel
-        guessed = F.max_pool2d(guess.float(), self.tokenizer.config.factor).flatten(1)
-        hints = Hints(tokens, missing, guessed)
-        return torch.where(hole, self.transformer.config.mask_id, tokens), hole, hints, distances
-
-    def _decode(
-        self,
-        tokens: Tensor,
-        hole: Tensor,
-        hints: Hints,
-        seeds: list[tuple[int, ...]],
-        settings: Settings,
-        callback: Any,
-    ) -> Decoded:
-        samples, grid = len(seeds[0]), self.tokenizer.config.grid
-        return decode(
-            self._ready().predictor(tokens, hole, hints, samples),
-            tokens.repeat_interleave(samples, 0),
-            hole.repeat_interleave(samples, 0),
-            mask_id=self.transformer.config.mask_id,
-            seeds=[seed for group in seeds for seed in group],
-            grid=(grid, grid),
-            on_step=callback,
-            **settings.decoding(),
-        )
-
     def _timed(self, stage: str) -> Timer:
         return Timer(self.seconds, stage)
-
-
-def _interpolated(result: Inpainted, limit: float, guide: Guide | None = None) -> Inpainted:
-    """`result` with its fills interpolated where their surroundings are plain and no guide says otherwise."""
-    pictures = []
-    # What is drawn from a guide stays, and the interpolation beside it starts from there.
-    mask = result.mask if guide is None else result.mask & ~guide.painted
-    boxes = [bounds(boxes) for _, boxes in boxes_by_part([region.window for region in result.regions])]
-    for picture in result.pictures:
-        pixels = picture.pixels.copy()
-        for box in boxes:
-            here = box.slices
-            pixels[here] = interpolate_plain(pixels[here], mask[here], limit)
-        pictures.append(filled_picture(result.source, result.mask, pixels))
-    return replace(result, pictures=tuple(pictures))
-
-
-def _listed(items: Any, axes: int = 4) -> tuple[list[Any], bool]:
-    """The items of a batch (a list, or an array or tensor of `axes` axes) and whether it is one."""
-    many = isinstance(items, list | tuple) or (isinstance(items, np.ndarray | Tensor) and items.ndim >= axes)
-    return (list(items) if many else [items]), many
-
-
-def _rows_of(step: Step, rows: slice) -> Step:
-    return Step(
-        index=step.index, tokens=step.tokens[rows], masked=step.masked[rows], candidate=step.candidate[rows]
-    )

@@ -23,6 +23,7 @@ from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import write_files
 from maskmend.images.picture import load_image
+from maskmend.masks.options import MaskOptions
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import write_domain
 from maskmend.storage.temporary import beside
@@ -256,8 +257,6 @@ def contents(folder):
         {"quality": 0},
         {"growth": -1},
         {"temperature": -1.0},
-        {"reading": {"threshold": 2.0}},
-        {"reading": {"channel": "red"}},
     ],
     ids=str,
 )
@@ -274,7 +273,7 @@ def test_impossible_options_cost_no_result(tiny_pipeline, folders, wrong):
 @pytest.mark.parametrize("channel", ["auto", "luma", "alpha"])
 def test_every_way_to_read_masks_is_tried_out(tiny_pipeline, folders, channel):
     """Catches a check that refuses what could be read."""
-    reading = {"channel": channel, "threshold": 1.0, "invert": True, "fit": True}
+    reading = MaskOptions(channel=channel, threshold=1.0, invert=True, fit=True)
     assert set(run(tiny_pipeline, folders, reading=reading).failures) == set(
         () if channel != "alpha" else ("a.png", "c.webp", "d.tif", "deep/b.jpg", "e.bmp")
     )
@@ -290,9 +289,12 @@ def test_folders_that_were_swapped_are_told_for_each_picture(tiny_pipeline, tmp_
         shutil.copy(path, tmp_path / "photos" / name)
         shutil.copy(path.with_name(name), tmp_path / "masks" / name)
     outcome = run(tiny_pipeline, [tmp_path / name for name in ("photos", "masks", "out")])
-    assert outcome.filled == 0
-    assert len(outcome.failures) == 2
-    assert all("looks like a photograph" in reason for reason in outcome.failures.values())
+    assert len(outcome.notes) == 2
+    assert all("looks like a photograph" in note for note in outcome.notes.values())
+    strict = MaskOptions(photo_check="refuse")
+    again = run(tiny_pipeline, [tmp_path / name for name in ("photos", "masks", "other")], reading=strict)
+    assert again.filled == 0
+    assert all("looks like a photograph" in reason for reason in again.failures.values())
 
 
 def test_making_anew_keeps_what_cannot_be_made(tiny_pipeline, folders):
@@ -321,8 +323,8 @@ def test_making_anew_keeps_what_cannot_be_made(tiny_pipeline, folders):
 def test_a_record_that_only_looks_otherwise_is_the_same(tiny_pipeline, folders):
     """Catches a newline of an editor, or a setting that a version had no word for, called another setting; a
     threshold left out is the one that is used."""
-    run(tiny_pipeline, folders, reading={"threshold": 0.5})
-    assert run(tiny_pipeline, folders, reading={"threshold": None}).skipped == 5
+    run(tiny_pipeline, folders, reading=MaskOptions(photo_check="off"))
+    assert run(tiny_pipeline, folders, reading=MaskOptions()).skipped == 5
     (folders[2] / SETTINGS).unlink()
     run(tiny_pipeline, folders, overwrite=True)
     record = folders[2] / SETTINGS

@@ -336,10 +336,17 @@ def test_image_and_mask_swapped_are_told(tiny_model, tmp_path):
         "-o",
         str(tmp_path / "out.png"),
     ]
-    assert_refused(invoke(command), photo, "looks like a photograph", "swapped", "--mask-threshold")
+    told = "looks like a photograph"
+    refused = invoke([*command, "--mask-photo-check", "refuse"])
+    assert_refused(refused, photo, told, "swapped", "--mask-photo-check off")
     assert names(tmp_path) == []
-    meant = invoke([*command, "--model", str(tiny_model), "--mask-threshold", "0.5", "--steps", "1"])
+    fill = [*command, "--model", str(tiny_model), "--steps", "1"]
+    warned = invoke([*fill, "--mask-threshold", "0.5"])
+    assert warned.exit_code == 0, warned.output
+    assert warned.stderr.count(told) == 1
+    meant = invoke([*fill, "--mask-photo-check", "off"])
     assert meant.exit_code == 0, meant.output
+    assert told not in meant.stderr
 
 
 def test_a_mask_read_by_its_alpha_is_told(inpaint, files):
@@ -766,7 +773,8 @@ def test_the_flags_are_frozen():
     assert flags(main.commands["inpaint"]) == {
         "image", "--mask", "-o", "--output", "--layout", "--model", "--samples", "--seed", "--steps",
         "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask",
-        "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device", "--uncertainty",
+        "--invert-mask", "--mask-channel", "--mask-threshold", "--mask-photo-check", "--quality", "--device",
+        "--uncertainty",
         "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
         "--max-megapixels", "--guide", "--extend",
     }  # fmt: skip

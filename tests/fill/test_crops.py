@@ -12,7 +12,7 @@ from maskmend.fill.crops import NOT_YET, Region, cut_region, enlarge, join, spre
 from maskmend.fill.windows import Window
 from maskmend.images.infill import STRATEGIES
 from maskmend.images.picture import picture_from, to_tensor
-from maskmend.masks.reading import Box
+from maskmend.masks.box import Box
 
 R = 16
 

@@ -11,6 +11,7 @@ from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.errors import ConfigError, ImageError
 from maskmend.fill.crops import cut_region
 from maskmend.fill.guide import as_guide, guided
+from maskmend.fill.region_filler import RegionFiller
 from maskmend.fill.windows import lay_windows
 from maskmend.images.picture import Picture, picture_from, to_tensor
 from maskmend.pipeline import InpaintPipeline
@@ -174,13 +175,13 @@ def test_plain_surroundings_are_not_interpolated_over_a_guide():
 def test_a_model_is_told_of_the_painted_tokens_alone(monkeypatch):
     """Catches colours passed off as a smooth infill, and an infill passed off as painted."""
     pipe = InpaintPipeline(*tiny_models(guesses=True))
-    hints, decode = [], pipe._decode
+    hints, decode = [], RegionFiller._decode
 
-    def watched(tokens, hole, given, *rest):
+    def watched(self, tokens, hole, given, *rest):
         hints.append(given)
-        return decode(tokens, hole, given, *rest)
+        return decode(self, tokens, hole, given, *rest)
 
-    monkeypatch.setattr(pipe, "_decode", watched)
+    monkeypatch.setattr(RegionFiller, "_decode", watched)
     pixels, mask = smooth_pixels(SIDE, SIDE), box_mask(SIDE, SIDE, 0, 0, 8, 16)
     pipe(pixels, mask, guide=red(box_mask(SIDE, SIDE, 4, 0, 16, 5)))
     (seen,) = hints

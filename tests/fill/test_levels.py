@@ -7,6 +7,7 @@ import torch
 from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.errors import ConfigError
 from maskmend.fill.crops import shrink_mask
+from maskmend.fill.events import FillEvents
 from maskmend.fill.levels import MOST_WINDOWS, plan_levels, refine
 from maskmend.fill.windows import lay_windows
 from maskmend.pipeline import InpaintPipeline
@@ -108,7 +109,7 @@ def test_each_window_has_a_seed_of_its_own():
 def test_progress_counts_all_windows(pipe):
     mask = box_mask(60, 60, 10, 10, 50, 50)
     told = []
-    pipe(smooth_pixels(60, 60), mask, samples=2, on_level=told.append)
+    pipe(smooth_pixels(60, 60), mask, samples=2, events=FillEvents(on_level=told.append))
     for sample in (0, 1):
         mine = [progress for progress in told if progress.sample == sample]
         assert mine[-1].windows == mine[-1].total

@@ -6,6 +6,7 @@ import pytest
 from fakes import box_mask, smooth_pixels
 from maskmend.errors import ConfigError
 from maskmend.evaluation.contact_sheet import contact_sheet, latent_mask, step_frames
+from maskmend.fill.events import FillEvents
 
 SIDE, HEIGHT, WIDTH = 16, 60, 150
 FIRST = box_mask(HEIGHT, WIDTH, 5, 9, 11, 15)
@@ -29,7 +30,8 @@ def test_each_hole_is_filled_as_if_it_were_alone(fills):
         one, two = (fill.pictures[sample].pixels for fill in alone)
         wanted = np.where(FIRST[:, :, None], one, np.where(SECOND[:, :, None], two, IMAGE))
         np.testing.assert_array_equal(picture.pixels, wanted)
-    np.testing.assert_array_equal(both.uncertainty, alone[0].uncertainty + alone[1].uncertainty)
+    # Windows that are decoded together differ in the last bits of their logits.
+    np.testing.assert_allclose(both.uncertainty, alone[0].uncertainty + alone[1].uncertainty, rtol=1e-6)
     np.testing.assert_array_equal(both.tokens, np.concatenate([fill.tokens for fill in alone], axis=1))
     np.testing.assert_array_equal(both.hole, np.concatenate([fill.hole for fill in alone]))
 
@@ -103,7 +105,9 @@ def test_a_picture_with_two_parts_changes_nothing_for_its_neighbours(fills, tiny
     seen = []
     batch = tiny_pipeline(
         images, masks, **OPTIONS,
-        preview=lambda p: seen.append((p.part, p.parts, list(p.regions), p.step.index)),
+        events=FillEvents(
+            on_preview=lambda p: seen.append((p.part, p.parts, list(p.regions), p.step.index))
+        ),
     )  # fmt: skip
     for result, wanted in zip(batch, (alone, fills[0], None, alone), strict=True):
         if wanted is not None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from fakes import box_mask, smooth_pixels
+from maskmend.fill.events import FillEvents
 
 SIDE = 16
 MASK = box_mask(SIDE, SIDE, 3, 5, 11, 14)
@@ -23,7 +24,7 @@ def test_previews_end_with_the_fill_and_change_nothing(tiny_pipeline):
         assert preview.last == (preview.step.index == 3)
 
     options = {"samples": 2, "seed": 4, "steps": 3, "seam": "hard"}
-    results = tiny_pipeline(images, masks, preview=told, **options)
+    results = tiny_pipeline(images, masks, events=FillEvents(on_preview=told), **options)
     alone = tiny_pipeline(images, masks, **options)
     assert [index for index, _, _ in seen] == [1, 2, 3]
     for i in (0, 2):
@@ -42,7 +43,9 @@ def test_a_large_picture_s_preview_is_of_the_model_s_size(tiny_pipeline):
     image, mask = smooth_pixels(60, 80), box_mask(60, 80, 20, 30, 34, 50)
     seen = []
     result = tiny_pipeline(
-        image, mask, preview=lambda preview: seen.append((preview.box(0), preview.picture(0).shape))
+        image,
+        mask,
+        events=FillEvents(on_preview=lambda p: seen.append((p.box(0), p.picture(0).shape))),
     )
     assert set(seen) == {(result.region.box, (SIDE, SIDE, 3))}
 
@@ -51,7 +54,9 @@ def test_callback_and_preview_are_both_called(tiny_pipeline):
     told = []
     tiny_pipeline(
         smooth_pixels(SIDE, SIDE), MASK, steps=2,
-        callback=lambda step: told.append(step.index),
-        preview=lambda preview: told.append(preview.step.index),
+        events=FillEvents(
+            on_step=lambda step: told.append(step.index),
+            on_preview=lambda preview: told.append(preview.step.index),
+        ),
     )  # fmt: skip
     assert told == [1, 1, 2, 2]

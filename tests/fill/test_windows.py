@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from fakes import box_mask, holes, smooth_pixels, square
 from maskmend.errors import ConfigError
+from maskmend.fill.events import FillEvents
 from maskmend.fill.windows import FULLEST, lay_windows, split_hole
-from maskmend.masks.reading import Box
+from maskmend.masks.box import Box
 
 R = 16
 
@@ -182,7 +183,10 @@ def test_results_come_as_soon_as_they_are_there(tiny_pipeline):
     masks = [scratch(60, 150), np.zeros((60, 150), bool), box_mask(60, 150, 20, 30, 25, 35)]
     came = []
     results = tiny_pipeline(
-        [image] * 3, masks, steps=2, finished=lambda place, result: came.append((place, result))
+        [image] * 3,
+        masks,
+        steps=2,
+        events=FillEvents(on_result=lambda place, result: came.append((place, result))),
     )
     assert [place for place, _ in came] == [1, 2, 0]
     assert all(result is results[place] for place, result in came)

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import maskmend
-from maskmend.errors import ConfigError, MaskError
-from maskmend.masks.reading import as_mask, grow, load_mask, read_mask, reads_alpha, token_hole
+from maskmend.errors import ConfigError, MaskError, MaskWarning
+from maskmend.masks.morphology import grow, token_hole
+from maskmend.masks.options import MaskOptions
+from maskmend.masks.reading import as_mask, load_mask, read_mask, reads_alpha
 
 RNG = np.random.default_rng(0)
 SAMPLES = Path(maskmend.__file__).parent / "assets" / "samples"
@@ -54,7 +56,7 @@ def test_every_form_of_the_same_mask_is_the_same_mask(form):
     """Catches 0/1 bytes read as black, transposed tensors, inverted alpha, 16-bit masks cut at 127."""
     mask = every_form()[form]
     np.testing.assert_array_equal(as_mask(mask, size=(12, 17)), HOLE)
-    np.testing.assert_array_equal(as_mask(mask, invert=True), ~HOLE)
+    np.testing.assert_array_equal(as_mask(mask, options=MaskOptions(invert=True)), ~HOLE)
 
 
 def test_threshold_cuts_jpeg_noise(tmp_path):
@@ -65,7 +67,7 @@ def test_threshold_cuts_jpeg_noise(tmp_path):
     np.testing.assert_array_equal(load_mask(tmp_path / "mask.jpg"), hole)
     grey = np.array([[0, 127, 128, 255]], dtype=np.uint8)
     assert as_mask(grey).tolist() == [[False, False, True, True]]
-    assert as_mask(grey, threshold=0.9).tolist() == [[False, False, False, True]]
+    assert as_mask(grey, options=MaskOptions(threshold=0.9)).tolist() == [[False, False, False, True]]
 
 
 def test_a_dark_image_file_of_ones_is_not_taken_for_a_mask_of_ones():
@@ -74,7 +76,7 @@ def test_a_dark_image_file_of_ones_is_not_taken_for_a_mask_of_ones():
     ones = Image.fromarray(HOLE.astype(np.uint8))
     with pytest.raises(MaskError, match=r"not black.*0\.00392 of white.*--mask-threshold 0\.002"):
         as_mask(ones)
-    np.testing.assert_array_equal(as_mask(ones, threshold=0.002), HOLE)
+    np.testing.assert_array_equal(as_mask(ones, options=MaskOptions(threshold=0.002)), HOLE)
     assert not as_mask(Image.new("L", (4, 4))).any()
 
 
@@ -84,29 +86,39 @@ def test_dark_paint_is_no_empty_mask(invert):
     red = np.zeros((*HOLE.shape, 3), np.uint8)
     red[HOLE] = (255, 0, 0)
     with pytest.raises(MaskError, match=r"0\.299 of white.*--mask-threshold 0\.15"):
-        as_mask(red, invert=invert)
-    np.testing.assert_array_equal(as_mask(red, threshold=0.15, invert=invert), invert != HOLE)
+        as_mask(red, options=MaskOptions(invert=invert))
+    np.testing.assert_array_equal(
+        as_mask(red, options=MaskOptions(threshold=0.15, invert=invert)), invert != HOLE
+    )
 
 
-def test_a_photograph_is_no_mask_unless_it_is_meant(tmp_path):
-    """Catches image and mask swapped, of which nothing was said; and refusals where alpha or a threshold says
-    what is meant."""
+def test_a_photograph_given_as_mask_is_told_unless_it_is_meant():
+    """Catches image and mask swapped, of which nothing was said; a threshold that switches the check off; and
+    warnings where alpha says what is meant."""
     path = SAMPLES / "00385.png"
-    for read in (
-        load_mask,
-        lambda path: as_mask(Image.open(path)),
-        lambda path: read_mask(path.read_bytes(), size=(64, 64)),
-    ):
-        with pytest.raises(MaskError, match=r"looks like a photograph.*swapped.*--mask-threshold 0\.5"):
-            read(path)
     floats = np.asarray(Image.open(path).convert("L"), np.float32) / 255
+    refuse, threshold = MaskOptions(photo_check="refuse"), MaskOptions(threshold=0.5)
+    for read in (
+        lambda **more: load_mask(path, **more),
+        lambda **more: as_mask(Image.open(path), **more),
+        lambda **more: read_mask(path.read_bytes(), size=(64, 64), **more),
+    ):
+        with pytest.warns(MaskWarning, match=r"looks like a photograph.*swapped.*--mask-photo-check off"):
+            np.testing.assert_array_equal(read(), floats >= 0.5)
+        with pytest.warns(MaskWarning):
+            read(options=threshold)
+        with pytest.raises(MaskError, match=r"looks like a photograph.*swapped.*--mask-photo-check off"):
+            read(options=refuse)
+        notes = []
+        read(note=notes.append)
+        assert len(notes) == 1
+        read(options=MaskOptions(photo_check="off"))
     with pytest.raises(MaskError, match="photograph"):
-        as_mask(floats, invert=True)
+        as_mask(floats, options=MaskOptions(invert=True, photo_check="refuse"))
     # Of a dark one the threshold that would be given anyway: one refusal, not two
     dark = 0.49 / floats.max() * floats
     with pytest.raises(MaskError, match=r"brightest pixel is 0\.49 .*--mask-threshold 0\.2"):
         as_mask(dark)
-    np.testing.assert_array_equal(load_mask(path, threshold=0.5), floats >= 0.5)
     hole = np.zeros((64, 64), bool)
     hole[10:30, 20:50] = True
     erased = np.dstack([np.asarray(Image.open(path).convert("RGB")), np.where(hole, 0, 255).astype(np.uint8)])
@@ -119,7 +131,7 @@ def test_a_soft_edge_of_alpha_is_not_taken_for_the_mask():
     layer[0, 0, 3] = 254
     with pytest.raises(MaskError, match=r"alpha.*0\.4% transparent.*--mask-channel luma"):
         as_mask(layer)
-    np.testing.assert_array_equal(as_mask(layer, channel="luma"), HOLE)
+    np.testing.assert_array_equal(as_mask(layer, options=MaskOptions(channel="luma")), HOLE)
 
 
 def test_who_speaks_can_be_asked(tmp_path):
@@ -140,12 +152,12 @@ def test_alpha_rule():
     opaque = np.dstack([WHITE] * 3 + [np.full_like(WHITE, 255)])
     erased = np.dstack([WHITE.T[:17, :12].T] * 3 + [np.where(~HOLE, 0, 255).astype(np.uint8)])
     np.testing.assert_array_equal(as_mask(opaque), HOLE)
-    assert not as_mask(opaque, channel="alpha").any()
+    assert not as_mask(opaque, options=MaskOptions(channel="alpha")).any()
     np.testing.assert_array_equal(as_mask(erased), ~HOLE)
-    np.testing.assert_array_equal(as_mask(erased, channel="alpha"), ~HOLE)
-    np.testing.assert_array_equal(as_mask(erased, channel="luma"), HOLE)
+    np.testing.assert_array_equal(as_mask(erased, options=MaskOptions(channel="alpha")), ~HOLE)
+    np.testing.assert_array_equal(as_mask(erased, options=MaskOptions(channel="luma")), HOLE)
     with pytest.raises(MaskError, match="no alpha"):
-        as_mask(WHITE, channel="alpha")
+        as_mask(WHITE, options=MaskOptions(channel="alpha"))
 
 
 @pytest.mark.parametrize(
@@ -171,10 +183,10 @@ def test_bad_options_are_refused():
     """Catches threshold 0 (everything a hole) and misspelt channels."""
     for threshold in (0.0, 1.5, float("nan")):
         with pytest.raises(ConfigError, match="threshold"):
-            as_mask(HOLE, threshold=threshold)
+            as_mask(HOLE, options=MaskOptions(threshold=threshold))
     # Where the annotations are checked at run time, the checker is first to speak.
     with pytest.raises((ConfigError, jaxtyping.TypeCheckError), match="channel"):
-        as_mask(HOLE, channel="alfa")  # type: ignore[arg-type]
+        as_mask(HOLE, options=MaskOptions(channel="alfa"))  # type: ignore[arg-type]
 
 
 def test_another_size_is_refused_with_the_remedy_or_fitted(tmp_path):
@@ -182,9 +194,9 @@ def test_another_size_is_refused_with_the_remedy_or_fitted(tmp_path):
     Image.fromarray(WHITE).save(tmp_path / "mask.png")
     with pytest.raises(MaskError, match=r"17 x 12.*34 x 24.*--fit-mask"):
         load_mask(tmp_path / "mask.png", size=(24, 34))
-    doubled = load_mask(tmp_path / "mask.png", size=(24, 34), fit=True)
+    doubled = load_mask(tmp_path / "mask.png", size=(24, 34), options=MaskOptions(fit=True))
     np.testing.assert_array_equal(doubled, HOLE.repeat(2, axis=0).repeat(2, axis=1))
-    np.testing.assert_array_equal(as_mask(doubled, size=(12, 17), fit=True), HOLE)
+    np.testing.assert_array_equal(as_mask(doubled, size=(12, 17), options=MaskOptions(fit=True)), HOLE)
 
 
 def test_unreadable_mask_files_are_mask_errors(tmp_path):
@@ -282,7 +294,7 @@ def test_a_mask_s_content_is_read_like_its_file(tmp_path):
     Image.fromarray(mask).convert("L").save(tmp_path / "mask.png")
     content = (tmp_path / "mask.png").read_bytes()
     np.testing.assert_array_equal(read_mask(content, size=(6, 6)), mask)
-    np.testing.assert_array_equal(read_mask(content, size=(6, 6), invert=True), ~mask)
+    np.testing.assert_array_equal(read_mask(content, size=(6, 6), options=MaskOptions(invert=True)), ~mask)
     for wrong, word in ((b"nothing", "cannot be used"), (content[:-30], "damaged")):
         with pytest.raises(MaskError, match=word):
             read_mask(wrong, size=(6, 6))

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from fakes import CODES, smooth_pixels, tiny_models
 from maskmend.cli.demo import sample_pairs
 from maskmend.fill.familiarity import Domain
 from maskmend.images.picture import load_image, read_image
-from maskmend.masks.reading import grow
+from maskmend.masks.morphology import grow
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.run import listen
 from server_parts import Gated, app_of, on_a_socket, until
@@ -407,12 +408,12 @@ class Stepping(Gated):
         self.stops, self.go_on = stops, threading.Semaphore(0)
         self.gate.set()
 
-    def __call__(self, *given, preview, **more):
+    def __call__(self, *given, events, **more):
         def told(news):
-            preview(news)
+            events.on_preview(news)
             assert not self.stops(news.step.index) or self.go_on.acquire(timeout=20)
 
-        return super().__call__(*given, preview=told, **more)
+        return super().__call__(*given, events=replace(events, on_preview=told), **more)
 
 
 def test_each_step_is_shown_as_it_comes(browser, tiny_pipeline):
@@ -578,7 +579,7 @@ def test_settings_reach_the_pipeline_and_go_back(gated):
     assert note.inner_text() == ""
     editor.fill()
     asked = pipe.asked[-1]
-    assert set(asked) == {"mask", "samples", "seed", "preview", "finished", "on_level"}
+    assert set(asked) == {"mask", "samples", "seed", "events"}
     assert asked["seed"] == [0]
     np.testing.assert_array_equal(asked["mask"][0], mask)
 

@@ -16,7 +16,7 @@ import maskmend
 from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.fill.familiarity import Domain
 from maskmend.images.picture import read_image
-from maskmend.masks.reading import grow
+from maskmend.masks.morphology import grow
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.app import create_app
 from maskmend.server.errors import in_fields
@@ -157,9 +157,9 @@ def test_events_tell_which_hole_a_step_is_of(client, tiny_pipeline):
     told = events_of(answer)
     steps = [data for name, data in told if name == "step"]
     assert [(s["part"], s["parts"], s["step"], s["steps"]) for s in steps] == [
-        (1, 2, 1, 2), (1, 2, 2, 2), (2, 2, 1, 2), (2, 2, 2, 2)
+        (1, 2, 1, 2), (2, 2, 1, 2), (1, 2, 2, 2), (2, 2, 2, 2)
     ]  # fmt: skip
-    boxes = [steps[number]["box"] for number in (0, 2)]
+    boxes = [steps[number]["box"] for number in (0, 1)]
     assert boxes == [asdict(region.box) for region in wanted.regions]
     (fill,) = [data for name, data in told if name == "fill"]
     np.testing.assert_array_equal(pixels_of(base64.b64decode(fill["image"])), wanted.pictures[0].pixels)
@@ -353,7 +353,7 @@ Image.new("RGB", (4, 4)).save(FRAMES, "GIF", save_all=True, append_images=[Image
         (form(image=FRAMES.getvalue()), {}, 422, "image_unusable"),
         (form(mask=b"no mask"), {}, 422, "mask_unusable"),
         (form(mask=file_of(np.zeros((3, 3), np.uint8))), {}, 422, "mask_unusable"),
-        (form(image=PHOTO, mask=PHOTO), {}, 422, "mask_unusable"),
+        (form(image=PHOTO, mask=PHOTO), {"mask_photo_check": "refuse"}, 422, "mask_unusable"),
         (form(), {"steps": "many"}, 422, "parameters_invalid"),
         (form(), {"mask_threshold": 0}, 422, "parameters_invalid"),
         (form(), {"steps": 0}, 422, "parameters_invalid"),
@@ -384,6 +384,21 @@ def test_bad_forms_are_told_what_is_wrong(client, files, data, status, code, acc
         assert answer.status_code == status
     assert told["error"]["code"] == code
     assert len(told["error"]["message"]) > 10
+
+
+def test_a_mask_that_looks_like_a_photograph_is_told(client):
+    """Catches image and mask swapped, of which nothing is said."""
+    files = form(image=PHOTO, mask=PHOTO)
+    told = client.post("/v1/inpaint", files=files, headers={"Accept": "application/json"})
+    assert "looks like a photograph" in told.json()["note"]
+    assert "looks like a photograph" in client.post("/v1/inpaint", files=files).headers["X-Maskmend-Note"]
+    meant = client.post(
+        "/v1/inpaint",
+        files=files,
+        data={"mask_photo_check": "off"},
+        headers={"Accept": "application/json"},
+    )
+    assert "looks like a photograph" not in (meant.json()["note"] or "")
 
 
 @pytest.mark.parametrize(

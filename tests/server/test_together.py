@@ -11,6 +11,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,12 +78,12 @@ def test_a_hole_of_one_window_does_not_wait_for_one_of_many(tiny_pipeline):
     go_on = threading.Event()
 
     class Slow(Gated):
-        def __call__(self, *given, preview, **more):
+        def __call__(self, *given, events, **more):
             def told(news):
-                preview(news)
+                events.on_preview(news)
                 assert news.part == 1 or go_on.wait(20)
 
-            return super().__call__(*given, preview=told, **more)
+            return super().__call__(*given, events=replace(events, on_preview=told), **more)
 
     pipe = Slow(tiny_pipeline)
     app = app_of(pipe)
@@ -112,14 +113,14 @@ def test_the_finer_scales_of_a_wide_hole_end_when_nobody_waits(tiny_pipeline):
     gone, seen = threading.Event(), []
 
     class Leaving(InpaintPipeline):
-        def __call__(self, *given, on_level, **more):
+        def __call__(self, *given, events, **more):
             def told(progress):
                 seen.append(progress.windows)
                 if progress.windows:
                     gone.set()
-                on_level(progress)
+                events.on_level(progress)
 
-            return super().__call__(*given, on_level=told, **more)
+            return super().__call__(*given, events=replace(events, on_level=told), **more)
 
     pipe = Leaving(*tiny_models(guesses=True))
     job = Job(
@@ -373,13 +374,13 @@ def test_a_stream_brings_its_steps_before_the_fill_is_done(tiny_pipeline):
     seen, go_on = threading.Event(), threading.Event()
 
     class Slow(Gated):
-        def __call__(self, *given, preview, **more):
+        def __call__(self, *given, events, **more):
             def told(news):
-                preview(news)
+                events.on_preview(news)
                 if news.step.index == 1:
                     assert go_on.wait(10)
 
-            return super().__call__(*given, preview=told, **more)
+            return super().__call__(*given, events=replace(events, on_preview=told), **more)
 
     pipe = Slow(tiny_pipeline)
     pipe.gate.set()

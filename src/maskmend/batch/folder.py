@@ -22,9 +22,12 @@ from maskmend.batch.manifest import begin_record
 from maskmend.batch.samples import fill_samples
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import lies_there, write_files
+from maskmend.fill.result import joined_notes
 from maskmend.images.listing import SUFFIXES
 from maskmend.images.picture import MAX_PIXELS, WRITABLE, Picture, encode_image, load_image
-from maskmend.masks.reading import THRESHOLD, as_mask, grow, load_mask
+from maskmend.masks.morphology import grow
+from maskmend.masks.options import MaskOptions
+from maskmend.masks.reading import READ_AS_IT_IS, load_mask
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
 from maskmend.seeds import seeds_from
@@ -131,7 +134,7 @@ def fill_folder(
     quality: int = 95,
     overwrite: bool = False,
     growth: int = 0,
-    reading: dict[str, Any] | None = None,
+    reading: MaskOptions = READ_AS_IT_IS,
     max_pixels: int = MAX_PIXELS,
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
@@ -139,7 +142,7 @@ def fill_folder(
     """Works through `tasks`; writes `failures.csv` into `output` when there are any, removes an older one if
     not. A run that is stopped leaves the failures so far.
 
-    `reading` are arguments of `masks.load_mask`. One bad file, whatever is wrong with it, or one result that
+    `reading` says how masks are read. One bad file, whatever is wrong with it, or one result that
     cannot be written, stops nothing; a full disk does (OutputError). Raises ConfigError for settings that no
     file could be filled with, and if the folder's pictures were made otherwise and are not to be made anew;
     then nothing was changed.
@@ -147,7 +150,7 @@ def fill_folder(
     tasks = list(tasks)
     filled = skipped = 0
     failures: dict[str, str] = {}
-    _try_out(seed, samples, quality, growth, reading or {})
+    _try_out(seed, samples, quality, growth)
     chosen = {
         "seed": seed,
         "samples": samples,
@@ -155,9 +158,9 @@ def fill_folder(
         "grow": growth,
         "precision": pipe.precision,
     }
-    chosen |= {f"mask_{name}": value for name, value in (reading or {}).items()}
-    if chosen.get("mask_threshold", THRESHOLD) is None:
-        chosen["mask_threshold"] = THRESHOLD
+    # The photo check changes no pixel.
+    names = ("threshold", "fit", "invert", "channel")
+    chosen |= {f"mask_{name}": getattr(reading, name) for name in names}
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
     output.mkdir(parents=True, exist_ok=True)
@@ -174,8 +177,13 @@ def fill_folder(
             else:
                 try:
                     picture = load_image(task.image, max_pixels=max_pixels)
+                    said: list[str] = []
                     mask = load_mask(
-                        task.mask, size=picture.pixels.shape[:2], max_pixels=max_pixels, **(reading or {})
+                        task.mask,
+                        size=picture.pixels.shape[:2],
+                        options=reading,
+                        note=said.append,
+                        max_pixels=max_pixels,
                     )
                     mask = grow(mask, growth)
                     after = record
@@ -185,7 +193,8 @@ def fill_folder(
                         files = {path: _encoded(one, path, quality) for path, one in pictures.items()}
                         if not part.left:  # until then the image counts as one that is not done
                             best = task.outputs[part.best].relative_to(output).as_posix()
-                            after = record.after(task.name, best if samples > 1 else None, part.result.note)
+                            note = joined_notes(*said, part.result.note)
+                            after = record.after(task.name, best if samples > 1 else None, note)
                         write_files(files if after == record else files | after.file)
                     filled += 1
                     record = after
@@ -215,13 +224,12 @@ def fill_folder(
     return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=told, notes=notes)
 
 
-def _try_out(seed: int, samples: int, quality: int, growth: int, reading: dict[str, Any]) -> None:
+def _try_out(seed: int, samples: int, quality: int, growth: int) -> None:
     """Raises ConfigError for what would fail at every file, before the first is touched."""
     seeds_from(seed, samples)
     if not 1 <= quality <= 100:
         raise ConfigError(f"quality = {quality}: give 1 to 100")
-    # Transparent black is a mask to each channel and at each threshold there may be.
-    grow(as_mask(np.zeros((1, 1, 4), np.uint8), size=(1, 1), **reading), growth)
+    grow(np.zeros((1, 1), dtype=bool), growth)
 
 
 def _disk_is_full(error: BaseException) -> bool:

@@ -117,8 +117,16 @@ class Inpaint(click.Command):
 @click.option(
     "--mask-threshold",
     type=float,
-    show_default="0.5",
-    help="Brightness from which grey is filled, up to 1; given, even a photograph is taken for a mask.",
+    default=0.5,
+    show_default=True,
+    help="Brightness from which grey is filled, up to 1.",
+)
+@click.option(
+    "--mask-photo-check",
+    type=click.Choice(["warn", "refuse", "off"]),
+    default="warn",
+    show_default=True,
+    help="What happens to a mask that looks like a photograph.",
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
 @click.option(
@@ -153,7 +161,8 @@ def inpaint(
     fit_mask: bool,
     invert_mask: bool,
     mask_channel: Any,
-    mask_threshold: float | None,
+    mask_threshold: float,
+    mask_photo_check: Any,
     quality: int,
     max_megapixels: float,
     device: str,
@@ -167,9 +176,15 @@ def inpaint(
     """
     given = {name: value for name, value in settings.items() if value is not None}
     filler = Filler(model=model, device=device, precision=precision, given=given, assignments=assignments)
-    reading: dict[str, Any] = {
-        "threshold": mask_threshold, "fit": fit_mask, "invert": invert_mask, "channel": mask_channel,
-    }  # fmt: skip
+    from maskmend.masks.options import MaskOptions
+
+    reading = MaskOptions(
+        threshold=mask_threshold,
+        fit=fit_mask,
+        invert=invert_mask,
+        channel=mask_channel,
+        photo_check=mask_photo_check,
+    )
     if samples > SENSIBLE and not yes and layout is None:
         _ask(samples, PIPE in (image, mask_path))
     if folder is not None:
@@ -228,6 +243,7 @@ def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask
         "invert_mask",
         "mask_channel",
         "mask_threshold",
+        "mask_photo_check",
         "max_megapixels",
         "quality",
         "uncertainty",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from maskmend.fill.levels import LevelProgress
     from maskmend.fill.result import Inpainted
     from maskmend.images.picture import Picture
+    from maskmend.masks.options import MaskOptions
 
 PIPE = Path("-")
 """How standard input and output are written, in place of a file."""
@@ -40,7 +41,7 @@ def inpaint_picture(
     quality: int,
     overwrite: bool,
     growth: int,
-    reading: dict[str, Any],
+    reading: "MaskOptions",
     max_pixels: int,
 ) -> None:
     """Fills one picture and says how it went: on standard error where the picture goes to standard output.
@@ -51,9 +52,11 @@ def inpaint_picture(
     from maskmend.batch.samples import fill_samples
     from maskmend.evaluation.contact_sheet import uncertainty_map
     from maskmend.files import write_files
+    from maskmend.fill.events import FillEvents
     from maskmend.images import picture as images
     from maskmend.images.canvas import extend_canvas
-    from maskmend.masks.reading import grow, reads_alpha
+    from maskmend.masks.morphology import grow
+    from maskmend.masks.reading import reads_alpha
 
     piped = output == PIPE
     if [image, mask_path, guide_path].count(PIPE) > 1:
@@ -93,7 +96,7 @@ def inpaint_picture(
                 samples=samples,
                 seed=seed,
                 guide=guide,
-                on_level=on_level,
+                events=FillEvents(on_level=on_level),
                 **chosen,
             ):
                 files: dict[Path, bytes] = {}
@@ -135,7 +138,7 @@ def inpaint_picture(
     click.echo(f"filled {part} of {what} in {spent:.2f} s: {where}", err=piped)
     if result.note:
         click.echo(result.note, err=True)
-    if drawn is not None and reading["channel"] == "auto" and reads_alpha(drawn):
+    if drawn is not None and reading.channel == "auto" and reads_alpha(drawn):
         click.echo(
             "the mask was read by its alpha: --mask-channel luma takes its brightness instead", err=piped
         )
@@ -209,13 +212,17 @@ def _read_picture(source: Path | bytes, max_pixels: int) -> "Picture":
 
 
 def _read_mask(
-    source: Path | bytes, size: tuple[int, int], max_pixels: int, reading: dict[str, Any]
+    source: Path | bytes, size: tuple[int, int], max_pixels: int, reading: "MaskOptions"
 ) -> "np.ndarray":
     from maskmend.masks.reading import load_mask, read_mask
 
     if isinstance(source, bytes):
-        return read_mask(source, size=size, max_pixels=max_pixels, **reading)
-    return load_mask(source, size=size, max_pixels=max_pixels, **reading)
+        return read_mask(source, size=size, options=reading, note=_say, max_pixels=max_pixels)
+    return load_mask(source, size=size, options=reading, note=_say, max_pixels=max_pixels)
+
+
+def _say(note: str) -> None:
+    click.echo(note, err=True)
 
 
 def _read_guide(source: Path | bytes, mask: "np.ndarray", max_pixels: int) -> "Picture":

@@ -5,7 +5,7 @@
     keep   = the n_keep[t] codes of highest score; the others are masked again
 
 How many tokens each step keeps (`mask_counts`), how a code is drawn (`sampling`) and how codes are scored
-(`orders`) are passed in; `interface.decode` takes them by name. The loop knows no model, and only ever reads known tokens.
+(`orders`) are passed in; `interface.decode` takes them by name. Known tokens are only ever read.
 
 Differences from the paper: every image of a batch has its own hole and count, and decoding ends once nothing
 is masked.
@@ -56,6 +56,15 @@ class Step:
     candidate: Int[Tensor, "B N"]
     """Tokens with every gap filled by this step's prediction, kept or not: what the picture looks like so
     far."""
+
+    def at(self, rows: slice | list[int]) -> "Step":
+        """The same of some rows of the batch."""
+        return Step(
+            index=self.index,
+            tokens=self.tokens[rows],
+            masked=self.masked[rows],
+            candidate=self.candidate[rows],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from jaxtyping import Bool
 from maskmend.errors import DataError, ImageError, MaskError
 from maskmend.images.listing import SUFFIXES
 from maskmend.images.picture import load_image
-from maskmend.masks.reading import THRESHOLD, load_mask
+from maskmend.masks.options import MaskOptions
+from maskmend.masks.reading import load_mask
 
 MOST_NAMES = 10
 """Files that one message names."""
@@ -114,7 +115,7 @@ def pair_folders(
     for path in mask_files or []:
         try:
             # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
-            holes.append(load_mask(path, threshold=THRESHOLD, invert=invert_masks))
+            holes.append(load_mask(path, options=MaskOptions(invert=invert_masks, photo_check="off")))
         except MaskError as error:
             broken[path] = str(error)
     if broken:

@@ -4,16 +4,13 @@ Those that are settings are said again here, as a type checker cannot read them 
 the two together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
-from maskmend.decoding.loop import Step
-from maskmend.fill.levels import LevelProgress
-from maskmend.fill.preview import Preview
-from maskmend.fill.result import Inpainted
+from maskmend.fill.events import FillEvents
 from maskmend.images.canvas import Length
 from maskmend.images.picture import ImageLike, ValueRange
-from maskmend.masks.reading import Channel
+from maskmend.masks.options import Channel, PhotoCheck
 
 
 class SettingArguments(TypedDict, total=False):
@@ -50,11 +47,9 @@ class FillArguments(SettingArguments, total=False):
     value_range: ValueRange | None
     samples: int
     seed: int | Sequence[int]
-    callback: Callable[[Step], object] | None
-    preview: Callable[[Preview], object] | None
-    finished: Callable[[int, Inpainted], object] | None
-    on_level: Callable[[LevelProgress], object] | None
+    events: FillEvents | None
     fit_mask: bool
     invert_mask: bool
     mask_channel: Channel
-    mask_threshold: float | None
+    mask_threshold: float
+    mask_photo_check: PhotoCheck

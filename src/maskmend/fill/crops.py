@@ -22,7 +22,7 @@ from maskmend.fill.compositing import composite
 from maskmend.fill.windows import Window
 from maskmend.images.infill import infill
 from maskmend.images.picture import Picture, to_tensor, to_uint8
-from maskmend.masks.reading import Box
+from maskmend.masks.box import Box
 
 NOT_YET = 128
 """Grey of holes that nothing has filled yet."""

@@ -25,7 +25,7 @@ from maskmend.fill.compositing import composite
 from maskmend.fill.crops import Region, enlarge, shrink_mask
 from maskmend.fill.windows import Window, around_cell, bounds, boxes_by_part, cells_over
 from maskmend.images.picture import to_tensor
-from maskmend.masks.reading import Box
+from maskmend.masks.box import Box
 from maskmend.seeds import window_seed
 
 MOST_WINDOWS = 512

@@ -39,7 +39,7 @@ class Part:
     """The decoder's pictures, in grey levels."""
 
 
-def together(
+def merge_regions(
     picture: Picture,
     mask: Bool[np.ndarray, "H W"],
     parts: Sequence[Part],

@@ -5,7 +5,7 @@ A picture is drawn only when it is asked for, of the part that the model sees, a
 large image's whole composition would cost is spent once, at the end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from maskmend.decoding.loop import Step
 from maskmend.fill.compositing import composite
 from maskmend.fill.crops import Region
 from maskmend.images.picture import to_uint8
-from maskmend.masks.reading import Box
+from maskmend.masks.box import Box
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,8 +26,8 @@ class Preview:
     regions: dict[int, Region]
     """What the model sees of each image of the batch that has a hole, by the image's place in the batch."""
     part: int
-    """Holes far apart, and windows on a long one, are filled one after the other: which this step is of, from
-    1."""
+    """Holes far apart, and windows on a long one, are filled each by itself: which one this step is of,
+    from 1."""
     parts: dict[int, int]
     """How many each of these images has."""
     seam: str
@@ -66,3 +66,36 @@ class Preview:
 
     def _row(self, image: int, sample: int) -> int:
         return list(self.regions).index(image) * self.samples + sample
+
+
+def previews(
+    step: Step,
+    windows: Sequence[tuple[int, int]],
+    regions: Sequence[Region],
+    *,
+    counts: Sequence[int],
+    seam: str,
+    draw: Callable,
+) -> Iterator[Preview]:
+    """What a decoding step of some windows looks like: one preview for each number of window among them.
+
+    Args:
+        step: over all windows, times samples.
+        windows: of each its image's place in the batch, and its number in the image; image by image.
+        regions: what the model sees through them.
+        counts: how many windows each image has.
+        seam: see `Preview`.
+        draw: see `Preview`.
+    """
+    samples = len(step.tokens) // len(windows)
+    for number in sorted({number for _, number in windows}):
+        places = [place for place, (_, other) in enumerate(windows) if other == number]
+        images = [windows[place][0] for place in places]
+        yield Preview(
+            step=step.at([place * samples + sample for place in places for sample in range(samples)]),
+            regions=dict(zip(images, (regions[place] for place in places), strict=True)),
+            part=number + 1,
+            parts={image: counts[image] for image in images},
+            seam=seam,
+            draw=draw,
+        )

@@ -103,6 +103,11 @@ def checked_sample(result: Inpainted, sample: object) -> int:
     return number
 
 
+def joined_notes(*notes: str | None) -> str | None:
+    """Several notes as one line; None where there is none."""
+    return "; ".join(note for note in notes if note) or None
+
+
 def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settings: Settings) -> Inpainted:
     """The result for an empty mask: the picture as it came, and a note."""
     return Inpainted(

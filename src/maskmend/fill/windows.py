@@ -7,7 +7,7 @@ sees nothing of either. So would a long, thin hole, such as a scratch: it is see
 Their middle halves, the cells, lie side by side; a cell's fill fades into the next one's across their border.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import ceil
@@ -19,11 +19,13 @@ from scipy.ndimage import find_objects, label
 from scipy.sparse.csgraph import connected_components
 
 from maskmend.errors import ConfigError
-from maskmend.masks.reading import Box
+from maskmend.masks.box import Box
 
 FULLEST = 0.25
 """Largest share of hole in a window that is one of several: what the model was trained with, and known pixels
 enough on all sides."""
+FULLEST_GUESSED = 0.5
+"""The same for models that were trained with holes of any size (`TransformerConfig.guesses`)."""
 SHRUNK = 2
 """A single window is good enough as long as it is less than this many times as wide as each of several."""
 USUAL = 0.75
@@ -64,11 +66,19 @@ def _fade(start: int, length: int, cell: int, side: int) -> Float[np.ndarray, "L
     return np.clip(1.5 - np.abs(2 * (middles - cell) - side) / side, 0, 1)
 
 
-def lay_windows(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: float, most: int) -> list[Window]:
+def lay_windows(
+    mask: Bool[np.ndarray, "H W"],
+    resolution: int,
+    *,
+    context: float,
+    most: int,
+    fullest: float = FULLEST,
+) -> list[Window]:
     """The windows of a hole, part by part from top to bottom; none of an empty hole.
 
     A part is seen through one square, wider than the part by `context` of it on either side, unless smaller
-    windows hold it, of side `resolution` or twice, four times ... that: no more than `most`, none too full.
+    windows hold it, of side `resolution` or twice, four times ... that: no more than `most`, and none with a
+    larger share of hole than `fullest`.
     """
     windows: list[Window] = []
     for part in split_hole(mask, resolution, context=context):
@@ -76,8 +86,29 @@ def lay_windows(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: floa
             square_around(part, mask.shape, context=around, minimum=resolution)
             for around in (context, min(context, USUAL))
         )
-        windows.extend(_several(mask, part, usual, resolution, most) or [Window(box=alone, part=part)])
+        windows.extend(
+            _several(mask, part, usual, resolution, most, fullest) or [Window(box=alone, part=part)]
+        )
     return windows
+
+
+def window_batches(counts: Sequence[int], samples: int, at_once: int = 16) -> Iterator[list[tuple[int, int]]]:
+    """In which batches the windows of several images are decoded: (image, number of the window) for each.
+
+    A batch takes equally many windows of every image that still has some, no more than the least of them has
+    left, so that no image waits for one with many windows; all samples of `at_once` windows, or one window of
+    each image where that is more.
+
+    Args:
+        counts: how many windows each image has.
+        samples: fills of each window.
+    """
+    done = 0
+    while active := [image for image, count in enumerate(counts) if count > done]:
+        least = min(counts[image] for image in active) - done
+        each = max(1, min(at_once // (len(active) * samples), least))
+        yield [(i, number) for i in active for number in range(done, done + each)]
+        done += each
 
 
 def boxes_by_part(windows: Sequence[Window]) -> list[tuple[Box, list[Box]]]:
@@ -121,7 +152,7 @@ def square_around(bounds: Box, shape: tuple[int, ...], *, context: float, minimu
 
 
 def _several(
-    mask: Bool[np.ndarray, "H W"], part: Box, usual: Box, resolution: int, most: int
+    mask: Bool[np.ndarray, "H W"], part: Box, usual: Box, resolution: int, most: int, fullest: float
 ) -> list[Window]:
     """The windows of a part; none where a single one, of `usual` context, is good enough."""
     side = resolution
@@ -131,7 +162,7 @@ def _several(
         cells = [cell for cell in cells_over(part, max(1, side // 2)) if count(cell)]
         windows = [Window(box=around_cell(cell, side, mask.shape), part=part, cell=cell) for cell in cells]
         if len(cells) <= most and all(
-            count(window.box) <= FULLEST * window.box.height * window.box.width for window in windows
+            count(window.box) <= fullest * window.box.height * window.box.width for window in windows
         ):
             return windows
         side *= 2

@@ -2,88 +2,54 @@
 
 Inside, True = to be filled. Outside, white = fill; greys and JPEG noise are cut at a threshold; `invert`
 reads the opposite polarity (the published cat-face experiment's black holes). An image with alpha is read as
-editors with an eraser write it: transparent = fill. Also here: which tokens a pixel mask touches.
+editors with an eraser write it: transparent = fill.
 """
 
-from dataclasses import dataclass, replace
+import warnings
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from maskmend.errors import ConfigError, ImageError, MaskError
+from maskmend.errors import ImageError, MaskError, MaskWarning
 from maskmend.images.picture import MAX_PIXELS, decoded, open_image
+from maskmend.masks.options import Channel, MaskOptions, Note, PhotoCheck
 from maskmend.masks.photo_check import is_photograph
 
-Channel = Literal["auto", "luma", "alpha"]
 MaskLike = Image.Image | np.ndarray | Tensor
-THRESHOLD = 0.5
-"""Brightness, of 1, from which a pixel is filled unless something else is asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Box:
-    """A rectangle of whole pixels inside an image."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Rows and columns, to index an (H, W, ...) array: ``image[box.slices]``."""
-        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
-
-    def within(self, frame: "Box") -> "Box":
-        """The same rectangle, counted from the corner of `frame`."""
-        return replace(self, top=self.top - frame.top, left=self.left - frame.left)
+READ_AS_IT_IS = MaskOptions()
 
 
 def as_mask(
     mask: MaskLike,
     *,
     size: tuple[int, int] | None = None,
-    threshold: float | None = None,
-    invert: bool = False,
-    channel: Channel = "auto",
-    fit: bool = False,
+    options: MaskOptions = READ_AS_IT_IS,
+    note: Note | None = None,
 ) -> Bool[np.ndarray, "H W"]:
     """The mask as booleans, True = fill.
 
     `mask` is a PIL image, whose EXIF orientation is applied, an array (H, W) or (H, W, 1-4), or a tensor
     (H, W), (1-4, H, W) or (1, 1-4, H, W); bool, uint8, uint16, float in [0, 1], or any integers that are all
-    0 or 1. A pixel is filled where its brightness is >= `threshold` (0 < threshold <= 1; None for 0.5).
+    0 or 1. `options` say how it is read.
 
-    `channel` says which channel speaks. ``luma``: brightness, alpha ignored. ``alpha``: transparency, that is
-    1 - alpha takes the place of brightness: transparent = fill. ``auto`` (default): alpha if any
-    of it is transparent, else luma; so white strokes painted on a transparent layer need ``luma``, or
-    `invert`.
-    `invert` comes last and flips the outcome, whichever channel it came from.
-
-    `size` is the image's (height, width); another size is a MaskError unless `fit`, which resizes to the
-    nearest pixel.
+    `size` is the image's (height, width); another size is a MaskError unless `options.fit`.
 
     A mask that is not black but nowhere as bright as the threshold is a MaskError: a label image of 0 and 1,
-    or dark paint, would pass for an empty one. So is one that is plainly a photograph (`photo_check`), unless
-    a threshold says that it is meant, or alpha speaks.
+    or dark paint, would pass for an empty one. One that is plainly a photograph (`photo_check`) is a warning:
+    `note` is called with it, or where that is None `warnings.warn` with a `MaskWarning`.
     """
-    cut = THRESHOLD if threshold is None else threshold
-    if not 0 < cut <= 1:
-        raise ConfigError(f"mask threshold is {cut}: give a number above 0, at most 1.")
+    cut = options.threshold
     values, peak = _channels_last(mask)
     channels = values.shape[2]
     alpha = values[:, :, -1] if channels in (2, 4) else None
-    if channel == "alpha" and alpha is None:
+    if options.channel == "alpha" and alpha is None:
         raise MaskError(f"the mask has {channels} channel(s) and no alpha: use channel 'luma' or 'auto'.")
-    if channel not in ("auto", "luma", "alpha"):
-        raise ConfigError(f"unknown mask channel {channel!r}: give 'auto', 'luma' or 'alpha'.")
-    by_alpha = alpha is not None and (channel == "alpha" or (channel == "auto" and alpha.min() < peak))
+    by_alpha = alpha is not None and (
+        options.channel == "alpha" or (options.channel == "auto" and alpha.min() < peak)
+    )
     if alpha is not None and by_alpha:
         brightness = peak - alpha.astype(np.float64)
     elif channels >= 3:
@@ -105,15 +71,11 @@ def as_mask(
             f"{cut:g}: paint white, or lower it with --mask-threshold {most / 2:.2g} "
             "(in Python: mask_threshold)."
         )
-    if threshold is None and not by_alpha and is_photograph(brightness / peak):
-        raise MaskError(
-            "the mask looks like a photograph: give one in black and white (were image and mask swapped?), "
-            f"or, if it is meant, say where to cut its greys with --mask-threshold {cut:g} "
-            "(in Python: mask_threshold)."
-        )
-    holes = (brightness >= cut * peak) != invert
+    if not by_alpha:
+        _check_photo(brightness / peak, options.photo_check, note)
+    holes = (brightness >= cut * peak) != options.invert
     if size is not None and holes.shape != tuple(size):
-        if not fit:
+        if not options.fit:
             here, there = f"{holes.shape[1]} x {holes.shape[0]}", f"{size[1]} x {size[0]}"
             raise MaskError(
                 f"the mask is {here}, the image {there} (width x height): "
@@ -123,43 +85,70 @@ def as_mask(
     return holes
 
 
+def _check_photo(brightness: Float[np.ndarray, "H W"], check: PhotoCheck, note: Note | None) -> None:
+    if check == "off" or not is_photograph(brightness):
+        return
+    looks = "the mask looks like a photograph"
+    if check == "refuse":
+        raise MaskError(
+            f"{looks}: give one in black and white (were image and mask swapped?), or, if it is meant, "
+            "--mask-photo-check off (in Python: mask_photo_check='off')."
+        )
+    told = (
+        f"{looks}: its bright parts are filled; if image and mask were swapped, swap them, if it is meant, "
+        "--mask-photo-check off says so (in Python: mask_photo_check='off')"
+    )
+    _tell(told, note)
+
+
+def _tell(told: str, note: Note | None) -> None:
+    if note is None:
+        warnings.warn(told, MaskWarning, stacklevel=4)
+    else:
+        note(told)
+
+
 def load_mask(
     path: str | Path,
     *,
     size: tuple[int, int] | None = None,
-    threshold: float | None = None,
-    invert: bool = False,
-    channel: Channel = "auto",
-    fit: bool = False,
+    options: MaskOptions = READ_AS_IT_IS,
+    note: Note | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Bool[np.ndarray, "H W"]:
     """`as_mask` for a file, EXIF orientation applied. Raises MaskError, also for a file that cannot be
     read."""
+    notes: list[str] = []  # told below: what Pillow warns of while a file is open goes unheard
     try:
         with open_image(path, max_pixels=max_pixels) as image:
-            return as_mask(image, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
+            holes = as_mask(image, size=size, options=options, note=notes.append)
     except ImageError as error:
         raise MaskError(f"the mask cannot be used: {error}") from error
     except MaskError as error:
         raise MaskError(f"{path}: {error}") from error
+    for told in notes:
+        _tell(f"{path}: {told}", note)
+    return holes
 
 
 def read_mask(
     content: bytes,
     *,
     size: tuple[int, int],
-    threshold: float | None = None,
-    invert: bool = False,
-    channel: Channel = "auto",
-    fit: bool = False,
+    options: MaskOptions = READ_AS_IT_IS,
+    note: Note | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Bool[np.ndarray, "H W"]:
     """`load_mask` for a file's content, such as an upload."""
+    notes: list[str] = []
     try:
         with open_image(content, max_pixels=max_pixels) as image:
-            return as_mask(image, size=size, threshold=threshold, invert=invert, channel=channel, fit=fit)
+            holes = as_mask(image, size=size, options=options, note=notes.append)
     except ImageError as error:
         raise MaskError(f"the mask cannot be used: {error}") from error
+    for told in notes:
+        _tell(told, note)
+    return holes
 
 
 def reads_alpha(mask: str | Path | bytes, channel: Channel = "auto") -> bool:
@@ -175,48 +164,6 @@ def reads_alpha(mask: str | Path | bytes, channel: Channel = "auto") -> bool:
     except MaskError as error:
         raise MaskError(str(error) if isinstance(mask, bytes) else f"{mask}: {error}") from error
     return values.shape[2] in (2, 4) and float(values[:, :, -1].min()) < peak
-
-
-def grow(mask: Bool[np.ndarray, "H W"], pixels: int) -> Bool[np.ndarray, "H W"]:
-    """The hole and all within `pixels` of it (distance between pixel centres); 0 leaves it as it is.
-
-    Raises ConfigError for a negative number.
-    """
-    if pixels < 0:
-        raise ConfigError(f"the hole is to grow by {pixels} pixels: give 0 or more.")
-    if pixels == 0 or not mask.any():
-        return mask
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    # Distances are dear: only what the hole can reach is looked at.
-    reach = tuple(
-        slice(max(int(found[0]) - pixels, 0), int(found[-1]) + pixels + 1) for found in (rows, columns)
-    )
-    grown = mask.copy()
-    grown[reach] = np.asarray(distance_transform_edt(~mask[reach])) <= pixels
-    return grown
-
-
-def token_hole(
-    mask: Bool[Tensor, "B 1 H W"], patch: int, ring: int = 0, share: float = 0.0
-) -> Bool[Tensor, "B h w"]:
-    """Which tokens are to be predicted: every one whose `patch` x `patch` cell touches the hole.
-
-    With `share` > 0 only cells that miss more than that fraction of their pixels count. Then the hole grows
-    by `ring` tokens in all eight directions. Raises MaskError if H or W is no multiple of `patch`.
-    """
-    batch, _, height, width = mask.shape
-    if height % patch or width % patch:
-        raise MaskError(
-            f"a {width} x {height} mask has no whole {patch} x {patch} cells: crop or resize it first."
-        )
-    if ring < 0 or not 0 <= share < 1:
-        raise ConfigError(f"ring is {ring} and share {share}: give ring >= 0 and 0 <= share < 1.")
-    missing = mask.reshape(batch, height // patch, patch, width // patch, patch).sum(dim=(2, 4))
-    holes = missing > share * patch * patch
-    if ring:
-        pooled = torch.nn.functional.max_pool2d(holes[:, None].float(), 2 * ring + 1, stride=1, padding=ring)
-        holes = pooled[:, 0] > 0
-    return holes
 
 
 def _channels_last(mask: MaskLike) -> tuple[np.ndarray, float]:

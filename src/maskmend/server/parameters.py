@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from maskmend.masks.options import MaskOptions
+
 Schedule = Literal["cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp"]
 Order = Literal["confidence", "random", "halton"]
 Seam = Literal["hard", "feather", "multiband", "poisson"]
@@ -103,17 +105,25 @@ class Parameters(BaseModel):
     invert_mask: bool = Field(False, description="Black is filled instead of white.")
     fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
     mask_channel: Literal["auto", "luma", "alpha"] = "auto"
-    mask_threshold: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="Brightness from which grey is filled. Left out: 0.5, and photographs are refused.",
+    mask_threshold: float = Field(0.5, gt=0, le=1, description="Brightness from which grey is filled.")
+    mask_photo_check: Literal["warn", "refuse", "off"] = Field(
+        "warn", description="What happens to a mask that looks like a photograph."
     )
     format: Format = Field(
         "png",
         description="Of the pictures that come back; left out, Accept may say it: image/webp, image/jpeg.",
     )
     quality: Quality = None
+
+    def mask_options(self) -> MaskOptions:
+        """How the mask is read."""
+        return MaskOptions(
+            threshold=self.mask_threshold,
+            invert=self.invert_mask,
+            channel=self.mask_channel,
+            fit=self.fit_mask,
+            photo_check=self.mask_photo_check,
+        )
 
     def settings(self) -> dict[str, Any]:
         """Those that are settings of the pipeline and were given."""

@@ -26,6 +26,8 @@ class Job:
     mask: np.ndarray
     guide: Picture | None = None
     """Colours to draw from."""
+    note: str | None = None
+    """What the caller should know of what was sent."""
     model: str
     samples: int
     seed: int

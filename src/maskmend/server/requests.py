@@ -23,9 +23,12 @@ from starlette.requests import ClientDisconnect, Request
 
 from maskmend.errors import ImageError, ImageSizeError
 from maskmend.fill.guide import as_guide
+from maskmend.fill.result import joined_notes
 from maskmend.images.canvas import extend_canvas, extended_size, margins_of, read_extension
 from maskmend.images.picture import Picture, open_image, read_image
-from maskmend.masks.reading import THRESHOLD, Channel, grow, read_mask
+from maskmend.masks.morphology import grow
+from maskmend.masks.options import Note
+from maskmend.masks.reading import read_mask
 from maskmend.server.errors import Refusal, told
 from maskmend.server.parameters import IopaintBody, JsonBody, Parameters
 from maskmend.server.queue import Place
@@ -52,6 +55,8 @@ class Decoded:
     picture: Picture
     mask: np.ndarray
     guide: Picture | None
+    note: str | None = None
+    """What the caller should know of the mask."""
 
 
 async def read_order(request: Request) -> Order:
@@ -94,9 +99,9 @@ async def read_iopaint(request: Request) -> Order:
     return Order(
         image=from_base64(body.image, "image"),
         mask=from_base64(body.mask, "mask"),
-        # Threshold given: nothing is taken for a photograph, as no field of its says that it is meant.
+        # Its clients could not say that a photograph is meant.
         parameters=Parameters.model_validate(
-            {"seed": seed, "mask_channel": "luma", "mask_threshold": THRESHOLD}
+            {"seed": seed, "mask_channel": "luma", "mask_photo_check": "off"}
         ),
     )
 
@@ -210,8 +215,14 @@ class Decoder:
             tall, wide = extended_size(height, width, margins, max_pixels=self.limits.pixels)
             place.weigh((tall * wide - height * width) * (1 + parameters.samples) // 2)
 
+        notes: list[str] = []
+
         def work() -> tuple[Picture, np.ndarray]:
-            hole = None if order.mask is None else self._mask(order.mask, (height, width), parameters)
+            hole = (
+                None
+                if order.mask is None
+                else self._mask(order.mask, (height, width), parameters, notes.append)
+            )
             if extend is None:
                 assert hole is not None  # `read_order` wants one of the two
                 picture = before
@@ -221,17 +232,14 @@ class Decoder:
 
         picture, mask = await anyio.to_thread.run_sync(work, limiter=self._turn)
         guide = None if order.guide is None else await self._guide(order.guide, mask, place)
-        return Decoded(picture=picture, mask=mask, guide=guide)
+        return Decoded(picture=picture, mask=mask, guide=guide, note=joined_notes(*notes))
 
-    def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters) -> np.ndarray:
-        channel: Channel = parameters.mask_channel
+    def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters, note: Note) -> np.ndarray:
         return read_mask(
             content,
             size=size,
-            threshold=parameters.mask_threshold,
-            invert=parameters.invert_mask,
-            channel=channel,
-            fit=parameters.fit_mask,
+            options=parameters.mask_options(),
+            note=note,
             max_pixels=self.limits.pixels,
         )
 

@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import anyio
 from starlette.requests import Request
 
 from maskmend.errors import ConfigError
-from maskmend.fill.result import Inpainted
+from maskmend.fill.result import Inpainted, joined_notes
 from maskmend.server.errors import Refusal, refusal_from
 from maskmend.server.metrics import Metrics
 from maskmend.server.parameters import MAX_SEED, Parameters
@@ -120,6 +120,7 @@ class Service:
             picture=decoded.picture,
             mask=decoded.mask,
             guide=decoded.guide,
+            note=decoded.note,
             model=self.catalogue.entry(parameters.model).name,
             samples=parameters.samples,
             seed=parameters.seed,
@@ -147,6 +148,7 @@ class Service:
 
     def _filled(self, job: Job, result: Inpainted, seconds: float) -> Filled:
         codes = self.catalogue.entry(job.model).loaded().transformer.config.codes
+        result = replace(result, note=joined_notes(job.note, result.note))
         return Filled(result=result, model=job.model, codes=codes, seconds=seconds)
 
     async def events(self, order: Order, place: Place, until: float) -> AsyncGenerator[bytes, None]:

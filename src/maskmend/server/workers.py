@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from maskmend.fill.events import FillEvents
 from maskmend.fill.preview import Preview
 from maskmend.server.metrics import Metrics
 from maskmend.server.queue import Job, Line
@@ -109,9 +110,8 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         [job.mask for job in batch],
         samples=first.samples,
         seed=[job.seed for job in batch],
-        preview=told,
-        finished=finished,
-        on_level=go_on,  # the finer scales of a wide hole have no previews and may take minutes
+        # The finer scales of a wide hole have no previews and may take minutes.
+        events=FillEvents(on_preview=told, on_result=finished, on_level=go_on),
         **({"guide": guides} if any(guide is not None for guide in guides) else {}),
         **first.settings,
     )

@@ -13,7 +13,8 @@ from maskmend.assets import SAMPLES
 from maskmend.errors import DataError, ImageError
 from maskmend.images.listing import Entry, list_images
 from maskmend.images.picture import READABLE, picture_from
-from maskmend.masks.reading import THRESHOLD, load_mask
+from maskmend.masks.options import MaskOptions
+from maskmend.masks.reading import load_mask
 from maskmend.masks.sets import draw_mask
 
 
@@ -65,7 +66,7 @@ def load_test_set(
         if not path.is_file():
             raise DataError(f"no mask at {path}: make a set with `maskmend masks make`, or leave --masks out")
         # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
-        holes.append(load_mask(path, size=(size, size), threshold=THRESHOLD))
+        holes.append(load_mask(path, size=(size, size), options=MaskOptions(photo_check="off")))
     return TestSet(images=pictures, masks=holes, name=f"masks of {masks.name}")
 
 

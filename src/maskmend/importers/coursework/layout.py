@@ -24,7 +24,8 @@ from maskmend.files import write_files
 from maskmend.fill.result import Inpainted
 from maskmend.images.listing import SUFFIXES
 from maskmend.images.picture import Picture, load_image
-from maskmend.masks.reading import THRESHOLD, load_mask
+from maskmend.masks.options import MaskOptions
+from maskmend.masks.reading import load_mask
 from maskmend.pipeline import InpaintPipeline
 
 IMAGES, MASKS = "masked_image", "mask64"
@@ -59,14 +60,13 @@ def read_lab_folder(folder: Path, *, fit: bool = False) -> list[LabPair]:
     else:
         named = _partners(folder, images, masks)
         found = [(place, image, mask) for place, (_, image, mask) in enumerate(named)]
+    # No option here could say that a photograph is meant.
+    options = MaskOptions(invert=True, channel="luma", fit=fit, photo_check="off")
     pairs = []
     for number, image, mask in found:
         picture = load_image(image)
         height, width = picture.pixels.shape[:2]
-        # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
-        hole = load_mask(
-            mask, size=(height, width), threshold=THRESHOLD, fit=fit, invert=True, channel="luma"
-        )
+        hole = load_mask(mask, size=(height, width), options=options)
         pairs.append(LabPair(number, picture, hole))
     return pairs
 

@@ -1,0 +1,27 @@
+"""What a fill tells while it runs: one object of callbacks, each called in the thread of the fill."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maskmend.decoding.loop import Step
+
+if TYPE_CHECKING:
+    from maskmend.fill.levels import LevelProgress
+    from maskmend.fill.preview import Preview
+    from maskmend.fill.result import Inpainted
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillEvents:
+    """Callbacks of a fill; those that are None are not called. An exception in one ends the fill."""
+
+    on_step: Callable[[Step], object] | None = None
+    """Called with each decoding `Step`, over the windows that are decoded together, times samples."""
+    on_preview: "Callable[[Preview], object] | None" = None
+    """Called after each step with a `Preview`, which draws how a fill stands when asked to."""
+    on_level: "Callable[[LevelProgress], object] | None" = None
+    """Called before a wide hole is drawn at finer scales, and after each batch of windows."""
+    on_result: "Callable[[int, Inpainted], object] | None" = None
+    """Called with an image's place in the batch and its result as soon as that is there: an image whose hole
+    takes many windows keeps no other waiting."""

@@ -1,0 +1,51 @@
+"""Holes made larger, and holes in tokens: which cells of the grid a pixel mask touches."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+from maskmend.errors import ConfigError, MaskError
+
+
+def grow(mask: Bool[np.ndarray, "H W"], pixels: int) -> Bool[np.ndarray, "H W"]:
+    """The hole and all within `pixels` of it (distance between pixel centres); 0 leaves it as it is.
+
+    Raises ConfigError for a negative number.
+    """
+    if pixels < 0:
+        raise ConfigError(f"the hole is to grow by {pixels} pixels: give 0 or more.")
+    if pixels == 0 or not mask.any():
+        return mask
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    # Distances are dear: only what the hole can reach is looked at.
+    reach = tuple(
+        slice(max(int(found[0]) - pixels, 0), int(found[-1]) + pixels + 1) for found in (rows, columns)
+    )
+    grown = mask.copy()
+    grown[reach] = np.asarray(distance_transform_edt(~mask[reach])) <= pixels
+    return grown
+
+
+def token_hole(
+    mask: Bool[Tensor, "B 1 H W"], patch: int, ring: int = 0, share: float = 0.0
+) -> Bool[Tensor, "B h w"]:
+    """Which tokens are to be predicted: every one whose `patch` x `patch` cell touches the hole.
+
+    With `share` > 0 only cells that miss more than that fraction of their pixels count. Then the hole grows
+    by `ring` tokens in all eight directions. Raises MaskError if H or W is no multiple of `patch`.
+    """
+    batch, _, height, width = mask.shape
+    if height % patch or width % patch:
+        raise MaskError(
+            f"a {width} x {height} mask has no whole {patch} x {patch} cells: crop or resize it first."
+        )
+    if ring < 0 or not 0 <= share < 1:
+        raise ConfigError(f"ring is {ring} and share {share}: give ring >= 0 and 0 <= share < 1.")
+    missing = mask.reshape(batch, height // patch, patch, width // patch, patch).sum(dim=(2, 4))
+    holes = missing > share * patch * patch
+    if ring:
+        pooled = torch.nn.functional.max_pool2d(holes[:, None].float(), 2 * ring + 1, stride=1, padding=ring)
+        holes = pooled[:, 0] > 0
+    return holes

@@ -1,0 +1,38 @@
+"""How a mask is read: its polarity, channel, threshold and size, as one object."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from maskmend.errors import ConfigError
+
+Channel = Literal["auto", "luma", "alpha"]
+PhotoCheck = Literal["warn", "refuse", "off"]
+Note = Callable[[str], object]
+"""What takes a warning, one line of text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskOptions:
+    threshold: float = 0.5
+    """Brightness, above 0 and up to 1, from which a pixel is filled."""
+    invert: bool = False
+    """Black is filled. Comes last and flips the outcome, whichever channel it came from."""
+    channel: Channel = "auto"
+    """``luma``: brightness, alpha ignored. ``alpha``: transparency, that is 1 - alpha takes the place of
+    brightness: transparent = fill. ``auto``: alpha if any of it is transparent, else luma; so white strokes
+    painted on a transparent layer need ``luma``, or `invert`."""
+    fit: bool = False
+    """Resize a mask of another size to its image, to the nearest pixel."""
+    photo_check: PhotoCheck = "warn"
+    """What happens to a mask that looks like a photograph, which is most often one given in the wrong place:
+    warn, refuse, or off, which does not look."""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.threshold <= 1 and math.isfinite(self.threshold)):
+            raise ConfigError(f"mask threshold is {self.threshold}: give a number above 0, at most 1.")
+        if self.channel not in get_args(Channel):
+            raise ConfigError(f"unknown mask channel {self.channel!r}: give 'auto', 'luma' or 'alpha'.")
+        if self.photo_check not in get_args(PhotoCheck):
+            raise ConfigError(f"unknown photo check {self.photo_check!r}: give 'warn', 'refuse' or 'off'.")
