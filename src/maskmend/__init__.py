@@ -1,6 +1,6 @@
 """maskmend: fills holes in images with masked token modelling.
 
-The public surface: `InpaintPipeline`, its result `Inpainted`, its `Settings`, the sampler `decode`, and the
+The public surface: `InpaintPipeline`, its result `Inpainted`, its `Settings` and `FillEvents`, the sampler `decode`, and the
 exceptions. They are imported when first used, so that `import maskmend` and `maskmend --help` do not load
 torch.
 """
@@ -14,6 +14,7 @@ from maskmend.errors import (
     ImageError,
     MaskError,
     MaskmendError,
+    MaskWarning,
     ModelError,
     OutputError,
     TrainingError,
@@ -22,6 +23,7 @@ from maskmend.errors import (
 
 if TYPE_CHECKING:
     from maskmend.decoding import decode
+    from maskmend.fill.events import FillEvents
     from maskmend.fill.result import Inpainted
     from maskmend.pipeline import InpaintPipeline
     from maskmend.settings import Settings
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "FillEvents": "maskmend.fill.events",
     "InpaintPipeline": "maskmend.pipeline",
     "Inpainted": "maskmend.fill.result",
     "Settings": "maskmend.settings",
@@ -38,10 +41,12 @@ _LAZY = {
 __all__ = [
     "ConfigError",
     "DataError",
+    "FillEvents",
     "ImageError",
     "InpaintPipeline",
     "Inpainted",
     "MaskError",
+    "MaskWarning",
     "MaskmendError",
     "ModelError",
     "OutputError",
