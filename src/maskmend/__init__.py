@@ -1,8 +1,8 @@
 """maskmend: fills holes in images with masked token modelling.
 
 The public surface: `InpaintPipeline`, its result `Inpainted`, its `Settings` and `FillEvents`, the sampler
-`decode`, and the exceptions. They are imported when first used, so that `import maskmend` and `maskmend --help`
-do not load torch.
+`decode`, and the exceptions. They are imported when first used, so that `import maskmend` and
+`maskmend --help` do not load torch.
 """
 
 from importlib import import_module
