@@ -3,12 +3,14 @@
     python bench/levels.py --images val.tar --limit 30 [--settings detail=0 --settings steps=1 ...]
 
 Squares of 256 pixels with holes of the kind `blobs`, seed 100 + number. For each setting the mean LPIPS of
-the composited fills (AlexNet). For the first of them also the mean step, in grey levels, between neighbouring
-pixels in the hole: across the borders of the finest cells, elsewhere, and in the true pictures across them.
+the composited fills (AlexNet), and with `--samples 4` how far four fills of a hole differ from each other. For
+the first of them also the mean step, in grey levels, between neighbouring pixels in the hole: across the
+borders of the finest cells, elsewhere, and in the true pictures across them.
 """
 
 import argparse
 import io
+import itertools
 import time
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from PIL import Image
 
 from maskmend.config import override
 from maskmend.fill.levels import plan_levels
-from maskmend.fill.windows import lay_windows
+from maskmend.fill.windows import FULLEST_GUESSED, lay_windows
 from maskmend.images.listing import list_images
 from maskmend.images.picture import to_tensor
 from maskmend.masks.generators import HOLES
@@ -50,7 +52,7 @@ def steps_across(pixels, hole, borders):
 
 def borders_of(mask, resolution):
     """True between horizontal neighbours in different cells of the finest level."""
-    windows = lay_windows(mask, resolution, context=0.75, most=64)
+    windows = lay_windows(mask, resolution, context=0.75, most=512, fullest=FULLEST_GUESSED)
     borders = np.zeros((SIDE, SIDE - 1), dtype=bool)
     for level in plan_levels(mask, windows, resolution, "full"):
         if level.scale == 1:
@@ -69,26 +71,33 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=30)
     parser.add_argument("--model", default="photo")
+    parser.add_argument("--samples", type=int, default=1, help="fills of each hole")
     parser.add_argument("--settings", action="append", default=[], help="KEY=VALUE, for one row more")
     options = parser.parse_args()
     torch.set_num_threads(1)
     pipe, network = InpaintPipeline.from_pretrained(options.model), Lpips.load("alexnet")
     pairs = list(examples(options.images, options.limit))
     for row, assignment in enumerate(["", *options.settings]):
-        distances, start = [], time.perf_counter()
+        distances, apart, start = [], [], time.perf_counter()
         sums = np.zeros((3, 2))
         for pixels, mask in pairs:
-            filled = pipe(pixels, mask, **override({}, [assignment] if assignment else [])).pictures[0].pixels
+            settings = override({}, [assignment] if assignment else [])
+            result = pipe(pixels, mask, samples=options.samples, **settings)
+            filled = result.pictures[0].pixels
             with torch.inference_mode():
-                one, two = (network.features(to_tensor(each)) for each in (filled, pixels))
-                distances.append(float(network.between(one, two)[0]))
+                fills = [network.features(to_tensor(picture.pixels)) for picture in result.pictures]
+                truth = network.features(to_tensor(pixels))
+                distances += [float(network.between(fill, truth)[0]) for fill in fills]
+                pairings = itertools.combinations(fills, 2)
+                apart += [float(network.between(one, two)[0]) for one, two in pairings]
             if row == 0:
                 borders = borders_of(mask, pipe.resolution)
                 across, elsewhere = steps_across(filled, mask, borders)
                 sums += np.array([across, elsewhere, steps_across(pixels, mask, borders)[0]])
         seconds = (time.perf_counter() - start) / len(pairs)
+        between = f"  of two fills {np.mean(apart):.4f}" if apart else ""
         print(
-            f"{assignment or 'as shipped':<24} LPIPS {np.mean(distances):.4f}  {seconds:.1f} s a picture",
+            f"{assignment or 'as shipped':<24} LPIPS {np.mean(distances):.4f}{between}  {seconds:.1f} s a picture",
             flush=True,
         )
         if row == 0:
