@@ -3,8 +3,8 @@
     python bench/levels.py --images val.tar --limit 30 [--settings detail=0 --settings steps=1 ...]
 
 Squares of 256 pixels with holes of the kind `blobs`, seed 100 + number. For each setting the mean LPIPS of
-the composited fills (AlexNet), and with `--samples 4` how far four fills of a hole differ from each other. For
-the first of them also the mean step, in grey levels, between neighbouring pixels in the hole: across the
+the composited fills (AlexNet), and with `--samples 4` how far four fills of a hole differ from each other.
+For the first of them also the mean step, in grey levels, between neighbouring pixels in the hole: across the
 borders of the finest cells, elsewhere, and in the true pictures across them.
 """
 
@@ -97,7 +97,8 @@ def main() -> None:
         seconds = (time.perf_counter() - start) / len(pairs)
         between = f"  of two fills {np.mean(apart):.4f}" if apart else ""
         print(
-            f"{assignment or 'as shipped':<24} LPIPS {np.mean(distances):.4f}{between}  {seconds:.1f} s a picture",
+            f"{assignment or 'as shipped':<24} LPIPS {np.mean(distances):.4f}{between}  "
+            f"{seconds:.1f} s a picture",
             flush=True,
         )
         if row == 0:
