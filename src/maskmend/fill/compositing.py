@@ -12,14 +12,13 @@ that the known pixels around the hole ask for:
   Poisson Image Editing, 2003): the fill's gradients are kept, its level comes from around.
 """
 
-from difflib import get_close_matches
-
 import numpy as np
 import scipy.sparse
 from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.sparse.linalg import splu
 
+from maskmend.config import nearest
 from maskmend.errors import ConfigError, ImageError, MaskError
 from maskmend.settings import SEAMS
 
@@ -43,8 +42,7 @@ def composite(
     part. Raises ConfigError for an unknown seam, ImageError or MaskError for shapes or types that do not fit.
     """
     if seam not in SEAMS:
-        near = get_close_matches(seam, SEAMS, n=1, cutoff=0)
-        raise ConfigError(f"unknown seam {seam!r}: did you mean {near[0]!r}? There are {', '.join(SEAMS)}.")
+        raise ConfigError(f"unknown seam {seam!r}{nearest(seam, SEAMS)}")
     _check(original, mask)
     if fill.shape != original.shape or not np.isfinite(fill).all():
         raise ImageError(f"the fill is {fill.shape}: give finite grey levels of shape {original.shape}.")

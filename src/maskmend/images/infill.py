@@ -9,7 +9,6 @@ whose order of summation may depend on the batch: an image's fill is the same bi
 """
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from jaxtyping import Bool, Float
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from maskmend.config import nearest
 from maskmend.errors import ConfigError, MaskError
 
 RELAXATIONS = 6  # Jacobi sweeps a pyramid level; more change the fill by less than a grey level
@@ -33,9 +33,7 @@ def infill(
     becomes grey. Raises ConfigError for an unknown strategy, MaskError for masks that do not fit.
     """
     if strategy not in STRATEGIES:
-        near = get_close_matches(strategy, STRATEGIES, n=1, cutoff=0)
-        known = ", ".join(STRATEGIES)
-        raise ConfigError(f"unknown infill {strategy!r}: did you mean {near[0]!r}? There are {known}.")
+        raise ConfigError(f"unknown infill {strategy!r}{nearest(strategy, STRATEGIES)}")
     wanted = (images.shape[0], 1, *images.shape[2:])
     if masks.dtype != torch.bool or tuple(masks.shape) != wanted:
         raise MaskError(

@@ -10,7 +10,6 @@ photographs are repaired of.
 """
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from itertools import pairwise
 from math import ceil, floor, sqrt
 from typing import Protocol
@@ -18,6 +17,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Bool
 
+from maskmend.config import nearest
 from maskmend.errors import ConfigError
 from maskmend.masks.brush import in_proportion, paint
 from maskmend.masks.lettering import text
@@ -272,10 +272,7 @@ def mixture(
     """
     for name, weight in weights.items():
         if name not in HOLES:
-            near = get_close_matches(name, HOLES, n=1, cutoff=0)
-            raise ConfigError(
-                f"unknown hole {name!r}: did you mean {near[0]!r}? There are {', '.join(HOLES)}."
-            )
+            raise ConfigError(f"unknown hole {name!r}{nearest(name, HOLES)}")
         if not 0 <= weight < float("inf"):
             raise ConfigError(f"weight of hole {name!r} is {weight}: give a finite number >= 0.")
     names = [name for name in HOLES if weights.get(name, 0) > 0]
