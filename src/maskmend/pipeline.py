@@ -188,6 +188,7 @@ class InpaintPipeline:
         guide: ImageLike | Sequence[ImageLike | None] | None = None,
         extend: Mapping[str, Length] | str | None = None,
         value_range: ValueRange | None = None,
+        convert: bool = False,
         samples: int = 1,
         seed: int | Sequence[int] = 0,
         callback: Callable[[Step], object] | None = None,
@@ -213,6 +214,8 @@ class InpaintPipeline:
                 the canvas. Without a mask only what is new is filled.
             value_range: black and white in float tensors, such as (0, 1) or (-1, 1); see
                 `images.picture_from`.
+            convert: take what is animated, CMYK or of 16 bits a channel as 8-bit sRGB, which is refused
+                otherwise; `Inpainted.converted` says how.
             samples: fills of each hole, with seeds seed, seed + 1, ...
             seed: one for all images, or one for each.
             callback: called with each decoding `Step`, over all images times samples.
@@ -250,7 +253,7 @@ class InpaintPipeline:
         seeds = [seeds_from(start, samples) for start in starts]
         if len(starts) != len(images):
             raise ConfigError(f"{len(starts)} seeds for {len(images)} images: give one, or one for each")
-        pictures = [picture_from(item, value_range) for item in images]
+        pictures = [picture_from(item, value_range, convert=convert) for item in images]
         reading: dict[str, Any] = {
             "fit": fit_mask, "invert": invert_mask, "channel": mask_channel, "threshold": mask_threshold,
         }  # fmt: skip
@@ -265,7 +268,7 @@ class InpaintPipeline:
             pictures, holes = [p for p, _ in extended], [m for _, m in extended]
         guides: list[Guide | None] = [None] * len(pictures)
         if guide is not None:
-            guides = guides_from(_listed(guide)[0] if many else [guide], holes, value_range)
+            guides = guides_from(_listed(guide)[0] if many else [guide], holes, value_range, convert)
         filled = self._fill(pictures, holes, guides, seeds, chosen, callback, preview, finished, on_level)
         return filled if many else filled[0]
 

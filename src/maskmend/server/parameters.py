@@ -19,6 +19,13 @@ Quality = Annotated[
     int | None,
     Field(ge=1, le=100, description="Of JPEG and WebP. Left out: JPEG at 95, WebP without loss."),
 ]
+Convert = Annotated[
+    bool,
+    Field(
+        description="Take 16 bits a channel as 8, CMYK as sRGB, of an animation the first frame; refused "
+        "otherwise."
+    ),
+]
 
 MAX_SEED = 2**53 - 1
 """What every JSON reader takes for a whole number; the pipeline itself knows larger ones."""
@@ -100,6 +107,7 @@ class Parameters(BaseModel):
         None, ge=0, le=1, description="How far a guide's colours count; 0: as without one."
     )
     extend: Extension = None
+    convert: Convert = False
     invert_mask: bool = Field(False, description="Black is filled instead of white.")
     fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
     mask_channel: Literal["auto", "luma", "alpha"] = "auto"
@@ -125,7 +133,7 @@ class JsonBody(Parameters):
     """Parameters with image, mask and guide in base64; data URIs will do. With `extend` the mask may be left
     out."""
 
-    image: str = Field(min_length=1, description="A PNG, JPEG, WebP, TIFF, BMP or GIF file in base64.")
+    image: str = Field(min_length=1, description="A PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF file in base64.")
     mask: str | None = Field(None, min_length=1, description="Likewise; white, or erased, is filled.")
     guide: str | None = Field(
         None,

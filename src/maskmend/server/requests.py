@@ -189,21 +189,23 @@ class Decoder:
         self.limits = limits
         self._turn = anyio.CapacityLimiter(1)
 
-    async def picture(self, content: bytes, place: Place, samples: int = 1) -> Picture:
+    async def picture(
+        self, content: bytes, place: Place, samples: int = 1, *, convert: bool = False
+    ) -> Picture:
         """Raises ImageError, or Refusal (429) when too much is in memory, `samples` fills of this one too."""
 
         def work() -> Picture:
-            with open_image(content, max_pixels=self.limits.pixels) as image:
+            with open_image(content, max_pixels=self.limits.pixels, several=True) as image:
                 # A result is about as large as the image.
                 place.weigh(image.width * image.height * (1 + samples) // 2)
-            return read_image(content, max_pixels=self.limits.pixels)
+            return read_image(content, max_pixels=self.limits.pixels, convert=convert)
 
         return await anyio.to_thread.run_sync(work, limiter=self._turn)
 
     async def order(self, order: Order, place: Place) -> Decoded:
         """Raises ImageError, MaskError, ConfigError or Refusal."""
-        before = await self.picture(order.image, place, order.parameters.samples)
         parameters, extend = order.parameters, order.parameters.extend
+        before = await self.picture(order.image, place, parameters.samples, convert=parameters.convert)
         height, width = before.pixels.shape[:2]
         if extend is not None:
             margins = margins_of(height, width, read_extension(extend))
@@ -220,7 +222,9 @@ class Decoder:
             return picture, grow(hole, parameters.grow)
 
         picture, mask = await anyio.to_thread.run_sync(work, limiter=self._turn)
-        guide = None if order.guide is None else await self._guide(order.guide, mask, place)
+        guide = None
+        if order.guide is not None:
+            guide = await self._guide(order.guide, mask, place, convert=parameters.convert)
         return Decoded(picture=picture, mask=mask, guide=guide)
 
     def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters) -> np.ndarray:
@@ -235,10 +239,10 @@ class Decoder:
             max_pixels=self.limits.pixels,
         )
 
-    async def _guide(self, content: bytes, mask: np.ndarray, place: Place) -> Picture:
+    async def _guide(self, content: bytes, mask: np.ndarray, place: Place, *, convert: bool) -> Picture:
         """The guide, known to fit. Raises Refusal, ImageSizeError."""
         try:
-            picture = await self.picture(content, place)
+            picture = await self.picture(content, place, convert=convert)
             as_guide(picture, mask)
         except ImageSizeError:
             raise

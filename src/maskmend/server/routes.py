@@ -18,6 +18,7 @@ from maskmend.images.infill import STRATEGIES
 from maskmend.server.errors import Refusal, failures, stopping
 from maskmend.server.parameters import (
     MOST_GROWTH,
+    Convert,
     Format,
     IopaintBody,
     JsonBody,
@@ -28,7 +29,7 @@ from maskmend.server.parameters import (
 )
 from maskmend.server.queue import Place
 from maskmend.server.requests import Order, read_iopaint, read_order, read_upload
-from maskmend.server.responses import MEDIA, Answer, accepted, encoded, event, fill_of
+from maskmend.server.responses import MEDIA, Answer, accepted, converted_header, encoded, event, fill_of
 from maskmend.server.service import GRACE, Filled, Service
 
 LOG = logging.getLogger("maskmend.server")
@@ -62,6 +63,7 @@ class Conversion(BaseModel):
 
     format: Format = "png"
     quality: Quality = None
+    convert: Convert = False
 
 
 class PlacedStream(StreamingResponse):
@@ -146,7 +148,8 @@ def build_routes(service: Service) -> APIRouter:
     @router.post(
         "/v1/convert",
         summary="Write a picture in another format",
-        description="Pixels, transparency, colour profile and EXIF as they are; turned upright.",
+        description="Pixels, transparency, colour profile and EXIF as they are; turned upright. What cannot "
+        "be kept is refused, or with `convert` converted: X-Maskmend-Converted says how.",
         response_class=Response,
         responses={200: {"description": "The file.", "content": pictures}} | unusable,
         openapi_extra=body_schema(
@@ -161,10 +164,14 @@ def build_routes(service: Service) -> APIRouter:
         with place:
 
             async def work() -> bytes:
-                picture = await service.decoder.picture(content, place)
+                nonlocal headers
+                picture = await service.decoder.picture(content, place, convert=chosen.convert)
+                headers = converted_header(picture)
                 return await service.encode(lambda: encoded(picture, chosen.format, chosen.quality), until)
 
-            return Response(await in_time(service, work, until), media_type=MEDIA[chosen.format])
+            headers: dict[str, str] = {}
+            file = await in_time(service, work, until)
+            return Response(file, media_type=MEDIA[chosen.format], headers=headers)
 
     @router.post(
         "/api/v1/inpaint",
@@ -287,6 +294,7 @@ async def picture_answer(service: Service, filled: Filled, order: Order, until: 
         "X-Maskmend-Seed": str(result.seeds[result.best]),
         "X-Maskmend-Log-Likelihood": f"{result.log_likelihood[result.best]:.6f}",
     }
+    headers |= converted_header(result.source)
     if result.note:
         # A header holds Latin-1 at most, and a model may have learnt what is written otherwise.
         headers["X-Maskmend-Note"] = result.note.encode("ascii", "replace").decode()
