@@ -6,7 +6,7 @@ without a word, and pass over the colours that its box "colr" names, so that the
 
 import struct
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -54,7 +54,7 @@ def open_heic(file: Any) -> Image.Image:
     return HeifImageFile(file)
 
 
-def main_picture(file: BinaryIO) -> MainPicture:
+def main_picture(file: Any) -> MainPicture:
     """Reads the box "meta". A file that cannot be understood is taken for one of 8 bits: whether it is
     damaged is found out when it is decoded.
     """
@@ -91,7 +91,7 @@ def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
-def _meta(file: BinaryIO) -> bytes:
+def _meta(file: Any) -> bytes:
     """The content of the box "meta", or nothing."""
     file.seek(0)
     while len(head := file.read(8)) == 8:

@@ -42,13 +42,16 @@ def frames_of(image: Image.Image, name: str) -> int:
     return 1 if image.format == "MPO" else frames
 
 
-def needs_of(image: Image.Image, name: str, *, depth: int, frames: int) -> list[Need]:
-    """What would have to be converted. Raises ImageError for what cannot be."""
+def needs_of(image: Image.Image, name: str, *, depth: int, frames: int, memory: bool = False) -> list[Need]:
+    """What would have to be converted of an image in a file, or in `memory`. Raises ImageError for what
+    cannot be.
+    """
     needs = []
     if frames > 1:
         here = image.tell()
         which = "the main" if image.format == "HEIF" else "the first" if here == 0 else f"frame {here + 1}"
-        needs.append(Need(f"has {frames} frames", "extract one and give that", f"{which} of {frames} frames"))
+        one = "give one of them, such as image.copy()" if memory else "extract one and give that"
+        needs.append(Need(f"has {frames} frames", one, f"{which} of {frames} frames"))
     deep = image.mode.startswith("I;16")
     if depth > DEEPEST or (depth > 8 and not (deep or image.mode in (*KEPT, "CMYK"))):
         raise ImageError(

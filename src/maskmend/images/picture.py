@@ -402,7 +402,7 @@ def to_uint8(image: Float[Tensor, "1 3 H W"] | Float[Tensor, "3 H W"]) -> UInt8[
 
 def _picture(image: Image.Image, name: str, frames: int, *, convert: bool) -> Picture:
     depth = _bits_per_channel(image)
-    needs = needs_of(image, name, depth=depth, frames=frames)
+    needs = needs_of(image, name, depth=depth, frames=frames, memory=name == "image")
     if needs and not convert:
         raise refusal_of(needs, name)
     grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I;16")

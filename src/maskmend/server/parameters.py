@@ -58,13 +58,34 @@ Extension = Annotated[
 ]
 
 
-class Parameters(BaseModel):
+class MaskReading(BaseModel):
+    """How a mask is read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    invert_mask: bool = Field(False, description="Black is filled instead of white.")
+    fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
+    mask_channel: Literal["auto", "luma", "alpha"] = "auto"
+    mask_threshold: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Brightness from which grey is filled. Left out: 0.5, and photographs are refused.",
+    )
+
+
+class MaskFields(MaskReading):
+    """A mask by itself, for a picture of this size."""
+
+    width: int = Field(ge=1, le=1_000_000, description="Of the picture, in pixels.")
+    height: int = Field(ge=1, le=1_000_000)
+
+
+class Parameters(MaskReading):
     """Everything about a fill but its image and mask; what is left out is the model's own default.
 
     The most samples and steps are each server's own: `Service.check` knows them.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(
         None, max_length=200, description="A name of /v1/models; the first if left out."
@@ -108,15 +129,6 @@ class Parameters(BaseModel):
     )
     extend: Extension = None
     convert: Convert = False
-    invert_mask: bool = Field(False, description="Black is filled instead of white.")
-    fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
-    mask_channel: Literal["auto", "luma", "alpha"] = "auto"
-    mask_threshold: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="Brightness from which grey is filled. Left out: 0.5, and photographs are refused.",
-    )
     format: Format = Field(
         "png",
         description="Of the pictures that come back; left out, Accept may say it: image/webp, image/jpeg.",
@@ -200,4 +212,4 @@ def form_schema(schema: dict[str, Any], *files: str, optional: tuple[str, ...] =
             }
         fields[name] = field
     uploads = {name: {"type": "string", "format": "binary"} for name in (*files, *optional)}
-    return schema | {"properties": uploads | fields, "required": list(files)}
+    return schema | {"properties": uploads | fields, "required": [*files, *schema.get("required", [])]}

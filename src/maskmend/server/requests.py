@@ -21,13 +21,13 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from maskmend.errors import ImageError, ImageSizeError
+from maskmend.errors import ImageError, ImageSizeError, MaskError
 from maskmend.fill.guide import as_guide
 from maskmend.images.canvas import extend_canvas, extended_size, margins_of, read_extension
 from maskmend.images.picture import Picture, open_image, read_image
-from maskmend.masks.reading import THRESHOLD, Channel, grow, read_mask
+from maskmend.masks.reading import THRESHOLD, Channel, as_mask, grow, read_mask, reads_alpha
 from maskmend.server.errors import Refusal, told
-from maskmend.server.parameters import IopaintBody, JsonBody, Parameters
+from maskmend.server.parameters import IopaintBody, JsonBody, MaskFields, Parameters
 from maskmend.server.queue import Place
 from maskmend.server.settings import Limits
 
@@ -54,6 +54,16 @@ class Decoded:
     guide: Picture | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadMask:
+    """A mask that was sent by itself."""
+
+    hole: np.ndarray
+    shape: tuple[int, ...]
+    """Of the file's picture: rows and columns."""
+    by_alpha: bool
+
+
 async def read_order(request: Request) -> Order:
     """A fill from a form or a JSON body. Raises Refusal."""
     kind = content_type(request)
@@ -78,12 +88,12 @@ async def read_order(request: Request) -> Order:
     raise unknown_type(kind, "multipart/form-data or application/json")
 
 
-async def read_upload(request: Request, model: type[B]) -> tuple[bytes, B]:
-    """One image file and the fields of `model`, from a form. Raises Refusal."""
+async def read_upload(request: Request, model: type[B], name: str = "image") -> tuple[bytes, B]:
+    """One file, of this name, and the fields of `model`, from a form. Raises Refusal."""
     if (kind := content_type(request)) != "multipart/form-data":
         raise unknown_type(kind, "multipart/form-data")
     async with read_form(request) as form:
-        return await _file(form, "image"), _fields(model, form, {"image"})
+        return await _file(form, name), _fields(model, form, {name})
 
 
 async def read_iopaint(request: Request) -> Order:
@@ -226,6 +236,32 @@ class Decoder:
         if order.guide is not None:
             guide = await self._guide(order.guide, mask, place, convert=parameters.convert)
         return Decoded(picture=picture, mask=mask, guide=guide)
+
+    async def mask(self, content: bytes, wanted: MaskFields, place: Place) -> ReadMask:
+        """A mask by itself. Raises MaskError, ImageSizeError, or Refusal (413, 429)."""
+        if wanted.width * wanted.height > self.limits.pixels:
+            raise ImageSizeError(
+                f"width x height is {wanted.width * wanted.height / 1e6:.1f} Mpx, more than the limit of "
+                f"{self.limits.pixels / 1e6:g} Mpx: scale the picture down."
+            )
+
+        def work() -> ReadMask:
+            channel: Channel = wanted.mask_channel
+            try:
+                with open_image(content, max_pixels=self.limits.pixels) as image:
+                    place.weigh(image.width * image.height + wanted.width * wanted.height)
+                    hole = as_mask(
+                        image, threshold=wanted.mask_threshold, invert=wanted.invert_mask, channel=channel
+                    )
+            except ImageError as error:
+                raise MaskError(f"the mask cannot be used: {error}") from error
+            alpha = reads_alpha(content, channel)
+            size = (wanted.height, wanted.width)
+            return ReadMask(
+                hole=as_mask(hole, size=size, fit=wanted.fit_mask), shape=hole.shape, by_alpha=alpha
+            )
+
+        return await anyio.to_thread.run_sync(work, limiter=self._turn)
 
     def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters) -> np.ndarray:
         channel: Channel = parameters.mask_channel

@@ -22,13 +22,14 @@ from maskmend.server.parameters import (
     Format,
     IopaintBody,
     JsonBody,
+    MaskFields,
     Parameters,
     Quality,
     fill_schema,
     form_schema,
 )
 from maskmend.server.queue import Place
-from maskmend.server.requests import Order, read_iopaint, read_order, read_upload
+from maskmend.server.requests import Order, png, read_iopaint, read_order, read_upload
 from maskmend.server.responses import MEDIA, Answer, accepted, converted_header, encoded, event, fill_of
 from maskmend.server.service import GRACE, Filled, Service
 
@@ -172,6 +173,41 @@ def build_routes(service: Service) -> APIRouter:
             headers: dict[str, str] = {}
             file = await in_time(service, work, until)
             return Response(file, media_type=MEDIA[chosen.format], headers=headers)
+
+    @router.post(
+        "/v1/mask",
+        summary="Read a mask",
+        description="As a fill reads it, with the same refusals, for a picture of `width` x `height`. "
+        "X-Maskmend-Channel says whether its brightness (luma) or its transparency (alpha) was read, "
+        "X-Maskmend-Resized what size it had if `fit_mask` changed it.",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "The mask: a PNG of that size, white where it is filled.",
+                "content": {"image/png": pictures["image/png"]},
+            }
+        }
+        | unusable,
+        openapi_extra=body_schema(
+            ("multipart/form-data", form_schema(MaskFields.model_json_schema(), "mask"))
+        ),
+    )
+    async def mask(request: Request) -> Response:
+        until = service.deadline()
+        (content, wanted), place = await received(
+            service, request, lambda body: read_upload(body, MaskFields, "mask"), until
+        )
+        with place:
+
+            async def work() -> Response:
+                read = await service.decoder.mask(content, wanted, place)
+                file = await service.encode(lambda: png(read.hole.astype("uint8") * 255), until)
+                headers = {"X-Maskmend-Channel": "alpha" if read.by_alpha else "luma"}
+                if read.shape != read.hole.shape:
+                    headers["X-Maskmend-Resized"] = f"{read.shape[1]}x{read.shape[0]}"
+                return Response(file, media_type="image/png", headers=headers)
+
+            return await in_time(service, work, until)
 
     @router.post(
         "/api/v1/inpaint",
