@@ -147,7 +147,7 @@ def migan_stand_in(path: Path, *steps: tuple[str, list[str], str]) -> Path:
 
 
 def print_profile() -> bytes:
-    """An ICC profile of a printer for which any ink is the same mid grey, and paper white (ICC.1:2001, 6.5.7)."""
+    """An ICC profile of a printer for which any ink is mid grey, and paper white (ICC.1:2001, 6.5.7)."""
     text = b"fake printer"
     identity = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
     ramp = bytes(range(256))

@@ -79,7 +79,7 @@ def test_a_deep_grey_that_stands_for_transparent():
 
 
 def test_cmyk_goes_by_its_profile_and_says_where_it_has_none():
-    """Catches the formula's colours under a profile that says otherwise, and the profile left on RGB pixels."""
+    """Catches the formula's colours where a profile says otherwise, and the profile left on RGB pixels."""
     # In this profile full cyan is a mid grey: no formula comes upon that.
     picture = read_image(saved(CMYK, "TIFF", icc_profile=print_profile()), convert=True)
     assert picture.converted == ("CMYK to sRGB by its colour profile",)
@@ -202,6 +202,6 @@ def test_heic_is_read_and_its_depth_told():
     assert np.abs(picture.pixels.astype(int) - RAMP).mean() < 6
     content = io.BytesIO()
     heif.encode("RGB;16", (24, 16), (RAMP.astype(np.uint16) * 257).tobytes(), content, quality=95)
-    with pytest.raises(ConversionNeeded, match="1[02] bits a channel"):
+    with pytest.raises(ConversionNeeded, match=r"1[02] bits a channel"):
         read_image(content.getvalue())
     assert np.abs(read_image(content.getvalue(), convert=True).pixels.astype(int) - RAMP).mean() < 6
