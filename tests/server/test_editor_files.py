@@ -8,7 +8,8 @@ from PIL import Image
 
 from browser_parts import Editor, launched
 from fakes import print_profile, smooth_pixels
-from maskmend.cli.demo import sample_pairs
+from maskmend.assets import PHOTOGRAPHS
+from maskmend.assets.samples import sample_pairs
 from maskmend.images.picture import load_image, read_image
 from server_parts import app_of, on_a_socket
 
@@ -229,7 +230,7 @@ def test_a_dropped_or_pasted_file_is_checked_too(browser, url, tmp_path):
 @pytest.mark.parametrize("name", ["float.tif", "cut.png", "cut.jpg", "cut.webp", "nothing.avif"])
 def test_what_cannot_be_used_is_refused_when_it_is_opened(editor, tmp_path, name):
     """Catches half a file that the browser shows, and the server refuses at Fill."""
-    kind = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}.get(name[-3:] if name != "cut.webp" else "webp")
+    kind = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}.get(name.partition(".")[2])
     content = io.BytesIO()
     if name == "float.tif":
         Image.new("F", (40, 40)).save(content, "TIFF")
@@ -268,10 +269,7 @@ def test_ordinary_files_are_not_sent_twice(editor, tmp_path):
 def test_masks_are_read_by_the_rule_of_the_command_line(editor, tmp_path):
     """Catches a photograph taken for a mask, and red paint for an empty one, without a word."""
     page = editor.page
-    x, y = np.meshgrid(np.arange(160), np.arange(120))
-    texture = np.random.default_rng(0).normal(0, 26, (120, 160, 3))
-    photograph = 128 + 60 * np.sin(x / 17)[:, :, None] + 40 * np.cos(y / 11)[:, :, None] + texture
-    Image.fromarray(photograph.clip(0, 255).astype(np.uint8)).save(tmp_path / "photo.png")
+    photograph = sample_pairs(PHOTOGRAPHS)[0][1]
     red = np.zeros((64, 64, 3), np.uint8)
     red[20:30, 5:60, 0] = 255
     Image.fromarray(red).save(tmp_path / "red.png")
@@ -280,11 +278,14 @@ def test_masks_are_read_by_the_rule_of_the_command_line(editor, tmp_path):
     editor.take_sample()
     editor.drag((20, 20), (40, 30))
     before = editor.mask()
-    for name, words in (("photo", "looks like a photograph"), ("red", "brightest pixel is 0.299 of white")):
-        editor.give(tmp_path / f"{name}.png", "#mask-input")
+    for path, words in (
+        (photograph, "looks like a photograph"),
+        (tmp_path / "red.png", "brightest pixel is 0.299 of white"),
+    ):
+        editor.give(path, "#mask-input")
         trouble = page.locator("#trouble", has_text=words)
         trouble.wait_for()
-        assert f"{name}.png cannot be read as a mask" in trouble.inner_text()
+        assert f"{path.name} cannot be read as a mask" in trouble.inner_text()
         assert "mask_threshold" not in trouble.inner_text()
         np.testing.assert_array_equal(editor.mask(), before)
     editor.give(tmp_path / "erased.png", "#mask-input")
