@@ -191,7 +191,7 @@ def test_what_would_be_flattened_is_asked_about_when_it_is_opened(editor, tmp_pa
     page.get_by_role("button", name="Leave it").click()
     assert editor.shown("#welcome")
     editor.give(path)
-    page.get_by_role("button", name="Convert, open").click()
+    page.get_by_role("button", name="Convert and open").click()
     page.locator("#file-size", has_text="50 × 40").wait_for()
     assert page.locator("#notice-text").inner_text().startswith(f"Converted as it was opened: {words}.")
     page.mouse.click(*editor.middle())
