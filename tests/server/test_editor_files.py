@@ -8,7 +8,6 @@ from PIL import Image
 
 from browser_parts import Editor, launched
 from fakes import print_profile, smooth_pixels
-from maskmend.assets import PHOTOGRAPHS
 from maskmend.assets.samples import sample_pairs
 from maskmend.images.picture import load_image, read_image
 from server_parts import app_of, on_a_socket
@@ -269,7 +268,7 @@ def test_ordinary_files_are_not_sent_twice(editor, tmp_path):
 def test_masks_are_read_by_the_rule_of_the_command_line(editor, tmp_path):
     """Catches a photograph taken for a mask, and red paint for an empty one, without a word."""
     page = editor.page
-    photograph = sample_pairs(PHOTOGRAPHS)[0][1]
+    photograph = sample_pairs()[1][1]
     red = np.zeros((64, 64, 3), np.uint8)
     red[20:30, 5:60, 0] = 255
     Image.fromarray(red).save(tmp_path / "red.png")
