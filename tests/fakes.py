@@ -1,5 +1,6 @@
 """Tiny stand-ins that several test modules build on: random models, soft pictures, masks."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,28 @@ def migan_stand_in(path: Path, *steps: tuple[str, list[str], str]) -> Path:
     graph = helper.make_graph(nodes, "in MI-GAN's place", [image, mask], [result])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
+
+
+def print_profile() -> bytes:
+    """An ICC profile of a printer for which any ink is mid grey, and paper white (ICC.1:2001, 6.5.7)."""
+    text = b"fake printer"
+    identity = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    ramp = bytes(range(256))
+    grid = bytes([255, 128, 128]) + bytes([128, 128, 128]) * 15  # Lab: L* of 100, or of 50
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + identity + ramp * 4 + grid + ramp * 3
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text) + 1) + text + bytes(1 + 78),
+        b"cprt": b"text" + bytes(4) + b"none\0",
+        b"wtpt": b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061),
+        b"A2B0": lut,
+        b"A2B1": lut,
+    }
+    table, body = struct.pack(">I", len(tags)), b""
+    start = 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        content += bytes(-len(content) % 4)
+        table += struct.pack(">4sII", name, start + len(body), len(content))
+        body += content
+    head = struct.pack(">I4sI4s4s4s", start + len(body), bytes(4), 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    head += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return head.ljust(128, b"\0") + table + body

@@ -17,6 +17,15 @@ class ImageSizeError(ImageError):
     """An image of more pixels than the limit; nothing of it was decoded."""
 
 
+class ConversionNeeded(ImageError):
+    """An image that can be used once it is converted, which takes the caller's consent."""
+
+    def __init__(self, message: str, offers: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.offers = offers
+        """What would be done, such as "16 bits a channel to 8"."""
+
+
 class MaskError(MaskmendError):
     """A mask that does not fit its image or cannot be read as one."""
 

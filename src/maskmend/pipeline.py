@@ -189,6 +189,7 @@ class InpaintPipeline:
         guide: ImageLike | Sequence[ImageLike | None] | None = None,
         extend: Mapping[str, Length] | str | None = None,
         value_range: ValueRange | None = None,
+        convert: bool = False,
         samples: int = 1,
         seed: int | Sequence[int] = 0,
         events: FillEvents | None = None,
@@ -212,6 +213,8 @@ class InpaintPipeline:
                 the canvas. Without a mask only what is new is filled.
             value_range: black and white in float tensors, such as (0, 1) or (-1, 1); see
                 `images.picture_from`.
+            convert: take what is animated, CMYK or of 16 bits a channel as 8-bit sRGB, which is refused
+                otherwise; `Inpainted.converted` says how.
             samples: fills of each hole, with seeds seed, seed + 1, ...
             seed: one for all images, or one for each.
             events: callbacks while the fill runs, see `FillEvents`.
@@ -236,7 +239,7 @@ class InpaintPipeline:
             photo_check=mask_photo_check,
         )
         requests, many = read_requests(
-            image, mask, guide=guide, extend=extend, value_range=value_range,
+            image, mask, guide=guide, extend=extend, value_range=value_range, convert=convert,
             samples=samples, seed=seed, options=options,
         )  # fmt: skip
         filled = self._fill(requests, chosen, events or FillEvents())

@@ -23,6 +23,9 @@ def map_case(context, case):
         for name, content in (("image", IMAGE_FILE), ("mask", MASK_FILE), ("guide", guide)):
             if case.body.get(name) is not None and name in case.body:
                 case.body[name] = content if form else in_base64(content)
+        # Nor how large the picture is that a mask alone is for.
+        if "width" in case.body:
+            case.body.update(width=WIDTH, height=HEIGHT)
         # Nor which models there are, and that the steps are not exceeded.
         for name in ("model", "sweet_spot"):
             case.body.pop(name, None)

@@ -350,7 +350,7 @@ Image.new("RGB", (4, 4)).save(FRAMES, "GIF", save_all=True, append_images=[Image
         (form(image=IMAGE_FILE[:-200]), {}, 422, "image_unusable"),
         (form(image=BOMB), {}, 413, "too_many_pixels"),
         (form(mask=BOMB), {}, 422, "mask_unusable"),
-        (form(image=FRAMES.getvalue()), {}, 422, "image_unusable"),
+        (form(image=FRAMES.getvalue()), {}, 422, "conversion_needed"),
         (form(mask=b"no mask"), {}, 422, "mask_unusable"),
         (form(mask=file_of(np.zeros((3, 3), np.uint8))), {}, 422, "mask_unusable"),
         (form(image=PHOTO, mask=PHOTO), {"mask_photo_check": "refuse"}, 422, "mask_unusable"),

@@ -22,7 +22,7 @@ from maskmend.batch.manifest import begin_record
 from maskmend.batch.samples import fill_samples
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import lies_there, write_files
-from maskmend.fill.result import joined_notes
+from maskmend.fill.result import Inpainted, joined_notes
 from maskmend.images.listing import SUFFIXES
 from maskmend.images.picture import MAX_PIXELS, WRITABLE, Picture, encode_image, load_image
 from maskmend.masks.morphology import grow
@@ -34,7 +34,7 @@ from maskmend.seeds import seeds_from
 from maskmend.storage.temporary import remove_stale
 
 FAILURES = "failures.csv"
-FILLABLE = SUFFIXES | {".gif"}
+FILLABLE = SUFFIXES | {".gif", ".avif", ".heic", ".heif"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,16 +136,18 @@ def fill_folder(
     growth: int = 0,
     reading: MaskOptions = READ_AS_IT_IS,
     max_pixels: int = MAX_PIXELS,
+    convert: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     **settings: Any,
 ) -> Outcome:
     """Works through `tasks`; writes `failures.csv` into `output` when there are any, removes an older one if
     not. A run that is stopped leaves the failures so far.
 
-    `reading` says how masks are read. One bad file, whatever is wrong with it, or one result that
-    cannot be written, stops nothing; a full disk does (OutputError). Raises ConfigError for settings that no
-    file could be filled with, and if the folder's pictures were made otherwise and are not to be made anew;
-    then nothing was changed.
+    `reading` says how masks are read; `convert` is an argument of `images.load_image`: pictures that were
+    filled without it are not made anew, it is nothing to them. One bad file, whatever is wrong with it, or
+    one result that cannot be written, stops nothing; a full disk does (OutputError). Raises ConfigError for
+    settings that no file could be filled with, and if the folder's pictures were made otherwise and are not
+    to be made anew; then nothing was changed.
     """
     tasks = list(tasks)
     filled = skipped = 0
@@ -176,7 +178,7 @@ def fill_folder(
                 skipped += 1
             else:
                 try:
-                    picture = load_image(task.image, max_pixels=max_pixels)
+                    picture = load_image(task.image, max_pixels=max_pixels, convert=convert)
                     said: list[str] = []
                     mask = load_mask(
                         task.mask,
@@ -193,7 +195,7 @@ def fill_folder(
                         files = {path: _encoded(one, path, quality) for path, one in pictures.items()}
                         if not part.left:  # until then the image counts as one that is not done
                             best = task.outputs[part.best].relative_to(output).as_posix()
-                            note = joined_notes(*said, part.result.note)
+                            note = joined_notes(*said, _noted(part.result))
                             after = record.after(task.name, best if samples > 1 else None, note)
                         write_files(files if after == record else files | after.file)
                     filled += 1
@@ -236,6 +238,12 @@ def _disk_is_full(error: BaseException) -> bool:
     """Whether no other file could be written either."""
     cause = error.__cause__ if isinstance(error, OutputError) else error
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _noted(result: Inpainted) -> str | None:
+    """What is to be known of a fill, and of the picture that it was made of."""
+    words = [f"converted: {', '.join(result.converted)}"] if result.converted else []
+    return "; ".join(words + ([result.note] if result.note else [])) or None
 
 
 def _encoded(picture: Picture, path: Path, quality: int) -> bytes:

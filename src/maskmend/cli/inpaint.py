@@ -128,6 +128,11 @@ class Inpaint(click.Command):
     show_default=True,
     help="What happens to a mask that looks like a photograph.",
 )
+@click.option(
+    "--convert",
+    is_flag=True,
+    help="Take 16 bits a channel as 8, CMYK as sRGB by its profile, of an animation the first frame.",
+)
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
 @click.option(
     "--max-megapixels",
@@ -163,6 +168,7 @@ def inpaint(
     mask_channel: Any,
     mask_threshold: float,
     mask_photo_check: Any,
+    convert: bool,
     quality: int,
     max_megapixels: float,
     device: str,
@@ -199,7 +205,7 @@ def inpaint(
         inpaint_folder(
             folder, mask_folder, output, suffix, filler,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
-            max_pixels=round(max_megapixels * 1e6),
+            max_pixels=round(max_megapixels * 1e6), convert=convert,
         )  # fmt: skip
         return
     if image is None:
@@ -215,7 +221,7 @@ def inpaint(
     inpaint_picture(
         image, mask_path, output, uncertainty, suffix, filler,
         samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
-            max_pixels=round(max_megapixels * 1e6),
+            max_pixels=round(max_megapixels * 1e6), convert=convert,
         guide_path=guide_path, extend=extend,
     )  # fmt: skip
 
@@ -235,6 +241,7 @@ def _ask(samples: int, piped: bool) -> None:
 def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
     """`inpaint --layout lab`."""
     useless = (
+        "convert",
         "extend",
         "overwrite",
         "samples",

@@ -43,6 +43,7 @@ def inpaint_picture(
     growth: int,
     reading: "MaskOptions",
     max_pixels: int,
+    convert: bool,
 ) -> None:
     """Fills one picture and says how it went: on standard error where the picture goes to standard output.
 
@@ -63,7 +64,7 @@ def inpaint_picture(
         raise ConfigError("standard input holds one picture: of IMAGE, --mask and --guide one can be -")
     if piped:
         _check_pipe(samples)
-    picture = before = _read_picture(_source(image), max_pixels)
+    picture = before = _read_picture(_source(image), max_pixels, convert)
     if extend is not None:
         picture, _ = extend_canvas(before, extend, max_pixels=max_pixels)
     best = output if piped else _named(image, output)
@@ -82,7 +83,7 @@ def inpaint_picture(
     mask = hole if extend is None else extend_canvas(before, extend, mask=hole, max_pixels=max_pixels)[1]
     assert mask is not None  # a mask or an extension is given
     mask = grow(mask, growth)
-    guide = None if guide_path is None else _read_guide(_source(guide_path), mask, max_pixels)
+    guide = None if guide_path is None else _read_guide(_source(guide_path), mask, max_pixels, convert)
     pipe, chosen = filler.load()
     spent, begun, chosen_one = 0.0, time.monotonic(), 0
     result: Inpainted | None = None
@@ -126,6 +127,9 @@ def inpaint_picture(
     if piped:
         sys.stdout.buffer.write(images.encode_picture(result.pictures[0], kind, quality=quality))
         sys.stdout.buffer.flush()  # a full disk is told while it can be
+    for what, one in (("the image", before), ("the guide", guide)):
+        if one is not None and one.converted:
+            click.echo(f"{what} was converted: {', '.join(one.converted)}", err=True)
     if not result.regions:  # nothing was filled
         click.echo(result.note, err=piped)
         return
@@ -203,12 +207,12 @@ def _source(path: Path) -> Path | bytes:
     return sys.stdin.buffer.read()
 
 
-def _read_picture(source: Path | bytes, max_pixels: int) -> "Picture":
+def _read_picture(source: Path | bytes, max_pixels: int, convert: bool) -> "Picture":
     from maskmend.images.picture import load_image, read_image
 
     if isinstance(source, bytes):
-        return read_image(source, max_pixels=max_pixels)
-    return load_image(source, max_pixels=max_pixels)
+        return read_image(source, max_pixels=max_pixels, convert=convert)
+    return load_image(source, max_pixels=max_pixels, convert=convert)
 
 
 def _read_mask(
@@ -225,13 +229,13 @@ def _say(note: str) -> None:
     click.echo(note, err=True)
 
 
-def _read_guide(source: Path | bytes, mask: "np.ndarray", max_pixels: int) -> "Picture":
+def _read_guide(source: Path | bytes, mask: "np.ndarray", max_pixels: int, convert: bool) -> "Picture":
     """The guide, known to fit. Raises ImageError."""
     from maskmend.errors import ImageError
     from maskmend.fill.guide import as_guide
 
     try:
-        picture = _read_picture(source, max_pixels)
+        picture = _read_picture(source, max_pixels, convert)
     except ImageError as error:
         raise ImageError(f"the guide cannot be used: {error}") from error
     if as_guide(picture, mask) is None:

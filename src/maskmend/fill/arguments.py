@@ -45,6 +45,7 @@ class FillArguments(SettingArguments, total=False):
     guide: ImageLike | Sequence[ImageLike | None] | None
     extend: Mapping[str, Length] | str | None
     value_range: ValueRange | None
+    convert: bool
     samples: int
     seed: int | Sequence[int]
     events: FillEvents | None

@@ -55,7 +55,10 @@ def as_guide(picture: Picture, mask: Bool[np.ndarray, "H W"]) -> Guide | None:
 
 
 def guides_from(
-    guides: Sequence[Any], masks: Sequence[Bool[np.ndarray, "H W"]], value_range: ValueRange | None
+    guides: Sequence[Any],
+    masks: Sequence[Bool[np.ndarray, "H W"]],
+    value_range: ValueRange | None,
+    convert: bool = False,
 ) -> list[Guide | None]:
     """One guide for each mask; entries of None are images without. Raises ImageError."""
     if len(guides) != len(masks):
@@ -68,7 +71,7 @@ def guides_from(
             found.append(None)
             continue
         try:
-            picture = picture_from(guide, value_range)
+            picture = picture_from(guide, value_range, convert=convert)
         except ImageError as error:
             raise ImageError(f"the guide cannot be used: {error}") from error
         found.append(as_guide(picture, mask))

@@ -39,6 +39,7 @@ def read_requests(
     guide: ImageLike | Sequence[ImageLike | None] | None,
     extend: Mapping[str, Length] | str | None,
     value_range: ValueRange | None,
+    convert: bool,
     samples: int,
     seed: int | Sequence[int],
     options: MaskOptions,
@@ -55,7 +56,7 @@ def read_requests(
     if len(images) != len(masks) or not images:
         raise ImageError(f"{len(images)} images and {len(masks)} masks: give one mask for each image")
     seeds = _seeds(seed, len(images), samples)
-    pictures = [picture_from(item, value_range) for item in images]
+    pictures = [picture_from(item, value_range, convert=convert) for item in images]
     holes = [
         np.zeros(picture.pixels.shape[:2], dtype=bool)
         if one is None
@@ -67,7 +68,7 @@ def read_requests(
         pictures, holes = [p for p, _ in extended], [m for _, m in extended]
     guides: list[Guide | None] = [None] * len(pictures)
     if guide is not None:
-        guides = guides_from(_listed(guide)[0] if many else [guide], holes, value_range)
+        guides = guides_from(_listed(guide)[0] if many else [guide], holes, value_range, convert)
     requests = [
         FillRequest(picture=p, mask=m, seeds=s, guide=g)
         for p, m, s, g in zip(pictures, holes, seeds, guides, strict=True)

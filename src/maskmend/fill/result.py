@@ -63,6 +63,11 @@ class Inpainted:
         return html_of(self)
 
     @property
+    def converted(self) -> tuple[str, ...]:
+        """What was converted as the picture was read, such as "16 bits a channel to 8" (`convert`)."""
+        return self.source.converted
+
+    @property
     def region(self) -> Region | None:
         """The one region; None when the mask was empty. Raises ConfigError when there are several."""
         if len(self.regions) > 1:

@@ -25,6 +25,7 @@ DAMAGED = (
     AttributeError,
     ArithmeticError,
     AssertionError,
+    RuntimeError,
 )
 """What the imaging library raises of files that are not as they should be."""
 

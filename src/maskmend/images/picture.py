@@ -1,9 +1,10 @@
 """Pictures on disk: reading without silent loss, writing without half-written files.
 
 A `Picture` keeps what a fill must not destroy: alpha, colour profile, EXIF, XMP, comments, resolution, and
-whether the file was greyscale. What cannot be kept faithfully is refused with a remedy rather than flattened:
-16-bit depth (the imaging library would read 16-bit RGB as 8-bit without a word, so the file's own header is
-asked), CMYK and its kin, animations, truncated files, decompression bombs.
+whether the file was greyscale. What cannot be kept faithfully is refused with a remedy rather than flattened,
+or converted where the caller says so (`conversion`): 16-bit depth (the imaging library would read 16-bit RGB
+as 8-bit without a word, so the file's own header is asked), CMYK and its kin, animations. Truncated files and
+decompression bombs are refused.
 """
 
 import io
@@ -11,18 +12,20 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 from torch import Tensor
 
 from maskmend.errors import ConfigError, ImageError, ImageSizeError
 from maskmend.files import write_files
+from maskmend.images.containers import HEAD, container_of, main_picture, open_heic
+from maskmend.images.conversion import convert_image, frames_of, needs_of, refusal_of
 from maskmend.images.exif import DAMAGED, orientation_of
 from maskmend.images.metadata import Metadata, read_metadata, save_options
 from maskmend.images.pillow import quiet
@@ -34,7 +37,8 @@ SMALLER = (
 )
 ValueRange = tuple[int | float, int | float]
 """Where black and white are in a float tensor."""
-READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
+READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+"""HEIC beside them, with the extra `heif`."""
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 _LONGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
 """Pixels that the libraries write."""
@@ -70,6 +74,8 @@ class Picture:
     """A PNG's texts by keyword, a JPEG's under `metadata.COMMENT`."""
     colour: Chunks = field(default_factory=dict)
     """What a PNG's chunks say of the colours, by their names: see `png`."""
+    converted: tuple[str, ...] = ()
+    """What was converted as the file was read, such as "16 bits a channel to 8"."""
 
     @property
     def metadata(self) -> Metadata:
@@ -80,30 +86,35 @@ ImageLike = Picture | Image.Image | np.ndarray | Tensor
 """What `picture_from` takes."""
 
 
-def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS, convert: bool = False) -> Picture:
     """Reads one image file upright, as 8-bit RGB.
 
     Raises ImageError if the file is missing, no readable image, truncated, larger than `max_pixels` (checked
-    before anything is decoded), animated or of several pages, deeper than 8 bits a channel, or neither grey,
-    RGB nor palette.
+    before anything is decoded), or neither grey, RGB, palette nor CMYK. One that is animated or of several
+    pages, of 9 to 16 bits a channel, or CMYK is a ConversionNeeded, or with `convert` becomes 8-bit sRGB:
+    `Picture.converted` says how.
     """
-    with open_image(path, max_pixels=max_pixels) as image:
-        return _picture(image, f"image {path}")
+    with open_image(path, max_pixels=max_pixels, several=True) as image:
+        name = f"image {path}"
+        return _picture(image, name, frames_of(image, name), convert=convert)
 
 
-def read_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_image(content: bytes, *, max_pixels: int = MAX_PIXELS, convert: bool = False) -> Picture:
     """`load_image` for a file's content, such as an upload."""
-    with open_image(content, max_pixels=max_pixels) as image:
-        return _picture(image, "the image")
+    with open_image(content, max_pixels=max_pixels, several=True) as image:
+        return _picture(image, "the image", frames_of(image, "the image"), convert=convert)
 
 
 @contextmanager
-def open_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
-    """The file (a path, or the content of one) as a PIL image, known to be a single frame of acceptable
-    size; decoding is left to `decoded`. The imaging library's warnings are not let through within.
+def open_image(
+    source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, several: bool = False
+) -> Iterator[Image.Image]:
+    """The file (a path, or the content of one) as a PIL image, known to be of acceptable size, and a single
+    frame unless there may be `several`; decoding is left to `decoded`. The imaging library's warnings are not
+    let through within.
     """
     # The one about large images is followed by our own limit; those about odd metadata cost nothing.
-    with quiet(), _opened(source, max_pixels) as image:
+    with quiet(), _opened(source, max_pixels, several) as image:
         yield image
 
 
@@ -122,7 +133,7 @@ def _library_limit(max_pixels: int) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image]:
+def _opened(source: str | Path | bytes, max_pixels: int, several: bool) -> Iterator[Image.Image]:
     if isinstance(source, bytes):
         name, file = "the image", io.BytesIO(source)
     else:
@@ -133,11 +144,13 @@ def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image
             raise ImageError(f"{name} is {what}: give the path of an image file.")
     try:
         with _library_limit(max_pixels):
-            image = Image.open(file, formats=READABLE)
+            image = _open(file)
     except Image.DecompressionBombError as error:
         raise ImageSizeError(f"{name} is too large to decode safely ({error}): {SMALLER}.") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{name} cannot be read: give an intact {', '.join(READABLE)} file.") from error
+    except ImageError as error:
+        raise ImageError(f"{name} cannot be read: {error}.") from error
     except DAMAGED as error:
         raise ImageError(f"{name} cannot be read ({error}): give another copy.") from error
     with image:
@@ -146,14 +159,28 @@ def _opened(source: str | Path | bytes, max_pixels: int) -> Iterator[Image.Image
             raise ImageSizeError(
                 f"{name} has {size}, more than the limit of {max_pixels / 1e6:g} Mpx: {SMALLER}."
             )
-        try:
-            frames = getattr(image, "n_frames", 1)
-        except DAMAGED as error:
-            raise ImageError(f"{name} is damaged ({error}): give another copy.") from error
-        # MPO is the JPEG of phones with a preview or a second view behind the photo; the photo is frame one.
-        if frames > 1 and image.format != "MPO":
+        frames = frames_of(image, name)
+        if frames > 1 and not several:
             raise ImageError(f"{name} has {frames} frames: extract one and give that.")
         yield image
+
+
+def _open(file: Path | io.BytesIO) -> Image.Image:
+    """The file as the imaging library opens it; of an AVIF or HEIC file `info` tells depth and colours.
+
+    Raises what that raises, and ImageError for a HEIC file that cannot be read here.
+    """
+    stream = nullcontext(file) if isinstance(file, io.BytesIO) else file.open("rb")
+    with stream as content:
+        kind = container_of(content.read(HEAD))
+        main = None if kind is None else main_picture(content)
+        content.seek(0)
+    if kind == "AVIF" and not features.check("avif"):
+        raise ImageError("it is an AVIF file, which this build of Pillow does not read: save it as PNG")
+    image = open_heic(file) if kind == "HEIC" else Image.open(file, formats=READABLE)
+    if main is not None:
+        image.info.update(bit_depth=main.depth, cicp=main.codes)
+    return image
 
 
 def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
@@ -181,25 +208,27 @@ def decoded(image: Image.Image, name: str) -> tuple[Image.Image, int]:
 
 
 def picture_from(
-    image: "Image.Image | np.ndarray | Tensor | Picture", value_range: ValueRange | None = None
+    image: "Image.Image | np.ndarray | Tensor | Picture",
+    value_range: ValueRange | None = None,
+    *,
+    convert: bool = False,
 ) -> Picture:
     """A picture from memory: PIL image, uint8 array (H, W[, 1-4]), or tensor ([1,] 1-4, H, W).
 
     Tensors are uint8, or float with black and white at the two numbers of `value_range`; the 256 levels come
     back to the bit. Without it a float tensor with a negative number is read as [-1, 1], and one without is
-    refused, as it may as well go from 0 to 1. Two and four channels end with alpha. Raises ImageError for
-    anything else, animations included; ConfigError for a range that is none.
+    refused, as it may as well go from 0 to 1. Two and four channels end with alpha. With `convert` a PIL
+    image may be all that `load_image` takes with it, and an array uint16. Raises ImageError for anything
+    else; ConfigError for a range that is none.
     """
     if isinstance(image, Picture):
         return image
     if isinstance(image, Image.Image):
         try:
-            frames = getattr(image, "n_frames", 1)
-        except DAMAGED:  # such as of a GIF that is closed: it holds the frame that was loaded
+            frames = frames_of(image, "image")
+        except ImageError:  # such as of a GIF that is closed: it holds the frame that was loaded
             frames = 1
-        if frames > 1 and image.format != "MPO":
-            raise ImageError(f"image has {frames} frames: give one of them, such as image.copy().")
-        return _picture(image, "image")
+        return _picture(image, "image", frames, convert=convert)
     if isinstance(image, Tensor):
         return _picture_of(
             _array_from(image, value_range), "tensor", tuple(image.shape), "(C, H, W), C 1 to 4"
@@ -209,10 +238,17 @@ def picture_from(
             f"image is a {type(image).__name__}: give a PIL image, an array or a tensor; "
             "maskmend.images.picture.load_image reads a file."
         )
-    if image.dtype != np.uint8:
+    deep = image.dtype == np.uint16
+    if deep and not convert:
+        raise ImageError(
+            "image array is uint16: give uint8 (0-255), or add convert=True to take its upper 8 bits."
+        )
+    if not deep and image.dtype != np.uint8:
         raise ImageError(f"image array is {image.dtype}: give uint8 (0-255).")
-    channels_last = image[:, :, None] if image.ndim == 2 else image
-    return _picture_of(channels_last, "array", image.shape, "(H, W) or (H, W, 1 to 4)")
+    levels = (image >> 8).astype(np.uint8) if deep else image
+    channels_last = levels[:, :, None] if levels.ndim == 2 else levels
+    picture = _picture_of(channels_last, "array", image.shape, "(H, W) or (H, W, 1 to 4)")
+    return replace(picture, converted=("16 bits a channel to 8",)) if deep else picture
 
 
 def _picture_of(image: np.ndarray, kind: str, given: tuple[int, ...], wanted: str) -> Picture:
@@ -364,26 +400,26 @@ def to_uint8(image: Float[Tensor, "1 3 H W"] | Float[Tensor, "3 H W"]) -> UInt8[
     return np.ascontiguousarray(levels.to(torch.uint8).numpy().transpose(1, 2, 0))
 
 
-def _picture(image: Image.Image, name: str) -> Picture:
+def _picture(image: Image.Image, name: str, frames: int, *, convert: bool) -> Picture:
     depth = _bits_per_channel(image)
-    if depth > 8:
-        raise ImageError(
-            f"{name} has {depth} bits a channel, which would be lost: convert it to 8 bits first."
-        )
-    if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-        raise ImageError(f"{name} is of colour mode {image.mode}: convert it to 8-bit RGB or grey first.")
-    grey = image.mode in ("1", "L", "LA")
+    needs = needs_of(image, name, depth=depth, frames=frames, memory=name == "image")
+    if needs and not convert:
+        raise refusal_of(needs, name)
+    grey = image.mode in ("1", "L", "LA") or image.mode.startswith("I;16")
     # Before the file is read to its end, and closed.
     colour = read_colour(image, _open_file(image) if image.format == "PNG" else None)
-    source, kind = image, image.format
+    source, kind, printed = image, image.format, image.mode == "CMYK"
     image, orientation = decoded(image, name)
+    image, done = convert_image(image, source, needs, depth=depth)
     rgba = np.asarray(image.convert("RGBA"))
+    metadata = read_metadata(source, orientation, colour)
     return Picture(
         pixels=rgba[:, :, :3].copy(),
         alpha=rgba[:, :, 3].copy() if image.has_transparency_data else None,
         grey=grey,
         format="JPEG" if kind == "MPO" else kind,
-        **read_metadata(source, orientation, colour)._asdict(),
+        converted=done,
+        **(metadata._replace(icc=None) if printed else metadata)._asdict(),
     )
 
 
@@ -402,6 +438,8 @@ def _bits_per_channel(image: Image.Image) -> int:
         depth = file.read(1)[0]
         file.seek(here)
         return depth
+    if image.format in ("AVIF", "HEIF"):
+        return int(image.info.get("bit_depth", 8))
     if image.format == "TIFF":
         return max(getattr(image, "tag_v2", {}).get(258, (1,)))
     return {"F": 32, "I": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)

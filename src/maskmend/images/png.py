@@ -37,6 +37,8 @@ def read_colour(image: Image.Image, file: Any) -> Chunks:
             chunks["cHRM"] = struct.pack(">8I", *(round(number * _SCALE) for number in info["chromaticity"]))
     except DAMAGED:
         chunks = {}
+    if image.format in ("AVIF", "HEIF") and not info.get("icc_profile") and info.get("cicp"):
+        chunks["cICP"] = info["cicp"]  # what those say in their own way (`containers`)
     # The one that the imaging library does not read.
     if file is not None and (codes := _codes(file)):
         chunks["cICP"] = codes

@@ -94,11 +94,7 @@ def _check_photo(brightness: Float[np.ndarray, "H W"], check: PhotoCheck, note: 
             f"{looks}: give one in black and white (were image and mask swapped?), or, if it is meant, "
             "--mask-photo-check off (in Python: mask_photo_check='off')."
         )
-    told = (
-        f"{looks}: its bright parts are filled; if image and mask were swapped, swap them, if it is meant, "
-        "--mask-photo-check off says so (in Python: mask_photo_check='off')"
-    )
-    _tell(told, note)
+    _tell(f"{looks}: its bright parts are filled (were image and mask swapped?)", note)
 
 
 def _tell(told: str, note: Note | None) -> None:

@@ -15,7 +15,10 @@ from maskmend.errors import ConfigError
 
 ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
 """The serialization of an origin (RFC 6454, 6.2) in lower case, of web pages only."""
-EXPOSED = "Retry-After, X-Maskmend-Seed, X-Maskmend-Log-Likelihood, X-Maskmend-Note, X-Maskmend-Unfamiliar"
+EXPOSED = (
+    "Retry-After, X-Maskmend-Seed, X-Maskmend-Log-Likelihood, X-Maskmend-Note, X-Maskmend-Unfamiliar, "
+    "X-Maskmend-Converted, X-Maskmend-Channel, X-Maskmend-Resized"
+)
 MAX_AGE = 600
 """Seconds for which a browser need not ask again."""
 

@@ -16,7 +16,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from maskmend.config import nearest
-from maskmend.errors import ConfigError, ImageError, ImageSizeError, MaskError, MaskmendError, ModelError
+from maskmend.errors import (
+    ConfigError,
+    ConversionNeeded,
+    ImageError,
+    ImageSizeError,
+    MaskError,
+    MaskmendError,
+    ModelError,
+)
 from maskmend.server.parameters import Parameters
 
 LOG = logging.getLogger("maskmend.server")
@@ -27,6 +35,9 @@ class Mistake(BaseModel):
         description="A word for programs, such as too_many_pixels.", examples=["too_many_pixels"]
     )
     message: str = Field(description="A sentence for people: what is wrong, and what to do.")
+    conversions: list[str] | None = Field(
+        None, description="With conversion_needed: what `convert` would do, such as CMYK to sRGB."
+    )
 
 
 class Failure(BaseModel):
@@ -37,14 +48,20 @@ class Refusal(Exception):
     """Ends a request with `status` and a JSON error."""
 
     def __init__(
-        self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.code, self.message = status, code, message
+        self.status, self.code, self.message, self.more = status, code, message, dict(more or {})
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        return {"error": {"code": self.code, "message": self.message}}
+        return {"error": {"code": self.code, "message": self.message} | self.more}
 
     def response(self) -> JSONResponse:
         return JSONResponse(self.body(), self.status, self.headers)
@@ -75,6 +92,9 @@ def refusal_from(error: Exception) -> Refusal:
         return Refusal(413, "too_many_pixels", in_fields(str(error)))
     if isinstance(error, MaskError):
         return Refusal(422, "mask_unusable", in_fields(str(error)))
+    if isinstance(error, ConversionNeeded):
+        more = {"conversions": list(error.offers)}
+        return Refusal(422, "conversion_needed", in_fields(str(error)), more=more)
     if isinstance(error, ImageError):
         return Refusal(422, "image_unusable", in_fields(str(error)))
     if isinstance(error, ConfigError):

@@ -21,6 +21,13 @@ Quality = Annotated[
     int | None,
     Field(ge=1, le=100, description="Of JPEG and WebP. Left out: JPEG at 95, WebP without loss."),
 ]
+Convert = Annotated[
+    bool,
+    Field(
+        description="Take 16 bits a channel as 8, CMYK as sRGB, of an animation the first frame; refused "
+        "otherwise."
+    ),
+]
 
 MAX_SEED = 2**53 - 1
 """What every JSON reader takes for a whole number; the pipeline itself knows larger ones."""
@@ -53,13 +60,42 @@ Extension = Annotated[
 ]
 
 
-class Parameters(BaseModel):
+class MaskReading(BaseModel):
+    """How a mask is read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    invert_mask: bool = Field(False, description="Black is filled instead of white.")
+    fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
+    mask_channel: Literal["auto", "luma", "alpha"] = "auto"
+    mask_threshold: float = Field(0.5, gt=0, le=1, description="Brightness from which grey is filled.")
+    mask_photo_check: Literal["warn", "refuse", "off"] = Field(
+        "warn", description="What happens to a mask that looks like a photograph."
+    )
+
+    def mask_options(self) -> MaskOptions:
+        """How the mask is read."""
+        return MaskOptions(
+            threshold=self.mask_threshold,
+            invert=self.invert_mask,
+            channel=self.mask_channel,
+            fit=self.fit_mask,
+            photo_check=self.mask_photo_check,
+        )
+
+
+class MaskFields(MaskReading):
+    """A mask by itself, for a picture of this size."""
+
+    width: int = Field(ge=1, le=1_000_000, description="Of the picture, in pixels.")
+    height: int = Field(ge=1, le=1_000_000)
+
+
+class Parameters(MaskReading):
     """Everything about a fill but its image and mask; what is left out is the model's own default.
 
     The most samples and steps are each server's own: `Service.check` knows them.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(
         None, max_length=200, description="A name of /v1/models; the first if left out."
@@ -102,28 +138,12 @@ class Parameters(BaseModel):
         None, ge=0, le=1, description="How far a guide's colours count; 0: as without one."
     )
     extend: Extension = None
-    invert_mask: bool = Field(False, description="Black is filled instead of white.")
-    fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
-    mask_channel: Literal["auto", "luma", "alpha"] = "auto"
-    mask_threshold: float = Field(0.5, gt=0, le=1, description="Brightness from which grey is filled.")
-    mask_photo_check: Literal["warn", "refuse", "off"] = Field(
-        "warn", description="What happens to a mask that looks like a photograph."
-    )
+    convert: Convert = False
     format: Format = Field(
         "png",
         description="Of the pictures that come back; left out, Accept may say it: image/webp, image/jpeg.",
     )
     quality: Quality = None
-
-    def mask_options(self) -> MaskOptions:
-        """How the mask is read."""
-        return MaskOptions(
-            threshold=self.mask_threshold,
-            invert=self.invert_mask,
-            channel=self.mask_channel,
-            fit=self.fit_mask,
-            photo_check=self.mask_photo_check,
-        )
 
     def settings(self) -> dict[str, Any]:
         """Those that are settings of the pipeline and were given."""
@@ -135,7 +155,7 @@ class JsonBody(Parameters):
     """Parameters with image, mask and guide in base64; data URIs will do. With `extend` the mask may be left
     out."""
 
-    image: str = Field(min_length=1, description="A PNG, JPEG, WebP, TIFF, BMP or GIF file in base64.")
+    image: str = Field(min_length=1, description="A PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF file in base64.")
     mask: str | None = Field(None, min_length=1, description="Likewise; white, or erased, is filled.")
     guide: str | None = Field(
         None,
@@ -202,4 +222,4 @@ def form_schema(schema: dict[str, Any], *files: str, optional: tuple[str, ...] =
             }
         fields[name] = field
     uploads = {name: {"type": "string", "format": "binary"} for name in (*files, *optional)}
-    return schema | {"properties": uploads | fields, "required": list(files)}
+    return schema | {"properties": uploads | fields, "required": [*files, *schema.get("required", [])]}

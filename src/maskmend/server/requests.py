@@ -21,16 +21,16 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from maskmend.errors import ImageError, ImageSizeError
+from maskmend.errors import ImageError, ImageSizeError, MaskError
 from maskmend.fill.guide import as_guide
 from maskmend.fill.result import joined_notes
 from maskmend.images.canvas import extend_canvas, extended_size, margins_of, read_extension
 from maskmend.images.picture import Picture, open_image, read_image
 from maskmend.masks.morphology import grow
-from maskmend.masks.options import Note
-from maskmend.masks.reading import read_mask
+from maskmend.masks.options import MaskOptions, Note
+from maskmend.masks.reading import as_mask, read_mask, reads_alpha
 from maskmend.server.errors import Refusal, told
-from maskmend.server.parameters import IopaintBody, JsonBody, Parameters
+from maskmend.server.parameters import IopaintBody, JsonBody, MaskFields, Parameters
 from maskmend.server.queue import Place
 from maskmend.server.settings import Limits
 
@@ -59,6 +59,18 @@ class Decoded:
     """What the caller should know of the mask."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadMask:
+    """A mask that was sent by itself."""
+
+    hole: np.ndarray
+    shape: tuple[int, ...]
+    """Of the file's picture: rows and columns."""
+    by_alpha: bool
+    note: str | None = None
+    """What the caller should know of it, such as that it looks like a photograph."""
+
+
 async def read_order(request: Request) -> Order:
     """A fill from a form or a JSON body. Raises Refusal."""
     kind = content_type(request)
@@ -83,12 +95,12 @@ async def read_order(request: Request) -> Order:
     raise unknown_type(kind, "multipart/form-data or application/json")
 
 
-async def read_upload(request: Request, model: type[B]) -> tuple[bytes, B]:
-    """One image file and the fields of `model`, from a form. Raises Refusal."""
+async def read_upload(request: Request, model: type[B], name: str = "image") -> tuple[bytes, B]:
+    """One file, of this name, and the fields of `model`, from a form. Raises Refusal."""
     if (kind := content_type(request)) != "multipart/form-data":
         raise unknown_type(kind, "multipart/form-data")
     async with read_form(request) as form:
-        return await _file(form, "image"), _fields(model, form, {"image"})
+        return await _file(form, name), _fields(model, form, {name})
 
 
 async def read_iopaint(request: Request) -> Order:
@@ -194,21 +206,23 @@ class Decoder:
         self.limits = limits
         self._turn = anyio.CapacityLimiter(1)
 
-    async def picture(self, content: bytes, place: Place, samples: int = 1) -> Picture:
+    async def picture(
+        self, content: bytes, place: Place, samples: int = 1, *, convert: bool = False
+    ) -> Picture:
         """Raises ImageError, or Refusal (429) when too much is in memory, `samples` fills of this one too."""
 
         def work() -> Picture:
-            with open_image(content, max_pixels=self.limits.pixels) as image:
+            with open_image(content, max_pixels=self.limits.pixels, several=True) as image:
                 # A result is about as large as the image.
                 place.weigh(image.width * image.height * (1 + samples) // 2)
-            return read_image(content, max_pixels=self.limits.pixels)
+            return read_image(content, max_pixels=self.limits.pixels, convert=convert)
 
         return await anyio.to_thread.run_sync(work, limiter=self._turn)
 
     async def order(self, order: Order, place: Place) -> Decoded:
         """Raises ImageError, MaskError, ConfigError or Refusal."""
-        before = await self.picture(order.image, place, order.parameters.samples)
         parameters, extend = order.parameters, order.parameters.extend
+        before = await self.picture(order.image, place, parameters.samples, convert=parameters.convert)
         height, width = before.pixels.shape[:2]
         if extend is not None:
             margins = margins_of(height, width, read_extension(extend))
@@ -231,8 +245,35 @@ class Decoder:
             return picture, grow(hole, parameters.grow)
 
         picture, mask = await anyio.to_thread.run_sync(work, limiter=self._turn)
-        guide = None if order.guide is None else await self._guide(order.guide, mask, place)
+        guide = None
+        if order.guide is not None:
+            guide = await self._guide(order.guide, mask, place, convert=parameters.convert)
         return Decoded(picture=picture, mask=mask, guide=guide, note=joined_notes(*notes))
+
+    async def mask(self, content: bytes, wanted: MaskFields, place: Place) -> ReadMask:
+        """A mask by itself. Raises MaskError, ImageSizeError, or Refusal (413, 429)."""
+        if wanted.width * wanted.height > self.limits.pixels:
+            raise ImageSizeError(
+                f"width x height is {wanted.width * wanted.height / 1e6:.1f} Mpx, more than the limit of "
+                f"{self.limits.pixels / 1e6:g} Mpx: scale the picture down."
+            )
+        options, notes = wanted.mask_options(), []
+
+        def work() -> ReadMask:
+            try:
+                with open_image(content, max_pixels=self.limits.pixels) as image:
+                    place.weigh(image.width * image.height + wanted.width * wanted.height)
+                    hole = as_mask(image, options=options, note=notes.append)
+            except ImageError as error:
+                raise MaskError(f"the mask cannot be used: {error}") from error
+            return ReadMask(
+                hole=as_mask(hole, size=(wanted.height, wanted.width), options=MaskOptions(fit=options.fit)),
+                shape=hole.shape,
+                by_alpha=reads_alpha(content, options.channel),
+                note=joined_notes(*notes),
+            )
+
+        return await anyio.to_thread.run_sync(work, limiter=self._turn)
 
     def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters, note: Note) -> np.ndarray:
         return read_mask(
@@ -243,10 +284,10 @@ class Decoder:
             max_pixels=self.limits.pixels,
         )
 
-    async def _guide(self, content: bytes, mask: np.ndarray, place: Place) -> Picture:
+    async def _guide(self, content: bytes, mask: np.ndarray, place: Place, *, convert: bool) -> Picture:
         """The guide, known to fit. Raises Refusal, ImageSizeError."""
         try:
-            picture = await self.picture(content, place)
+            picture = await self.picture(content, place, convert=convert)
             as_guide(picture, mask)
         except ImageSizeError:
             raise

@@ -52,6 +52,9 @@ class Answer(BaseModel):
     settings: dict[str, Any]
     seconds: float = Field(description="Spent on the fill and those it was batched with.")
     note: str | None = Field(None, description="What is to be known of the fill.")
+    converted: list[str] = Field(
+        default=[], description="What was converted as the picture was read (`convert`)."
+    )
     unfamiliar: float | None = Field(
         None,
         description="How far the known part of the picture lies from what the model learnt, as a share of "
@@ -169,8 +172,14 @@ def summary(result: Inpainted, model: str, codes: int, seconds: float) -> dict[s
         "settings": {name: getattr(result.settings, name) for name in result.settings.__dataclass_fields__},
         "seconds": round(seconds, 3),
         "note": result.note,
+        "converted": list(result.converted),
         "unfamiliar": None if result.unfamiliar is None else round(result.unfamiliar, 4),
     }
+
+
+def converted_header(picture: Picture) -> dict[str, str]:
+    """What was converted as `picture` was read."""
+    return {"X-Maskmend-Converted": ", ".join(picture.converted)} if picture.converted else {}
 
 
 def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:

@@ -16,17 +16,19 @@ from maskmend.images.infill import STRATEGIES
 from maskmend.server.errors import Refusal, failures, stopping
 from maskmend.server.parameters import (
     MOST_GROWTH,
+    Convert,
     Format,
     IopaintBody,
     JsonBody,
+    MaskFields,
     Parameters,
     Quality,
     fill_schema,
     form_schema,
 )
 from maskmend.server.queue import Place
-from maskmend.server.requests import Order, read_iopaint, read_order, read_upload
-from maskmend.server.responses import MEDIA, Answer, accepted, encoded, event, fill_of
+from maskmend.server.requests import Order, png, read_iopaint, read_order, read_upload
+from maskmend.server.responses import MEDIA, Answer, accepted, converted_header, encoded, event, fill_of
 from maskmend.server.service import GRACE, Filled, Service
 from maskmend.settings import ORDERS, SCHEDULES
 
@@ -61,6 +63,7 @@ class Conversion(BaseModel):
 
     format: Format = "png"
     quality: Quality = None
+    convert: Convert = False
 
 
 class PlacedStream(StreamingResponse):
@@ -145,7 +148,8 @@ def build_routes(service: Service) -> APIRouter:
     @router.post(
         "/v1/convert",
         summary="Write a picture in another format",
-        description="Pixels, transparency, colour profile and EXIF as they are; turned upright.",
+        description="Pixels, transparency, colour profile and EXIF as they are; turned upright. What cannot "
+        "be kept is refused, or with `convert` converted: X-Maskmend-Converted says how.",
         response_class=Response,
         responses={200: {"description": "The file.", "content": pictures}} | unusable,
         openapi_extra=body_schema(
@@ -160,10 +164,51 @@ def build_routes(service: Service) -> APIRouter:
         with place:
 
             async def work() -> bytes:
-                picture = await service.decoder.picture(content, place)
+                nonlocal headers
+                picture = await service.decoder.picture(content, place, convert=chosen.convert)
+                headers = converted_header(picture)
                 return await service.encode(lambda: encoded(picture, chosen.format, chosen.quality), until)
 
-            return Response(await in_time(service, work, until), media_type=MEDIA[chosen.format])
+            headers: dict[str, str] = {}
+            file = await in_time(service, work, until)
+            return Response(file, media_type=MEDIA[chosen.format], headers=headers)
+
+    @router.post(
+        "/v1/mask",
+        summary="Read a mask",
+        description="As a fill reads it, with the same refusals, for a picture of `width` x `height`. "
+        "X-Maskmend-Channel says whether its brightness (luma) or its transparency (alpha) was read, "
+        "X-Maskmend-Resized what size it had if `fit_mask` changed it.",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "The mask: a PNG of that size, white where it is filled.",
+                "content": {"image/png": pictures["image/png"]},
+            }
+        }
+        | unusable,
+        openapi_extra=body_schema(
+            ("multipart/form-data", form_schema(MaskFields.model_json_schema(), "mask"))
+        ),
+    )
+    async def mask(request: Request) -> Response:
+        until = service.deadline()
+        (content, wanted), place = await received(
+            service, request, lambda body: read_upload(body, MaskFields, "mask"), until
+        )
+        with place:
+
+            async def work() -> Response:
+                read = await service.decoder.mask(content, wanted, place)
+                file = await service.encode(lambda: png(read.hole.astype("uint8") * 255), until)
+                headers = {"X-Maskmend-Channel": "alpha" if read.by_alpha else "luma"}
+                if read.shape != read.hole.shape:
+                    headers["X-Maskmend-Resized"] = f"{read.shape[1]}x{read.shape[0]}"
+                if read.note:
+                    headers["X-Maskmend-Note"] = read.note.encode("ascii", "replace").decode()
+                return Response(file, media_type="image/png", headers=headers)
+
+            return await in_time(service, work, until)
 
     @router.post(
         "/api/v1/inpaint",
@@ -286,6 +331,7 @@ async def picture_answer(service: Service, filled: Filled, order: Order, until: 
         "X-Maskmend-Seed": str(result.seeds[result.best]),
         "X-Maskmend-Log-Likelihood": f"{result.log_likelihood[result.best]:.6f}",
     }
+    headers |= converted_header(result.source)
     if result.note:
         # A header holds Latin-1 at most, and a model may have learnt what is written otherwise.
         headers["X-Maskmend-Note"] = result.note.encode("ascii", "replace").decode()

@@ -2,9 +2,10 @@
 // Every failure becomes a Failure with a sentence for people.
 
 export class Failure extends Error {
-  constructor(code, message) {
+  constructor(code, message, conversions = []) {
     super(message);
     this.code = code;
+    this.conversions = conversions;
   }
 }
 
@@ -42,7 +43,7 @@ async function ask(path, options = {}) {
   } catch {
     error = { code: "odd", message: `The server answered with status ${response.status}.` };
   }
-  throw new Failure(error.code, sentence(error.message));
+  throw new Failure(error.code, sentence(error.message), error.conversions);
 }
 
 export function sentence(text) {
@@ -71,12 +72,28 @@ export async function ready() {
   }
 }
 
-export async function convert(blob, format, quality) {
+// {blob, converted}: the picture in another format, and what of it was converted where there was consent.
+export async function convert(blob, format, quality, consent = false) {
   const form = new FormData();
   form.append("image", blob, "image");
   form.append("format", format);
   form.append("quality", quality);
-  return (await ask("v1/convert", { method: "POST", body: form })).blob();
+  if (consent) form.append("convert", true);
+  const response = await ask("v1/convert", { method: "POST", body: form });
+  return { blob: await response.blob(), converted: response.headers.get("X-Maskmend-Converted") ?? "" };
+}
+
+// {blob, resized, channel, note}: a file as a mask of `width` x `height`, what size it had if another, how it was read,
+// and what is odd about it.
+export async function mask(blob, width, height) {
+  const form = new FormData();
+  form.append("mask", blob, "mask");
+  form.append("width", width);
+  form.append("height", height);
+  form.append("fit_mask", true);
+  const response = await ask("v1/mask", { method: "POST", body: form });
+  const [resized, channel, note] = ["Resized", "Channel", "Note"].map((name) => response.headers.get(`X-Maskmend-${name}`));
+  return { blob: await response.blob(), resized, channel, note };
 }
 
 // Yields [name, data] of each event until the fill is done; throws a Failure where it ends otherwise.

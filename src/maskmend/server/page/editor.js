@@ -1,12 +1,15 @@
 // The editor: its state, what changes it, and what of it is seen. Everything else is in the modules beside this one.
 
-import { Failure, keepToken, models, sentence } from "./api.js";
+import { keepToken, models, sentence } from "./api.js";
+import { conversionNotice } from "./consent.js";
 import { clipper, follow } from "./filling.js";
 import { History } from "./history.js";
 import { listen as listenToKeys } from "./keys.js";
 import { Mask } from "./mask.js";
 import { listen as listenToFiles, open, showSamples } from "./opening.js";
+import { readMask } from "./masks.js";
 import { around, Picks } from "./picks.js";
+import { Pictures } from "./pictures.js";
 import { encoded, ENDINGS, hand, stem } from "./save.js";
 import { SettingsForm } from "./settings.js";
 import { Tools } from "./tools.js";
@@ -24,13 +27,15 @@ const state = {
   results: null, // {fills, best, pick, uncertainty, box}
   live: null, // a fill under way
   filling: null, // its AbortController
-  dismissed: null, // the results whose notice was put away
+  kept: null, // the results before it, which are there again if it comes to nothing
+  dismissed: new WeakSet(), // the results, or the picture as it was opened, whose notice was put away
   unsaved: false,
 };
 
 const view = new View($("canvas"));
 const history = new History(update);
 const picks = new Picks($("picks"), pick);
+const pictures = new Pictures($("pictures"), (picture) => switchTo(picture, "Change of picture"), closePicture);
 const settings = new SettingsForm($("settings-form"), (note) => { $("settings-note").textContent = note; });
 const tools = new Tools($("canvas"), view, {
   mask: () => (state.filling ? null : state.mask),
@@ -55,41 +60,80 @@ async function openPicture(blob, name) {
   calm();
   try {
     const source = await open(blob, name, state.about?.limits);
-    tools.give_up();
-    state.filling?.abort();
-    state.filling = state.live = null; // whatever still comes of it belongs to the picture before
-    state.first = state.source = source;
-    state.mask = new Mask(source.width, source.height);
-    state.results = null;
-    state.unsaved = false;
-    history.forget();
-    document.body.dataset.state = "open";
-    view.of(source, scene);
-    const longest = Math.max(source.width, source.height);
-    tools.most = $("size").max = Math.max(20, Math.round(longest / 2));
-    sizeTo(longest / 10);
+    if (!source) return;
+    const picture = { first: source, source, mask: new Mask(source.width, source.height), results: null, unsaved: false };
+    pictures.add(picture);
+    switchTo(picture, `Opening ${name}`, () => pictures.remove(picture), () => pictures.add(picture));
     say(`${name} opened, ${source.width} × ${source.height} pixels. Paint over what should be filled.`);
-    $("canvas").focus({ preventScroll: true });
-    update();
   } catch (error) {
     complain(error);
   }
+}
+
+// The picture to work on becomes `picture`, and the one before stays as it is; Undo goes back to it.
+function switchTo(picture, label, undone = () => {}, redone = () => {}) {
+  leave();
+  const before = pictures.current;
+  enter(picture);
+  if (!before) return update();
+  return history.push({
+    label,
+    undo: () => { leave(); undone(); enter(before); },
+    redo: () => { leave(); redone(); enter(picture); },
+    bytes: picture.source.width * picture.source.height * 4,
+  });
+}
+
+// What there is of the current picture is kept with it.
+function leave() {
+  tools.give_up();
+  if (state.filling) {
+    state.filling.abort(); // whatever still comes of it belongs to this picture
+    state.results = state.kept;
+    state.filling = state.live = null;
+  }
+  const { first, source, mask, results, unsaved } = state;
+  if (pictures.current) Object.assign(pictures.current, { first, source, mask, results, unsaved });
+}
+
+function enter(picture) {
+  const { first, source, mask, results, unsaved } = picture;
+  Object.assign(state, { first, source, mask, results, unsaved });
+  pictures.current = picture;
+  document.body.dataset.state = "open";
+  view.of(source, scene);
+  const longest = Math.max(source.width, source.height);
+  tools.most = $("size").max = Math.max(20, Math.round(longest / 2));
+  sizeTo(longest / 10);
+  showMask(!results);
+  $("canvas").focus({ preventScroll: true });
+}
+
+function closePicture(picture) {
+  let at = pictures.remove(picture);
+  history.push({
+    label: `Closing ${picture.source.name}`,
+    undo: () => pictures.add(picture, at),
+    redo: () => { at = pictures.remove(picture); },
+    bytes: picture.source.width * picture.source.height * 4,
+  });
+  say(`${picture.source.name} closed. Undo opens it again.`);
 }
 
 async function loadMask(blob, name) {
   calm();
   const { mask } = state;
   try {
-    const image = await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    const { bitmap, words } = await readMask(blob, name, mask);
     if (state.mask !== mask || state.filling) return; // meant for a picture that was left, or come too late
     tools.end();
     if (state.results) putAway();
     mask.begin();
-    const stretched = mask.read(image);
+    mask.read(bitmap);
     commit("Load mask", mask.end());
-    say(stretched ? `${name} was stretched to the picture's size.` : `${name} is the mask now.`);
-  } catch {
-    complain(new Failure("mask_unusable", `${name} cannot be read as a mask: choose a PNG of the picture's size.`));
+    say(`${words} ${share()}`);
+  } catch (error) {
+    complain(error);
   }
 }
 
@@ -139,6 +183,7 @@ async function fill() {
   const old = state.results;
   const picking = $("results").contains(document.activeElement);
   state.filling = controller;
+  state.kept = old;
   state.results = null;
   state.live = { settled: [], clip: clipper(mask) };
   try {
@@ -325,8 +370,9 @@ function update() {
   $("progress").hidden = !filling;
   $("hint").hidden = Boolean(filling);
   $("hint").textContent = !source ? "Open a picture to begin." : mask.count ? share() : "Paint over what should be filled.";
-  $("notice").hidden = !results?.note || state.dismissed === results;
-  $("notice-text").textContent = results?.note ? sentence(results.note) : "";
+  const [notice] = notices();
+  $("notice").hidden = !notice;
+  $("notice-text").textContent = notice?.words ?? "";
   $("results").hidden = !results && !filling;
   $("results").querySelector("h2").textContent = filling ? "Filling" : "Pick one";
   for (const id of ["accept", "again"]) $(id).disabled = !results;
@@ -342,8 +388,20 @@ function update() {
   for (const id of ["invert", "mask-load"]) $(id).disabled = !source || Boolean(filling);
   for (const id of ["clear", "mask-save"]) $(id).disabled = !mask?.count || Boolean(filling);
   if (results && !filling) showPicks();
+  if (pictures.current) Object.assign(pictures.current, { source, results });
+  pictures.show();
   keepFocus();
   view.paint();
+}
+
+// What is to be known of the fill, and of the picture, as long as it was not put away.
+function notices() {
+  const { results, first } = state;
+  const all = [
+    { of: results, words: results?.note ? sentence(results.note) : "" },
+    { of: first, words: conversionNotice(first?.converted) },
+  ];
+  return all.filter(({ of, words }) => words && !state.dismissed.has(of));
 }
 
 // A control that is hidden or disabled loses the focus to nothing: then the keyboard goes on at the picture.
@@ -391,7 +449,7 @@ for (const button of document.querySelectorAll("[data-tool]")) {
 }
 on("fill", "click", fill);
 on("again", "click", again);
-on("notice-close", "click", () => { state.dismissed = state.results; update(); });
+on("notice-close", "click", () => { state.dismissed.add(notices()[0].of); update(); });
 on("accept", "click", accept);
 on("download", "click", download);
 on("mask-save", "click", saveMask);
@@ -408,7 +466,7 @@ for (const id of ["show-mask", "show-uncertainty", "show-compare", "format", "qu
 on("divider", "input", () => view.paint());
 on("token-form", "submit", () => { keepToken($("token").value); $("token").value = ""; calm(); learn(); });
 view.moved = () => { $("zoom-out-text").value = `${Math.round(100 * view.scale)} %`; };
-addEventListener("beforeunload", (event) => { if (state.unsaved) event.preventDefault(); });
+addEventListener("beforeunload", (event) => { if (state.unsaved || pictures.unsaved) event.preventDefault(); });
 
 listenToFiles({ picture: openPicture, mask: (blob, name) => state.mask && loadMask(blob, name) });
 listenToKeys({

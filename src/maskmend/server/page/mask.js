@@ -119,24 +119,13 @@ export class Mask {
     return canvas.convertToBlob({ type: "image/png" });
   }
 
-  // Takes a mask from an image, as the command line reads it: erased where any of it is transparent, else bright.
-  // One of another size is stretched; returns whether it was.
+  // Takes over a mask of the picture's size, black and white.
   read(bitmap) {
     const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
     const context = canvas.getContext("2d", { willReadFrequently: true });
     context.drawImage(bitmap, 0, 0);
     const { data } = context.getImageData(0, 0, bitmap.width, bitmap.height);
-    let erased = false;
-    for (let i = 3; i < data.length && !erased; i += 4) erased = data[i] < 255;
-    const filled = (i) => erased
-      ? 255 - data[i + 3] >= 127.5
-      : (data[i] * 19595 + data[i + 1] * 38470 + data[i + 2] * 7471) / 65536 >= 127.5;
-    this.whole((_, i) => {
-      const row = Math.floor(((2 * Math.floor(i / this.width) + 1) * bitmap.height) / (2 * this.height));
-      const column = Math.floor(((2 * (i % this.width) + 1) * bitmap.width) / (2 * this.width));
-      return filled(4 * (row * bitmap.width + column)) ? 1 : 0;
-    });
-    return bitmap.width !== this.width || bitmap.height !== this.height;
+    this.whole((_, i) => (data[4 * i] > 127 ? 1 : 0));
   }
 }
 

@@ -1,31 +1,34 @@
 // Pictures and masks that come in: chosen, dropped, pasted, or one of the samples.
 
-import { convert, Failure, file, samples } from "./api.js";
+import { Failure, file, samples } from "./api.js";
+import { agreed } from "./consent.js";
+import { usable } from "./inspection.js";
 
-// What is shown and what is sent are one file. One that this browser cannot show (TIFF, say) is made a PNG by the
-// server first, which keeps its pixels, profile and EXIF.
-export async function open(blob, name, limits) {
-  if (limits && blob.size > limits.upload_bytes) {
-    const [has, may] = [blob.size, limits.upload_bytes].map((bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`);
-    throw new Failure("too_large", `${name} has ${has}, the server takes ${may}. Pack it better or scale it down.`);
-  }
+// What is shown and what is sent are one file: the chosen one, or what the server made of it (`inspection`). Null where
+// it would have to be converted and shall not be.
+export async function open(chosen, name, limits) {
+  checkBytes(chosen, name, limits);
+  const found = await usable(chosen, name, agreed);
+  if (!found) return null;
+  const { blob, converted } = found;
+  if (blob !== chosen) checkBytes(blob, `${name}, as PNG,`, limits);
   let bitmap;
   try {
     bitmap = await createImageBitmap(blob);
   } catch {
-    try {
-      blob = await convert(blob, "png", 95);
-    } catch (error) {
-      if (error.code === "offline") throw error;
-      throw new Failure(error.code, `${name} cannot be opened. ${error.message}`);
-    }
-    bitmap = await createImageBitmap(blob);
+    throw new Failure("image_unusable", `${name} cannot be opened. It is damaged, or too large for this browser.`);
   }
   if (limits && bitmap.width * bitmap.height > limits.pixels) {
     const [has, may] = [bitmap.width * bitmap.height, limits.pixels].map((pixels) => `${(pixels / 1e6).toFixed(1)} Mpx`);
     throw new Failure("too_many_pixels", `${name} has ${has}, the server takes ${may}. Scale it down.`);
   }
-  return { blob, name, bitmap, width: bitmap.width, height: bitmap.height, transparent: transparent(bitmap) };
+  return { blob, name, converted, bitmap, width: bitmap.width, height: bitmap.height, transparent: transparent(bitmap) };
+}
+
+function checkBytes(blob, name, limits) {
+  if (!limits || blob.size <= limits.upload_bytes) return;
+  const [has, may] = [blob.size, limits.upload_bytes].map((bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`);
+  throw new Failure("too_large", `${name} has ${has}, the server takes ${may}. Pack it better or scale it down.`);
 }
 
 // Looked at in small: enough to know whether a checkerboard is needed behind it.

@@ -7,7 +7,7 @@ export const ENDINGS = { png: "png", jpeg: "jpg", webp: "webp" };
 // A fill is a lossless PNG of the server already; anything else is encoded there, never from a canvas, which would
 // lose the colour profile and the colour under transparent pixels.
 export async function encoded(blob, format, quality) {
-  return format === "png" && blob.type === "image/png" ? blob : convert(blob, format, quality);
+  return format === "png" && blob.type === "image/png" ? blob : (await convert(blob, format, quality)).blob;
 }
 
 export function hand(blob, name) {
