@@ -81,7 +81,7 @@ def main() -> None:
             filled = pipe(pixels, mask, **override({}, [assignment] if assignment else [])).pictures[0].pixels
             with torch.inference_mode():
                 one, two = (network.features(to_tensor(each)) for each in (filled, pixels))
-                distances.append(float(network.between(one, two)[0]))
+                distances.append(float(network.feature_distance(one, two)[0]))
             if row == 0:
                 borders = borders_of(mask, pipe.resolution)
                 across, elsewhere = steps_across(filled, mask, borders)

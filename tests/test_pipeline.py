@@ -49,11 +49,11 @@ def pictures(draw, largest=50):
     return pixels, mask, rng
 
 
-@pytest.fixture(scope="module", params=["context", "full", "levels"])
+@pytest.fixture(scope="module", params=["prefix", "full", "levels"])
 def pipes(request, tiny_pipeline):
     """A pipeline for each attention pattern, the second without hints and with a decoder of tokens alone; and
     one that draws wide holes anew at finer scales and interpolates plain ones."""
-    if request.param == "context":
+    if request.param == "prefix":
         return tiny_pipeline
     if request.param == "levels":
         return InpaintPipeline(*tiny_models(guesses=True), Settings(plain=8.0))

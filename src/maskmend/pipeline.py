@@ -40,7 +40,7 @@ from maskmend.fill.timer import Timer
 from maskmend.fill.windows import Window, bounds, boxes_by_part, lay_windows
 from maskmend.images.canvas import Length, extend_canvas
 from maskmend.images.picture import ImageLike, Picture, ValueRange, picture_from
-from maskmend.inference.cached_transformer import ReadyTransformer
+from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.inference.precision import decoding_dtype
 from maskmend.masks.reading import Channel, MaskLike, as_mask, token_hole
@@ -80,7 +80,7 @@ class InpaintPipeline:
         self.transformer = transformer.eval().requires_grad_(False)
         self.defaults = defaults or Settings()
         self.precision = precision
-        self._transformer_ready: ReadyTransformer | None = None  # made for the first fill
+        self._transformer_ready: InferenceTransformer | None = None  # made for the first fill
         decoding_dtype(precision, transformer.config, self.device)  # an unknown one is told now
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
@@ -510,10 +510,10 @@ class InpaintPipeline:
         """
         return drawing.pictures(self.tokenizer, tokens, regions)
 
-    def _ready(self) -> ReadyTransformer:
+    def _ready(self) -> InferenceTransformer:
         if self._transformer_ready is None:
             dtype = decoding_dtype(self.precision, self.transformer.config, self.device)
-            self._transformer_ready = ReadyTransformer(self.transformer, dtype)
+            self._transformer_ready = InferenceTransformer(self.transformer, dtype)
         return self._transformer_ready
 
     def _encode(

@@ -25,7 +25,7 @@ from maskmend.experiments.reproduce import run as experiment_run
 from maskmend.experiments.reproduce.run import QUICK_IMAGES, QUICK_REPEATS
 from maskmend.experiments.reproduce.trial import Laboratory
 from maskmend.images.picture import load_image
-from maskmend.importers.coursework.published import REPORT_DECODING
+from maskmend.importers.coursework.published import COURSEWORK_DECODING
 from maskmend.masks.sets import make_masks
 from maskmend.perceptual.inception import Inception
 from maskmend.perceptual.lpips import Lpips
@@ -178,7 +178,7 @@ def test_a_model_fills_as_the_report_did(
     succeed(*command, "-o", tmp_path / "out")
     assert given
     for settings in given:
-        assert {name: settings[name] for name in REPORT_DECODING} == REPORT_DECODING
+        assert {name: settings[name] for name in COURSEWORK_DECODING} == COURSEWORK_DECODING
     assert given[0]["seed"][:2] == [5, 6]
     for kind in ("composited", "uncomposited", "reconstruction"):
         report = read(tmp_path / "out" / f"report-{kind}.json")
@@ -186,7 +186,7 @@ def test_a_model_fills_as_the_report_did(
         assert load_image(tmp_path / "out" / kind / "05.png").pixels.shape == (SIDE, SIDE, 3)
     given.clear()
     succeed(*command, "--set", "steps=9", "-o", tmp_path / "changed")
-    assert {name: given[0][name] for name in REPORT_DECODING} == REPORT_DECODING | {"steps": 9}
+    assert {name: given[0][name] for name in COURSEWORK_DECODING} == COURSEWORK_DECODING | {"steps": 9}
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:

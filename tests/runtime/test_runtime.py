@@ -82,7 +82,7 @@ def test_holes_of_nothing_and_of_everything(both):
 
 def test_torch_is_never_imported():
     """Catches an import that brings PyTorch back: a second of start-up, and a gigabyte to install."""
-    _, folder = exported("context")
+    _, folder = exported("prefix")
     code = (
         "import sys, numpy; from maskmend.runtime import Runtime\n"
         "mask = numpy.zeros((16, 16), bool); mask[3:9, 4:12] = True\n"

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from maskmend.decoding.schedules import plan
-from maskmend.models.attention import attend_plainly
+from maskmend.models.attention import reference_attention
 from maskmend.models.transformer import TransformerConfig
 
 
@@ -47,7 +47,7 @@ class PlainTransformer(nn.Module):
         x = self.norm(self.tokens(tokens) + self.positions.weight)
         for block in cast("list[nn.ModuleDict]", list(self.blocks)):
             q, k, v = (block[part](x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in "qkv")
-            x = block["norm1"](x + block["out"](attend_plainly(q, k, v).transpose(1, 2).flatten(2)))
+            x = block["norm1"](x + block["out"](reference_attention(q, k, v).transpose(1, 2).flatten(2)))
             x = block["norm2"](x + block["down"](F.gelu(block["up"](x))))
         return F.linear(self.head(x), self.tokens.weight[: self.codes])
 

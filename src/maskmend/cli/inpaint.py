@@ -193,7 +193,7 @@ def inpaint(
     if output != PIPE:
         refuse_options("an output with a name", {"suffix": "--format"})
     if layout is not None:
-        _inpaint_lab(image, output, filler, seed, fit_mask)
+        _inpaint_coursework(image, output, filler, seed, fit_mask)
         return
     if mask_path is None and extend is None:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
@@ -217,7 +217,7 @@ def _ask(samples: int, piped: bool) -> None:
         raise ConfigError(f"--samples {samples} was not meant: nothing was written")
 
 
-def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
+def _inpaint_coursework(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
     """`inpaint --layout lab`."""
     useless = (
         "extend",
@@ -234,17 +234,21 @@ def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask
     )
     named = {"mask_path": "--mask", "guide_path": "--guide", "growth": "--grow"}
     refuse_options("--layout lab", named | dict.fromkeys(useless, ""))
-    from maskmend.importers.coursework.layout import check_output, fill_lab_folder, read_lab_folder
+    from maskmend.importers.coursework.layout import (
+        check_output,
+        fill_coursework_folder,
+        read_coursework_folder,
+    )
 
     check_output(output)
-    pairs = read_lab_folder(folder, fit=fit_mask)
+    pairs = read_coursework_folder(folder, fit=fit_mask)
     pipe, chosen = filler.load()
     with working("filling") as status:
 
         def told(stage: str, done: int, total: int) -> None:
             status.update(f"{stage}: {done} of {total}")
 
-        fill_lab_folder(pipe, pairs, output, seed=seed, progress=told, **chosen)
+        fill_coursework_folder(pipe, pairs, output, seed=seed, progress=told, **chosen)
     click.echo(f"filled {len(pairs)} pictures of {folder}: {output / 'test_results'}, its strips beside it")
 
 

@@ -108,7 +108,7 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
         raise ConfigError(f"no folder {model}: give a model folder, whose limit is written into it")
     read_index(model)
     tokenizer = load_tokenizer(model / "tokenizer")
-    pictures = ImageSet(images, tokenizer.config.resolution, report=lambda line: click.echo(line, err=True))
+    pictures = ImageSet(images, tokenizer.config.resolution, log=lambda line: click.echo(line, err=True))
     with working("measuring") as status:
         domain, distances = measure_domain(
             tokenizer,
@@ -147,13 +147,13 @@ def convert() -> None:
 @click.option("--half/--full", default=False, show_default=True, help="Weights in float16 or float32.")
 def lab(vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels: str, half: bool) -> None:
     """Reads the published coursework's checkpoints, VQGAN and TRANSFORMER (one file may hold both)."""
-    from maskmend.importers.coursework.convert import convert_lab
+    from maskmend.importers.coursework.convert import convert_coursework
     from maskmend.pipeline import InpaintPipeline
 
     if (output / "model_index.json").exists():
         raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
     with working("converting"):
-        converted = convert_lab(vqgan, transformer, heads=heads, pixels=pixels)
+        converted = convert_coursework(vqgan, transformer, heads=heads, pixels=pixels)
         pipe = InpaintPipeline(converted.tokenizer, converted.transformer)
         pipe.save_pretrained(output, half=half)
     for note in converted.notes:

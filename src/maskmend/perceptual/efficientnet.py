@@ -122,7 +122,7 @@ class EfficientNet(nn.Module):
                     found.append(x)
         return found
 
-    def between(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]:
+    def feature_distance(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]:
         """The distance of pictures whose `features` these are: 0 to 4, mean over the layers and places of the
         squared distance of the activations' unit vectors."""
         apart = []

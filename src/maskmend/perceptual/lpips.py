@@ -135,9 +135,9 @@ class Lpips(nn.Module):
             raise ConfigError(
                 f"images of shape {tuple(a.shape)} and {tuple(b.shape)}: give two batches of one shape"
             )
-        return self.between(self._recorded(a), self._recorded(b))
+        return self.feature_distance(self._recorded(a), self._recorded(b))
 
-    def between(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]:
+    def feature_distance(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]:
         """The distance of pictures whose `features` these are."""
         distance = torch.zeros(a[0].shape[0], device=a[0].device)
         for at_a, at_b, head in zip(a, b, self.heads, strict=True):

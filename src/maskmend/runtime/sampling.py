@@ -1,7 +1,6 @@
 """The decode loop of `maskmend.decoding.loop` in NumPy, for one picture and any number of seeds.
 
-Written as the loop reads in the paper; `maskmend.decoding.loop` explains the settings. The Halton order is
-left to PyTorch.
+The plain loop of the paper; `maskmend.decoding.loop` explains the settings. The Halton order needs PyTorch.
 """
 
 import math

@@ -84,8 +84,8 @@ def preset_lines() -> list[str]:
         "| --- | --- | --- | --- |",
     ]
     for model, small, report in (
-        ("tokenizer", vqgan.small_config(), vqgan.report_config()),
-        ("transformer", transformer.small_config(), transformer.report_config()),
+        ("tokenizer", vqgan.small_config(), vqgan.coursework_config()),
+        ("transformer", transformer.small_config(), transformer.coursework_config()),
     ):
         for name, (ours, theirs) in changes(small, report).items():
             lines.append(f"| {model} | `{name}` | `{ours!r}` | `{theirs!r}` |")

@@ -1,7 +1,7 @@
 """The ladder: from the report's recipe to ours, each rung one ingredient, nothing lost on the way."""
 
 from maskmend.experiments.ablation.ingredients import CHANGES, ladder
-from maskmend.importers.coursework.published import REPORT_DECODING, REPORT_MODEL, REPORT_TRAINING
+from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_MODEL, COURSEWORK_TRAINING
 from maskmend.models.transformer import small_config
 from maskmend.settings import Settings
 from maskmend.training.recipe import TransformerTraining
@@ -9,7 +9,11 @@ from maskmend.training.recipe import TransformerTraining
 
 def test_the_lowest_rung_is_the_reports_recipe() -> None:
     first = ladder()[0]
-    assert (first.model, first.training, first.settings) == (REPORT_MODEL, REPORT_TRAINING, REPORT_DECODING)
+    assert (first.model, first.training, first.settings) == (
+        COURSEWORK_MODEL,
+        COURSEWORK_TRAINING,
+        COURSEWORK_DECODING,
+    )
     assert not first.averaged
     assert not first.composited
 

@@ -5,7 +5,7 @@ import pytest
 from maskmend.config import from_dict
 from maskmend.experiments.reproduce.tables import Row, Table, judge, the_grid, the_tables
 from maskmend.experiments.reproduce.trial import Trial
-from maskmend.importers.coursework.published import REPORT_FID
+from maskmend.importers.coursework.published import COURSEWORK_FID
 from maskmend.metrics.bootstrap import Interval
 from maskmend.pretrained.folder import find_model, load_model
 from maskmend.settings import Settings
@@ -60,8 +60,8 @@ def test_the_grid_is_the_whole_product() -> None:
 
 def test_the_reports_figures_stand_beside_ours() -> None:
     first = the_tables(Settings())[0]
-    assert {row.labels[0]: row.published for row in first.rows if row.published} == REPORT_FID
-    assert REPORT_FID == {"cosine": 38.02, "linear": 39.12, "square": 39.30}
+    assert {row.labels[0]: row.published for row in first.rows if row.published} == COURSEWORK_FID
+    assert COURSEWORK_FID == {"cosine": 38.02, "linear": 39.12, "square": 39.30}
     assert first.by == "tokens_alone"
     assert first.shown == ("composited", "tokens_alone")
 

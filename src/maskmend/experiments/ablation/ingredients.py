@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from maskmend.importers.coursework.published import REPORT_DECODING, REPORT_MODEL, REPORT_TRAINING
+from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_MODEL, COURSEWORK_TRAINING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +30,9 @@ class Rung:
 REPORT = Rung(
     name="the report's recipe",
     about="Bernoulli(0.5) masks, loss over all tokens, argmax, raw probability + 4.5 x noise, grey holes",
-    model=REPORT_MODEL,
-    training=REPORT_TRAINING,
-    settings=REPORT_DECODING,
+    model=COURSEWORK_MODEL,
+    training=COURSEWORK_TRAINING,
+    settings=COURSEWORK_DECODING,
 )
 
 CHANGES: tuple[Rung, ...] = (
@@ -79,7 +79,7 @@ CHANGES: tuple[Rung, ...] = (
         about="drawn at temperature 0.6 instead of argmax",
         settings={"choice": "sample", "temperature": 0.6},
     ),
-    Rung(name="attention pattern", about="known tokens see known ones only", model={"attention": "context"}),
+    Rung(name="attention pattern", about="known tokens see known ones only", model={"attention": "prefix"}),
     Rung(name="EMA", about="moving average of the weights (0.99)", averaged=True),
     Rung(name="label smoothing", about="0.05", training={"label_smoothing": 0.05}),
     Rung(

@@ -117,13 +117,13 @@ class Trainings:
             self._train(place, recipe, lambda step: told(f"training {place.name}", step, self.budget.steps))
             content = checkpoint.read(place / "last.pt")
         model = MaskedTransformer(configured(TRANSFORMERS, recipe))
-        model.load_state_dict(content["stage"]["average" if rung.averaged else "model"])
+        model.load_state_dict(content["stage"]["ema" if rung.averaged else "model"])
         return InpaintPipeline(self._tokenizer, model, Settings(**rung.settings))
 
     def _train(self, place: Path, recipe: Recipe, told: Callable[[int], None]) -> None:
         stage = build_stage(recipe, torch.device("cpu"))
         assert isinstance(stage, TransformerStage)
-        stage.remembered, stage.remembers_holes = self._tokens, True
+        stage.token_cache, stage.caches_holes = self._tokens, True
         for source in (self.budget.train, self.budget.validation):
             if source not in self._images:
                 self._images[source] = ImageSet(source, stage.resolution)
@@ -134,7 +134,7 @@ class Trainings:
             train_images=self._images[self.budget.train],
             validation_images=self._images[self.budget.validation],
             device=torch.device("cpu"),
-            report=lambda kind, values: told(int(values["step"])),
+            on_metrics=lambda kind, values: told(int(values["step"])),
         )
         if not outcome.finished:
             raise TrainingError(f"stopped and saved at step {outcome.step}: the same command goes on")

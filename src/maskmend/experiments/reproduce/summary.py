@@ -26,7 +26,7 @@ from maskmend.experiments.reproduce.trial import (
     difference,
     tied,
 )
-from maskmend.importers.coursework.published import REPORT_DECODING
+from maskmend.importers.coursework.published import COURSEWORK_DECODING
 from maskmend.metrics.bootstrap import Interval
 
 LOOKED_AT_TWICE = 16
@@ -52,7 +52,9 @@ def the_frame(
         name: laboratory.baseline(f"{name} {versions.get(name, '')}".strip(), fill, told)
         for name, fill in rivals(migan_file).items()
     }
-    trials["this model, decoded the report's way"] = laboratory.measure(told, by=MEASURES, **REPORT_DECODING)
+    trials["this model, decoded the report's way"] = laboratory.measure(
+        told, by=MEASURES, **COURSEWORK_DECODING
+    )
     trials["this model, default settings"] = laboratory.measure(told)
     floor = laboratory.reconstruction(told)
     rows = [[name, *_row(trial)] for name, trial in trials.items()]

@@ -12,7 +12,7 @@ from typing import Any
 
 from maskmend.experiments.reproduce.trial import MEASURES, Measure, Trial, difference, tied
 from maskmend.images.infill import STRATEGIES
-from maskmend.importers.coursework.published import REPORT_DECODING, REPORT_FID
+from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_FID
 from maskmend.settings import Settings
 
 STEPS = (1, 2, 4, 8, 12, 16)
@@ -75,8 +75,8 @@ def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
             rows=tuple(
                 Row(
                     labels=(name,),
-                    changes=REPORT_DECODING | {"schedule": name},
-                    published=REPORT_FID.get(name),
+                    changes=COURSEWORK_DECODING | {"schedule": name},
+                    published=COURSEWORK_FID.get(name),
                 )
                 for name in schedules
             ),
