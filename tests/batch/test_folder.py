@@ -562,7 +562,7 @@ def test_names_that_are_no_utf8_are_told(folders, tiny_model):
 
 
 @pytest.mark.parametrize(
-    "more", [["photo.png"], ["--mask", "m.png"], ["--uncertainty", "u.png"], ["--layout", "lab"]]
+    "more", [["photo.png"], ["--mask", "m.png"], ["--uncertainty", "u.png"], ["--layout", "coursework"]]
 )
 def test_options_of_a_single_image_are_refused(folders, tiny_model, more):
     refused = command(folders, tiny_model, *more)

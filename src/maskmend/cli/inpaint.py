@@ -68,8 +68,10 @@ class Inpaint(click.Command):
 )
 @click.option(
     "--layout",
-    type=click.Choice(["lab"]),
-    help="IMAGE and OUTPUT are folders as the coursework's: masked_image/ and mask64/ in, no --mask.",
+    type=click.Choice(["coursework", "lab"]),
+    metavar="[coursework]",
+    help="IMAGE and OUTPUT are folders as in the published experiment: masked_image/ and mask64/ in, no "
+    "--mask.",
 )
 @click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option(
@@ -218,7 +220,7 @@ def _ask(samples: int, piped: bool) -> None:
 
 
 def _inpaint_coursework(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
-    """`inpaint --layout lab`."""
+    """`inpaint --layout coursework`, in older versions `--layout lab`."""
     useless = (
         "extend",
         "overwrite",
@@ -233,7 +235,7 @@ def _inpaint_coursework(folder: Path, output: Path, filler: Filler, seed: int, f
         "uncertainty",
     )
     named = {"mask_path": "--mask", "guide_path": "--guide", "growth": "--grow"}
-    refuse_options("--layout lab", named | dict.fromkeys(useless, ""))
+    refuse_options("--layout coursework", named | dict.fromkeys(useless, ""))
     from maskmend.importers.coursework.layout import (
         check_output,
         fill_coursework_folder,

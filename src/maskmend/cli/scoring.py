@@ -80,8 +80,9 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
 @click.option("--precision", default="auto", show_default=True, help="Of the model: auto, fp32 or bf16.")
 @click.option(
     "--preset",
-    type=click.Choice(["report"]),
-    help="Fills the way the published report did; --set changes it.",
+    type=click.Choice(["coursework", "report"]),
+    metavar="[coursework]",
+    help="Settings of the published experiment; --set changes single ones.",
 )
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the fills: --set steps=8."

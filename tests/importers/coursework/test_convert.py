@@ -47,7 +47,7 @@ def files(tmp_path_factory):
     )
 
 
-def converted(tmp_path, vqgan=VQGAN, transformer=TRANSFORMER, *, heads=HEADS, pixels="lab"):
+def converted(tmp_path, vqgan=VQGAN, transformer=TRANSFORMER, *, heads=HEADS, pixels="coursework"):
     first = saved(vqgan.state_dict(), tmp_path / "VQGAN.pt")
     second = saved(transformer.state_dict(), tmp_path / "transformer.pt")
     return convert_coursework(first, second, heads=heads, pixels=pixels)
@@ -221,7 +221,7 @@ def test_other_shapes_of_the_same_transformer_are_read(files, tmp_path, change, 
     result = convert_coursework(files[0], path, heads=HEADS)
     assert_same_logits(result.transformer, TRANSFORMER)
     assert len(result.notes) == notes
-    assert all("changed.pt: no place for" in note for note in result.notes)
+    assert all(note.endswith("is not used") for note in result.notes)
 
 
 @pytest.mark.parametrize("bias", ["one for all", "none"])
@@ -290,14 +290,14 @@ def test_plain_normalisations_and_other_names_of_attention_norms_are_read(files,
     ("change", "message"),
     [
         (put("codebook.embedding.weight", 20, 8, value=torch.nan), r"embedding\.weight is not finite"),
-        (drop("codebook."), "no VQGAN of the coursework: no key codebook"),
+        (drop("codebook."), "no VQGAN of the published experiment: no key codebook"),
         (drop("quant_conv."), r"quant_conv is none of the layers ours has \(no keys\)"),
         (drop("encoder.model."), r"has 0 layers under encoder\.model"),
         (drop("encoder.model.3."), r"encoder\.model\.3 has no weights"),
         (drop("encoder.model.2.block.2"), r"encoder\.model\.2 lacks one of its convolutions"),
         (drop("encoder.model.2.block.3.gn.weight"), r"nothing for our encoder\.layers\.3\.norm2\.weight"),
         (put("encoder.model.0.weight", 32, 1, 3, 3), r"has shape \(32, 1, 3, 3\), expected \(32, 3, 3, 3\)"),
-        (put("decoder.model.25.weight", 4, 32, 3, 3), "draws pictures of 4 channels, expected 3"),
+        (put("decoder.model.25.weight", 4, 32, 3, 3), "decodes to 4 channels, expected 3"),
         (twice(drop("decoder.model.2."), put("decoder.model.2.weight", 96)),
          r"decoder\.model is laid out CRNRRA.*, expected CRAR, R with A or S"),
         (twice(drop("decoder.model.2."), put("decoder.model.2.thing", 96)),
@@ -349,11 +349,14 @@ def test_attention_and_resolution_elsewhere_are_refused(files, tmp_path, part, p
         (drop("blocks.1.MLP.2.weight"), r"nothing for our blocks\.1\.mlp\.2\.weight"),
         (drop("LN.weight"), r"nothing for our embedding_norm\.weight"),
         (put("blocks.1.MLP.0.weight", 40, 32), r"has shape \(40, 32\), expected \(48, 32\)"),
-        (drop("blocks.2.Attention.proj."), r"cannot tell query.* among Attention\.qkv \(96, 32\): rename"),
-        (put("blocks.2.Attention.more.weight", 32, 32), "cannot tell query, key"),
+        (
+            drop("blocks.2.Attention.proj."),
+            r"cannot identify query.* among Attention\.qkv \(96, 32\): rename",
+        ),
+        (put("blocks.2.Attention.more.weight", 32, 32), "cannot identify query, key"),
         (
             drop("blocks.2.Attention."),
-            "cannot tell query, key, value and output of the attention among nothing",
+            "cannot identify query, key, value and output of the attention among nothing",
         ),
     ],
 )
@@ -401,7 +404,7 @@ def test_damaged_files_are_refused(files, tmp_path, content):
 
 
 def run(*command):
-    return CliRunner().invoke(main, ["convert", "lab", *map(str, command)], prog_name="maskmend")
+    return CliRunner().invoke(main, ["convert", "coursework", *map(str, command)], prog_name="maskmend")
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -425,7 +428,7 @@ def test_the_command_tells_what_it_left_out(files, tmp_path):
     path = saved(changed(TRANSFORMER, lambda s: s.update(spare=torch.ones(1))), tmp_path / "changed.pt")
     result = run(files[0], path, "-o", tmp_path / "model", "--heads", HEADS)
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[0] == f"{path}: no place for spare, left out"
+    assert result.stdout.splitlines()[0] == f"{path}: spare is not used"
 
 
 def test_the_command_refuses_in_one_line_and_writes_nothing(files, tmp_path):
@@ -434,7 +437,7 @@ def test_the_command_refuses_in_one_line_and_writes_nothing(files, tmp_path):
     swapped = run(files[1], files[0], "-o", out)
     assert swapped.exit_code == 2
     assert len(swapped.stderr.splitlines()) == 1
-    assert "holds no VQGAN of the coursework" in swapped.stderr
+    assert "holds no VQGAN of the published experiment" in swapped.stderr
     assert not out.exists()
     assert run(*files, "-o", out, "--heads", 5).exit_code == 2
     assert not out.exists()

@@ -94,7 +94,7 @@ def test_greys_and_other_files_do_no_harm(folder):
 
 
 def test_no_mask_is_taken_for_a_photograph(folder):
-    """Catches advice to give an option that `--layout lab` refuses."""
+    """Catches advice to give an option that `--layout coursework` refuses."""
     for name in ("masked_image", "mask64"):
         (path,) = (folder / name).glob("*_0.png")
         Image.fromarray(photograph()).save(path)
@@ -120,7 +120,11 @@ def empty(name):
 
 
 BAD_INPUT = [
-    (remove("masked_image"), DataError, "no folder .*masked_image: the layout of the coursework has"),
+    (
+        remove("masked_image"),
+        DataError,
+        "no folder .*masked_image: the layout of the published experiment has",
+    ),
     (remove("mask64"), DataError, "no folder .*mask64"),
     (empty("mask64"), DataError, "no images in .*mask64"),
     (remove("mask64", "mask_2.png"), DataError, r"1 of 3 files have no partner in .*mask64, .*image_2\.png"),
@@ -271,6 +275,7 @@ def assert_refused(result, *words):
 def test_the_command_fills_a_folder(folder, tmp_path, tiny_model, tiny_pipeline):
     """Catches settings and seeds that are read and forgotten."""
     out = tmp_path / "out"
+    # "lab" is the name of the layout in older versions.
     command = [folder, "--layout", "lab", "-o", out, "--model", tiny_model]
     result = run(*command, "--seed", 5, "--steps", 2, "--set", "choice=argmax")
     assert result.exit_code == 0, result.output
@@ -286,14 +291,14 @@ def test_the_command_fills_a_folder(folder, tmp_path, tiny_model, tiny_pipeline)
 def test_the_command_refuses_bad_input_in_one_line(folder, tmp_path, tiny_model, spoil, error, message):
     """Catches tracebacks, and output for some of the pictures."""
     spoil(folder)
-    assert_refused(run(folder, "--layout", "lab", "-o", tmp_path / "out", "--model", tiny_model))
+    assert_refused(run(folder, "--layout", "coursework", "-o", tmp_path / "out", "--model", tiny_model))
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--mask", "mask.png"], ["--layout lab has no use for --mask"]),
+        (["--mask", "mask.png"], ["--layout coursework has no use for --mask"]),
         (["--samples", "2"], ["no use for --samples"]),
         (["--invert-mask"], ["no use for --invert-mask"]),
         (["--mask-channel", "luma"], ["no use for --mask-channel"]),
@@ -308,14 +313,14 @@ def test_the_command_refuses_bad_input_in_one_line(folder, tmp_path, tiny_model,
 )
 def test_the_command_refuses_what_makes_no_sense_with_folders(folder, tmp_path, tiny_model, options, words):
     """Catches an option that is taken and ignored."""
-    result = run(folder, "--layout", "lab", "-o", tmp_path / "out", "--model", tiny_model, *options)
+    result = run(folder, "--layout", "coursework", "-o", tmp_path / "out", "--model", tiny_model, *options)
     assert_refused(result, *words)
     assert names(tmp_path / "out") == []
 
 
 def test_masks_of_another_size_are_fitted_when_asked(folder, tmp_path, tiny_model):
     Image.fromarray(np.zeros((2 * SIDE, 2 * SIDE), "u1")).save(folder / "mask64" / "mask_0.png")
-    command = [folder, "--layout", "lab", "-o", tmp_path / "out", "--model", tiny_model]
+    command = [folder, "--layout", "coursework", "-o", tmp_path / "out", "--model", tiny_model]
     assert_refused(run(*command), "the mask is 32 x 32", "--fit-mask")
     assert run(*command, "--fit-mask").exit_code == 0
 
