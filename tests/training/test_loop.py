@@ -319,7 +319,7 @@ def test_restart_forgets_the_run_before(tmp_path: Path, make_recipe) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "word"),
-    [({"preset": "report"}, "preset"), ({"model": {"decoder_blocks": 2}}, "model")],
+    [({"preset": "coursework"}, "preset"), ({"model": {"decoder_blocks": 2}}, "model")],
 )
 def test_a_run_of_another_recipe_is_refused(changes: dict, word: str, tmp_path: Path, make_recipe) -> None:
     """Would catch weights of one model poured into another, or a finished run overwritten."""

@@ -1,4 +1,5 @@
-"""Cases of the decode loop: cost against hole size and steps, number formats, and the report's plain loop.
+"""Cases of the decode loop: cost against hole size and steps, number formats, and the published experiment's
+plain loop.
 
 A *full pass* is one call of `MaskedTransformer.forward`: all tokens through all blocks, and logits at the
 hole's tokens. A *fill* is all that decoding does for one picture: the pass over the known tokens, each step's
@@ -79,8 +80,8 @@ def full_pass(model: MaskedTransformer, share: int) -> Callable[[], object]:
 
 
 def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
-    """Fills against hole size, one by one and in batches, and against steps; full passes, and the report's
-    loop at the same size."""
+    """Fills against hole size, one by one and in batches, and against steps; full passes, and the published
+    experiment's loop at the same size."""
     config, ready = model.config, InferenceTransformer(model)
     cases = []
     for share in SHARES:
@@ -138,18 +139,25 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
     def draw(tokens: Tensor) -> None:
         tokenizer.decode(tokens.view(1, grid, grid))
 
-    for name, drawn in (("report, full passes", None), ("report, full passes and a picture a step", draw)):
+    for name, drawn in (
+        ("published experiment, full passes", None),
+        ("published experiment, full passes and a picture a step", draw),
+    ):
         run = clocked(lambda drawn=drawn: plain_decode(plain, tokens, hole, 8, drawn))
         cases.append(Case(group="peers", name=name, run=run, every=2, warm=True))
     return cases
 
 
 def format_cases(model: MaskedTransformer) -> list[Case]:
-    """Fills of a 20 % hole in 8 steps in each format: of this model, and of one of the report's size."""
+    """Fills of a 20 % hole in 8 steps in each format: of this model, and of one of the published experiment's
+    size."""
     with torch.random.fork_rng(devices=[]):
-        report = MaskedTransformer(coursework_config(attention="prefix", dropout=0.0)).eval()
+        large = MaskedTransformer(coursework_config(attention="prefix", dropout=0.0)).eval()
     cases = []
-    for size, this in (("this model", model), ("the report's size", report.requires_grad_(False))):
+    for size, this in (
+        ("this model", model),
+        ("the published experiment's size", large.requires_grad_(False)),
+    ):
         for name, dtype in FORMATS.items():
             ready = InferenceTransformer(this, dtype)
             work = work_of_fill(replace(this.config), int(example(this.config, 20)[1].sum()), 8)

@@ -112,7 +112,7 @@ class Inpaint(click.Command):
     help="Make the hole larger by so many pixels.",
 )
 @click.option("--fit-mask", is_flag=True, help="Resize the mask to the image.")
-@click.option("--invert-mask", is_flag=True, help="Black is filled (the report's polarity).")
+@click.option("--invert-mask", is_flag=True, help="Black is filled (the published experiment's polarity).")
 @click.option(
     "--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
 )

@@ -1,4 +1,5 @@
-"""The report's method as settings: held to a plain restatement of its loop, and to its recipe file."""
+"""The published experiment's method as settings: held to a plain restatement of its loop, and to its recipe
+file."""
 
 import math
 from pathlib import Path
@@ -72,11 +73,11 @@ def test_our_settings_are_the_reports_loop(schedule: str) -> None:
 
 
 def test_the_recipe_file_is_the_preset() -> None:
-    """Would catch a recipe that trains something else than the study calls the report's."""
-    recipe = read_toml(Path(__file__).parents[3] / "recipes" / "published" / "transformer.toml")
+    """Would catch a recipe that trains something else than the study calls the published experiment."""
+    recipe = read_toml(Path(__file__).parents[3] / "recipes" / "coursework" / "transformer.toml")
     trained = TransformerTraining(**recipe["transformer"])
     assert trained == TransformerTraining(tokenizer=trained.tokenizer, **COURSEWORK_TRAINING)
-    assert recipe["preset"] == "report"
+    assert recipe["preset"] == "coursework"
     assert recipe["training"]["ema"] == 0
     config = coursework_config()
     assert {name: getattr(config, name) for name in COURSEWORK_MODEL} == COURSEWORK_MODEL

@@ -134,7 +134,7 @@ def _measure(
         if kind not in method.kinds:
             continue
 
-        def told(done: int, total: int, what: str = f"{group.name}, {kind}: {method.name}") -> None:
+        def on_fill(done: int, total: int, what: str = f"{group.name}, {kind}: {method.name}") -> None:
             if progress is not None:
                 progress(what, done, total)
 
@@ -144,7 +144,7 @@ def _measure(
             holes,
             contest.work / "fills" / _slug(method.name),
             seed=contest.seed,
-            progress=told,
+            progress=on_fill,
         )
         scores[method.name] = meter.score(group.scenes, holes, fills[method.name])
     result = Measured(
