@@ -26,9 +26,9 @@ from maskmend.fill.guide import as_guide
 from maskmend.images.canvas import extend_canvas, extended_size, margins_of, read_extension
 from maskmend.images.picture import Picture, open_image, read_image
 from maskmend.masks.reading import THRESHOLD, Channel, grow, read_mask
-from maskmend.server.errors import Refusal, told
+from maskmend.server.errors import ApiError, validation_error
 from maskmend.server.parameters import IopaintBody, JsonBody, Parameters
-from maskmend.server.queue import Place
+from maskmend.server.queue import Slot
 from maskmend.server.settings import Limits
 
 B = TypeVar("B", bound=BaseModel)
@@ -55,7 +55,7 @@ class Decoded:
 
 
 async def read_order(request: Request) -> Order:
-    """A fill from a form or a JSON body. Raises Refusal."""
+    """A fill from a form or a JSON body. Raises ApiError."""
     kind = content_type(request)
     if kind == "multipart/form-data":
         async with read_form(request) as form:
@@ -67,7 +67,7 @@ async def read_order(request: Request) -> Order:
     if kind == "application/json":
         body = await read_json_body(request, JsonBody)
         if body.mask is None and body.extend is None:
-            raise Refusal(422, "parameters_invalid", "mask is missing: send one, or extend")
+            raise ApiError(422, "parameters_invalid", "mask is missing: send one, or extend")
         given = body.model_dump(exclude_unset=True, exclude={"image", "mask", "guide"})
         return Order(
             image=from_base64(body.image, "image"),
@@ -79,7 +79,7 @@ async def read_order(request: Request) -> Order:
 
 
 async def read_upload(request: Request, model: type[B]) -> tuple[bytes, B]:
-    """One image file and the fields of `model`, from a form. Raises Refusal."""
+    """One image file and the fields of `model`, from a form. Raises ApiError."""
     if (kind := content_type(request)) != "multipart/form-data":
         raise unknown_type(kind, "multipart/form-data")
     async with read_form(request) as form:
@@ -87,7 +87,7 @@ async def read_upload(request: Request, model: type[B]) -> tuple[bytes, B]:
 
 
 async def read_iopaint(request: Request) -> Order:
-    """A fill from IOPaint's body. Raises Refusal."""
+    """A fill from IOPaint's body. Raises ApiError."""
     # Its own clients do not all say what they send.
     body = await read_json_body(request, IopaintBody, strict=False)
     seed = body.sd_seed if body.sd_seed >= 0 else int(np.random.default_rng().integers(2**31))
@@ -105,8 +105,8 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def unknown_type(kind: str, wanted: str) -> Refusal:
-    return Refusal(415, "unsupported_media_type", f"the body is {kind[:60] or 'of no type'}: send {wanted}")
+def unknown_type(kind: str, wanted: str) -> ApiError:
+    return ApiError(415, "unsupported_media_type", f"the body is {kind[:60] or 'of no type'}: send {wanted}")
 
 
 class InMemory(MultiPartParser):
@@ -117,20 +117,20 @@ class InMemory(MultiPartParser):
 
 @asynccontextmanager
 async def read_form(request: Request) -> AsyncIterator[FormData]:
-    """The form's parts. Raises Refusal; what is the machine's fault passes."""
+    """The form's parts. Raises ApiError; what is the machine's fault passes."""
     bounds = {"max_files": 3, "max_fields": 40, "max_part_size": 64 * 1024}
     try:
         async with aclosing(request.stream()) as stream:
             form = await InMemory(request.headers, stream, **bounds).parse()
-    except (ClientDisconnect, Refusal, OSError, MemoryError):
+    except (ClientDisconnect, ApiError, OSError, MemoryError):
         raise
     except Exception as error:  # the form's parser has many ways to stumble
-        raise Refusal(400, "form_malformed", f"the form cannot be read: {str(error)[:200]}") from None
+        raise ApiError(400, "form_malformed", f"the form cannot be read: {str(error)[:200]}") from None
     try:
         names = [name for name, _ in form.multi_items()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise Refusal(422, "parameters_invalid", f"{twice[0][:60]} is given more than once")
+            raise ApiError(422, "parameters_invalid", f"{twice[0][:60]} is given more than once")
         yield form
     finally:
         await form.close()
@@ -142,20 +142,22 @@ async def read_json_body(request: Request, model: type[B], *, strict: bool = Tru
         return model.model_validate_json(body, strict=strict)
     except ValidationError as error:
         if any(problem["type"] == "json_invalid" for problem in error.errors()):
-            raise Refusal(400, "json_malformed", f"the body is no JSON: {error.errors()[0]['msg']}") from None
-        raise told(error, model.model_fields) from None
+            raise ApiError(
+                400, "json_malformed", f"the body is no JSON: {error.errors()[0]['msg']}"
+            ) from None
+        raise validation_error(error, model.model_fields) from None
 
 
 def from_base64(text: str, name: str) -> bytes:
-    """Bytes of base64 or of a data URI. Raises Refusal (422)."""
+    """Bytes of base64 or of a data URI. Raises ApiError (422)."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
         content = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise Refusal(422, f"{name}_unusable", f"the {name} is no base64: encode the file's bytes") from None
+        raise ApiError(422, f"{name}_unusable", f"the {name} is no base64: encode the file's bytes") from None
     if not content:
-        raise Refusal(422, f"{name}_unusable", f"the {name} is empty: encode the file's bytes")
+        raise ApiError(422, f"{name}_unusable", f"the {name} is empty: encode the file's bytes")
     return content
 
 
@@ -163,10 +165,10 @@ async def _file(form: FormData, name: str) -> bytes:
     found = form.get(name)
     if not isinstance(found, UploadFile):
         what = "missing" if found is None else "a plain field"
-        raise Refusal(422, "parameters_invalid", f"{name} is {what}: send it as a file of the form")
+        raise ApiError(422, "parameters_invalid", f"{name} is {what}: send it as a file of the form")
     content = await found.read()
     if not content:
-        raise Refusal(422, f"{name}_unusable", f"the {name} is an empty file")
+        raise ApiError(422, f"{name}_unusable", f"the {name} is an empty file")
     return content
 
 
@@ -175,11 +177,11 @@ def _fields(model: type[B], form: FormData, files: set[str]) -> B:
     given = {name: value for name, value in form.multi_items() if name not in files and value != ""}
     uploads = [name for name, value in given.items() if isinstance(value, UploadFile)]
     if uploads:
-        raise Refusal(422, "parameters_invalid", f"{uploads[0][:60]} is a file: send it as a plain field")
+        raise ApiError(422, "parameters_invalid", f"{uploads[0][:60]} is a file: send it as a plain field")
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise told(error, model.model_fields) from None
+        raise validation_error(error, model.model_fields) from None
 
 
 class Decoder:
@@ -189,26 +191,27 @@ class Decoder:
         self.limits = limits
         self._turn = anyio.CapacityLimiter(1)
 
-    async def picture(self, content: bytes, place: Place, samples: int = 1) -> Picture:
-        """Raises ImageError, or Refusal (429) when too much is in memory, `samples` fills of this one too."""
+    async def picture(self, content: bytes, slot: Slot, samples: int = 1) -> Picture:
+        """Raises ImageError, or ApiError (429) when too much is in memory, `samples` fills of this one
+        too."""
 
         def work() -> Picture:
             with open_image(content, max_pixels=self.limits.pixels) as image:
                 # A result is about as large as the image.
-                place.weigh(image.width * image.height * (1 + samples) // 2)
+                slot.reserve_pixels(image.width * image.height * (1 + samples) // 2)
             return read_image(content, max_pixels=self.limits.pixels)
 
         return await anyio.to_thread.run_sync(work, limiter=self._turn)
 
-    async def order(self, order: Order, place: Place) -> Decoded:
-        """Raises ImageError, MaskError, ConfigError or Refusal."""
-        before = await self.picture(order.image, place, order.parameters.samples)
+    async def order(self, order: Order, slot: Slot) -> Decoded:
+        """Raises ImageError, MaskError, ConfigError or ApiError."""
+        before = await self.picture(order.image, slot, order.parameters.samples)
         parameters, extend = order.parameters, order.parameters.extend
         height, width = before.pixels.shape[:2]
         if extend is not None:
             margins = margins_of(height, width, read_extension(extend))
             tall, wide = extended_size(height, width, margins, max_pixels=self.limits.pixels)
-            place.weigh((tall * wide - height * width) * (1 + parameters.samples) // 2)
+            slot.reserve_pixels((tall * wide - height * width) * (1 + parameters.samples) // 2)
 
         def work() -> tuple[Picture, np.ndarray]:
             hole = None if order.mask is None else self._mask(order.mask, (height, width), parameters)
@@ -220,7 +223,7 @@ class Decoder:
             return picture, grow(hole, parameters.grow)
 
         picture, mask = await anyio.to_thread.run_sync(work, limiter=self._turn)
-        guide = None if order.guide is None else await self._guide(order.guide, mask, place)
+        guide = None if order.guide is None else await self._guide(order.guide, mask, slot)
         return Decoded(picture=picture, mask=mask, guide=guide)
 
     def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters) -> np.ndarray:
@@ -235,15 +238,15 @@ class Decoder:
             max_pixels=self.limits.pixels,
         )
 
-    async def _guide(self, content: bytes, mask: np.ndarray, place: Place) -> Picture:
-        """The guide, known to fit. Raises Refusal, ImageSizeError."""
+    async def _guide(self, content: bytes, mask: np.ndarray, slot: Slot) -> Picture:
+        """The guide, known to fit. Raises ApiError, ImageSizeError."""
         try:
-            picture = await self.picture(content, place)
+            picture = await self.picture(content, slot)
             as_guide(picture, mask)
         except ImageSizeError:
             raise
         except ImageError as error:
-            raise Refusal(422, "guide_unusable", f"the guide cannot be used: {error}") from None
+            raise ApiError(422, "guide_unusable", f"the guide cannot be used: {error}") from None
         return picture
 
 
