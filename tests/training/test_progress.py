@@ -87,7 +87,7 @@ def test_a_run_that_was_stopped_is_no_success(
     result = command("tokenizer", "--config", recipe, "--output", tmp_path / "run")
     assert result.exit_code == 130
     last = result.output.splitlines()[-1]
-    assert last.startswith("stopped and saved; the same command goes on at step 1; no validation yet; run")
+    assert last.startswith("stopped and saved; the same command resumes at step 1; no validation yet; run")
     monkeypatch.undo()
     result = command("tokenizer", "--config", recipe, "--output", tmp_path / "run")
     assert result.exit_code == 0

@@ -64,7 +64,7 @@ class Inpaint(click.Command):
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="With --input: make anew what the output folder holds. With IMAGE: the output may be IMAGE itself.",
+    help="With --input: replace what the output folder holds. With IMAGE: the output may be IMAGE itself.",
 )
 @click.option(
     "--layout",
@@ -95,7 +95,7 @@ class Inpaint(click.Command):
     cls=SettingOption,
     help="What stands in the hole before encoding: grey, mean, nearest or diffusion.",
 )
-@click.option("--ring", cls=SettingOption, type=int, help="Predict this many tokens around the hole anew.")
+@click.option("--ring", cls=SettingOption, type=int, help="Predict this many tokens around the hole again.")
 @click.option(
     "--set",
     "assignments",
@@ -208,7 +208,7 @@ def inpaint(
 
 
 def _ask(samples: int, piped: bool) -> None:
-    """Asks whether so many are meant. Raises ConfigError where nobody can answer."""
+    """Asks whether so many are meant. Raises ConfigError without a terminal."""
     if piped or sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError(f"--samples {samples} writes a file for each fill: add --yes if so many are meant")
     question = (
@@ -247,10 +247,10 @@ def _inpaint_coursework(folder: Path, output: Path, filler: Filler, seed: int, f
     pipe, chosen = filler.load()
     with working("filling") as status:
 
-        def told(stage: str, done: int, total: int) -> None:
+        def progress(stage: str, done: int, total: int) -> None:
             status.update(f"{stage}: {done} of {total}")
 
-        fill_coursework_folder(pipe, pairs, output, seed=seed, progress=told, **chosen)
+        fill_coursework_folder(pipe, pairs, output, seed=seed, progress=progress, **chosen)
     click.echo(f"filled {len(pairs)} pictures of {folder}: {output / 'test_results'}, its strips beside it")
 
 

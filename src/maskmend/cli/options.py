@@ -42,7 +42,7 @@ class Filler:
 
 
 class Commands(click.Group):
-    """A group whose help tells what each command does in whole sentences, over several lines if need be."""
+    """A group whose help has whole sentences on each command, over several lines where needed."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [

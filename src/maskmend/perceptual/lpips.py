@@ -1,11 +1,12 @@
-"""LPIPS: the distance of two images in the features of a trained network (Zhang, Isola, Efros, Shechtman, Wang 2018).
+"""LPIPS: the distance of two images in the features of a trained network (Zhang, Isola, Efros, Shechtman,
+Wang 2018).
 
     d(a, b) = sum over layers l of  mean over pixels of  sum over channels c of  w_lc (a_lc - b_lc)^2
 
 where a_l, b_l are the network's activations after each of five ReLUs, scaled to unit length over the
 channels, and w are the published non-negative weights ("v0.1"). The networks are stated here as two tables;
-the parameters are frozen. As a perceptual loss its gradient reaches only images that require one: the features
-of the others are computed without a graph.
+the parameters are frozen. As a perceptual loss its gradient reaches only images that require one: the
+features of the others are computed without a graph.
 """
 
 import os

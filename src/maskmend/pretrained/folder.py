@@ -85,7 +85,7 @@ def save_component(
     about = {"format": FORMAT, "kind": kind, "config": to_dict(config)}
     if tokens is not None:
         about["tokens"] = tokens
-    # Not `save_file`: it makes files that nobody but their owner can read, and may leave half of one behind.
+    # Not `save_file`: its files are readable by their owner only, and it may leave a truncated one behind.
     content = ordered(save(weights, metadata={"kind": kind, "format": str(FORMAT)}))
     write_files({folder / "weights.safetensors": content, folder / "config.json": json_bytes(about)})
 
@@ -166,7 +166,7 @@ def _fitted(value: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _built(module_class: Callable[[Any], M], config: Any) -> M:
-    # The constructors of torch.nn draw from the global generator; it is put back so that nobody else notices.
+    # The constructors of torch.nn draw from the global generator, whose state is restored.
     with torch.random.fork_rng(devices=[]):
         return module_class(config)
 
@@ -235,7 +235,7 @@ def check_tokens(tokenizer: VQGAN, transformer: Path, names: tuple[Path, Path]) 
     if learnt is not None and learnt != tokens_hash(tokenizer):
         raise ConfigError(
             f"the transformer of {names[1]} learnt the tokens of another tokenizer than {names[0]}: "
-            "give the one it was trained over, or a decoder trained anew over that"
+            "give the one it was trained over, or one whose decoder was fine-tuned from that"
         )
 
 
@@ -250,7 +250,7 @@ def save_model(
 ) -> None:
     """Writes a whole model folder; `model_index.json` comes last: without it a folder is unfinished."""
     save_tokenizer(tokenizer, folder / "tokenizer", dtype)
-    # What is saved as one model belongs together: a later `pack` of its parts is told so.
+    # Marks the two as one model, for a later `pack` of its parts.
     save_transformer(transformer, folder / "transformer", dtype, tokens_hash(tokenizer))
     settings = {name: value for name, value in defaults.items() if value is not None}
     components = ["tokenizer", "transformer"]
@@ -262,7 +262,7 @@ def save_model(
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """What `model_index.json` of a folder says. Raises ModelError when it is none of a model."""
+    """What `model_index.json` of a folder says. Raises ModelError where it is not that of a model."""
     path = folder / INDEX
     content = read_json(path)
     check_index(content, "maskmend", path, ["components", "defaults", "domain"])
@@ -333,7 +333,7 @@ def find_model(name: str | Path) -> Path:
 def component_folder(path: Path, kind: str) -> Path:
     """The folder of component `kind` within a run or model folder, or `path` itself.
 
-    Raises ModelError where neither holds one, and says what is there instead.
+    Raises ModelError where neither holds one, and names what is there instead.
     """
     for folder in (path / kind, path):
         if (folder / "config.json").is_file():

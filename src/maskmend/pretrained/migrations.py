@@ -97,7 +97,7 @@ def _with_prefix(name: str, prefixes: Mapping[str, str]) -> str:
 
 
 def _with_choices(config: Any, choices: Mapping[str, Mapping[str, str]]) -> Any:
-    if not isinstance(config, Mapping):  # whoever reads it says what is wrong with it
+    if not isinstance(config, Mapping):  # refused by its reader
         return config
     return {
         key: choices[key].get(value, value) if key in choices and isinstance(value, str) else value

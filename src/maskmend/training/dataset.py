@@ -42,7 +42,7 @@ class ImageSet(Sequence[np.ndarray]):
         self.skipped: list[str] = []
         self.entries: list[Entry] = []
         self.square = True
-        """Whether all pictures are: then nothing is cropped off, and a picture comes back as it was."""
+        """Whether all pictures are square: then crops are whole pictures, which recur unchanged."""
         self._cache: dict[int, np.ndarray] = {}
         self._left = cache_bytes
 

@@ -63,7 +63,7 @@ def train_with_progress(
                 console.print(line + time_left(values, recipe.training))
 
         outcome = run(recipe, out, resume=not restart, on_metrics=on_metrics, log=console.print)
-    state = "finished" if outcome.finished else "stopped and saved; the same command goes on"
+    state = "finished" if outcome.finished else "stopped and saved; the same command resumes"
     best = "no validation yet" if outcome.best is None else f"best validation loss {outcome.best:.4g}"
     console.print(f"{state} at step {outcome.step}; {best}; run folder: {out}")
     return outcome

@@ -113,7 +113,7 @@ def test_a_training_that_was_stopped_is_no_result(
         return replace(outcome, finished=False)
 
     monkeypatch.setattr(trainings_module, "train", stopped)
-    with pytest.raises(TrainingError, match="the same command goes on"):
+    with pytest.raises(TrainingError, match="the same command resumes"):
         trainings.pipeline(cumulative()[0], lambda what, done, total: None)
 
 

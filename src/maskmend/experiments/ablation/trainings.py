@@ -107,10 +107,10 @@ class Trainings:
         return self._places[key]
 
     def pipeline(self, ingredient: Ingredient, progress: Progress) -> InpaintPipeline:
-        """The ingredient's model with the ingredient's settings as its defaults; trains it, or goes on, if
-        need be.
+        """The ingredient's model with the ingredient's settings as its defaults; trains it, or resumes its
+        training, where needed.
 
-        Raises TrainingError when a signal stopped the training; it was saved and the next call goes on.
+        Raises TrainingError when a signal stopped the training; it was saved and the next call resumes it.
         """
         place, recipe = self.place(ingredient), self.budget.recipe(ingredient)
         content = checkpoint.read(place / "last.pt") if (place / "last.pt").is_file() else None
@@ -140,7 +140,7 @@ class Trainings:
             on_metrics=lambda kind, values: progress(int(values["step"])),
         )
         if not outcome.finished:
-            raise TrainingError(f"stopped and saved at step {outcome.step}: the same command goes on")
+            raise TrainingError(f"stopped and saved at step {outcome.step}: the same command resumes it")
 
 
 def _recipe(place: Path) -> dict[str, Any]:

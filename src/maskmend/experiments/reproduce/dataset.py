@@ -64,7 +64,7 @@ def load_test_set(
         path = (masks / name).with_suffix(".png")
         if not path.is_file():
             raise DataError(f"no mask at {path}: make a set with `maskmend masks make`, or leave --masks out")
-        # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
+        # With a threshold the check for photographs is skipped: no option here could confirm the mask.
         holes.append(load_mask(path, size=(size, size), threshold=THRESHOLD))
     return TestSet(images=pictures, masks=holes, name=f"masks of {masks.name}")
 

@@ -2,7 +2,7 @@
 
     test set ─► frame (nothing, Telea, MI-GAN, floor) ─► bars ─► tables ─► grid ─► page.html, .md, .json
 
-Trials are kept in OUT/trials, so a run that was stopped goes on; the page is written anew after each table.
+Trials are kept in OUT/trials, so a stopped run is resumed; the page is rewritten after each table.
 """
 
 from collections.abc import Callable, Sequence
@@ -107,7 +107,7 @@ def _chosen(tables: Sequence[Table], only: Sequence[str], grid: bool) -> list[Ta
 
 
 def _fewer(bench: TrialRunner, runner: TrialRunner) -> str:
-    """What a table of fewer images has to say of it."""
+    """The note of a table measured on fewer images."""
     count = len(bench.data.images)
     if count == len(runner.data.images):
         return ""
@@ -125,10 +125,10 @@ def _forecast(work: Sequence[tuple[TrialRunner, Table]]) -> str:
             seconds += len(bench.data.images) * (fids * features + more * filling)
         fills += more
     if fills == 0:
-        return "all is measured: the page is written anew"
+        return "all is measured: the page is written again"
     return (
         f"{fills} ways of filling to measure: about {duration(seconds)} on this machine. Ctrl-C stops; the "
-        "same command goes on."
+        "same command resumes."
     )
 
 

@@ -17,7 +17,7 @@ HEADERS = {
 
 
 def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict, note: str = "") -> Section:
-    """Rows with the best one and its ties marked, what that says of the default, and a chart.
+    """Rows with the best one and its ties marked, what that says about the default, and a chart.
 
     `note` is what else is to be said of the whole table.
     """

@@ -1,4 +1,4 @@
-"""Which trials make which table, and what a table says of the defaults.
+"""Which trials make which table, and what a table says about the defaults.
 
 The published experiment's table comes first: FID by mask schedule at 8 steps and sweet spot 8, once with the
 published experiment's own way of decoding and once with ours. Then one table for each setting, the others at
@@ -56,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A table's best row, the rows no worse than it, and what that says of the default."""
+    """A table's best row, the rows no worse than it, and what that says about the default."""
 
     best: int
     ties: frozenset[int] = field(default_factory=frozenset)
@@ -144,7 +144,7 @@ def _with_default(values: Sequence[Any], name: str, defaults: Settings) -> Seque
 
 
 def rows_of(setting: str, values: Sequence[Any]) -> tuple[Row, ...]:
-    """A row for each value of one setting; the sweet spot and the schedule are looked at over 8 steps."""
+    """A row for each value of one setting; the sweet spot and the schedule are measured over 8 steps."""
     fixed = {"steps": 8} if setting in ("sweet_spot", "schedule") else {}
     return tuple(Row(labels=(str(value),), changes=fixed | {setting: value}) for value in values)
 

@@ -3,8 +3,8 @@
     settings ─► fills of all images ─► composited, uncomposited and tokens-alone pictures ─► FID, LPIPS, ...
 
 A trial's file is named by a hash of everything that decides its figures: weights, images, masks, settings,
-seed, bootstrap draws. So an experiment that was stopped goes on, and a changed model starts anew. Nearly all
-of the time goes into Inception's features, so a FID is measured only where it is asked for.
+seed, bootstrap draws. So a stopped experiment is resumed, and a changed model is measured from the start.
+Nearly all of the time goes into Inception's features, so a FID is measured only where it is asked for.
 
 All trials draw the same bootstrap images, so the difference of two FIDs has an interval of its own, much
 narrower than the two intervals suggest: what both share (the truths, the known pixels) cancels.
@@ -175,7 +175,7 @@ class TrialRunner:
         fill: Callable[[Picture, Bool[np.ndarray, "H W"]], Picture],
         progress: Progress | None = None,
     ) -> Trial:
-        """The trial of another method, `fill(image, mask)`; `name` tells it apart from all others."""
+        """The trial of another method, `fill(image, mask)`; `name` identifies it."""
 
         def work(missing: Sequence[Measure]) -> Trial:
             start = time.perf_counter()
