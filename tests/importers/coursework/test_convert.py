@@ -403,15 +403,17 @@ def test_damaged_files_are_refused(files, tmp_path, content):
 # On the command line
 
 
-def run(*command):
-    return CliRunner().invoke(main, ["convert", "coursework", *map(str, command)], prog_name="maskmend")
+def run(*command, name="coursework"):
+    return CliRunner().invoke(main, ["convert", name, *map(str, command)], prog_name="maskmend")
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_the_command_writes_a_model_that_fills(files, tmp_path, half):
     """Catches a folder that does not load, or fills otherwise than the models it was made of."""
     out = tmp_path / "model"
-    result = run(*files, "-o", out, "--heads", HEADS, *(["--half"] if half else []))
+    # "lab" is the name of command and pixels in older versions.
+    options = ["--half", "--pixels", "lab"] if half else []
+    result = run(*files, "-o", out, "--heads", HEADS, *options, name="lab" if half else "coursework")
     assert result.exit_code == 0, result.output
     assert f"wrote {out}: 16x16 pictures, 4x4 tokens, 20 codes, 3 blocks of 4 heads" in result.stdout
     pipe = InpaintPipeline.from_pretrained(out)
