@@ -46,7 +46,9 @@ class Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [
-            (name, self.commands[name].get_short_help_str(limit=1000)) for name in self.list_commands(ctx)
+            (name, self.commands[name].get_short_help_str(limit=1000))
+            for name in self.list_commands(ctx)
+            if not self.commands[name].hidden
         ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
