@@ -101,7 +101,7 @@ class ImageLoss:
         if perceptual is not None and options.perceptual > 0:
             self.feature_losses["feature"] = FeatureLoss(
                 network=perceptual,
-                figure="lpips",
+                metric="lpips",
                 distance=options.perceptual,
                 adversarial=options.feature_adversarial,
                 share=options.perceptual_share,
@@ -109,7 +109,7 @@ class ImageLoss:
         if classifier is not None:
             self.feature_losses["classifier"] = FeatureLoss(
                 network=classifier,
-                figure="classifier_distance",
+                metric="classifier_distance",
                 distance=options.classifier,
                 adversarial=options.classifier_adversarial,
             )
