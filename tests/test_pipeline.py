@@ -785,7 +785,7 @@ def test_samples_share_what_is_known_of_their_picture(tiny_pipeline, monkeypatch
         looks.append(known)
         return look(known)
 
-    monkeypatch.setattr(tiny_pipeline.tokenizer.decoder, "look", watched)
+    monkeypatch.setattr(tiny_pipeline.tokenizer.decoder, "encode_known", watched)
     other = 255 - IMAGE
     together = tiny_pipeline([IMAGE, other], [MASK] * 2, samples=3)
     assert len(looks) == 2

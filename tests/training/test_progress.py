@@ -50,6 +50,14 @@ def command(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["train", *map(str, arguments)])
 
 
+def test_names_of_older_recipes_are_read(recipe: Path, tmp_path: Path) -> None:
+    """Would catch a recipe or an assignment of an older version that is refused for a renamed choice."""
+    content = recipe.read_text().replace("quantizer =", 'design = "lab"\nquantizer =')
+    (tmp_path / "old.toml").write_text(content)
+    result = command("tokenizer", "--config", tmp_path / "old.toml", "--set", "preset='report'", "-o", "out")
+    assert "has 8: choose multiples of 32 for design='coursework'" in result.output
+
+
 def test_a_run_from_start_to_finish(recipe: Path, tmp_path: Path) -> None:
     """Would catch a run that does not say what it found, how fast it is, how long it takes and where it
     lies."""

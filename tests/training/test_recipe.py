@@ -18,7 +18,7 @@ from maskmend.training.recipe import (
     TransformerTraining,
 )
 from maskmend.training.run import TOKENIZERS, configured
-from maskmend.training.stages.decoder import redrawn_config
+from maskmend.training.stages.decoder import fine_tuned_config
 from maskmend.training.stages.transformer import TRANSFORMERS
 
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
@@ -44,7 +44,7 @@ def test_shipped_recipes_are_sound(path: Path) -> None:
         trained = (
             small_config(known_channels=(32, 64, 128)) if "known_guesses" in read.model else small_config()
         )
-        model = redrawn_config(trained, read.model)
+        model = fine_tuned_config(trained, read.model)
     else:
         model = configured(TOKENIZERS if read.stage == "tokenizer" else TRANSFORMERS, read)
     assert model.grid >= 1
