@@ -779,7 +779,7 @@ def test_a_pipeline_bounds_the_kernel_caches(tiny_pipeline, monkeypatch):
 def test_samples_share_what_is_known_of_their_picture(tiny_pipeline, monkeypatch):
     """Catches the known pixels looked at anew for every sample, and those of another picture shown to it."""
     looks = []
-    look = tiny_pipeline.tokenizer.decoder.look
+    look = tiny_pipeline.tokenizer.decoder.encode_known
 
     def watched(known):
         looks.append(known)
