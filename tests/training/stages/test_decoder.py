@@ -259,9 +259,9 @@ def test_a_recipe_gets_the_classifier_it_names(make_recipe, tmp_path: Path) -> N
     for stage in ("decoder", "tokenizer"):
         asked = {"perceptual": 0.0, "classifier": 0.5, "classifier_weights": str(file)}
         image_loss = build_stage(make_recipe(stage, **{stage: asked}), CPU).image_loss
-        assert image_loss.eyes["classifier"].distance == 0.5
+        assert image_loss.feature_losses["classifier"].distance == 0.5
         plain = build_stage(make_recipe(stage, **{stage: asked | {"classifier": 0.0}}), CPU).image_loss
-        assert not plain.eyes
+        assert not plain.feature_losses
 
 
 def other_tokenizer(tokenizer_folder: Path, folder: Path) -> Path:
