@@ -87,9 +87,9 @@ def main() -> None:
             with torch.inference_mode():
                 fills = [network.features(to_tensor(picture.pixels)) for picture in result.pictures]
                 truth = network.features(to_tensor(pixels))
-                distances += [float(network.between(fill, truth)[0]) for fill in fills]
+                distances += [float(network.feature_distance(fill, truth)[0]) for fill in fills]
                 pairings = itertools.combinations(fills, 2)
-                apart += [float(network.between(one, two)[0]) for one, two in pairings]
+                apart += [float(network.feature_distance(one, two)[0]) for one, two in pairings]
             if row == 0:
                 borders = borders_of(mask, pipe.resolution)
                 across, elsewhere = steps_across(filled, mask, borders)

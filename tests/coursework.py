@@ -270,7 +270,7 @@ def shaken(module, seed=0):
     return module.eval().requires_grad_(False)
 
 
-def lab_vqgan(**changes):
+def coursework_vqgan(**changes):
     """A VQGAN whose codes lie among its latents, so that pictures have many different tokens."""
     model = shaken(LabVQGAN(**changes))
     book = model.codebook.embedding.weight
@@ -280,5 +280,5 @@ def lab_vqgan(**changes):
     return model
 
 
-def lab_transformer(attention=Fused, **changes):
+def coursework_transformer(attention=Fused, **changes):
     return shaken(LabTransformer(attention, **changes), seed=3)

@@ -11,7 +11,7 @@ from maskmend.export.onnx import export_onnx
 from maskmend.pipeline import InpaintPipeline
 
 KINDS = {
-    "context": {},
+    "prefix": {},
     "full": {
         "attention": "full", "hints": False, "norm": "post", "positions": "learned", "marks_hole": False,
     },

@@ -50,9 +50,9 @@ def tiny_models(
         )
         # Codes that lie among the latents, so that different pictures have different tokens.
         tokenizer.train()(torch.rand(16, 3, 4 * grid, 4 * grid) * 2 - 1)
-        if tokenizer.decoder.known is not None:
+        if tokenizer.decoder.known_encoder is not None:
             # Fresh merges are zero: then the known pixels would be seen to no effect.
-            for merge in tokenizer.decoder.known.merges:
+            for merge in tokenizer.decoder.known_encoder.zero_convs:
                 merge.weight.data.normal_()
         transformer = MaskedTransformer(config)
         # Fresh weights predict much the same for all tokens; larger ones have opinions.
@@ -72,7 +72,7 @@ class FakePerceptual:
     def features(self, images: torch.Tensor) -> list[torch.Tensor]:
         return [F.avg_pool2d(images, 3)]
 
-    def between(self, a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
+    def feature_distance(self, a: list[torch.Tensor], b: list[torch.Tensor]) -> torch.Tensor:
         return (a[0] - b[0]).square().mean((1, 2, 3))
 
 

@@ -98,7 +98,7 @@ def test_client(files, tiny_pipeline, monkeypatch):
 
 def test_without_pytorch(files):
     """Catches an import of PyTorch on the way to a fill: run in a process of its own."""
-    _, folder = exported("context")
+    _, folder = exported("prefix")
     command = [sys.executable, EXAMPLES / "without_pytorch.py", folder, "photo.png", "mask.png", "out.png"]
     done = subprocess.run(
         command,

@@ -49,11 +49,11 @@ def pictures(draw, largest=50):
     return pixels, mask, rng
 
 
-@pytest.fixture(scope="module", params=["context", "full", "levels"])
+@pytest.fixture(scope="module", params=["prefix", "full", "levels"])
 def pipes(request, tiny_pipeline):
     """A pipeline for each attention pattern, the second without hints and with a decoder of tokens alone; and
     one that draws wide holes anew at finer scales and interpolates plain ones."""
-    if request.param == "context":
+    if request.param == "prefix":
         return tiny_pipeline
     if request.param == "levels":
         return InpaintPipeline(*tiny_models(guesses=True), Settings(plain=8.0))
@@ -781,13 +781,13 @@ def test_a_pipeline_bounds_the_kernel_caches(tiny_pipeline, monkeypatch):
 def test_samples_share_what_is_known_of_their_picture(tiny_pipeline, monkeypatch):
     """Catches the known pixels looked at anew for every sample, and those of another picture shown to it."""
     looks = []
-    look = tiny_pipeline.tokenizer.decoder.look
+    look = tiny_pipeline.tokenizer.decoder.encode_known
 
     def watched(known):
         looks.append(known)
         return look(known)
 
-    monkeypatch.setattr(tiny_pipeline.tokenizer.decoder, "look", watched)
+    monkeypatch.setattr(tiny_pipeline.tokenizer.decoder, "encode_known", watched)
     other = 255 - IMAGE
     together = tiny_pipeline([IMAGE, other], [MASK] * 2, samples=3)
     assert len(looks) == 2

@@ -40,9 +40,9 @@ def distance():
     network = Lpips.load("alexnet")
 
     @torch.inference_mode()
-    def between(a, b):
+    def feature_distance(a, b):
         one, two = (network.features(to_tensor(each)) for each in (a, b))
-        return float(network.between(one, two)[0])
+        return float(network.feature_distance(one, two)[0])
 
     return between
 

@@ -6,7 +6,7 @@ import torch
 
 from maskmend.models.transformer import Hints, MaskedTransformer, TransformerConfig
 
-TINY = TransformerConfig(codes=7, grid=4, dim=16, heads=2, layers=3, mlp=24, attention="context", dropout=0.0)
+TINY = TransformerConfig(codes=7, grid=4, dim=16, heads=2, layers=3, mlp=24, attention="prefix", dropout=0.0)
 N, MASK = TINY.tokens, TINY.mask_id
 
 

@@ -41,7 +41,7 @@ from maskmend.fill.timer import Timer
 from maskmend.fill.windows import FULLEST, FULLEST_GUESSED, Window, lay_windows, window_batches
 from maskmend.images.canvas import Length
 from maskmend.images.picture import ImageLike, Picture, ValueRange
-from maskmend.inference.cached_transformer import ReadyTransformer
+from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.inference.precision import decoding_dtype
 from maskmend.masks.options import Channel, MaskOptions, PhotoCheck
@@ -81,7 +81,7 @@ class InpaintPipeline:
         self.transformer = transformer.eval().requires_grad_(False)
         self.defaults = defaults or Settings()
         self.precision = precision
-        self._transformer_ready: ReadyTransformer | None = None  # made for the first fill
+        self._transformer_ready: InferenceTransformer | None = None  # made for the first fill
         decoding_dtype(precision, transformer.config, self.device)  # an unknown one is told now
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
@@ -380,10 +380,10 @@ class InpaintPipeline:
         """
         return rendering.pictures(self.tokenizer, tokens, regions)
 
-    def _ready(self) -> ReadyTransformer:
+    def _ready(self) -> InferenceTransformer:
         if self._transformer_ready is None:
             dtype = decoding_dtype(self.precision, self.transformer.config, self.device)
-            self._transformer_ready = ReadyTransformer(self.transformer, dtype)
+            self._transformer_ready = InferenceTransformer(self.transformer, dtype)
         return self._transformer_ready
 
     def _timed(self, stage: str) -> Timer:

@@ -530,7 +530,7 @@ def test_the_command_tells_the_likeliest(folders, tiny_model):
     told = command(folders, tiny_model, "--samples", "2").stdout
     assert told.count("best: ") == 3
     assert "the best fill is not known of 2 done before" in told
-    assert "--overwrite makes them anew" in told
+    assert "--overwrite makes them again" in told
     told = command(folders, tiny_model, "--samples", "2", "--overwrite").stdout
     assert (told.count("best: "), "not known" in told) == (5, False)
     assert "best" not in command(folders, tiny_model, "--overwrite").stdout
@@ -539,7 +539,7 @@ def test_the_command_tells_the_likeliest(folders, tiny_model):
 def test_results_that_are_jpeg_are_told_to_be_lossy(folders, tiny_model):
     """Catches known pixels that change in silence, where the command for one picture says so."""
     filled = command(folders, tiny_model, "--format", "jpg").stdout
-    assert "of the results are JPEG, which encodes every pixel anew; --format png" in filled
+    assert "of the results are JPEG, which re-encodes every pixel; --format png" in filled
     shutil.rmtree(folders[2])
     assert "JPEG" not in command(folders, tiny_model, "--format", "png").stdout
 
@@ -564,7 +564,7 @@ def test_names_that_are_no_utf8_are_told(folders, tiny_model):
 
 
 @pytest.mark.parametrize(
-    "more", [["photo.png"], ["--mask", "m.png"], ["--uncertainty", "u.png"], ["--layout", "lab"]]
+    "more", [["photo.png"], ["--mask", "m.png"], ["--uncertainty", "u.png"], ["--layout", "coursework"]]
 )
 def test_options_of_a_single_image_are_refused(folders, tiny_model, more):
     refused = command(folders, tiny_model, *more)

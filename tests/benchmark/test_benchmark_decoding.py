@@ -6,8 +6,8 @@ import torch.nn.functional as F
 
 from maskmend.benchmark.decoding import example, fill, work_of_fill, work_of_pass
 from maskmend.benchmark.reference import PlainTransformer, plain_decode
-from maskmend.inference.cached_transformer import ReadyTransformer
-from maskmend.inference.packed_linear import Linear
+from maskmend.inference.cached_transformer import InferenceTransformer
+from maskmend.inference.packed_linear import PackedLinear
 from maskmend.models.transformer import MaskedTransformer, small_config
 
 CONFIG = small_config(grid=4, codes=24, dim=16, heads=2, layers=2, mlp=32)
@@ -30,9 +30,9 @@ def test_operations_are_those_that_happen(monkeypatch, share):
         return attend(q, k, v, **options)
 
     for name in ("__call__", "gelu", "add"):
-        monkeypatch.setattr(Linear, name, counted(getattr(Linear, name)))
+        monkeypatch.setattr(PackedLinear, name, counted(getattr(PackedLinear, name)))
     monkeypatch.setattr("maskmend.inference.cached_transformer.F.scaled_dot_product_attention", attended)
-    ready = ReadyTransformer(MaskedTransformer(CONFIG).eval())
+    ready = InferenceTransformer(MaskedTransformer(CONFIG).eval())
     hole = int(example(CONFIG, share)[1].sum())
     for linear in (ready.layers[0].qkv, ready.head):
         if linear.packed is None:

@@ -65,7 +65,7 @@ def test_the_whole_benchmark_runs_through(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "WHOLE", (1, 1.0))
     monkeypatch.setattr(module, "BATCHES", {"tokenizer": 2, "transformer": 2})
     monkeypatch.setattr(module, "TRAININGS", 1)
-    monkeypatch.setattr("maskmend.benchmark.decoding.report_config", small_config)
+    monkeypatch.setattr("maskmend.benchmark.decoding.coursework_config", small_config)
     monkeypatch.setattr("maskmend.inference.roofline.SIDE", {"cpu": 64})
     monkeypatch.setattr("maskmend.benchmark.hardware.COPIED", 1000)
     before, train = [], module.train_once

@@ -20,12 +20,12 @@ from experiments.reproduce.conftest import mean_distance, small_features
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
 from maskmend.experiments.ablation import run as study_run
-from maskmend.experiments.ablation.ingredients import CHANGES, ladder
+from maskmend.experiments.ablation.ingredients import CHANGES, cumulative
 from maskmend.experiments.reproduce import run as experiment_run
 from maskmend.experiments.reproduce.run import QUICK_IMAGES, QUICK_REPEATS
-from maskmend.experiments.reproduce.trial import Laboratory
+from maskmend.experiments.reproduce.trial import TrialRunner
 from maskmend.images.picture import load_image
-from maskmend.importers.coursework.published import REPORT_DECODING
+from maskmend.importers.coursework.published import COURSEWORK_DECODING
 from maskmend.masks.sets import make_masks
 from maskmend.perceptual.inception import Inception
 from maskmend.perceptual.lpips import Lpips
@@ -91,7 +91,7 @@ def test_results_are_scored_and_reported(images: Path, tmp_path: Path) -> None:
     manifest = make_masks("boxes", images, tmp_path / "masks")
     results = write(tmp_path / "results", [smooth_pixels(SIDE, SIDE, n) // 2 for n in range(COUNT)])
     out = tmp_path / "report.json"
-    told = succeed(
+    progress = succeed(
         "evaluate", "--images", images, "--results", results, "--masks", tmp_path / "masks", "-o", out,
         "--seed", "3", "--repeats", "4",
     )  # fmt: skip
@@ -101,8 +101,8 @@ def test_results_are_scored_and_reported(images: Path, tmp_path: Path) -> None:
     assert (report["settings"]["seed"], report["settings"]["repeats"]) == (3, 4)
     assert {"fid", "kid", "lpips", "hole_l1"} <= set(report["figures"])
     assert report["figures"]["fid"]["value"] > 0
-    assert "FID" in told.stdout
-    assert manifest["sha256"][:16] in told.stdout
+    assert "FID" in progress.stdout
+    assert manifest["sha256"][:16] in progress.stdout
 
 
 def test_further_fills_give_diversity_and_masks_may_be_black(tmp_path: Path) -> None:
@@ -174,11 +174,11 @@ def test_a_model_fills_as_the_report_did(
     given = recorded(monkeypatch)
     make_masks("boxes", images, tmp_path / "masks")
     command = ["evaluate", "--images", images, "--model", tiny_model, "--masks", tmp_path / "masks"]
-    command += ["--preset", "report", "--repeats", "2", "--seed", "5"]
+    command += ["--preset", "coursework", "--repeats", "2", "--seed", "5"]
     succeed(*command, "-o", tmp_path / "out")
     assert given
     for settings in given:
-        assert {name: settings[name] for name in REPORT_DECODING} == REPORT_DECODING
+        assert {name: settings[name] for name in COURSEWORK_DECODING} == COURSEWORK_DECODING
     assert given[0]["seed"][:2] == [5, 6]
     for kind in ("composited", "uncomposited", "reconstruction"):
         report = read(tmp_path / "out" / f"report-{kind}.json")
@@ -186,7 +186,7 @@ def test_a_model_fills_as_the_report_did(
         assert load_image(tmp_path / "out" / kind / "05.png").pixels.shape == (SIDE, SIDE, 3)
     given.clear()
     succeed(*command, "--set", "steps=9", "-o", tmp_path / "changed")
-    assert {name: given[0][name] for name in REPORT_DECODING} == REPORT_DECODING | {"steps": 9}
+    assert {name: given[0][name] for name in COURSEWORK_DECODING} == COURSEWORK_DECODING | {"steps": 9}
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
@@ -205,7 +205,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_a_quick_reproduction_is_a_page(images: Path, tmp_path: Path, tiny_model: Path) -> None:
     """Would catch a command whose experiment no longer fits it, and a --table that is lost."""
     out = tmp_path / "out"
-    told = succeed(
+    progress = succeed(
         "reproduce", "--images", images, "--model", tiny_model, "-o", out, "--quick", "--limit", "2",
         "--table", "schedule-report",
     )  # fmt: skip
@@ -214,7 +214,7 @@ def test_a_quick_reproduction_is_a_page(images: Path, tmp_path: Path, tiny_model
     assert facts["bars"]["known_error"] == 0
     assert facts["schedule-report"]["rows"]
     assert "steps" not in facts
-    assert str(out / "page.html") in told.stdout
+    assert str(out / "page.html") in progress.stdout
     assert (out / "page.html").is_file()
     assert list((out / "trials").iterdir())
 
@@ -225,7 +225,7 @@ def test_options_of_reproduce_reach_the_experiment(
     """Would catch --quick that measures every image, and masks, seed, draws or grid that are lost."""
     images = write(tmp_path / "images", [smooth_pixels(SIDE, SIDE, n) for n in range(QUICK_IMAGES + 1)])
     make_masks("boxes", images, tmp_path / "boxes")
-    asked: list[tuple[Laboratory, dict[str, Any]]] = []
+    asked: list[tuple[TrialRunner, dict[str, Any]]] = []
     monkeypatch.setattr(experiment_run, "reproduce", lambda lab, out, **options: asked.append((lab, options)))
     command = ["reproduce", "--images", images, "--model", tiny_model, "-o", tmp_path / "out"]
     succeed(*command, "--quick")
@@ -248,7 +248,7 @@ def test_without_a_test_set_the_shipped_samples_are_looked_at(
     tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Would catch a command that can only be tried by who has pictures that are not shipped."""
-    asked: list[tuple[Laboratory, dict[str, Any]]] = []
+    asked: list[tuple[TrialRunner, dict[str, Any]]] = []
     monkeypatch.setattr(experiment_run, "reproduce", lambda lab, out, **options: asked.append((lab, options)))
     command = ["reproduce", "--model", tiny_model, "-o", tmp_path / "out"]
     refused = invoke(*command)  # the samples are 64x64, the tiny model is not
@@ -260,11 +260,11 @@ def test_without_a_test_set_the_shipped_samples_are_looked_at(
         mask[number + 2 : 9, 3:8] = 255
         Image.fromarray(mask).save(path.with_suffix(".mask.png"))
     monkeypatch.setattr("maskmend.experiments.reproduce.dataset.SAMPLES", samples)
-    told = succeed(*command)
-    assert "shipped samples" in told.stderr
-    ((laboratory, options),) = asked
+    progress = succeed(*command)
+    assert "shipped samples" in progress.stderr
+    ((runner, options),) = asked
     assert options["quick"]
-    assert [int(mask.sum()) for mask in laboratory.data.masks] == [35, 30, 25]
+    assert [int(mask.sum()) for mask in runner.data.masks] == [35, 30, 25]
     assert invoke(*command, "--masks", samples).exit_code == 2
 
 
@@ -275,29 +275,31 @@ def test_reproduce_says_at_once_what_is_not_installed(
     """Would catch minutes of filling before the first table asks for a package."""
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(experiment_run, "reproduce", lambda *_, **__: pytest.fail("it began"))
-    told = invoke("reproduce", "--images", images, "--model", tiny_model, "-o", tmp_path / "out")
-    assert told.exit_code == 2
-    assert said in told.stderr
-    assert "maskmend[reproduce]" in told.stderr
+    progress = invoke("reproduce", "--images", images, "--model", tiny_model, "-o", tmp_path / "out")
+    assert progress.exit_code == 2
+    assert said in progress.stderr
+    assert "maskmend[reproduce]" in progress.stderr
 
 
 def test_a_study_trains_and_scores_each_rung(
     images: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Would catch steps, seed, limit or the tokenizer that do not reach the trainings."""
-    rungs = ladder(changes=CHANGES[:1])
-    monkeypatch.setattr(study_run, "ladder", lambda: rungs)
+    ingredients = cumulative(changes=CHANGES[:1])
+    monkeypatch.setattr(study_run, "cumulative", lambda: ingredients)
     out = tmp_path / "out"
-    told = succeed(
+    progress = succeed(
         "study", "--train", images, "--validation", images, "--images", images, "--tokenizer", tiny_model,
         "-o", out, "--steps", "1", "--limit", "4", "--repeats", "2", "--seed", "6",
     )  # fmt: skip
     facts = read(out / "page.json")
     assert facts["images"] == 4
-    assert [row["rung"]["name"] for row in facts["rows"]] == [rung.name for rung in rungs]
+    assert [row["ingredient"]["name"] for row in facts["rows"]] == [
+        ingredient.name for ingredient in ingredients
+    ]
     budget = facts["budget"]
     assert (budget["steps"], budget["seed"], budget["codes"], budget["grid"]) == (1, 6, 24, 4)
     assert budget["tokenizer"] == str(tiny_model)
     assert all(np.isfinite(row["trial"]["lpips"]["value"]) for row in facts["rows"])
-    assert len(list((out / "trainings").iterdir())) == len(rungs)
-    assert str(out / "page.html") in told.stdout
+    assert len(list((out / "trainings").iterdir())) == len(ingredients)
+    assert str(out / "page.html") in progress.stdout

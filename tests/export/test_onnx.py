@@ -13,7 +13,7 @@ from fakes import CODES, smooth_pixels, tiny_models
 from maskmend.errors import ConfigError, ModelError
 from maskmend.export import onnx as onnx_export
 from maskmend.export.onnx import export_onnx
-from maskmend.models.known_encoder import Known
+from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.transformer import Hints
 from maskmend.pipeline import InpaintPipeline
 
@@ -43,12 +43,14 @@ def test_encoder_and_decoder(graphs, batch):
     assert torch.equal(tokens, pipe.tokenizer.encode(images))
     mask = torch.zeros(batch, 1, 16, 16, dtype=torch.bool)
     (drawn,) = run("decoder", tokens=tokens, image=images, mask=mask)
-    torch.testing.assert_close(drawn, pipe.tokenizer.decode(tokens, Known(images, mask)), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        drawn, pipe.tokenizer.decode(tokens, KnownPixels(images, mask)), atol=1e-4, rtol=0
+    )
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("holes", [(3,), (16,), (2, 9)], ids=str)
-def test_context_and_step(graphs, holes):
+def test_prefill_and_step(graphs, holes):
     """Catches sizes that are frozen, padding that is seen, and hints or turns of other positions."""
     pipe, run, _ = graphs
     model, batch = pipe.transformer, len(holes)
@@ -58,13 +60,13 @@ def test_context_and_step(graphs, holes):
     masked = hole & (torch.rand(batch, 16, generator=generator) < 0.7)
     hints = Hints(seen, torch.rand(batch, 16, generator=generator))
     tokens = torch.where(masked, CODES, seen)
-    rows = hole if model.config.attention == "context" else torch.ones_like(hole)
+    rows = hole if model.config.attention == "prefix" else torch.ones_like(hole)
     known_at, known = packed(~rows)
     at, valid = packed(rows)
     layers, heads = model.config.layers, model.config.heads
     keys = values = torch.zeros(layers, batch, heads, 0, model.config.dim // heads)
     if known_at.shape[1]:
-        keys, values = run("context", tokens=tokens.gather(1, known_at), positions=known_at, valid=known)
+        keys, values = run("prefill", tokens=tokens.gather(1, known_at), positions=known_at, valid=known)
     asked = (masked.gather(1, at) & valid).flatten().nonzero()[:, 0]
     (logits,) = run(
         "step", tokens=tokens.gather(1, at), positions=at, valid=valid, hole=hole.gather(1, at),

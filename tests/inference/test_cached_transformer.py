@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskmend.decoding.interface import decode
-from maskmend.inference.cached_transformer import ReadyTransformer
-from maskmend.inference.packed_linear import Linear
-from maskmend.inference.ragged import rounded
-from maskmend.models.attention import attend_plainly
+from maskmend.inference.cached_transformer import InferenceTransformer
+from maskmend.inference.packed_linear import PackedLinear
+from maskmend.inference.ragged import round_up
+from maskmend.models.attention import reference_attention
 from maskmend.models.transformer import Hints, MaskedTransformer, small_config
 from tiny_transformers import KINDS, MASK, TINY, N, a_hint, built, codes, holes, midway
 
@@ -24,7 +24,7 @@ def test_cached_decoding_agrees_with_the_full_pass(model, counts, seed):
     """Catches keys that are stale or turned twice, and padding that is seen."""
     hole = holes(*counts, seed=seed)
     hints = a_hint(len(hole), seed)
-    predict = ReadyTransformer(model).predictor(midway(hole, 1.0, seed)[0], hole, hints)
+    predict = InferenceTransformer(model).predictor(midway(hole, 1.0, seed)[0], hole, hints)
     for share in (1.0, 0.6, 0.2, 0.0):
         tokens, masked = midway(hole, share, seed)
         cached, uncached = predict(tokens, masked), model(tokens, hole, masked, hints)
@@ -40,7 +40,7 @@ def test_cached_decoding_of_empty_full_and_equal_holes(counts):
     hole = holes(*counts)
     (tokens, masked), hints = midway(hole, 1.0), a_hint(len(hole))
     for model in MODELS.values():
-        cached = ReadyTransformer(model).predictor(tokens, hole, hints)(tokens, masked)
+        cached = InferenceTransformer(model).predictor(tokens, hole, hints)(tokens, masked)
         torch.testing.assert_close(cached, model(tokens, hole, masked, hints), atol=1e-4, rtol=0)
 
 
@@ -52,10 +52,10 @@ def test_cache_never_attends_over_nothing(monkeypatch):
     expected = model(tokens, hole, masked)
     monkeypatch.setattr(
         "maskmend.inference.ragged.F.scaled_dot_product_attention",
-        lambda q, k, v, attn_mask=None: attend_plainly(q, k, v, attn_mask),
+        lambda q, k, v, attn_mask=None: reference_attention(q, k, v, attn_mask),
     )
     torch.testing.assert_close(
-        ReadyTransformer(model).predictor(tokens, hole)(tokens, masked), expected, atol=1e-4, rtol=0
+        InferenceTransformer(model).predictor(tokens, hole)(tokens, masked), expected, atol=1e-4, rtol=0
     )
 
 
@@ -64,7 +64,7 @@ def test_decoding_with_and_without_the_cache_gives_the_same_fill():
     model, hole = built(marks_hole=True), holes(3, 0, N, 9)
     tokens = codes(4).masked_fill(hole, MASK)
     options = {"mask_id": MASK, "steps": 5, "seeds": [4, 3, 2, 1]}
-    cached = decode(ReadyTransformer(model).predictor(tokens, hole), tokens, hole, **options)
+    cached = decode(InferenceTransformer(model).predictor(tokens, hole), tokens, hole, **options)
     full = decode(lambda now, masked: model(now, hole, masked), tokens, hole, **options)
     assert torch.equal(cached.tokens, full.tokens)
     assert len(cached.history) == 5
@@ -83,7 +83,7 @@ def work(monkeypatch):
         return run
 
     for name in ("__call__", "gelu", "add"):
-        monkeypatch.setattr(Linear, name, counted(getattr(Linear, name)))
+        monkeypatch.setattr(PackedLinear, name, counted(getattr(PackedLinear, name)))
 
     def attended(q, k, v, **options):
         done.append(2 * q.numel() * k.shape[2])
@@ -97,7 +97,7 @@ def test_a_step_costs_the_holes_tokens_only(monkeypatch):
     """Catches known tokens computed again, padding of short holes, and logits nobody asked for."""
     model, hole = built(), holes(3, 5)
     tokens, masked = midway(hole, 0.5)
-    predict, done = ReadyTransformer(model).predictor(tokens, hole), work(monkeypatch)
+    predict, done = InferenceTransformer(model).predictor(tokens, hole), work(monkeypatch)
     predict(tokens, masked)
     d, rows, wanted = TINY.dim, 8, int(masked.sum())
     products = TINY.layers * rows * (4 * d * d + 2 * d * TINY.mlp)
@@ -115,7 +115,11 @@ def test_eight_steps_cost_a_share_of_eight_full_passes(monkeypatch, share, most)
     tokens = tokens.masked_fill(hole, config.mask_id)
     done = work(monkeypatch)
     decode(
-        ReadyTransformer(model).predictor(tokens, hole, hints), tokens, hole, mask_id=config.mask_id, steps=8
+        InferenceTransformer(model).predictor(tokens, hole, hints),
+        tokens,
+        hole,
+        mask_id=config.mask_id,
+        steps=8,
     )
     n, d = config.tokens, config.dim
     block = n * (4 * d * d + 2 * d * config.mlp) + 2 * n * n * d
@@ -130,7 +134,7 @@ def test_samples_share_the_known_tokens(model):
     tokens, hints = codes(4).masked_fill(hole, MASK), a_hint(4)
     options = {"mask_id": MASK, "steps": 4, "seeds": list(range(8))}
     one = decode(
-        ReadyTransformer(model).predictor(tokens, hole, hints, samples=2),
+        InferenceTransformer(model).predictor(tokens, hole, hints, samples=2),
         tokens.repeat_interleave(2, 0),
         hole.repeat_interleave(2, 0),
         **options,
@@ -139,14 +143,14 @@ def test_samples_share_the_known_tokens(model):
     tokens, hole = tokens.repeat_interleave(2, 0), hole.repeat_interleave(2, 0)
     assert torch.equal(
         one.tokens,
-        decode(ReadyTransformer(model).predictor(tokens, hole, twice), tokens, hole, **options).tokens,
+        decode(InferenceTransformer(model).predictor(tokens, hole, twice), tokens, hole, **options).tokens,
     )
 
 
 def test_full_attention_is_recomputed_in_each_step():
     """Catches known tokens of a `full` model that are kept although they see the hole."""
     model, hole = built(attention="full", marks_hole=True), holes(6, 1, 3)
-    predict = ReadyTransformer(model).predictor(midway(hole, 1.0)[0], hole)
+    predict = InferenceTransformer(model).predictor(midway(hole, 1.0)[0], hole)
     for share in (1.0, 0.5):
         tokens, masked = midway(hole, share)
         torch.testing.assert_close(predict(tokens, masked), model(tokens, hole, masked), atol=1e-4, rtol=0)
@@ -156,7 +160,7 @@ def test_bfloat16_stays_near():
     """Catches a part that is left in float32, which would not multiply, and weights changed in place."""
     model, hole = built(**KINDS["pre, both, marked, hints"]), holes(6, 3)
     tokens, masked = midway(hole, 1.0)
-    predict = ReadyTransformer(model, torch.bfloat16).predictor(tokens, hole, a_hint(2))
+    predict = InferenceTransformer(model, torch.bfloat16).predictor(tokens, hole, a_hint(2))
     logits, expected = predict(tokens, masked), model(tokens, hole, masked, a_hint(2))
     assert logits.dtype == torch.bfloat16
     assert model.bias.dtype == torch.float32
@@ -168,9 +172,11 @@ def test_an_images_logits_do_not_depend_on_the_other_images():
     hole = holes(2, 11, N, 0)
     tokens, masked = midway(hole, 0.7)
     model = built(positions="both")
-    together = ReadyTransformer(model).predictor(tokens, hole)(tokens, masked).split(masked.sum(1).tolist())
+    together = (
+        InferenceTransformer(model).predictor(tokens, hole)(tokens, masked).split(masked.sum(1).tolist())
+    )
     for i, expected in enumerate(together):
-        alone = ReadyTransformer(model).predictor(tokens[i : i + 1], hole[i : i + 1])(
+        alone = InferenceTransformer(model).predictor(tokens[i : i + 1], hole[i : i + 1])(
             tokens[i : i + 1], masked[i : i + 1]
         )
         torch.testing.assert_close(alone, expected, atol=1e-5, rtol=0)
@@ -181,7 +187,7 @@ def test_very_different_holes_are_not_padded(monkeypatch):
     model, hole = built(**KINDS["pre, both, marked, hints"]), holes(N, 1, 0, 2)
     tokens, masked = midway(hole, 1.0)
     done = work(monkeypatch)
-    logits = ReadyTransformer(model).predictor(tokens, hole, a_hint(4))(tokens, masked)
+    logits = InferenceTransformer(model).predictor(tokens, hole, a_hint(4))(tokens, masked)
     d, rows, known = TINY.dim, N + 3, [0, N - 1, N, N - 2]
     products = (rows + sum(known)) * (3 * d * d) * TINY.layers
     rest = (rows * TINY.layers + sum(known) * (TINY.layers - 1)) * (d * d + 2 * d * TINY.mlp)
@@ -192,8 +198,8 @@ def test_very_different_holes_are_not_padded(monkeypatch):
 
 def test_rows_are_rounded_to_few_numbers():
     """Catches rows that are cut off, waste beyond a sixteenth, and a product prepared for every hole anew."""
-    numbers = {rounded(count) for count in range(1, 257)}
-    assert all(count <= rounded(count) <= count * 17 / 16 for count in range(1, 4096))
+    numbers = {round_up(count) for count in range(1, 257)}
+    assert all(count <= round_up(count) <= count * 17 / 16 for count in range(1, 4096))
     assert len(numbers) == 31 + 3 * 16 + 1
 
 
@@ -208,7 +214,7 @@ def test_repeated_rows_change_nothing(counts):
         row[torch.randperm(64)[:count]] = True
     tokens = torch.randint(11, hole.shape).masked_fill(hole, config.mask_id)
     hints = Hints(torch.randint(11, hole.shape), torch.rand(hole.shape))
-    predict = ReadyTransformer(model).predictor(tokens, hole, hints)
+    predict = InferenceTransformer(model).predictor(tokens, hole, hints)
     torch.testing.assert_close(predict(tokens, hole), model(tokens, hole, hole, hints), atol=1e-4, rtol=0)
     fewer = hole & (torch.rand(hole.shape) < 0.9)
     tokens[hole & ~fewer] = 3

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from maskmend.inference.kernel_caches import LIMITS
-from maskmend.inference.packed_linear import Linear
+from maskmend.inference.packed_linear import PackedLinear
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
@@ -22,7 +22,7 @@ def test_agrees_with_the_plain_layer(dtype, rows, bias):
     x, weight = (torch.randn(n, 48, generator=generator).to(dtype) for n in (rows, 20))
     b = torch.randn(20, generator=generator).to(dtype) if bias else None
     layer, expected, near = (
-        Linear(weight, b),
+        PackedLinear(weight, b),
         F.linear(x, weight, b),
         {"atol": 2e-3 if dtype == torch.bfloat16 else 1e-5, "rtol": 2e-2},
     )
@@ -39,20 +39,20 @@ def test_a_missing_operator_leaves_the_plain_layer(monkeypatch):
 
     monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", refuse)
     weight, x = torch.randn(4, 3), torch.randn(2, 3)
-    assert torch.equal(Linear(weight, None)(x), F.linear(x, weight))
+    assert torch.equal(PackedLinear(weight, None)(x), F.linear(x, weight))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("inputs", [64, 192, 576, 768])
 def test_rows_do_not_depend_on_each_other(inputs, dtype):
     """Catches rounding that depends on how many rows go along: a seed would mean another picture. The widths
-    are those of the shipped model, its feed-forward part, and the report's."""
+    are those of the shipped model, its feed-forward part, and the published experiment."""
     generator = torch.Generator().manual_seed(0)
     x, weight, bias, other = (
         torch.randn(*size, generator=generator).to(dtype)
         for size in ((256, inputs), (192, inputs), (192,), (256, 192))
     )
-    linear = Linear(weight, bias)
+    linear = PackedLinear(weight, bias)
     if linear.packed is None:
         pytest.skip(f"no packed products in {dtype} here")
     for rows in (1, 3, 13, 51, 64, 200):
@@ -64,9 +64,9 @@ def test_rows_do_not_depend_on_each_other(inputs, dtype):
 MANY_SHAPES = """
 import torch
 from maskmend.inference.kernel_caches import bound_kernel_caches
-from maskmend.inference.packed_linear import Linear
+from maskmend.inference.packed_linear import PackedLinear
 bound_kernel_caches()
-layers = [Linear(torch.randn(n, 192), torch.randn(n)) for n in (192, 576, 1024)]
+layers = [PackedLinear(torch.randn(n, 192), torch.randn(n)) for n in (192, 576, 1024)]
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) / 256
 def run(first, last):

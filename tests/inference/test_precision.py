@@ -7,7 +7,7 @@ from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.errors import ConfigError
 from maskmend.inference import precision
 from maskmend.inference.precision import decoding_dtype
-from maskmend.models.transformer import report_config, small_config
+from maskmend.models.transformer import coursework_config, small_config
 from maskmend.pipeline import InpaintPipeline
 
 CPU = torch.device("cpu")
@@ -16,16 +16,16 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize("hardware", [True, False])
 def test_auto_is_a_rule(monkeypatch, hardware):
     """Catches bfloat16 where it is emulated, or where calls and not products take the time."""
-    monkeypatch.setattr(precision, "multiplies_bf16", lambda _: hardware)
+    monkeypatch.setattr(precision, "has_fast_bf16", lambda _: hardware)
     assert decoding_dtype("auto", small_config(), CPU) == torch.float32
-    assert decoding_dtype("auto", report_config(), CPU) == (torch.bfloat16 if hardware else torch.float32)
+    assert decoding_dtype("auto", coursework_config(), CPU) == (torch.bfloat16 if hardware else torch.float32)
     assert decoding_dtype("bf16", small_config(), CPU) == torch.bfloat16
 
 
 def test_the_hardware_is_asked():
     """Catches names that this PyTorch does not know, and an answer that is no answer."""
-    assert precision.multiplies_bf16(CPU) in (True, False)
-    assert not precision.multiplies_bf16(torch.device("mps"))
+    assert precision.has_fast_bf16(CPU) in (True, False)
+    assert not precision.has_fast_bf16(torch.device("mps"))
 
 
 def test_an_unknown_format_is_named(tiny_model):

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from maskmend.models.attention import MultiHeadAttention, attend_plainly, rotary_angles, rotate
+from maskmend.models.attention import MultiHeadAttention, apply_rope, reference_attention, rope_angles
 
 DIM, HEADS = 24, 3
 
@@ -28,9 +28,9 @@ def normal(*shape, seed=1):
 
 def a_mask(*shape, seed=2):
     """A random mask in which every query may attend to something."""
-    allowed = torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) < 0.5
-    allowed[..., 0] |= ~allowed.any(-1)
-    return allowed
+    attn_mask = torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) < 0.5
+    attn_mask[..., 0] |= ~attn_mask.any(-1)
+    return attn_mask
 
 
 MASKS = {
@@ -47,23 +47,23 @@ def test_plain_formula_on_paper():
     q = torch.tensor([[math.sqrt(2) * math.log(3), 0.0]])
     k = torch.tensor([[1.0, 0.0], [0.0, 1.0], [5.0, 5.0]])
     v = torch.tensor([[4.0, 0.0], [0.0, 8.0], [100.0, 100.0]])
-    allowed = torch.tensor([[True, True, False]])
+    attn_mask = torch.tensor([[True, True, False]])
     # scores / sqrt(2) = log 3, 0: weights 3/4 and 1/4
-    torch.testing.assert_close(attend_plainly(q, k, v, allowed), torch.tensor([[3.0, 2.0]]))
+    torch.testing.assert_close(reference_attention(q, k, v, attn_mask), torch.tensor([[3.0, 2.0]]))
 
 
-@pytest.mark.parametrize("allowed", MASKS.values(), ids=MASKS.keys())
-def test_fused_kernel_is_the_plain_formula(allowed):
+@pytest.mark.parametrize("attn_mask", MASKS.values(), ids=MASKS.keys())
+def test_fused_kernel_is_the_plain_formula(attn_mask):
     """Catches a mask of the wrong polarity, and heads that are split or joined in the wrong order."""
     attention, x = layer(), normal(2, 7, DIM)
     heads = []
     for i in range(HEADS):
         part = slice(i * DIM // HEADS, (i + 1) * DIM // HEADS)
         q, k, v = (f(x)[..., part] for f in (attention.query, attention.key, attention.value))
-        mask = None if allowed is None else allowed[:, min(i, allowed.shape[1] - 1)]
-        heads.append(attend_plainly(q, k, v, mask))
+        mask = None if attn_mask is None else attn_mask[:, min(i, attn_mask.shape[1] - 1)]
+        heads.append(reference_attention(q, k, v, mask))
     expected = attention.out(torch.cat(heads, dim=-1))
-    torch.testing.assert_close(attention(x, allowed=allowed), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(attention(x, attn_mask=attn_mask), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -76,18 +76,18 @@ def test_agrees_with_torch_multihead_attention(masked):
     theirs.in_proj_bias.copy_(torch.cat([linear.bias for linear in ours]))
     theirs.out_proj.weight.copy_(attention.out.weight)
     theirs.out_proj.bias.copy_(attention.out.bias)
-    allowed = a_mask(7, 7) if masked else None
-    expected, _ = theirs(x, x, x, attn_mask=None if allowed is None else ~allowed, need_weights=False)
-    mine = attention(x, allowed=None if allowed is None else allowed[None, None])
+    attn_mask = a_mask(7, 7) if masked else None
+    expected, _ = theirs(x, x, x, attn_mask=None if attn_mask is None else ~attn_mask, need_weights=False)
+    mine = attention(x, attn_mask=None if attn_mask is None else attn_mask[None, None])
     torch.testing.assert_close(mine, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_queries_and_keys_are_turned_values_are_not():
     """Catches rotary positions put on one side only: the product would depend on absolute places."""
     attention, x = layer(), normal(1, 9, DIM)
-    angles = rotary_angles(torch.arange(9)[None], 3, DIM // HEADS)
+    angles = rope_angles(torch.arange(9)[None], 3, DIM // HEADS)
     q, k, v = (attention.split(f(x)) for f in (attention.query, attention.key, attention.value))
-    heads = attend_plainly(rotate(q, angles), rotate(k, angles), v)
+    heads = reference_attention(apply_rope(q, angles), apply_rope(k, angles), v)
     expected = attention.out(heads.transpose(1, 2).flatten(2))
     torch.testing.assert_close(attention(x, angles=angles), expected, atol=1e-5, rtol=1e-5)
 
@@ -110,7 +110,7 @@ CELL = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
 def turned_product(q, k, at, other, side=SIDE):
     """q k^T with q turned as at cell `at`, k as at cell `other`."""
     positions = torch.tensor([[at[0] * side + at[1]], [other[0] * side + other[1]]])
-    a, b = rotate(torch.stack([q, k])[:, None, None], rotary_angles(positions, side, len(q)))
+    a, b = apply_rope(torch.stack([q, k])[:, None, None], rope_angles(positions, side, len(q)))
     return float((a * b).sum())
 
 
@@ -134,7 +134,7 @@ def test_rotary_products_do_depend_on_the_offset():
 
 def test_rotary_turns_half_of_the_pairs_by_row_and_half_by_column():
     """Catches positions counted along one line, where the token below is far away."""
-    by_row, by_column = rotary_angles(torch.arange(16)[None], 4, 16)[0].unflatten(0, (4, 4)).chunk(2, dim=-1)
+    by_row, by_column = rope_angles(torch.arange(16)[None], 4, 16)[0].unflatten(0, (4, 4)).chunk(2, dim=-1)
     assert torch.equal(by_row, by_row[:, :1].expand_as(by_row))
     assert torch.equal(by_column, by_column[:1].expand_as(by_column))
     assert torch.equal(by_row[:, 0], by_column[0])
@@ -144,7 +144,7 @@ def test_rotary_turns_half_of_the_pairs_by_row_and_half_by_column():
 @pytest.mark.parametrize("side", [1, 4, 16, 32])
 def test_rotary_tells_all_positions_of_the_grid_apart(side, head_dim):
     """Catches waves so fast that they come round within the grid, or so slow that they do not move."""
-    angles = rotary_angles(torch.arange(side**2)[None], side, head_dim)[0]
+    angles = rope_angles(torch.arange(side**2)[None], side, head_dim)[0]
     assert angles.shape == (side**2, head_dim // 2)
     wheel = torch.cat([angles.cos(), angles.sin()], dim=1).double()
     distance = torch.cdist(wheel, wheel) + 9 * torch.eye(side**2)
@@ -154,7 +154,7 @@ def test_rotary_tells_all_positions_of_the_grid_apart(side, head_dim):
 def test_rotation_keeps_lengths_and_types():
     """Catches a rotation that scales (attention would sharpen with the position) or that widens bf16."""
     x = normal(2, HEADS, 9, 8)
-    angles = rotary_angles(torch.arange(9).expand(2, 9), 3, 8)
-    torch.testing.assert_close(rotate(x, angles).norm(dim=-1), x.norm(dim=-1))
-    torch.testing.assert_close(rotate(x, angles)[:, :, 0], x[:, :, 0])  # at row 0, column 0 nothing turns
-    assert rotate(x.bfloat16(), angles).dtype == torch.bfloat16
+    angles = rope_angles(torch.arange(9).expand(2, 9), 3, 8)
+    torch.testing.assert_close(apply_rope(x, angles).norm(dim=-1), x.norm(dim=-1))
+    torch.testing.assert_close(apply_rope(x, angles)[:, :, 0], x[:, :, 0])  # at row 0, column 0 nothing turns
+    assert apply_rope(x.bfloat16(), angles).dtype == torch.bfloat16

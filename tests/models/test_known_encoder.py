@@ -8,20 +8,20 @@ import torch
 from fakes import tiny_models
 from maskmend.errors import ConfigError
 from maskmend.images.infill import infill
-from maskmend.models.known_encoder import Known, nothing_known
+from maskmend.models.known_encoder import KnownPixels, no_known_pixels
 from maskmend.models.vqgan import VQGAN
 
 GRID, SIDE = 4, 16
 
 
-def examples(count: int = 2) -> tuple[torch.Tensor, Known]:
+def examples(count: int = 2) -> tuple[torch.Tensor, KnownPixels]:
     """Tokens and the known pixels of pictures with a box hole."""
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(0, 24, (count, GRID, GRID), generator=generator)
     images = torch.rand(count, 3, SIDE, SIDE, generator=generator) * 2 - 1
     mask = torch.zeros(count, 1, SIDE, SIDE, dtype=torch.bool)
     mask[:, :, 4:12, 3:9] = True
-    return tokens, Known(infill(images, mask, "diffusion"), mask)
+    return tokens, KnownPixels(infill(images, mask, "diffusion"), mask)
 
 
 def test_a_fresh_branch_leaves_a_trained_decoder_as_it_was() -> None:
@@ -37,14 +37,14 @@ def test_a_fresh_branch_leaves_a_trained_decoder_as_it_was() -> None:
 def test_each_resolution_is_heard(level: int) -> None:
     """Would catch a feature that is computed and added nowhere."""
     tokenizer, _ = tiny_models()
-    branch = tokenizer.decoder.known
+    branch = tokenizer.decoder.known_encoder
     assert branch is not None
     tokens, known = examples()
     with torch.no_grad():
-        for number, merge in enumerate(branch.merges):
+        for number, merge in enumerate(branch.zero_convs):
             if number != level:
                 merge.weight.zero_()
-        changed = Known(known.image.roll(3, dims=3), known.mask)
+        changed = KnownPixels(known.image.roll(3, dims=3), known.mask)
         assert not torch.allclose(tokenizer.decode(tokens, known), tokenizer.decode(tokens, changed))
 
 
@@ -52,7 +52,7 @@ def test_without_known_pixels_all_is_hole() -> None:
     """Would catch a decoder fed something else than what it learnt for tokens alone."""
     tokenizer, _ = tiny_models()
     tokens, known = examples()
-    nothing = nothing_known(2, SIDE, SIDE, torch.device("cpu"))
+    nothing = no_known_pixels(2, SIDE, SIDE, torch.device("cpu"))
     assert torch.equal(tokenizer.decode(tokens), tokenizer.decode(tokens, nothing))
     assert torch.equal(nothing.image, infill(known.image, torch.ones_like(known.mask), "diffusion"))
 

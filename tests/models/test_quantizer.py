@@ -17,8 +17,8 @@ def quantizer(codebook, *, training=False, **options):
     made = VectorQuantizer(QuantizerConfig(codes=codebook.shape[0], code_dim=codebook.shape[1], **options))
     with torch.no_grad():
         made.codebook.copy_(codebook)
-    made.total.copy_(codebook)
-    made.started = True
+    made.embed_avg.copy_(codebook)
+    made.initialised = True
     return made.train(training)
 
 
@@ -106,7 +106,7 @@ def test_moving_average_of_one_step_on_paper():
     # Two codes, four vectors: each counts a half. Uses 3/2, 1/2, sums 6/2, 10/2, then 3/4 old + 1/4 new.
     use = torch.tensor([0.75 + 0.25 * 1.5, 0.75 + 0.25 * 0.5])
     total = torch.tensor([[0.25 * 3.0], [0.75 * 8.0 + 0.25 * 5.0]])
-    torch.testing.assert_close(made.use, use)
+    torch.testing.assert_close(made.cluster_size, use)
     torch.testing.assert_close(made.codebook, total / use[:, None])
 
 
@@ -125,8 +125,8 @@ def test_moving_average_does_not_depend_on_the_batch_size():
     for _ in range(3):
         once(latents(vectors), generator())
         twice(latents(torch.cat([vectors, vectors])), generator())
-    torch.testing.assert_close(once.use, twice.use)
-    alive = once.use != 1
+    torch.testing.assert_close(once.cluster_size, twice.cluster_size)
+    alive = once.cluster_size != 1
     assert alive.any()
     torch.testing.assert_close(once.codebook[alive], twice.codebook[alive])
 
@@ -140,7 +140,7 @@ def test_dead_codes_are_revived_on_vectors_of_the_batch():
         assert made.codebook[1] > 500  # use 1/2, 1/4: unused, but not for long enough
     made(latents(vectors), generator())
     assert torch.isin(made.codebook[1:], vectors).all()
-    assert torch.equal(made.use[1:], torch.ones(2))
+    assert torch.equal(made.cluster_size[1:], torch.ones(2))
     for _ in range(20):
         used = made(latents(vectors), generator()).tokens.unique()
     assert len(used) == 3
@@ -205,7 +205,7 @@ def test_training_state_goes_round():
     for one in (made, resumed):
         one(normal(2, 2, 3, 3, seed=9), generator(9))
     assert torch.equal(made.codebook, resumed.codebook)
-    assert torch.equal(made.use, resumed.use)
+    assert torch.equal(made.cluster_size, resumed.cluster_size)
 
 
 @pytest.mark.parametrize("update", ["ema", "gradient"])

@@ -12,7 +12,7 @@ from maskmend.models.transformer import (
     Hints,
     MaskedTransformer,
     TransformerConfig,
-    report_config,
+    coursework_config,
     small_config,
 )
 from tiny_transformers import KINDS, MASK, TINY, N, a_hint, built, codes, generator, holes, midway
@@ -27,7 +27,7 @@ def changed_logits(model, hole, where):
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
-def test_context_keeps_known_tokens_from_the_hole(kind):
+def test_prefix_attention_keeps_known_tokens_from_the_hole(kind):
     """Catches known tokens that see the hole: their keys would change from step to step."""
     hole = holes(6, 1, 0)
     changed = changed_logits(built(**kind), hole, hole)
@@ -59,19 +59,19 @@ def test_both_patterns_agree_where_there_is_nothing_to_hide(counts):
     """Catches patterns that differ in more than who sees whom."""
     hole = holes(*counts)
     tokens, _ = midway(hole, 0.5)
-    context, full = built(seed=3), built(seed=3, attention="full")
-    torch.testing.assert_close(context(tokens, hole), full(tokens, hole), atol=1e-5, rtol=0)
+    prefix, full = built(seed=3), built(seed=3, attention="full")
+    torch.testing.assert_close(prefix(tokens, hole), full(tokens, hole), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_both_patterns_share_one_layout_of_weights(kind):
     """Catches weights of one pattern that the other cannot load."""
-    context, full = built(seed=1, **kind), built(seed=2, attention="full", **kind)
-    shapes = [{name: tuple(v.shape) for name, v in model.state_dict().items()} for model in (context, full)]
+    prefix, full = built(seed=1, **kind), built(seed=2, attention="full", **kind)
+    shapes = [{name: tuple(v.shape) for name, v in model.state_dict().items()} for model in (prefix, full)]
     assert shapes[0] == shapes[1]
-    full.load_state_dict(context.state_dict())
+    full.load_state_dict(prefix.state_dict())
     tokens, hole, hints = codes(2), holes(0, 0), a_hint(2)
-    expected = context(tokens, hole, hints=hints)
+    expected = prefix(tokens, hole, hints=hints)
     torch.testing.assert_close(full(tokens, hole, hints=hints), expected, atol=1e-5, rtol=0)
 
 
@@ -91,7 +91,7 @@ def test_a_hint_is_first_read_as_the_code_it_names():
     hole, positions = holes(N), torch.arange(N)[None]
     tokens, hints = torch.full((1, N), MASK), a_hint(1)
     blank = model.token_embedding.weight[MASK] + model.position_embedding.weight
-    read = model.embed(tokens, model.place(positions, hole), hints)[0] - blank
+    read = model.embed(tokens, model.embed_position(positions, hole), hints)[0] - blank
     nearest = torch.cdist(read, model.token_embedding.weight).argmin(1)
     assert torch.equal(nearest, hints.tokens[0])
 
@@ -114,7 +114,7 @@ def test_rotary_positions_alone_know_no_absolute_place():
 
 
 def test_norm_before_or_after():
-    """Catches `post` computed as `pre`: the report's model would be another one."""
+    """Catches `post` computed as `pre`: the published experiment's model would be another one."""
     hole, tokens, x = holes(0), codes(1), torch.randn(1, N, TINY.dim, generator=generator())
     pre, post = built(norm="pre"), built(norm="post")
     for model in (pre, post):
@@ -189,7 +189,7 @@ def test_start_from_codebook_keeps_neighbours():
     book = torch.randn(64, 8, generator=generator())
     book[1] = book[0]
     mask = model.token_embedding.weight[64].clone()
-    model.start_from_codebook(book)
+    model.init_from_codebook(book)
     weight = model.token_embedding.weight.detach()
     assert torch.equal(weight[64], mask)
     torch.testing.assert_close(weight[0], weight[1])
@@ -199,8 +199,8 @@ def test_start_from_codebook_keeps_neighbours():
 
 
 def test_report_preset_is_the_reports():
-    """Catches a preset that departs from the report: its results could not be compared."""
-    config = report_config()
+    """Catches a preset that departs from the published experiment: its results could not be compared."""
+    config = coursework_config()
     with torch.device("meta"):
         shapes = {name: tuple(v.shape) for name, v in MaskedTransformer(config).state_dict().items()}
     assert (config.tokens, config.mask_id) == (256, 1024)
@@ -215,7 +215,7 @@ def test_report_preset_is_the_reports():
     assert shapes["bias"] == (1024,)
 
 
-@pytest.mark.parametrize("config", [report_config(), small_config(grid=8, codes=512), TINY])
+@pytest.mark.parametrize("config", [coursework_config(), small_config(grid=8, codes=512), TINY])
 def test_configs_go_round(config):
     """Catches a setting that is lost on the way to config.json and back."""
     assert from_dict(TransformerConfig, to_dict(config)) == config
@@ -234,7 +234,7 @@ def test_configs_go_round(config):
         ({"norm_eps": 0.0}, "norm_eps = 0.0: choose a small number above 0"),
         ({"norm": "before"}, "norm = 'before': choose one of pre, post"),
         ({"positions": "sine"}, "positions = 'sine': choose one of learned, rotary, both"),
-        ({"attention": "contxt"}, "attention = 'contxt': choose one of full, context"),
+        ({"attention": "contxt"}, "attention = 'contxt': choose one of full, prefix"),
     ],
 )
 def test_impossible_settings_are_named(changes, message):
@@ -260,7 +260,7 @@ def hinted(attention: str) -> tuple[MaskedTransformer, torch.Tensor, torch.Tenso
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("attention", ["full", "context"])
+@pytest.mark.parametrize("attention", ["full", "prefix"])
 def test_hints_speak_at_hidden_tokens_only(attention: str) -> None:
     """Would catch a hint that overrules a known or already filled token."""
     model, tokens, hole, hidden, hints = hinted(attention)

@@ -96,7 +96,7 @@ def test_the_distance_is_that_of_directions() -> None:
     b[0][1] *= 3  # longer, the same way
     b[1][1, :, 0, 0] = torch.tensor([0.0, 2.0, 0, 0, 0])  # at right angles: squared distance 2
     b[1][1, 0, 1, 1] = -1  # the other way: 4
-    torch.testing.assert_close(EfficientNet().between(a, b), torch.tensor([0.0, (2 + 4) / 4 / 2]))
+    torch.testing.assert_close(EfficientNet().feature_distance(a, b), torch.tensor([0.0, (2 + 4) / 4 / 2]))
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The runtime without PyTorch: the same tokens and pictures as the pipeline, and no torch."""
 
+import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 
@@ -84,7 +86,7 @@ def test_holes_of_nothing_and_of_everything(both):
 
 def test_torch_is_never_imported():
     """Catches an import that brings PyTorch back: a second of start-up, and a gigabyte to install."""
-    _, folder = exported("context")
+    _, folder = exported("prefix")
     code = (
         "import sys, numpy; from maskmend.runtime import Runtime\n"
         "mask = numpy.zeros((16, 16), bool); mask[3:9, 4:12] = True\n"
@@ -215,6 +217,26 @@ def test_numbers_of_numpy_are_taken(both):
     _, runtime = both
     ours = runtime.fill(IMAGE, MASK, seed=np.int32(300), samples=np.uint8(2), steps=np.int64(3))
     np.testing.assert_array_equal(ours.tokens, runtime.fill(IMAGE, MASK, seed=300, samples=2, steps=3).tokens)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_export_of_format_1_fills_alike(tmp_path):
+    """Catches folders that were exported by an older version and are no longer read, or read as others."""
+    _, folder = exported("prefix")
+    before = Runtime(folder, threads=1).fill(IMAGE, MASK, seed=2)
+    old = shutil.copytree(folder, tmp_path / "old")
+    (old / "prefill.onnx").rename(old / "context.onnx")
+    about = json.loads((old / "model.json").read_text())
+    assert (about["format"], about["attention"]) == (2, "prefix")
+    (old / "model.json").write_text(json.dumps(about | {"format": 1, "attention": "context"}))
+    np.testing.assert_array_equal(Runtime(old, threads=1).fill(IMAGE, MASK, seed=2).tokens, before.tokens)
+    for wrong, words in (
+        (3, "format 3, this version reads up to 2: upgrade"),
+        (None, "no export of maskmend"),
+    ):
+        (old / "model.json").write_text(json.dumps(about | {"format": wrong}))
+        with pytest.raises(ModelError, match=words):
+            Runtime(old)
 
 
 def test_an_export_with_impossible_defaults_is_named(both):

@@ -55,7 +55,7 @@ def gated(browser, tiny_pipeline):
         # Its content security policy would keep out the tests' own scripts.
         context = browser.new_context(viewport={"width": 1200, "height": 800}, bypass_csp=True)
         editor = Editor(context, f"http://127.0.0.1:{port}/")
-        yield editor, pipe, app.state.service.line
+        yield editor, pipe, app.state.service.queue
         pipe.gate.set()
         context.close()
     assert editor.complaints == []

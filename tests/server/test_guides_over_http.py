@@ -137,7 +137,7 @@ def test_requests_with_and_without_guides_are_filled_together(tiny_pipeline):
         until(gated.entered.is_set)
         for thread in threads[1:]:
             thread.start()
-        until(lambda: app.state.service.line.waiting == 2)
+        until(lambda: app.state.service.queue.waiting == 2)
         gated.gate.set()
         for thread in threads:
             thread.join()

@@ -1,4 +1,4 @@
-"""The line on its own: who is filled with whom, who waits, who is sent away."""
+"""The queue on its own: who is filled with whom, who waits, who is sent away."""
 
 import threading
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from maskmend.images.picture import Picture
-from maskmend.server.errors import Refusal
-from maskmend.server.queue import Job, Line
+from maskmend.server.errors import ApiError
+from maskmend.server.queue import Job, JobQueue
 
 
 def job(seed: int = 0, *, samples: int = 1, model: str = "tiny", **settings) -> Job:
@@ -23,13 +23,13 @@ def job(seed: int = 0, *, samples: int = 1, model: str = "tiny", **settings) -> 
     )
 
 
-def line(**changes) -> Line:
-    return Line(**({"places": 3, "pixels": 1000, "batch": 8} | changes))
+def a_queue(**changes) -> JobQueue:
+    return JobQueue(**({"places": 3, "pixels": 1000, "batch": 8} | changes))
 
 
 def test_those_of_the_same_terms_go_together_and_the_oldest_goes_first():
     """Catches a batch that mixes settings, and a rare request that is overtaken for ever."""
-    queue = line()
+    queue = a_queue()
     jobs = [
         job(0, steps=4),
         job(1, steps=2),
@@ -47,7 +47,7 @@ def test_those_of_the_same_terms_go_together_and_the_oldest_goes_first():
 
 
 def test_a_batch_has_a_largest_size_counted_in_fills():
-    queue = line(batch=5)
+    queue = a_queue(batch=5)
     jobs = [job(n, samples=2) for n in range(5)]
     for one in jobs:
         queue.add(one)
@@ -57,7 +57,7 @@ def test_a_batch_has_a_largest_size_counted_in_fills():
 
 
 def test_whoever_is_gone_is_passed_over():
-    queue = line()
+    queue = a_queue()
     jobs = [job(n) for n in range(3)]
     for one in jobs:
         queue.add(one)
@@ -67,40 +67,40 @@ def test_whoever_is_gone_is_passed_over():
 
 
 def test_more_than_there_are_places_for_are_told_when_to_come_back():
-    """Catches a line that grows without end."""
-    queue = line(places=2)
-    first, _ = queue.enter(), queue.enter()
-    with pytest.raises(Refusal) as caught:
-        queue.enter()
+    """Catches a queue that grows without end."""
+    queue = a_queue(places=2)
+    first, _ = queue.acquire(), queue.acquire()
+    with pytest.raises(ApiError) as caught:
+        queue.acquire()
     assert caught.value.status == 429
     assert int(caught.value.headers["Retry-After"]) >= 1
-    first.leave()
-    first.leave()  # twice is once
-    queue.enter()
-    with pytest.raises(Refusal):
-        queue.enter()
+    first.release()
+    first.release()  # twice is once
+    queue.acquire()
+    with pytest.raises(ApiError):
+        queue.acquire()
 
 
 def test_large_pictures_count_by_their_size():
     """Catches thirty pictures of the largest size in memory at once."""
-    queue = line(pixels=100)
-    with queue.enter() as one:
-        one.weigh(90)
-        with queue.enter() as two, pytest.raises(Refusal) as caught:
-            two.weigh(20)
+    queue = a_queue(pixels=100)
+    with queue.acquire() as one:
+        one.reserve_pixels(90)
+        with queue.acquire() as two, pytest.raises(ApiError) as caught:
+            two.reserve_pixels(20)
         assert caught.value.status == 429
-        with queue.enter() as three:
-            three.weigh(10)
-    with queue.enter() as alone:
-        alone.weigh(500)  # one alone is always let in: its own limit is another
+        with queue.acquire() as three:
+            three.reserve_pixels(10)
+    with queue.acquire() as alone:
+        alone.reserve_pixels(500)  # one alone is always let in: its own limit is another
 
 
 def test_closing_lets_what_waits_be_finished_and_then_ends_the_workers():
-    queue = line()
+    queue = a_queue()
     queue.add(last := job())
     queue.close()
-    with pytest.raises(Refusal) as caught:
-        queue.enter()
+    with pytest.raises(ApiError) as caught:
+        queue.acquire()
     assert caught.value.status == 503
     assert queue.next_batch() == [last]
     assert queue.next_batch() is None
@@ -110,7 +110,7 @@ def test_workers_stay_for_whoever_has_a_place():
     """Catches a request that is never filled because its picture was still on its way when the server was
     told to stop; and workers that stay for ever.
     """
-    queue = line()
+    queue = a_queue()
     found = []
 
     def work():
@@ -118,14 +118,14 @@ def test_workers_stay_for_whoever_has_a_place():
             found.append(batch)
 
     worker = threading.Thread(target=work)
-    first, second = queue.enter(), queue.enter()
+    first, second = queue.acquire(), queue.acquire()
     worker.start()
     queue.close()
-    first.leave()
+    first.release()
     worker.join(0.1)
     assert worker.is_alive()
     queue.add(late := job())
-    second.leave()
+    second.release()
     worker.join(5)
     assert not worker.is_alive()
     assert found == [[late]]
@@ -133,32 +133,32 @@ def test_workers_stay_for_whoever_has_a_place():
 
 def test_an_upload_under_way_holds_no_place_and_is_still_waited_for():
     """Catches clients that hold places by announcing a body, and uploads cut short when the server stops."""
-    queue = line(places=1)
+    queue = a_queue(places=1)
     for _ in range(5):
         queue.announce()
-    place = queue.enter(announced=True)
-    with pytest.raises(Refusal) as caught:  # who would be refused after its upload is refused before it
+    slot = queue.acquire(announced=True)
+    with pytest.raises(ApiError) as caught:  # who would be refused after its upload is refused before it
         queue.announce()
     assert caught.value.status == 429
-    place.leave()
+    slot.release()
     queue.close()
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         queue.announce()
     assert caught.value.status == 503
     worker = threading.Thread(target=queue.next_batch, daemon=True)
     worker.start()
-    late = queue.enter(announced=True)
+    late = queue.acquire(announced=True)
     for _ in range(5):
         queue.withdraw()
     worker.join(0.1)
     assert worker.is_alive()
-    late.leave()
+    late.release()
     worker.join(5)
     assert not worker.is_alive()
 
 
 def test_a_worker_that_waits_is_woken():
-    queue = line()
+    queue = a_queue()
     found = []
     thread = threading.Thread(target=lambda: found.append(queue.next_batch()))
     thread.start()
@@ -168,10 +168,10 @@ def test_a_worker_that_waits_is_woken():
 
 
 def test_advice_on_when_to_come_back_follows_what_was_measured():
-    queue = line(places=1)
-    queue.enter()
+    queue = a_queue(places=1)
+    queue.acquire()
     for _ in range(50):
         queue.measured(40.0, 2)
-    with pytest.raises(Refusal) as caught:
-        queue.enter()
+    with pytest.raises(ApiError) as caught:
+        queue.acquire()
     assert caught.value.headers["Retry-After"] == "20"

@@ -6,7 +6,7 @@ import time
 import pytest
 from starlette.datastructures import Headers
 
-from maskmend.server.errors import Refusal
+from maskmend.server.errors import ApiError
 from maskmend.server.security import check_host, check_length, check_origin, check_token
 from maskmend.server.settings import Limits, ServeConfig
 from server_parts import app_of, client_of, form, on_a_socket
@@ -17,8 +17,8 @@ TOKEN = "correct horse battery"
 def status(check, *given) -> int:
     try:
         check(*given)
-    except Refusal as refusal:
-        return refusal.status
+    except ApiError as error:
+        return error.status
     return 200
 
 

@@ -60,9 +60,9 @@ def test_what_waits_is_filled_together_and_comes_out_as_if_alone(tiny_pipeline, 
         first = pool.submit(ask, 0)
         gated.entered.wait(10)
         others = [pool.submit(ask, n) for n in (1, 2, 3)]
-        until(lambda: app.state.service.line.waiting == 3)
+        until(lambda: app.state.service.queue.waiting == 3)
         different = pool.submit(ask, 4, steps=2)
-        until(lambda: app.state.service.line.waiting == 4)
+        until(lambda: app.state.service.queue.waiting == 4)
         gated.gate.set()
         answers = [one.result(20) for one in (first, *others, different)]
         assert gated.batches == [1, 3, 1]
@@ -94,9 +94,9 @@ def test_a_hole_of_one_window_does_not_wait_for_one_of_many(tiny_pipeline):
         first = pool.submit(client.post, "/v1/inpaint", files=form())
         pipe.entered.wait(10)
         slow = pool.submit(client.post, "/v1/inpaint", files=long)
-        until(lambda: app.state.service.line.waiting == 1)
+        until(lambda: app.state.service.queue.waiting == 1)
         quick = pool.submit(client.post, "/v1/inpaint", files=form())
-        until(lambda: app.state.service.line.waiting == 2)
+        until(lambda: app.state.service.queue.waiting == 2)
         pipe.gate.set()
         alone = tiny_pipeline(PIXELS, MASK).pictures[0].pixels
         for answer in (first, quick):
@@ -164,7 +164,7 @@ def test_one_bad_request_spoils_no_batch(tiny_pipeline, gated, monkeypatch):
         others = [
             pool.submit(client.post, "/v1/inpaint", files=form(file_of(p))) for p in (PIXELS, bad, PIXELS)
         ]
-        until(lambda: app.state.service.line.waiting == 3)
+        until(lambda: app.state.service.queue.waiting == 3)
         gated.gate.set()
         answers = [one.result(20) for one in (first, *others)]
     assert [answer.status_code for answer in answers] == [200, 200, 503, 200]
@@ -176,7 +176,7 @@ def test_more_than_there_are_places_for_are_turned_away(gated):
     app = app_of(gated, limits=Limits(places=2, drain=5.0))
     with client_of(app) as client, ThreadPoolExecutor(2) as pool:
         taken = [pool.submit(client.post, "/v1/inpaint", files=form()) for _ in range(2)]
-        until(lambda: app.state.service.line.taken == 2)
+        until(lambda: app.state.service.queue.taken == 2)
         for path, question in (
             ("/v1/inpaint", {"files": form()}),
             ("/api/v1/inpaint", {"json": body()}),
@@ -196,7 +196,7 @@ def test_large_pictures_wait_outside(gated):
     app = app_of(gated, limits=Limits(megapixels=0.0007, drain=5.0))
     with client_of(app) as client, ThreadPoolExecutor(4) as pool:
         taken = [pool.submit(client.post, "/v1/inpaint", files=form()) for _ in range(2)]
-        until(lambda: app.state.service.line._weight == 2 * PIXELS[:, :, 0].size)
+        until(lambda: app.state.service.queue._reserved_pixels == 2 * PIXELS[:, :, 0].size)
         assert client.post("/v1/inpaint", files=form()).status_code == 429
         gated.gate.set()
         assert {one.result(20).status_code for one in taken} == {200}
@@ -207,7 +207,7 @@ def test_the_results_of_several_samples_weigh_too(gated):
     app = app_of(gated, limits=Limits(megapixels=0.0007, drain=5.0))
     with client_of(app) as client, ThreadPoolExecutor(1) as pool:
         taken = pool.submit(client.post, "/v1/inpaint", files=form(), data={"samples": 3})
-        until(lambda: app.state.service.line._weight == 2 * PIXELS[:, :, 0].size)
+        until(lambda: app.state.service.queue._reserved_pixels == 2 * PIXELS[:, :, 0].size)
         assert client.post("/v1/inpaint", files=form()).status_code == 429
         gated.gate.set()
         assert taken.result(20).status_code == 200
@@ -243,7 +243,7 @@ def test_a_fill_that_takes_too_long_is_given_up(gated, accept):
         told = answer.json() if accept == "image/png" else json.loads(answer.text.split("data: ")[-1])
         assert told["error"]["code"] == "too_slow"
         assert answer.status_code == (504 if accept == "image/png" else 200)
-        assert app.state.service.line.taken == 0
+        assert app.state.service.queue.taken == 0
         assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
         gated.gate.set()
 
@@ -265,7 +265,7 @@ def test_a_client_that_goes_away_frees_its_place(tiny_pipeline, gated, accept):
         assert gated.entered.wait(10)
         second = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         second.request("POST", "/v1/inpaint", content, {"Content-Type": kind, "Accept": accept})
-        line = app.state.service.line
+        line = app.state.service.queue
         until(lambda: line.taken == 2 and line.waiting == 1)
         for connection in (first, second):
             assert connection.sock is not None
@@ -300,11 +300,11 @@ def test_a_client_that_leaves_while_it_uploads_is_no_failure_of_ours(tiny_pipeli
         with socket.create_connection(("127.0.0.1", port)) as leaving:
             head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
             leaving.sendall(head.encode() + b"Content-Length: 1000\r\n\r\n--limit\r\n")
-            until(lambda: app.state.service.line.arriving == 1)
+            until(lambda: app.state.service.queue.arriving == 1)
         counted = f'maskmend_requests_total{{route="{path}",status="499"}} 1.0'
         until(lambda: counted in app.state.service.metrics.text().decode())
         assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
-        assert app.state.service.line.taken == app.state.service.line.arriving == 0
+        assert app.state.service.queue.taken == app.state.service.queue.arriving == 0
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
@@ -317,7 +317,7 @@ def test_a_client_that_never_reads_loses_its_place(tiny_pipeline, monkeypatch):
     hole = np.zeros((700, 700), np.uint8)
     hole[300:316, 300:316] = 255
     content, kind = multipart(file_of(noise), file_of(hole), samples=8, steps=1)
-    line = app.state.service.line
+    line = app.state.service.queue
     with on_a_socket(app) as port, socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", port))
@@ -365,7 +365,7 @@ def test_encoding_is_part_of_the_time_limit(tiny_pipeline, monkeypatch, accept):
         told = json.loads(answer.text.split("data: ")[-1]) if streamed else answer.json()
         assert told["error"]["code"] == "too_slow"
         assert answer.status_code == (200 if streamed else 504)
-        assert app.state.service.line.taken == 0
+        assert app.state.service.queue.taken == 0
         assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
 
 

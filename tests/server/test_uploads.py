@@ -50,7 +50,7 @@ def test_two_hundred_idle_uploads_do_not_stop_the_server(tiny_pipeline):
     with on_a_socket(app) as port, ExitStack() as stack:
         for number in range(200):
             started(stack, port, list(PATHS)[number % len(PATHS)])
-        until(lambda: app.state.service.line.arriving == app.state.service.limits.uploads_of_one)
+        until(lambda: app.state.service.queue.arriving == app.state.service.limits.uploads_of_one)
         time.sleep(1.1)  # the idle ones are no longer young
         for _ in range(5):
             began = time.monotonic()
@@ -59,7 +59,7 @@ def test_two_hundred_idle_uploads_do_not_stop_the_server(tiny_pipeline):
             assert status == 200
             assert time.monotonic() - began < 10
             np.testing.assert_array_equal(pixels_of(content), alone)
-        assert app.state.service.line.arriving <= app.state.service.limits.uploads_of_one
+        assert app.state.service.queue.arriving <= app.state.service.limits.uploads_of_one
 
 
 @pytest.mark.parametrize("drip", [b"", b"x"], ids=["silent", "slow"])
@@ -71,7 +71,7 @@ def test_an_upload_slower_than_the_pace_is_cut_off(tiny_pipeline, path, drip):
         wire = started(stack, port, path, length=100_000)
         if drip and "multipart" in PATHS[path]:  # or the form would be refused at its first byte
             wire.sendall(b'--limit\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n')
-        until(lambda: app.state.service.line.arriving == 1)
+        until(lambda: app.state.service.queue.arriving == 1)
         wire.settimeout(0.1)
         answer, began = b"", time.monotonic()
         while time.monotonic() < began + 5:
@@ -87,7 +87,7 @@ def test_an_upload_slower_than_the_pace_is_cut_off(tiny_pipeline, path, drip):
         assert time.monotonic() < began + 5, "the connection is still open"
         assert b" 408 " in answer
         assert b"less than 1 KiB a second" in answer
-        until(lambda: app.state.service.line.arriving == app.state.service.line.taken == 0)
+        until(lambda: app.state.service.queue.arriving == app.state.service.queue.taken == 0)
 
 
 def test_an_upload_at_the_pace_may_take_longer_than_the_silence(tiny_pipeline):
@@ -125,7 +125,7 @@ def test_the_slowest_makes_way(tiny_pipeline, monkeypatch):
     """Catches a newcomer that pushes out whoever is about to be done, and one that is refused for nothing."""
     monkeypatch.setattr("maskmend.server.uploads.YOUNG", 0.2)
     app = app_of(tiny_pipeline, limits=Limits(places=2, drain=5.0))
-    line = app.state.service.line
+    line = app.state.service.queue
     content, headers = json_fill()
     with on_a_socket(app) as port, ExitStack() as stack:
         busy = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
@@ -152,7 +152,7 @@ def test_one_address_cannot_take_all(tiny_pipeline):
             socket.create_connection(("127.0.0.1", port), timeout=20, source_address=("127.0.0.2", 0))
         )
         other.sendall(HEAD.format(path="/v1/inpaint", kind="application/json", length=5).encode())
-        until(lambda: app.state.service.line.arriving == 3)
+        until(lambda: app.state.service.queue.arriving == 3)
 
 
 @pytest.mark.parametrize(

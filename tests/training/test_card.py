@@ -8,7 +8,7 @@ import pytest
 from maskmend.config import from_dict, to_dict
 from maskmend.errors import TrainingError
 from maskmend.training import checkpoint
-from maskmend.training.card import UNSAID, draft_card
+from maskmend.training.card import UNKNOWN, draft_card
 from maskmend.training.recipe import Recipe
 
 
@@ -50,8 +50,8 @@ def test_a_card_tells_data_recipe_time_and_metrics(
         assert words in card
     assert f"| psnr | {hidden}" not in card
     assert "folder without its run (elsewhere)" in card
-    assert UNSAID not in card
-    assert UNSAID in draft_card(tmp_path / "run", tmp_path / "elsewhere")
+    assert UNKNOWN not in card
+    assert UNKNOWN in draft_card(tmp_path / "run", tmp_path / "elsewhere")
 
 
 def test_pauses_are_no_training_time(tmp_path: Path) -> None:

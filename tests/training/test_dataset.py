@@ -83,7 +83,7 @@ def test_unreadable_files_are_reported_by_name_skipped_and_counted(tmp_path: Pat
     (tmp_path / "d-truncated.png").write_bytes(buffer.getvalue()[:1000])
     (tmp_path / "e-shard.tar").write_bytes(b"no tar file at all" * 100)
     said: list[str] = []
-    images = ImageSet(tmp_path, SIZE, report=said.append)
+    images = ImageSet(tmp_path, SIZE, log=said.append)
     names = ["a-empty.png", "c-text.jpg", "d-truncated.png", "e-shard.tar"]
     assert levels(images) == [9]
     assert sorted(line.split(":")[0] for line in images.skipped) == names

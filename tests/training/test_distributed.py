@@ -58,7 +58,7 @@ def one_step(parts: list[Tensor]) -> tuple[dict[str, Tensor], float]:
     torch.manual_seed(0)
     settings = recipe(Path(), "gradient")
     stage = TokenizerStage(settings, configured(TOKENIZERS, settings), CPU, None)
-    stage.model.quantizer.started = True
+    stage.model.quantizer.initialised = True
     # AdamW divides by the gradient's size, and so makes much of its last bits.
     stage.optimizers = [torch.optim.SGD(stage.model.parameters(), lr=0.1)]
     figures = stage.train_step(parts, 0, np.random.default_rng(0))
@@ -191,7 +191,7 @@ def test_two_halves_make_the_step_of_the_whole_batch(results) -> None:
 def test_processes_stay_equal_to_the_bit(results) -> None:
     """Would catch codebooks, discriminators or averages that drift apart from process to process."""
     first, second = (found["state"] for found in results[1])
-    for name in ("model", "average", "quantizer", "discriminator"):
+    for name in ("model", "ema", "quantizer", "discriminator"):
         assert all(torch.equal(first[name][key], second[name][key]) for key in first[name])
 
 

@@ -31,7 +31,7 @@ def test_average_follows_its_formula(limit: float) -> None:
         expected = [
             decay * a + (1 - decay) * p.detach() for a, p in zip(expected, m.parameters(), strict=True)
         ]
-    for a, b in zip(average.shadow.parameters(), expected, strict=True):
+    for a, b in zip(average.module.parameters(), expected, strict=True):
         torch.testing.assert_close(a.detach(), b)
 
 
@@ -42,7 +42,7 @@ def test_first_step_forgets_the_initial_weights() -> None:
     average = MovingAverage(m, 0.999)
     disturb(m)
     average.update(m, 0)
-    torch.testing.assert_close(average.shadow[0].weight, start.lerp(m[0].weight.detach(), 0.9))
+    torch.testing.assert_close(average.module[0].weight, start.lerp(m[0].weight.detach(), 0.9))
 
 
 def test_buffers_are_copied_not_averaged() -> None:
@@ -51,7 +51,7 @@ def test_buffers_are_copied_not_averaged() -> None:
     average = MovingAverage(m, 0.9)
     disturb(m)
     average.update(m, 5)
-    for mine, theirs in zip(average.shadow.buffers(), m.buffers(), strict=True):
+    for mine, theirs in zip(average.module.buffers(), m.buffers(), strict=True):
         assert torch.equal(mine, theirs)
         assert mine.data_ptr() != theirs.data_ptr()
 
@@ -60,10 +60,10 @@ def test_average_is_frozen_in_eval_mode_and_apart() -> None:
     """Would catch dropout in validation, gradients into the average, and weights shared with the model."""
     m = module().train()
     average = MovingAverage(m, 0.9)
-    assert not any(part.training for part in average.shadow.modules())
-    assert not any(p.requires_grad for p in average.shadow.parameters())
-    before = [p.clone() for p in average.shadow.parameters()]
+    assert not any(part.training for part in average.module.modules())
+    assert not any(p.requires_grad for p in average.module.parameters())
+    before = [p.clone() for p in average.module.parameters()]
     disturb(m)
-    assert all(torch.equal(a, b) for a, b in zip(before, average.shadow.parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, average.module.parameters(), strict=True))
     assert m.training
     assert all(p.requires_grad for p in m.parameters())

@@ -319,7 +319,7 @@ def test_restart_forgets_the_run_before(tmp_path: Path, make_recipe) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "word"),
-    [({"preset": "report"}, "preset"), ({"model": {"decoder_blocks": 2}}, "model")],
+    [({"preset": "coursework"}, "preset"), ({"model": {"decoder_blocks": 2}}, "model")],
 )
 def test_a_run_of_another_recipe_is_refused(changes: dict, word: str, tmp_path: Path, make_recipe) -> None:
     """Would catch weights of one model poured into another, or a finished run overwritten."""
@@ -347,13 +347,13 @@ def test_a_discriminator_that_does_not_fit_is_refused(change: dict, tmp_path: Pa
 def test_a_run_that_goes_on_says_where_and_with_what(tmp_path: Path, make_recipe) -> None:
     """Would catch a setting changed by mistake, or a run taken up by mistake, that nobody is told of."""
     said: list[str] = []
-    go(make_recipe("tokenizer"), FakeStage(), tmp_path, say=said.append)
-    go(make_recipe("tokenizer"), FakeStage(), tmp_path, say=said.append)
+    go(make_recipe("tokenizer"), FakeStage(), tmp_path, log=said.append)
+    go(make_recipe("tokenizer"), FakeStage(), tmp_path, log=said.append)
     assert not said
     longer = make_recipe("tokenizer", training={"steps": 12, "lr": 1e-4})
-    go(longer, FakeStage(), tmp_path, say=said.append)
+    go(longer, FakeStage(), tmp_path, log=said.append)
     assert said == [
-        "going on at step 10; changed: training.lr = 0.0001, was 0.001, training.steps = 12, was 10"
+        "resuming at step 10; changed: training.lr = 0.0001, was 0.001, training.steps = 12, was 10"
     ]
 
 
@@ -392,8 +392,8 @@ def test_a_setting_that_is_new_counts_as_its_default(tmp_path: Path, make_recipe
         del content["recipe"]["tokenizer"][name]
     checkpoint.write(tmp_path / "last.pt", content)
     said: list[str] = []
-    go(make_recipe("tokenizer", training={"steps": 12}), FakeStage(), tmp_path, say=said.append)
-    assert said[0].startswith("going on at step 10; changed: tokenizer.discriminator_channels = 8, was 64")
+    go(make_recipe("tokenizer", training={"steps": 12}), FakeStage(), tmp_path, log=said.append)
+    assert said[0].startswith("resuming at step 10; changed: tokenizer.discriminator_channels = 8, was 64")
     assert "feature_adversarial" not in said[0]
 
 
@@ -446,7 +446,7 @@ def test_checkpoint_runs_no_code_of_strangers(tmp_path: Path) -> None:
 def test_checkpoint_of_another_format(content: Any, tmp_path: Path) -> None:
     """Would catch a newer checkpoint read as if it were of this version."""
     torch.save(content, tmp_path / "last.pt")
-    with pytest.raises(TrainingError, match="upgrade"):
+    with pytest.raises(TrainingError, match=r"upgrade|is it the checkpoint of a run"):
         checkpoint.read(tmp_path / "last.pt")
 
 
@@ -593,7 +593,7 @@ def test_only_pictures_that_come_back_are_remembered(
         run_module, "build_stage", lambda *given: built.append(build_stage(*given)) or built[0]
     )
     assert run_module.run(recipe, tmp_path / "run").finished
-    assert bool(built[0].remembered) == (shapes == "square")
+    assert bool(built[0].token_cache) == (shapes == "square")
 
 
 def test_operations_are_counted_where_they_are_told(tmp_path: Path, make_recipe) -> None:

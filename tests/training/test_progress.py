@@ -11,8 +11,8 @@ from PIL import Image
 
 from maskmend.cli import main
 from maskmend.training.dataset import ImageSet
-from maskmend.training.progress import figures_line, time_left
-from maskmend.training.run import doubts, run
+from maskmend.training.progress import metrics_line, time_left
+from maskmend.training.run import data_warnings, run
 from maskmend.training.stages.tokenizer import TokenizerStage
 
 SETTINGS = """
@@ -48,6 +48,14 @@ def recipe(photos: Path, tmp_path: Path) -> Path:
 
 def command(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["train", *map(str, arguments)])
+
+
+def test_names_of_older_recipes_are_read(recipe: Path, tmp_path: Path) -> None:
+    """Would catch a recipe or an assignment of an older version that is refused for a renamed choice."""
+    content = recipe.read_text().replace("quantizer =", 'design = "lab"\nquantizer =')
+    (tmp_path / "old.toml").write_text(content)
+    result = command("tokenizer", "--config", tmp_path / "old.toml", "--set", "preset='report'", "-o", "out")
+    assert "has 8: choose multiples of 32 for design='coursework'" in result.output
 
 
 def test_a_run_from_start_to_finish(recipe: Path, tmp_path: Path) -> None:
@@ -87,11 +95,11 @@ def test_a_run_that_was_stopped_is_no_success(
     result = command("tokenizer", "--config", recipe, "--output", tmp_path / "run")
     assert result.exit_code == 130
     last = result.output.splitlines()[-1]
-    assert last.startswith("stopped and saved; the same command goes on at step 1; no validation yet; run")
+    assert last.startswith("stopped and saved; the same command resumes at step 1; no validation yet; run")
     monkeypatch.undo()
     result = command("tokenizer", "--config", recipe, "--output", tmp_path / "run")
     assert result.exit_code == 0
-    assert "going on at step 1" in result.output.splitlines()
+    assert "resuming at step 1" in result.output.splitlines()
 
 
 def test_unreadable_pictures_are_named_whatever_they_are_called(
@@ -162,7 +170,7 @@ def test_time_left_is_that_of_the_remaining_pictures(make_recipe) -> None:
 
 def test_figures_are_short(make_recipe) -> None:
     """Would catch a line of twenty figures with seven digits."""
-    assert figures_line({"loss": 1.23456789, "lr": 1e-3, "psnr": 20.0}) == "loss 1.235  psnr 20"
+    assert metrics_line({"loss": 1.23456789, "lr": 1e-3, "psnr": 20.0}) == "loss 1.235  psnr 20"
 
 
 def test_sets_that_prove_nothing_are_told(photos, tmp_path: Path) -> None:
@@ -171,19 +179,19 @@ def test_sets_that_prove_nothing_are_told(photos, tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     Image.new("RGB", (16, 16)).save(tmp_path / "one" / "a.png")
     one = ImageSet(tmp_path / "one", 16)
-    assert doubts(training, validation) == []
-    (line,) = doubts(training, training)
+    assert data_warnings(training, validation) == []
+    (line,) = data_warnings(training, training)
     assert line.startswith("all validation images are training images too")
-    (line,) = doubts(training, one)
+    (line,) = data_warnings(training, one)
     assert line.startswith("1 validation image says little")
-    (line,) = doubts(one, validation)
+    (line,) = data_warnings(one, validation)
     assert line.startswith("1 training image")
-    assert len(doubts(one, one)) == 2
+    assert len(data_warnings(one, one)) == 2
 
 
 def test_a_run_tells_what_is_odd_about_its_sets(photos, make_recipe, tmp_path: Path) -> None:
-    """Would catch doubts that nobody hears."""
+    """Would catch data_warnings that nobody hears."""
     said: list[str] = []
     recipe = make_recipe("tokenizer", data={"validation": str(photos / "train")}, training={"steps": 1})
-    run(recipe, tmp_path / "run", say=said.append)
+    run(recipe, tmp_path / "run", log=said.append)
     assert any("training images too" in line for line in said)

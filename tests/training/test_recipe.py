@@ -18,7 +18,7 @@ from maskmend.training.recipe import (
     TransformerTraining,
 )
 from maskmend.training.run import TOKENIZERS, configured
-from maskmend.training.stages.decoder import redrawn_config
+from maskmend.training.stages.decoder import fine_tuned_config
 from maskmend.training.stages.transformer import TRANSFORMERS
 
 SHIPPED = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
@@ -44,7 +44,7 @@ def test_shipped_recipes_are_sound(path: Path) -> None:
         trained = (
             small_config(known_channels=(32, 64, 128)) if "known_guesses" in read.model else small_config()
         )
-        model = redrawn_config(trained, read.model)
+        model = fine_tuned_config(trained, read.model)
     else:
         model = configured(TOKENIZERS if read.stage == "tokenizer" else TRANSFORMERS, read)
     assert model.grid >= 1
@@ -197,7 +197,7 @@ def test_settings_are_frozen_by_name() -> None:
         "log_every validate_every checkpoint_every picture_every validation_images keep precision device "
         "threads tensorboard",
         "TokenizerTraining": f"{losses} start holes quantize_from",
-        "DecoderTraining": f"{losses} tokenizer transformer temperature steps judges whole boxes "
+        "DecoderTraining": f"{losses} tokenizer transformer temperature steps discriminators whole boxes "
         "strokes random_walk scratches text blobs guesses hole_weight infill",
         "TransformerTraining": "tokenizer start bernoulli bernoulli_p scheduled schedule boxes strokes "
         "random_walk scratches text blobs guesses loss_on label_smoothing infill codebook_start replace",

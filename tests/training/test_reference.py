@@ -28,7 +28,7 @@ def test_the_page_tells_what_the_recipes_preset_changes() -> None:
     for line in (
         "| tokenizer | `encoder_channels` | `(32, 32, 64, 128)` | `(128, 128, 128, 256, 256, 512)` |",
         "| tokenizer | `quantizer.code_dim` | `32` | `256` |",
-        "| transformer | `attention` | `'context'` | `'full'` |",
+        "| transformer | `attention` | `'prefix'` | `'full'` |",
     ):
         assert line in page
     assert "| tokenizer | `resolution` |" not in page  # the same in both

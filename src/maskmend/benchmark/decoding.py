@@ -1,4 +1,5 @@
-"""Cases of the decode loop: cost against hole size and steps, number formats, and the report's plain loop.
+"""Cases of the decode loop: cost against hole size and steps, number formats, and the published experiment's
+plain loop.
 
 A *full pass* is one call of `MaskedTransformer.forward`: all tokens through all blocks, and logits at the
 hole's tokens. A *fill* is all that decoding does for one picture: the pass over the known tokens, each step's
@@ -15,8 +16,8 @@ from maskmend.benchmark.reference import PlainTransformer, plain_decode
 from maskmend.benchmark.timing import Case, clocked
 from maskmend.decoding.interface import decode
 from maskmend.decoding.mask_counts import mask_counts
-from maskmend.inference.cached_transformer import ReadyTransformer
-from maskmend.models.transformer import Hints, MaskedTransformer, TransformerConfig, report_config
+from maskmend.inference.cached_transformer import InferenceTransformer
+from maskmend.models.transformer import Hints, MaskedTransformer, TransformerConfig, coursework_config
 from maskmend.models.vqgan import VQGAN
 
 SHARES = (2, 5, 10, 20, 50, 100)
@@ -51,7 +52,7 @@ def example(config: TransformerConfig, share: int, batch: int = 1) -> tuple[Tens
     return codes.masked_fill(hole, config.mask_id), hole, Hints(codes, hole.float())
 
 
-def fill(ready: ReadyTransformer, share: int, steps: int, batch: int = 1) -> Callable[[], object]:
+def fill(ready: InferenceTransformer, share: int, steps: int, batch: int = 1) -> Callable[[], object]:
     """All that decoding does for `batch` pictures."""
     config = ready.model.config
     tokens, hole, hints = example(config, share, batch)
@@ -79,9 +80,9 @@ def full_pass(model: MaskedTransformer, share: int) -> Callable[[], object]:
 
 
 def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
-    """Fills against hole size, one by one and in batches, and against steps; full passes, and the report's
-    loop at the same size."""
-    config, ready = model.config, ReadyTransformer(model)
+    """Fills against hole size, one by one and in batches, and against steps; full passes, and the published
+    experiment's loop at the same size."""
+    config, ready = model.config, InferenceTransformer(model)
     cases = []
     for share in SHARES:
         hole = int(example(config, share)[1].sum())
@@ -138,20 +139,27 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
     def draw(tokens: Tensor) -> None:
         tokenizer.decode(tokens.view(1, grid, grid))
 
-    for name, drawn in (("report, full passes", None), ("report, full passes and a picture a step", draw)):
+    for name, drawn in (
+        ("published experiment, full passes", None),
+        ("published experiment, full passes and a picture a step", draw),
+    ):
         run = clocked(lambda drawn=drawn: plain_decode(plain, tokens, hole, 8, drawn))
         cases.append(Case(group="peers", name=name, run=run, every=2, warm=True))
     return cases
 
 
 def format_cases(model: MaskedTransformer) -> list[Case]:
-    """Fills of a 20 % hole in 8 steps in each format: of this model, and of one of the report's size."""
+    """Fills of a 20 % hole in 8 steps in each format: of this model, and of one of the published experiment's
+    size."""
     with torch.random.fork_rng(devices=[]):
-        report = MaskedTransformer(report_config(attention="context", dropout=0.0)).eval()
+        large = MaskedTransformer(coursework_config(attention="prefix", dropout=0.0)).eval()
     cases = []
-    for size, this in (("this model", model), ("the report's size", report.requires_grad_(False))):
+    for size, this in (
+        ("this model", model),
+        ("the published experiment's size", large.requires_grad_(False)),
+    ):
         for name, dtype in FORMATS.items():
-            ready = ReadyTransformer(this, dtype)
+            ready = InferenceTransformer(this, dtype)
             work = work_of_fill(replace(this.config), int(example(this.config, 20)[1].sum()), 8)
             cases.append(
                 Case(

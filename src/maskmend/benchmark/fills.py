@@ -88,7 +88,7 @@ def runtime_cases(pipe: InpaintPipeline, folder: Path) -> list[Case]:
         return []
     shutil.copytree(folder / "fp32", folder / "int8")
     logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that changes nothing here
-    for graph in ("context.onnx", "step.onnx"):
+    for graph in ("prefill.onnx", "step.onnx"):
         quantize_dynamic(
             folder / "fp32" / graph, folder / "int8" / graph, per_channel=True,
             op_types_to_quantize=["MatMul", "Gemm"],

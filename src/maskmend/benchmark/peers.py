@@ -43,17 +43,17 @@ def peer_cases(folder: Path, config: TransformerConfig, resolution: int) -> Iter
             process.stdin.flush()
             answer = process.stdout.readline()
             if not answer:
-                raise ConfigError(f"the peers in {folder} stopped: build them anew, or leave --peers out")
+                raise ConfigError(f"the peers in {folder} stopped: build them again, or leave --peers out")
             return json.loads(answer)
 
         try:
-            told = ask(sizes)
-            if told["failed"]:
-                reasons = "; ".join(f"{name}: {reason}" for name, reason in told["failed"].items())
-                raise ConfigError(f"peers in {folder} do not run ({reasons}): build them anew")
+            answer = ask(sizes)
+            if answer["failed"]:
+                reasons = "; ".join(f"{name}: {reason}" for name, reason in answer["failed"].items())
+                raise ConfigError(f"peers in {folder} do not run ({reasons}): build them again")
             yield [
                 Case(group="peers", name=name, run=lambda name=name: ask(name), every=2, warm=True)
-                for name in told["ready"]
+                for name in answer["ready"]
             ]
         finally:
             process.kill()

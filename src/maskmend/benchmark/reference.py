@@ -1,4 +1,5 @@
-"""The report's transformer and its decoding, written plainly: what the fast path is compared with.
+"""The published experiment's transformer and its decoding, written plainly: what the fast path is compared
+with.
 
 Full attention with separate projections and a softmax over written-out scores, logits of all tokens in every
 step, and the picture decoded after each step.
@@ -13,12 +14,12 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from maskmend.decoding.mask_counts import mask_counts
-from maskmend.models.attention import attend_plainly
+from maskmend.models.attention import reference_attention
 from maskmend.models.transformer import TransformerConfig
 
 
 class PlainTransformer(nn.Module):
-    """The report's layout at any size: learned positions, LayerNorm after each part."""
+    """The published experiment's layout at any size: learned positions, LayerNorm after each part."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -47,7 +48,7 @@ class PlainTransformer(nn.Module):
         x = self.norm(self.tokens(tokens) + self.positions.weight)
         for block in cast("list[nn.ModuleDict]", list(self.blocks)):
             q, k, v = (block[part](x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in "qkv")
-            x = block["norm1"](x + block["out"](attend_plainly(q, k, v).transpose(1, 2).flatten(2)))
+            x = block["norm1"](x + block["out"](reference_attention(q, k, v).transpose(1, 2).flatten(2)))
             x = block["norm2"](x + block["down"](F.gelu(block["up"](x))))
         return F.linear(self.head(x), self.tokens.weight[: self.codes])
 
@@ -60,7 +61,7 @@ def plain_decode(
     steps: int,
     draw: Callable[[Tensor], object] | None = None,
 ) -> Int[Tensor, "1 N"]:
-    """The report's loop for one picture; `draw` is given each step's tokens."""
+    """The published experiment's loop for one picture; `draw` is given each step's tokens."""
     masked, remaining = hole.clone(), mask_counts(hole.sum(1), steps, "cosine")[0].tolist()
     for left in remaining[1:]:
         probability, best = model(tokens.masked_fill(masked, model.codes)).softmax(-1).max(-1)

@@ -53,7 +53,7 @@ def first_fill(measured: Sequence[Measured]) -> float | None:
 
 
 def share(measured: Measured, ceilings: Mapping[str, float]) -> float | None:
-    """Operations a second over those of its ceiling, None where nobody counts."""
+    """Operations a second over those of its ceiling, None where they are not counted."""
     case = measured.case
     if not case.operations or case.ceiling not in ceilings:
         return None

@@ -23,7 +23,7 @@ WHOLE, QUICK = (25, 360.0), (4, 60.0)
 """Rounds, and seconds after which none is begun."""
 BATCHES = {"tokenizer": 16, "transformer": 32}
 TRAININGS = 3
-"""Runs of each stage, of which the median is told."""
+"""Runs of each stage, of which the median is given."""
 
 
 def bench(
@@ -33,25 +33,25 @@ def bench(
     quick: bool = False,
     peers: Path | None = None,
     command: str = "maskmend bench",
-    told: Callable[[str, int, int], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> str:
     """Measures everything, writes bench.json and bench.md into `output`, and returns the Markdown.
 
     `quick` is a look in about a minute: few rounds, no training, no fresh processes. Raises ConfigError.
     """
-    tell = told or (lambda *_: None)
+    report = progress or (lambda *_: None)
     pipe = InpaintPipeline.from_pretrained(model)
     with ExitStack() as stack:
         cases = ceiling_cases() + decoding_cases(pipe.transformer, pipe.tokenizer) + whole_cases(pipe)
         if not quick:
-            tell("exporting", 0, 1)
+            report("exporting", 0, 1)
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             cases += format_cases(pipe.transformer) + start_cases(model) + runtime_cases(pipe, place)
-            tell("exporting", 1, 1)
+            report("exporting", 1, 1)
         if peers is not None:
             cases += stack.enter_context(peer_cases(peers, pipe.transformer.config, pipe.resolution))
         rounds, limit = QUICK if quick else WHOLE
-        measured = interleave(cases, rounds, limit=limit, told=lambda n, of: tell("rounds", n, of))
+        measured = interleave(cases, rounds, limit=limit, progress=lambda n, of: report("rounds", n, of))
     about = {"command": command, "hardware": hardware(), "threads": torch.get_num_threads()}
 
     def write(training: dict[str, dict[str, float]]) -> str:
@@ -61,19 +61,19 @@ def bench(
         return table
 
     table = write({})  # whatever becomes of the trainings
-    return table if quick else write(_trainings(pipe, find_model(model) / "tokenizer", tell))
+    return table if quick else write(_trainings(pipe, find_model(model) / "tokenizer", report))
 
 
 def _trainings(
-    pipe: InpaintPipeline, tokenizer: Path, tell: Callable[[str, int, int], None]
+    pipe: InpaintPipeline, tokenizer: Path, report: Callable[[str, int, int], None]
 ) -> dict[str, dict[str, float]]:
     runs: dict[str, list[dict[str, float]]] = {stage: [] for stage in BATCHES}
     with tempfile.TemporaryDirectory() as work:
         for number in range(TRAININGS):
             for stage, batch in BATCHES.items():
-                tell("training", number + 1, TRAININGS)
+                report("training", number + 1, TRAININGS)
                 runs[stage].append(train_once(pipe, stage, Path(work), tokenizer, batch))
     return {
-        stage: {name: float(np.median([run[name] for run in told])) for name in told[0]}
-        for stage, told in runs.items()
+        stage: {name: float(np.median([run[name] for run in measured])) for name in measured[0]}
+        for stage, measured in runs.items()
     }

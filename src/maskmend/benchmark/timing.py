@@ -23,7 +23,7 @@ class Case:
     run: Callable[[], float]
     """Does it once and returns how long it took, in seconds."""
     operations: float = 0.0
-    """Floating-point operations of its products, 0 where nobody counts them; for bytes copied, those."""
+    """Floating-point operations of its products, 0 where they are not counted; for bytes copied, those."""
     ceiling: str = ""
     """The ceiling it is compared with: fp32, bf16, int8 or copy."""
     every: int = 1
@@ -61,7 +61,7 @@ def clocked(work: Callable[[], object]) -> Callable[[], float]:
 
 
 def interleave(
-    cases: Sequence[Case], rounds: int, *, limit: float, told: Callable[[int, int], None] | None = None
+    cases: Sequence[Case], rounds: int, *, limit: float, progress: Callable[[int, int], None] | None = None
 ) -> list[Measured]:
     """Times all cases, after one run of each that does not count; no round begins after `limit` seconds."""
     for case in cases:
@@ -71,8 +71,8 @@ def interleave(
     for number in range(rounds):
         if number and time.perf_counter() - start > limit:
             break
-        if told is not None:
-            told(number + 1, rounds)
+        if progress is not None:
+            progress(number + 1, rounds)
         random.Random(number).shuffle(order)
         for i in order:
             if number % cases[i].every == 0:

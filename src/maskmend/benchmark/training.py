@@ -1,4 +1,4 @@
-"""Cases of training: runs of a few steps on made-up pictures, judged by what the run itself tells."""
+"""Cases of training: runs of a few steps on synthetic pictures, measured by their own logs."""
 
 import json
 from pathlib import Path
@@ -64,5 +64,5 @@ def train_once(
     out = work / f"run-{stage}"
     run(recipe(pipe, stage, work, tokenizer, batch), out, resume=False)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    told = next(line for line in lines if line["kind"] == "train")
-    return {name: told[name] for name in ("images_per_second", "mfu", "data_wait")}
+    last = next(line for line in lines if line["kind"] == "train")
+    return {name: last[name] for name in ("images_per_second", "mfu", "data_wait")}

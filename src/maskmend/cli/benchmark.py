@@ -25,9 +25,14 @@ def bench(model: str, output: Path, peers: Path | None, quick: bool) -> None:
     options = [f"--model {model}"] if model != "cats64" else []
     options += ["--peers FOLDER"] if peers else []
     options += ["--quick"] if quick else []
-    with stages() as told:
+    with stages() as progress:
         table = run(
-            model, output, quick=quick, peers=peers, command=" ".join(["maskmend bench", *options]), told=told
+            model,
+            output,
+            quick=quick,
+            peers=peers,
+            command=" ".join(["maskmend bench", *options]),
+            progress=progress,
         )
     click.echo(table)
     click.echo(f"wrote {output / 'bench.json'} and {output / 'bench.md'}")

@@ -1,4 +1,4 @@
-"""The command line: its commands together, and how mistakes are told."""
+"""The command line: the group of its commands, and how errors are reported."""
 
 import contextlib
 import os

@@ -64,12 +64,14 @@ class Inpaint(click.Command):
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="With --input: make anew what the output folder holds. With IMAGE: the output may be IMAGE itself.",
+    help="With --input: replace what the output folder holds. With IMAGE: the output may be IMAGE itself.",
 )
 @click.option(
     "--layout",
-    type=click.Choice(["lab"]),
-    help="IMAGE and OUTPUT are folders as the coursework's: masked_image/ and mask64/ in, no --mask.",
+    type=click.Choice(["coursework", "lab"]),
+    metavar="[coursework]",
+    help="IMAGE and OUTPUT are folders as in the published experiment: masked_image/ and mask64/ in, no "
+    "--mask.",
 )
 @click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option(
@@ -93,7 +95,7 @@ class Inpaint(click.Command):
     cls=SettingOption,
     help="What stands in the hole before encoding: grey, mean, nearest or diffusion.",
 )
-@click.option("--ring", cls=SettingOption, type=int, help="Predict this many tokens around the hole anew.")
+@click.option("--ring", cls=SettingOption, type=int, help="Predict this many tokens around the hole again.")
 @click.option(
     "--set",
     "assignments",
@@ -110,7 +112,7 @@ class Inpaint(click.Command):
     help="Make the hole larger by so many pixels.",
 )
 @click.option("--fit-mask", is_flag=True, help="Resize the mask to the image.")
-@click.option("--invert-mask", is_flag=True, help="Black is filled (the report's polarity).")
+@click.option("--invert-mask", is_flag=True, help="Black is filled (the published experiment's polarity).")
 @click.option(
     "--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
 )
@@ -214,7 +216,7 @@ def inpaint(
     if output != PIPE:
         refuse_options("an output with a name", {"suffix": "--format"})
     if layout is not None:
-        _inpaint_lab(image, output, filler, seed, fit_mask)
+        _inpaint_coursework(image, output, filler, seed, fit_mask)
         return
     if mask_path is None and extend is None:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
@@ -227,7 +229,7 @@ def inpaint(
 
 
 def _ask(samples: int, piped: bool) -> None:
-    """Asks whether so many are meant. Raises ConfigError where nobody can answer."""
+    """Asks whether so many are meant. Raises ConfigError without a terminal."""
     if piped or sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError(f"--samples {samples} writes a file for each fill: add --yes if so many are meant")
     question = (
@@ -238,8 +240,8 @@ def _ask(samples: int, piped: bool) -> None:
         raise ConfigError(f"--samples {samples} was not meant: nothing was written")
 
 
-def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
-    """`inpaint --layout lab`."""
+def _inpaint_coursework(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
+    """`inpaint --layout coursework`, in older versions `--layout lab`."""
     useless = (
         "convert",
         "extend",
@@ -256,18 +258,22 @@ def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask
         "uncertainty",
     )
     named = {"mask_path": "--mask", "guide_path": "--guide", "growth": "--grow"}
-    refuse_options("--layout lab", named | dict.fromkeys(useless, ""))
-    from maskmend.importers.coursework.layout import check_output, fill_lab_folder, read_lab_folder
+    refuse_options("--layout coursework", named | dict.fromkeys(useless, ""))
+    from maskmend.importers.coursework.layout import (
+        check_output,
+        fill_coursework_folder,
+        read_coursework_folder,
+    )
 
     check_output(output)
-    pairs = read_lab_folder(folder, fit=fit_mask)
+    pairs = read_coursework_folder(folder, fit=fit_mask)
     pipe, chosen = filler.load()
     with working("filling") as status:
 
-        def told(stage: str, done: int, total: int) -> None:
+        def progress(stage: str, done: int, total: int) -> None:
             status.update(f"{stage}: {done} of {total}")
 
-        fill_lab_folder(pipe, pairs, output, seed=seed, progress=told, **chosen)
+        fill_coursework_folder(pipe, pairs, output, seed=seed, progress=progress, **chosen)
     click.echo(f"filled {len(pairs)} pictures of {folder}: {output / 'test_results'}, its strips beside it")
 
 

@@ -11,7 +11,7 @@ from click import format_filename as shown
 from maskmend.cli.options import Filler
 
 SHOWN = 5
-"""Names of a list that are told."""
+"""Names of a list that are shown."""
 
 
 def inpaint_folder(
@@ -37,11 +37,11 @@ def inpaint_folder(
         click.echo(f"masks without an image of their name in {shown(folder)}: {names}{more}", err=True)
     pipe, chosen = filler.load()
     try:
-        with stages() as told:
-            outcome = fill_folder(pipe, tasks, output, progress=told, **options, **chosen)
+        with stages() as progress:
+            outcome = fill_folder(pipe, tasks, output, progress=progress, **options, **chosen)
     except KeyboardInterrupt:
         same = "the same command, without --overwrite," if options["overwrite"] else "the same command"
-        click.echo(f"stopped; {same} goes on with what is missing", err=True)
+        click.echo(f"stopped; {same} continues with what is missing", err=True)
         if (output / FAILURES).is_file():
             click.echo(f"what could not be filled is listed in {shown(output / FAILURES)}", err=True)
         sys.exit(130)
@@ -55,12 +55,12 @@ def inpaint_folder(
     if unknown:
         click.echo(
             f"the best fill is not known of {unknown} done before, when it was not noted; --overwrite "
-            "makes them anew"
+            "makes them again"
         )
     lossy = sum(task.outputs[0].suffix.lower() in (".jpg", ".jpeg") for task in tasks)
     if lossy and outcome.filled:
         click.echo(
-            f"{lossy} of the results are JPEG, which encodes every pixel anew; --format png keeps the known "
+            f"{lossy} of the results are JPEG, which re-encodes every pixel; --format png keeps the known "
             "ones to the bit"
         )
     for note, count in Counter(outcome.notes.values()).items():

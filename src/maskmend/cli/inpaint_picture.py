@@ -45,7 +45,7 @@ def inpaint_picture(
     max_pixels: int,
     convert: bool,
 ) -> None:
-    """Fills one picture and says how it went: on standard error where the picture goes to standard output.
+    """Fills one picture and reports the result: on standard error where the picture goes to standard output.
 
     `suffix` is the format for standard output; that of a file is in its name. Without a mask only the canvas
     that `extend` adds is filled.
@@ -150,7 +150,7 @@ def inpaint_picture(
         click.echo(f"best: {shown(outputs[chosen_one])}, also written as {shown(best)}", err=piped)
     if kind == "JPEG":
         instead = "leave --format out" if piped else "write .png"
-        click.echo(f"JPEG encodes every pixel anew; {instead} to keep the known ones to the bit", err=piped)
+        click.echo(f"JPEG re-encodes every pixel; {instead} to keep the known ones to the bit", err=piped)
 
 
 class LevelReport:
@@ -192,7 +192,7 @@ def _check_pipe(samples: int) -> None:
     """Raises ConfigError where standard output cannot take what is asked for."""
     if samples > 1:
         raise ConfigError(f"--output - takes one fill, not {samples}: name a file, or leave --samples out")
-    if sys.stdout is None:  # what Python makes of >&-
+    if sys.stdout is None:  # with >&-
         raise ConfigError("--output - goes nowhere, standard output is closed: redirect it, or name a file")
     if sys.stdout.isatty():
         raise ConfigError("--output - would write a picture to the terminal: redirect it, or name a file")
@@ -202,7 +202,7 @@ def _source(path: Path) -> Path | bytes:
     """The path, or what standard input holds. Raises ConfigError if that is closed."""
     if path != PIPE:
         return path
-    if sys.stdin is None:  # what Python makes of <&-
+    if sys.stdin is None:  # with <&-
         raise ConfigError("standard input is closed: send a picture to it, or name a file")
     return sys.stdin.buffer.read()
 

@@ -1,5 +1,6 @@
-"""`maskmend train`, `pack`, `calibrate`, `convert` and `weights`: how models come about."""
+"""`maskmend train`, `pack`, `calibrate`, `convert` and `weights`: the commands that make models."""
 
+import copy
 from pathlib import Path
 
 import click
@@ -19,12 +20,12 @@ from maskmend.errors import ConfigError
     metavar="KEY=VALUE",
     help="Changes one setting: training.steps=500.",
 )
-@click.option("--restart", is_flag=True, help="Begins anew even if the folder holds a run.")
+@click.option("--restart", is_flag=True, help="Starts over even if the folder holds a run.")
 def train(
     stage: str, config_path: Path, output: Path | None, assignments: tuple[str, ...], restart: bool
 ) -> None:
-    """Trains the tokenizer (stage 1), the transformer (stage 2), or the tokenizer's decoder anew, with the
-    known pixels before it; resumes where it stopped."""
+    """Trains the tokenizer (stage 1), the transformer (stage 2), or fine-tunes the tokenizer's decoder on
+    known pixels; resumes where it stopped."""
     from maskmend.training.progress import train_with_progress
 
     folder = output or run_folder(config_path)
@@ -108,7 +109,7 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
         raise ConfigError(f"no folder {model}: give a model folder, whose limit is written into it")
     read_index(model)
     tokenizer = load_tokenizer(model / "tokenizer")
-    pictures = ImageSet(images, tokenizer.config.resolution, report=lambda line: click.echo(line, err=True))
+    pictures = ImageSet(images, tokenizer.config.resolution, log=lambda line: click.echo(line, err=True))
     with working("measuring") as status:
         domain, distances = measure_domain(
             tokenizer,
@@ -127,7 +128,7 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
 
 @click.group(cls=Commands)
 def convert() -> None:
-    """Models of other projects, turned into model folders."""
+    """Converts models of other projects to model folders."""
 
 
 @convert.command()
@@ -135,25 +136,29 @@ def convert() -> None:
 @click.argument("transformer", type=PATH)
 @click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
 @click.option(
-    "--heads", type=click.IntRange(min=1), help="Heads of the transformer's attention (16 if unsaid)."
+    "--heads", type=click.IntRange(min=1), help="Heads of the transformer's attention (16 unless given)."
 )
 @click.option(
     "--pixels",
-    type=click.Choice(["lab", "signed"]),
-    default="lab",
+    type=click.Choice(["coursework", "signed", "lab"]),
+    metavar="[coursework|signed]",
+    default="coursework",
     show_default=True,
-    help="What the VQGAN's pixels were scaled with: the coursework's mean and deviation, or [-1, 1].",
+    help="How the VQGAN's pixels were normalised: by the published experiment's mean and deviation, or to "
+    "[-1, 1].",
 )
 @click.option("--half/--full", default=False, show_default=True, help="Weights in float16 or float32.")
-def lab(vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels: str, half: bool) -> None:
-    """Reads the published coursework's checkpoints, VQGAN and TRANSFORMER (one file may hold both)."""
-    from maskmend.importers.coursework.convert import convert_lab
+def coursework(
+    vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels: str, half: bool
+) -> None:
+    """Reads the published experiment's checkpoints, VQGAN and TRANSFORMER (one file may hold both)."""
+    from maskmend.importers.coursework.convert import convert_coursework
     from maskmend.pipeline import InpaintPipeline
 
     if (output / "model_index.json").exists():
         raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
     with working("converting"):
-        converted = convert_lab(vqgan, transformer, heads=heads, pixels=pixels)
+        converted = convert_coursework(vqgan, transformer, heads=heads, pixels=pixels)
         pipe = InpaintPipeline(converted.tokenizer, converted.transformer)
         pipe.save_pretrained(output, half=half)
     for note in converted.notes:
@@ -165,9 +170,15 @@ def lab(vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels:
     )
 
 
+# The name of the command in older versions.
+lab = copy.copy(coursework)
+lab.hidden = True
+convert.add_command(lab, "lab")
+
+
 @click.group(cls=Commands)
 def weights() -> None:
-    """Networks that metrics and training look through (Inception, LPIPS, EfficientNet)."""
+    """Pretrained networks of metrics and training losses (Inception, LPIPS, EfficientNet)."""
 
 
 @weights.command()

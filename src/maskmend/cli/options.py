@@ -42,11 +42,13 @@ class Filler:
 
 
 class Commands(click.Group):
-    """A group whose help tells what each command does in whole sentences, over several lines if need be."""
+    """A group whose help has whole sentences on each command, over several lines where needed."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [
-            (name, self.commands[name].get_short_help_str(limit=1000)) for name in self.list_commands(ctx)
+            (name, self.commands[name].get_short_help_str(limit=1000))
+            for name in self.list_commands(ctx)
+            if not self.commands[name].hidden
         ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)

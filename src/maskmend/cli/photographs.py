@@ -113,8 +113,8 @@ def photographs(
         credits=read_credits(*credit_files),
         **wanted,
     )
-    with stages() as told:
-        repair_photographs(contest, output, command=_command(), progress=told)
+    with stages() as progress:
+        repair_photographs(contest, output, command=_command(), progress=progress)
     click.echo(f"wrote {output}, with pictures and page.json in {folder}")
 
 

@@ -80,8 +80,9 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
 @click.option("--precision", default="auto", show_default=True, help="Of the model: auto, fp32 or bf16.")
 @click.option(
     "--preset",
-    type=click.Choice(["report"]),
-    help="Fills the way the published report did; --set changes it.",
+    type=click.Choice(["coursework", "report"]),
+    metavar="[coursework]",
+    help="Settings of the published experiment; --set changes single ones.",
 )
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the fills: --set steps=8."
@@ -120,10 +121,10 @@ def evaluate(
             )
         from maskmend.evaluation.folders import evaluate_folders
 
-        with stages() as told:
+        with stages() as progress:
             report = evaluate_folders(
                 results, images, mask_folder, other_fills=also, invert_masks=invert_masks, repeats=repeats,
-                seed=seed, device=device, progress=told,
+                seed=seed, device=device, progress=progress,
             )  # fmt: skip
         console.print(report.table())
         if output is not None:
@@ -139,9 +140,9 @@ def evaluate(
     pipe, chosen = Filler(
         model=model or "default", device=device, precision=precision, given=given, assignments=assignments
     ).load()
-    with stages() as told:
+    with stages() as progress:
         reports = evaluate_model(
-            pipe, images, mask_folder, output, seed=seed, samples=samples, repeats=repeats, progress=told,
+            pipe, images, mask_folder, output, seed=seed, samples=samples, repeats=repeats, progress=progress,
             **chosen,
         )  # fmt: skip
     for kind, report in reports.items():
@@ -163,7 +164,11 @@ def evaluate(
     help="Folder for page, pictures and trials.",
 )
 @click.option("--model", default="cats64", show_default=True, help="Shipped name, model folder, or hub id.")
-@click.option("--quick", is_flag=True, help="16 images and the report's tables only: a look, no measurement.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="16 images and the published experiment's tables only: a look, no measurement.",
+)
 @click.option("--limit", type=click.IntRange(min=2), help="Only the first so many images.")
 @click.option(
     "--sweep-limit",
@@ -197,7 +202,8 @@ def reproduce(
     seed: int,
     device: str,
 ) -> None:
-    """Makes the report's tables and pictures, and more, as one page; goes on where it was stopped."""
+    """Makes the published experiment's tables and pictures, and more, as one page; goes on where it was
+    stopped."""
     from rich.console import Console
 
     from maskmend.cli.progress import stages
@@ -206,7 +212,7 @@ def reproduce(
     from maskmend.experiments.reproduce.dataset import load_test_set, shipped_set
     from maskmend.experiments.reproduce.run import QUICK_IMAGES, QUICK_REPEATS
     from maskmend.experiments.reproduce.run import reproduce as run
-    from maskmend.experiments.reproduce.trial import Laboratory
+    from maskmend.experiments.reproduce.trial import TrialRunner
     from maskmend.inference.devices import pick_device
     from maskmend.perceptual.inception import Inception
     from maskmend.perceptual.lpips import Lpips
@@ -222,7 +228,7 @@ def reproduce(
             raise ConfigError("--masks goes with --images: give both, or neither for the shipped samples")
         data, quick = shipped_set(pipe.resolution), True
         say(
-            f"no --images: the report's tables over the {len(data.images)} shipped samples, to see what "
+            f"no --images: the published tables over the {len(data.images)} shipped samples, to see what "
             "they hold; figures over so few mean nothing. The test pictures are of the public set Cats faces "
             "64x64 (for generative models); the model card of cats64 says how it was split"
         )
@@ -231,8 +237,8 @@ def reproduce(
     if quick or limit is not None:
         data = data.first(limit or QUICK_IMAGES)
     inception, lpips = Inception.load(device=place), Lpips.load("alexnet").to(place)
-    with stages() as told:
-        laboratory = Laboratory(
+    with stages() as progress:
+        runner = TrialRunner(
             data=data,
             pipe=pipe,
             extract=inception.features,
@@ -243,15 +249,15 @@ def reproduce(
             seed=seed,
         )
         run(
-            laboratory,
+            runner,
             output,
             quick=quick,
             grid=grid,
             only=tables,
             sweep_limit=sweep_limit,
             migan_file=migan,
-            told=told,
-            say=say,
+            progress=progress,
+            log=say,
         )
     click.echo(f"wrote {output / 'page.html'}, with page.md, page.json and the pictures beside it")
 
@@ -292,7 +298,8 @@ def study(
     repeats: int,
     seed: int,
 ) -> None:
-    """Trains the report's recipe and ours, one ingredient at a time, scores each; goes on where stopped."""
+    """Trains the published experiment's recipe and ours, one ingredient at a time, scores each; goes on where
+    stopped."""
     from maskmend.cli.progress import stages
     from maskmend.experiments.ablation.run import Scorer
     from maskmend.experiments.ablation.run import study as run
@@ -323,6 +330,6 @@ def study(
         steps=steps,
         seed=seed,
     )
-    with stages() as told:
-        run(Trainings(budget=budget, folder=output / "trainings"), scorer, output, told=told)
+    with stages() as progress:
+        run(Trainings(budget=budget, folder=output / "trainings"), scorer, output, progress=progress)
     click.echo(f"wrote {output / 'page.html'}, with page.md and page.json beside it")

@@ -50,9 +50,11 @@ TOKEN = "MASKMEND_TOKEN"
 @click.option(
     "--upload-silence", default=10.0, show_default=True, help="Seconds over which that pace is taken."
 )
-@click.option("--batch", default=16, show_default=True, help="Most fills decoded together.")
+@click.option("--batch", default=16, show_default=True, help="Most fills in a batch.")
 @click.option("--timeout", default=120.0, show_default=True, help="Seconds for one request.")
-@click.option("--drain", default=30.0, show_default=True, help="Seconds to finish in when told to stop.")
+@click.option(
+    "--drain", default=30.0, show_default=True, help="Seconds for running requests to finish when stopped."
+)
 def serve(
     host: str,
     port: int,

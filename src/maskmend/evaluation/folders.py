@@ -1,7 +1,7 @@
 """Scores a folder of results against a folder of truths; no model of ours is needed.
 
 Files are paired by name (`pairing`). Every figure comes with a bootstrap interval, and the report carries
-hashes of what was compared, so that two reports can be told to be about the same images and masks. The
+hashes of what was compared, so that two reports can be recognised as about the same images and masks. The
 figures themselves live in `maskmend.metrics`, one file each.
 """
 
@@ -80,10 +80,10 @@ def evaluate_folders(
 
     Args:
         results: folder of filled images, searched recursively.
-        truths: folder of the originals; those without a result are left out, and the report's notes say so.
+        truths: folder of the originals; those without a result are left out, as the report's notes say.
         masks: folder of masks, white = was filled; for the figures of hole, seam and known pixels.
         metrics: which of `report.METRICS` to compute; None for all that the folders given allow. FID and KID
-            of a single image are left out in any case, and the report's notes say so.
+            of a single image are left out in any case, as the report's notes say.
         other_fills: further folders of fills of the same images; for diversity.
         invert_masks: the masks are black where they were filled.
         extract: turns images into features; the published Inception network if None.
@@ -105,8 +105,8 @@ def evaluate_folders(
     chosen, notes = _chosen(metrics, has_masks=masks is not None, has_fills=bool(other_fills))
     if repeats < 1:
         raise ConfigError(f"repeats={repeats}: choose at least 1 bootstrap draw, better 100 or more")
-    told = progress or (lambda stage, done, total: None)
-    # Absent weights are told before any work is done
+    progress = progress or (lambda stage, done, total: None)
+    # Missing weights are an error before any work is done
     if chosen & FROM_FEATURES and extract is None:
         extract, network = Inception.load(device=device).features, "inception"
     if chosen & {"lpips", "diversity"} and distance is None:
@@ -148,7 +148,7 @@ def evaluate_folders(
         assert extract is not None
         rows = {}
         for name, images in (("results", pairs.results), ("truths", pairs.truths)):
-            step = partial(told, f"features of the {name}")
+            step = partial(progress, f"features of the {name}")
             if network is None:
                 rows[name] = extract_features(images, extract, progress=step)
             else:
@@ -167,13 +167,13 @@ def evaluate_folders(
                     figures[name] = averaged(decisions)
     if "lpips" in chosen:
         assert distance is not None
-        figures["lpips"] = averaged(_lpips(pairs, distance, device, partial(told, "LPIPS")))
+        figures["lpips"] = averaged(_lpips(pairs, distance, device, partial(progress, "LPIPS")))
     if "diversity" in chosen:
         assert distance is not None
-        figures["diversity"] = averaged(_diversity(pairs, distance, device, partial(told, "diversity")))
+        figures["diversity"] = averaged(_diversity(pairs, distance, device, partial(progress, "diversity")))
     by_pixel = chosen & {"psnr", "ssim", "hole_l1", "seam_l1", "seam_step", "known_error"}
     if by_pixel:
-        measured = _by_pixel(pairs, by_pixel, partial(told, "pixels"))
+        measured = _by_pixel(pairs, by_pixel, partial(progress, "pixels"))
         if "known_error" in measured:
             known_error = int(measured.pop("known_error").max())
         for name, values in measured.items():
@@ -229,35 +229,35 @@ def _tensors(images: Sequence[np.ndarray], device: str | torch.device) -> Float[
 
 
 def _lpips(
-    pairs: Comparison, distance: Distance, device: str | torch.device, told: Callable[[int, int], None]
+    pairs: Comparison, distance: Distance, device: str | torch.device, progress: Callable[[int, int], None]
 ) -> Float[np.ndarray, "N"]:
     values: list[float] = []
     with torch.inference_mode():
         for batch in batches(pairs.results, 16):
             truths = list(pairs.truths[len(values) : len(values) + len(batch)])
             values += distance(_tensors(batch, device), _tensors(truths, device)).tolist()
-            told(len(values), len(pairs.names))
+            progress(len(values), len(pairs.names))
     return np.array(values)
 
 
 def _diversity(
-    pairs: Comparison, distance: Distance, device: str | torch.device, told: Callable[[int, int], None]
+    pairs: Comparison, distance: Distance, device: str | torch.device, progress: Callable[[int, int], None]
 ) -> Float[np.ndarray, "N"]:
     values = []
     for fills in zip(pairs.results, *pairs.others, strict=True):
         values.append(diversity(_tensors(fills, device), distance))
-        told(len(values), len(pairs.names))
+        progress(len(values), len(pairs.names))
     return np.array(values)
 
 
 def _by_pixel(
-    pairs: Comparison, chosen: set[str], told: Callable[[int, int], None]
+    pairs: Comparison, chosen: set[str], progress: Callable[[int, int], None]
 ) -> dict[str, Float[np.ndarray, "N"]]:
     values: dict[str, list[float]] = {name: [] for name in METRICS if name in chosen}
     for index, (result, truth) in enumerate(zip(pairs.results, pairs.truths, strict=True)):
         for name, column in values.items():
             column.append(_measure(name, result, truth, pairs.masks[index] if pairs.masks else None))
-        told(index + 1, len(pairs.names))
+        progress(index + 1, len(pairs.names))
     return {name: np.array(column, dtype=np.float64) for name, column in values.items()}
 
 

@@ -5,7 +5,7 @@
     reconstruction   the whole image through the tokenizer and back: the floor of an uncomposited result
     likeliest        of several samples the one to which the model gives the highest likelihood, composited
 
-The pictures are written beside the report, so every figure can be looked at and computed again.
+The pictures are written beside the report, so every figure can be checked and computed again.
 """
 
 import time
@@ -133,7 +133,7 @@ def evaluate_model(
 
 
 def _check_unmixed(images: Path, out: Path) -> None:
-    """What lies in `out` from before may be drawn anew, but not scored beside other images."""
+    """Raises ConfigError where `out` has results of other images: those of the same images are replaced."""
     names = named_files(images)
     for kind in METRICS:
         folder = out / kind

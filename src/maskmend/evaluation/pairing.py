@@ -85,7 +85,8 @@ def pair_folders(
     """Pairs the files of folders by their paths without suffix, in the order of these.
 
     Raises DataError if files cannot be read, a result has no partner in one of the folders, two files share a
-    name, or sizes differ. What cannot be read is told first: it may be why something else has no partner.
+    name, or sizes differ. Unreadable files are reported first: one of them may be the missing partner of
+    another.
     """
     files = named_files(results)
     names = list(files)
@@ -114,12 +115,12 @@ def pair_folders(
             broken[path] = str(error)
     for path in mask_files or []:
         try:
-            # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
+            # No option here could say that a photograph is meant.
             holes.append(load_mask(path, options=MaskOptions(invert=invert_masks, photo_check="off")))
         except MaskError as error:
             broken[path] = str(error)
     if broken:
-        raise DataError(_told(broken))
+        raise DataError(_unreadable(broken))
     if unpaired:
         raise DataError(unpaired[0])
     pairs = Comparison(
@@ -134,7 +135,7 @@ def pair_folders(
     return pairs
 
 
-def _told(broken: dict[Path, str]) -> str:
+def _unreadable(broken: dict[Path, str]) -> str:
     reason = next(iter(broken.values()))
     if len(broken) > 1:
         names = ", ".join(map(str, list(broken)[:MOST_NAMES]))

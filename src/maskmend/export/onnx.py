@@ -1,10 +1,10 @@
 """A model as four ONNX graphs, for runtimes without PyTorch and other languages (docs/onnx.md).
 
-    encoder   image ─► tokens                        context   known tokens ─► their keys and values
+    encoder   image ─► tokens                        prefill   known tokens ─► their keys and values
     step      hole tokens, keys, values ─► logits    decoder   tokens (and known pixels) ─► image
 
-Written for reading, padded where `ragged` packs; sizes of batch, known part and hole are free. Beside the
-graphs lies model.json with all a program needs to run them.
+Batches are padded, not ragged; the sizes of batch, known part and hole are dynamic. model.json beside the
+graphs has everything a program needs to run them.
 """
 
 import copy
@@ -21,13 +21,14 @@ from torch import Tensor, nn
 
 from maskmend.errors import ConfigError, ModelError
 from maskmend.files import json_bytes, write_files
-from maskmend.models.attention import rotary_angles
-from maskmend.models.known_encoder import Known
+from maskmend.models.attention import rope_angles
+from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.transformer import Block, Hints, MaskedTransformer
 from maskmend.models.vqgan import VQGAN
 from maskmend.pipeline import InpaintPipeline
 
-FORMAT = 1
+FORMAT = 2
+"""Of model.json. Format 1 called the graph `prefill` and the attention "prefix" both "context"."""
 OPSET = 18
 
 
@@ -52,13 +53,13 @@ class DecoderGraph(nn.Module):
         self.tokenizer = tokenizer
 
     def forward(self, tokens: Tensor, image: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        # Not None: `decode` would ask how many there are, and the graph would keep the answer.
-        known = () if image is None or mask is None else Known(image, mask)
+        # Not None: `decode` would then read the batch size, which would become a constant of the graph.
+        known = () if image is None or mask is None else KnownPixels(image, mask)
         return self.tokenizer.decode(tokens, known)
 
 
-class RowsGraph(nn.Module):
-    """What the two graphs of the transformer share: turns, projections and the end of a block."""
+class TransformerGraph(nn.Module):
+    """What the two graphs of the transformer share: RoPE, projections and the end of a block."""
 
     cos: Tensor
     sin: Tensor
@@ -68,9 +69,9 @@ class RowsGraph(nn.Module):
         self.model = model
         config = model.config
         self.heads = config.heads
-        self.turns = config.positions != "learned"
-        if self.turns:
-            angles = rotary_angles(torch.arange(config.tokens), config.grid, config.dim // config.heads)
+        self.rotary = config.positions != "learned"
+        if self.rotary:
+            angles = rope_angles(torch.arange(config.tokens), config.grid, config.dim // config.heads)
             self.register_buffer("cos", angles.cos())
             self.register_buffer("sin", angles.sin())
 
@@ -80,11 +81,13 @@ class RowsGraph(nn.Module):
     def project(self, x: Tensor, block: Block, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x = block.norm1(x) if block.pre else x
         attention = block.attention
-        q, k, v = (attention.split(part(x)) for part in (attention.query, attention.key, attention.value))
-        return self.turn(q, positions), self.turn(k, positions), v
+        q, k, v = (
+            attention.split_heads(part(x)) for part in (attention.query, attention.key, attention.value)
+        )
+        return self.apply_rope(q, positions), self.apply_rope(k, positions), v
 
-    def turn(self, x: Tensor, positions: Tensor) -> Tensor:
-        if not self.turns:
+    def apply_rope(self, x: Tensor, positions: Tensor) -> Tensor:
+        if not self.rotary:
             return x
         cos, sin = self.cos[positions][:, None], self.sin[positions][:, None]
         a, b = x.chunk(2, dim=-1)
@@ -98,7 +101,7 @@ class RowsGraph(nn.Module):
         return block.norm2(x + block.mlp(x))
 
 
-class ContextGraph(RowsGraph):
+class PrefillGraph(TransformerGraph):
     """Known tokens and positions, padded where `valid` is False ─► keys, values (L, B, h, K, d)."""
 
     def forward(
@@ -106,7 +109,7 @@ class ContextGraph(RowsGraph):
     ) -> tuple[Float[Tensor, "L B h K d"], Float[Tensor, "L B h K d"]]:
         outside = torch.zeros_like(valid)
         x = self.model.embedding_norm(
-            self.model.token_embedding(tokens) + self.model.place(positions, outside)
+            self.model.token_embedding(tokens) + self.model.embed_position(positions, outside)
         )
         keys, values = [], []
         for block in self.blocks():
@@ -117,8 +120,8 @@ class ContextGraph(RowsGraph):
         return torch.stack(keys), torch.stack(values)
 
 
-class StepGraph(RowsGraph):
-    """A step over padded rows ─► logits of the rows `asked` for, counted over the flattened batch."""
+class StepGraph(TransformerGraph):
+    """A step over padded rows ─► logits of the rows `asked` for, indices into the flattened batch."""
 
     def forward(
         self,
@@ -134,20 +137,20 @@ class StepGraph(RowsGraph):
         asked: Int[Tensor, "S"],
     ) -> Float[Tensor, "S codes"]:
         model = self.model
-        x = model.token_embedding(tokens) + model.place(positions, hole)
+        x = model.token_embedding(tokens) + model.embed_position(positions, hole)
         if model.hint is not None:
-            x = x + (tokens == model.config.mask_id)[..., None] * model.hinted(Hints(hint, missing))
+            x = x + (tokens == model.config.mask_id)[..., None] * model.embed_hints(Hints(hint, missing))
         x = model.embedding_norm(x)
-        seen = torch.cat([known, valid], dim=1)
+        attended = torch.cat([known, valid], dim=1)
         for block, old_k, old_v in zip(self.blocks(), keys.unbind(0), values.unbind(0), strict=True):
             q, k, v = self.project(x, block, positions)
             k, v = torch.cat([old_k, k], dim=2), torch.cat([old_v, v], dim=2)
-            x = self.finish(x, _attend(q, k, v, seen), block)
+            x = self.finish(x, _attend(q, k, v, attended), block)
         return model.logits(x.flatten(0, 1)[asked], positions.flatten()[asked])
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor) -> Tensor:
-    # A finite number: rows of padding only, whose results nobody reads, stay numbers too.
+    # A finite number: rows of padding only, whose results are not used, do not become NaN.
     bias = torch.where(valid, 0.0, -1e9)[:, None, None]
     return torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias, dim=-1) @ v
 
@@ -155,7 +158,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor) -> Tensor:
 def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
     """Writes the four graphs and model.json into `folder`; returns their paths. The pipeline stays as it is.
 
-    Each graph is run on a batch of another size before anything is written. Raises ConfigError where ONNX is
+    Each graph is tested with another batch size before anything is written. Raises ConfigError where ONNX is
     not installed, ModelError where a graph does not do what its model does, OutputError where nothing can be
     written.
     """
@@ -185,18 +188,23 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
     known = {name: rows[name][:, :k] for name in ("tokens", "positions", "valid")}
     image = {"image": torch.zeros(b, 3, side, side)}
     tokens = {"tokens": torch.zeros(b, grid, grid, dtype=torch.long)}
-    drawn = dict(tokens)
+    decoder_inputs = dict(tokens)
     if tokenizer.config.known_channels:
-        drawn |= image | {"mask": torch.zeros(b, 1, side, side, dtype=torch.bool)}
+        decoder_inputs |= image | {"mask": torch.zeros(b, 1, side, side, dtype=torch.bool)}
     free = {"hole": {0: "batch", 1: "hole"}, "known": {0: "batch", 1: "known"}}
     axes = dict.fromkeys(("tokens", "positions", "valid", "hole", "hint", "missing"), free["hole"])
     axes |= {"keys": {1: "batch", 3: "known"}, "values": {1: "batch", 3: "known"}, "known": free["known"]}
     only = {0: "batch"}
     graphs: dict[str, tuple[nn.Module, dict[str, Tensor], dict[str, dict[int, str]], Sequence[str]]] = {
         "encoder": (EncoderGraph(tokenizer), image, {"image": only}, ["tokens"]),
-        "context": (ContextGraph(model), known, dict.fromkeys(known, free["known"]), ["keys", "values"]),
+        "prefill": (PrefillGraph(model), known, dict.fromkeys(known, free["known"]), ["keys", "values"]),
         "step": (StepGraph(model), rows, axes | {"asked": {0: "asked"}}, ["logits"]),
-        "decoder": (DecoderGraph(tokenizer), drawn, dict.fromkeys(drawn, only), ["picture"]),
+        "decoder": (
+            DecoderGraph(tokenizer),
+            decoder_inputs,
+            dict.fromkeys(decoder_inputs, only),
+            ["picture"],
+        ),
     }
     contents: dict[Path, bytes] = {}
     for name, (graph, inputs, shapes, outputs) in graphs.items():
@@ -231,7 +239,7 @@ def _exported(
         name: {axis: sizes.setdefault(size, torch.export.Dim(size)) for axis, size in axes[name].items()}
         for name in inputs
     }
-    # What the exporter says about its own parts, such as that torchvision is not there, helps nobody.
+    # The exporter warns of its own missing parts, such as torchvision, which are not needed.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
@@ -251,8 +259,8 @@ def _check(
     inputs: dict[str, Tensor],
     axes: dict[str, dict[int, str]],
 ) -> None:
-    """Raises ModelError where the exported graph, given one picture more than it was made with, does not give
-    what its model gives: the exporter freezes a size that the model asks for, and says nothing."""
+    """Raises ModelError where the exported graph differs from its model with a larger batch than it was
+    traced with: the exporter silently turns a size that the model reads into a constant."""
     from onnxruntime import InferenceSession  # pyright: ignore[reportMissingImports]
 
     larger = dict(inputs)
@@ -266,12 +274,14 @@ def _check(
         session = InferenceSession(content, providers=["CPUExecutionProvider"])
         feed = {one.name: larger[one.name].numpy() for one in session.get_inputs()}
         found = [torch.from_numpy(value) for value in session.run(None, feed)]
-    except Exception as error:  # the runtime raises classes of its own for each kind of mistake
-        raise ModelError(f"the exported {name} takes no other batch ({error}): nothing was written") from None
+    except Exception as error:  # the runtime has its own exception class for each kind of error
+        raise ModelError(
+            f"the exported {name} fails with another batch size ({error}): nothing was written"
+        ) from None
     for have, want in zip(found, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
-        # Of tokens the shape alone: two codes may be equally near, and either is right.
+        # Only the shape of tokens: where two codes are equally near, either is right.
         off = have.shape != want.shape or (
             want.is_floating_point() and not torch.allclose(have, want, atol=1e-2, rtol=1e-2)
         )
         if off:
-            raise ModelError(f"the exported {name} does not give what the model gives: nothing was written")
+            raise ModelError(f"the exported {name} differs from the model: nothing was written")

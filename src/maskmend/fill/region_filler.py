@@ -16,7 +16,7 @@ from maskmend.fill import rendering
 from maskmend.fill.crops import Region
 from maskmend.fill.merge import Part
 from maskmend.fill.timer import Timer
-from maskmend.inference.cached_transformer import ReadyTransformer
+from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.masks.morphology import token_hole
 from maskmend.models.transformer import Hints
 from maskmend.models.vqgan import VQGAN
@@ -32,7 +32,9 @@ class RegionFiller:
         seconds: where the seconds spent on each stage are added up.
     """
 
-    def __init__(self, tokenizer: VQGAN, transformer: ReadyTransformer, seconds: dict[str, float]) -> None:
+    def __init__(
+        self, tokenizer: VQGAN, transformer: InferenceTransformer, seconds: dict[str, float]
+    ) -> None:
         self.tokenizer, self.transformer, self.seconds = tokenizer, transformer, seconds
         self.mask_id: int = transformer.model.config.mask_id
 

@@ -15,16 +15,16 @@ from maskmend.errors import ConfigError
 from maskmend.fill.crops import NOT_YET, Region, join
 from maskmend.fill.result import Inpainted, checked_sample
 from maskmend.images.picture import to_uint8
-from maskmend.models.known_encoder import Known
+from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.vqgan import VQGAN
 from maskmend.seeds import whole
 
 
-def known(regions: Sequence[Region], device: torch.device) -> Known:
+def known(regions: Sequence[Region], device: torch.device) -> KnownPixels:
     """The regions' pictures and masks as one batch, and where they hold guesses."""
     images, masks = zip(*((region.image, region.mask) for region in regions), strict=True)
     guesses = [region.mask & region.guess for region in regions]
-    return Known(*(torch.cat(each).to(device) for each in (images, masks, guesses)))
+    return KnownPixels(*(torch.cat(each).to(device) for each in (images, masks, guesses)))
 
 
 @torch.inference_mode()
@@ -40,7 +40,7 @@ def draw(
     for number, one in enumerate(tokens.view(-1, 1, grid, grid)):
         region = None if regions is None else regions[number]
         if region is not None and region is not last:  # samples of a picture share what is known of it
-            seen, last = tokenizer.decoder.look(known([region], tokens.device)), region
+            seen, last = tokenizer.decoder.encode_known(known([region], tokens.device)), region
         images.append(tokenizer.decode(one, seen))
     drawn = (torch.cat(images) + 1) * 127.5
     return list(drawn.permute(0, 2, 3, 1).float().cpu().numpy())

@@ -1,17 +1,15 @@
-"""The transformer while decoding: what stays the same from step to step is computed once.
+"""The transformer for decoding: what does not change from step to step is computed once and cached.
 
-    once for a picture   keys and values of the known tokens, and with them the first step, where all is
-                         masked; embeddings, hints and turns of the other rows
-    each step            the rows whose tokens can change ─► blocks ─► logits of those still masked
+    prefill     keys and values of the known tokens, together with the first step, where the whole hole is
+                masked; position and hint embeddings and RoPE rotations of the active tokens
+    each step   the active tokens (those that can change) ─► blocks ─► logits of those still masked
 
-Under the `context` pattern the rows of a step are the hole's tokens; under `full`, where known tokens see the
-hole, they are all tokens. `MaskedTransformer.forward` is the plain reference, and the tests hold the two
-together.
+With attention "prefix" the active tokens are the hole's; with "full", where known tokens attend to the hole,
+they are all tokens. `MaskedTransformer.forward` is the reference implementation; the tests compare the two.
 
-Rows of pictures with different holes lie one behind the other, (S, D) (`ragged`). Keys and values lie at
-their tokens' own places in the grid, so a step needs no attention mask: known tokens and hole together are
-always the whole grid. The weights of query, key and value are joined into one product. Samples of a picture
-share the pass over its known tokens.
+Active tokens of images with different holes form a ragged batch, (S, D) (`ragged`). The KV cache is indexed
+by position in the grid, so a step needs no attention mask: known tokens and hole always make up the whole
+grid. The projections of query, key and value are one matrix product. Samples of an image share the prefill.
 """
 
 import copy
@@ -22,24 +20,24 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from maskmend.inference.packed_linear import Linear
-from maskmend.inference.ragged import Rows, rounded
+from maskmend.inference.packed_linear import PackedLinear
+from maskmend.inference.ragged import RaggedBatch, round_up
 from maskmend.models.transformer import Block, Hints, MaskedTransformer
 
 
-def turn(qkv: Float[Tensor, "S 3 h d"], spin: Tensor | None) -> Float[Tensor, "S 3 h d"]:
-    """Rotary positions, as `attention.rotate`: neighbouring channels are a complex number that turns.
+def apply_rope(qkv: Float[Tensor, "S 3 h d"], rope: Tensor | None) -> Float[Tensor, "S 3 h d"]:
+    """As `attention.apply_rope`, with neighbouring channels as a complex number times a complex rotation.
 
-    Values are turned by nothing, so that they and the keys stay side by side.
+    The rotation of values is 1, so that keys and values stay one tensor.
     """
-    if spin is None:
+    if rope is None:
         return qkv
     pairs = torch.view_as_complex(qkv.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * spin).flatten(-2).to(qkv.dtype)
+    return torch.view_as_real(pairs * rope).flatten(-2).to(qkv.dtype)
 
 
-class Layer:
-    """A block over rows, with the weights of its query, key and value in one product."""
+class CachedBlock:
+    """A block over a ragged batch with a KV cache; query, key and value are one matrix product."""
 
     def __init__(self, block: Block, rotary: bool) -> None:
         attention, (up, _, down, _) = block.attention, cast("list[nn.Linear]", list(block.mlp))
@@ -47,25 +45,29 @@ class Layer:
         weight = torch.cat([part.weight for part in parts])
         bias = torch.cat([part.bias for part in parts])
         if rotary:
-            # Channels i and i + d/2 of a head turn together: side by side they are a complex number. Queries
-            # and keys are reordered alike, which leaves their product as it is.
+            # Channels i and i + d/2 of a head are rotated together: as neighbours they are a complex number.
+            # Queries and keys are reordered alike, which leaves their product unchanged.
             order = torch.arange(2 * len(attention.query.weight), device=weight.device)
             order = order.view(2 * attention.heads, 2, -1).transpose(1, 2).flatten()
             weight = torch.cat([weight[order], attention.value.weight])
             bias = torch.cat([bias[order], attention.value.bias])
         self.heads, self.pre = attention.heads, block.pre
         self.norm1, self.norm2 = block.norm1, block.norm2
-        self.qkv = Linear(weight, bias)
-        self.out = Linear(attention.out.weight, attention.out.bias)
-        self.up, self.down = Linear(up.weight, up.bias), Linear(down.weight, down.bias)
+        self.qkv = PackedLinear(weight, bias)
+        self.out = PackedLinear(attention.out.weight, attention.out.bias)
+        self.up, self.down = PackedLinear(up.weight, up.bias), PackedLinear(down.weight, down.bias)
 
     def project(
-        self, x: Float[Tensor, "S D"], spin: Tensor | None, place: Tensor, kept: Float[Tensor, "P 2 h d"]
+        self,
+        x: Float[Tensor, "S D"],
+        rope: Tensor | None,
+        flat_index: Tensor,
+        kv_cache: Float[Tensor, "P 2 h d"],
     ) -> Float[Tensor, "S 3 h d"]:
-        """Queries, keys and values of the rows; keys and values are also laid at their places."""
+        """Queries, keys and values of the rows; keys and values are written to the cache at `flat_index`."""
         qkv = self.qkv(self.norm1(x) if self.pre else x).unflatten(1, (3, self.heads, -1))
-        qkv = turn(qkv, spin)
-        kept.index_copy_(0, place, qkv[:, 1:])
+        qkv = apply_rope(qkv, rope)
+        kv_cache.index_copy_(0, flat_index, qkv[:, 1:])
         return qkv
 
     def finish(self, x: Float[Tensor, "S D"], heads: Float[Tensor, "S D"]) -> Float[Tensor, "S D"]:
@@ -77,24 +79,26 @@ class Layer:
         return self.norm2(self.down.add(self.up.gelu(x), x))
 
 
-class ReadyTransformer:
-    """A transformer made ready for decoding in one number format (None: its own).
+class InferenceTransformer:
+    """A transformer prepared for decoding in one number format (None: that of its weights).
 
-    Its weights are copied into other layouts: later changes of `model` go unseen.
+    Weights are copied into other layouts: later changes of `model` have no effect.
     """
 
     def __init__(self, model: MaskedTransformer, dtype: torch.dtype | None = None) -> None:
         same = dtype is None or model.bias.dtype == dtype
         self.model = model = model if same else copy.deepcopy(model).to(dtype)
         rotary = model.config.positions != "learned"
-        self.layers = [Layer(block, rotary) for block in cast("list[Block]", list(model.blocks))]
-        enter, _, self.head_norm = cast("tuple[nn.Linear, nn.Module, nn.LayerNorm]", tuple(model.head))
-        self.head = Linear(enter.weight, enter.bias)
+        self.layers = [CachedBlock(block, rotary) for block in cast("list[Block]", list(model.blocks))]
+        dense, _, self.head_norm = cast("tuple[nn.Linear, nn.Module, nn.LayerNorm]", tuple(model.head))
+        self.head = PackedLinear(dense.weight, dense.bias)
         bias = None if model.config.position_bias else model.bias
-        self.codes = Linear(model.token_embedding.weight[: model.config.codes], bias)
+        self.codes = PackedLinear(model.token_embedding.weight[: model.config.codes], bias)
 
-    def logits(self, x: Float[Tensor, "S D"], rows: Rows, wanted: Int[Tensor, "S"]) -> Float[Tensor, "S K"]:
-        """As `MaskedTransformer.logits`, of rows number `wanted`; `x` are those."""
+    def logits(
+        self, x: Float[Tensor, "S D"], rows: RaggedBatch, wanted: Int[Tensor, "S"]
+    ) -> Float[Tensor, "S K"]:
+        """As `MaskedTransformer.logits`, for `x`, which are the rows of indices `wanted`."""
         logits = self.codes(self.head_norm(self.head.gelu(self.model.final_norm(x))))
         return logits + self.model.bias[rows.position[wanted]] if self.model.config.position_bias else logits
 
@@ -105,102 +109,104 @@ class ReadyTransformer:
         hints: Hints | None = None,
         samples: int = 1,
     ) -> "Predictor":
-        """What `decode` calls for `samples` fills of each picture, which lie one behind the other."""
+        """The `predict` function of `decode`; `samples` fills of each image are consecutive in the batch."""
         return Predictor(self, tokens, hole, hints, samples)
 
 
 class Predictor:
-    """Logits of the masked tokens, step by step, for one batch of pictures."""
+    """Logits of the masked tokens, step by step, for one batch of images."""
 
     @torch.inference_mode()
     def __init__(
         self,
-        ready: ReadyTransformer,
+        transformer: InferenceTransformer,
         tokens: Int[Tensor, "B N"],
         hole: Bool[Tensor, "B N"],
         hints: Hints | None = None,
         samples: int = 1,
     ) -> None:
-        self.ready, self.model = ready, ready.model
+        self.transformer, self.model = transformer, transformer.model
         model, config, dtype = self.model, self.model.config, self.model.bias.dtype
-        changing = hole if config.attention == "context" else torch.ones_like(hole)
+        active = hole if config.attention == "prefix" else torch.ones_like(hole)
         heads = (config.heads, config.dim // config.heads)
         shape = (config.layers, *tokens.shape, 2, *heads)
         self.cache = torch.empty(shape, dtype=dtype, device=tokens.device)
-        self._enter(hole, changing, hints)
-        self.first = self._read(tokens, Rows(model, ~changing, fill_up=False), hole)
+        self._prepare(hole, active, hints)
+        self.first_logits = self._prefill(tokens, RaggedBatch(model, ~active, round_count=False), hole)
         """Logits of the hole when all of it is masked."""
         if samples > 1:
-            again = torch.arange(len(hole), device=hole.device).repeat_interleave(samples)
-            self.first = torch.cat([self.first.split(hole.sum(1).tolist())[n] for n in again.tolist()])
-            self.cache = self.cache[:, again]
-            hole, changing = hole[again], changing[again]
-            self._enter(hole, changing, None if hints is None else hints.at(again))
+            image = torch.arange(len(hole), device=hole.device).repeat_interleave(samples)
+            by_image = self.first_logits.split(hole.sum(1).tolist())
+            self.first_logits = torch.cat([by_image[n] for n in image.tolist()])
+            self.cache = self.cache[:, image]
+            hole, active = hole[image], active[image]
+            self._prepare(hole, active, None if hints is None else hints.at(image))
         self.hole = hole
 
-    def _enter(self, hole: Tensor, changing: Tensor, hints: Hints | None) -> None:
-        """The rows of a step, as they enter the first block while they are masked, and where they go."""
+    def _prepare(self, hole: Tensor, active: Tensor, hints: Hints | None) -> None:
+        """The rows of a step, their embeddings while they are masked, and views of the cache."""
         model, config = self.model, self.model.config
-        self.rows = Rows(model, changing, fill_up=True)
-        self.at = (self.rows.picture, self.rows.position)
-        self.place = model.place(self.rows.position, hole[self.at])
+        self.rows = RaggedBatch(model, active, round_count=True)
+        self.index = (self.rows.image, self.rows.position)
+        self.position = model.embed_position(self.rows.position, hole[self.index])
         mask = torch.full_like(self.rows.position, config.mask_id)
-        here = None
         if hints is not None:
-            here = hints.at(self.at)
-            here = here._replace(missing=here.missing.to(model.bias.dtype))
-        self.masked = model.embed(mask, self.place, here)
-        self.kept = [(kept.flatten(0, 1), *kept.transpose(1, 3).unbind(2)) for kept in self.cache]
-        """Of each block: keys and values by place (B N, 2, h, d), keys, values as attention takes them."""
+            hints = hints.at(self.index)
+            hints = hints._replace(missing=hints.missing.to(model.bias.dtype))
+        self.masked = model.embed(mask, self.position, hints)
+        self.views = [(kv.flatten(0, 1), *kv.transpose(1, 3).unbind(2)) for kv in self.cache]
+        """Of each block: keys and values by flat index (B N, 2, h, d); keys; values (B, h, N, d)."""
 
     @torch.inference_mode()
     def __call__(self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"]) -> Float[Tensor, "S K"]:
         """Logits of the `masked` tokens, which lie within the hole."""
         if torch.equal(masked, self.hole):
-            return self.first
-        rows, hidden = self.rows, masked[self.at]
-        x = self._rows(tokens, hidden)
-        for layer, (kept, keys, values) in zip(self.ready.layers, self.kept, strict=True):
-            q = layer.project(x, rows.spin, rows.place, kept)[:, 0]
+            return self.first_logits
+        rows, hidden = self.rows, masked[self.index]
+        x = self._embed(tokens, hidden)
+        for layer, (kv_cache, keys, values) in zip(self.transformer.layers, self.views, strict=True):
+            q = layer.project(x, rows.rope, rows.flat_index, kv_cache)[:, 0]
             x = layer.finish(x, rows.attend(q, keys, values))
         return self._logits(x, hidden)
 
-    def _rows(self, tokens: Int[Tensor, "B N"], hidden: Bool[Tensor, "S"]) -> Float[Tensor, "S D"]:
-        x = self._visible(tokens[self.at], self.place)
+    def _embed(self, tokens: Int[Tensor, "B N"], hidden: Bool[Tensor, "S"]) -> Float[Tensor, "S D"]:
+        x = self._embed_visible(tokens[self.index], self.position)
         return torch.where(hidden[:, None], self.masked, x)
 
-    def _visible(self, tokens: Int[Tensor, "S"], place: Float[Tensor, "S D"]) -> Float[Tensor, "S D"]:
-        """Known and filled tokens as they enter the first block: they have no hint."""
-        return self.model.embedding_norm(self.model.token_embedding(tokens) + place)
+    def _embed_visible(
+        self, tokens: Int[Tensor, "S"], position: Float[Tensor, "S D"]
+    ) -> Float[Tensor, "S D"]:
+        """Embeddings of known and filled tokens, which have no hints."""
+        return self.model.embedding_norm(self.model.token_embedding(tokens) + position)
 
     def _logits(self, x: Float[Tensor, "S D"], hidden: Bool[Tensor, "S"]) -> Float[Tensor, "M K"]:
-        # Rows are in the order of picture and place, so they come out in the order of `masked`.
-        wanted = (hidden & self.rows.fresh).nonzero()[:, 0]
+        # Rows are in row-major order of (image, position), as the logits of `masked` must be.
+        wanted = (hidden & self.rows.is_original).nonzero()[:, 0]
         count = len(wanted)
-        wanted = F.pad(wanted, (0, rounded(count) - count))
-        return self.ready.logits(x[wanted], self.rows, wanted)[:count]
+        wanted = F.pad(wanted, (0, round_up(count) - count))
+        return self.transformer.logits(x[wanted], self.rows, wanted)[:count]
 
-    def _read(
-        self, tokens: Int[Tensor, "B N"], known: Rows, hole: Bool[Tensor, "B N"]
+    def _prefill(
+        self, tokens: Int[Tensor, "B N"], known: RaggedBatch, hole: Bool[Tensor, "B N"]
     ) -> Float[Tensor, "M K"]:
-        """Fills the cache with the known tokens, which see each other alone, and takes the first step too.
-
-        Returns the logits of the hole.
+        """Fills the cache with the known tokens, which attend to each other only, and runs the first step in
+        the same pass. Returns the logits of the hole.
         """
         rows, count = self.rows, len(known)
-        outside = torch.zeros_like(known.place, dtype=torch.bool)
-        seen = self._visible(tokens[known.picture, known.position], self.model.place(known.position, outside))
-        hidden = hole[self.at]
-        x = torch.cat([seen, self._rows(tokens, hidden)])
-        place = torch.cat([known.place, rows.place])
-        spin = None if known.spin is None or rows.spin is None else torch.cat([known.spin, rows.spin])
-        end = self.ready.layers[-1]
-        for layer, (kept, keys, values) in zip(self.ready.layers, self.kept, strict=True):
-            qkv = layer.project(x, spin, place, kept)
+        outside = torch.zeros_like(known.flat_index, dtype=torch.bool)
+        position = self.model.embed_position(known.position, outside)
+        visible = self._embed_visible(tokens[known.image, known.position], position)
+        hidden = hole[self.index]
+        x = torch.cat([visible, self._embed(tokens, hidden)])
+        flat_index = torch.cat([known.flat_index, rows.flat_index])
+        rope = None if known.rope is None or rows.rope is None else torch.cat([known.rope, rows.rope])
+        last = self.transformer.layers[-1]
+        for layer, (kv_cache, keys, values) in zip(self.transformer.layers, self.views, strict=True):
+            qkv = layer.project(x, rope, flat_index, kv_cache)
             heads = rows.attend(qkv[count:, 0], keys, values)
-            if layer is end:  # nobody asks what the last block makes of known tokens
+            if layer is last:  # the last block's output of known tokens is not used
                 x = x[count:]
             elif count:
-                heads = torch.cat([known.attend_each_other(qkv[:count]), heads])
+                heads = torch.cat([known.self_attend(qkv[:count]), heads])
             x = layer.finish(x, heads)
         return self._logits(x, hidden)

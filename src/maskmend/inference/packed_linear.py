@@ -1,10 +1,9 @@
-"""Linear layers for decoding, with their weights laid out once as the CPU's matrix product wants them.
+"""Linear layers for decoding, with their weights packed once into the layout of the CPU's matrix product.
 
-The product of a few rows with a large matrix is bound by how the matrix is read. oneDNN, which PyTorch
-carries on CPUs, can keep it in blocks of its own: with 51 rows (a hole of 20 %) the shipped model's products
-then take three quarters of the time, and a row's result no longer depends on how many rows go with it.
-PyTorch offers this to its compiler, not yet to everyone: where the operators are missing or refuse, the plain
-layer stays.
+The product of a few rows with a large matrix is bound by reading the matrix. oneDNN, which PyTorch uses on
+CPUs, can keep it in a blocked layout: with 51 rows (a hole of 20 %) the shipped model's products then take
+three quarters of the time, and the result of a row no longer depends on the number of rows. PyTorch offers
+these operators to its compiler only; where they are missing or fail, the layer is an ordinary one.
 """
 
 import torch
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-class Linear:
+class PackedLinear:
     """x W^T + b, with (outputs, inputs) weights."""
 
     def __init__(self, weight: Float[Tensor, "out in"], bias: Float[Tensor, "out"] | None) -> None:
@@ -32,14 +31,14 @@ class Linear:
         return self._run(x, "none") if self.packed is not None else F.linear(x, self.weight, self.bias)
 
     def gelu(self, x: Float[Tensor, "S in"]) -> Float[Tensor, "S out"]:
-        """GELU of the layer's output, in one go where it is packed."""
+        """GELU of the layer's output, fused where it is packed."""
         return self._run(x, "gelu") if self.packed is not None else F.gelu(self(x))
 
     def add(self, x: Float[Tensor, "S in"], other: Float[Tensor, "S out"]) -> Float[Tensor, "S out"]:
-        """The layer's output plus `other`, likewise."""
+        """The layer's output plus `other`, fused where it is packed."""
         if self.packed is None or len(x) == 0:
             return other + self(x)
         return torch.ops.mkldnn._linear_pointwise.binary(x, other, self.packed, self.bias, "add")
 
-    def _run(self, x: Tensor, then: str) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, then, [], "none")
+    def _run(self, x: Tensor, activation: str) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, activation, [], "none")

@@ -1,10 +1,10 @@
-"""In which number format the transformer decodes.
+"""The number format in which the transformer decodes.
 
-`auto` is a rule and no measurement at load: two formats round differently, so a choice that depends on how
-busy the machine is would give one seed two pictures. The rule follows `maskmend bench` (docs/performance.md):
-bfloat16 where the processor multiplies it in hardware and the model is wide enough for products, not calls,
-to fill the time; float32 elsewhere. The tokenizer stays in float32: in bfloat16 one token in a hundred would
-change.
+`auto` is a rule, not a measurement at load time: two formats round differently, so a choice that depends on
+how busy the machine is would give one seed two pictures. The rule follows `maskmend bench`
+(docs/performance.md): bfloat16 where the processor multiplies it in hardware and the model is wide enough
+that matrix products dominate the time; float32 elsewhere. The tokenizer stays in float32: in bfloat16 one
+token in a hundred would change.
 """
 
 import torch
@@ -14,7 +14,7 @@ from maskmend.errors import ConfigError
 from maskmend.models.transformer import TransformerConfig
 
 PRECISIONS = ("auto", "fp32", "bf16")
-WIDE = 512
+BF16_MIN_DIM = 512
 """Width of a token from which `auto` takes bfloat16."""
 
 
@@ -23,16 +23,16 @@ def decoding_dtype(precision: str, config: TransformerConfig, device: torch.devi
     if precision not in PRECISIONS:
         raise ConfigError(f"precision = {precision!r} is unknown{nearest(precision, PRECISIONS)}")
     if precision == "auto":
-        precision = "bf16" if config.dim >= WIDE and multiplies_bf16(device) else "fp32"
+        precision = "bf16" if config.dim >= BF16_MIN_DIM and has_fast_bf16(device) else "fp32"
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
-def multiplies_bf16(device: torch.device) -> bool:
+def has_fast_bf16(device: torch.device) -> bool:
     """Whether products of bfloat16 run in hardware: AVX512-BF16 or AMX, or a GPU of Ampere or later."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return False
-    # PyTorch knows, but does not tell in public in all versions that we support.
+    # Not public in all versions of PyTorch that we support.
     names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(ask() for ask in (getattr(torch.cpu, name, bool) for name in names))

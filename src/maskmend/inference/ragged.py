@@ -1,9 +1,8 @@
-"""Some tokens of a batch of pictures as rows, one picture behind the other, for decoding.
+"""Selected tokens of a batch of images as one ragged batch: concatenated, not padded.
 
-    chosen (B, N) ─► picture and position of each row (S) ─► attention with the rows of a picture side by side
+    selected (B, N) ─► image and position of each row (S) ─► attention among the rows of an image
 
-Nothing is padded but the attention's queries, and not even those where the pictures have very different
-numbers of rows.
+Only the queries of the attention are padded, and not where the images have very different numbers of rows.
 """
 
 from collections.abc import Iterable
@@ -16,103 +15,103 @@ from torch import Tensor
 from maskmend.models.transformer import MaskedTransformer
 
 
-def rounded(count: int) -> int:
-    """`count` or a little more (at most a sixteenth): its five leading binary digits, the rest zeros.
+def round_up(count: int) -> int:
+    """`count` round_up up to five significant binary digits, at most a sixteenth more.
 
-    A CPU's products are prepared for each number of rows anew, which takes longer than a small one itself;
-    few different numbers are found ready.
+    oneDNN prepares a kernel for each number of rows, which takes longer than a small product itself; few
+    different numbers find a prepared one.
     """
     grain = 1 << max(0, count.bit_length() - 5)
     return -(-count // grain) * grain
 
 
-class Rows:
-    """The chosen tokens of a batch as rows, picture by picture in grid order.
+class RaggedBatch:
+    """The selected tokens of a batch as rows, image by image in grid order.
 
-    With `fill_up` their number is `rounded`: rows repeat, of each picture where all have equally many tokens,
-    else of the last one.
+    With `round_count` their number is rounded by `round_up`: the last row repeats, of each image where all
+    have equally many tokens, else of the last image.
     """
 
-    def __init__(self, model: MaskedTransformer, chosen: Bool[Tensor, "B N"], *, fill_up: bool) -> None:
-        self.pictures, length = chosen.shape
-        counts = chosen.sum(1)
-        self.longest = int(counts.max()) if self.pictures else 0
-        picture, position = chosen.nonzero(as_tuple=True)
-        self.count = len(picture)
-        self.even = self.count == self.pictures * self.longest
-        """All pictures have equally many: nothing is padded."""
-        row = torch.arange(self.count, device=chosen.device)
-        if self.even:
-            more = rounded(self.longest) - self.longest if fill_up else 0
-            row = row.view(self.pictures, self.longest)
-            row = torch.cat([row, row[:, -1:].expand(-1, more)], 1).flatten()
-            self.width = self.longest + more
+    def __init__(self, model: MaskedTransformer, selected: Bool[Tensor, "B N"], *, round_count: bool) -> None:
+        self.images, length = selected.shape
+        counts = selected.sum(1)
+        self.max_count = int(counts.max()) if self.images else 0
+        image, position = selected.nonzero(as_tuple=True)
+        self.count = len(image)
+        self.is_rectangular = self.count == self.images * self.max_count
+        """All images have equally many rows: nothing is padded."""
+        row = torch.arange(self.count, device=selected.device)
+        if self.is_rectangular:
+            extra = round_up(self.max_count) - self.max_count if round_count else 0
+            row = row.view(self.images, self.max_count)
+            row = torch.cat([row, row[:, -1:].expand(-1, extra)], 1).flatten()
+            self.width = self.max_count + extra
         else:
-            more = rounded(self.count) - self.count if fill_up else 0
-            row = torch.cat([row, row[-1:].expand(more)])
-            self.width = self.longest
-        self.picture, self.position = picture[row], position[row]
-        self.fresh = row.diff(prepend=row.new_tensor([-1])) != 0
-        """False at rows that repeat."""
-        self.place = self.picture * length + self.position
-        """In the grids of all pictures, one behind the other."""
-        self.slot = row - (counts.cumsum(0) - counts)[self.picture]
+            extra = round_up(self.count) - self.count if round_count else 0
+            row = torch.cat([row, row[-1:].expand(extra)])
+            self.width = self.max_count
+        self.image, self.position = image[row], position[row]
+        self.is_original = row.diff(prepend=row.new_tensor([-1])) != 0
+        """False at repeated rows."""
+        self.flat_index = self.image * length + self.position
+        """Index into the flattened grids of all images, (B N)."""
+        self.slot = row - (counts.cumsum(0) - counts)[self.image]
         self.lengths: list[int] | None = None
-        """Rows of each picture, where a quarter and more would be padding: they attend one by one."""
-        if self.pictures * self.width > 1.25 * self.count and not self.even:
-            self.lengths = self.picture.bincount(minlength=self.pictures).tolist()
-        self.spin: Tensor | None = None
+        """Rows of each image, where more than a quarter would be padding: attention then runs per image."""
+        if self.images * self.width > 1.25 * self.count and not self.is_rectangular:
+            self.lengths = self.image.bincount(minlength=self.images).tolist()
+        self.rope: Tensor | None = None
         if (angles := model.angles(self.position[None])) is not None:
-            turned = torch.polar(torch.ones_like(angles[0]), angles[0])
-            spin = torch.stack([turned, turned, torch.ones_like(turned)], 1)
-            self.spin = spin[:, :, None]  # (S, 3, 1, d/2)
+            rotation = torch.polar(torch.ones_like(angles[0]), angles[0])
+            rope = torch.stack([rotation, rotation, torch.ones_like(rotation)], 1)  # values are not rotated
+            self.rope = rope[:, :, None]  # (S, 3, 1, d/2)
 
     def __len__(self) -> int:
-        return len(self.place)
+        return len(self.flat_index)
 
     def attend(
         self, q: Float[Tensor, "S h d"], keys: Float[Tensor, "B h N d"], values: Float[Tensor, "B h N d"]
     ) -> Float[Tensor, "S D"]:
-        """Attention of the rows over all tokens of their picture, heads side by side."""
+        """Attention of the rows over all tokens of their image, heads concatenated."""
         if self.lengths is None:
-            return self.gather(F.scaled_dot_product_attention(self.spread(q), keys, values))
-        pictures = zip(q.split(self.lengths), keys.split(1), values.split(1), strict=True)
-        return _one_by_one((part, k, v) for part, k, v in pictures)
+            return self.unpad(F.scaled_dot_product_attention(self.pad(q), keys, values))
+        images = zip(q.split(self.lengths), keys.split(1), values.split(1), strict=True)
+        return _attend_per_image((part, k, v) for part, k, v in images)
 
-    def attend_each_other(self, qkv: Float[Tensor, "S 3 h d"]) -> Float[Tensor, "S D"]:
-        """Attention of the rows over those of their picture; for rows that do not repeat."""
+    def self_attend(self, qkv: Float[Tensor, "S 3 h d"]) -> Float[Tensor, "S D"]:
+        """Attention of the rows over the rows of their image; for batches without repeated rows."""
         if self.lengths is not None:
             parts = (part[None].permute(2, 0, 3, 1, 4) for part in qkv.split(self.lengths))
-            return _one_by_one((q[0].transpose(0, 1), k, v) for q, k, v in parts)
+            return _attend_per_image((q[0].transpose(0, 1), k, v) for q, k, v in parts)
         valid = None
-        if not self.even:
-            valid = self.place.new_zeros(self.pictures, self.longest, dtype=torch.bool)
-            valid[self.picture, self.slot] = True
-            # A picture that is all hole has padding only, which may see itself: softmax over nothing is NaN.
+        if not self.is_rectangular:
+            valid = self.flat_index.new_zeros(self.images, self.max_count, dtype=torch.bool)
+            valid[self.image, self.slot] = True
+            # An image that is all hole has padding only, which may attend to itself: an empty softmax is NaN.
             valid = (valid | ~valid.any(1, keepdim=True))[:, None, None]
-        q, k, v = (self.spread(part) for part in qkv.unbind(1))
-        return self.gather(F.scaled_dot_product_attention(q, k, v, attn_mask=valid))
+        q, k, v = (self.pad(part) for part in qkv.unbind(1))
+        return self.unpad(F.scaled_dot_product_attention(q, k, v, attn_mask=valid))
 
-    def spread(self, rows: Float[Tensor, "S h d"]) -> Float[Tensor, "B h M d"]:
-        """The rows of each picture apart, zeros or repeated rows after them; M is `width`."""
-        shape = (self.pictures, self.width, *rows.shape[1:])
-        if self.even:
+    def pad(self, rows: Float[Tensor, "S h d"]) -> Float[Tensor, "B h M d"]:
+        """The rows of each image, padded by zeros or repeated rows to M = `width`."""
+        shape = (self.images, self.width, *rows.shape[1:])
+        if self.is_rectangular:
             return rows.view(shape).transpose(1, 2)
         padded = rows.new_zeros(shape)
-        padded[self.picture, self.slot] = rows
+        padded[self.image, self.slot] = rows
         return padded.transpose(1, 2)
 
-    def gather(self, spread: Float[Tensor, "B h M d"]) -> Float[Tensor, "S D"]:
-        """The rows of a `spread` tensor, heads side by side."""
-        apart = spread.transpose(1, 2)
-        return (apart.flatten(0, 1) if self.even else apart[self.picture, self.slot]).flatten(1)
+    def unpad(self, padded: Float[Tensor, "B h M d"]) -> Float[Tensor, "S D"]:
+        """The rows of a tensor from `pad`, heads concatenated."""
+        rows = padded.transpose(1, 2)
+        return (rows.flatten(0, 1) if self.is_rectangular else rows[self.image, self.slot]).flatten(1)
 
 
-def _one_by_one(pictures: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Float[Tensor, "S D"]:
-    """Attention of queries (M, h, d) over keys and values (1, h, N, d), picture by picture."""
+def _attend_per_image(images: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Float[Tensor, "S D"]:
+    """Attention of queries (M, h, d) over keys and values (1, h, N, d), image by image."""
     heads = [
         F.scaled_dot_product_attention(q.transpose(0, 1)[None], k, v)[0].transpose(0, 1).flatten(1)
-        for q, k, v in pictures
+        for q, k, v in images
         if len(q)
     ]
     return torch.cat(heads)

@@ -1,6 +1,6 @@
-"""What this machine can do at best: large matrix products in three number formats, and copying memory.
+"""The peak speed of this machine: large matrix products in three number formats, and copying memory.
 
-Speeds elsewhere are told as a share of these. They are measured, not looked up, so that a busy or throttled
+Other speeds are given as a share of these. They are measured, not looked up, so that a busy or throttled
 machine is compared with itself.
 """
 
@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import torch
 
-from maskmend.inference.packed_linear import Linear
+from maskmend.inference.packed_linear import PackedLinear
 
 FORMATS = ("fp32", "bf16", "int8")
 SIDE = {"cpu": 1536, "cuda": 8192}
@@ -29,24 +29,24 @@ def product(number_format: str, device: torch.device, side: int) -> Callable[[],
     a = torch.randn(side, side, generator=torch.Generator().manual_seed(0)).to(device, dtype)
     if device.type != "cpu":
         return lambda: a @ a
-    packed = Linear(a, None)
+    packed = PackedLinear(a, None)
     return fastest([lambda: a @ a, lambda: packed(a)], device)
 
 
 def fastest(ways: list[Callable[[], object]], device: torch.device) -> Callable[[], object]:
-    """Of several ways to do one thing the fastest, each tried twice after a first run."""
+    """The fastest of several implementations, each timed twice after a warm-up run."""
     for work in ways:
         work()
     return min(ways, key=lambda work: min(seconds(work, device) for _ in range(2)))
 
 
 def side_of(device: torch.device) -> int:
-    """Of the matrices that are multiplied: large enough for the best rate, small enough not to wait for."""
+    """Side of the matrices that are multiplied: large enough for the best rate, small enough to be quick."""
     return SIDE.get(device.type, 4096)
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
-    """How long `work` takes, on an accelerator until it is really done."""
+    """How long `work` takes, including a synchronisation with the device."""
     settle(device)
     start = time.perf_counter()
     work()

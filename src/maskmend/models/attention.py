@@ -4,10 +4,10 @@
     head_i  = softmax(q_i k_i^T / sqrt(d)) v_i
     out     = concat(head_1 .. head_h) Wo
 
-The product is computed by PyTorch's fused kernel; `attend_plainly` is the same formula written for reading,
-and the tests hold the two together. Two-dimensional rotary positions turn pairs of channels by an angle that
-grows with the row (first half of a head's pairs) or with the column (second half), after Su et al. 2021: the
-product of a query and a key then depends on their offset in rows and columns alone.
+The product is computed by PyTorch's fused kernel; `reference_attention` is the same formula written for
+reading, and the tests compare the two. Two-dimensional rotary position embeddings (RoPE, Su et al. 2021)
+rotate pairs of channels by an angle that grows with the row (first half of a head's pairs) or with the column
+(second half): the product of a query and a key then depends on their offset in rows and columns alone.
 """
 
 import math
@@ -18,23 +18,23 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 
-def attend_plainly(
+def reference_attention(
     q: Float[Tensor, "*B T d"],
     k: Float[Tensor, "*B S d"],
     v: Float[Tensor, "*B S d"],
-    allowed: Bool[Tensor, "*#B #T S"] | None = None,
+    attn_mask: Bool[Tensor, "*#B #T S"] | None = None,
 ) -> Float[Tensor, "*B T d"]:
-    """softmax(q k^T / sqrt(d)) v; where `allowed` is False the weight is zero. The reference of the tests."""
+    """softmax(q k^T / sqrt(d)) v; where `attn_mask` is False the weight is zero. For tests."""
     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
-    if allowed is not None:
-        scores = scores.masked_fill(~allowed, float("-inf"))
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, float("-inf"))
     return torch.softmax(scores, dim=-1) @ v
 
 
-def rotary_angles(positions: Int[Tensor, "*B T"], side: int, head_dim: int) -> Float[Tensor, "*B T half"]:
+def rope_angles(positions: Int[Tensor, "*B T"], side: int, head_dim: int) -> Float[Tensor, "*B T half"]:
     """Angles of the rotary embedding at `positions` of a grid of `side` columns; half = head_dim / 2."""
     quarter = head_dim // 4
-    # Periods from 4 tokens to at most 8 sides: on the grid, still slower waves would hardly turn.
+    # Periods from 4 tokens to at most 8 sides: lower frequencies would hardly vary over the grid.
     wave = torch.arange(quarter, device=positions.device, dtype=torch.float32)
     frequency = (2.0 * side) ** (-wave / quarter)
     row = torch.div(positions, side, rounding_mode="floor")
@@ -43,8 +43,8 @@ def rotary_angles(positions: Int[Tensor, "*B T"], side: int, head_dim: int) -> F
     return angles.flatten(-2)
 
 
-def rotate(x: Float[Tensor, "B h T d"], angles: Float[Tensor, "B T half"]) -> Float[Tensor, "B h T d"]:
-    """Turns channel pairs (i, i + d/2) of every head by `angles`."""
+def apply_rope(x: Float[Tensor, "B h T d"], angles: Float[Tensor, "B T half"]) -> Float[Tensor, "B h T d"]:
+    """Rotates the channel pairs (i, i + d/2) of every head by `angles`."""
     cos, sin = angles.cos()[:, None].to(x.dtype), angles.sin()[:, None].to(x.dtype)
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
@@ -66,19 +66,23 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(dim, dim)
         self.out = nn.Linear(dim, dim)
 
-    def split(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B h T d"]:
+    def split_heads(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B h T d"]:
         """(B, T, D) to (B, h, T, D / h)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        allowed: Bool[Tensor, "#B #h #T T"] | None = None,
+        attn_mask: Bool[Tensor, "#B #h #T T"] | None = None,
         angles: Float[Tensor, "B T half"] | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Attention of `x` over itself where `allowed` is True; `angles` turn queries and keys."""
-        q, k, v = self.split(self.query(x)), self.split(self.key(x)), self.split(self.value(x))
+        """Attention of `x` over itself where `attn_mask` is True, with RoPE where `angles` are given."""
+        q, k, v = (
+            self.split_heads(self.query(x)),
+            self.split_heads(self.key(x)),
+            self.split_heads(self.value(x)),
+        )
         if angles is not None:
-            q, k = rotate(q, angles), rotate(k, angles)
-        heads = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+            q, k = apply_rope(q, angles), apply_rope(k, angles)
+        heads = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
         return self.out(heads.transpose(1, 2).flatten(2))

@@ -1,6 +1,6 @@
-"""The convolutional blocks that encoder, decoder and the branch of known pixels are made of.
+"""The convolutional blocks of the encoder, the decoder and the encoder of known pixels.
 
-Residual blocks norm-SiLU-conv twice, attention over the positions of a feature map, halving and doubling.
+Residual blocks norm-SiLU-conv twice, attention over the positions of a feature map, down- and upsampling.
 The norm is GroupNorm, or `position`: each position over its channels alone, which keeps features local.
 """
 
@@ -39,13 +39,13 @@ def normalisation(kind: str, channels: int) -> nn.Module:
 class ResidualBlock(nn.Module):
     """x + conv(silu(norm(conv(silu(norm(x)))))); a 1x1 convolution on the skip when the width changes."""
 
-    def __init__(self, inner: int, outer: int, norm: str) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: str) -> None:
         super().__init__()
-        self.norm1 = normalisation(norm, inner)
-        self.conv1 = nn.Conv2d(inner, outer, 3, padding=1)
-        self.norm2 = normalisation(norm, outer)
-        self.conv2 = nn.Conv2d(outer, outer, 3, padding=1)
-        self.skip = nn.Conv2d(inner, outer, 1) if inner != outer else nn.Identity()
+        self.norm1 = normalisation(norm, in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = normalisation(norm, out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.skip = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2 H W"]:
         y = self.conv1(F.silu(self.norm1(x)))
@@ -76,7 +76,7 @@ def middle(channels: int, heads: int, norm: str) -> nn.Sequential:
 
 
 class Downsample(nn.Module):
-    """Halving by a strided convolution that is padded to the right and below only (design "lab")."""
+    """Downsampling by a strided convolution padded at the right and bottom only (design "coursework")."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -87,11 +87,11 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Nearest-neighbour doubling, then a convolution that may change the width."""
+    """Nearest-neighbour upsampling by 2, then a convolution that may change the width."""
 
-    def __init__(self, inner: int, outer: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inner, outer, 3, padding=1)
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C2 H2 W2"]:
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))

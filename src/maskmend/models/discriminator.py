@@ -2,10 +2,9 @@
 
     loss_D = 1/2 (mean relu(1 - D(x)) + mean relu(1 + D(x^)))        loss_G = -mean D(x^)
 
-PatchGAN (Isola et al. 2017) judges pixels; the other judges what a network trained on photographs makes of
-them, as projected GANs do (Sauer et al. 2021): it need not learn from a small set of pictures what fur looks
-like. Each output judges one patch, not the whole picture. GroupNorm instead of BatchNorm: a judgement must
-not depend on the other pictures of the batch.
+PatchGAN (Isola et al. 2017) classifies patches of pixels; the other classifies features of a pretrained
+network, as in projected GANs (Sauer et al. 2021), which need not be learnt from a small training set.
+GroupNorm instead of BatchNorm: a logit must not depend on the other images of the batch.
 """
 
 from collections.abc import Sequence
@@ -36,14 +35,14 @@ class PatchDiscriminator(nn.Module):
         blocks: list[nn.Module] = [nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         width = channels
         for layer in range(1, layers + 1):
-            outer = min(width * 2, channels * 8)
+            out_channels = min(width * 2, channels * 8)
             stride = 1 if layer == layers else 2
             blocks += [
-                nn.Conv2d(width, outer, 4, stride=stride, padding=1, bias=False),
-                nn.GroupNorm(8, outer),
+                nn.Conv2d(width, out_channels, 4, stride=stride, padding=1, bias=False),
+                nn.GroupNorm(8, out_channels),
                 nn.LeakyReLU(0.2),
             ]
-            width = outer
+            width = out_channels
         blocks.append(nn.Conv2d(width, 1, 4, padding=1))
         self.layers = nn.Sequential(*blocks)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -53,11 +52,11 @@ class PatchDiscriminator(nn.Module):
 
 
 class FeatureDiscriminator(nn.Module):
-    """Activations of several layers, unit length at each place, to logits of overlapping patches of each.
+    """Features of several layers, unit length at each position, to logits of overlapping patches of each.
 
     Args:
-        widths: channels of each layer.
-        channels: of the judgement about each layer, a multiple of 8.
+        widths: channels of each layer's features.
+        channels: of the head on each layer, a multiple of 8.
     """
 
     def __init__(self, widths: Sequence[int], channels: int = 48) -> None:
@@ -76,10 +75,10 @@ class FeatureDiscriminator(nn.Module):
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, taps: Sequence[Float[Tensor, "B _ _ _"]]) -> list[Float[Tensor, "B 1 _ _"]]:
-        return [head(tap * tap.shape[1] ** 0.5) for head, tap in zip(self.heads, taps, strict=True)]
+    def forward(self, features: Sequence[Float[Tensor, "B _ _ _"]]) -> list[Float[Tensor, "B 1 _ _"]]:
+        return [head(x * x.shape[1] ** 0.5) for head, x in zip(self.heads, features, strict=True)]
 
 
 def hinge_loss(real: Float[Tensor, "..."], fake: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-    """The discriminator's loss: real patches above 1, generated ones below -1."""
+    """The discriminator's loss: 0 where logits of real patches are above 1 and of generated ones below -1."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())

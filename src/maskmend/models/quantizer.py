@@ -3,10 +3,9 @@
     i = argmin_k |z - e_k|^2        q = z + stopgrad(e_i - z)        (straight-through gradient)
     loss = beta |z - stopgrad(e_i)|^2  (+ |stopgrad(z) - e_i|^2 when the codebook learns by gradient)
 
-By default the codebook follows an exponential moving average of the vectors assigned to each code, and codes
-that nobody uses are moved onto vectors of the current batch, so the whole codebook stays in use. What we do
-differently: the codebook starts on vectors of the first batch, not on noise, so no code is dead from the
-beginning.
+By default the codebook is the exponential moving average of the vectors assigned to each code, and dead codes
+are replaced by vectors of the current batch, so the whole codebook stays in use. What we do differently: the
+codebook is initialised with vectors of the first batch, not with noise, so no code is dead from the start.
 """
 
 from contextlib import nullcontext
@@ -30,13 +29,14 @@ class QuantizerConfig:
     code_dim: int = 256
     """Width of a code."""
     update: Literal["ema", "gradient"] = "ema"
-    """How the codebook learns: moving average of its vectors, or gradient of the codebook loss."""
+    """How the codebook is learnt: moving average of its vectors, or gradient of the codebook loss."""
     commitment: float = 0.25
     """Weight beta of the commitment loss."""
     decay: float = 0.97
     """Decay of the moving average, a step."""
     revive_below: float = 0.1
-    """A code whose moving-average use falls below this share of the uniform use moves onto a fresh vector."""
+    """A code whose moving-average cluster size falls below this share of the uniform one is dead and replaced
+    by a vector of the batch."""
 
     def __post_init__(self) -> None:
         if self.codes < 2 or self.code_dim < 1:
@@ -67,8 +67,8 @@ class VectorQuantizer(nn.Module):
     """Nearest-code quantizer over (B, C, h, w) latents."""
 
     codebook: Tensor
-    use: Tensor
-    total: Tensor
+    cluster_size: Tensor
+    embed_avg: Tensor
 
     def __init__(self, config: QuantizerConfig) -> None:
         super().__init__()
@@ -79,25 +79,29 @@ class VectorQuantizer(nn.Module):
         else:
             self.register_buffer("codebook", initial)
         # The averages belong to training only: a shipped model needs the codebook alone.
-        self.register_buffer("use", torch.ones(config.codes), persistent=False)
-        self.register_buffer("total", initial.detach().clone(), persistent=False)
-        self.started = False  # no tensor: asking an accelerator in each step would make it wait
+        self.register_buffer("cluster_size", torch.ones(config.codes), persistent=False)
+        self.register_buffer("embed_avg", initial.detach().clone(), persistent=False)
+        self.initialised = False  # not a tensor: reading one in each step would synchronise the device
 
     def training_state(self) -> dict[str, Tensor]:
         """The averages that a resumed run needs beside the weights."""
-        return {"use": self.use, "total": self.total, "started": torch.tensor(self.started)}
+        return {
+            "cluster_size": self.cluster_size,
+            "embed_avg": self.embed_avg,
+            "initialised": torch.tensor(self.initialised),
+        }
 
     def load_training_state(self, state: dict[str, Tensor]) -> None:
-        self.use.copy_(state["use"])
-        self.total.copy_(state["total"])
-        self.started = bool(state["started"])
+        self.cluster_size.copy_(state["cluster_size"])
+        self.embed_avg.copy_(state["embed_avg"])
+        self.initialised = bool(state["initialised"])
 
     @torch.no_grad()
-    def go_on(self) -> None:
-        """Trains on from the codebook it has, instead of starting it on vectors of the first batch."""
-        self.use.fill_(1)
-        self.total.copy_(self.codebook)
-        self.started = True
+    def keep_codebook(self) -> None:
+        """Fine-tunes the present codebook instead of initialising it with vectors of the first batch."""
+        self.cluster_size.fill_(1)
+        self.embed_avg.copy_(self.codebook)
+        self.initialised = True
 
     def nearest(self, flat: Float[Tensor, "M C"]) -> Int[Tensor, "M"]:
         """Index of the nearest code of each vector."""
@@ -113,64 +117,63 @@ class VectorQuantizer(nn.Module):
         return F.embedding(tokens, self.codebook).permute(0, 3, 1, 2)
 
     def forward(self, z: Float[Tensor, "B C h w"], generator: torch.Generator | None = None) -> Quantized:
-        """Quantizes; when training, the moving average moves (`generator` picks vectors for dead codes)."""
+        """Quantizes, and in training updates the codebook; `generator` draws replacements of dead codes."""
         b, _, h, w = z.shape
         flat = z.permute(0, 2, 3, 1).flatten(0, 2).float()
-        learns = self.training and self.config.update == "ema"
         if self.training:
-            self._start(flat.detach(), generator)
+            self._initialise(flat.detach(), generator)
         tokens = self.nearest(flat.detach())
         codes = F.embedding(tokens, self.codebook)
         loss = self.config.commitment * F.mse_loss(flat, codes.detach())
         if self.config.update == "gradient":
             loss = loss + F.mse_loss(codes, flat.detach())
-        if learns:
-            self._move(flat.detach(), tokens, generator)
-        passed = flat + (codes - flat).detach()
-        vectors = passed.unflatten(0, (b, h, w)).permute(0, 3, 1, 2).to(z.dtype)
+        if self.training and self.config.update == "ema":
+            self._ema_update(flat.detach(), tokens, generator)
+        straight_through = flat + (codes - flat).detach()
+        vectors = straight_through.unflatten(0, (b, h, w)).permute(0, 3, 1, 2).to(z.dtype)
         return Quantized(vectors, tokens.view(b, h, w), loss)
 
     @torch.no_grad()
-    def _start(self, flat: Tensor, generator: torch.Generator | None) -> None:
-        if self.started:
+    def _initialise(self, flat: Tensor, generator: torch.Generator | None) -> None:
+        if self.initialised:
             return
-        picks = self._pick(flat, self.config.codes, generator)
-        self.codebook.copy_(picks)
-        self.total.copy_(picks)
-        self.started = True
+        vectors = self._random_vectors(flat, self.config.codes, generator)
+        self.codebook.copy_(vectors)
+        self.embed_avg.copy_(vectors)
+        self.initialised = True
 
     @torch.no_grad()
-    def _move(self, flat: Tensor, tokens: Tensor, generator: torch.Generator | None) -> None:
+    def _ema_update(self, flat: Tensor, tokens: Tensor, generator: torch.Generator | None) -> None:
         config = self.config
-        # Statistics relative to a mean use of one a code: decay and revival do not depend on the batch size.
-        share = config.codes / flat.shape[0]
-        # Not bincount, which asks for the largest token and so makes an accelerator wait.
-        count = torch.zeros_like(self.use).index_add_(0, tokens, torch.ones_like(flat[:, 0])) * share
-        total = torch.zeros_like(self.total).index_add_(0, tokens, flat) * share
+        # Scaled to a mean cluster size of 1: decay and revival do not depend on the batch size.
+        scale = config.codes / flat.shape[0]
+        # Not bincount, which reads the largest token and so synchronises the device.
+        count = torch.zeros_like(self.cluster_size).index_add_(0, tokens, torch.ones_like(flat[:, 0])) * scale
+        embed_sum = torch.zeros_like(self.embed_avg).index_add_(0, tokens, flat) * scale
         if dist.is_initialized():
-            for statistic in (count, total):
+            for statistic in (count, embed_sum):
                 dist.all_reduce(statistic)
                 statistic /= dist.get_world_size()
-        self.use.lerp_(count, 1 - config.decay)
-        self.total.lerp_(total, 1 - config.decay)
-        dead = self.use < config.revive_below
-        picks = self._pick(flat, config.codes, generator)
-        self.total.copy_(torch.where(dead[:, None], picks, self.total))
-        self.use.copy_(torch.where(dead, torch.ones_like(self.use), self.use))
-        self.codebook.copy_(self.total / self.use.clamp_min(1e-6)[:, None])
+        self.cluster_size.lerp_(count, 1 - config.decay)
+        self.embed_avg.lerp_(embed_sum, 1 - config.decay)
+        dead = self.cluster_size < config.revive_below
+        vectors = self._random_vectors(flat, config.codes, generator)
+        self.embed_avg.copy_(torch.where(dead[:, None], vectors, self.embed_avg))
+        self.cluster_size.copy_(torch.where(dead, torch.ones_like(self.cluster_size), self.cluster_size))
+        self.codebook.copy_(self.embed_avg / self.cluster_size.clamp_min(1e-6)[:, None])
 
-    def _pick(self, flat: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
-        """`n` vectors of the batch; of several processes' the first's, so that all codebooks stay equal."""
+    def _random_vectors(self, flat: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+        """`n` random vectors of the batch, in all processes those of process 0, so that codebooks agree."""
         chosen = torch.randint(flat.shape[0], (n,), generator=generator, device="cpu")
         chosen = chosen.to(flat.device, non_blocking=True)
-        picks = flat[chosen].contiguous()
+        vectors = flat[chosen].contiguous()
         if dist.is_initialized():
-            dist.broadcast(picks, src=0)
-        return picks
+            dist.broadcast(vectors, src=0)
+        return vectors
 
 
 def codebook_statistics(tokens: Int[Tensor, "..."], codes: int) -> dict[str, float]:
-    """Share of codes in use and perplexity (exp of the entropy of the use) over `tokens`."""
+    """Share of codes in use, and perplexity (exp of the entropy of their frequencies), over `tokens`."""
     count = torch.bincount(tokens.flatten(), minlength=codes).double()
     p = count / count.sum().clamp_min(1)
     entropy = -(p * p.clamp_min(1e-12).log()).sum()

@@ -1,16 +1,17 @@
 """The bidirectional transformer of masked visual token modelling (MaskGIT, Chang et al. 2022).
 
-    tokens (B, N), `mask_id` where hidden ─► embedding + position (+ hole mark) ─► L blocks ─► logits
+    tokens (B, N), `mask_id` where masked ─► embedding + position (+ hole mark) ─► L blocks ─► logits
 
-Two attention patterns share one layout of weights. `full`: every token attends to every token. `context`:
-known tokens attend to known tokens only, tokens of the hole (hidden or already filled) attend to all. Under
-`context` the known tokens' keys and values are the same in every decoding step: `inference` computes them
-once for an image, and each step costs the hole's tokens only. Logits are computed for hidden tokens alone.
+Two attention patterns share one layout of weights. `full`: every token attends to every token. `prefix`:
+known tokens attend to known tokens only, tokens of the hole (masked or already filled) attend to all; the
+known tokens are a prefix as in a prefix LM (Raffel et al. 2020), without its causal part. Under `prefix` the
+known tokens' keys and values are the same in every decoding step: `inference` computes them once for an
+image, and each step costs the hole's tokens only. Logits are computed for masked tokens alone.
 
-What we do differently: `hints`. A hidden token need not be a blank. The picture whose hole was filled in
-smoothly has been encoded anyway, and its token at that place says what the surroundings suggest; in a cell
-that lacks two pixels of sixteen it nearly is the answer. A hidden token carries it as a hint, beside the
-share of its pixels that is missing. Nothing from inside the hole is in it, and it is the same in every step.
+What we do differently: `hints`. The image with its hole infilled smoothly is encoded anyway, and its token at
+a masked position is a first estimate from the surroundings; in a cell that lacks two pixels of sixteen it is
+nearly the answer. A masked token carries it as a hint, together with the missing share of its pixels. A hint
+contains nothing from inside the hole and is the same in every step.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskmend.errors import ConfigError
-from maskmend.models.attention import MultiHeadAttention, rotary_angles
+from maskmend.models.attention import MultiHeadAttention, rope_angles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,31 +41,32 @@ class TransformerConfig:
     mlp: int = 1536
     """Hidden width of the feed-forward part."""
     norm: Literal["pre", "post"] = "post"
-    """LayerNorm before each part (trains more steadily) or after it (as in BERT and the report)."""
+    """LayerNorm before each part (trains more steadily) or after it (as in BERT and the published
+    experiment)."""
     positions: Literal["learned", "rotary", "both"] = "learned"
     """One learned vector a position, 2-D rotary positions in the attention, or both."""
-    attention: Literal["full", "context"] = "full"
-    """Whether known tokens see the hole (full) or not (context)."""
+    attention: Literal["full", "prefix"] = "full"
+    """Whether known tokens attend to the hole (full) or to known tokens only (prefix)."""
     marks_hole: bool = False
-    """A learned vector added to the tokens of the hole, so that filled tokens can be told from known ones."""
+    """A learned vector added to the tokens of the hole, which distinguishes filled tokens from known ones."""
     hints: bool = False
-    """Hidden tokens carry the infilled picture's token at their place, and their cell's missing share."""
+    """Masked tokens carry the infilled image's token at their position, and their cell's missing share."""
     guesses: bool = False
-    """Hints also tell whether a guess of the content filled the hole before encoding (a coarser fill,
-    enlarged, or a person's sketch) or a smooth infill. Needs `hints`."""
+    """Hints also say whether a guess of the content filled the hole before encoding (an upsampled coarser
+    fill, or a sketch) or a smooth infill. Needs `hints`."""
     dropout: float = 0.1
     """Dropout of embeddings and residual branches in training; not of attention weights."""
     norm_eps: float = 1e-5
-    """What LayerNorm adds to the variance; the published coursework has 1e-12."""
+    """What LayerNorm adds to the variance; 1e-12 in the published experiment."""
     position_bias: bool = False
-    """The bias of the logits is one vector a position (as in the published coursework), not one for all."""
+    """The bias of the logits is one vector a position (as in the published experiment), not one for all."""
 
     def __post_init__(self) -> None:
         for name in ("codes", "grid", "dim", "heads", "layers", "mlp"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: choose at least 1")
         choices = {"norm": ("pre", "post"), "positions": ("learned", "rotary", "both")}
-        choices["attention"] = ("full", "context")
+        choices["attention"] = ("full", "prefix")
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(known)}")
@@ -91,12 +93,12 @@ class TransformerConfig:
 
     @property
     def mask_id(self) -> int:
-        """The token that stands for a hidden one."""
+        """The mask token."""
         return self.codes
 
 
-def report_config(**changes: Any) -> TransformerConfig:
-    """The report's transformer: dim 768, 16 heads, 15 layers, MLP 1536, 256 tokens, 1,024 codes + mask."""
+def coursework_config(**changes: Any) -> TransformerConfig:
+    """The published experiment's: dim 768, 16 heads, 15 layers, MLP 1536, 256 tokens, 1,024 codes + mask."""
     return replace(TransformerConfig(), **changes)
 
 
@@ -109,7 +111,7 @@ def small_config(**changes: Any) -> TransformerConfig:
         mlp=768,
         norm="pre",
         positions="both",
-        attention="context",
+        attention="prefix",
         marks_hole=True,
         hints=True,
         dropout=0.0,
@@ -118,21 +120,21 @@ def small_config(**changes: Any) -> TransformerConfig:
 
 
 class Hints(NamedTuple):
-    """What a hidden token may know of its own place."""
+    """The condition of a masked token at its own position."""
 
     tokens: Int[Tensor, "B N"]
-    """Tokens of the picture with its hole filled in."""
+    """Tokens of the image with its hole infilled."""
     missing: Float[Tensor, "B N"]
     """Share of each token's pixels that lie in the hole, 0 to 1."""
     guess: Float[Tensor, "B N"] | None = None
     """1 where a guess of its content filled the hole, 0 where a smooth infill; None: 0 everywhere."""
 
     def at(self, index: Any) -> "Hints":
-        """The hints of the tokens, or of the pictures, that `index` selects."""
+        """The hints of the tokens, or of the images, that `index` selects."""
         guess = None if self.guess is None else self.guess[index]
         return Hints(self.tokens[index], self.missing[index], guess)
 
-    def flags(self) -> Float[Tensor, "*B"]:
+    def guess_flags(self) -> Float[Tensor, "*B"]:
         """`guess`, zeros where it is None."""
         return torch.zeros_like(self.missing) if self.guess is None else self.guess.to(self.missing.dtype)
 
@@ -157,18 +159,18 @@ class Block(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "B T D"],
-        allowed: Bool[Tensor, "#B #h #T T"] | None = None,
+        attn_mask: Bool[Tensor, "#B #h #T T"] | None = None,
         angles: Float[Tensor, "B T half"] | None = None,
     ) -> Float[Tensor, "B T D"]:
         if self.pre:
-            x = x + self.dropout(self.attention(self.norm1(x), allowed, angles))
+            x = x + self.dropout(self.attention(self.norm1(x), attn_mask, angles))
             return x + self.mlp(self.norm2(x))
-        x = self.norm1(x + self.dropout(self.attention(x, allowed, angles)))
+        x = self.norm1(x + self.dropout(self.attention(x, attn_mask, angles)))
         return self.norm2(x + self.mlp(x))
 
 
 class MaskedTransformer(nn.Module):
-    """Predicts hidden tokens from visible ones."""
+    """Predicts masked tokens from visible ones."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -183,16 +185,16 @@ class MaskedTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.final_norm = nn.LayerNorm(dim, eps=eps) if config.norm == "pre" else nn.Identity()
         self.head = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.LayerNorm(dim, eps=eps))
-        places = (config.tokens,) if config.position_bias else ()
-        self.bias = nn.Parameter(torch.zeros(*places, config.codes))
+        positions = (config.tokens,) if config.position_bias else ()
+        self.bias = nn.Parameter(torch.zeros(*positions, config.codes))
         self.apply(_initialise)
         if self.hint is not None:
-            # At first the hint is read as the code it names.
+            # Initially a hint adds the embedding of its token.
             nn.init.eye_(self.hint.weight.data[:, :dim])
 
     @torch.no_grad()
-    def start_from(self, trained: "MaskedTransformer") -> None:
-        """Takes over all weights of `trained`; one that knows no guesses starts by treating them as infills.
+    def init_from(self, trained: "MaskedTransformer") -> None:
+        """Copies all weights of `trained`; where only this model has `guesses`, their weights start at zero.
 
         Raises RuntimeError where names or shapes differ in any other way.
         """
@@ -202,11 +204,11 @@ class MaskedTransformer(nn.Module):
         self.load_state_dict(state)
 
     @torch.no_grad()
-    def start_from_codebook(self, codebook: Float[Tensor, "K C"]) -> None:
+    def init_from_codebook(self, codebook: Float[Tensor, "K C"]) -> None:
         """Embeds each code as a random projection of its codebook vector, at the usual initial scale.
 
-        Codes that look alike then start as neighbours, in the input and in the tied output; a transformer
-        with few pictures to learn from need not find that out code by code.
+        Similar codes then start with similar embeddings, in the input and in the tied output, which need not
+        be learnt from a small training set.
         """
         centred = codebook.float() - codebook.float().mean(0)
         projection = torch.randn(codebook.shape[1], self.config.dim, device=codebook.device)
@@ -223,28 +225,28 @@ class MaskedTransformer(nn.Module):
         """Logits of the `wanted` tokens (all when None), one row each in row-major order, in one full pass.
 
         Args:
-            tokens: codes, `mask_id` where hidden.
-            hole: tokens that are to be filled, whether still hidden or filled already.
-            wanted: tokens whose logits are asked for: a mask, or their numbers in the flattened batch, which
-                an accelerator need not stop to count.
+            tokens: codes, `mask_id` where masked.
+            hole: tokens to be filled, whether still masked or filled already.
+            wanted: tokens to compute logits for: a mask, or their indices in the flattened batch, which avoid
+                a synchronisation with the device.
             hints: for a model with `config.hints`.
         """
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-        allowed = None
-        if self.config.attention == "context":
-            allowed = (hole[:, :, None] | ~hole[:, None, :])[:, None]  # (B, 1, N, N): by query, by key
-        x = self.embed(tokens, self.place(positions, hole), hints)
+        attn_mask = None
+        if self.config.attention == "prefix":
+            attn_mask = (hole[:, :, None] | ~hole[:, None, :])[:, None]  # (B, 1, N, N): by query, by key
+        x = self.embed(tokens, self.embed_position(positions, hole), hints)
         angles = self.angles(positions)
         for block in self.blocks:
-            x = block(x, allowed, angles)
+            x = block(x, attn_mask, angles)
         x, positions = x.flatten(0, 1), positions.flatten()
         if wanted is not None:
             rows = wanted.flatten().nonzero()[:, 0] if wanted.dtype == torch.bool else wanted
             x, positions = x.index_select(0, rows), positions.index_select(0, rows)
         return self.logits(x, positions)
 
-    def place(self, positions: Int[Tensor, "*B"], hole: Bool[Tensor, "*B"]) -> Float[Tensor, "*B D"]:
-        """What a token's place adds to its embedding: the position's vector and the mark of the hole."""
+    def embed_position(self, positions: Int[Tensor, "*B"], hole: Bool[Tensor, "*B"]) -> Float[Tensor, "*B D"]:
+        """The position embedding, plus the hole embedding for tokens of the hole."""
         if self.position_embedding is None:
             x = self.bias.new_zeros(*positions.shape, self.config.dim)
         else:
@@ -252,32 +254,32 @@ class MaskedTransformer(nn.Module):
         return x if self.hole_embedding is None else x + hole[..., None] * self.hole_embedding
 
     def embed(
-        self, tokens: Int[Tensor, "*B"], place: Float[Tensor, "*B D"], hints: Hints | None = None
+        self, tokens: Int[Tensor, "*B"], position: Float[Tensor, "*B D"], hints: Hints | None = None
     ) -> Float[Tensor, "*B D"]:
-        """Tokens as the vectors that enter the first block; `hints` are of the same tokens."""
-        x = self.token_embedding(tokens) + place
+        """The input of the first block: token, position and (for masked tokens) hint embeddings."""
+        x = self.token_embedding(tokens) + position
         if self.hint is not None:
             if hints is None:
                 raise ConfigError(
                     "this transformer was trained with hints: pass hints=Hints(tokens, missing)"
                 )
-            x = x + (tokens == self.config.mask_id)[..., None] * self.hinted(hints)
+            x = x + (tokens == self.config.mask_id)[..., None] * self.embed_hints(hints)
         return self.dropout(self.embedding_norm(x))
 
-    def hinted(self, hints: Hints) -> Float[Tensor, "*B D"]:
-        """What the hints add to the embeddings of hidden tokens; for a model with `config.hints`."""
+    def embed_hints(self, hints: Hints) -> Float[Tensor, "*B D"]:
+        """What the hints add to the embeddings of masked tokens; for a model with `config.hints`."""
         assert self.hint is not None
         code, missing = self.token_embedding(hints.tokens), hints.missing[..., None]
         features = [code, missing * code, missing]
         if self.config.guesses:
-            features.append(hints.flags()[..., None])
+            features.append(hints.guess_flags()[..., None])
         return self.hint(torch.cat(features, dim=-1))
 
     def angles(self, positions: Int[Tensor, "B T"]) -> Float[Tensor, "B T half"] | None:
         """Rotary angles at `positions`, or None where positions are learned only."""
         if self.config.positions == "learned":
             return None
-        return rotary_angles(positions, self.config.grid, self.config.dim // self.config.heads)
+        return rope_angles(positions, self.config.grid, self.config.dim // self.config.heads)
 
     def logits(self, x: Float[Tensor, "S D"], positions: Int[Tensor, "S"]) -> Float[Tensor, "S K"]:
         """Logits over the codes; the head is tied to the token embedding."""

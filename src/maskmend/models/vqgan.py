@@ -1,16 +1,16 @@
 """The VQGAN tokenizer: image to a grid of tokens and back (Esser et al. 2021, "Taming Transformers").
 
     image (B, 3, H, W) ─ encoder ─► z (B, C, h, w) ─ quantizer ─► tokens (B, h, w) ─ decoder ─► image
-                                                     known pixels ─ branch ─────────────┘
+                                                     known pixels ─ encoder ────────────┘
 
 Residual blocks GroupNorm-SiLU-conv twice, strided convolutions down, nearest-neighbour and convolution up,
 attention at the latent resolution. What we do differently: `encoder_norm = "position"` normalises each
 position over its channels alone and `encoder_attention = false` leaves attention to the decoder. A token
 then depends on its neighbourhood only, so a hole at one end of the picture cannot change the tokens at the
-other end, as it does through GroupNorm's statistics. With `known_channels` the decoder also sees the known
-pixels (known_branch.py), so that colours and edges run through the seam. `design = "lab"` lays the blocks
-out as the published coursework on this experiment does, so that its checkpoints load
-(docs/lab-checkpoints.md).
+other end, as it does through GroupNorm's statistics. With `known_channels` the decoder is conditioned on the
+known pixels (known_encoder.py), so that colours and edges continue across the seam. `design = "coursework"`
+lays the blocks out as in the published experiment, so that its checkpoints load
+(docs/coursework-checkpoints.md).
 """
 
 import math
@@ -33,7 +33,7 @@ from maskmend.models.blocks import (
     middle,
     normalisation,
 )
-from maskmend.models.known_encoder import Known, KnownBranch, nothing_known
+from maskmend.models.known_encoder import KnownEncoder, KnownPixels, no_known_pixels
 from maskmend.models.quantizer import Quantized, QuantizerConfig, VectorQuantizer
 
 
@@ -46,7 +46,7 @@ class TokenizerConfig:
     encoder_blocks: int = 2
     """Residual blocks in an encoder stage."""
     downsample_after: tuple[int, ...] = (2, 4)
-    """Encoder stages (from 1) followed by a halving of the resolution; two of them make factor 4."""
+    """Encoder stages (from 1) followed by a downsampling by 2; two of them make factor 4."""
     encoder_norm: Literal["group", "position"] = "group"
     """GroupNorm over the picture, or normalisation of each position alone (keeps tokens local)."""
     encoder_attention: bool = True
@@ -56,18 +56,20 @@ class TokenizerConfig:
     decoder_blocks: int = 3
     """Residual blocks in a decoder stage."""
     upsample_after: tuple[int, ...] = (2, 4)
-    """Decoder stages (from 1) followed by a doubling of the resolution."""
+    """Decoder stages (from 1) followed by an upsampling by 2."""
     attention_heads: int = 1
     """Heads of the attention blocks."""
-    design: Literal["plain", "lab"] = "plain"
-    """Layout of the blocks: ours, or the published coursework's, for its checkpoints (lab-checkpoints.md)."""
+    design: Literal["plain", "coursework"] = "plain"
+    """Layout of the blocks: ours, or the published experiment's, for its checkpoints
+    (coursework-checkpoints.md)."""
     decoder_activation: bool = True
     """SiLU between the decoder's last normalisation and its last convolution."""
     known_channels: tuple[int, ...] = ()
-    """Channels of the branch that shows the known pixels to the decoder, from the full resolution down to the
-    latent one, one more than there are halvings; empty for none."""
+    """Channels of the encoder of the known pixels that conditions the decoder, from the full resolution down
+    to the latent one, one more than there are downsamplings; empty for none."""
     known_guesses: bool = False
-    """The branch also tells a guess of the hole's content (a coarser fill, enlarged) from a smooth infill."""
+    """That encoder has one more input, which marks guesses of the hole's content (an upsampled coarser fill,
+    or a sketch)."""
     colour_blur: float = 0.0
     """Standard deviation, in pixels, by which the decoder's colours are blurred, not its brightness: JPEG
     photographs have colour at half the resolution, and sharp colour shows as specks."""
@@ -94,10 +96,10 @@ class TokenizerConfig:
             raise ConfigError(f"resolution={self.resolution}: choose a multiple of the factor {self.factor}")
         if self.encoder_norm not in ("group", "position"):
             raise ConfigError(f"encoder_norm={self.encoder_norm!r}: choose 'group' or 'position'")
-        if self.design not in ("plain", "lab"):
-            raise ConfigError(f"design={self.design!r}: choose 'plain' or 'lab'")
-        if self.design == "lab" and self.encoder_norm != "group":
-            raise ConfigError(f"design='lab' with encoder_norm={self.encoder_norm!r}: choose 'group'")
+        if self.design not in ("plain", "coursework"):
+            raise ConfigError(f"design={self.design!r}: choose 'plain' or 'coursework'")
+        if self.design == "coursework" and self.encoder_norm != "group":
+            raise ConfigError(f"design='coursework' with encoder_norm={self.encoder_norm!r}: choose 'group'")
         if not 0 <= self.colour_blur <= 8:
             raise ConfigError(f"colour_blur={self.colour_blur}: choose a value from 0 to 8")
         for name in ("encoder_blocks", "decoder_blocks", "attention_heads"):
@@ -109,15 +111,15 @@ class TokenizerConfig:
                 f"{len(self.upsample_after) + 1} resolutions, from the full one down, or none"
             )
         if self.known_guesses and not self.known_channels:
-            raise ConfigError("known_guesses = true without known_channels: give the branch its channels")
+            raise ConfigError("known_guesses = true without known_channels: give known_channels too")
         self._check_widths()
 
     def _check_widths(self) -> None:
         for name in ("encoder_channels", "decoder_channels", "known_channels"):
             grouped = name != "encoder_channels" or self.encoder_norm == "group"
             for width in getattr(self, name):
-                if self.design == "lab" and (width < 1 or width % 32):
-                    raise ConfigError(f"{name} has {width}: choose multiples of 32 for design='lab'")
+                if self.design == "coursework" and (width < 1 or width % 32):
+                    raise ConfigError(f"{name} has {width}: choose multiples of 32 for design='coursework'")
                 if width < 1 or (grouped and (width < 4 or width % groups(width))):
                     raise ConfigError(
                         f"{name} has {width}: choose multiples of 32, or of 4 below 128, for the group norm"
@@ -125,7 +127,7 @@ class TokenizerConfig:
         attended = {"decoder_channels": self.decoder_channels[:1]}
         if self.encoder_attention:
             attended["encoder_channels"] = self.encoder_channels[1 + max(self.downsample_after, default=0) :]
-        if self.design == "lab":
+        if self.design == "coursework":
             attended["encoder_channels"] = self.encoder_channels[-1:] + attended.get("encoder_channels", ())
         for name, widths in attended.items():
             for width in widths:
@@ -149,27 +151,27 @@ class TokenizerConfig:
         return asdict(self)
 
 
-def report_config(**changes: Any) -> TokenizerConfig:
-    """The report's tokenizer: 64x64 to 16x16, 1,024 codes of dimension 256."""
+def coursework_config(**changes: Any) -> TokenizerConfig:
+    """The published experiment's tokenizer: 64x64 to 16x16, 1,024 codes of dimension 256."""
     return replace(TokenizerConfig(), **changes)
 
 
 def small_config(*, resolution: int = 64, factor: int = 4, **changes: Any) -> TokenizerConfig:
-    """A tokenizer that trains on two cores; `factor` 4, 8 or 16 adds one stage for each halving."""
+    """A tokenizer that trains on two cores; `factor` 4, 8 or 16 adds one stage for each downsampling by 2."""
     if factor not in (2, 4, 8, 16, 32):
         raise ConfigError(f"factor={factor}: choose 2, 4, 8, 16 or 32")
-    halvings = factor.bit_length() - 1
-    widths = tuple(min(32 * 2**i, 128) for i in range(halvings + 1))
+    downsamplings = factor.bit_length() - 1
+    widths = tuple(min(32 * 2**i, 128) for i in range(downsamplings + 1))
     config = TokenizerConfig(
         resolution=resolution,
         encoder_channels=(widths[0], *widths),
         encoder_blocks=1,
-        downsample_after=tuple(range(1, halvings + 1)),
+        downsample_after=tuple(range(1, downsamplings + 1)),
         encoder_norm="position",
         encoder_attention=False,
         decoder_channels=widths[::-1],
         decoder_blocks=2,
-        upsample_after=tuple(range(1, halvings + 1)),
+        upsample_after=tuple(range(1, downsamplings + 1)),
         attention_heads=4,
         quantizer=QuantizerConfig(codes=1024, code_dim=32),
     )
@@ -181,26 +183,28 @@ class Encoder(nn.Module):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
-        lab = config.design == "lab"
-        norm = "32 groups" if lab else config.encoder_norm
+        coursework = config.design == "coursework"
+        norm = "32 groups" if coursework else config.encoder_norm
         width, code_dim, heads = config.encoder_channels[0], config.quantizer.code_dim, config.attention_heads
-        layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)] if lab else []  # lab: the scale its pixels came in
+        layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)] if coursework else []  # to the scale of its pixels
         layers.append(nn.Conv2d(3, width, 3, padding=1))
-        halvings_left = len(config.downsample_after)
+        downsamplings_left = len(config.downsample_after)
         for stage, outer in enumerate(config.encoder_channels[1:], start=1):
             for block in range(1, config.encoder_blocks + 1):
                 layers.append(ResidualBlock(width, outer, norm))
                 width = outer
-                attends = config.encoder_attention and halvings_left == 0
-                if attends and (lab or block == config.encoder_blocks):
+                attends = config.encoder_attention and downsamplings_left == 0
+                if attends and (coursework or block == config.encoder_blocks):
                     layers.append(AttentionBlock(width, heads, norm))
             if stage in config.downsample_after:
-                layers.append(Downsample(width) if lab else nn.Conv2d(width, width, 3, stride=2, padding=1))
-                halvings_left -= 1
-        if lab:
+                layers.append(
+                    Downsample(width) if coursework else nn.Conv2d(width, width, 3, stride=2, padding=1)
+                )
+                downsamplings_left -= 1
+        if coursework:
             layers += middle(width, heads, norm)
         layers += [normalisation(norm, width), nn.SiLU()]
-        if lab:
+        if coursework:
             layers += [nn.Conv2d(width, code_dim, 3, padding=1), nn.Conv2d(code_dim, code_dim, 1)]
         else:
             layers.append(nn.Conv2d(width, code_dim, 1))
@@ -215,56 +219,63 @@ class Decoder(nn.Module):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
-        lab = config.design == "lab"
-        norm = "32 groups" if lab else "group"
+        coursework = config.design == "coursework"
+        norm = "32 groups" if coursework else "group"
         width, code_dim, heads = config.decoder_channels[0], config.quantizer.code_dim, config.attention_heads
-        enter = nn.Conv2d(code_dim, width, 3, padding=1)
-        self.enter = nn.Sequential(nn.Conv2d(code_dim, code_dim, 1), enter) if lab else enter
+        conv_in = nn.Conv2d(code_dim, width, 3, padding=1)
+        self.conv_in = nn.Sequential(nn.Conv2d(code_dim, code_dim, 1), conv_in) if coursework else conv_in
         self.middle = middle(width, heads, norm)
         stages: list[nn.Module] = []
-        widths, entered = config.decoder_channels, [width]
+        widths, condition_channels = config.decoder_channels, [width]
         for stage, outer in enumerate(widths, start=1):
             blocks: list[nn.Module] = []
             for _ in range(config.decoder_blocks):
                 blocks.append(ResidualBlock(width, outer, norm))
                 width = outer
-                if lab and stage <= min(config.upsample_after, default=stage):
+                if coursework and stage <= min(config.upsample_after, default=stage):
                     blocks.append(AttentionBlock(width, heads, norm))
             if stage in config.upsample_after:
-                # The convolution after the doubling already narrows to the next stage, at half the cost.
-                narrower = width if lab else widths[min(stage, len(widths) - 1)]
+                # The convolution after the upsampling already narrows to the next stage, at half the cost.
+                narrower = width if coursework else widths[min(stage, len(widths) - 1)]
                 blocks.append(Upsample(width, narrower))
                 width = narrower
-                entered.append(width)
+                condition_channels.append(width)
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)
         self.norm = normalisation(norm, width)
         self.activation = nn.SiLU() if config.decoder_activation else nn.Identity()
-        self.leave = nn.Conv2d(width, 3, 3, padding=1)
-        self.doubles = [number in config.upsample_after for number in range(1, len(widths) + 1)]
-        seen = config.known_channels
-        self.known = KnownBranch(seen, tuple(entered[::-1]), config.known_guesses) if seen else None
-        self.soften = ColourBlur(config.colour_blur) if config.colour_blur > 0 else nn.Identity()
+        self.conv_out = nn.Conv2d(width, 3, 3, padding=1)
+        self.upsamples = [number in config.upsample_after for number in range(1, len(widths) + 1)]
+        channels = config.known_channels
+        self.known_encoder = (
+            KnownEncoder(channels, tuple(condition_channels[::-1]), config.known_guesses)
+            if channels
+            else None
+        )
+        self.colour_blur = ColourBlur(config.colour_blur) if config.colour_blur > 0 else nn.Identity()
 
     def forward(
-        self, codes: Float[Tensor, "B C h w"], known: Known | None = None
+        self, codes: Float[Tensor, "B C h w"], known: KnownPixels | None = None
     ) -> Float[Tensor, "B 3 H W"]:
-        """`known` is for a decoder with the branch, which without it works from the codes alone."""
-        return self.draw(codes, self.look(known) if known is not None else ())
+        """`known` conditions a decoder with `known_channels`; without it, it decodes from the codes alone."""
+        return self.decode(codes, self.encode_known(known) if known is not None else ())
 
-    def look(self, known: Known) -> Sequence[Tensor]:
-        """What `draw` is shown of the known pixels: the same for all fills of a picture."""
-        return () if self.known is None else self.known(known)
+    def encode_known(self, known: KnownPixels) -> Sequence[Tensor]:
+        """The features of the known pixels that `decode` takes, the same for all fills of an image."""
+        return () if self.known_encoder is None else self.known_encoder(known)
 
-    def draw(self, codes: Float[Tensor, "B C h w"], seen: Sequence[Tensor]) -> Float[Tensor, "B 3 H W"]:
-        features = iter(seen)
-        x = self.enter(codes)
+    def decode(
+        self, codes: Float[Tensor, "B C h w"], known_features: Sequence[Tensor]
+    ) -> Float[Tensor, "B 3 H W"]:
+        """As `forward`, with the known pixels already encoded."""
+        features = iter(known_features)
+        x = self.conv_in(codes)
         x = self.middle(x + next(features, 0))
-        for stage, doubles in zip(self.stages, self.doubles, strict=True):
+        for stage, upsamples in zip(self.stages, self.upsamples, strict=True):
             x = stage(x)
-            if doubles:
+            if upsamples:
                 x = x + next(features, 0)
-        return self.soften(self.leave(self.activation(self.norm(x))))
+        return self.colour_blur(self.conv_out(self.activation(self.norm(x))))
 
 
 class ColourBlur(nn.Module):
@@ -308,11 +319,11 @@ class VQGAN(nn.Module):
         images: Float[Tensor, "B 3 H W"],
         generator: torch.Generator | None = None,
         quantize: bool = True,
-        known: Known | None = None,
+        known: KnownPixels | None = None,
     ) -> tuple[Float[Tensor, "B 3 H W"], Quantized]:
         """Reconstruction and what the quantizer returned; without `quantize`, as a plain autoencoder.
 
-        `known` is for a decoder that is conditioned on known pixels.
+        `known` is for a decoder with `known_channels`.
         """
         z = self.encoder(images)
         if quantize:
@@ -342,16 +353,18 @@ class VQGAN(nn.Module):
         return self.quantizer.nearest(latents.flatten(0, 2)).view(latents.shape[:3]), latents
 
     def decode(
-        self, tokens: Int[Tensor, "B h w"], known: Known | Sequence[Tensor] | None = None
+        self, tokens: Int[Tensor, "B h w"], known: KnownPixels | Sequence[Tensor] | None = None
     ) -> Float[Tensor, "B 3 H W"]:
         """Images in [-1, 1] of tokens.
 
-        `known` may also be what `decoder.look` made of it. Without it a decoder with a branch is shown a
-        picture that is all hole; one without ignores it.
+        `known` may also be the features that `decoder.encode_known` returns. Without it, a decoder with
+        `known_channels` is conditioned on an image that is all hole; one without ignores it.
         """
         codes = self.quantizer.lookup(tokens)
         if known is None:
             side = self.config.factor
-            known = nothing_known(len(tokens), tokens.shape[1] * side, tokens.shape[2] * side, tokens.device)
-        seen = self.decoder.look(known) if isinstance(known, Known) else known
-        return self.decoder.draw(codes, seen).clamp(-1, 1)
+            known = no_known_pixels(
+                len(tokens), tokens.shape[1] * side, tokens.shape[2] * side, tokens.device
+            )
+        features = self.decoder.encode_known(known) if isinstance(known, KnownPixels) else known
+        return self.decoder.decode(codes, features).clamp(-1, 1)

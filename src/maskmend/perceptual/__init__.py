@@ -1,1 +1,2 @@
-"""Pretrained networks that pictures are compared through, and how their weights are fetched and read."""
+"""Pretrained networks whose features metrics and losses compare, and how their weights are fetched and
+read."""

@@ -1,11 +1,11 @@
-"""What a classifier of photographs makes of pictures: EfficientNet-Lite0 (Tan & Le 2019; Lite: Google 2020).
+"""Features of a classifier of photographs: EfficientNet-Lite0 (Tan & Le 2019; Lite: Google 2020).
 
     block(x) = project(relu6(depthwise(relu6(expand(x)))))  [+ x where the shapes agree]
 
 The published network as far as its last block; its batch norms are folded into the convolutions when the
-weights are fetched, so a layer is a convolution and a clamp. Projected GANs (Sauer et al. 2021) judge
-pictures by this network's activations at four resolutions, and so do our decoder's judges. It is not the
-network behind FID or LPIPS. Parameters are frozen.
+weights are fetched, so a layer is a convolution and a clamp. The
+discriminators of projected GANs (Sauer et al. 2021) classify this network's activations at four resolutions,
+and so does one of our decoder's. It is not the network behind FID or LPIPS. Parameters are frozen.
 """
 
 import os
@@ -43,7 +43,7 @@ STAGES = (
     Stage(3, 1, 6, 320, 1, tap=True),
 )
 SMALLEST = 128
-"""Smaller pictures are enlarged to this side: of 64 pixels the last blocks would see 2 x 2 places."""
+"""Smaller pictures are enlarged to this side: of 64 pixels the last blocks would have 2 x 2 positions."""
 
 
 class SameConvolution(nn.Conv2d):
@@ -122,11 +122,11 @@ class EfficientNet(nn.Module):
                     found.append(x)
         return found
 
-    def between(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]:
+    def feature_distance(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]:
         """The distance of pictures whose `features` these are: 0 to 4, mean over the layers and places of the
         squared distance of the activations' unit vectors."""
-        apart = []
+        distances = []
         for at_a, at_b in zip(a, b, strict=True):
             first, second = (F.normalize(at, dim=1, eps=1e-3) for at in (at_a, at_b))
-            apart.append((first - second).square().sum(dim=1).mean(dim=(1, 2)))
-        return torch.stack(apart).mean(dim=0)
+            distances.append((first - second).square().sum(dim=1).mean(dim=(1, 2)))
+        return torch.stack(distances).mean(dim=0)

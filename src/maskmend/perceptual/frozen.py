@@ -1,4 +1,4 @@
-"""Published networks that are looked through, never trained: their weights are loaded strictly."""
+"""Strict loading of the weights of published networks, which are never trained."""
 
 import os
 

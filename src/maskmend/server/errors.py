@@ -1,4 +1,4 @@
-"""How the server says no: one exception, one JSON shape, for every status from 400 to 504.
+"""Error responses: one exception and one JSON shape for every status from 400 to 504.
 
 {"error": {"code": "too_many_pixels", "message": "the image has ..."}}
 """
@@ -44,7 +44,7 @@ class Failure(BaseModel):
     error: Mistake
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """Ends a request with `status` and a JSON error."""
 
     def __init__(
@@ -76,35 +76,35 @@ _CODES = {
 }
 
 
-def stopping() -> Refusal:
-    """To whoever comes after the server was told to stop, and whoever is not done when it has to."""
+def stopping() -> ApiError:
+    """For requests that arrive after the server began to stop, or are not finished when it must end."""
     message = "the server is stopping: try again when it is back"
-    return Refusal(503, "stopping", message, {"Connection": "close"})
+    return ApiError(503, "stopping", message, {"Connection": "close"})
 
 
-def refusal_from(error: Exception) -> Refusal:
-    """The refusal that tells `error` to a client."""
-    if isinstance(error, Refusal):
+def api_error_from(error: Exception) -> ApiError:
+    """The error response for `error`."""
+    if isinstance(error, ApiError):
         return error
-    if isinstance(error, ClientDisconnect):  # in the middle of its body; nobody hears this, but it is counted
-        return Refusal(499, "client_gone", "the client went away")
+    if isinstance(error, ClientDisconnect):  # in the middle of its body: counted, though not received
+        return ApiError(499, "client_gone", "the client went away")
     if isinstance(error, ImageSizeError):
-        return Refusal(413, "too_many_pixels", in_fields(str(error)))
+        return ApiError(413, "too_many_pixels", in_fields(str(error)))
     if isinstance(error, MaskError):
-        return Refusal(422, "mask_unusable", in_fields(str(error)))
+        return ApiError(422, "mask_unusable", in_fields(str(error)))
     if isinstance(error, ConversionNeeded):
         more = {"conversions": list(error.offers)}
-        return Refusal(422, "conversion_needed", in_fields(str(error)), more=more)
+        return ApiError(422, "conversion_needed", in_fields(str(error)), more=more)
     if isinstance(error, ImageError):
-        return Refusal(422, "image_unusable", in_fields(str(error)))
+        return ApiError(422, "image_unusable", in_fields(str(error)))
     if isinstance(error, ConfigError):
-        return Refusal(422, "setting_invalid", in_fields(str(error)))
+        return ApiError(422, "setting_invalid", in_fields(str(error)))
     if isinstance(error, ModelError):
-        return Refusal(503, "model_unavailable", str(error))
+        return ApiError(503, "model_unavailable", str(error))
     if isinstance(error, MaskmendError):
-        return Refusal(422, "unusable", in_fields(str(error)))
+        return ApiError(422, "unusable", in_fields(str(error)))
     LOG.error("a request failed", exc_info=error)
-    return Refusal(
+    return ApiError(
         503, "failed", "the server could not do this; its log says why. Try again, or a smaller picture.",
         {"Retry-After": "5"},
     )  # fmt: skip
@@ -123,9 +123,9 @@ def in_fields(message: str) -> str:
     return re.sub(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)", field, re.sub(r" \(in Python: [^()]*\)", "", message))
 
 
-def told(
+def validation_error(
     error: ValidationError | RequestValidationError, known: Iterable[str] = Parameters.model_fields
-) -> Refusal:
+) -> ApiError:
     """What is wrong with a request's fields, in one line; `known` are those that there are."""
     lines = []
     for problem in error.errors()[:5]:
@@ -134,7 +134,7 @@ def told(
             lines.append(f"unknown parameter {where[:60]!r}{nearest(where[:60], known)}")
             continue
         lines.append(f"{where}: {problem['msg']}" if where else str(problem["msg"]))
-    return Refusal(422, "parameters_invalid", "; ".join(lines)[:1000])
+    return ApiError(422, "parameters_invalid", "; ".join(lines)[:1000])
 
 
 def install(app: FastAPI) -> None:
@@ -142,19 +142,19 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def _any(_: Request, error: Exception) -> JSONResponse:
-        return refusal_from(error).response()
+        return api_error_from(error).response()
 
-    for kind in (Refusal, MaskmendError):
+    for kind in (ApiError, MaskmendError):
         app.add_exception_handler(kind, _any)
 
     @app.exception_handler(RequestValidationError)
     async def _fields(_: Request, error: RequestValidationError) -> JSONResponse:
-        return told(error).response()
+        return validation_error(error).response()
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "refused")
-        return Refusal(error.status_code, code, str(error.detail), error.headers).response()
+        return ApiError(error.status_code, code, str(error.detail), error.headers).response()
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -29,14 +29,14 @@ class Metrics:
             registry=self.registry,
         )
         self.waited = Histogram(
-            "maskmend_wait_seconds", "From arrival in the line to the start of the fill.",
+            "maskmend_wait_seconds", "From arrival in the queue to the start of the fill.",
             buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
         self.spent = Histogram(
             "maskmend_fill_seconds", "Of one batch, from tokens to pictures.",
             buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
-        self.waiting = Gauge("maskmend_waiting", "Requests in the line.", registry=self.registry)
+        self.waiting = Gauge("maskmend_waiting", "Requests in the queue.", registry=self.registry)
         self.uploads = Gauge("maskmend_uploads", "Requests whose body is arriving.", registry=self.registry)
         self.taken = Gauge(
             "maskmend_places_taken", "Requests that have arrived and are under way.", registry=self.registry

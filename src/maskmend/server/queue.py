@@ -1,8 +1,8 @@
-"""The line in which requests wait, and from which worker threads take those that can be filled together.
+"""The queue in which requests wait, and from which worker threads take those that can be filled together.
 
-Bounded by places: a request takes one when its body has arrived (`uploads` bounds those still on their way),
-and leaves when it is answered or its client is gone. Requests with the same model, settings and number of
-samples form a batch; the oldest one sets the terms, and nothing ever waits for a batch to fill up.
+Bounded by slots: a request takes one when its body has arrived (`uploads` bounds those still on their way),
+and releases it when it is answered or its client is gone. Requests with the same model, settings and number
+of samples form a batch; the oldest one sets the terms, and nothing ever waits for a batch to fill up.
 """
 
 import threading
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from maskmend.images.picture import Picture
-from maskmend.server.errors import Refusal, stopping
+from maskmend.server.errors import ApiError, stopping
 
 
 @dataclass(eq=False, kw_only=True)
@@ -46,7 +46,7 @@ class Job:
         return self.model, self.samples, tuple(sorted(self.settings.items()))
 
 
-class Line:
+class JobQueue:
     """Thread-safe; `places` requests at once, of `pixels` in sum, batches of at most `batch` fills."""
 
     def __init__(self, *, places: int, pixels: int, batch: int, workers: int = 1) -> None:
@@ -55,31 +55,31 @@ class Line:
         self._change = threading.Condition()
         self._taken = 0
         self._announced = 0
-        self._weight = 0
+        self._reserved_pixels = 0
         self._closed = False
         self._seconds = 1.0  # of one request, as lately measured
 
     def announce(self) -> None:
         """Says that a request is arriving, for which workers stay until it is withdrawn.
 
-        Takes no place, but raises Refusal (429) when there is none: nobody should send a body in vain.
+        Takes no slot, but raises ApiError (429) when there is none: a body should not be sent in vain.
         """
         with self._change:
             self._check_room(announced=False)
             self._announced += 1
 
     def withdraw(self) -> None:
-        """Says that an announced request has arrived, and taken its place, or will not come."""
+        """Says that an announced request has arrived, and taken its slot, or will not come."""
         with self._change:
             self._announced -= 1
             self._change.notify_all()
 
-    def enter(self, *, announced: bool = False) -> "Place":
-        """Takes a place; also of a closed line if it was announced before. Raises Refusal (429, 503)."""
+    def acquire(self, *, announced: bool = False) -> "Slot":
+        """Takes a slot; also of a closed queue if it was announced before. Raises ApiError (429, 503)."""
         with self._change:
             self._check_room(announced)
             self._taken += 1
-        return Place(self)
+        return Slot(self)
 
     def _check_room(self, announced: bool) -> None:
         if self._closed and not announced:
@@ -87,9 +87,9 @@ class Line:
         if self._taken >= self.places:
             raise self._full(f"{self._taken} requests are under way, as many as there are places")
 
-    def _full(self, reason: str) -> Refusal:
+    def _full(self, reason: str) -> ApiError:
         wait = max(1, min(120, round(self._seconds * self._taken / self.workers)))
-        return Refusal(429, "busy", f"{reason}: try again in {wait} s", {"Retry-After": str(wait)})
+        return ApiError(429, "busy", f"{reason}: try again in {wait} s", {"Retry-After": str(wait)})
 
     def add(self, job: Job) -> int:
         """Lets a job wait; returns how many wait before it."""
@@ -101,7 +101,7 @@ class Line:
     def next_batch(self) -> list[Job] | None:
         """The oldest job and those that go with it; blocks until there is one.
 
-        None after the end: the line is closed, and nobody has a place, or is arriving, from whom a job could
+        None after the end: the queue is closed, and nobody has a slot, or is arriving, from whom a job could
         still come.
         """
         with self._change:
@@ -114,17 +114,17 @@ class Line:
                 self._change.wait()
             first = self._jobs[0]
             most = max(1, self.batch // first.samples)
-            together = [job for job in self._jobs if job.terms == first.terms][:most]
-            chosen = set(map(id, together))
+            compatible = [job for job in self._jobs if job.terms == first.terms][:most]
+            chosen = set(map(id, compatible))
             self._jobs = deque(job for job in self._jobs if id(job) not in chosen)
-            return together
+            return compatible
 
     def measured(self, seconds: float, requests: int) -> None:
         """What a batch cost, for honest advice on when to come back."""
         self._seconds += 0.2 * (seconds / requests - self._seconds)
 
     def close(self) -> None:
-        """No further requests; workers finish those that have a place and are then sent home."""
+        """No further requests; workers finish those that have a slot and then end."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -146,34 +146,34 @@ class Line:
         return self._closed
 
 
-class Place:
-    """A request's place; to be left exactly when it is done, however it ends."""
+class Slot:
+    """A request's slot, to be released exactly when it is done, however it ends."""
 
-    def __init__(self, line: Line) -> None:
-        self._line: Line | None = line
-        self._weight = 0
+    def __init__(self, queue: JobQueue) -> None:
+        self._queue: JobQueue | None = queue
+        self._reserved_pixels = 0
 
-    def weigh(self, pixels: int) -> None:
-        """Says how large the picture is. Raises Refusal (429) when too much is in memory already."""
-        line = self._line
-        assert line is not None
-        with line._change:
-            if line._weight and line._weight + pixels > line.pixels:
-                raise line._full("other large pictures are under way")
-            line._weight += pixels
-            self._weight += pixels
+    def reserve_pixels(self, pixels: int) -> None:
+        """Says how large the picture is. Raises ApiError (429) when too much is in memory already."""
+        queue = self._queue
+        assert queue is not None
+        with queue._change:
+            if queue._reserved_pixels and queue._reserved_pixels + pixels > queue.pixels:
+                raise queue._full("other large pictures are under way")
+            queue._reserved_pixels += pixels
+            self._reserved_pixels += pixels
 
-    def leave(self) -> None:
-        line, self._line = self._line, None
-        if line is not None:
-            with line._change:
-                line._taken -= 1
-                line._weight -= self._weight
-                if line._closed and not line._taken:
-                    line._change.notify_all()  # workers that stayed for it may go home
+    def release(self) -> None:
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            with queue._change:
+                queue._taken -= 1
+                queue._reserved_pixels -= self._reserved_pixels
+                if queue._closed and not queue._taken:
+                    queue._change.notify_all()  # workers that waited for it can end
 
-    def __enter__(self) -> "Place":
+    def __enter__(self) -> "Slot":
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.leave()
+        self.release()

@@ -10,7 +10,7 @@ from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError, ModelError
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import find_model, read_json
-from maskmend.server.errors import Refusal
+from maskmend.server.errors import ApiError
 from maskmend.settings import Settings
 
 
@@ -74,11 +74,11 @@ class Catalogue:
         return next(iter(self.entries))
 
     def entry(self, name: str | None) -> Entry:
-        """The model called `name`, the default for None. Raises Refusal (422)."""
+        """The model called `name`, the default for None. Raises ApiError (422)."""
         found = self.entries.get(self.default if name is None else name)
         if found is None:
             close = nearest(str(name)[:60], self.entries)
-            raise Refusal(422, "model_unknown", f"no model {str(name)[:60]!r}{close}; see /v1/models")
+            raise ApiError(422, "model_unknown", f"no model {str(name)[:60]!r}{close}; see /v1/models")
         return found
 
 

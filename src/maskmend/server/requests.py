@@ -29,9 +29,9 @@ from maskmend.images.picture import Picture, open_image, read_image
 from maskmend.masks.morphology import grow
 from maskmend.masks.options import MaskOptions, Note
 from maskmend.masks.reading import as_mask, read_mask, reads_alpha
-from maskmend.server.errors import Refusal, told
+from maskmend.server.errors import ApiError, validation_error
 from maskmend.server.parameters import IopaintBody, JsonBody, MaskFields, Parameters
-from maskmend.server.queue import Place
+from maskmend.server.queue import Slot
 from maskmend.server.settings import Limits
 
 B = TypeVar("B", bound=BaseModel)
@@ -72,7 +72,7 @@ class ReadMask:
 
 
 async def read_order(request: Request) -> Order:
-    """A fill from a form or a JSON body. Raises Refusal."""
+    """A fill from a form or a JSON body. Raises ApiError."""
     kind = content_type(request)
     if kind == "multipart/form-data":
         async with read_form(request) as form:
@@ -84,7 +84,7 @@ async def read_order(request: Request) -> Order:
     if kind == "application/json":
         body = await read_json_body(request, JsonBody)
         if body.mask is None and body.extend is None:
-            raise Refusal(422, "parameters_invalid", "mask is missing: send one, or extend")
+            raise ApiError(422, "parameters_invalid", "mask is missing: send one, or extend")
         given = body.model_dump(exclude_unset=True, exclude={"image", "mask", "guide"})
         return Order(
             image=from_base64(body.image, "image"),
@@ -96,7 +96,7 @@ async def read_order(request: Request) -> Order:
 
 
 async def read_upload(request: Request, model: type[B], name: str = "image") -> tuple[bytes, B]:
-    """One file, of this name, and the fields of `model`, from a form. Raises Refusal."""
+    """One file, of this name, and the fields of `model`, from a form. Raises ApiError."""
     if (kind := content_type(request)) != "multipart/form-data":
         raise unknown_type(kind, "multipart/form-data")
     async with read_form(request) as form:
@@ -104,7 +104,7 @@ async def read_upload(request: Request, model: type[B], name: str = "image") -> 
 
 
 async def read_iopaint(request: Request) -> Order:
-    """A fill from IOPaint's body. Raises Refusal."""
+    """A fill from IOPaint's body. Raises ApiError."""
     # Its own clients do not all say what they send.
     body = await read_json_body(request, IopaintBody, strict=False)
     seed = body.sd_seed if body.sd_seed >= 0 else int(np.random.default_rng().integers(2**31))
@@ -122,8 +122,8 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def unknown_type(kind: str, wanted: str) -> Refusal:
-    return Refusal(415, "unsupported_media_type", f"the body is {kind[:60] or 'of no type'}: send {wanted}")
+def unknown_type(kind: str, wanted: str) -> ApiError:
+    return ApiError(415, "unsupported_media_type", f"the body is {kind[:60] or 'of no type'}: send {wanted}")
 
 
 class InMemory(MultiPartParser):
@@ -134,20 +134,20 @@ class InMemory(MultiPartParser):
 
 @asynccontextmanager
 async def read_form(request: Request) -> AsyncIterator[FormData]:
-    """The form's parts. Raises Refusal; what is the machine's fault passes."""
+    """The form's parts. Raises ApiError; what is the machine's fault passes."""
     bounds = {"max_files": 3, "max_fields": 40, "max_part_size": 64 * 1024}
     try:
         async with aclosing(request.stream()) as stream:
             form = await InMemory(request.headers, stream, **bounds).parse()
-    except (ClientDisconnect, Refusal, OSError, MemoryError):
+    except (ClientDisconnect, ApiError, OSError, MemoryError):
         raise
     except Exception as error:  # the form's parser has many ways to stumble
-        raise Refusal(400, "form_malformed", f"the form cannot be read: {str(error)[:200]}") from None
+        raise ApiError(400, "form_malformed", f"the form cannot be read: {str(error)[:200]}") from None
     try:
         names = [name for name, _ in form.multi_items()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise Refusal(422, "parameters_invalid", f"{twice[0][:60]} is given more than once")
+            raise ApiError(422, "parameters_invalid", f"{twice[0][:60]} is given more than once")
         yield form
     finally:
         await form.close()
@@ -159,20 +159,22 @@ async def read_json_body(request: Request, model: type[B], *, strict: bool = Tru
         return model.model_validate_json(body, strict=strict)
     except ValidationError as error:
         if any(problem["type"] == "json_invalid" for problem in error.errors()):
-            raise Refusal(400, "json_malformed", f"the body is no JSON: {error.errors()[0]['msg']}") from None
-        raise told(error, model.model_fields) from None
+            raise ApiError(
+                400, "json_malformed", f"the body is no JSON: {error.errors()[0]['msg']}"
+            ) from None
+        raise validation_error(error, model.model_fields) from None
 
 
 def from_base64(text: str, name: str) -> bytes:
-    """Bytes of base64 or of a data URI. Raises Refusal (422)."""
+    """Bytes of base64 or of a data URI. Raises ApiError (422)."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
         content = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise Refusal(422, f"{name}_unusable", f"the {name} is no base64: encode the file's bytes") from None
+        raise ApiError(422, f"{name}_unusable", f"the {name} is no base64: encode the file's bytes") from None
     if not content:
-        raise Refusal(422, f"{name}_unusable", f"the {name} is empty: encode the file's bytes")
+        raise ApiError(422, f"{name}_unusable", f"the {name} is empty: encode the file's bytes")
     return content
 
 
@@ -180,10 +182,10 @@ async def _file(form: FormData, name: str) -> bytes:
     found = form.get(name)
     if not isinstance(found, UploadFile):
         what = "missing" if found is None else "a plain field"
-        raise Refusal(422, "parameters_invalid", f"{name} is {what}: send it as a file of the form")
+        raise ApiError(422, "parameters_invalid", f"{name} is {what}: send it as a file of the form")
     content = await found.read()
     if not content:
-        raise Refusal(422, f"{name}_unusable", f"the {name} is an empty file")
+        raise ApiError(422, f"{name}_unusable", f"the {name} is an empty file")
     return content
 
 
@@ -192,11 +194,11 @@ def _fields(model: type[B], form: FormData, files: set[str]) -> B:
     given = {name: value for name, value in form.multi_items() if name not in files and value != ""}
     uploads = [name for name, value in given.items() if isinstance(value, UploadFile)]
     if uploads:
-        raise Refusal(422, "parameters_invalid", f"{uploads[0][:60]} is a file: send it as a plain field")
+        raise ApiError(422, "parameters_invalid", f"{uploads[0][:60]} is a file: send it as a plain field")
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        raise told(error, model.model_fields) from None
+        raise validation_error(error, model.model_fields) from None
 
 
 class Decoder:
@@ -207,27 +209,28 @@ class Decoder:
         self._turn = anyio.CapacityLimiter(1)
 
     async def picture(
-        self, content: bytes, place: Place, samples: int = 1, *, convert: bool = False
+        self, content: bytes, slot: Slot, samples: int = 1, *, convert: bool = False
     ) -> Picture:
-        """Raises ImageError, or Refusal (429) when too much is in memory, `samples` fills of this one too."""
+        """Raises ImageError, or ApiError (429) when too much is in memory, `samples` fills of this one
+        too."""
 
         def work() -> Picture:
             with open_image(content, max_pixels=self.limits.pixels, several=True) as image:
                 # A result is about as large as the image.
-                place.weigh(image.width * image.height * (1 + samples) // 2)
+                slot.reserve_pixels(image.width * image.height * (1 + samples) // 2)
             return read_image(content, max_pixels=self.limits.pixels, convert=convert)
 
         return await anyio.to_thread.run_sync(work, limiter=self._turn)
 
-    async def order(self, order: Order, place: Place) -> Decoded:
-        """Raises ImageError, MaskError, ConfigError or Refusal."""
+    async def order(self, order: Order, slot: Slot) -> Decoded:
+        """Raises ImageError, MaskError, ConfigError or ApiError."""
         parameters, extend = order.parameters, order.parameters.extend
-        before = await self.picture(order.image, place, parameters.samples, convert=parameters.convert)
+        before = await self.picture(order.image, slot, parameters.samples, convert=parameters.convert)
         height, width = before.pixels.shape[:2]
         if extend is not None:
             margins = margins_of(height, width, read_extension(extend))
             tall, wide = extended_size(height, width, margins, max_pixels=self.limits.pixels)
-            place.weigh((tall * wide - height * width) * (1 + parameters.samples) // 2)
+            slot.reserve_pixels((tall * wide - height * width) * (1 + parameters.samples) // 2)
 
         notes: list[str] = []
 
@@ -247,11 +250,11 @@ class Decoder:
         picture, mask = await anyio.to_thread.run_sync(work, limiter=self._turn)
         guide = None
         if order.guide is not None:
-            guide = await self._guide(order.guide, mask, place, convert=parameters.convert)
+            guide = await self._guide(order.guide, mask, slot, convert=parameters.convert)
         return Decoded(picture=picture, mask=mask, guide=guide, note=joined_notes(*notes))
 
-    async def mask(self, content: bytes, wanted: MaskFields, place: Place) -> ReadMask:
-        """A mask by itself. Raises MaskError, ImageSizeError, or Refusal (413, 429)."""
+    async def mask(self, content: bytes, wanted: MaskFields, slot: Slot) -> ReadMask:
+        """A mask by itself. Raises MaskError, ImageSizeError, or ApiError (413, 429)."""
         if wanted.width * wanted.height > self.limits.pixels:
             raise ImageSizeError(
                 f"width x height is {wanted.width * wanted.height / 1e6:.1f} Mpx, more than the limit of "
@@ -262,7 +265,7 @@ class Decoder:
         def work() -> ReadMask:
             try:
                 with open_image(content, max_pixels=self.limits.pixels) as image:
-                    place.weigh(image.width * image.height + wanted.width * wanted.height)
+                    slot.reserve_pixels(image.width * image.height + wanted.width * wanted.height)
                     hole = as_mask(image, options=options, note=notes.append)
             except ImageError as error:
                 raise MaskError(f"the mask cannot be used: {error}") from error
@@ -284,15 +287,15 @@ class Decoder:
             max_pixels=self.limits.pixels,
         )
 
-    async def _guide(self, content: bytes, mask: np.ndarray, place: Place, *, convert: bool) -> Picture:
-        """The guide, known to fit. Raises Refusal, ImageSizeError."""
+    async def _guide(self, content: bytes, mask: np.ndarray, slot: Slot, *, convert: bool) -> Picture:
+        """The guide, known to fit. Raises ApiError, ImageSizeError."""
         try:
-            picture = await self.picture(content, place, convert=convert)
+            picture = await self.picture(content, slot, convert=convert)
             as_guide(picture, mask)
         except ImageSizeError:
             raise
         except ImageError as error:
-            raise Refusal(422, "guide_unusable", f"the guide cannot be used: {error}") from None
+            raise ApiError(422, "guide_unusable", f"the guide cannot be used: {error}") from None
         return picture
 
 

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from maskmend.errors import ImageError
 from maskmend.fill.result import Inpainted
 from maskmend.images.picture import Picture, encode_picture
-from maskmend.server.errors import Refusal
+from maskmend.server.errors import ApiError
 from maskmend.server.parameters import Format, Parameters
 from maskmend.server.requests import png
 
@@ -70,13 +70,13 @@ class Accepted:
     formats: dict[Format, float]
 
     def format(self, parameters: Parameters) -> Format:
-        """The parameters' format, else the one accepted most. Raises Refusal (406)."""
+        """The parameters' format, else the one accepted most. Raises ApiError (406)."""
         if self.kind != "picture":  # pictures within JSON and events are no matter of Accept
             return parameters.format
         if "format" not in parameters.model_fields_set:
             return max(self.formats, key=lambda name: self.formats[name])
         if parameters.format not in self.formats:
-            raise Refusal(
+            raise ApiError(
                 406,
                 "not_acceptable",
                 f"format is {parameters.format}, but Accept does not take {MEDIA[parameters.format]}: "
@@ -86,7 +86,7 @@ class Accepted:
 
 
 def accepted(request: Request) -> Accepted:
-    """What the Accept header asks for; a picture when it takes anything. Raises Refusal (406).
+    """What the Accept header asks for; a picture when it takes anything. Raises ApiError (406).
 
     Several such headers are one; an empty one says nothing.
     """
@@ -100,7 +100,7 @@ def accepted(request: Request) -> Accepted:
     known = [media for media in weights if media in _KINDS and weights[media] > 0]
     kind = _KINDS[max(known, key=lambda media: weights[media])] if known else None
     if kind is None or (kind == "picture" and not formats):
-        raise Refusal(
+        raise ApiError(
             406,
             "not_acceptable",
             f"ask for {', '.join(MEDIA.values())}, application/json or text/event-stream in Accept",

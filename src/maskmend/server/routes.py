@@ -13,7 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from maskmend import __version__
 from maskmend.fill.compositing import SEAMS
 from maskmend.images.infill import STRATEGIES
-from maskmend.server.errors import Refusal, failures, stopping
+from maskmend.server.errors import ApiError, failures, stopping
 from maskmend.server.parameters import (
     MOST_GROWTH,
     Convert,
@@ -26,7 +26,7 @@ from maskmend.server.parameters import (
     fill_schema,
     form_schema,
 )
-from maskmend.server.queue import Place
+from maskmend.server.queue import Slot
 from maskmend.server.requests import Order, png, read_iopaint, read_order, read_upload
 from maskmend.server.responses import MEDIA, Answer, accepted, converted_header, encoded, event, fill_of
 from maskmend.server.service import GRACE, Filled, Service
@@ -66,15 +66,15 @@ class Conversion(BaseModel):
     convert: Convert = False
 
 
-class PlacedStream(StreamingResponse):
-    """A stream that holds a place in the line until it ends, even if it is never begun, or at `until`.
+class SlotStream(StreamingResponse):
+    """A stream that holds a slot in the queue until it ends, even if it is never begun, or at `until`.
 
     When the server has to stop before, its last event says so.
     """
 
-    def __init__(self, content: AsyncGenerator[bytes, None], place: Place, until: float) -> None:
+    def __init__(self, content: AsyncGenerator[bytes, None], slot: Slot, until: float) -> None:
         super().__init__(content, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        self.content, self.place, self.until = content, place, until
+        self.content, self.slot, self.until = content, slot, until
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -90,7 +90,7 @@ class PlacedStream(StreamingResponse):
                     await super().__call__(scope, receive, sending)
             finally:
                 await self.content.aclose()  # it may wait at a yield, and would not know that it is over
-                self.place.leave()
+                self.slot.release()
         except TimeoutError:
             LOG.warning("a client did not take its stream of events in time: it is cut off")
         except asyncio.CancelledError:  # the drain time is over
@@ -131,19 +131,19 @@ def build_routes(service: Service) -> APIRouter:
     async def inpaint(request: Request) -> Response:
         wanted = accepted(request)
         until = service.deadline()
-        order, place = await received(service, request, read_order, until)
+        order, slot = await received(service, request, read_order, until)
         try:
             order.parameters.format = wanted.format(order.parameters)
             if wanted.kind == "events":
                 service.check(order.parameters)  # a stream that has begun has no status left to say it with
-                stream = PlacedStream(service.events(order, place, until), place, until + GRACE)
-                place = None  # the stream's own from here on
+                stream = SlotStream(service.events(order, slot, until), slot, until + GRACE)
+                slot = None  # the stream's own from here on
                 return stream
             answer = json_answer if wanted.kind == "json" else picture_answer
-            return await answered(service, request, order, place, answer, until)
+            return await answered(service, request, order, slot, answer, until)
         finally:
-            if place is not None:
-                place.leave()
+            if slot is not None:
+                slot.release()
 
     @router.post(
         "/v1/convert",
@@ -158,14 +158,14 @@ def build_routes(service: Service) -> APIRouter:
     )
     async def convert(request: Request) -> Response:
         until = service.deadline()
-        (content, chosen), place = await received(
+        (content, chosen), slot = await received(
             service, request, lambda body: read_upload(body, Conversion), until
         )
-        with place:
+        with slot:
 
             async def work() -> bytes:
                 nonlocal headers
-                picture = await service.decoder.picture(content, place, convert=chosen.convert)
+                picture = await service.decoder.picture(content, slot, convert=chosen.convert)
                 headers = converted_header(picture)
                 return await service.encode(lambda: encoded(picture, chosen.format, chosen.quality), until)
 
@@ -193,13 +193,13 @@ def build_routes(service: Service) -> APIRouter:
     )
     async def mask(request: Request) -> Response:
         until = service.deadline()
-        (content, wanted), place = await received(
+        (content, wanted), slot = await received(
             service, request, lambda body: read_upload(body, MaskFields, "mask"), until
         )
-        with place:
+        with slot:
 
             async def work() -> Response:
-                read = await service.decoder.mask(content, wanted, place)
+                read = await service.decoder.mask(content, wanted, slot)
                 file = await service.encode(lambda: png(read.hole.astype("uint8") * 255), until)
                 headers = {"X-Maskmend-Channel": "alpha" if read.by_alpha else "luma"}
                 if read.shape != read.hole.shape:
@@ -220,9 +220,9 @@ def build_routes(service: Service) -> APIRouter:
     )
     async def iopaint(request: Request) -> Response:
         until = service.deadline()
-        order, place = await received(service, request, read_iopaint, until)
-        with place:
-            answer = await answered(service, request, order, place, picture_answer, until)
+        order, slot = await received(service, request, read_iopaint, until)
+        with slot:
+            answer = await answered(service, request, order, slot, picture_answer, until)
             answer.headers["X-Seed"] = str(order.parameters.seed)
             return answer
 
@@ -255,7 +255,7 @@ def build_routes(service: Service) -> APIRouter:
     @router.get("/readyz", summary="Fills are taken", responses=failures(400, 403, 503))
     async def readyz() -> State:
         if service.ready is not None:
-            raise Refusal(503, "not_ready", service.ready, {"Retry-After": "1"})
+            raise ApiError(503, "not_ready", service.ready, {"Retry-After": "1"})
         return State(status="ready")
 
     @router.get(
@@ -279,15 +279,15 @@ def body_schema(*kinds: tuple[str, dict[str, Any]]) -> dict[str, Any]:
 
 async def received(
     service: Service, request: Request, read: Callable[[Request], Awaitable[T]], until: float
-) -> tuple[T, Place]:
-    """What `read` makes of the body, and a place in the line for it. Raises Refusal (408, 429, 503)."""
+) -> tuple[T, Slot]:
+    """What `read` makes of the body, and a slot in the queue for it. Raises ApiError (408, 429, 503)."""
     with service.uploads.begin(request) as upload:
         content = await upload.read(read(upload.request), until)
-        return content, upload.enter()
+        return content, upload.take_slot()
 
 
 async def in_time(service: Service, work: Callable[[], Awaitable[T]], until: float) -> T:
-    """`work`'s outcome, if it comes in time. Raises Refusal (504)."""
+    """`work`'s outcome, if it comes in time. Raises ApiError (504)."""
     try:
         async with asyncio.timeout_at(until):
             return await work()
@@ -299,13 +299,13 @@ Answering = Callable[[Service, Filled, Order, float], Awaitable[Response]]
 
 
 async def answered(
-    service: Service, request: Request, order: Order, place: Place, answer: Answering, until: float
+    service: Service, request: Request, order: Order, slot: Slot, answer: Answering, until: float
 ) -> Response:
     """The fill and its encoding, in time."""
 
     async def work() -> Response:
         return await service.answered(
-            request, order, place, lambda filled: answer(service, filled, order, until)
+            request, order, slot, lambda filled: answer(service, filled, order, until)
         )
 
     return await in_time(service, work, until)

@@ -68,7 +68,7 @@ def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
     say(address(listening, config))
     server = Server(
         configuration(app, config.limits),
-        app.state.service.line.close,
+        app.state.service.queue.close,
     )
     with listening:
         server.run(sockets=[listening])

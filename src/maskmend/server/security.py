@@ -22,7 +22,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maskmend.server import cors
-from maskmend.server.errors import Refusal, refusal_from, stopping
+from maskmend.server.errors import ApiError, api_error_from, stopping
 from maskmend.server.metrics import Metrics
 from maskmend.server.settings import ServeConfig, is_loopback
 
@@ -42,7 +42,7 @@ HEADERS = {
 }
 
 
-class Gate:
+class SecurityMiddleware:
     def __init__(self, app: ASGIApp, config: ServeConfig, metrics: Metrics) -> None:
         self.app, self.config, self.metrics = app, config, metrics
 
@@ -86,7 +86,7 @@ class Gate:
         except Exception as error:
             if started:  # too late to say anything
                 raise
-            await refusal_from(error).response()(scope, receive, sending)
+            await api_error_from(error).response()(scope, receive, sending)
         except asyncio.CancelledError:
             # The drain time is over. Let through, it would be a traceback in the log and a 500 in plain text.
             if not started:
@@ -94,7 +94,7 @@ class Gate:
 
 
 def check_host(headers: Headers, config: ServeConfig) -> None:
-    """Raises Refusal (400) unless the Host header is a name or address of this server."""
+    """Raises ApiError (400) unless the Host header is a name or address of this server."""
     given = headers.getlist("host")
     host = host_name(given[0]) if len(given) == 1 else None
     known = {name.lower() for name in (*config.names, config.host)}
@@ -102,7 +102,7 @@ def check_host(headers: Headers, config: ServeConfig) -> None:
         known.add(socket.gethostname().lower())
     if host and (host in known or is_loopback(host) or (config.allow_remote and is_address(host))):
         return
-    raise Refusal(
+    raise ApiError(
         400,
         "unknown_host",
         f"this server is not known as {', '.join(given)[:80]!r}: use its address, or start it with --name",
@@ -132,34 +132,34 @@ def is_address(host: str) -> bool:
 
 
 def check_origin(headers: Headers) -> None:
-    """Raises Refusal (403) when the request says that it comes from another site's page."""
+    """Raises ApiError (403) when the request says that it comes from another site's page."""
     origin = headers.get("origin")
     if origin is not None:
         host = headers.get("host", "").strip().lower()
         if origin.lower() not in (f"http://{host}", f"https://{host}"):  # RFC 6454, 6.1: scheme, host, port
-            raise Refusal(
+            raise ApiError(
                 403, "other_origin", "the request comes from another site's page: open the server's own"
             )
     elif headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-mode") != "navigate":
-        raise Refusal(
+        raise ApiError(
             403, "other_origin", "the request comes from another site's page: open the server's own"
         )
 
 
 def check_token(headers: Headers, token: str | None) -> None:
-    """Raises Refusal (401) when a token is wanted and not there."""
+    """Raises ApiError (401) when a token is wanted and not there."""
     if token is None:
         return
     kind, _, given = headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
-        raise Refusal(
+        raise ApiError(
             401, "token_needed", "send the server's token as: Authorization: Bearer TOKEN",
             {"WWW-Authenticate": "Bearer"},
         )  # fmt: skip
 
 
 def check_length(headers: Headers, limit: int) -> None:
-    """Raises Refusal (413) for a body that says itself that it is too large."""
+    """Raises ApiError (413) for a body that says itself that it is too large."""
     said = headers.get("content-length", "")
     if said.isascii() and said.isdigit() and int(said[:20]) > limit:
         raise _too_large(limit)
@@ -180,8 +180,8 @@ def counted(receive: Receive, limit: int) -> Receive:
     return receiving
 
 
-def _too_large(limit: int) -> Refusal:
-    return Refusal(
+def _too_large(limit: int) -> ApiError:
+    return ApiError(
         413, "too_large",
         f"the request is larger than {limit / 2**20:g} MiB: send a smaller picture, or one packed better",
         {"Connection": "close"},

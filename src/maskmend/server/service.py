@@ -11,10 +11,10 @@ from starlette.requests import Request
 
 from maskmend.errors import ConfigError
 from maskmend.fill.result import Inpainted, joined_notes
-from maskmend.server.errors import Refusal, refusal_from
+from maskmend.server.errors import ApiError, api_error_from
 from maskmend.server.metrics import Metrics
 from maskmend.server.parameters import MAX_SEED, Parameters
-from maskmend.server.queue import Job, Line, Place
+from maskmend.server.queue import Job, JobQueue, Slot
 from maskmend.server.registry import Catalogue
 from maskmend.server.requests import Decoder, Order
 from maskmend.server.responses import check_format, event, fill_of, step_event, summary
@@ -45,17 +45,17 @@ class Service:
     def __init__(self, config: ServeConfig, catalogue: Catalogue) -> None:
         self.config, self.catalogue, self.limits = config, catalogue, config.limits
         self.metrics = Metrics()
-        self.line = Line(
+        self.queue = JobQueue(
             places=self.limits.places,
             pixels=self.limits.pixels_at_once,
             batch=self.limits.batch,
             workers=config.workers,
         )
-        self.uploads = Uploads(self.line, self.limits)
-        self.metrics.uploads.set_function(lambda: self.line.arriving)
-        self.metrics.waiting.set_function(lambda: self.line.waiting)
-        self.metrics.taken.set_function(lambda: self.line.taken)
-        self.workers = Workers(config.workers, self.line, catalogue, self.metrics)
+        self.uploads = Uploads(self.queue, self.limits)
+        self.metrics.uploads.set_function(lambda: self.queue.arriving)
+        self.metrics.waiting.set_function(lambda: self.queue.waiting)
+        self.metrics.taken.set_function(lambda: self.queue.taken)
+        self.workers = Workers(config.workers, self.queue, catalogue, self.metrics)
         self.decoder = Decoder(self.limits)
         self.encoders = anyio.CapacityLimiter(2)
         self.trouble: str | None = None
@@ -69,7 +69,7 @@ class Service:
         try:
             yield
         finally:
-            self.line.close()
+            self.queue.close()
             await asyncio.to_thread(self.workers.join, self.limits.drain)
             await loading
 
@@ -82,14 +82,14 @@ class Service:
     @property
     def ready(self) -> str | None:
         """None when fills are taken, else what they wait for."""
-        if self.line.closed:
+        if self.queue.closed:
             return "stopping"
         if self.trouble is not None:
             return f"the model cannot be used: {self.trouble}"
         return None if self.catalogue.entry(None).pipe is not None else "loading the model"
 
     def check(self, parameters: Parameters) -> None:
-        """Raises Refusal for a model that is not there, and for more than this server's limits."""
+        """Raises ApiError for a model that is not there, and for more than this server's limits."""
         entry = self.catalogue.entry(parameters.model)
         for name, value, most in (
             ("samples", parameters.samples, self.limits.samples),
@@ -99,22 +99,22 @@ class Service:
         ):
             if value > most:
                 message = f"{name}: give 1 to {most}, the most that this server takes"
-                raise Refusal(422, "parameters_invalid", message)
+                raise ApiError(422, "parameters_invalid", message)
         if parameters.seed > (most := MAX_SEED + 1 - parameters.samples):
             message = (
                 f"seed: give 0 to {most}, so that those of all {parameters.samples} fills can be asked for"
             )
-            raise Refusal(422, "parameters_invalid", message)
+            raise ApiError(422, "parameters_invalid", message)
         try:
             entry.defaults.changed(**parameters.settings())
         except ConfigError as error:
-            raise Refusal(422, "setting_invalid", str(error)) from None
+            raise ApiError(422, "setting_invalid", str(error)) from None
 
-    async def job(self, order: Order, place: Place, tell: Any, *, watched: bool = False) -> Job:
-        """The order, checked and decoded; not yet in the line."""
+    async def job(self, order: Order, slot: Slot, tell: Any, *, watched: bool = False) -> Job:
+        """The order, checked and decoded; not yet in the queue."""
         parameters = order.parameters
         self.check(parameters)
-        decoded = await self.decoder.order(order, place)
+        decoded = await self.decoder.order(order, slot)
         check_format(decoded.picture, parameters.format)  # or the fill would be in vain
         return Job(
             picture=decoded.picture,
@@ -130,12 +130,12 @@ class Service:
         )
 
     async def answered(
-        self, request: Request, order: Order, place: Place, answer: Callable[[Filled], Awaitable[T]]
+        self, request: Request, order: Order, slot: Slot, answer: Callable[[Filled], Awaitable[T]]
     ) -> T:
-        """A fill from order to `answer`. Raises Refusal; a client that goes away cancels it."""
+        """A fill from order to `answer`. Raises ApiError; a client that goes away cancels it."""
         inbox = Inbox()
-        job = await self.job(order, place, inbox.put)
-        self.line.add(job)
+        job = await self.job(order, slot, inbox.put)
+        self.queue.add(job)
         leaving = asyncio.create_task(_departure(request))
         try:
             while True:
@@ -151,7 +151,7 @@ class Service:
         result = replace(result, note=joined_notes(job.note, result.note))
         return Filled(result=result, model=job.model, codes=codes, seconds=seconds)
 
-    async def events(self, order: Order, place: Place, until: float) -> AsyncGenerator[bytes, None]:
+    async def events(self, order: Order, slot: Slot, until: float) -> AsyncGenerator[bytes, None]:
         """A fill as a stream of events; ends with "done" or "error".
 
         No timeout spans a `yield`: it would go off in whoever sends, so that whoever sends needs one too.
@@ -160,8 +160,8 @@ class Service:
         job: Job | None = None
         try:
             async with asyncio.timeout_at(until):
-                job = await self.job(order, place, inbox.put, watched=True)
-            yield event("queued", {"ahead": self.line.add(job)})
+                job = await self.job(order, slot, inbox.put, watched=True)
+            yield event("queued", {"ahead": self.queue.add(job)})
             steps = self.catalogue.entry(job.model).defaults.changed(**job.settings).steps
             while True:
                 what, detail = await inbox.next(until)
@@ -185,7 +185,7 @@ class Service:
             self.metrics.abandoned.inc()
             yield event("error", self.too_slow().body())
         except Exception as error:
-            yield event("error", refusal_from(error).body())
+            yield event("error", api_error_from(error).body())
         except BaseException:  # whoever listened is gone, or cut off
             self.metrics.abandoned.inc()
             raise
@@ -201,8 +201,8 @@ class Service:
         async with asyncio.timeout_at(until):
             return await anyio.to_thread.run_sync(work, limiter=self.encoders)
 
-    def too_slow(self) -> Refusal:
-        return Refusal(
+    def too_slow(self) -> ApiError:
+        return ApiError(
             504, "too_slow",
             f"the time limit of {self.limits.seconds:g} s is over: take fewer samples or steps, or try when "
             "fewer are waiting",
@@ -225,18 +225,18 @@ class Inbox:
             self._loop.call_soon_threadsafe(self._queue.put_nowait, (what, detail))
 
     async def get(self, leaving: asyncio.Task[None]) -> tuple[str, Any]:
-        """The next news. Raises Refusal when the fill failed, and when the client leaves before."""
+        """The next news. Raises ApiError when the fill failed, and when the client leaves before."""
         news = asyncio.create_task(self._queue.get())
         try:
             await asyncio.wait({news, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not news.done():
-                raise Refusal(499, "client_gone", "the client went away")
+                raise ApiError(499, "client_gone", "the client went away")
             return _unless_failed(news.result())
         finally:
             news.cancel()
 
     async def next(self, until: float) -> tuple[str, Any]:
-        """The next news, or ("silence", None) after a while. Raises TimeoutError at `until`, and Refusal."""
+        """The next news, or ("silence", None) after a while. Raises TimeoutError at `until`, and ApiError."""
         left = until - self._loop.time()
         try:
             return _unless_failed(await asyncio.wait_for(self._queue.get(), min(HEARTBEAT, max(left, 0))))
@@ -248,7 +248,7 @@ class Inbox:
 
 def _unless_failed(news: tuple[str, Any]) -> tuple[str, Any]:
     if news[0] == "failed":
-        raise refusal_from(news[1])
+        raise api_error_from(news[1])
     return news
 
 

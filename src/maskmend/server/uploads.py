@@ -1,7 +1,7 @@
 """Uploads under way: bodies that are still arriving, kept apart from the requests that are being worked on.
 
-A request takes a place in the line only once its body is there, so that clients which announce a body and
-then send nothing hold no place. Their number is bounded, in all and for each address. When there are too
+A request takes a slot in the queue only once its body is there, so that clients which announce a body and
+then send nothing hold no slot. Their number is bounded, in all and for each address. When there are too
 many, the slowest one older than a second makes way for the newcomer; if all are younger, the newcomer is
 refused. However many there are, an upload that falls behind the stated pace is cut off.
 """
@@ -14,8 +14,8 @@ from typing import TypeVar
 from starlette.requests import Request
 from starlette.types import Message
 
-from maskmend.server.errors import Refusal
-from maskmend.server.queue import Line, Place
+from maskmend.server.errors import ApiError
+from maskmend.server.queue import JobQueue, Slot
 from maskmend.server.settings import Limits
 
 YOUNG = 1.0
@@ -26,37 +26,37 @@ T = TypeVar("T")
 class Uploads:
     """All uploads under way. For the event loop only; it is not thread-safe."""
 
-    def __init__(self, line: Line, limits: Limits) -> None:
-        self.line, self.limits = line, limits
+    def __init__(self, queue: JobQueue, limits: Limits) -> None:
+        self.queue, self.limits = queue, limits
         self.under_way: list[Upload] = []
 
     def begin(self, request: Request) -> "Upload":
         """Admits the body of `request`.
 
-        Raises Refusal: 503 when the server is stopping, 429 when all places of the line are taken or there
+        Raises ApiError: 503 when the server is stopping, 429 when all slots of the queue are taken or there
         are too many uploads, none of which can make way.
         """
         owner = owner_of(request.client.host if request.client is not None else "")
         own = [upload for upload in self.under_way if upload.owner == owner]
-        self.line.announce()
+        self.queue.announce()
         try:
             if len(own) >= self.limits.uploads_of_one:
                 self._make_way(own, "this address has")
             elif len(self.under_way) >= self.limits.uploads:
                 self._make_way(self.under_way, "the server has")
-        except Refusal:
-            self.line.withdraw()
+        except ApiError:
+            self.queue.withdraw()
             raise
         upload = Upload(self, request, owner)
         self.under_way.append(upload)
         return upload
 
     def _make_way(self, uploads: "list[Upload]", whose: str) -> None:
-        """Cuts off the slowest of `uploads`. Raises Refusal (429) when all of them are young."""
+        """Cuts off the slowest of `uploads`. Raises ApiError (429) when all of them are young."""
         grown = [upload for upload in uploads if upload.age >= YOUNG]
         if not grown:
             message = f"{whose} {len(uploads)} uploads under way: try again in 1 s"
-            raise Refusal(429, "busy", message, {"Retry-After": "1"})
+            raise ApiError(429, "busy", message, {"Retry-After": "1"})
         min(grown, key=lambda upload: upload.came / upload.age).cut_off()
 
 
@@ -81,7 +81,7 @@ class Upload:
         return self._loop.time() - self._began
 
     async def read(self, reading: Awaitable[T], until: float) -> T:
-        """The body as `reading` gives it. Raises Refusal (408) when it is too slow, or late at `until`."""
+        """The body as `reading` gives it. Raises ApiError (408) when it is too slow, or late at `until`."""
         limits = self.uploads.limits
         self._until = until
         try:
@@ -96,11 +96,11 @@ class Upload:
             else:
                 reason = f"the request did not arrive within {limits.seconds:g} s"
             message = f"{reason}; send it again, over a faster connection or as a smaller file"
-            raise Refusal(408, "upload_too_slow", message, {"Connection": "close"}) from None
+            raise ApiError(408, "upload_too_slow", message, {"Connection": "close"}) from None
 
-    def enter(self) -> Place:
-        """A place in the line for what has arrived. Raises Refusal (429)."""
-        return self.uploads.line.enter(announced=True)
+    def take_slot(self) -> Slot:
+        """A slot in the queue for what has arrived. Raises ApiError (429)."""
+        return self.uploads.queue.acquire(announced=True)
 
     def cut_off(self) -> None:
         self._displaced = True
@@ -133,7 +133,7 @@ class Upload:
 
     def __exit__(self, *error: object) -> None:
         self._leave()
-        self.uploads.line.withdraw()
+        self.uploads.queue.withdraw()
 
 
 def owner_of(host: str) -> str:

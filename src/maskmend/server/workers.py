@@ -1,4 +1,4 @@
-"""Threads that take batches from the line and fill them.
+"""Threads that take batches from the queue and fill them.
 
 PyTorch lets go of the interpreter while it computes, so threads work side by side and share one copy of each
 model; the processor's cores are divided among them. A batch in which something goes wrong is filled again one
@@ -16,7 +16,7 @@ import torch
 from maskmend.fill.events import FillEvents
 from maskmend.fill.preview import Preview
 from maskmend.server.metrics import Metrics
-from maskmend.server.queue import Job, Line
+from maskmend.server.queue import Job, JobQueue
 from maskmend.server.registry import Catalogue
 
 LOG = logging.getLogger("maskmend.server")
@@ -31,10 +31,10 @@ class Abandoned(Exception):
 
 
 class Workers:
-    """`count` threads at `line`, started by `start`, ended by closing the line."""
+    """`count` threads that fill jobs of `queue`, started by `start`, ended by closing the queue."""
 
-    def __init__(self, count: int, line: Line, catalogue: Catalogue, metrics: Metrics) -> None:
-        self.line, self.catalogue, self.metrics = line, catalogue, metrics
+    def __init__(self, count: int, queue: JobQueue, catalogue: Catalogue, metrics: Metrics) -> None:
+        self.queue, self.catalogue, self.metrics = queue, catalogue, metrics
         # The process's own setting, or the machine's cores, divided
         self.share = max(1, torch.get_num_threads() // count)
         names = (f"maskmend-worker-{n}" for n in range(1, count + 1))
@@ -45,14 +45,14 @@ class Workers:
             thread.start()
 
     def join(self, seconds: float) -> None:
-        """Waits for the threads to go home; the line must be closed."""
+        """Waits for the threads to end; the queue must be closed."""
         until = time.monotonic() + seconds
         for thread in self.threads:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
         torch.set_num_threads(self.share)  # OpenMP counts for each thread that starts work
-        while (batch := self.line.next_batch()) is not None:
+        while (batch := self.queue.next_batch()) is not None:
             self._fill(batch)
             del batch  # or the last pictures stay in memory until the next ones come
 
@@ -63,11 +63,11 @@ class Workers:
             job.tell("started", {"batch": len(batch)})
         waiting = dict(enumerate(batch))
 
-        def finished(place: int, result: Any) -> None:
-            job, spent = waiting.pop(place), time.monotonic() - start
+        def finished(index: int, result: Any) -> None:
+            job, spent = waiting.pop(index), time.monotonic() - start
             self.metrics.fills.inc(job.samples)
             if not waiting:  # counted before the last one is answered, who may ask for the figures at once
-                self.line.measured(spent, len(batch))
+                self.queue.measured(spent, len(batch))
                 self.metrics.spent.observe(spent)
                 self.metrics.batches.observe(len(batch))
             job.tell("filled", (result, spent))
@@ -86,22 +86,23 @@ class Workers:
 
 
 def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
-    """Fills a batch of one kind; `finished` is called with each job's place and its result, when it is there.
+    """Fills a batch of one kind; `finished` is called with each job's index in the batch and its result, when
+    it is there.
 
     Raises Abandoned as soon as nobody waits for any of them.
     """
 
-    def go_on(_: object) -> None:
+    def check_cancelled(_: object) -> None:
         if all(job.gone.is_set() for job in batch):
             raise Abandoned
 
-    def told(preview: Preview) -> None:
-        go_on(preview)
-        for place, job in enumerate(batch):
-            if not job.watched or place not in preview.regions or job.gone.is_set():
+    def on_preview(preview: Preview) -> None:
+        check_cancelled(preview)
+        for index, job in enumerate(batch):
+            if not job.watched or index not in preview.regions or job.gone.is_set():
                 continue
-            if preview.parts[place] <= FEW or preview.last:
-                job.tell("step", step_news(preview, place))
+            if preview.parts[index] <= FEW or preview.last:
+                job.tell("step", step_news(preview, index))
 
     first = batch[0]
     guides = [job.guide for job in batch]
@@ -111,19 +112,19 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         samples=first.samples,
         seed=[job.seed for job in batch],
         # The finer scales of a wide hole have no previews and may take minutes.
-        events=FillEvents(on_preview=told, on_result=finished, on_level=go_on),
+        events=FillEvents(on_preview=on_preview, on_result=finished, on_level=check_cancelled),
         **({"guide": guides} if any(guide is not None for guide in guides) else {}),
         **first.settings,
     )
 
 
-def step_news(preview: Preview, place: int) -> dict[str, Any]:
+def step_news(preview: Preview, index: int) -> dict[str, Any]:
     """What a watcher is shown of one step: where, which tokens are open, and the picture, for each sample."""
     return {
         "step": preview.step.index,
         "part": preview.part,
-        "parts": preview.parts[place],
-        "box": preview.box(place),
-        "hidden": [preview.hidden(place, sample) for sample in range(preview.samples)],
-        "pictures": [preview.picture(place, sample) for sample in range(preview.samples)],
+        "parts": preview.parts[index],
+        "box": preview.box(index),
+        "hidden": [preview.hidden(index, sample) for sample in range(preview.samples)],
+        "pictures": [preview.picture(index, sample) for sample in range(preview.samples)],
     }

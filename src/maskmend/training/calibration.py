@@ -1,7 +1,7 @@
-"""The limit beyond which a picture is unlike what a model learnt, measured on pictures that are like it.
+"""The limit beyond which a picture counts as unlike the training data, measured on pictures like it.
 
 It is a high percentile of their quantization distances (`fill.familiarity`): one picture in a hundred of the
-model's own kind gets the note for nothing. They should be pictures that the model was not trained on.
+model's own domain gets the note by mistake. They should be pictures that the model was not trained on.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from maskmend.training.dataset import crop
 
 PERCENTILE = 99.0
 ENOUGH = 100
-"""Pictures below which that percentile is little more than the farthest picture."""
+"""With fewer pictures, that percentile is little more than their maximum."""
 
 
 def measure_domain(
@@ -37,7 +37,7 @@ def measure_domain(
         progress: called with the number of pictures measured so far.
 
     Raises:
-        ConfigError: for a name that cannot be told, before the first picture.
+        ConfigError: for a name that `Domain` refuses, before the first picture.
     """
     Domain(learnt=learnt, distance=1.0)
     device = next(tokenizer.parameters()).device

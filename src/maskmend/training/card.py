@@ -1,6 +1,6 @@
 """A model folder's card (README.md), drafted from the runs it was packed from: data, recipes, metrics, time.
 
-What a run cannot know, above all the data's licence, is asked for in plain words.
+What a run does not know, above all the licence of the data, is left as a question to fill in.
 """
 
 import itertools
@@ -11,7 +11,7 @@ from typing import Any
 from maskmend.errors import TrainingError
 from maskmend.training import checkpoint
 
-UNSAID = "not said: write here what the pictures are, where they come from and under which terms."
+UNKNOWN = "Not given: write here what the pictures are, where they come from and under which terms."
 
 
 def draft_card(tokenizer: Path, transformer: Path, *, data: str | None = None) -> str:
@@ -24,7 +24,7 @@ def draft_card(tokenizer: Path, transformer: Path, *, data: str | None = None) -
         "",
         "## Data and licence",
         "",
-        data or UNSAID,
+        data or UNKNOWN,
         "",
     ]
     for stage, folder in (("tokenizer", tokenizer), ("transformer", transformer)):
@@ -69,9 +69,9 @@ def _given(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _minutes(rows: list[dict[str, Any]], batch: int) -> float:
-    """Minutes of work between the log's lines. Where the pictures between two of them took by their own
-    throughput a minute less, that was a pause, and they count as what they took; of lines without a
-    throughput, ten minutes are a pause."""
+    """Minutes of training according to the log, without pauses. A gap between two lines that exceeds the time
+    of their images at the logged throughput by a minute counts as that time; without a throughput, a gap of
+    ten minutes is a pause."""
     seconds = 0.0
     for before, after in itertools.pairwise(rows):
         gap = float(after["time"]) - float(before["time"])

@@ -1,7 +1,7 @@
 """Checkpoints of a run: written whole or not at all, read without unpickling anything but tensors.
 
-A checkpoint holds the stage's state (weights, averages, optimizers), the step and the recipe. It is written
-to a temporary name, synced and renamed, so a crash leaves the one before intact.
+A checkpoint holds the stage's state (weights, their moving average, optimizers), the step and the recipe. It
+is written to a temporary name, synced and renamed, so a crash leaves the previous one intact.
 """
 
 import os
@@ -11,16 +11,15 @@ from typing import Any
 import torch
 
 from maskmend.errors import TrainingError
+from maskmend.pretrained.migrations import FORMAT, migrate_checkpoint
 from maskmend.storage import torch_file
 from maskmend.storage.temporary import beside
-
-FORMAT = 1
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Atomically writes `content` (tensors, numbers, strings, lists, dictionaries).
 
-    Raises TrainingError when the disk is full or the folder cannot be written; the file before stays.
+    Raises TrainingError when the disk is full or the folder cannot be written; the previous file stays.
     """
     temporary = beside(path)
     try:
@@ -39,21 +38,28 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint. Raises TrainingError when it is damaged or of a newer format."""
+    """Reads a checkpoint of this format or an older one, with the present names.
+
+    Raises TrainingError when it is damaged, no checkpoint of a run, or of a newer format.
+    """
     try:
         torch_file.check(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the reader raise nearly anything
         raise TrainingError(
             f"cannot read checkpoint {path}: {one_line(error)}; "
-            "put best.pt in its place, or --restart to begin anew"
+            "put best.pt in its place, or start over with --restart"
         ) from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = content.get("format") if isinstance(content, dict) else None
+    found = content.get("format") if isinstance(content, dict) else None
+    if type(found) is not int or found < 1:
         raise TrainingError(
-            f"{path} has checkpoint format {found}, this version reads {FORMAT}: upgrade maskmend"
+            f"{path} has checkpoint format {found!r}, expected 1 to {FORMAT}: is it the checkpoint of a run?"
         )
-    return content
+    if found > FORMAT:
+        raise TrainingError(
+            f"{path} has checkpoint format {found}, this version reads up to {FORMAT}: upgrade maskmend"
+        )
+    return content if found == FORMAT else migrate_checkpoint(content)
 
 
 def one_line(error: Exception) -> str:

@@ -27,7 +27,7 @@ class ImageSet(Sequence[np.ndarray]):
         source: a folder, a tar file, or a folder of tar files.
         size: length of the shorter side, in pixels.
         cache_bytes: how much decoded data may stay in memory.
-        report: called with one line for each unreadable file.
+        log: called with one line for each unreadable file.
     """
 
     def __init__(
@@ -36,20 +36,20 @@ class ImageSet(Sequence[np.ndarray]):
         size: int,
         *,
         cache_bytes: int = 4 << 30,
-        report: Callable[[str], None] | None = None,
+        log: Callable[[str], None] | None = None,
     ) -> None:
         self.size = size
         self.skipped: list[str] = []
         self.entries: list[Entry] = []
         self.square = True
-        """Whether all pictures are: then nothing is cropped off, and a picture comes back as it was."""
+        """Whether all pictures are square: then crops are whole pictures, which recur unchanged."""
         self._cache: dict[int, np.ndarray] = {}
         self._left = cache_bytes
 
         def skip(name: str, reason: str) -> None:
             self.skipped.append(f"{name}: {reason}")
-            if report:
-                report(f"skipped {name}: {reason}")
+            if log:
+                log(f"skipped {name}: {reason}")
 
         found = list(list_images(Path(source), skip, TRAINABLE))
         if not found:

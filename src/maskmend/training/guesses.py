@@ -1,10 +1,11 @@
-"""Guesses for training: what a coarser fill, enlarged, looks like.
+"""Guesses for training, which imitate the upsampled fill of a coarser level.
 
-    true picture ─ shrink ─► tokenizer, conditioned on the known pixels ─► enlarge ─► guess, in the hole alone
+    image ─ downscale ─► tokenizer, conditioned on the known pixels ─► upscale ─► guess, in the hole only
 
-In use a wide hole is filled at a coarse scale first, and each finer scale starts from that fill enlarged
-(`levels`). A coarse fill is a picture from the decoder, so the guess passes through the tokenizer at its own
-size; a part of the guesses is only blurred, more strongly, as where a coarse fill turned out soft.
+In inference a wide hole is filled at a coarse scale first, and each finer scale starts from that fill
+upsampled (`fill.levels`). A coarse fill is an output of the decoder, so guesses are reconstructions by the
+tokenizer at the coarse size; a share of them is only blurred, more strongly, like a coarse fill without
+detail.
 """
 
 import numpy as np
@@ -14,12 +15,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from maskmend.images.infill import infill
-from maskmend.models.known_encoder import Known
+from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.vqgan import VQGAN
 
-SHRUNK = (0.375, 0.5, 0.5, 0.625)
-"""Sizes of the coarser picture, as shares of the finer one's; drawn evenly."""
-SOFT = 0.2
+COARSE_SIZES = (0.375, 0.5, 0.5, 0.625)
+"""Sizes of the coarse image relative to the fine one, equally likely."""
+BLURRED = 0.2
 """Share of guesses that are blurred instead of passed through the tokenizer."""
 
 
@@ -32,14 +33,14 @@ def make_guesses(
 ) -> Float[Tensor, "B 3 R R"]:
     """`images` with guesses of themselves in their holes (mask True); known pixels unchanged, in [-1, 1]."""
     factor, side = tokenizer.config.factor, images.shape[-1]
-    small = max(factor, round(side * float(rng.choice(SHRUNK)) / factor) * factor)
-    shrunk = F.interpolate(images, (small, small), mode="bicubic", antialias=True).clamp(-1, 1)
-    if rng.random() < SOFT:
-        tiny = F.interpolate(shrunk, scale_factor=0.5, mode="bicubic", antialias=True)
-        shrunk = F.interpolate(tiny, (small, small), mode="bilinear")
+    small = max(factor, round(side * float(rng.choice(COARSE_SIZES)) / factor) * factor)
+    coarse = F.interpolate(images, (small, small), mode="bicubic", antialias=True).clamp(-1, 1)
+    if rng.random() < BLURRED:
+        tiny = F.interpolate(coarse, scale_factor=0.5, mode="bicubic", antialias=True)
+        coarse = F.interpolate(tiny, (small, small), mode="bilinear")
     else:
         hole = F.adaptive_max_pool2d(masks.float(), small) > 0
-        known = Known(infill(shrunk, hole, "diffusion"), hole)
-        shrunk = torch.where(hole, tokenizer.decode(tokenizer.encode(shrunk), known), shrunk)
-    guess = F.interpolate(shrunk, (side, side), mode="bicubic").clamp(-1, 1)
+        known = KnownPixels(infill(coarse, hole, "diffusion"), hole)
+        coarse = torch.where(hole, tokenizer.decode(tokenizer.encode(coarse), known), coarse)
+    guess = F.interpolate(coarse, (side, side), mode="bicubic").clamp(-1, 1)
     return torch.where(masks, guess, images)

@@ -1,11 +1,11 @@
 """The training loop of both stages.
 
     step k:  batch k of the data order (a pure function of seed and k) ─► stage.train_step ─► metrics.jsonl
-    now and then:  validation, a picture grid, a checkpoint (last.pt; best.pt at the lowest validation loss)
+    at intervals:  validation, a picture grid, a checkpoint (last.pt; best.pt at the lowest validation loss)
 
 Everything random is drawn from (seed, step, rank), so a resumed run repeats bit for bit what an uninterrupted
-one does. A signal saves first. A figure that is not finite stops the run before anything is saved, with the
-step and the last good checkpoint.
+one does. A signal saves a checkpoint before the run ends. A metric that is not finite stops the run before
+anything is saved, with an error that names the step and the last good checkpoint.
 """
 
 import math
@@ -28,13 +28,14 @@ from maskmend.storage.temporary import remove_stale
 from maskmend.training import checkpoint
 from maskmend.training.dataset import ImageSet, batch_indices, crop
 from maskmend.training.distributed import agree, mean_over_processes
-from maskmend.training.metrics_log import Journal
+from maskmend.training.metrics_log import MetricsLog
 from maskmend.training.recipe import Recipe, TrainingConfig
 from maskmend.training.resuming import resume_run
 from maskmend.training.stages.stage import Stage
 from maskmend.training.throughput import Meter
 
-Report = Callable[[str, dict[str, float]], None]
+MetricsCallback = Callable[[str, dict[str, float]], None]
+"""Called with the kind ("train" or "validation") and the metrics, "step" among them."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 
 
 class Batches:
-    """Batches of float images by step number; the next one is made in a thread while the step runs.
+    """Batches of float images by step number; the next one is prepared in a thread during the step.
 
     A context manager: the thread ends with it.
     """
@@ -73,11 +74,11 @@ class Batches:
         self.pool.shutdown(cancel_futures=True)
 
     def take(self, step: int) -> list[Tensor]:
-        """The accumulation parts of this process's share of batch `step`."""
+        """The micro-batches of this process's share of batch `step`."""
         expected = self.ahead is not None and self.ahead[0] == step
-        parts = self.ahead[1].result() if self.ahead and expected else self._make(step)
+        micro_batches = self.ahead[1].result() if self.ahead and expected else self._make(step)
         self.ahead = (step + 1, self.pool.submit(self._make, step + 1))
-        return parts
+        return micro_batches
 
     def _make(self, step: int) -> list[Tensor]:
         training, data = self.recipe.training, self.recipe.data
@@ -112,7 +113,7 @@ def vary_colour(batch: Tensor, strength: float, rng: np.random.Generator) -> Ten
 
 
 FIRST_PICTURES = 20
-"""A step with a picture grid, whatever `picture_every` is: what is wrong with the pictures shows early."""
+"""A step with a picture grid, whatever `picture_every` is, so that errors in the pictures are seen early."""
 
 
 def train(
@@ -126,17 +127,17 @@ def train(
     rank: int = 0,
     world: int = 1,
     resume: bool = True,
-    report: Report | None = None,
-    say: Callable[[str], None] | None = None,
+    on_metrics: MetricsCallback | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Outcome:
-    """Runs `stage` to the recipe's last step, writing into `out`; `say` is told where a run goes on, and what
-    its recipe has changed since.
+    """Trains `stage` to the recipe's last step, writing into `out`. Where a run is resumed, `log` is called
+    with a line that names the settings changed since.
 
     Raises TrainingError on a loss or gradient that is not finite, when `out` holds a run of another recipe,
     or when it cannot be written; DataError with fewer validation images than processes.
     """
     config = recipe.training
-    # Every process looks at equally many, so that the mean of their means is the mean.
+    # Every process takes equally many, so that the mean of their means is the mean.
     shown = min(len(validation_images), config.validation_images) // world * world
     if shown == 0:
         raise DataError(
@@ -146,20 +147,20 @@ def train(
     _make_folder(out)
     if rank == 0:
         for folder in (out, out / stage.component):
-            remove_stale(folder)  # a killed run leaves them, each as large as a checkpoint
+            remove_stale(folder)  # left by a killed run, each as large as a checkpoint
     start, best = 0, None
-    # Without last.pt the best is the last that is known: of a run stopped between the two, or mended by hand.
+    # Without last.pt, best.pt is the latest: of a run stopped between the two, or repaired by hand.
     before = next((path for path in (last, best_file) if path.is_file()), None)
     if resume and before is not None:
         start, best, changed = resume_run(stage, before, recipe)
-        if say and rank == 0 and start < config.steps:
-            say(f"going on at step {start}" + (f"; changed: {', '.join(changed)}" if changed else ""))
+        if log and rank == 0 and start < config.steps:
+            log(f"resuming at step {start}" + (f"; changed: {', '.join(changed)}" if changed else ""))
     elif rank == 0:
-        # What lay here before must not be continued, nor handed over as if it were this run's.
+        # Files of an earlier run must not be resumed, nor exported as if they were of this run.
         exported = [out / stage.component / name for name in ("weights.safetensors", "config.json")]
         for old in (last, best_file, *exported):
             old.unlink(missing_ok=True)
-    journal = Journal(out, start, tensorboard=config.tensorboard) if rank == 0 else None
+    metrics_log = MetricsLog(out, start, tensorboard=config.tensorboard) if rank == 0 else None
     held_out = [
         validation_crop(validation_images, i, stage.resolution, recipe.data.crop_scale)
         for i in range(rank, shown, world)
@@ -171,16 +172,16 @@ def train(
     meter = Meter(config.batch, device, bf16=bf16)
 
     def save(path: Path) -> None:
-        _stop_if_bad(bad, last)
+        _raise_if_not_finite(bad, last)
         if rank == 0:
             content = {"step": step, "best": best, "recipe": to_dict(recipe), "stage": stage.state()}
             checkpoint.write(path, content)
 
-    def log(kind: str, values: dict[str, float]) -> None:
-        if journal is not None:
-            journal.write(kind, step, values)
-            if report:
-                report(kind, {"step": float(step), **values})
+    def record(kind: str, values: dict[str, float]) -> None:
+        if metrics_log is not None:
+            metrics_log.write(kind, step, values)
+            if on_metrics:
+                on_metrics(kind, {"step": float(step), **values})
 
     with Batches(train_images, recipe, stage.resolution, rank, world) as batches, _signals() as stopping:
         while step < config.steps:
@@ -189,25 +190,27 @@ def train(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
             with meter.waiting():
-                parts = batches.take(step)
-            told = (step + 1) % config.log_every == 0 or step + 1 == config.steps
-            with meter.step(counted=told):
-                figures = stage.train_step(parts, step, np.random.default_rng([config.seed, step, rank, 2]))
+                micro_batches = batches.take(step)
+            logged = (step + 1) % config.log_every == 0 or step + 1 == config.steps
+            with meter.step(counted=logged):
+                metrics = stage.train_step(
+                    micro_batches, step, np.random.default_rng([config.seed, step, rank, 2])
+                )
             step += 1
-            # Kept on the device: asking for the value each step would make an accelerator wait. The gradient
-            # counts too: it spoils the weights one step before the loss shows it.
-            sound = torch.stack([value.float() for value in figures.values()]).isfinite().all()
-            bad = bad.masked_fill((bad < 0) & ~sound, step)
-            if told:
-                _stop_if_bad(bad, last)
-                values = mean_over_processes({k: float(v) for k, v in figures.items()}, device)
-                log("train", values | {"lr": rate} | meter.read())
+            # Kept on the device: reading it in each step would synchronise. The gradient counts too: it makes
+            # the weights infinite one step before the loss.
+            finite = torch.stack([value.float() for value in metrics.values()]).isfinite().all()
+            bad = bad.masked_fill((bad < 0) & ~finite, step)
+            if logged:
+                _raise_if_not_finite(bad, last)
+                values = mean_over_processes({k: float(v) for k, v in metrics.items()}, device)
+                record("train", values | {"lr": rate} | meter.read())
             if step % config.validate_every == 0 or step == config.steps:
                 values = mean_over_processes(stage.validate(validation), device)
-                log("validation", values)
+                record("validation", values)
                 if best is None or values["loss"] < best:
                     best = values["loss"]
-                    # Before last.pt: stopped in between, the run comes here again.
+                    # Before last.pt: a run stopped in between repeats this validation.
                     save(best_file)
                     if rank == 0:
                         stage.export(out / stage.component)
@@ -223,8 +226,8 @@ def train(
                 break
     if rank == 0 and config.keep == "last" and step > 0:
         stage.export(out / stage.component)
-    if journal is not None:
-        journal.close()
+    if metrics_log is not None:
+        metrics_log.close()
     return Outcome(step=step, finished=step >= config.steps, best=best)
 
 
@@ -237,11 +240,11 @@ def _make_folder(out: Path) -> None:
         ) from None
 
 
-def _stop_if_bad(bad: Tensor, last: Path) -> None:
+def _raise_if_not_finite(bad: Tensor, last: Path) -> None:
     if (step := int(bad)) >= 0:
         kept = f"the last good checkpoint is {last}" if last.is_file() else "no checkpoint was written yet"
         raise TrainingError(
-            f"the loss or its gradient was not finite at step {step}; {kept}; lower training.lr and go on"
+            f"the loss or its gradient was not finite at step {step}; {kept}; lower training.lr and resume"
         )
 
 

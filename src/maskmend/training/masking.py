@@ -1,15 +1,15 @@
-"""Which tokens are hidden in training: a hole, and how much of it is already filled.
+"""Which tokens are masked in training: a hole, part of which is already filled.
 
-Decoding meets a hole of some shape, all of it hidden at first, then more and more of it filled with tokens of
-the model's own. A training example is drawn the same way: a hole H, then the hidden part M of it,
+In decoding a hole of some shape is all masked at first, and then filled step by step. Training examples are
+sampled likewise: a hole H, then its masked part M,
 
     |M| = max(1, ceil(gamma(u) |H|)),  u uniform in [0, 1)
 
-at uniform positions within H. For the families `scheduled` and `bernoulli` (the report's: each token hidden
-with probability p, at least one) the hole is the whole picture, so nothing of the input comes from a picture
-with a hole; for boxes, strokes and random walks the known tokens are those of the picture with the hole
-filled in before encoding, as inference sees it. With `guesses`, part of the pictures have a hole as a window
-of a finer level shows it, filled with a guess of its content (`guesses`).
+at uniform positions within H. For the families `scheduled` and `bernoulli` (the published experiment's: each
+token masked with probability p, at least one) the hole is the whole picture, and input tokens are those of
+the original; for boxes, strokes and random walks the known tokens are those of the picture with the hole
+infilled before encoding, as in inference. With `guesses`, part of the pictures have a hole as in a window of
+a finer level of a coarse-to-fine fill, filled with a guess of its content (`guesses`).
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from torch import Tensor
 from maskmend.decoding.schedules import schedule_named
 from maskmend.masks.generators import HOLES
 from maskmend.training.recipe import DecoderTraining, TransformerTraining
-from maskmend.training.stages.stage import sent
+from maskmend.training.stages.stage import to_device
 
 FAMILIES = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
 WHOLE = ("bernoulli", "scheduled", "whole")
@@ -38,19 +38,19 @@ class Masks(NamedTuple):
     hole: Bool[Tensor, "B N"]
     """Tokens of the hole."""
     hidden: Bool[Tensor, "B N"]
-    """Tokens of the hole that are hidden; the others of the hole are filled."""
+    """Tokens of the hole that are masked; the others of the hole are filled."""
     guessed: Bool[Tensor, "B"]
     """Pictures whose hole holds a guess of its content (`guesses`)."""
 
-    def sent(self, device: torch.device) -> "Masks":
-        """The same on `device`, without waiting for it."""
-        return Masks(*(sent(mask, device) for mask in self))
+    def to(self, device: torch.device) -> "Masks":
+        """The same on `device`, copied asynchronously."""
+        return Masks(*(to_device(mask, device) for mask in self))
 
 
 def draw_masks(
     rng: np.random.Generator, count: int, resolution: int, patch: int, options: TransformerTraining
 ) -> Masks:
-    """Masks for `count` pictures, each of a family drawn by weight. A pure function of its arguments."""
+    """Masks for `count` pictures, each of a family sampled by weight. A pure function of its arguments."""
     weights = {family: float(getattr(options, family)) for family in FAMILIES}
     return _draw(
         rng, count, resolution, patch, weights, options.schedule, options.bernoulli_p, options.guesses
@@ -60,7 +60,7 @@ def draw_masks(
 def draw_holes(
     rng: np.random.Generator, count: int, resolution: int, patch: int, options: DecoderTraining
 ) -> Masks:
-    """The same for the training of a decoder; the hidden tokens are those not drawn before."""
+    """The same for the training of a decoder; the masked tokens are those that a transformer samples."""
     weights = {family: float(getattr(options, family)) for family in ("whole", *FAMILIES[2:])}
     return _draw(rng, count, resolution, patch, weights, "cosine", 1.0, options.guesses)
 

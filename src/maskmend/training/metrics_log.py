@@ -1,7 +1,7 @@
-"""A run's figures: one line of JSON each in metrics.jsonl, and TensorBoard where the recipe asks for it.
+"""A run's metrics: one line of JSON each in metrics.jsonl, and TensorBoard where the recipe asks for it.
 
-A line is {"kind": "train" or "validation", "step": ..., "time": seconds since 1970, figure: value, ...}. On
-resuming, what was written after the checkpoint is dropped, because the run writes it again.
+A line is {"kind": "train" or "validation", "step": ..., "time": seconds since 1970, metric: value, ...}. On
+resuming, lines after the checkpoint are dropped, because the run writes them again.
 """
 
 import json
@@ -13,8 +13,8 @@ from maskmend.errors import ConfigError
 from maskmend.files import write_files
 
 
-class Journal:
-    """Writes figures into folder `out`, continuing after step `start`."""
+class MetricsLog:
+    """Writes metrics into folder `out`, continuing after step `start`."""
 
     def __init__(self, out: Path, start: int, *, tensorboard: bool = False) -> None:
         self.path = out / "metrics.jsonl"
@@ -22,7 +22,7 @@ class Journal:
         self.board = board_class()(str(out / "tensorboard"), purge_step=start + 1) if tensorboard else None
 
     def write(self, kind: str, step: int, values: dict[str, float]) -> None:
-        """Appends one line, figures to six digits."""
+        """Appends one line, values to six digits."""
         line = {"kind": kind, "step": step, "time": round(time.time(), 3)}
         line |= {name: float(f"{value:.6g}") for name, value in values.items()}
         with self.path.open("a", encoding="utf-8") as file:
@@ -49,7 +49,7 @@ def board_class() -> Any:
 
 
 def _trim(path: Path, step: int) -> None:
-    """Keeps the lines up to `step`; a last line that a crash cut short goes too."""
+    """Keeps the lines up to `step`; a last line truncated by a crash is dropped too."""
     if not path.is_file():
         return
     kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= step]

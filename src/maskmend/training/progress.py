@@ -1,4 +1,4 @@
-"""`maskmend train` as a person sees it: a progress line with figures, throughput and time left."""
+"""The output of `maskmend train`: a progress line with metrics, throughput and time left."""
 
 import os
 import sys
@@ -15,17 +15,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from maskmend.config import from_dict, override, read_toml
+from maskmend.config import override, read_toml
 from maskmend.errors import ConfigError
 from maskmend.training.loop import Outcome
-from maskmend.training.recipe import Recipe, TrainingConfig
+from maskmend.training.recipe import TrainingConfig, recipe_from_dict
 from maskmend.training.run import run
 
 SHOWN = ("loss", "l1", "lpips", "psnr", "codebook_used", "accuracy", "images_per_second", "mfu", "data_wait")
 
 
-def figures_line(values: dict[str, float]) -> str:
-    """The figures worth a person's eye, in one line."""
+def metrics_line(values: dict[str, float]) -> str:
+    """The metrics shown on the terminal, in one line."""
     return "  ".join(f"{name} {values[name]:.4g}" for name in SHOWN if name in values)
 
 
@@ -41,7 +41,7 @@ def train_with_progress(
     stage: str, config_path: Path, out: Path, assignments: tuple[str, ...] = (), restart: bool = False
 ) -> Outcome:
     """Runs a recipe with a live progress bar on a terminal, plain lines elsewhere."""
-    recipe = from_dict(Recipe, override({"stage": stage, **read_toml(config_path)}, assignments))
+    recipe = recipe_from_dict(override({"stage": stage, **read_toml(config_path)}, assignments))
     if recipe.stage != stage:
         raise ConfigError(f"{config_path} is a recipe for stage {recipe.stage!r}, asked for {stage!r}")
     quiet = int(os.environ.get("RANK", "0")) != 0
@@ -55,15 +55,15 @@ def train_with_progress(
     with Progress(*columns, console=console, disable=not live) as progress:
         task = progress.add_task(f"train {stage}", total=recipe.training.steps, figures="")
 
-        def report(kind: str, values: dict[str, float]) -> None:
+        def on_metrics(kind: str, values: dict[str, float]) -> None:
             if live:
-                progress.update(task, completed=int(values["step"]), figures=figures_line(values))
+                progress.update(task, completed=int(values["step"]), figures=metrics_line(values))
             if kind == "validation" or not live:
-                line = f"{kind} step {int(values['step'])}/{recipe.training.steps}  {figures_line(values)}"
+                line = f"{kind} step {int(values['step'])}/{recipe.training.steps}  {metrics_line(values)}"
                 console.print(line + time_left(values, recipe.training))
 
-        outcome = run(recipe, out, resume=not restart, report=report, say=console.print)
-    state = "finished" if outcome.finished else "stopped and saved; the same command goes on"
+        outcome = run(recipe, out, resume=not restart, on_metrics=on_metrics, log=console.print)
+    state = "finished" if outcome.finished else "stopped and saved; the same command resumes"
     best = "no validation yet" if outcome.best is None else f"best validation loss {outcome.best:.4g}"
     console.print(f"{state} at step {outcome.step}; {best}; run folder: {out}")
     return outcome

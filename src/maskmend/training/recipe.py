@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from maskmend.config import nearest
+from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError
 from maskmend.images.infill import STRATEGIES
+from maskmend.pretrained.migrations import migrate_recipe
 from maskmend.settings import SCHEDULES
 
 
@@ -68,9 +69,9 @@ class TrainingConfig:
     steps: int
     """Optimizer steps in all."""
     batch: int = 32
-    """Images a step, over all processes and accumulated parts together."""
+    """Images a step, over all processes and micro-batches."""
     accumulate: int = 1
-    """Parts a batch is split into, to fit into memory."""
+    """Number of micro-batches of a step, over which gradients are accumulated."""
     lr: float = 1e-4
     """Peak learning rate of AdamW."""
     final_lr: float = 0.05
@@ -98,10 +99,10 @@ class TrainingConfig:
     picture_every: int = 500
     """Steps between picture grids; there is one at step 20 in any case."""
     validation_images: int = 256
-    """How many validation images are looked at, from the first."""
+    """Number of validation images that are used, from the first."""
     keep: Literal["best", "last"] = "best"
-    """Which averaged weights the run hands over: those of the lowest validation loss, or the last. Take the
-    last with an adversarial loss: it makes pictures sharper and their distance to the truth larger."""
+    """Which averaged weights the run exports: those of the lowest validation loss, or the last. Take the
+    last with an adversarial loss, which makes pictures sharper and their distance to the truth larger."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 autocast on CUDA, fp32 elsewhere."""
     device: str = "auto"
@@ -109,7 +110,7 @@ class TrainingConfig:
     threads: int = 0
     """CPU threads; 0 leaves PyTorch's choice."""
     tensorboard: bool = False
-    """Also writes the figures for TensorBoard into the run folder; `pip install maskmend[tensorboard]`."""
+    """Also writes the metrics for TensorBoard into the run folder; `pip install maskmend[tensorboard]`."""
 
     def __post_init__(self) -> None:
         counts = ("steps", "batch", "accumulate", "validation_images")
@@ -135,14 +136,14 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureLosses:
-    """What a drawn picture is measured by, in stage 1 and in the training of its decoder."""
+class ImageLossConfig:
+    """Losses of the reconstructed images, in stage 1 and in the training of its decoder."""
 
     TABLE: ClassVar[str]
     perceptual: float = 1.0
     """Weight of the LPIPS distance; 0 trains without it (and needs no weights)."""
     perceptual_net: Literal["vgg16", "alexnet"] = "vgg16"
-    """The network that LPIPS looks through."""
+    """The network whose features LPIPS compares."""
     perceptual_weights: str = ""
     """A file with the LPIPS weights; empty takes the one `maskmend weights fetch` stored."""
     perceptual_share: float = 1.0
@@ -150,13 +151,13 @@ class PictureLosses:
     adversarial: float = 0.8
     """Weight of the adversarial loss, on top of the adaptive weight; 0 trains without this discriminator."""
     feature_adversarial: float = 0.0
-    """The same of a second discriminator, which looks at what the perceptual network makes of the pictures
-    whose perceptual distance is computed."""
+    """The same of a second discriminator, whose inputs are the features of the perceptual network of those
+    images whose perceptual distance is computed."""
     classifier: float = 0.0
     """Weight of the distance in the features of a classifier of photographs (EfficientNet-Lite0); 0 trains
     without it."""
     classifier_adversarial: float = 0.0
-    """Weight of a discriminator that looks at what that classifier makes of the pictures."""
+    """Weight of the adversarial loss of a discriminator of that classifier's features."""
     classifier_weights: str = ""
     """A file with the classifier's weights; empty takes the one `maskmend weights fetch` stored."""
     adversarial_start: int = 2000
@@ -175,7 +176,7 @@ class PictureLosses:
         _check(self.TABLE, self, dict.fromkeys(weights, (0, math.inf)))
         if self.feature_adversarial > 0 and self.perceptual == 0:
             raise ConfigError(
-                f"{self.TABLE}.feature_adversarial = {self.feature_adversarial} looks through the perceptual "
+                f"{self.TABLE}.feature_adversarial = {self.feature_adversarial} needs the perceptual "
                 f"network: give {self.TABLE}.perceptual a weight above 0"
             )
         _check(self.TABLE, self, {"perceptual_share": (0, 1), "discriminator_layers": (1, 8)})
@@ -186,18 +187,17 @@ class PictureLosses:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenizerTraining(PictureLosses):
+class TokenizerTraining(ImageLossConfig):
     TABLE: ClassVar[str] = "tokenizer"
     start: str = ""
     """A trained tokenizer, its run folder or that of a model, from whose weights the run starts; empty: fresh
     weights."""
     holes: float = 0.0
-    """Share of the pictures that a decoder with `known_channels` reconstructs as it does in use: conditioned
-    on the known pixels around a hole (a box, strokes or a random walk). The others it draws from tokens
-    alone."""
+    """Share of the pictures that a decoder with `known_channels` reconstructs as in inference, conditioned on
+    the known pixels around a hole (a box, strokes or a random walk); the others from their tokens alone."""
     quantize_from: int = 0
     """First step with quantization. Before it the autoencoder trains on continuous latents, so that the
-    codebook starts on vectors of an encoder that has already learnt something."""
+    codebook is initialised with vectors of a partly trained encoder."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -205,22 +205,23 @@ class TokenizerTraining(PictureLosses):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderTraining(PictureLosses):
+class DecoderTraining(ImageLossConfig):
     TABLE: ClassVar[str] = "decoder"
     tokenizer: str
-    """The trained tokenizer whose decoder is trained on: its run folder or that of a model."""
+    """The trained tokenizer whose decoder is fine-tuned: its run folder or that of a model."""
     transformer: str = ""
-    """A trained transformer over its tokens, which draws those of the hole; empty: true tokens only."""
+    """A trained transformer over its tokens, from which those of the hole are sampled; empty: true tokens
+    only."""
     temperature: float = 1.0
-    """Of the transformer's draws."""
+    """Temperature at which tokens are sampled."""
     steps: int = 0
-    """In so many steps the transformer fills the whole hole, as inference does with its other settings at
-    their defaults. 0: it draws a part of the hole at once, from the true tokens of the rest."""
-    judges: str = ""
-    """A run folder whose discriminators go on learning; empty: new ones. A new one pushes the decoder about
-    while it learns."""
+    """Number of steps in which the transformer fills the whole hole, as in inference with the other settings
+    at their defaults. 0: it samples a part of the hole in one step, given the true tokens of the rest."""
+    discriminators: str = ""
+    """A run folder whose discriminators the run starts from; empty: new ones, whose first gradients mislead
+    the decoder."""
     whole: float = 0.1
-    """Weight of pictures that are all hole, drawn from their true tokens alone."""
+    """Weight of pictures that are all hole, decoded from their true tokens alone."""
     boxes: float = 0.25
     """Weight of box-shaped holes."""
     strokes: float = 0.25
@@ -234,10 +235,10 @@ class DecoderTraining(PictureLosses):
     blobs: float = 0.0
     """Weight of object-like holes."""
     guesses: float = 0.0
-    """Share of pictures whose hole is wide and filled with a guess of its content, as coarse to fine does;
-    the model needs `known_guesses`."""
+    """Share of pictures whose hole is wide and filled with a guess of its content, as in coarse-to-fine
+    fills; the model needs `known_guesses`."""
     hole_weight: float = 4.0
-    """What an error in the hole counts, against one at a known pixel, which the composite replaces anyway."""
+    """Weight of an error in the hole, relative to one at a known pixel, which the composite replaces."""
     infill: str = "diffusion"
     """What is put into the hole before encoding (grey, mean, nearest, diffusion)."""
 
@@ -264,7 +265,7 @@ class TransformerTraining:
     bernoulli: float = 0.0
     """Weight of masks that hide each token with probability `bernoulli_p`."""
     bernoulli_p: float = 0.5
-    """The probability; the report's is 0.5."""
+    """The probability; 0.5 in the published experiment."""
     scheduled: float = 0.25
     """Weight of masks with a ratio gamma(u), u uniform, positions uniform."""
     schedule: str = "cosine"
@@ -282,18 +283,18 @@ class TransformerTraining:
     blobs: float = 0.0
     """Weight of object-like holes."""
     guesses: float = 0.0
-    """Share of pictures whose hole is wide and filled with a guess of its content, as coarse to fine does;
-    the model needs `guesses`."""
+    """Share of pictures whose hole is wide and filled with a guess of its content, as in coarse-to-fine
+    fills; the model needs `guesses`."""
     loss_on: Literal["masked", "all"] = "masked"
-    """Learn from the hidden tokens only, or from all."""
+    """Tokens whose cross-entropy is the loss: the masked ones, or all."""
     label_smoothing: float = 0.1
     """Share of the probability that goes to all codes alike."""
     infill: str = "diffusion"
     """What is put into the hole before encoding (grey, mean, nearest, diffusion)."""
     codebook_start: bool = False
-    """Start the token embedding from the tokenizer's codebook: codes that look alike are neighbours."""
+    """Initialise the token embedding from the tokenizer's codebook, so that similar codes start similar."""
     replace: float = 0.0
-    """Share of the visible tokens that are replaced by random ones, so that wrong neighbours do less harm."""
+    """Share of the visible tokens that are replaced by random ones, so that wrong tokens do less harm."""
 
     def __post_init__(self) -> None:
         families = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
@@ -310,7 +311,7 @@ class TransformerTraining:
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     stage: Literal["tokenizer", "transformer", "decoder"]
-    """What is trained: stage 1, stage 2, or stage 1's decoder once more, with the known pixels before it."""
+    """What is trained: stage 1, stage 2, or stage 1's decoder, conditioned on the known pixels."""
     data: DataConfig
     """A table, below."""
     training: TrainingConfig
@@ -332,3 +333,8 @@ class Recipe:
             raise ConfigError('stage = "transformer" needs a [transformer] table with tokenizer = "path"')
         if self.stage == "decoder" and self.decoder is None:
             raise ConfigError('stage = "decoder" needs a [decoder] table with tokenizer = "path"')
+
+
+def recipe_from_dict(tables: Mapping[str, Any]) -> Recipe:
+    """The recipe in `tables`, which may use the names of older versions (`migrations.migrate_recipe`)."""
+    return from_dict(Recipe, migrate_recipe(tables))

@@ -33,9 +33,9 @@ TABLES: tuple[tuple[str, type], ...] = (
     ("[tokenizer]: training of stage 1", TokenizerTraining),
     ("[transformer]: training of stage 2", TransformerTraining),
     ("[decoder]: training of the decoder that sees the known pixels", DecoderTraining),
-    ("[model] of a tokenizer (defaults of the preset `report`; `small` at the end)", TokenizerConfig),
+    ("[model] of a tokenizer (defaults of the preset `coursework`; `small` at the end)", TokenizerConfig),
     ("[model.quantizer]", QuantizerConfig),
-    ("[model] of a transformer (defaults of the preset `report`; `small` at the end)", TransformerConfig),
+    ("[model] of a transformer (defaults of the preset `coursework`; `small` at the end)", TransformerConfig),
 )
 
 
@@ -61,11 +61,11 @@ def default_of(field: dataclasses.Field) -> str:
     return "required" if field.default_factory is dataclasses.MISSING else "see below"
 
 
-def changes(small: Any, report: Any, within: str = "") -> dict[str, tuple[object, object]]:
+def changes(small: Any, coursework: Any, within: str = "") -> dict[str, tuple[object, object]]:
     """Settings in which two configurations differ, with both values."""
     found: dict[str, tuple[object, object]] = {}
     for field in dataclasses.fields(small):
-        name, ours, theirs = within + field.name, getattr(small, field.name), getattr(report, field.name)
+        name, ours, theirs = within + field.name, getattr(small, field.name), getattr(coursework, field.name)
         if dataclasses.is_dataclass(ours):
             found |= changes(ours, theirs, f"{name}.")
         elif ours != theirs:
@@ -78,16 +78,16 @@ def preset_lines() -> list[str]:
     lines = [
         "## The preset `small`",
         "",
-        "For CPU cores, and a recipe's unless it names another. What is not listed is as in `report`.",
+        "For CPU cores, and a recipe's unless it names another. What is not listed is as in `coursework`.",
         "",
-        "| [model] of a | setting | `small` | `report` |",
+        "| [model] of a | setting | `small` | `coursework` |",
         "| --- | --- | --- | --- |",
     ]
-    for model, small, report in (
-        ("tokenizer", vqgan.small_config(), vqgan.report_config()),
-        ("transformer", transformer.small_config(), transformer.report_config()),
+    for model, small, coursework in (
+        ("tokenizer", vqgan.small_config(), vqgan.coursework_config()),
+        ("transformer", transformer.small_config(), transformer.coursework_config()),
     ):
-        for name, (ours, theirs) in changes(small, report).items():
+        for name, (ours, theirs) in changes(small, coursework).items():
             lines.append(f"| {model} | `{name}` | `{ours!r}` | `{theirs!r}` |")
     return [*lines, ""]
 

@@ -1,7 +1,7 @@
-"""Going on with a run from its checkpoint, perhaps under a recipe that has changed since.
+"""Resuming a run from its checkpoint, perhaps with a recipe that has changed since.
 
-What the model is must not have changed; the rest may. With other settings of the stage, or other validation
-pictures, the lowest loss begins anew: the run would else keep weights for a loss that meant something else.
+The model must not have changed; the rest may. With other settings of the stage, or other validation images,
+the lowest validation loss is reset, since losses before and after are not comparable.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from maskmend.training.stages.stage import Stage
 def resume_run(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None, list[str]]:
     """Step, lowest validation loss so far, and the settings that are no longer what they were.
 
-    Raises TrainingError for a run that `stage` cannot go on with.
+    Raises TrainingError for a run that `stage` cannot resume.
     """
     content = checkpoint.read(path)
     before, now = _with_defaults(content["recipe"], recipe), to_dict(recipe)
@@ -26,27 +26,27 @@ def resume_run(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | N
     if changed:
         raise TrainingError(
             f"{path.parent} holds a run with another {changed[0]} ({before.get(changed[0])!r}, now "
-            f"{now.get(changed[0])!r}): choose another --output, or --restart to begin anew"
+            f"{now.get(changed[0])!r}): choose another --output, or start over with --restart"
         )
     table = recipe.stage
     differing = _changes(before.get(table) or {}, now.get(table) or {}, f"{table}.")
     try:
         stage.load_state(content["stage"])
     except (ConfigError, RuntimeError, ValueError, KeyError) as error:
-        # A discriminator of another size, or none before: what PyTorch says of that names no setting.
+        # A discriminator of another size, or none before: the message of PyTorch names no setting.
         own = isinstance(error, ConfigError) or not differing
         reason = checkpoint.one_line(error) if own else ", ".join(differing)
         raise TrainingError(
             f"{path.parent} holds a run that this recipe does not fit ({reason}): "
-            "choose another --output, or --restart to begin anew"
+            "choose another --output, or start over with --restart"
         ) from error
-    seen = (before["data"]["validation"], before["training"]["validation_images"])
-    same = not differing and seen == (now["data"]["validation"], now["training"]["validation_images"])
+    validated = (before["data"]["validation"], before["training"]["validation_images"])
+    same = not differing and validated == (now["data"]["validation"], now["training"]["validation_images"])
     return int(content["step"]), content["best"] if same else None, _changes(before, now)
 
 
 def _with_defaults(before: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """The recipe of a run, with what this version can set and that one could not at its default."""
+    """The recipe of a run, with settings that its version did not have at their defaults."""
     full = dict(before)
     for name, table in vars(recipe).items():
         if dataclasses.is_dataclass(table) and isinstance(before.get(name), dict):
@@ -57,8 +57,7 @@ def _with_defaults(before: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
 
 
 def _changes(before: dict[str, Any], now: dict[str, Any], where: str = "") -> list[str]:
-    """The settings that differ, "table.name = value, was value"; those that a version knew and this one does
-    not are left out."""
+    """The settings in both that differ, as "table.name = value, was value"."""
     found = []
     for name in sorted(before.keys() & now.keys()):
         old, new = before[name], now[name]

@@ -17,13 +17,13 @@ from maskmend.perceptual.lpips import Lpips
 from maskmend.pretrained.folder import component_folder, load_tokenizer
 from maskmend.training.dataset import ImageSet, shared_pictures
 from maskmend.training.distributed import process_group
-from maskmend.training.loop import Outcome, Report, train
+from maskmend.training.loop import MetricsCallback, Outcome, train
 from maskmend.training.metrics_log import board_class
-from maskmend.training.recipe import PictureLosses, Recipe
+from maskmend.training.recipe import ImageLossConfig, Recipe
 from maskmend.training.stages.stage import Stage
 
 TOKENIZERS: dict[str, Callable[..., vqgan.TokenizerConfig]] = {
-    "report": vqgan.report_config,
+    "coursework": vqgan.coursework_config,
     "small": vqgan.small_config,
 }
 
@@ -44,13 +44,13 @@ def build_stage(recipe: Recipe, device: torch.device) -> Stage:
         if recipe.stage == "tokenizer":
             from maskmend.training.stages.tokenizer import TokenizerStage
 
-            eyes = _eyes(recipe.tokenizer, device)
-            return TokenizerStage(recipe, configured(TOKENIZERS, recipe), device, *eyes)
+            networks = _feature_networks(recipe.tokenizer, device)
+            return TokenizerStage(recipe, configured(TOKENIZERS, recipe), device, *networks)
         if recipe.stage == "decoder":
             from maskmend.training.stages.decoder import DecoderStage
 
-            assert recipe.decoder is not None  # the recipe has seen to it
-            return DecoderStage(recipe, device, *_eyes(recipe.decoder, device))
+            assert recipe.decoder is not None  # checked by the recipe
+            return DecoderStage(recipe, device, *_feature_networks(recipe.decoder, device))
         from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
 
         return TransformerStage(recipe, configured(TRANSFORMERS, _after_tokenizer(recipe)), device)
@@ -58,15 +58,17 @@ def build_stage(recipe: Recipe, device: torch.device) -> Stage:
 
 def _after_tokenizer(recipe: Recipe) -> Recipe:
     """The recipe of a transformer with codes and grid of its tokenizer, where [model] does not give them."""
-    assert recipe.transformer is not None  # the recipe has seen to it
+    assert recipe.transformer is not None  # checked by the recipe
     if {"codes", "grid"} <= set(recipe.model):
         return recipe
     config = load_tokenizer(component_folder(Path(recipe.transformer.tokenizer), "tokenizer")).config
     return replace(recipe, model={"codes": config.quantizer.codes, "grid": config.grid} | recipe.model)
 
 
-def _eyes(options: PictureLosses, device: torch.device) -> tuple[Lpips | None, EfficientNet | None]:
-    """The networks that `options` ask to look through: LPIPS and the classifier."""
+def _feature_networks(
+    options: ImageLossConfig, device: torch.device
+) -> tuple[Lpips | None, EfficientNet | None]:
+    """The pretrained networks of the losses in `options`: LPIPS and the classifier, None where not used."""
     perceptual = classifier = None
     if options.perceptual > 0:
         perceptual = Lpips.load(options.perceptual_net, options.perceptual_weights or None).to(device)
@@ -77,19 +79,19 @@ def _eyes(options: PictureLosses, device: torch.device) -> tuple[Lpips | None, E
     return perceptual, classifier
 
 
-def doubts(training: ImageSet, validation: ImageSet) -> list[str]:
-    """What is odd about the sets and no error, in sentences."""
+def data_warnings(training: ImageSet, validation: ImageSet) -> list[str]:
+    """Warnings about the data sets, in sentences."""
     lines = []
     if len(training) == 1:
-        lines.append("1 training image will be learnt by heart: give some hundreds, better thousands")
+        lines.append("1 training image will be memorised: give some hundreds, better thousands")
     if shared := shared_pictures(training, validation):
         which = "all" if shared == len(validation) else f"{shared} of the {len(validation)}"
         lines.append(
-            f"{which} validation images are training images too: the validation loss tells how well they are "
-            "remembered, not what the model can do; hold others out"
+            f"{which} validation images are training images too: the validation loss shows how well they are "
+            "memorised, not how the model generalises; hold others out"
         )
     elif len(validation) == 1:
-        lines.append("1 validation image says little of others: hold out a hundred if there are enough")
+        lines.append("1 validation image says little about others: hold out a hundred if there are enough")
     return lines
 
 
@@ -98,19 +100,19 @@ def run(
     out: Path,
     *,
     resume: bool = True,
-    report: Report | None = None,
-    say: Callable[[str], None] | None = None,
+    on_metrics: MetricsCallback | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Trains what `recipe` describes into folder `out`; joins torchrun's processes when started by it."""
     from maskmend.training.stages import transformer as transformer_stage
 
     if recipe.stage != "tokenizer":
-        # Every step has another number of hidden tokens: a run on the CPU grew by 18 MB a step, to 10 GB.
+        # Every step has another number of masked tokens: a run on the CPU grew by 18 MB a step, to 10 GB.
         bound_kernel_caches()
     if recipe.training.threads:
         torch.set_num_threads(recipe.training.threads)
     if recipe.training.tensorboard:
-        board_class()  # what is missing is said before hours of decoding, not after
+        board_class()  # an error now rather than after hours of decoding images
     device = pick_device(recipe.training.device)
     with process_group(device) as (rank, world):
         if device.type == "cuda" and world > 1:
@@ -124,19 +126,19 @@ def run(
         stage = build_stage(recipe, device)
         cache = int(recipe.data.cache_gib * 2**30)
         training, validation = (
-            ImageSet(source, max(stage.resolution, recipe.data.side), cache_bytes=cache, report=say)
+            ImageSet(source, max(stage.resolution, recipe.data.side), cache_bytes=cache, log=log)
             for source in (recipe.data.train, recipe.data.validation)
         )
         if isinstance(stage, transformer_stage.TransformerStage) and not training.square:
-            # Random crops hardly ever come back: remembering would only fill memory.
-            stage.remembered = None
-        if say and rank == 0:
+            # Random crops hardly ever recur: caching their tokens would only fill memory.
+            stage.token_cache = None
+        if log and rank == 0:
             skipped = len(training.skipped) + len(validation.skipped)
             unreadable = f", {skipped} unreadable file{'s' if skipped > 1 else ''} skipped" if skipped else ""
             counts = f"{len(training)} training and {len(validation)} validation images{unreadable}"
-            say(f"{counts}; {device}, {world} process{'es' if world > 1 else ''}")
-            for line in doubts(training, validation):
-                say(line)
+            log(f"{counts}; {device}, {world} process{'es' if world > 1 else ''}")
+            for line in data_warnings(training, validation):
+                log(line)
         return train(
             recipe,
             stage,
@@ -147,6 +149,6 @@ def run(
             rank=rank,
             world=world,
             resume=resume,
-            report=report,
-            say=say,
+            on_metrics=on_metrics,
+            log=log,
         )

@@ -3,9 +3,9 @@
     MFU = floating-point operations of the model's products a second / those of one large matrix product
 
 (model FLOPs utilisation, Chowdhery et al. 2022, section 4.1, with the ceiling measured instead of looked up).
-Where other work slowed that product down and the run is faster than it, the run's own pace is the ceiling.
-The operations are counted by PyTorch while a real step runs, the last one before each reading: by then a
-discriminator may have joined, and pictures whose tokens are remembered are no longer encoded.
+Where other processes slowed that product down and the run is faster, the run's own speed is the ceiling. The
+operations are counted by PyTorch during the last step before each reading: by then a discriminator may have
+become active, and images whose tokens are cached are no longer encoded.
 """
 
 import time
@@ -37,7 +37,7 @@ class Operations(TorchDispatchMode):
 
 
 class Meter:
-    """Figures of the steps since it was last read.
+    """Throughput of the steps since it was last read.
 
     Args:
         batch: images a step, over all processes; MFU is that of this process.
@@ -51,7 +51,7 @@ class Meter:
         self.restart()
 
     def restart(self) -> None:
-        """Begins anew, after something that was no training."""
+        """Starts over, after something other than training."""
         self.start, self.waited, self.steps = time.perf_counter(), 0.0, 0
 
     @contextmanager

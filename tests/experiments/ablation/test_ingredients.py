@@ -1,22 +1,27 @@
-"""The ladder: from the report's recipe to ours, each rung one ingredient, nothing lost on the way."""
+"""The ladder: from the published experiment's recipe to ours, each ingredient one ingredient, nothing lost on
+the way."""
 
-from maskmend.experiments.ablation.ingredients import CHANGES, ladder
-from maskmend.importers.coursework.published import REPORT_DECODING, REPORT_MODEL, REPORT_TRAINING
+from maskmend.experiments.ablation.ingredients import CHANGES, cumulative
+from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_MODEL, COURSEWORK_TRAINING
 from maskmend.models.transformer import small_config
 from maskmend.settings import Settings
 from maskmend.training.recipe import TransformerTraining
 
 
 def test_the_lowest_rung_is_the_reports_recipe() -> None:
-    first = ladder()[0]
-    assert (first.model, first.training, first.settings) == (REPORT_MODEL, REPORT_TRAINING, REPORT_DECODING)
+    first = cumulative()[0]
+    assert (first.model, first.training, first.settings) == (
+        COURSEWORK_MODEL,
+        COURSEWORK_TRAINING,
+        COURSEWORK_DECODING,
+    )
     assert not first.averaged
     assert not first.composited
 
 
 def test_the_highest_rung_is_ours() -> None:
-    """Would catch an ingredient of ours that no rung adds."""
-    last, ours = ladder()[-1], small_config()
+    """Would catch an ingredient of ours that no ingredient adds."""
+    last, ours = cumulative()[-1], small_config()
     assert {name: getattr(ours, name) for name in last.model} == last.model
     assert last.averaged
     assert last.composited
@@ -26,18 +31,24 @@ def test_the_highest_rung_is_ours() -> None:
 
 
 def test_each_rung_keeps_what_is_below_it() -> None:
-    rungs = ladder()
-    assert len(rungs) == len(CHANGES) + 1
-    for below, rung, change in zip(rungs, rungs[1:], CHANGES, strict=False):
-        assert rung.model == below.model | change.model
-        assert rung.training == below.training | change.training
-        assert rung.settings == below.settings | change.settings
-        changed = (rung.model, rung.training, rung.settings, rung.averaged, rung.composited)
+    ingredients = cumulative()
+    assert len(ingredients) == len(CHANGES) + 1
+    for below, ingredient, change in zip(ingredients, ingredients[1:], CHANGES, strict=False):
+        assert ingredient.model == below.model | change.model
+        assert ingredient.training == below.training | change.training
+        assert ingredient.settings == below.settings | change.settings
+        changed = (
+            ingredient.model,
+            ingredient.training,
+            ingredient.settings,
+            ingredient.averaged,
+            ingredient.composited,
+        )
         assert changed != (below.model, below.training, below.settings, below.averaged, below.composited)
 
 
 def test_every_ingredient_is_named_once() -> None:
-    names = [rung.name for rung in ladder()]
+    names = [ingredient.name for ingredient in cumulative()]
     assert len(set(names)) == len(names)
     wanted = {"mask family", "loss on masked", "hole filling", "log-probability confidence"}
     wanted |= {"less noise", "order: Halton", "attention pattern", "EMA", "label smoothing", "compositing"}

@@ -1,4 +1,4 @@
-"""The study on a tiny model: each recipe trained once, each rung scored against the one below."""
+"""The study on a tiny model: each recipe trained once, each ingredient scored against the one below."""
 
 import html
 import json
@@ -15,7 +15,7 @@ from experiments.reproduce.conftest import mean_distance, small_features
 from fakes import CODES, box_mask, smooth_pixels
 from maskmend.errors import TrainingError
 from maskmend.experiments.ablation import trainings as trainings_module
-from maskmend.experiments.ablation.ingredients import CHANGES, ladder
+from maskmend.experiments.ablation.ingredients import CHANGES, cumulative
 from maskmend.experiments.ablation.run import Scorer, study, verdict
 from maskmend.experiments.ablation.trainings import Budget, Trainings
 from maskmend.experiments.reproduce.dataset import TestSet
@@ -51,14 +51,14 @@ def make(tmp_path: Path, tiny_model: Path) -> Callable[[], tuple[Trainings, Scor
 def test_a_study_trains_each_recipe_once_and_goes_on_where_it_stopped(
     make: Callable[[], tuple[Trainings, Scorer]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rungs, out = ladder(changes=SHORT), tmp_path / "out"
+    ingredients, out = cumulative(changes=SHORT), tmp_path / "out"
     trainings, scorer = make()
-    facts = study(trainings, scorer, out, rungs=rungs)
+    facts = study(trainings, scorer, out, ingredients=ingredients)
     assert [row["training"] for row in facts["rows"]] == ["01", "02", "02", "02"]
     assert json.loads((out / "page.json").read_text()) == json.loads(json.dumps(facts))
     page = (out / "page.html").read_text()
     for row in facts["rows"]:
-        assert html.escape(row["rung"]["name"]) in page
+        assert html.escape(row["ingredient"]["name"]) in page
     above, top = facts["rows"][-2:]
     assert above["trial"]["composited"] is None
     assert top["trial"]["tokens_alone"] is None
@@ -71,16 +71,16 @@ def test_a_study_trains_each_recipe_once_and_goes_on_where_it_stopped(
 
     monkeypatch.setattr(trainings_module, "train", no_more)
     trainings, scorer = make()
-    assert study(trainings, scorer, out, rungs=rungs) == facts
+    assert study(trainings, scorer, out, ingredients=ingredients) == facts
 
 
 def test_last_and_averaged_weights_are_told_apart(make: Callable[[], tuple[Trainings, Scorer]]) -> None:
-    """Would catch an EMA rung that fills with the weights of the rung below."""
+    """Would catch an EMA ingredient that fills with the weights of the ingredient below."""
     trainings, _ = make()
-    rung = ladder()[0]
+    ingredient = cumulative()[0]
     last, averaged = (
         trainings.pipeline(
-            replace(rung, averaged=flag), lambda what, done, total: None
+            replace(ingredient, averaged=flag), lambda what, done, total: None
         ).transformer.state_dict()
         for flag in (False, True)
     )
@@ -91,14 +91,14 @@ def test_remembered_tokens_change_no_training(
     make: Callable[[], tuple[Trainings, Scorer]], tmp_path: Path
 ) -> None:
     """Would catch a training that depends on which others ran before it."""
-    rungs = ladder(changes=SHORT)
+    ingredients = cumulative(changes=SHORT)
     alone, _ = make()
     after, _ = make()
     after.folder = tmp_path / "again"
     silent = lambda what, done, total: None  # noqa: E731
-    first = alone.pipeline(rungs[1], silent).transformer.state_dict()
-    after.pipeline(rungs[0], silent)
-    second = after.pipeline(rungs[1], silent).transformer.state_dict()
+    first = alone.pipeline(ingredients[1], silent).transformer.state_dict()
+    after.pipeline(ingredients[0], silent)
+    second = after.pipeline(ingredients[1], silent).transformer.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -113,8 +113,8 @@ def test_a_training_that_was_stopped_is_no_result(
         return replace(outcome, finished=False)
 
     monkeypatch.setattr(trainings_module, "train", stopped)
-    with pytest.raises(TrainingError, match="the same command goes on"):
-        trainings.pipeline(ladder()[0], lambda what, done, total: None)
+    with pytest.raises(TrainingError, match="the same command resumes"):
+        trainings.pipeline(cumulative()[0], lambda what, done, total: None)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,6 @@ def test_a_change_is_one_where_its_interval_leaves_out_zero(
 
 
 def test_scores_are_finite(make: Callable[[], tuple[Trainings, Scorer]], tmp_path: Path) -> None:
-    facts = study(*make(), tmp_path / "out", rungs=ladder(changes=SHORT[:1]))
+    facts = study(*make(), tmp_path / "out", ingredients=cumulative(changes=SHORT[:1]))
     values = [row["trial"]["tokens_alone"]["value"] for row in facts["rows"]]
     assert np.isfinite(values).all()

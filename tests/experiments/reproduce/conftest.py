@@ -1,4 +1,4 @@
-"""A test set of ten small pictures and a laboratory with features and a distance of a few lines."""
+"""A test set of ten small pictures and a runner with features and a distance of a few lines."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 
 from fakes import box_mask, smooth_pixels
 from maskmend.experiments.reproduce.dataset import TestSet
-from maskmend.experiments.reproduce.trial import Laboratory
+from maskmend.experiments.reproduce.trial import TrialRunner
 from maskmend.pipeline import InpaintPipeline
 
 
@@ -32,10 +32,10 @@ def test_set() -> TestSet:
 
 
 @pytest.fixture
-def make_laboratory(
+def make_runner(
     tiny_pipeline: InpaintPipeline, test_set: TestSet, tmp_path: Path
-) -> Callable[..., Laboratory]:
-    def make(**changes: Any) -> Laboratory:
+) -> Callable[..., TrialRunner]:
+    def make(**changes: Any) -> TrialRunner:
         given: dict[str, Any] = {
             "data": test_set,
             "pipe": tiny_pipeline,
@@ -44,6 +44,6 @@ def make_laboratory(
             "folder": tmp_path / "trials",
             "repeats": 5,
         }
-        return Laboratory(**(given | changes))
+        return TrialRunner(**(given | changes))
 
     return make

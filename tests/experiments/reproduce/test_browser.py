@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from maskmend.experiments.reproduce.run import reproduce
-from maskmend.experiments.reproduce.trial import Laboratory
+from maskmend.experiments.reproduce.trial import TrialRunner
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -31,8 +31,8 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page_file(make_laboratory: Callable[..., Laboratory], tmp_path: Path) -> Path:
-    reproduce(make_laboratory(), tmp_path / "out", quick=True)
+def page_file(make_runner: Callable[..., TrialRunner], tmp_path: Path) -> Path:
+    reproduce(make_runner(), tmp_path / "out", quick=True)
     return tmp_path / "out" / "page.html"
 
 

@@ -11,16 +11,16 @@ from experiments.reproduce.conftest import small_features
 from maskmend.errors import ConfigError
 from maskmend.experiments.reproduce.dataset import TestSet
 from maskmend.experiments.reproduce.run import reproduce
-from maskmend.experiments.reproduce.trial import Laboratory
+from maskmend.experiments.reproduce.trial import TrialRunner
 
 
 def test_a_quick_run_writes_all_and_a_second_measures_nothing(
-    make_laboratory: Callable[..., Laboratory], tmp_path: Path
+    make_runner: Callable[..., TrialRunner], tmp_path: Path
 ) -> None:
     """Would catch missing files, figures missing on the page, and a run that starts anew."""
     out, said, lines = tmp_path / "out", [], []
     facts = reproduce(
-        make_laboratory(), out, quick=True, told=lambda *what: said.append(what), say=lines.append
+        make_runner(), out, quick=True, progress=lambda *what: said.append(what), log=lines.append
     )
     names = {path.name for path in out.iterdir()}
     assert names >= {
@@ -53,31 +53,30 @@ def test_a_quick_run_writes_all_and_a_second_measures_nothing(
 
     (line,) = lines
     assert line.startswith("11 ways of filling to measure: about ")
-    again = reproduce(make_laboratory(extract=counting), out, quick=True, say=lines.append)
+    again = reproduce(make_runner(extract=counting), out, quick=True, log=lines.append)
     assert lines[1:] == ["all is measured: the page is written anew"]
     assert again == facts
     assert calls == [10]  # the truths alone
 
 
 def test_the_full_run_has_every_table(
-    make_laboratory: Callable[..., Laboratory], test_set: TestSet, tmp_path: Path
+    make_runner: Callable[..., TrialRunner], test_set: TestSet, tmp_path: Path
 ) -> None:
-    facts = reproduce(
-        make_laboratory(data=test_set.first(3), repeats=2), tmp_path / "out", grid=False, shown=0
-    )
+    facts = reproduce(make_runner(data=test_set.first(3), repeats=2), tmp_path / "out", grid=False, shown=0)
     assert set(facts) >= {"order", "sweet_spot", "temperature", "top_p", "infill", "ring", "share", "seam"}
     assert (tmp_path / "out" / "temperature.png").is_file()
 
 
 def test_sweeps_may_make_do_with_fewer_images(
-    make_laboratory: Callable[..., Laboratory], test_set: TestSet, tmp_path: Path
+    make_runner: Callable[..., TrialRunner], test_set: TestSet, tmp_path: Path
 ) -> None:
-    """Would catch the report's own table measured on fewer images, and a table that does not say it was."""
+    """Would catch the published experiment's own table measured on fewer images, and a table that does not
+    say it was."""
     out, lines = tmp_path / "out", []
-    laboratory = make_laboratory(data=test_set.first(5), repeats=2)
-    facts = reproduce(laboratory, out, only=("schedule", "seam"), sweep_limit=3, shown=0, say=lines.append)
+    runner = make_runner(data=test_set.first(5), repeats=2)
+    facts = reproduce(runner, out, only=("schedule", "seam"), sweep_limit=3, shown=0, log=lines.append)
     assert (facts["images"], facts["schedule"]["images"], facts["seam"]["images"]) == (5, 5, 3)
-    fewer = laboratory.first(3).measure(by=("composited",), seam="hard")
+    fewer = runner.first(3).measure(by=("composited",), seam="hard")
     hard = next(row for row in facts["seam"]["rows"] if row["changes"] == {"seam": "hard"})
     assert hard["composited"]["value"] == fewer.fid("composited").value
     assert (out / "page.md").read_text().count("Over the first 3 images only") == 1
@@ -85,13 +84,13 @@ def test_sweeps_may_make_do_with_fewer_images(
     assert lines[0].startswith("8 ways of filling to measure: about ")
 
 
-def test_only_the_tables_asked_for(make_laboratory: Callable[..., Laboratory], tmp_path: Path) -> None:
+def test_only_the_tables_asked_for(make_runner: Callable[..., TrialRunner], tmp_path: Path) -> None:
     """Would catch tables measured that nobody asked for, and a misspelt name that measures nothing."""
-    facts = reproduce(make_laboratory(), tmp_path / "out", quick=True, only=("steps",), shown=0)
+    facts = reproduce(make_runner(), tmp_path / "out", quick=True, only=("steps",), shown=0)
     assert "steps" in facts
     assert "schedule" not in facts
     assert "grid" not in facts
     with pytest.raises(
         ConfigError, match="no table 'step': choose from schedule-report, schedule, steps, grid"
     ):
-        reproduce(make_laboratory(), tmp_path / "out", quick=True, only=("step",))
+        reproduce(make_runner(), tmp_path / "out", quick=True, only=("step",))

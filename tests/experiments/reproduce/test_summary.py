@@ -9,8 +9,8 @@ import pytest
 from experiments.reproduce.test_tables import trial
 from maskmend.experiments.reproduce import summary as frame
 from maskmend.experiments.reproduce.dataset import TestSet
-from maskmend.experiments.reproduce.summary import the_bars, the_frame
-from maskmend.experiments.reproduce.trial import Laboratory, Trial
+from maskmend.experiments.reproduce.summary import summary_section, verdict_section
+from maskmend.experiments.reproduce.trial import Trial, TrialRunner
 
 Bars = Callable[..., dict[str, bool]]
 
@@ -19,27 +19,27 @@ def quiet(what: str, done: int, total: int) -> None:
     pass
 
 
-class Fake(Laboratory):
-    """A laboratory whose trials are given by the number of steps; without steps it is that of 8."""
+class Fake(TrialRunner):
+    """A runner whose trials are given by the number of steps; without steps it is that of 8."""
 
     def __init__(self, trials: dict[int, Trial], data: TestSet) -> None:
         self.trials, self.data = trials, data
 
-    def measure(self, told: Any, *, by: Any = (), steps: int = 8, **changes: Any) -> Trial:
+    def measure(self, progress: Any, *, by: Any = (), steps: int = 8, **changes: Any) -> Trial:
         return self.trials[steps]
 
-    def baseline(self, name: str, fill: Any, told: Any) -> Trial:
+    def baseline(self, name: str, fill: Any, progress: Any) -> Trial:
         return self.trials[0]
 
-    def reconstruction(self, told: Any) -> Trial:
+    def reconstruction(self, progress: Any) -> Trial:
         return self.trials[1]
 
 
 @pytest.fixture
 def bars(monkeypatch: pytest.MonkeyPatch, test_set: TestSet) -> Callable[..., dict[str, bool]]:
     def held(trials: dict[int, Trial], again: bool = True) -> dict[str, bool]:
-        monkeypatch.setattr(frame, "same_again", lambda laboratory: again)
-        section, _ = the_bars(Fake(trials, test_set), quiet)
+        monkeypatch.setattr(frame, "determinism_section", lambda runner: again)
+        section, _ = verdict_section(Fake(trials, test_set), quiet)
         return {tile.what: tile.held for tile in section.tiles if tile.held is not None}
 
     return held
@@ -63,11 +63,11 @@ def test_a_changed_known_pixel_and_another_fill_miss_theirs(bars: Bars) -> None:
     assert not held["the same fill twice"]
 
 
-def test_fills_that_differ_are_seen(make_laboratory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fills_that_differ_are_seen(make_runner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Would catch a comparison of a fill with itself."""
-    laboratory: Laboratory = make_laboratory()
-    assert frame.same_again(laboratory)
-    fill, calls = laboratory.pipe._fill, []
+    runner: TrialRunner = make_runner()
+    assert frame.determinism_section(runner)
+    fill, calls = runner.pipe._fill, []
 
     def drifting(*given: Any) -> Any:
         results = fill(*given)
@@ -77,12 +77,12 @@ def test_fills_that_differ_are_seen(make_laboratory: Any, monkeypatch: pytest.Mo
             object.__setattr__(result.pictures[0], "pixels", np.where(pixels < 255, pixels + 1, pixels))
         return results
 
-    monkeypatch.setattr(laboratory.pipe, "_fill", drifting)
-    assert not frame.same_again(laboratory)
+    monkeypatch.setattr(runner.pipe, "_fill", drifting)
+    assert not frame.determinism_section(runner)
 
 
 def test_the_frame_marks_the_best_and_its_ties(monkeypatch: pytest.MonkeyPatch, test_set: TestSet) -> None:
-    """Would catch a rival that is best and unmarked, and one within the interval told to be worse."""
+    """Would catch a rival that is best and unmarked, and one within the interval progress to be worse."""
     monkeypatch.setattr(frame, "rivals", lambda file: {"nothing": None, "other": None})
-    section, _ = the_frame(Fake({0: trial(12), 1: trial(9), 8: trial(10)}, test_set), None, quiet)
+    section, _ = summary_section(Fake({0: trial(12), 1: trial(9), 8: trial(10)}, test_set), None, quiet)
     assert list(section.tables[0].marks) == ["", "", "best", "best", ""]

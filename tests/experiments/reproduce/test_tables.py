@@ -3,9 +3,9 @@
 import pytest
 
 from maskmend.config import from_dict
-from maskmend.experiments.reproduce.tables import Row, Table, judge, the_grid, the_tables
+from maskmend.experiments.reproduce.tables import Row, Table, the_grid, the_tables, verdict_of
 from maskmend.experiments.reproduce.trial import Trial
-from maskmend.importers.coursework.published import REPORT_FID
+from maskmend.importers.coursework.published import COURSEWORK_FID
 from maskmend.metrics.bootstrap import Interval
 from maskmend.pretrained.folder import find_model, load_model
 from maskmend.settings import Settings
@@ -60,8 +60,8 @@ def test_the_grid_is_the_whole_product() -> None:
 
 def test_the_reports_figures_stand_beside_ours() -> None:
     first = the_tables(Settings())[0]
-    assert {row.labels[0]: row.published for row in first.rows if row.published} == REPORT_FID
-    assert REPORT_FID == {"cosine": 38.02, "linear": 39.12, "square": 39.30}
+    assert {row.labels[0]: row.published for row in first.rows if row.published} == COURSEWORK_FID
+    assert COURSEWORK_FID == {"cosine": 38.02, "linear": 39.12, "square": 39.30}
     assert first.by == "tokens_alone"
     assert first.shown == ("composited", "tokens_alone")
 
@@ -74,7 +74,7 @@ def test_every_table_says_which_default_it_justified() -> None:
         if table.name == "schedule-report":
             continue
         trials = [trial(10 + number) for number in range(len(table.rows))]
-        assert judge(table, trials, shipped).sentence.startswith("Default"), table.name
+        assert verdict_of(table, trials, shipped).sentence.startswith("Default"), table.name
     between = the_tables(shipped.changed(temperature=0.6))
     temperatures = next(table for table in between if table.name == "temperature")
     assert [row.labels[0] for row in temperatures.rows] == ["0.3", "0.5", "0.6", "0.7", "0.8", "1.0", "1.2"]
@@ -89,19 +89,19 @@ def test_the_best_row_its_ties_and_the_default() -> None:
     """Draws of 10.3 swing against those of 10.0 and 11.0, so it ties with 10.0 where 11.0 does not."""
     table = table_of("temperature", [0.5, 0.8, 0.9, 1.0])
     trials = [trial(12), trial(10.3), trial(10), trial(11)]
-    verdict = judge(table, trials, Settings(temperature=0.8))
+    verdict = verdict_of(table, trials, Settings(temperature=0.8))
     assert (verdict.best, verdict.ties) == (2, frozenset({1}))
     assert verdict.sentence.startswith("Default justified: temperature = 0.8 ties with the best, temperature")
-    beaten = judge(table, trials, Settings())
+    beaten = verdict_of(table, trials, Settings())
     assert beaten.sentence.startswith("Default not justified here: temperature = 1.0 is worse than temp")
     assert "by 1.00 [1.00, 1.00]" in beaten.sentence
-    best = judge(table, trials, Settings(temperature=0.9))
+    best = verdict_of(table, trials, Settings(temperature=0.9))
     assert best.sentence == "Default justified: temperature = 0.9 is best."
 
 
 def test_a_table_compares_by_the_figure_it_names() -> None:
     table = table_of("temperature", [0.5, 1.0], by="uncomposited")
-    assert judge(table, [trial(10), trial(20)], Settings()).best == 1
+    assert verdict_of(table, [trial(10), trial(20)], Settings()).best == 1
 
 
 @pytest.mark.parametrize(
@@ -111,9 +111,9 @@ def test_no_limit_is_the_widest_row(table: Table, default: int) -> None:
     """Would catch tables that find no default where it is 'no limit'."""
     trials = [trial(20.0), trial(20.0)]
     trials[default] = trial(10.0)
-    assert judge(table, trials, Settings()).sentence.startswith("Default justified")
+    assert verdict_of(table, trials, Settings()).sentence.startswith("Default justified")
 
 
 def test_the_reports_decoding_is_no_default() -> None:
     table = the_tables(Settings())[0]
-    assert judge(table, [trial(n) for n in range(4)], Settings()).sentence.startswith("Best: ")
+    assert verdict_of(table, [trial(n) for n in range(4)], Settings()).sentence.startswith("Best: ")

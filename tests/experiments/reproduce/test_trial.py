@@ -11,26 +11,26 @@ from experiments.reproduce.conftest import small_features
 from fakes import tiny_models
 from maskmend.experiments.reproduce.baselines import leave_grey
 from maskmend.experiments.reproduce.dataset import TestSet
-from maskmend.experiments.reproduce.trial import Laboratory, Trial, difference, lpips_difference, tied
+from maskmend.experiments.reproduce.trial import Trial, TrialRunner, difference, lpips_difference, tied
 from maskmend.masks.sets import masks_hash
 from maskmend.metrics.fid import fid
 from maskmend.models.vqgan import VQGAN
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import weights_hash
 
-Make = Callable[..., Laboratory]
+Make = Callable[..., TrialRunner]
 
 
-def test_figures_are_those_of_the_fills(make_laboratory: Make, test_set: TestSet) -> None:
+def test_figures_are_those_of_the_fills(make_runner: Make, test_set: TestSet) -> None:
     """Would catch other seeds, settings or pictures being scored than those a user gets."""
-    laboratory = make_laboratory(seed=3)
-    trial = laboratory.measure(steps=2, seam="hard")
+    runner = make_runner(seed=3)
+    trial = runner.measure(steps=2, seam="hard")
     fills = [
-        laboratory.pipe(image, mask, seed=3 + n, steps=2, seam="hard")
+        runner.pipe(image, mask, seed=3 + n, steps=2, seam="hard")
         for n, (image, mask) in enumerate(zip(test_set.images, test_set.masks, strict=True))
     ]
     composited = np.stack([fill.pictures[0].pixels for fill in fills])
-    whole = np.stack([np.asarray(laboratory.pipe.draw_tokens(fill.tokens, fill.region)[0]) for fill in fills])
+    whole = np.stack([np.asarray(runner.pipe.draw_tokens(fill.tokens, fill.region)[0]) for fill in fills])
     truths = small_features(np.stack(test_set.images))
     assert trial.fid("composited").value == pytest.approx(fid(small_features(composited), truths), rel=1e-6)
     assert trial.fid("uncomposited").value == pytest.approx(fid(small_features(whole), truths), rel=1e-6)
@@ -40,18 +40,18 @@ def test_figures_are_those_of_the_fills(make_laboratory: Make, test_set: TestSet
     assert trial.seconds_per_image > 0
 
 
-def test_a_perfect_fill_scores_nought(make_laboratory: Make) -> None:
-    trial = make_laboratory().baseline("the truth", lambda image, mask: image)
+def test_a_perfect_fill_scores_nought(make_runner: Make) -> None:
+    trial = make_runner().baseline("the truth", lambda image, mask: image)
     assert trial.fid("composited").value == pytest.approx(0, abs=1e-6)
     assert (trial.hole_l1, trial.seam_l1, trial.known_error, trial.uncomposited) == (0, 0, 0, None)
 
 
-def test_a_method_that_changes_known_pixels_is_found_out(make_laboratory: Make) -> None:
-    trial = make_laboratory().baseline("brighter", lambda image, mask: np.minimum(image, 250) + np.uint8(3))
+def test_a_method_that_changes_known_pixels_is_found_out(make_runner: Make) -> None:
+    trial = make_runner().baseline("brighter", lambda image, mask: np.minimum(image, 250) + np.uint8(3))
     assert trial.known_error == 3
 
 
-def test_a_trial_measured_before_is_read(make_laboratory: Make, test_set: TestSet) -> None:
+def test_a_trial_measured_before_is_read(make_runner: Make, test_set: TestSet) -> None:
     """Would catch a resumed experiment that measures all again, or takes the figures of something else."""
     calls = []
 
@@ -59,78 +59,78 @@ def test_a_trial_measured_before_is_read(make_laboratory: Make, test_set: TestSe
         calls.append(len(images))
         return small_features(images)
 
-    laboratory = make_laboratory(extract=counting)
-    first = laboratory.measure(steps=2)
+    runner = make_runner(extract=counting)
+    first = runner.measure(steps=2)
     after = len(calls)
-    assert laboratory.measure(steps=2) == first
+    assert runner.measure(steps=2) == first
     assert len(calls) == after
     others = [
-        lambda: laboratory.measure(steps=3),
-        lambda: make_laboratory(extract=counting, seed=1).measure(steps=2),
-        lambda: make_laboratory(extract=counting, data=test_set.first(9)).measure(steps=2),
-        lambda: make_laboratory(extract=counting, repeats=6).measure(steps=2),
-        lambda: laboratory.baseline("grey", leave_grey),
-        lambda: laboratory.reconstruction(),
+        lambda: runner.measure(steps=3),
+        lambda: make_runner(extract=counting, seed=1).measure(steps=2),
+        lambda: make_runner(extract=counting, data=test_set.first(9)).measure(steps=2),
+        lambda: make_runner(extract=counting, repeats=6).measure(steps=2),
+        lambda: runner.baseline("grey", leave_grey),
+        lambda: runner.reconstruction(),
     ]
     for measure in others:
-        before = len(list(laboratory.folder.iterdir()))
+        before = len(list(runner.folder.iterdir()))
         measure()
-        assert len(list(laboratory.folder.iterdir())) == before + 1
+        assert len(list(runner.folder.iterdir())) == before + 1
 
 
-def test_another_model_is_another_trial(make_laboratory: Make) -> None:
+def test_another_model_is_another_trial(make_runner: Make) -> None:
     """Would catch the figures of yesterday's weights under today's."""
     tokenizer, transformer = tiny_models()
     transformer.bias.data += 1e-3
-    other = make_laboratory(pipe=InpaintPipeline(tokenizer, transformer))
-    assert other.digests["model"] != make_laboratory().digests["model"]
+    other = make_runner(pipe=InpaintPipeline(tokenizer, transformer))
+    assert other.digests["model"] != make_runner().digests["model"]
     assert weights_hash(tokenizer) == weights_hash(tiny_models()[0])
 
 
-def test_masks_have_the_hash_that_other_commands_tell(make_laboratory: Make) -> None:
+def test_masks_have_the_hash_that_other_commands_tell(make_runner: Make) -> None:
     """Would catch one set of masks under two names: `masks make` and `evaluate` say the manifest's."""
-    laboratory = make_laboratory()
-    assert laboratory.digests["masks"] == masks_hash(laboratory.data.masks)
+    runner = make_runner()
+    assert runner.digests["masks"] == masks_hash(runner.data.masks)
 
 
-def test_another_setting_of_the_model_is_another_trial(make_laboratory: Make) -> None:
+def test_another_setting_of_the_model_is_another_trial(make_runner: Make) -> None:
     """Would catch figures of sharp colours under a model that blurs them: both have the same weights."""
     tokenizer, transformer = tiny_models()
     other = VQGAN(replace(tokenizer.config, colour_blur=2.0)).eval()
     other.load_state_dict(tokenizer.state_dict())
-    blurred = make_laboratory(pipe=InpaintPipeline(other, transformer))
-    assert blurred.digests["model"] != make_laboratory().digests["model"]
+    blurred = make_runner(pipe=InpaintPipeline(other, transformer))
+    assert blurred.digests["model"] != make_runner().digests["model"]
 
 
-def test_the_first_images_are_a_laboratory_of_their_own(make_laboratory: Make) -> None:
+def test_the_first_images_are_a_laboratory_of_their_own(make_runner: Make) -> None:
     """Would catch truths of all images beside fills of some, and one that measures twice what it has."""
-    laboratory = make_laboratory()
-    few = laboratory.first(3)
+    runner = make_runner()
+    few = runner.first(3)
     assert (len(few.data.images), len(few.truths)) == (3, 3)
-    assert laboratory.first(len(laboratory.data.images)) is laboratory
-    assert laboratory.first(None) is laboratory
+    assert runner.first(len(runner.data.images)) is runner
+    assert runner.first(None) is runner
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"trial": {"composited": 3}}', "[]"])
-def test_a_damaged_file_is_measured_anew(make_laboratory: Make, content: str) -> None:
-    laboratory = make_laboratory()
-    first = laboratory.baseline("grey", leave_grey)
-    (path,) = laboratory.folder.iterdir()
+def test_a_damaged_file_is_measured_anew(make_runner: Make, content: str) -> None:
+    runner = make_runner()
+    first = runner.baseline("grey", leave_grey)
+    (path,) = runner.folder.iterdir()
     path.write_text(content)
-    again = laboratory.baseline("grey", leave_grey)
+    again = runner.baseline("grey", leave_grey)
     assert again.composited == first.composited
     assert Trial.from_json(json.loads(path.read_text())["trial"]) == again
 
 
-def test_reconstruction_is_the_floor_without_a_hole(make_laboratory: Make, test_set: TestSet) -> None:
+def test_reconstruction_is_the_floor_without_a_hole(make_runner: Make, test_set: TestSet) -> None:
     """Would catch a floor measured on something other than the whole picture through the tokenizer."""
-    trial = make_laboratory().reconstruction()
+    trial = make_runner().reconstruction()
     assert trial.composited is None
     assert trial.fid("uncomposited").value > 0
     assert trial.known_error > 0
 
 
-def test_a_figure_is_measured_only_where_asked_and_once(make_laboratory: Make) -> None:
+def test_a_figure_is_measured_only_where_asked_and_once(make_runner: Make) -> None:
     """Would catch hours spent on features that no table shows, and those of before measured again."""
     calls = []
 
@@ -138,31 +138,31 @@ def test_a_figure_is_measured_only_where_asked_and_once(make_laboratory: Make) -
         calls.append(len(images))
         return small_features(images)
 
-    laboratory = make_laboratory(extract=counting)
+    runner = make_runner(extract=counting)
     calls.clear()
-    first = laboratory.measure(by=("composited",), steps=2)
+    first = runner.measure(by=("composited",), steps=2)
     assert (len(calls), first.uncomposited) == (1, None)
     ways = [({"steps": 2}, ("composited", "uncomposited")), ({"steps": 2}, ("composited",))]
-    assert laboratory.left(ways) == (1, 1)
-    both = laboratory.measure(steps=2)
+    assert runner.left(ways) == (1, 1)
+    both = runner.measure(steps=2)
     assert len(calls) == 2
     assert both.composited == first.composited
     assert set(both.draws) == {"composited", "uncomposited"}
-    assert laboratory.left(ways) == (0, 0)
+    assert runner.left(ways) == (0, 0)
     # Another setting with the same pictures: the model's default by another name.
-    laboratory.measure(by=("composited",), steps=2, top_p=1.0)
+    runner.measure(by=("composited",), steps=2, top_p=1.0)
     assert len(calls) == 2
 
 
-def test_a_difference_has_the_interval_of_paired_draws(make_laboratory: Make, test_set: TestSet) -> None:
+def test_a_difference_has_the_interval_of_paired_draws(make_runner: Make, test_set: TestSet) -> None:
     """Would catch intervals of two figures taken for that of their difference, and unpaired images."""
-    laboratory = make_laboratory(repeats=200)
+    runner = make_runner(repeats=200)
 
     def off_by(step: int) -> Trial:
         def fill(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
             return np.where(mask[:, :, None], np.minimum(image, 200) + np.uint8(step), image)
 
-        return laboratory.baseline(f"brighter by {step}", fill)
+        return runner.baseline(f"brighter by {step}", fill)
 
     a, b = off_by(41), off_by(40)
     gap = difference(a, b, "composited")

@@ -18,18 +18,18 @@ from coursework import (
     NonLocalBlock,
     Separate,
     Torch,
-    lab_transformer,
-    lab_vqgan,
+    coursework_transformer,
+    coursework_vqgan,
 )
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
 from maskmend.errors import ConfigError, ModelError
-from maskmend.importers.coursework.convert import convert_lab
-from maskmend.inference.cached_transformer import ReadyTransformer
+from maskmend.importers.coursework.convert import convert_coursework
+from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.pipeline import InpaintPipeline
 
 CODES, HEADS = 20, 4
-VQGAN, TRANSFORMER = lab_vqgan(), lab_transformer()
+VQGAN, TRANSFORMER = coursework_vqgan(), coursework_transformer()
 
 
 def saved(state, path):
@@ -47,10 +47,10 @@ def files(tmp_path_factory):
     )
 
 
-def converted(tmp_path, vqgan=VQGAN, transformer=TRANSFORMER, *, heads=HEADS, pixels="lab"):
+def converted(tmp_path, vqgan=VQGAN, transformer=TRANSFORMER, *, heads=HEADS, pixels="coursework"):
     first = saved(vqgan.state_dict(), tmp_path / "VQGAN.pt")
     second = saved(transformer.state_dict(), tmp_path / "transformer.pt")
-    return convert_lab(first, second, heads=heads, pixels=pixels)
+    return convert_coursework(first, second, heads=heads, pixels=pixels)
 
 
 def pictures(side=16, count=3):
@@ -85,7 +85,7 @@ def assert_same_logits(ours, theirs, codes=CODES):
     wanted = theirs(tokens)[..., :codes]
     assert wanted.std() > 0.1
     torch.testing.assert_close(ours(tokens, masked), wanted.flatten(0, 1), atol=1e-5, rtol=0)
-    predicted = ReadyTransformer(ours).predictor(tokens, masked)(tokens, masked)
+    predicted = InferenceTransformer(ours).predictor(tokens, masked)(tokens, masked)
     torch.testing.assert_close(predicted, wanted[masked], atol=1e-5, rtol=0)
 
 
@@ -111,14 +111,14 @@ def test_the_layout_is_read_off_the_keys(tmp_path):
 def test_another_layout_of_the_family_is_read(tmp_path):
     """Catches a reader of one model only: four halvings, attention within stages, Swish before the end,
     pixels in [-1, 1]."""
-    theirs = lab_vqgan(
+    theirs = coursework_vqgan(
         halved_after=(0, 1, 2, 3),
         doubled_after=(3, 2, 1, 0),
         grid=2,
         codes=8,
         swish=True,
     )
-    result = converted(tmp_path, theirs, lab_transformer(codes=8, tokens=4), pixels="signed")
+    result = converted(tmp_path, theirs, coursework_transformer(codes=8, tokens=4), pixels="signed")
     config = result.tokenizer.config
     assert (config.downsample_after, config.upsample_after) == ((1, 2, 3, 4), (2, 3, 4, 5))
     assert config.decoder_activation
@@ -147,7 +147,7 @@ ATTENTIONS = {
 @pytest.mark.parametrize("attention", ATTENTIONS.values(), ids=ATTENTIONS.keys())
 def test_the_transformer_computes_what_theirs_does_however_attention_is_written(tmp_path, attention):
     """Catches query and key confused, heads split otherwise, LayerNorm's eps, another position's bias."""
-    theirs = lab_transformer(attention)
+    theirs = coursework_transformer(attention)
     result = converted(tmp_path, transformer=theirs)
     assert (result.transformer.config.layers, result.transformer.config.mlp) == (3, 48)
     assert_same_logits(result.transformer, theirs)
@@ -156,9 +156,9 @@ def test_the_transformer_computes_what_theirs_does_however_attention_is_written(
 
 def test_heads_are_given_or_sixteen_or_the_files(tmp_path):
     """Catches a number of heads that is guessed, or taken against what the file shows."""
-    sixteen = lab_transformer(heads=16)
+    sixteen = coursework_transformer(heads=16)
     assert_same_logits(converted(tmp_path, transformer=sixteen, heads=None).transformer, sixteen)
-    each = lab_transformer(EachHead)
+    each = coursework_transformer(EachHead)
     assert_same_logits(converted(tmp_path, transformer=each, heads=None).transformer, each)
     with pytest.raises(ConfigError, match="--heads 8, but the checkpoint has projections of 4 heads"):
         converted(tmp_path, transformer=each, heads=8)
@@ -218,21 +218,21 @@ def longer(key, dim):
 def test_other_shapes_of_the_same_transformer_are_read(files, tmp_path, change, notes):
     """Catches a reader that takes one student's file only, and keys that vanish without a word."""
     path = saved(changed(TRANSFORMER, change), tmp_path / "changed.pt")
-    result = convert_lab(files[0], path, heads=HEADS)
+    result = convert_coursework(files[0], path, heads=HEADS)
     assert_same_logits(result.transformer, TRANSFORMER)
     assert len(result.notes) == notes
-    assert all("changed.pt: no place for" in note for note in result.notes)
+    assert all(note.endswith("is not used") for note in result.notes)
 
 
 @pytest.mark.parametrize("bias", ["one for all", "none"])
 def test_one_bias_for_all_positions(files, tmp_path, bias):
     """Catches a bias that is read for the first position only."""
-    theirs = lab_transformer()
+    theirs = coursework_transformer()
     theirs.bias.data = theirs.bias.data[:1] if bias == "one for all" else torch.zeros(1, CODES + 1)
     state = dict(theirs.state_dict(), bias=theirs.bias[0])
     if bias == "none":
         del state["bias"]
-    result = convert_lab(files[0], saved(state, tmp_path / "changed.pt"), heads=HEADS)
+    result = convert_coursework(files[0], saved(state, tmp_path / "changed.pt"), heads=HEADS)
     assert result.transformer.bias.shape == (CODES,)
     assert_same_logits(result.transformer, theirs)
 
@@ -241,7 +241,7 @@ def test_one_bias_for_all_positions(files, tmp_path, bias):
 def test_wrapped_state_dicts_are_found(files, tmp_path, wrapper):
     """Catches a file that only its own code can read, and an optimizer that vanishes without a word."""
     content = {"epoch": 3, wrapper: TRANSFORMER.state_dict(), "optimizer": {"state": {0: {"step": 1}}}}
-    result = convert_lab(files[0], saved(content, tmp_path / "wrapped.pt"), heads=HEADS)
+    result = convert_coursework(files[0], saved(content, tmp_path / "wrapped.pt"), heads=HEADS)
     assert_same_logits(result.transformer, TRANSFORMER)
     assert [note.partition(": ")[2] for note in result.notes] == [
         f"'epoch' beside '{wrapper}', left out",
@@ -253,7 +253,7 @@ def test_wrapped_state_dicts_are_found(files, tmp_path, wrapper):
 def test_prefixes_are_taken_off(files, tmp_path, prefix):
     """Catches a checkpoint of the whole model, or of one that several devices trained."""
     content = {prefix + key: value for key, value in TRANSFORMER.state_dict().items()}
-    result = convert_lab(files[0], saved(content, tmp_path / "prefixed.pt"), heads=HEADS)
+    result = convert_coursework(files[0], saved(content, tmp_path / "prefixed.pt"), heads=HEADS)
     assert_same_logits(result.transformer, TRANSFORMER)
     assert result.notes == ()
 
@@ -263,7 +263,7 @@ def test_one_file_may_hold_both(tmp_path):
     content = {f"vqgan.{key}": value for key, value in VQGAN.state_dict().items()}
     content |= {f"transformer.{key}": value for key, value in TRANSFORMER.state_dict().items()}
     path = saved(content, tmp_path / "whole.pt")
-    result = convert_lab(path, path, heads=HEADS)
+    result = convert_coursework(path, path, heads=HEADS)
     assert_same_tokenizer(result.tokenizer, VQGAN, pictures())
     assert_same_logits(result.transformer, TRANSFORMER)
     here, there = len(VQGAN.state_dict()), len(TRANSFORMER.state_dict())
@@ -281,7 +281,7 @@ def test_plain_normalisations_and_other_names_of_attention_norms_are_read(files,
         .replace("block.3.gn", "block.3"): value
         for key, value in VQGAN.state_dict().items()
     }
-    result = convert_lab(saved(state, tmp_path / "changed.pt"), files[1], heads=HEADS)
+    result = convert_coursework(saved(state, tmp_path / "changed.pt"), files[1], heads=HEADS)
     assert_same_tokenizer(result.tokenizer, VQGAN, pictures())
     assert result.notes == ()
 
@@ -290,14 +290,14 @@ def test_plain_normalisations_and_other_names_of_attention_norms_are_read(files,
     ("change", "message"),
     [
         (put("codebook.embedding.weight", 20, 8, value=torch.nan), r"embedding\.weight is not finite"),
-        (drop("codebook."), "no VQGAN of the coursework: no key codebook"),
+        (drop("codebook."), "no VQGAN of the published experiment: no key codebook"),
         (drop("quant_conv."), r"quant_conv is none of the layers ours has \(no keys\)"),
         (drop("encoder.model."), r"has 0 layers under encoder\.model"),
         (drop("encoder.model.3."), r"encoder\.model\.3 has no weights"),
         (drop("encoder.model.2.block.2"), r"encoder\.model\.2 lacks one of its convolutions"),
         (drop("encoder.model.2.block.3.gn.weight"), r"nothing for our encoder\.layers\.3\.norm2\.weight"),
         (put("encoder.model.0.weight", 32, 1, 3, 3), r"has shape \(32, 1, 3, 3\), expected \(32, 3, 3, 3\)"),
-        (put("decoder.model.25.weight", 4, 32, 3, 3), "draws pictures of 4 channels, expected 3"),
+        (put("decoder.model.25.weight", 4, 32, 3, 3), "decodes to 4 channels, expected 3"),
         (twice(drop("decoder.model.2."), put("decoder.model.2.weight", 96)),
          r"decoder\.model is laid out CRNRRA.*, expected CRAR, R with A or S"),
         (twice(drop("decoder.model.2."), put("decoder.model.2.thing", 96)),
@@ -309,7 +309,7 @@ def test_what_does_not_fit_the_vqgan_is_said_in_one_line(files, tmp_path, change
     """Catches a model that is converted to something it is not, and errors from deep inside PyTorch."""
     path = saved(changed(VQGAN, change), tmp_path / "changed.pt")
     with pytest.raises(ModelError, match=message) as caught:
-        convert_lab(path, files[1], heads=HEADS)
+        convert_coursework(path, files[1], heads=HEADS)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
@@ -325,14 +325,14 @@ def test_what_does_not_fit_the_vqgan_is_said_in_one_line(files, tmp_path, change
 )
 def test_attention_and_resolution_elsewhere_are_refused(files, tmp_path, part, place, layer, message):
     """Catches layers that ours would leave out, or put in another place."""
-    theirs = lab_vqgan()
+    theirs = coursework_vqgan()
     model = getattr(theirs, part).model
     if layer is None:
         del model[place]
     else:
         model.insert(place, layer)
     with pytest.raises(ModelError, match=message):
-        convert_lab(saved(theirs.state_dict(), tmp_path / "changed.pt"), files[1], heads=HEADS)
+        convert_coursework(saved(theirs.state_dict(), tmp_path / "changed.pt"), files[1], heads=HEADS)
 
 
 @pytest.mark.parametrize(
@@ -349,11 +349,14 @@ def test_attention_and_resolution_elsewhere_are_refused(files, tmp_path, part, p
         (drop("blocks.1.MLP.2.weight"), r"nothing for our blocks\.1\.mlp\.2\.weight"),
         (drop("LN.weight"), r"nothing for our embedding_norm\.weight"),
         (put("blocks.1.MLP.0.weight", 40, 32), r"has shape \(40, 32\), expected \(48, 32\)"),
-        (drop("blocks.2.Attention.proj."), r"cannot tell query.* among Attention\.qkv \(96, 32\): rename"),
-        (put("blocks.2.Attention.more.weight", 32, 32), "cannot tell query, key"),
+        (
+            drop("blocks.2.Attention.proj."),
+            r"cannot identify query.* among Attention\.qkv \(96, 32\): rename",
+        ),
+        (put("blocks.2.Attention.more.weight", 32, 32), "cannot identify query, key"),
         (
             drop("blocks.2.Attention."),
-            "cannot tell query, key, value and output of the attention among nothing",
+            "cannot identify query, key, value and output of the attention among nothing",
         ),
     ],
 )
@@ -361,7 +364,7 @@ def test_what_does_not_fit_the_transformer_is_said_in_one_line(files, tmp_path, 
     """Catches a model that is converted to something it is not, and errors from deep inside PyTorch."""
     path = saved(changed(TRANSFORMER, change), tmp_path / "changed.pt")
     with pytest.raises(ModelError, match=message) as caught:
-        convert_lab(files[0], path, heads=HEADS)
+        convert_coursework(files[0], path, heads=HEADS)
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
 
@@ -380,7 +383,7 @@ def test_nothing_is_unpickled(files, tmp_path):
         with pytest.raises(
             ModelError, match=r"is not loaded: .*torch\.save\(model\.state_dict\(\), PATH\)"
         ) as caught:
-            convert_lab(files[0], path)
+            convert_coursework(files[0], path)
         assert "weights_only" not in str(caught.value)
     assert not mark.exists()
 
@@ -390,25 +393,27 @@ def test_damaged_files_are_refused(files, tmp_path, content):
     path = tmp_path / "damaged.pt"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"damaged\.pt is not loaded: it is damaged"):
-        convert_lab(path, files[1])
+        convert_coursework(path, files[1])
     with pytest.raises(ModelError, match=r"no checkpoint at .*nowhere\.pt"):
-        convert_lab(tmp_path / "nowhere.pt", files[1])
+        convert_coursework(tmp_path / "nowhere.pt", files[1])
     with pytest.raises(ModelError, match="holds a list, expected a state dict"):
-        convert_lab(saved([1], tmp_path / "list.pt"), files[1])
+        convert_coursework(saved([1], tmp_path / "list.pt"), files[1])
 
 
 # On the command line
 
 
-def run(*command):
-    return CliRunner().invoke(main, ["convert", "lab", *map(str, command)], prog_name="maskmend")
+def run(*command, name="coursework"):
+    return CliRunner().invoke(main, ["convert", name, *map(str, command)], prog_name="maskmend")
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_the_command_writes_a_model_that_fills(files, tmp_path, half):
     """Catches a folder that does not load, or fills otherwise than the models it was made of."""
     out = tmp_path / "model"
-    result = run(*files, "-o", out, "--heads", HEADS, *(["--half"] if half else []))
+    # "lab" is the name of command and pixels in older versions.
+    options = ["--half", "--pixels", "lab"] if half else []
+    result = run(*files, "-o", out, "--heads", HEADS, *options, name="lab" if half else "coursework")
     assert result.exit_code == 0, result.output
     assert f"wrote {out}: 16x16 pictures, 4x4 tokens, 20 codes, 3 blocks of 4 heads" in result.stdout
     pipe = InpaintPipeline.from_pretrained(out)
@@ -425,7 +430,7 @@ def test_the_command_tells_what_it_left_out(files, tmp_path):
     path = saved(changed(TRANSFORMER, lambda s: s.update(spare=torch.ones(1))), tmp_path / "changed.pt")
     result = run(files[0], path, "-o", tmp_path / "model", "--heads", HEADS)
     assert result.exit_code == 0, result.output
-    assert result.stdout.splitlines()[0] == f"{path}: no place for spare, left out"
+    assert result.stdout.splitlines()[0] == f"{path}: spare is not used"
 
 
 def test_the_command_refuses_in_one_line_and_writes_nothing(files, tmp_path):
@@ -434,7 +439,7 @@ def test_the_command_refuses_in_one_line_and_writes_nothing(files, tmp_path):
     swapped = run(files[1], files[0], "-o", out)
     assert swapped.exit_code == 2
     assert len(swapped.stderr.splitlines()) == 1
-    assert "holds no VQGAN of the coursework" in swapped.stderr
+    assert "holds no VQGAN of the published experiment" in swapped.stderr
     assert not out.exists()
     assert run(*files, "-o", out, "--heads", 5).exit_code == 2
     assert not out.exists()

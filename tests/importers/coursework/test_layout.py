@@ -14,9 +14,9 @@ from maskmend.errors import ConfigError, DataError, ImageError, MaskError, Outpu
 from maskmend.images.picture import load_image
 from maskmend.importers.coursework.layout import (
     check_output,
-    fill_lab_folder,
+    fill_coursework_folder,
     picture_strip,
-    read_lab_folder,
+    read_coursework_folder,
     strip,
 )
 
@@ -66,7 +66,7 @@ def names(folder):
 )
 def test_files_are_paired_by_number(tmp_path, image, mask):
     """Catches a mask for another image: by name, 10 comes before 2; and masks of the wrong polarity."""
-    pairs = read_lab_folder(make_input(tmp_path, image, mask))
+    pairs = read_coursework_folder(make_input(tmp_path, image, mask))
     assert [pair.number for pair in pairs] == [0, 2, 10]
     for pair in pairs:
         np.testing.assert_array_equal(pair.mask, HOLES[pair.number])
@@ -79,7 +79,7 @@ def test_names_pair_where_numbers_do_not(folder):
         for number, word in ((0, "a_64"), (2, "c_64"), (10, "b")):
             (path,) = (folder / name).glob(f"*_{number}.png")
             path.rename(path.with_name(f"{word}.png"))
-    pairs = read_lab_folder(folder)
+    pairs = read_coursework_folder(folder)
     assert [pair.number for pair in pairs] == [0, 1, 2]
     for pair, hole in zip(pairs, (HOLES[0], HOLES[10], HOLES[2]), strict=True):
         np.testing.assert_array_equal(pair.mask, hole)
@@ -90,15 +90,15 @@ def test_greys_and_other_files_do_no_harm(folder):
     (folder / "mask64" / "notes.txt").write_text("masks of 2024")
     values = np.where(HOLES[0], 30, 220).astype("u1")
     Image.fromarray(values).save(folder / "mask64" / "mask_0.png")
-    np.testing.assert_array_equal(read_lab_folder(folder)[0].mask, HOLES[0])
+    np.testing.assert_array_equal(read_coursework_folder(folder)[0].mask, HOLES[0])
 
 
 def test_no_mask_is_taken_for_a_photograph(folder):
-    """Catches advice to give an option that `--layout lab` refuses."""
+    """Catches advice to give an option that `--layout coursework` refuses."""
     for name in ("masked_image", "mask64"):
         (path,) = (folder / name).glob("*_0.png")
         Image.fromarray(photograph()).save(path)
-    np.testing.assert_array_equal(read_lab_folder(folder)[0].mask, photograph() < 128)
+    np.testing.assert_array_equal(read_coursework_folder(folder)[0].mask, photograph() < 128)
 
 
 def remove(*parts):
@@ -120,7 +120,11 @@ def empty(name):
 
 
 BAD_INPUT = [
-    (remove("masked_image"), DataError, "no folder .*masked_image: the layout of the coursework has"),
+    (
+        remove("masked_image"),
+        DataError,
+        "no folder .*masked_image: the layout of the published experiment has",
+    ),
     (remove("mask64"), DataError, "no folder .*mask64"),
     (empty("mask64"), DataError, "no images in .*mask64"),
     (remove("mask64", "mask_2.png"), DataError, r"1 of 3 files have no partner in .*mask64, .*image_2\.png"),
@@ -136,22 +140,24 @@ def test_input_that_cannot_be_used_is_named(folder, spoil, error, message):
     """Catches a folder that is filled in part, or pictures that are left out without a word."""
     spoil(folder)
     with pytest.raises(error, match=message):
-        read_lab_folder(folder)
+        read_coursework_folder(folder)
 
 
 def test_two_files_of_one_name_are_refused(folder):
     """Catches one of them being taken at random."""
     shutil.copy(folder / "mask64" / "mask_2.png", folder / "mask64" / "mask_2.bmp")
     with pytest.raises(DataError, match=r"mask_2\.png share the name 'mask_2'"):
-        read_lab_folder(folder)
+        read_coursework_folder(folder)
 
 
 def test_the_three_folders_are_written(folder, tmp_path, tiny_pipeline):
     """Catches other names than the coursework's, fills of other seeds, and known pixels that change."""
     out = tmp_path / "out"
     told = []
-    pairs = read_lab_folder(folder)
-    fill_lab_folder(tiny_pipeline, pairs, out, seed=4, steps=3, progress=lambda *step: told.append(step))
+    pairs = read_coursework_folder(folder)
+    fill_coursework_folder(
+        tiny_pipeline, pairs, out, seed=4, steps=3, progress=lambda *step: told.append(step)
+    )
     assert names(out) == [
         *(f"imga/test_{n}.png" for n in (0, 10, 2)),
         *(f"mask_scheduling/test_{n}.png" for n in (0, 10, 2)),
@@ -176,7 +182,7 @@ def cells(path, side):
 
 def test_the_strips_show_the_iterations(folder, tmp_path, tiny_pipeline):
     """Catches masks of the wrong polarity or one step late, and pictures that are not the predicted ones."""
-    fill_lab_folder(tiny_pipeline, read_lab_folder(folder), tmp_path, steps=3, seed=7)
+    fill_coursework_folder(tiny_pipeline, read_coursework_folder(folder), tmp_path, steps=3, seed=7)
     result = tiny_pipeline(painted(2), HOLES[2], seed=8, steps=3)
     masks = cells(tmp_path / "mask_scheduling" / "test_2.png", GRID)
     pictures = cells(tmp_path / "imga" / "test_2.png", SIDE)
@@ -194,7 +200,7 @@ def test_the_strips_show_the_iterations(folder, tmp_path, tiny_pipeline):
 
 def test_an_empty_mask_has_strips_of_one_picture(folder, tmp_path, tiny_pipeline):
     """Catches a division by no frames at all, and a mask of another size than the others."""
-    fill_lab_folder(tiny_pipeline, read_lab_folder(folder), tmp_path, steps=3)
+    fill_coursework_folder(tiny_pipeline, read_coursework_folder(folder), tmp_path, steps=3)
     (mask,) = cells(tmp_path / "mask_scheduling" / "test_10.png", GRID)
     (picture,) = cells(tmp_path / "imga" / "test_10.png", SIDE)
     assert (mask == 255).all()
@@ -223,10 +229,10 @@ def test_results_that_are_there_are_kept(folder, tmp_path, tiny_pipeline):
     out = tmp_path / "out"
     (out / "imga").mkdir(parents=True)
     check_output(out)
-    fill_lab_folder(tiny_pipeline, read_lab_folder(folder)[:1], out, steps=1)
+    fill_coursework_folder(tiny_pipeline, read_coursework_folder(folder)[:1], out, steps=1)
     before = names(out)
     with pytest.raises(ConfigError, match="test_results is there already: choose another folder"):
-        fill_lab_folder(tiny_pipeline, read_lab_folder(folder), out, steps=1)
+        fill_coursework_folder(tiny_pipeline, read_coursework_folder(folder), out, steps=1)
     assert names(out) == before
     shutil.rmtree(out)
     out.mkdir()
@@ -247,7 +253,7 @@ def test_a_full_disk_leaves_nothing(folder, tmp_path, tiny_pipeline, monkeypatch
 
     monkeypatch.setattr(disk.os, "fsync", full)
     with pytest.raises(OutputError, match="No space left"):
-        fill_lab_folder(tiny_pipeline, read_lab_folder(folder), tmp_path / "out", steps=1)
+        fill_coursework_folder(tiny_pipeline, read_coursework_folder(folder), tmp_path / "out", steps=1)
     assert names(tmp_path / "out") == []
 
 
@@ -269,6 +275,7 @@ def assert_refused(result, *words):
 def test_the_command_fills_a_folder(folder, tmp_path, tiny_model, tiny_pipeline):
     """Catches settings and seeds that are read and forgotten."""
     out = tmp_path / "out"
+    # "lab" is the name of the layout in older versions.
     command = [folder, "--layout", "lab", "-o", out, "--model", tiny_model]
     result = run(*command, "--seed", 5, "--steps", 2, "--set", "choice=argmax")
     assert result.exit_code == 0, result.output
@@ -284,14 +291,14 @@ def test_the_command_fills_a_folder(folder, tmp_path, tiny_model, tiny_pipeline)
 def test_the_command_refuses_bad_input_in_one_line(folder, tmp_path, tiny_model, spoil, error, message):
     """Catches tracebacks, and output for some of the pictures."""
     spoil(folder)
-    assert_refused(run(folder, "--layout", "lab", "-o", tmp_path / "out", "--model", tiny_model))
+    assert_refused(run(folder, "--layout", "coursework", "-o", tmp_path / "out", "--model", tiny_model))
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--mask", "mask.png"], ["--layout lab has no use for --mask"]),
+        (["--mask", "mask.png"], ["--layout coursework has no use for --mask"]),
         (["--samples", "2"], ["no use for --samples"]),
         (["--invert-mask"], ["no use for --invert-mask"]),
         (["--mask-channel", "luma"], ["no use for --mask-channel"]),
@@ -306,14 +313,14 @@ def test_the_command_refuses_bad_input_in_one_line(folder, tmp_path, tiny_model,
 )
 def test_the_command_refuses_what_makes_no_sense_with_folders(folder, tmp_path, tiny_model, options, words):
     """Catches an option that is taken and ignored."""
-    result = run(folder, "--layout", "lab", "-o", tmp_path / "out", "--model", tiny_model, *options)
+    result = run(folder, "--layout", "coursework", "-o", tmp_path / "out", "--model", tiny_model, *options)
     assert_refused(result, *words)
     assert names(tmp_path / "out") == []
 
 
 def test_masks_of_another_size_are_fitted_when_asked(folder, tmp_path, tiny_model):
     Image.fromarray(np.zeros((2 * SIDE, 2 * SIDE), "u1")).save(folder / "mask64" / "mask_0.png")
-    command = [folder, "--layout", "lab", "-o", tmp_path / "out", "--model", tiny_model]
+    command = [folder, "--layout", "coursework", "-o", tmp_path / "out", "--model", tiny_model]
     assert_refused(run(*command), "the mask is 32 x 32", "--fit-mask")
     assert run(*command, "--fit-mask").exit_code == 0
 

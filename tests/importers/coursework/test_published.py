@@ -1,4 +1,5 @@
-"""The report's method as settings: held to a plain restatement of its loop, and to its recipe file."""
+"""The published experiment's method as settings: held to a plain restatement of its loop, and to its recipe
+file."""
 
 import math
 from pathlib import Path
@@ -10,8 +11,8 @@ import torch
 from maskmend.config import read_toml
 from maskmend.decoding.interface import decode
 from maskmend.decoding.noise import Stream, gumbel
-from maskmend.importers.coursework.published import REPORT_DECODING, REPORT_MODEL, REPORT_TRAINING
-from maskmend.models.transformer import report_config
+from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_MODEL, COURSEWORK_TRAINING
+from maskmend.models.transformer import coursework_config
 from maskmend.settings import Settings
 from maskmend.training.masking import draw_masks
 from maskmend.training.recipe import TransformerTraining
@@ -62,7 +63,7 @@ def test_our_settings_are_the_reports_loop(schedule: str) -> None:
     tokens = torch.from_numpy(rng.integers(0, CODES, (3, SIDE * SIDE)))
     hole = torch.from_numpy(rng.random((3, SIDE * SIDE)) < 0.5)
     tokens = torch.where(hole, CODES, tokens)
-    settings = Settings(**REPORT_DECODING | {"schedule": schedule})
+    settings = Settings(**COURSEWORK_DECODING | {"schedule": schedule})
     ours = decode(predict, tokens, hole, mask_id=CODES, seeds=[5, 6, 7], **settings.decoding())
     for row in range(3):
         expected = the_reports_loop(tokens[row], hole[row], schedule, 5 + row)
@@ -72,18 +73,18 @@ def test_our_settings_are_the_reports_loop(schedule: str) -> None:
 
 
 def test_the_recipe_file_is_the_preset() -> None:
-    """Would catch a recipe that trains something else than the study calls the report's."""
-    recipe = read_toml(Path(__file__).parents[3] / "recipes" / "published" / "transformer.toml")
+    """Would catch a recipe that trains something else than the study calls the published experiment."""
+    recipe = read_toml(Path(__file__).parents[3] / "recipes" / "coursework" / "transformer.toml")
     trained = TransformerTraining(**recipe["transformer"])
-    assert trained == TransformerTraining(tokenizer=trained.tokenizer, **REPORT_TRAINING)
-    assert recipe["preset"] == "report"
+    assert trained == TransformerTraining(tokenizer=trained.tokenizer, **COURSEWORK_TRAINING)
+    assert recipe["preset"] == "coursework"
     assert recipe["training"]["ema"] == 0
-    config = report_config()
-    assert {name: getattr(config, name) for name in REPORT_MODEL} == REPORT_MODEL
+    config = coursework_config()
+    assert {name: getattr(config, name) for name in COURSEWORK_MODEL} == COURSEWORK_MODEL
 
 
 def test_every_token_of_the_whole_picture_is_hidden_with_probability_one_half() -> None:
-    options = TransformerTraining(tokenizer="", **REPORT_TRAINING)
+    options = TransformerTraining(tokenizer="", **COURSEWORK_TRAINING)
     masks = draw_masks(np.random.default_rng(0), 60, 64, 4, options)
     assert masks.hole.all()
     assert float(masks.hidden.float().mean()) == pytest.approx(0.5, abs=0.01)

@@ -30,7 +30,7 @@ from maskmend.training import checkpoint
 from maskmend.training.masking import draw_holes
 from maskmend.training.recipe import DecoderTraining, Recipe
 from maskmend.training.run import build_stage, configured, run
-from maskmend.training.stages.decoder import DecoderStage, redrawn_config, start_from
+from maskmend.training.stages.decoder import DecoderStage, fine_tuned_config, init_from
 from maskmend.training.stages.transformer import TRANSFORMERS
 
 CPU = torch.device("cpu")
@@ -67,12 +67,12 @@ def test_it_starts_from_the_trained_decoder_and_keeps_its_tokens(
     for number in range(3):
         step(stage, batch, number)
     assert tokens_hash(stage.model) == tokens_hash(trained)
-    assert tokens_hash(stage.average.shadow) == tokens_hash(trained)
+    assert tokens_hash(stage.ema.module) == tokens_hash(trained)
     assert not torch.allclose(stage.model.eval().decode(tokens), trained.decode(tokens))
 
 
-@pytest.mark.parametrize("design", ["plain", "lab"])
-def test_a_deeper_decoder_starts_as_the_trained_one(design: Literal["plain", "lab"]) -> None:
+@pytest.mark.parametrize("design", ["plain", "coursework"])
+def test_a_deeper_decoder_starts_as_the_trained_one(design: Literal["plain", "coursework"]) -> None:
     """Would catch blocks that take over another's weights, an upsampling that begins anew behind more blocks,
     and new blocks that disturb from the first step on or can never learn."""
     torch.manual_seed(0)
@@ -89,7 +89,7 @@ def test_a_deeper_decoder_starts_as_the_trained_one(design: Literal["plain", "la
     )
     trained = VQGAN(config).eval()
     deeper = VQGAN(replace(config, decoder_blocks=3)).eval()
-    start_from(deeper, trained)
+    init_from(deeper, trained)
     tokens = torch.randint(16, (2, 8, 8))
     torch.testing.assert_close(deeper.decode(tokens), trained.decode(tokens))
     deeper.decoder(deeper.quantizer.lookup(tokens)).square().sum().backward()
@@ -177,7 +177,7 @@ def test_an_error_in_the_hole_weighs_more(make_recipe, batch: Tensor) -> None:
     mask[:, :, :, :8] = True
     fake = (batch + 0.1).requires_grad_()
     last = torch.ones((), requires_grad=True)
-    gradient, _ = stage.critic.gradient(batch, fake * last, last, 0, mask, 5.0)
+    gradient, _ = stage.image_loss.gradient(batch, fake * last, last, 0, mask, 5.0)
     inside, outside = gradient[:, :, :, :8], gradient[:, :, :, 8:]
     torch.testing.assert_close(inside, 5 * outside)
 
@@ -189,13 +189,13 @@ def test_the_adversary_sees_the_composite(make_recipe, batch: Tensor) -> None:
     mask[:, :, :, :8] = True
     last = torch.ones((), requires_grad=True)
     same = batch.clone().requires_grad_()
-    gradient, figures = stage.critic.gradient(batch, same * last + 0.3 * mask, last, 0, mask)
+    gradient, figures = stage.image_loss.gradient(batch, same * last + 0.3 * mask, last, 0, mask)
     assert float(figures["adaptive_weight"]) > 0
     assert not bool(gradient[:, :, :, 8:].any())
     assert bool(gradient[:, :, :, :8].any())
 
 
-def test_both_judges_see_the_composite_of_their_pictures(make_recipe, batch: Tensor) -> None:
+def test_discriminators_see_the_composite(make_recipe, batch: Tensor) -> None:
     """Would catch a push at known pixels or at pictures without a perceptual distance, pushes that replace
     each other instead of adding up, and figures that keep a graph alive."""
     options = {"perceptual": 1.0, "perceptual_share": 0.5, "adversarial_start": 0, "adversarial_ramp": 1}
@@ -209,13 +209,13 @@ def test_both_judges_see_the_composite_of_their_pictures(make_recipe, batch: Ten
         torch.manual_seed(0)
         stage = DecoderStage(make_recipe("decoder", decoder=options | weights), CPU, FakePerceptual())
         torch.manual_seed(0)
-        for judge in stage.critic.judges.values():
-            for weight in judge.parameters():
+        for discriminator in stage.image_loss.discriminators.values():
+            for weight in discriminator.parameters():
                 torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(weight.numel()))
         drawn = same * last + 0.3 * mask * torch.linspace(-1, 1, 16)
-        gradients[pixels, features], figures = stage.critic.gradient(batch, drawn, last, 0, mask)
+        gradients[pixels, features], figures = stage.image_loss.gradient(batch, drawn, last, 0, mask)
         assert not any(figure.requires_grad for figure in figures.values())
-        assert len(stage.critic.learn(0)) == 2 * len(stage.critic.judges)
+        assert len(stage.image_loss.update_discriminators(0)) == 2 * len(stage.image_loss.discriminators)
     rest = gradients[0.0, 0.0]
     by_features = gradients[0.0, 0.7] - rest
     assert not bool(by_features[:, :, :, 8:].any())
@@ -224,7 +224,7 @@ def test_both_judges_see_the_composite_of_their_pictures(make_recipe, batch: Ten
     torch.testing.assert_close(gradients[0.7, 0.7], gradients[0.7, 0.0] + by_features)
 
 
-def test_the_classifier_counts_and_judges_beside_the_others(make_recipe, batch: Tensor) -> None:
+def test_the_classifier_has_a_distance_and_a_discriminator(make_recipe, batch: Tensor) -> None:
     """Would catch a classifier that is loaded and not looked through, a distance with another's weight, a
     look at the first pictures only, and a push at known pixels."""
     options = {"perceptual": 1.0, "perceptual_share": 0.5, "adversarial": 0.0, "adversarial_start": 0}
@@ -238,12 +238,12 @@ def test_the_classifier_counts_and_judges_beside_the_others(make_recipe, batch: 
         torch.manual_seed(0)
         recipe = make_recipe("decoder", decoder=options | weights)
         stage = DecoderStage(recipe, CPU, FakePerceptual(), FakePerceptual())
-        assert list(stage.critic.judges) == (["classifier_discriminator"] if judged else [])
+        assert list(stage.image_loss.discriminators) == (["classifier_discriminator"] if judged else [])
         drawn = (batch * last + 0.3 * mask * torch.linspace(-1, 1, 16)).requires_grad_()
-        gradients[distance, judged], figures = stage.critic.gradient(batch, drawn, last, 0, mask)
+        gradients[distance, judged], figures = stage.image_loss.gradient(batch, drawn, last, 0, mask)
     seen = torch.where(mask, drawn.detach(), batch).requires_grad_()
     fake = FakePerceptual()
-    apart = 3.0 * fake.between(fake.features(seen), fake.features(batch)).mean()
+    apart = 3.0 * fake.feature_distance(fake.features(seen), fake.features(batch)).mean()
     (wanted,) = torch.autograd.grad(apart, seen)
     torch.testing.assert_close(gradients[3.0, 0.0] - gradients[0.0, 0.0], torch.where(mask, wanted, 0))
     assert float(figures["classifier_distance"]) == pytest.approx(apart.item() / 3, rel=1e-5)
@@ -258,10 +258,10 @@ def test_a_recipe_gets_the_classifier_it_names(make_recipe, tmp_path: Path) -> N
     save_file({name: t.contiguous() for name, t in EfficientNet().state_dict().items()}, file)
     for stage in ("decoder", "tokenizer"):
         asked = {"perceptual": 0.0, "classifier": 0.5, "classifier_weights": str(file)}
-        critic = build_stage(make_recipe(stage, **{stage: asked}), CPU).critic
-        assert critic.eyes["classifier"].distance == 0.5
-        plain = build_stage(make_recipe(stage, **{stage: asked | {"classifier": 0.0}}), CPU).critic
-        assert not plain.eyes
+        image_loss = build_stage(make_recipe(stage, **{stage: asked}), CPU).image_loss
+        assert image_loss.feature_losses["classifier"].distance == 0.5
+        plain = build_stage(make_recipe(stage, **{stage: asked | {"classifier": 0.0}}), CPU).image_loss
+        assert not plain.feature_losses
 
 
 def other_tokenizer(tokenizer_folder: Path, folder: Path) -> Path:
@@ -298,10 +298,10 @@ def test_a_run_does_not_go_on_over_another_tokenizer(
     assert run(make_recipe("decoder", training={"steps": 2}, decoder=redrawn), tmp_path / "run").finished
 
 
-@pytest.mark.parametrize("design", ["plain", "lab"])
+@pytest.mark.parametrize("design", ["plain", "coursework"])
 @pytest.mark.parametrize("doubles", [(1, 2), (1, 3), (2, 4)], ids=str)
-def test_the_branch_is_there_unless_refused(
-    design: Literal["plain", "lab"], doubles: tuple[int, ...]
+def test_known_pixels_condition_the_decoder_unless_refused(
+    design: Literal["plain", "coursework"], doubles: tuple[int, ...]
 ) -> None:
     """Would catch a decoder's training without what it is for, and widths that do not fit the decoder's."""
     plain = TokenizerConfig(
@@ -313,14 +313,14 @@ def test_the_branch_is_there_unless_refused(
         design=design,
         quantizer=QuantizerConfig(codes=16, code_dim=32),
     )
-    config = redrawn_config(plain, {})
-    known = VQGAN(config).decoder.known
+    config = fine_tuned_config(plain, {})
+    known = VQGAN(config).decoder.known_encoder
     assert known is not None
-    widths = [merge.weight.shape[:2] for merge in known.merges]
+    widths = [merge.weight.shape[:2] for merge in known.zero_convs]
     assert [tuple(width) for width in widths] == [(width, width) for width in config.known_channels]
-    assert redrawn_config(plain, {"known_channels": []}).known_channels == ()
-    assert redrawn_config(plain, {"known_channels": [32, 32, 32]}).known_channels == (32, 32, 32)
-    assert redrawn_config(replace(plain, known_channels=(64, 32, 64)), {}).known_channels == (64, 32, 64)
+    assert fine_tuned_config(plain, {"known_channels": []}).known_channels == ()
+    assert fine_tuned_config(plain, {"known_channels": [32, 32, 32]}).known_channels == (32, 32, 32)
+    assert fine_tuned_config(replace(plain, known_channels=(64, 32, 64)), {}).known_channels == (64, 32, 64)
 
 
 def test_without_lpips_none_is_told(make_recipe, batch: Tensor) -> None:
@@ -330,26 +330,28 @@ def test_without_lpips_none_is_told(make_recipe, batch: Tensor) -> None:
     assert DecoderStage(seen, CPU, FakePerceptual()).validate([batch])["lpips"] > 0
 
 
-def test_judges_of_another_run_go_on(make_recipe, tmp_path: Path) -> None:
-    """Would catch judges that begin anew, and a run without them that is noticed hours later or never."""
+def test_discriminators_of_another_run_are_loaded(make_recipe, tmp_path: Path) -> None:
+    """Would catch fresh discriminators, and a run without them that is refused hours later or never."""
     base = {"adversarial": 1.0, "adversarial_start": 0}
     first = make_recipe("decoder", training={"steps": 2}, decoder=base)
     assert run(first, tmp_path / "first").finished
     kept = checkpoint.read(tmp_path / "first" / "last.pt")["stage"]["discriminator"]
-    critic = built(make_recipe("decoder", decoder=base | {"judges": str(tmp_path / "first")})).critic
-    own = critic.judges["discriminator"].state_dict()
+    image_loss = built(
+        make_recipe("decoder", decoder=base | {"discriminators": str(tmp_path / "first")})
+    ).image_loss
+    own = image_loss.discriminators["discriminator"].state_dict()
     assert all(torch.equal(own[name], kept[name]) for name in kept)
     for options, said in (
-        ({"judges": str(tmp_path / "none")}, "no run folder with a last.pt"),
-        ({"judges": str(tmp_path / "first"), "adversarial": 0.0}, "no discriminator in common"),
-        ({"judges": str(tmp_path / "first"), "discriminator_channels": 16}, "has another shape"),
+        ({"discriminators": str(tmp_path / "none")}, "no run folder with a last.pt"),
+        ({"discriminators": str(tmp_path / "first"), "adversarial": 0.0}, "no discriminator in common"),
+        ({"discriminators": str(tmp_path / "first"), "discriminator_channels": 16}, "has another shape"),
     ):
         with pytest.raises(ConfigError, match=said):
             built(make_recipe("decoder", decoder=base | options))
 
 
-def test_parts_teach_the_judges_as_one_batch_would(make_recipe, batch: Tensor) -> None:
-    """Would catch parts summed instead of averaged, and a lesson that is learnt twice."""
+def test_micro_batches_update_discriminators_as_one_batch(make_recipe, batch: Tensor) -> None:
+    """Would catch parts summed instead of averaged, and a gradient that is used twice."""
     options = {"perceptual": 1.0, "feature_adversarial": 1.0, "adversarial": 1.0, "adversarial_start": 0}
     taught = []
     for parts in (1, 2):
@@ -358,11 +360,15 @@ def test_parts_teach_the_judges_as_one_batch_would(make_recipe, batch: Tensor) -
         last = torch.ones((), requires_grad=True)
         for part in batch.chunk(parts):
             fake = (part + 0.2).requires_grad_()
-            stage.critic.gradient(part, fake * last, last, 0)
-        figures = stage.critic.learn(0)
+            stage.image_loss.gradient(part, fake * last, last, 0)
+        figures = stage.image_loss.update_discriminators(0)
         taught.append({name: float(value) for name, value in figures.items()})
-        assert not stage.critic.lessons
-        assert all(w.grad is None for judge in stage.critic.judges.values() for w in judge.parameters())
+        assert not stage.image_loss.d_losses
+        assert all(
+            w.grad is None
+            for discriminator in stage.image_loss.discriminators.values()
+            for w in discriminator.parameters()
+        )
     assert taught[1] == pytest.approx(taught[0], rel=1e-3)
 
 
@@ -396,7 +402,7 @@ def test_a_run_leaves_a_tokenizer_that_sees_known_pixels(make_recipe, tmp_path: 
 @pytest.mark.parametrize("name", ["resolution", "encoder_channels", "quantizer", "design"])
 def test_what_decides_the_tokens_cannot_be_changed(name: str, make_recipe) -> None:
     """Would catch a transformer that is left with tokens nobody makes any more."""
-    with pytest.raises(ConfigError, match=f"model.{name} decides the tokens"):
+    with pytest.raises(ConfigError, match=f"model.{name} determines the tokens"):
         built(make_recipe("decoder", model={name: 1}))
 
 

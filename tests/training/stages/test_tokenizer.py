@@ -21,14 +21,14 @@ CPU = torch.device("cpu")
 
 
 def apart(a: Tensor, b: Tensor) -> Tensor:
-    return FakePerceptual().between(FakePerceptual().features(a), FakePerceptual().features(b))
+    return FakePerceptual().feature_distance(FakePerceptual().features(a), FakePerceptual().features(b))
 
 
 def build(recipe: Recipe, perceptual: FakePerceptual | None = None) -> TokenizerStage:
     """A stage whose codebook has started, so that the forward pass draws nothing any more."""
     torch.manual_seed(0)
     stage = TokenizerStage(recipe, configured(TOKENIZERS, recipe), CPU, perceptual or FakePerceptual())
-    stage.model.quantizer.started = True
+    stage.model.quantizer.initialised = True
     with torch.no_grad():
         stage.model.quantizer.codebook.normal_()
     return stage
@@ -66,12 +66,15 @@ def test_adaptive_weight_and_gradient_are_the_textbooks(
     """Would catch a weight from the wrong losses or layer, and a gradient that is not the summed loss's."""
     recipe = make_recipe("tokenizer", **ADVERSARIAL, model={"quantizer": {"update": update}})
     stage = build(recipe)
-    model, judge = copy.deepcopy(stage.model).train(), stage.critic.judges["discriminator"]
+    model, discriminator = (
+        copy.deepcopy(stage.model).train(),
+        stage.image_loss.discriminators["discriminator"],
+    )
 
     fake, quantized = model(batch)
     reconstruction = F.l1_loss(fake, batch) + 2.0 * apart(fake, batch).mean()
-    adversarial = -judge(fake).mean()
-    last = model.decoder.leave.weight
+    adversarial = -discriminator(fake).mean()
+    last = model.decoder.conv_out.weight
     (by_rec,) = torch.autograd.grad(reconstruction, last, retain_graph=True)
     (by_adv,) = torch.autograd.grad(adversarial, last, retain_graph=True)
     weight = (by_rec.norm() / (by_adv.norm() + 1e-4)).clamp(0, 1e4)
@@ -95,47 +98,47 @@ def test_discriminator_learns_from_its_own_loss_alone(
 ) -> None:
     """Would catch the generator's loss leaking into the discriminator's gradient, or the reverse."""
     stage = build(make_recipe("tokenizer", **ADVERSARIAL))
-    judge = copy.deepcopy(stage.critic.judges["discriminator"])
+    discriminator = copy.deepcopy(stage.image_loss.discriminators["discriminator"])
     fake = copy.deepcopy(stage.model).train()(batch)[0].detach()
-    real, generated = judge(batch), judge(fake)
+    real, generated = discriminator(batch), discriminator(fake)
     loss = 0.5 * (torch.relu(1 - real).mean() + torch.relu(1 + generated).mean())
     loss.backward()
     figures = step(stage, [batch])
     assert figures["discriminator"] == pytest.approx(loss.item(), rel=1e-4)
-    norm = torch.cat([p.grad.flatten() for p in judge.parameters()]).norm()
+    norm = torch.cat([p.grad.flatten() for p in discriminator.parameters()]).norm()
     assert figures["discriminator_gradient"] == pytest.approx(norm.item(), rel=1e-3)
     assert stage.model.training
     assert all(
         p.grad is None
-        for p in [*stage.model.parameters(), *stage.critic.judges["discriminator"].parameters()]
+        for p in [*stage.model.parameters(), *stage.image_loss.discriminators["discriminator"].parameters()]
     )
 
 
-def test_the_judge_of_features_pushes_and_learns(
+def test_the_feature_discriminator_has_a_gradient_and_is_updated(
     make_recipe, batch: Tensor, captured: list[list[Tensor]]
 ) -> None:
-    """Would catch a weight or a push that is not the textbook's, and a judge that is shown other pictures
-    than the generator is pushed by."""
+    """Would catch a weight or a gradient that is not the textbook's, and a discriminator whose inputs are
+    others than those in the generator's loss."""
     options = {"perceptual": 2.0, "feature_adversarial": 0.5, "adversarial": 0.0, "adversarial_ramp": 1}
     recipe = make_recipe(
         "tokenizer", training=ADVERSARIAL["training"], tokenizer=options | {"adversarial_start": 0}
     )
     stage = build(recipe)
-    model, judge = (
+    model, discriminator = (
         copy.deepcopy(stage.model).train(),
-        copy.deepcopy(stage.critic.judges["feature_discriminator"]),
+        copy.deepcopy(stage.image_loss.discriminators["feature_discriminator"]),
     )
     fake, _ = model(batch)
     reconstruction = F.l1_loss(fake, batch) + 2.0 * apart(fake, batch).mean()
     seen = FakePerceptual().features(fake)
-    adversarial = torch.stack([-verdict.mean() for verdict in judge(seen)]).mean()
-    last = model.decoder.leave.weight
+    adversarial = torch.stack([-verdict.mean() for verdict in discriminator(seen)]).mean()
+    last = model.decoder.conv_out.weight
     (by_rec,) = torch.autograd.grad(reconstruction, last, retain_graph=True)
     (by_adv,) = torch.autograd.grad(adversarial, last, retain_graph=True)
     weight = by_rec.norm() / (by_adv.norm() + 1e-4)
     (wanted,) = torch.autograd.grad(reconstruction + 0.5 * weight * adversarial, last)
     true = FakePerceptual().features(batch)
-    verdicts = zip(judge(true), judge([tap.detach() for tap in seen]), strict=True)
+    verdicts = zip(discriminator(true), discriminator([tap.detach() for tap in seen]), strict=True)
     halves = [torch.relu(1 - real).mean() + torch.relu(1 + drawn).mean() for real, drawn in verdicts]
     loss = 0.5 * torch.stack(halves).mean()
 
@@ -144,12 +147,12 @@ def test_the_judge_of_features_pushes_and_learns(
     assert figures["feature_adversarial"] == pytest.approx(adversarial.item(), rel=1e-3, abs=1e-6)
     assert figures["feature_discriminator"] == pytest.approx(loss.item(), rel=1e-4)
     assert any(g.shape == wanted.shape and torch.allclose(g, wanted, rtol=1e-3) for g in captured[0])
-    assert not stage.critic.lessons
+    assert not stage.image_loss.d_losses
 
 
-def test_the_judge_of_features_looks_through_the_perceptual_network(make_recipe) -> None:
-    """Would catch a recipe whose second judge has nothing to look through, refused hours later or never."""
-    with pytest.raises(ConfigError, match=r"feature_adversarial = 0\.5 looks through"):
+def test_the_feature_discriminator_needs_the_perceptual_network(make_recipe) -> None:
+    """Would catch a recipe whose second discriminator has no features, refused hours later or never."""
+    with pytest.raises(ConfigError, match=r"feature_adversarial = 0\.5 needs the perceptual network"):
         make_recipe("tokenizer", tokenizer={"feature_adversarial": 0.5, "perceptual": 0.0})
 
 
@@ -175,11 +178,11 @@ def test_parts_add_up_to_the_whole_batch(make_recipe, batch: Tensor, captured: l
 def test_discriminator_starts_at_its_step(make_recipe, batch: Tensor) -> None:
     """Would catch an adversary that disturbs the young autoencoder, and one that never comes."""
     stage = build(make_recipe("tokenizer", tokenizer={"adversarial_start": 2, "adversarial": 1.0}))
-    judge = stage.critic.judges["discriminator"]
-    before = copy.deepcopy(judge.state_dict())
+    discriminator = stage.image_loss.discriminators["discriminator"]
+    before = copy.deepcopy(discriminator.state_dict())
 
     def moved() -> bool:
-        now = judge.state_dict()
+        now = discriminator.state_dict()
         return not all(torch.equal(before[name], now[name]) for name in before)
 
     for number in (0, 1):
@@ -192,7 +195,7 @@ def test_discriminator_starts_at_its_step(make_recipe, batch: Tensor) -> None:
 def test_adversarial_zero_has_no_discriminator(make_recipe, batch: Tensor) -> None:
     """Would catch a discriminator that costs time and memory for nothing."""
     stage = build(make_recipe("tokenizer", tokenizer={"adversarial": 0.0, "adversarial_start": 0}))
-    assert not stage.critic.judges
+    assert not stage.image_loss.discriminators
     assert len(stage.optimizers) == 1
     assert "adversarial" not in step(stage, [batch])
     assert "discriminator" not in stage.state()
@@ -204,9 +207,9 @@ def test_quantization_starts_at_its_step(make_recipe, batch: Tensor) -> None:
     stage = TokenizerStage(recipe, configured(TOKENIZERS, recipe), CPU, None)
     for number in (0, 1):
         assert step(stage, [batch], number)["quantizer"] == 0
-        assert not bool(stage.model.quantizer.started)
+        assert not bool(stage.model.quantizer.initialised)
     assert step(stage, [batch], 2)["quantizer"] > 0
-    assert bool(stage.model.quantizer.started)
+    assert bool(stage.model.quantizer.initialised)
 
 
 @pytest.mark.parametrize(("share", "seen"), [(1.0, 4), (0.5, 2), (0.01, 1)])
@@ -273,10 +276,10 @@ def test_a_discriminator_too_deep_for_the_pictures_is_refused_at_once(make_recip
         build(deep)
 
 
-def test_pictures_too_small_for_the_judge_of_features_are_refused_at_once(make_recipe) -> None:
-    """Would catch a run that ends hours later, at the step where that judge begins."""
+def test_pictures_too_small_for_the_feature_discriminator_are_refused_at_once(make_recipe) -> None:
+    """Would catch a run that ends hours later, at the step where that discriminator begins."""
     recipe = make_recipe(
         "tokenizer", tokenizer={"perceptual": 1.0, "feature_adversarial": 1.0, "adversarial": 0.0}
     )
-    with pytest.raises(ConfigError, match="of pictures of 16 pixels vgg16 leaves too little to judge"):
+    with pytest.raises(ConfigError, match="pictures of 16 pixels are too small"):
         TokenizerStage(recipe, configured(TOKENIZERS, recipe), CPU, Lpips("vgg16"))

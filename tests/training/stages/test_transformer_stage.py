@@ -142,7 +142,7 @@ def test_unchanged_pictures_are_encoded_once(changing: dict, make_recipe, batch:
     assert torch.equal(second, stage.tokenizer.encode(other).flatten(1))
     assert second.dtype == torch.int64
     assert encoded == ([4, 4, 4, 4] if changing else [1, 1, 1, 1, 4, 1, 1, 4])
-    assert len(stage.remembered or {}) == (0 if changing else 6)
+    assert len(stage.token_cache or {}) == (0 if changing else 6)
 
 
 def test_overfits_a_tiny_batch(make_recipe, batch: Tensor) -> None:
@@ -209,14 +209,14 @@ def test_validation_repeats_and_ignores_smoothing(make_recipe, batch: Tensor) ->
     figures = smooth.validate([batch, batch[:2]])
     assert figures == smooth.validate([batch, batch[:2]])
     assert figures == sharp.validate([batch, batch[:2]])
-    assert not smooth.average.shadow.training
+    assert not smooth.ema.module.training
 
 
 def test_bf16_learns_too(make_recipe, batch: Tensor) -> None:
     """Would catch half-precision logits in the loss, and averages kept in half precision."""
     stage = build(make_recipe("transformer", training={"precision": "bf16"}))
     assert math.isfinite(step(stage, [batch])["loss"])
-    assert all(p.dtype == torch.float32 for p in stage.average.shadow.parameters())
+    assert all(p.dtype == torch.float32 for p in stage.ema.module.parameters())
 
 
 def test_pictures_show_original_hole_and_fill(make_recipe, batch: Tensor) -> None:

@@ -1,1 +1,2 @@
-"""The published report's recipe against ours at equal size, data and compute, one ingredient at a time."""
+"""The published experiment's recipe against ours at equal size, data and compute, one ingredient at a
+time."""

@@ -1,16 +1,16 @@
-"""The ladder from the report's recipe (`published`) to ours: each rung changes one ingredient, and keeps what
-the rungs below it changed."""
+"""The ablation from the published experiment's recipe (`published`) to ours: each row changes one ingredient
+and keeps those of the rows before it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from maskmend.importers.coursework.published import REPORT_DECODING, REPORT_MODEL, REPORT_TRAINING
+from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_MODEL, COURSEWORK_TRAINING
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rung:
-    """One ingredient, and with it all of the rungs below."""
+class Ingredient:
+    """One change of model, training or filling; a row of the ablation has all those before it too."""
 
     name: str
     about: str
@@ -27,78 +27,80 @@ class Rung:
     """Whether known pixels come from the image: what the result then is."""
 
 
-REPORT = Rung(
-    name="the report's recipe",
+PUBLISHED = Ingredient(
+    name="the published experiment's recipe",
     about="Bernoulli(0.5) masks, loss over all tokens, argmax, raw probability + 4.5 x noise, grey holes",
-    model=REPORT_MODEL,
-    training=REPORT_TRAINING,
-    settings=REPORT_DECODING,
+    model=COURSEWORK_MODEL,
+    training=COURSEWORK_TRAINING,
+    settings=COURSEWORK_DECODING,
 )
 
-CHANGES: tuple[Rung, ...] = (
-    Rung(
+CHANGES: tuple[Ingredient, ...] = (
+    Ingredient(
         name="blocks",
         about="pre-norm, rotary and learned positions, no dropout",
         model={"norm": "pre", "positions": "both", "dropout": 0.0},
     ),
-    Rung(
+    Ingredient(
         name="mask family",
         about="holes as people and the test draw them, partly filled",
         training={"bernoulli": 0.0, "scheduled": 0.15, "boxes": 0.15, "strokes": 0.2, "random_walk": 0.5},
     ),
-    Rung(name="loss on masked", about="from the hidden tokens only", training={"loss_on": "masked"}),
-    Rung(
+    Ingredient(name="loss on masked", about="from the hidden tokens only", training={"loss_on": "masked"}),
+    Ingredient(
         name="hole filling",
         about="smooth instead of grey before encoding",
         training={"infill": "diffusion"},
         settings={"infill": "diffusion"},
     ),
-    Rung(
+    Ingredient(
         name="log-probability confidence",
         about="log p + 4.5 x Gumbel noise instead of p + 4.5 x",
         settings={"confidence": "log_probability"},
     ),
-    Rung(name="less noise", about="1.0 x Gumbel noise on it instead of 4.5 x", settings={"noise": 1.0}),
-    Rung(
+    Ingredient(name="less noise", about="1.0 x Gumbel noise on it instead of 4.5 x", settings={"noise": 1.0}),
+    Ingredient(
         name="order: Halton",
         about="tokens spread evenly over the hole first, instead of the most confident",
         settings={"order": "halton"},
     ),
-    Rung(
+    Ingredient(
         name="order: confidence again",
         about="back to the default order",
         settings={"order": "confidence"},
     ),
-    Rung(
+    Ingredient(
         name="order: to the end",
         about="schedule evaluated at (step + 1) / T: nothing is left over",
         settings={"sweet_spot": None},
     ),
-    Rung(
+    Ingredient(
         name="token choice",
         about="drawn at temperature 0.6 instead of argmax",
         settings={"choice": "sample", "temperature": 0.6},
     ),
-    Rung(name="attention pattern", about="known tokens see known ones only", model={"attention": "context"}),
-    Rung(name="EMA", about="moving average of the weights (0.99)", averaged=True),
-    Rung(name="label smoothing", about="0.05", training={"label_smoothing": 0.05}),
-    Rung(
+    Ingredient(
+        name="attention pattern", about="known tokens see known ones only", model={"attention": "prefix"}
+    ),
+    Ingredient(name="EMA", about="moving average of the weights (0.99)", averaged=True),
+    Ingredient(name="label smoothing", about="0.05", training={"label_smoothing": 0.05}),
+    Ingredient(
         name="hints",
         about="hidden tokens know the smooth fill's code at their place; embedding starts from the codebook",
         model={"marks_hole": True, "hints": True},
         training={"codebook_start": True},
     ),
-    Rung(name="compositing", about="known pixels from the image", composited=True),
-    Rung(name="seam: ours", about="levels matched by a Poisson equation", settings={"seam": "poisson"}),
+    Ingredient(name="compositing", about="known pixels from the image", composited=True),
+    Ingredient(name="seam: ours", about="levels matched by a Poisson equation", settings={"seam": "poisson"}),
 )
 
 
-def ladder(lowest: Rung = REPORT, changes: Sequence[Rung] = CHANGES) -> list[Rung]:
-    """Every rung with all that it inherits from those below."""
-    rungs = [lowest]
+def cumulative(lowest: Ingredient = PUBLISHED, changes: Sequence[Ingredient] = CHANGES) -> list[Ingredient]:
+    """Each ingredient together with all those before it: the rows of the ablation."""
+    ingredients = [lowest]
     for change in changes:
-        below = rungs[-1]
-        rungs.append(
+        below = ingredients[-1]
+        ingredients.append(
             replace(
                 change,
                 model=below.model | change.model,
@@ -108,4 +110,4 @@ def ladder(lowest: Rung = REPORT, changes: Sequence[Rung] = CHANGES) -> list[Run
                 composited=below.composited or change.composited,
             )
         )
-    return rungs
+    return ingredients

@@ -1,9 +1,9 @@
-"""`maskmend study`: the ladder climbed, every rung trained, filled and scored; one table, one page.
+"""`maskmend study`: an ablation. Every row is trained, filled and scored; one table, one page.
 
-Two figures tell two things. FID is that of a rung's result: every pixel from the decoder, the report's
-protocol, until known pixels are kept; it has the tokenizer's reconstruction as its floor. LPIPS is that of
-the composited picture on every rung, so it sees the fill alone. A rung is called better or worse than the one
-below only where the interval of their difference, over the same images, leaves out zero.
+FID is that of a row's result: every pixel from the decoder, the published experiment's protocol, until known
+pixels are kept; the tokenizer's reconstruction is its lower bound. LPIPS is that of the composited picture in
+every row, which measures the fill alone. A row is called better or worse than the one before it only where
+the interval of their difference, over the same images, excludes zero.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmend import __version__
-from maskmend.experiments.ablation.ingredients import Rung, ladder
+from maskmend.experiments.ablation.ingredients import Ingredient, cumulative
 from maskmend.experiments.ablation.trainings import Progress, Trainings
 from maskmend.experiments.reproduce.dataset import TestSet
 from maskmend.experiments.reproduce.formatting import change, interval
@@ -20,9 +20,9 @@ from maskmend.experiments.reproduce.page import Mark, Section, Shown, html_page,
 from maskmend.experiments.reproduce.summary import facts_of
 from maskmend.experiments.reproduce.trial import (
     Distance,
-    Laboratory,
     Measure,
     Trial,
+    TrialRunner,
     difference,
     lpips_difference,
 )
@@ -30,12 +30,12 @@ from maskmend.files import json_bytes, write_files
 from maskmend.metrics.bootstrap import Interval
 from maskmend.metrics.features import FeatureFunction
 
-TITLE = "The report's recipe against ours"
+TITLE = "The published experiment's recipe against ours"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """Test set and networks: what every rung is scored with."""
+    """Test set and networks: what every ingredient is scored with."""
 
     data: TestSet
     extract: FeatureFunction
@@ -48,14 +48,14 @@ class Scorer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
-    """A rung with its trial, and what it changed against the rung below."""
+class AblationRow:
+    """A row of the ablation: an ingredient with its trial, and the change from the row before."""
 
-    rung: Rung
+    ingredient: Ingredient
     training: str
     trial: Trial
     result: Interval | None = None
-    """Of the result's FID; None for the lowest rung."""
+    """Of the result's FID; None for the first row."""
     fill: Interval | None = None
     """Of the composited picture's LPIPS."""
 
@@ -65,22 +65,22 @@ def study(
     scorer: Scorer,
     out: Path,
     *,
-    rungs: Sequence[Rung] | None = None,
-    told: Progress | None = None,
+    ingredients: Sequence[Ingredient] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Trains and scores every rung; writes `page.html`, `.md` and `.json` into `out`, anew after each.
+    """Trains and scores every ingredient; writes `page.html`, `.md` and `.json` into `out`, anew after each.
 
-    Goes on where it was stopped. Returns the JSON.
+    Resumes where it was stopped. Returns the JSON.
     """
-    report = told or (lambda what, done, total: None)
-    rungs = ladder() if rungs is None else rungs
-    standings: list[Standing] = []
+    report = progress or (lambda what, done, total: None)
+    ingredients = cumulative() if ingredients is None else ingredients
+    rows: list[AblationRow] = []
     facts: dict[str, Any] = {}
-    for number, rung in enumerate(rungs):
-        report("rungs", number, len(rungs))
-        laboratory = Laboratory(
+    for number, ingredient in enumerate(ingredients):
+        report("ingredients", number, len(ingredients))
+        runner = TrialRunner(
             data=scorer.data,
-            pipe=trainings.pipeline(rung, report),
+            pipe=trainings.pipeline(ingredient, report),
             extract=scorer.extract,
             distance=scorer.distance,
             folder=scorer.folder,
@@ -88,17 +88,18 @@ def study(
             repeats=scorer.repeats,
             seed=scorer.seed,
         )
-        trial = laboratory.measure(told, by=(measure_of(rung),))
-        below = standings[-1] if standings else None
-        standings.append(_stand(rung, trainings.place(rung).name, trial, below))
-        facts = _write(out, standings, trainings, laboratory)
-    report("rungs", len(rungs), len(rungs))
+        trial = runner.measure(progress, by=(measure_of(ingredient),))
+        below = rows[-1] if rows else None
+        rows.append(_row_of(ingredient, trainings.place(ingredient).name, trial, below))
+        facts = _write(out, rows, trainings, runner)
+    report("ingredients", len(ingredients), len(ingredients))
     return facts
 
 
-def measure_of(rung: Rung) -> Measure:
-    """Which FID a rung's result has: until known pixels are kept, nobody shows them to the decoder either."""
-    return "composited" if rung.composited else "tokens_alone"
+def measure_of(ingredient: Ingredient) -> Measure:
+    """Which FID an ingredient's result has: until known pixels are kept, the decoder does not get them
+    either."""
+    return "composited" if ingredient.composited else "tokens_alone"
 
 
 def verdict(gap: Interval | None) -> str:
@@ -110,30 +111,30 @@ def verdict(gap: Interval | None) -> str:
     return "better" if gap.value < 0 else "worse"
 
 
-def _stand(rung: Rung, training: str, trial: Trial, below: Standing | None) -> Standing:
+def _row_of(ingredient: Ingredient, training: str, trial: Trial, below: AblationRow | None) -> AblationRow:
     if below is None:
-        return Standing(rung=rung, training=training, trial=trial)
-    return Standing(
-        rung=rung,
+        return AblationRow(ingredient=ingredient, training=training, trial=trial)
+    return AblationRow(
+        ingredient=ingredient,
         training=training,
         trial=trial,
-        result=difference(trial, below.trial, measure_of(rung), measure_of(below.rung)),
+        result=difference(trial, below.trial, measure_of(ingredient), measure_of(below.ingredient)),
         fill=lpips_difference(trial, below.trial),
     )
 
 
-def summary(standings: Sequence[Standing]) -> list[str]:
+def summary(rows: Sequence[AblationRow]) -> list[str]:
     """Which ingredients mattered and which did not, by the result and by the fill alone."""
     words = {"better": "mattered", "tie": "made no difference beyond the interval", "worse": "did harm"}
     lines = []
     for title, gaps in (
-        ("By the result (FID)", [standing.result for standing in standings]),
-        ("By the fill alone (LPIPS, composited)", [standing.fill for standing in standings]),
+        ("By the result (FID)", [row.result for row in rows]),
+        ("By the fill alone (LPIPS, composited)", [row.fill for row in rows]),
     ):
         parts = []
         for outcome, word in words.items():
-            pairs = zip(standings, gaps, strict=True)
-            names = [standing.rung.name for standing, gap in pairs if verdict(gap) == outcome]
+            pairs = zip(rows, gaps, strict=True)
+            names = [row.ingredient.name for row, gap in pairs if verdict(gap) == outcome]
             if names:
                 parts.append(f"{word}: {', '.join(names)}")
         if parts:
@@ -142,11 +143,11 @@ def summary(standings: Sequence[Standing]) -> list[str]:
 
 
 def _write(
-    out: Path, standings: Sequence[Standing], trainings: Trainings, laboratory: Laboratory
+    out: Path, rows: Sequence[AblationRow], trainings: Trainings, runner: TrialRunner
 ) -> dict[str, Any]:
     budget = trainings.budget
     lead = [
-        f"{len(laboratory.data.images)} test pictures; holes: {laboratory.data.name}. Every training has "
+        f"{len(runner.data.images)} test pictures; holes: {runner.data.name}. Every training has "
         f"{budget.steps} steps of {budget.batch} pictures, {budget.layers} layers of width {budget.dim}, the "
         f"same tokenizer, pictures and seed. maskmend {__version__}.",
         "Each row keeps all ingredients of the rows above it. FID is that of the row's result: every pixel "
@@ -156,18 +157,18 @@ def _write(
     ]
     table = Shown(
         header=["ingredient", "what", "training", "FID", "change", "", "LPIPS", "change", ""],
-        rows=[_row(standing) for standing in standings],
-        marks=[_mark(standing) for standing in standings],
+        rows=[_row(row) for row in rows],
+        marks=[_mark(row) for row in rows],
         labels=3,
     )
-    section = Section(title="One ingredient at a time", text=summary(standings), tables=[table])
+    section = Section(title="One ingredient at a time", text=summary(rows), tables=[table])
     facts = {
         "maskmend": __version__,
-        "images": len(laboratory.data.images),
-        "masks": laboratory.data.name,
-        "sha256": {name: laboratory.digests[name] for name in ("images", "masks")},
+        "images": len(runner.data.images),
+        "masks": runner.data.name,
+        "sha256": {name: runner.digests[name] for name in ("images", "masks")},
         "budget": asdict(budget) | {"tokenizer": str(budget.tokenizer)},
-        "rows": [_facts(standing) for standing in standings],
+        "rows": [_facts(row) for row in rows],
     }
     write_files(
         {
@@ -179,33 +180,33 @@ def _write(
     return facts
 
 
-def _row(standing: Standing) -> list[str]:
-    rung, trial = standing.rung, standing.trial
+def _row(row: AblationRow) -> list[str]:
+    ingredient, trial = row.ingredient, row.trial
     return [
-        rung.name if standing.result is None else f"+ {rung.name}",
-        rung.about,
-        standing.training + (", averaged" if rung.averaged else ""),
-        interval(trial.fid(measure_of(rung))),
-        change(standing.result),
-        verdict(standing.result),
+        ingredient.name if row.result is None else f"+ {ingredient.name}",
+        ingredient.about,
+        row.training + (", averaged" if ingredient.averaged else ""),
+        interval(trial.fid(measure_of(ingredient))),
+        change(row.result),
+        verdict(row.result),
         f"{trial.lpips.value:.4f}",
-        change(standing.fill, 4),
-        verdict(standing.fill),
+        change(row.fill, 4),
+        verdict(row.fill),
     ]
 
 
-def _mark(standing: Standing) -> Mark:
-    outcome = {verdict(standing.result), verdict(standing.fill)}
+def _mark(row: AblationRow) -> Mark:
+    outcome = {verdict(row.result), verdict(row.fill)}
     return "best" if "better" in outcome else "tie" if outcome == {"tie"} else ""
 
 
-def _facts(standing: Standing) -> dict[str, Any]:
-    gaps = {"result": standing.result, "fill": standing.fill}
-    # Rungs may share a trial, which then holds both FIDs; shown is that of the rung's own result.
-    other = "tokens_alone" if standing.rung.composited else "composited"
+def _facts(row: AblationRow) -> dict[str, Any]:
+    gaps = {"result": row.result, "fill": row.fill}
+    # Rungs may share a trial, which then holds both FIDs; shown is that of the ingredient's own result.
+    other = "tokens_alone" if row.ingredient.composited else "composited"
     return {
-        "rung": asdict(standing.rung),
-        "training": standing.training,
+        "ingredient": asdict(row.ingredient),
+        "training": row.training,
         "changes": {name: gap and asdict(gap) for name, gap in gaps.items()},
-        "trial": facts_of(standing.trial) | {other: None},
+        "trial": facts_of(row.trial) | {other: None},
     }

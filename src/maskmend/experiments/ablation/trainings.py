@@ -1,4 +1,4 @@
-"""The trainings behind the ladder: equal size, steps, batches and pictures; those that rungs share, once."""
+"""The trainings of the ablation: equal size, steps, batches and pictures; those that rows share, once."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import torch
 
 from maskmend.config import to_dict
 from maskmend.errors import TrainingError
-from maskmend.experiments.ablation.ingredients import Rung
+from maskmend.experiments.ablation.ingredients import Ingredient
 from maskmend.models.transformer import MaskedTransformer
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import component_folder, load_tokenizer
@@ -51,8 +51,8 @@ class Budget:
     layers: int = 3
     mlp: int = 288
 
-    def recipe(self, rung: Rung) -> Recipe:
-        """The recipe of the rung's training."""
+    def recipe(self, ingredient: Ingredient) -> Recipe:
+        """The recipe of the ingredient's training."""
         tokens = {"codes": self.codes, "grid": self.grid}
         size = {"dim": self.dim, "heads": self.heads, "layers": self.layers, "mlp": self.mlp}
         return Recipe(
@@ -75,8 +75,8 @@ class Budget:
                 device="cpu",
             ),
             preset="small",
-            model=size | tokens | rung.model,
-            transformer=TransformerTraining(tokenizer=str(self.tokenizer), **rung.training),
+            model=size | tokens | ingredient.model,
+            transformer=TransformerTraining(tokenizer=str(self.tokenizer), **ingredient.training),
         )
 
 
@@ -93,9 +93,9 @@ class Trainings:
     def __post_init__(self) -> None:
         self._tokenizer = load_tokenizer(component_folder(self.budget.tokenizer, "tokenizer"))
 
-    def place(self, rung: Rung) -> Path:
-        """The run folder of a rung's training: that of its recipe, or the first that is free."""
-        wanted = to_dict(self.budget.recipe(rung))
+    def place(self, ingredient: Ingredient) -> Path:
+        """The run folder of an ingredient's training: that of its recipe, or the first that is free."""
+        wanted = to_dict(self.budget.recipe(ingredient))
         key = json.dumps(wanted, sort_keys=True)
         for number in count(1):
             if key in self._places:
@@ -106,24 +106,27 @@ class Trainings:
                 self._places[key] = place
         return self._places[key]
 
-    def pipeline(self, rung: Rung, told: Progress) -> InpaintPipeline:
-        """The rung's model with the rung's settings as its defaults; trains it, or goes on, if need be.
+    def pipeline(self, ingredient: Ingredient, progress: Progress) -> InpaintPipeline:
+        """The ingredient's model with the ingredient's settings as its defaults; trains it, or resumes its
+        training, where needed.
 
-        Raises TrainingError when a signal stopped the training; it was saved and the next call goes on.
+        Raises TrainingError when a signal stopped the training; it was saved and the next call resumes it.
         """
-        place, recipe = self.place(rung), self.budget.recipe(rung)
+        place, recipe = self.place(ingredient), self.budget.recipe(ingredient)
         content = checkpoint.read(place / "last.pt") if (place / "last.pt").is_file() else None
         if content is None or content["step"] < self.budget.steps:
-            self._train(place, recipe, lambda step: told(f"training {place.name}", step, self.budget.steps))
+            self._train(
+                place, recipe, lambda step: progress(f"training {place.name}", step, self.budget.steps)
+            )
             content = checkpoint.read(place / "last.pt")
         model = MaskedTransformer(configured(TRANSFORMERS, recipe))
-        model.load_state_dict(content["stage"]["average" if rung.averaged else "model"])
-        return InpaintPipeline(self._tokenizer, model, Settings(**rung.settings))
+        model.load_state_dict(content["stage"]["ema" if ingredient.averaged else "model"])
+        return InpaintPipeline(self._tokenizer, model, Settings(**ingredient.settings))
 
-    def _train(self, place: Path, recipe: Recipe, told: Callable[[int], None]) -> None:
+    def _train(self, place: Path, recipe: Recipe, progress: Callable[[int], None]) -> None:
         stage = build_stage(recipe, torch.device("cpu"))
         assert isinstance(stage, TransformerStage)
-        stage.remembered, stage.remembers_holes = self._tokens, True
+        stage.token_cache, stage.caches_holes = self._tokens, True
         for source in (self.budget.train, self.budget.validation):
             if source not in self._images:
                 self._images[source] = ImageSet(source, stage.resolution)
@@ -134,10 +137,10 @@ class Trainings:
             train_images=self._images[self.budget.train],
             validation_images=self._images[self.budget.validation],
             device=torch.device("cpu"),
-            report=lambda kind, values: told(int(values["step"])),
+            on_metrics=lambda kind, values: progress(int(values["step"])),
         )
         if not outcome.finished:
-            raise TrainingError(f"stopped and saved at step {outcome.step}: the same command goes on")
+            raise TrainingError(f"stopped and saved at step {outcome.step}: the same command resumes it")
 
 
 def _recipe(place: Path) -> dict[str, Any]:

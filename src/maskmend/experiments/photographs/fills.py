@@ -1,4 +1,4 @@
-"""Fills kept on disk: a PNG for each method, photograph and hole, so that a run that was stopped goes on.
+"""Fills kept on disk: a PNG for each method, photograph and hole, so that a stopped run is resumed.
 
 A file's name is a hash of the method's identity, the photograph's pixels, the hole and the seed. How long the
 fill took is written into the PNG itself.

@@ -2,7 +2,7 @@
 
     photographs ─► holes of four kinds ─► fills (kept on disk) ─► scores ─► page, pictures, JSON
 
-The page is written anew after each kind of hole, so that a run that was stopped leaves what it has.
+The page is rewritten after each kind of hole, so that a stopped run leaves its results so far.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ FOOT = "Made by `maskmend photographs`. Every figure, photograph by photograph, 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A set of photographs that is measured together."""
+    """A set of photographs with common scores."""
 
     name: str
     """Beginning of its pictures' file names."""
@@ -134,7 +134,7 @@ def _measure(
         if kind not in method.kinds:
             continue
 
-        def told(done: int, total: int, what: str = f"{group.name}, {kind}: {method.name}") -> None:
+        def on_fill(done: int, total: int, what: str = f"{group.name}, {kind}: {method.name}") -> None:
             if progress is not None:
                 progress(what, done, total)
 
@@ -144,7 +144,7 @@ def _measure(
             holes,
             contest.work / "fills" / _slug(method.name),
             seed=contest.seed,
-            progress=told,
+            progress=on_fill,
         )
         scores[method.name] = meter.score(group.scenes, holes, fills[method.name])
     result = Measured(
@@ -167,7 +167,7 @@ def _picture(
     fills: dict[str, list[Filled]],
     folder: Path,
 ) -> tuple[Drawing | None, list[Pick]]:
-    """The picked photographs; none where we do not take part or nobody else does."""
+    """The picked photographs; none without our models or without others."""
     if not result.ours or not result.rivals:
         return None, []
     rival = "MI-GAN" if "MI-GAN" in result.rivals else result.rivals[0]

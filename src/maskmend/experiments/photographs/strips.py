@@ -17,7 +17,7 @@ QUALITY = 88
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One photograph, its hole, and its fills by the method's name with what stands under each."""
+    """One photograph, its hole, and its fills by the method's name with the caption of each."""
 
     title: str
     truth: UInt8[np.ndarray, "H W 3"]

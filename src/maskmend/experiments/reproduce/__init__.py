@@ -1,1 +1,1 @@
-"""The published report's experiment, measured anew: trials, tables, charts, strips of pictures, a page."""
+"""The published experiment, reproduced: trials, tables, charts, strips of pictures, a page."""

@@ -65,7 +65,7 @@ def load_test_set(
         path = (masks / name).with_suffix(".png")
         if not path.is_file():
             raise DataError(f"no mask at {path}: make a set with `maskmend masks make`, or leave --masks out")
-        # Threshold given: nothing is taken for a photograph, as no option here says that it is meant.
+        # No option here could say that a photograph is meant.
         holes.append(load_mask(path, size=(size, size), options=MaskOptions(photo_check="off")))
     return TestSet(images=pictures, masks=holes, name=f"masks of {masks.name}")
 

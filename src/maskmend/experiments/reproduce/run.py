@@ -1,8 +1,8 @@
-"""`maskmend reproduce`: everything the report shows and more, measured and written as one page.
+"""`maskmend reproduce`: everything the published experiment shows and more, measured and written as one page.
 
     test set ─► frame (nothing, Telea, MI-GAN, floor) ─► bars ─► tables ─► grid ─► page.html, .md, .json
 
-Trials are kept in OUT/trials, so a run that was stopped goes on; the page is written anew after each table.
+Trials are kept in OUT/trials, so a stopped run is resumed; the page is rewritten after each table.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,20 +20,20 @@ from maskmend.experiments.reproduce.formatting import duration
 from maskmend.experiments.reproduce.page import Drawing, Section, html_page, markdown
 from maskmend.experiments.reproduce.sections import section_of, table_facts
 from maskmend.experiments.reproduce.strips import gallery, png_bytes, schedule_strips
-from maskmend.experiments.reproduce.summary import rivals, the_bars, the_frame
-from maskmend.experiments.reproduce.tables import Table, judge, the_grid, the_tables
-from maskmend.experiments.reproduce.trial import Laboratory, Progress
+from maskmend.experiments.reproduce.summary import rivals, summary_section, verdict_section
+from maskmend.experiments.reproduce.tables import Table, the_grid, the_tables, verdict_of
+from maskmend.experiments.reproduce.trial import Progress, TrialRunner
 from maskmend.files import json_bytes, write_files
 
 QUICK_IMAGES, QUICK_REPEATS = 16, 10
-REPORTED_SCHEDULES = ("cosine", "linear", "square")
+PUBLISHED_SCHEDULES = ("cosine", "linear", "square")
 GALLERY = 6
 FOOT = "Made by `maskmend reproduce`. Every figure and setting is in page.json beside this page."
 TITLE = "Image inpainting with MaskGIT, measured anew"
 
 
 def reproduce(
-    laboratory: Laboratory,
+    runner: TrialRunner,
     out: Path,
     *,
     quick: bool = False,
@@ -42,56 +42,56 @@ def reproduce(
     sweep_limit: int | None = None,
     migan_file: Path | None = None,
     shown: int = 2,
-    told: Progress | None = None,
-    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Measures all tables; writes `page.html`, `page.md`, `page.json` and PNGs into `out`; returns the JSON.
 
     Args:
-        laboratory: model, test set and networks.
+        runner: model, test set and networks.
         out: the folder; trials measured there before are taken from it.
-        quick: only what the report has, and a small grid.
+        quick: only what the published experiment has, and a small grid.
         grid: measure the grid over schedule, steps, order and token choice.
         only: names of the tables that are wanted; all of the others when empty.
         sweep_limit: sweeps over single settings, and the grid, make do with the first so many images.
         migan_file: MI-GAN's ONNX file, for the comparison.
         shown: how many pictures are shown step by step.
-        told: called with (what, done, total).
-        say: called with a line for a person: how long it will take.
+        progress: called with (what, done, total).
+        log: called with a line for a person: how long it will take.
     """
-    report = told or (lambda what, done, total: None)
-    defaults = laboratory.pipe.defaults
+    report = progress or (lambda what, done, total: None)
+    defaults = runner.pipe.defaults
     tables = _chosen([*the_tables(defaults, quick=quick), the_grid(quick=quick)], only, grid)
-    fewer = laboratory.first(sweep_limit) if any(table.sweep for table in tables) else laboratory
-    if say:
-        say(_forecast([(fewer if table.sweep else laboratory, table) for table in tables]))
+    fewer = runner.first(sweep_limit) if any(table.sweep for table in tables) else runner
+    if log:
+        log(_forecast([(fewer if table.sweep else runner, table) for table in tables]))
     facts: dict[str, Any] = {
         "maskmend": __version__,
-        "images": len(laboratory.data.images),
-        "masks": laboratory.data.name,
-        "sha256": laboratory.digests,
-        "repeats": laboratory.repeats,
-        "seed": laboratory.seed,
+        "images": len(runner.data.images),
+        "masks": runner.data.name,
+        "sha256": runner.digests,
+        "repeats": runner.repeats,
+        "seed": runner.seed,
         "defaults": asdict(defaults),
     }
-    lead = _lead(laboratory, quick)
-    frame, facts["frame"] = the_frame(laboratory, migan_file, report)
-    bars, facts["bars"] = the_bars(laboratory, report)
-    sections = [bars, frame, *_pictures(laboratory, shown, migan_file)]
+    lead = _lead(runner, quick)
+    frame, facts["frame"] = summary_section(runner, migan_file, report)
+    bars, facts["bars"] = verdict_section(runner, report)
+    sections = [bars, frame, *_pictures(runner, shown, migan_file)]
 
     def write() -> None:
         _write(out, lead, sections, facts)
 
     write()
     for table in tables:
-        bench = fewer if table.sweep else laboratory
+        bench = fewer if table.sweep else runner
         trials = []
         for row in table.rows:
             report(table.title, len(trials), len(table.rows))
-            trials.append(bench.measure(told, by=table.shown, **row.changes))
+            trials.append(bench.measure(progress, by=table.shown, **row.changes))
         report(table.title, len(table.rows), len(table.rows))
-        verdict = judge(table, trials, defaults)
-        sections.append(section_of(table, trials, verdict, _fewer(bench, laboratory)))
+        verdict = verdict_of(table, trials, defaults)
+        sections.append(section_of(table, trials, verdict, _fewer(bench, runner)))
         facts[table.name] = {"images": len(bench.data.images)} | table_facts(table, trials, verdict)
         write()
     return facts
@@ -106,15 +106,15 @@ def _chosen(tables: Sequence[Table], only: Sequence[str], grid: bool) -> list[Ta
     return [table for table in tables if (table.name in only if only else grid or table.name != "grid")]
 
 
-def _fewer(bench: Laboratory, laboratory: Laboratory) -> str:
-    """What a table of fewer images has to say of it."""
+def _fewer(bench: TrialRunner, runner: TrialRunner) -> str:
+    """The note of a table measured on fewer images."""
     count = len(bench.data.images)
-    if count == len(laboratory.data.images):
+    if count == len(runner.data.images):
         return ""
     return f"Over the first {count} images only: FID is biased upwards there, so compare within this table."
 
 
-def _forecast(work: Sequence[tuple[Laboratory, Table]]) -> str:
+def _forecast(work: Sequence[tuple[TrialRunner, Table]]) -> str:
     """How many ways of filling are still to be measured, and how long that takes at this machine's pace."""
     fills, seconds, pace = 0, 0.0, None
     for bench in {id(bench): bench for bench, _ in work}.values():
@@ -125,21 +125,21 @@ def _forecast(work: Sequence[tuple[Laboratory, Table]]) -> str:
             seconds += len(bench.data.images) * (fids * features + more * filling)
         fills += more
     if fills == 0:
-        return "all is measured: the page is written anew"
+        return "all is measured: the page is written again"
     return (
         f"{fills} ways of filling to measure: about {duration(seconds)} on this machine. Ctrl-C stops; the "
-        "same command goes on."
+        "same command resumes."
     )
 
 
-def _lead(laboratory: Laboratory, quick: bool) -> list[str]:
-    count = len(laboratory.data.images)
-    share = 100 * float(np.mean([mask.mean() for mask in laboratory.data.masks]))
-    digests = ", ".join(f"{name} {digest[:12]}" for name, digest in laboratory.digests.items())
+def _lead(runner: TrialRunner, quick: bool) -> list[str]:
+    count = len(runner.data.images)
+    share = 100 * float(np.mean([mask.mean() for mask in runner.data.masks]))
+    digests = ", ".join(f"{name} {digest[:12]}" for name, digest in runner.digests.items())
     lines = [
-        f"{count} images of {laboratory.pipe.resolution}x{laboratory.pipe.resolution} pixels; holes: "
-        f"{laboratory.data.name}, {share:.1f} % of the pixels on average. Image i is filled with seed "
-        f"{laboratory.seed} + i. maskmend {__version__}. SHA-256: {digests}.",
+        f"{count} images of {runner.pipe.resolution}x{runner.pipe.resolution} pixels; holes: "
+        f"{runner.data.name}, {share:.1f} % of the pixels on average. Image i is filled with seed "
+        f"{runner.seed} + i. maskmend {__version__}. SHA-256: {digests}.",
         "FID comes with its 95 % bootstrap interval. A table's rows draw the same images, so the "
         "difference of two has an interval of its own: where that holds zero, the row ties with the best.",
     ]
@@ -151,15 +151,15 @@ def _lead(laboratory: Laboratory, quick: bool) -> list[str]:
     return lines
 
 
-def _pictures(laboratory: Laboratory, shown: int, migan_file: Path | None) -> list[Section]:
+def _pictures(runner: TrialRunner, shown: int, migan_file: Path | None) -> list[Section]:
     """A gallery of fills, and the masks and predicted pictures over the iterations."""
-    data = laboratory.data
+    data = runner.data
     fills = gallery(
-        laboratory.pipe,
+        runner.pipe,
         data.images[:GALLERY],
         data.masks[:GALLERY],
         {name: fill for name, fill in rivals(migan_file).items() if not name.startswith("nothing")},
-        seed=laboratory.seed,
+        seed=runner.seed,
     )
     first = Drawing(
         file="fills.png",
@@ -174,11 +174,11 @@ def _pictures(laboratory: Laboratory, shown: int, migan_file: Path | None) -> li
     drawings = [curves]
     for number in range(min(shown, len(data.images))):
         masks, pictures = schedule_strips(
-            laboratory.pipe,
+            runner.pipe,
             data.images[number],
             data.masks[number],
-            REPORTED_SCHEDULES,
-            seed=laboratory.seed + number,
+            PUBLISHED_SCHEDULES,
+            seed=runner.seed + number,
         )
         drawings += [
             Drawing(

@@ -17,7 +17,7 @@ HEADERS = {
 
 
 def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict, note: str = "") -> Section:
-    """Rows with the best one and its ties marked, what that says of the default, and a chart.
+    """Rows with the best one and its ties marked, what that says about the default, and a chart.
 
     `note` is what else is to be said of the whole table.
     """
@@ -39,11 +39,11 @@ def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict, note: st
             line.append("" if row.published is None else f"{row.published:.2f}")
         rows.append(line)
     if published:
-        header.append("report's FID")
+        header.append("published FID")
     text = [said for said in (table.about, note) if said]
     if published:
         text.append(
-            "The report's figures are of its own split, most of whose test images stand in the training set "
+            "The published figures are of their own split, most of whose test images are in the training set "
             "as well. Its table calls the third schedule square root where its text says square: both are "
             "here."
         )

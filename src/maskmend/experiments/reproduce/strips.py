@@ -26,7 +26,7 @@ def schedule_strips(
 ) -> tuple[Image.Image, Image.Image]:
     """(latent masks, predicted pictures) over the iterations of one image, a row for each schedule.
 
-    The predicted pictures are uncomposited, every pixel from the decoder, as the report shows them.
+    The predicted pictures are uncomposited, every pixel from the decoder, as in the published experiment.
     """
     fills = {name: pipe(image, mask, seed=seed, steps=steps, schedule=name) for name in schedules}
     masks, pictures = [], []

@@ -1,7 +1,7 @@
 """The frame around every figure: what doing nothing and what others score, the tokenizer's floor, the bars.
 
 nothing (grey holes), OpenCV's Telea, MI-GAN where its file is given     composited only
-the model at its defaults, and decoded the report's way                  both
+the model at its defaults, and decoded as in the published experiment                  both
 the whole image through the tokenizer and back                           floor of the uncomposited figure
 """
 
@@ -19,17 +19,17 @@ from maskmend.experiments.reproduce.page import Mark, Section, Shown, Tile
 from maskmend.experiments.reproduce.trial import (
     BOTH,
     MEASURES,
-    Laboratory,
     Measure,
     Progress,
     Trial,
+    TrialRunner,
     difference,
     tied,
 )
-from maskmend.importers.coursework.published import REPORT_DECODING
+from maskmend.importers.coursework.published import COURSEWORK_DECODING
 from maskmend.metrics.bootstrap import Interval
 
-LOOKED_AT_TWICE = 16
+REPEATED_FILLS = 16
 """How many pictures are filled twice, to see that they come out the same to the bit."""
 
 Fill = Callable[[Picture, np.ndarray], Picture]
@@ -43,18 +43,20 @@ def rivals(migan_file: Path | None = None) -> dict[str, Fill]:
     return found
 
 
-def the_frame(
-    laboratory: Laboratory, migan_file: Path | None, told: Progress
+def summary_section(
+    runner: TrialRunner, migan_file: Path | None, progress: Progress
 ) -> tuple[Section, dict[str, dict[str, Any]]]:
     """The section, and its trials by name."""
     versions = {} if migan_file is None else {"MI-GAN": hashlib.sha256(migan_file.read_bytes()).hexdigest()}
     trials = {
-        name: laboratory.baseline(f"{name} {versions.get(name, '')}".strip(), fill, told)
+        name: runner.baseline(f"{name} {versions.get(name, '')}".strip(), fill, progress)
         for name, fill in rivals(migan_file).items()
     }
-    trials["this model, decoded the report's way"] = laboratory.measure(told, by=MEASURES, **REPORT_DECODING)
-    trials["this model, default settings"] = laboratory.measure(told)
-    floor = laboratory.reconstruction(told)
+    trials["this model, decoded as in the published experiment"] = runner.measure(
+        progress, by=MEASURES, **COURSEWORK_DECODING
+    )
+    trials["this model, default settings"] = runner.measure(progress)
+    floor = runner.reconstruction(progress)
     rows = [[name, *_row(trial)] for name, trial in trials.items()]
     marks: list[Mark] = [*_marks(list(trials.values())), ""]
     rows.append(
@@ -90,12 +92,12 @@ def _marks(trials: Sequence[Trial]) -> list[Mark]:
     return ["best" if trial is best else "tie" if tied(trial, best, "composited") else "" for trial in trials]
 
 
-def the_bars(laboratory: Laboratory, told: Progress) -> tuple[Section, dict[str, Any]]:
+def verdict_section(runner: TrialRunner, progress: Progress) -> tuple[Section, dict[str, Any]]:
     """What must hold: no worse with more steps, known pixels kept, the same fill twice."""
-    many, one = (laboratory.measure(told, by=BOTH, steps=steps) for steps in (8, 1))
+    many, one = (runner.measure(progress, by=BOTH, steps=steps) for steps in (8, 1))
     gaps = {by: difference(many, one, by) for by in BOTH}
-    again = same_again(laboratory)
-    default = laboratory.measure(told)
+    again = determinism_section(runner)
+    default = runner.measure(progress)
     tiles = [
         Tile(what=f"FID, {by}", value=f"{default.fid(by).value:.2f}", note=_ends(default.fid(by)))
         for by in BOTH
@@ -116,7 +118,7 @@ def the_bars(laboratory: Laboratory, told: Progress) -> tuple[Section, dict[str,
         Tile(
             what="the same fill twice",
             value="yes" if again else "no",
-            note=f"to the bit, first {min(LOOKED_AT_TWICE, len(laboratory.data.images))} pictures",
+            note=f"to the bit, first {min(REPEATED_FILLS, len(runner.data.images))} pictures",
             held=again,
         ),
     ]
@@ -138,13 +140,13 @@ def _ends(value: Interval, digits: int = 2, sign: str = "") -> str:
     return f"[{value.low:{sign}.{digits}f}, {value.high:{sign}.{digits}f}]"
 
 
-def same_again(laboratory: Laboratory) -> bool:
+def determinism_section(runner: TrialRunner) -> bool:
     """Whether the same images, holes and seeds give the same pictures, to the bit."""
-    count = min(LOOKED_AT_TWICE, len(laboratory.data.images))
-    images, masks = list(laboratory.data.images[:count]), list(laboratory.data.masks[:count])
-    seeds = [laboratory.seed + n for n in range(count)]
+    count = min(REPEATED_FILLS, len(runner.data.images))
+    images, masks = list(runner.data.images[:count]), list(runner.data.masks[:count])
+    seeds = [runner.seed + n for n in range(count)]
     first, second = (
-        [result.pictures[0].pixels for result in laboratory.pipe(images, masks, seed=seeds)] for _ in range(2)
+        [result.pictures[0].pixels for result in runner.pipe(images, masks, seed=seeds)] for _ in range(2)
     )
     return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 

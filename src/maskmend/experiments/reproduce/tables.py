@@ -1,8 +1,8 @@
-"""Which trials make which table, and what a table says of the defaults.
+"""Which trials make which table, and what a table says about the defaults.
 
-The report's table comes first: FID by mask schedule at 8 steps and sweet spot 8, once with the report's own
-way of decoding and once with ours. Then one table for each setting, the others at the model's defaults, and
-the grid over schedule, steps, order and token choice.
+The published experiment's table comes first: FID by mask schedule at 8 steps and sweet spot 8, once with the
+published experiment's own way of decoding and once with ours. Then one table for each setting, the others at
+the model's defaults, and the grid over schedule, steps, order and token choice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 
 from maskmend.experiments.reproduce.trial import MEASURES, Measure, Trial, difference, tied
 from maskmend.images.infill import STRATEGIES
-from maskmend.importers.coursework.published import REPORT_DECODING, REPORT_FID
+from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_FID
 from maskmend.settings import Settings
 
 STEPS = (1, 2, 4, 8, 12, 16)
@@ -27,7 +27,7 @@ class Row:
     changes: dict[str, Any]
     """What differs from the model's default settings."""
     published: float | None = None
-    """The report's figure."""
+    """The published experiment's figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A table's best row, the rows no worse than it, and what that says of the default."""
+    """A table's best row, the rows no worse than it, and what that says about the default."""
 
     best: int
     ties: frozenset[int] = field(default_factory=frozenset)
@@ -65,26 +65,26 @@ class Verdict:
 
 
 def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
-    """All tables but the grid; `quick` leaves out all that is not in the report."""
+    """All tables but the grid; `quick` leaves out all that is not in the published experiment."""
     schedules = ("cosine", "linear", "square", "square_root")
     tables = [
         Table(
             name="schedule-report",
-            title="FID by mask schedule, decoded the report's way",
+            title="FID by mask schedule, decoded as in the published experiment",
             columns=("schedule",),
             rows=tuple(
                 Row(
                     labels=(name,),
-                    changes=REPORT_DECODING | {"schedule": name},
-                    published=REPORT_FID.get(name),
+                    changes=COURSEWORK_DECODING | {"schedule": name},
+                    published=COURSEWORK_FID.get(name),
                 )
                 for name in schedules
             ),
             by="tokens_alone",
             also=("composited",),
             about="8 iterations, sweet spot 8, argmax, raw probability plus 4.5 x annealed Gumbel noise, "
-            "grey holes encoded as they are. The report's protocol is the FID of the tokens alone: every "
-            "pixel from a decoder shown nothing else. The report's loop evaluates the schedule at step / 8 "
+            "grey holes encoded as they are. Its protocol is the FID of the tokens alone: every "
+            "pixel from a decoder shown nothing else. Its loop evaluates the schedule at step / 8 "
             "with steps 0 to 7, so tokens are still masked after it and take the last prediction.",
         ),
         Table(
@@ -144,7 +144,7 @@ def _with_default(values: Sequence[Any], name: str, defaults: Settings) -> Seque
 
 
 def rows_of(setting: str, values: Sequence[Any]) -> tuple[Row, ...]:
-    """A row for each value of one setting; the sweet spot and the schedule are looked at over 8 steps."""
+    """A row for each value of one setting; the sweet spot and the schedule are measured over 8 steps."""
     fixed = {"steps": 8} if setting in ("sweet_spot", "schedule") else {}
     return tuple(Row(labels=(str(value),), changes=fixed | {setting: value}) for value in values)
 
@@ -170,7 +170,7 @@ def the_grid(*, quick: bool = False) -> Table:
     )
 
 
-def judge(table: Table, trials: Sequence[Trial], defaults: Settings) -> Verdict:
+def verdict_of(table: Table, trials: Sequence[Trial], defaults: Settings) -> Verdict:
     """The table's best row, its ties, and which default it justifies."""
     values = [trial.fid(table.by).value for trial in trials]
     best = min(range(len(values)), key=lambda n: values[n])

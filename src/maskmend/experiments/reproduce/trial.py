@@ -3,8 +3,8 @@
     settings ─► fills of all images ─► composited, uncomposited and tokens-alone pictures ─► FID, LPIPS, ...
 
 A trial's file is named by a hash of everything that decides its figures: weights, images, masks, settings,
-seed, bootstrap draws. So an experiment that was stopped goes on, and a changed model starts anew. Nearly all
-of the time goes into Inception's features, so a FID is measured only where it is asked for.
+seed, bootstrap draws. So a stopped experiment is resumed, and a changed model is measured from the start.
+Nearly all of the time goes into Inception's features, so a FID is measured only where it is asked for.
 
 All trials draw the same bootstrap images, so the difference of two FIDs has an interval of its own, much
 narrower than the two intervals suggest: what both share (the truths, the known pixels) cancels.
@@ -56,7 +56,8 @@ class Trial:
     uncomposited: Interval | None
     """FID with every pixel from the decoder, which may see the known ones; None if not asked."""
     tokens_alone: Interval | None
-    """FID with every pixel from the decoder, shown nothing but the tokens: the report's protocol."""
+    """FID with every pixel from the decoder, shown nothing but the tokens: the published experiment's
+    protocol."""
     lpips: Interval
     """Of the composited pictures; of the reconstruction, of the whole."""
     hole_l1: float
@@ -108,7 +109,7 @@ def tied(a: Trial, b: Trial, by: Measure) -> bool:
 
 
 @dataclass(kw_only=True, eq=False)
-class Laboratory:
+class TrialRunner:
     """Measures ways of filling the holes of one test set.
 
     Args:
@@ -154,38 +155,40 @@ class Laboratory:
         """SHA-256 of images, masks (as their manifest has it) and model."""
         return {"images": self._about["images"], "masks": masks_hash(self.data.masks), "model": self._model}
 
-    def first(self, count: int | None) -> "Laboratory":
+    def first(self, count: int | None) -> "TrialRunner":
         """The same over the first `count` images; None: all."""
         if count is None or count >= len(self.data.images):
             return self
         return replace(self, data=self.data.first(count))
 
-    def measure(self, told: Progress | None = None, *, by: Sequence[Measure] = BOTH, **changes: Any) -> Trial:
+    def measure(
+        self, progress: Progress | None = None, *, by: Sequence[Measure] = BOTH, **changes: Any
+    ) -> Trial:
         """The trial of the model's default settings with `changes`; the FIDs in `by` are measured."""
         settings = self.pipe.defaults.changed(**changes)
         about = {"model": self._model, "settings": asdict(settings)}
-        return self._remembered(about, by, lambda missing: self._fill(settings, missing, told))
+        return self._cached(about, by, lambda missing: self._fill(settings, missing, progress))
 
     def baseline(
         self,
         name: str,
         fill: Callable[[Picture, Bool[np.ndarray, "H W"]], Picture],
-        told: Progress | None = None,
+        progress: Progress | None = None,
     ) -> Trial:
-        """The trial of another method, `fill(image, mask)`; `name` tells it apart from all others."""
+        """The trial of another method, `fill(image, mask)`; `name` identifies it."""
 
         def work(missing: Sequence[Measure]) -> Trial:
             start = time.perf_counter()
             drawn = []
             for image, mask in zip(self.data.images, self.data.masks, strict=True):
                 drawn.append(fill(image, mask))
-                if told:
-                    told("filling", len(drawn), len(self.data.images))
-            return self._score({"composited": drawn}, drawn, time.perf_counter() - start, told)
+                if progress:
+                    progress("filling", len(drawn), len(self.data.images))
+            return self._score({"composited": drawn}, drawn, time.perf_counter() - start, progress)
 
-        return self._remembered({"baseline": name}, ("composited",), work)
+        return self._cached({"baseline": name}, ("composited",), work)
 
-    def reconstruction(self, told: Progress | None = None) -> Trial:
+    def reconstruction(self, progress: Progress | None = None) -> Trial:
         """Whole images through the tokenizer and back: the floor of an uncomposited result."""
 
         def work(missing: Sequence[Measure]) -> Trial:
@@ -195,9 +198,9 @@ class Laboratory:
                 for batch in self._batches(self.data.images):
                     tokens = self.pipe.tokenizer.encode(self._tensor(batch))
                     drawn += [np.asarray(image) for image in self.pipe.draw_tokens(tokens.cpu().numpy())]
-            return self._score({"uncomposited": drawn}, drawn, time.perf_counter() - start, told)
+            return self._score({"uncomposited": drawn}, drawn, time.perf_counter() - start, progress)
 
-        return self._remembered({"model": self._model, "reconstruction": True}, ("uncomposited",), work)
+        return self._cached({"model": self._model, "reconstruction": True}, ("uncomposited",), work)
 
     def left(self, ways: Sequence[tuple[dict[str, Any], Sequence[Measure]]]) -> tuple[int, int]:
         """How many of these (changes, FIDs) are not measured yet: ways of filling, and FIDs in all."""
@@ -220,7 +223,7 @@ class Laboratory:
             spent.append((time.perf_counter() - start) / len(images))
         return spent[0], spent[1]
 
-    def _fill(self, settings: Settings, by: Sequence[Measure], told: Progress | None) -> Trial:
+    def _fill(self, settings: Settings, by: Sequence[Measure], progress: Progress | None) -> Trial:
         images, masks = self.data.images, self.data.masks
         composited: list[Picture] = []
         whole: dict[str, list[Picture]] = {"uncomposited": [], "tokens_alone": []}
@@ -239,21 +242,21 @@ class Laboratory:
                         tokens = result.tokens
                         drawn = self.pipe.draw_tokens(tokens, regions) if tokens.size else result.images
                         whole[name].append(np.asarray(drawn[0]))
-            if told:
-                told("filling", len(composited), len(images))
+            if progress:
+                progress("filling", len(composited), len(images))
         pictures = {"composited": composited, **whole}
-        return self._score({name: pictures[name] for name in by}, composited, spent, told)
+        return self._score({name: pictures[name] for name in by}, composited, spent, progress)
 
     def _score(
         self,
         by: dict[str, list[Picture]],
         composited: list[Picture],
         seconds: float,
-        told: Progress | None,
+        progress: Progress | None,
     ) -> Trial:
         """`by`: the pictures of each FID asked for; `composited`: those of all other figures."""
         images, masks = self.data.images, self.data.masks
-        fids = {name: self._fid(pictures, told) for name, pictures in by.items()}
+        fids = {name: self._fid(pictures, progress) for name, pictures in by.items()}
         apart = [
             self.distance(self._tensor(ours), self._tensor(truth)).cpu().numpy()
             for ours, truth in zip(self._batches(composited), self._batches(images), strict=True)
@@ -271,11 +274,11 @@ class Laboratory:
             lpips_each=each.tolist(),
         )
 
-    def _fid(self, images: Sequence[Picture], told: Progress | None) -> tuple[Interval, list[float]]:
+    def _fid(self, images: Sequence[Picture], progress: Progress | None) -> tuple[Interval, list[float]]:
         """FID with its interval and draws; of pictures scored before (another setting, no change) at once."""
         digest = content_hash(images)
         if digest not in self._scored:
-            step = None if told is None else lambda done, total: told("features", done, total)
+            step = None if progress is None else lambda done, total: progress("features", done, total)
             rows = extract_features(images, self.extract, progress=step)
             value, draws = fid_draws(rows, self.truths, repeats=self.repeats, seed=0)
             self._scored[digest] = centred_interval(value, draws), draws.tolist()
@@ -287,7 +290,7 @@ class Laboratory:
     def _tensor(self, images: Sequence[Picture]) -> torch.Tensor:
         return torch.cat([to_tensor(image) for image in images]).to(self.pipe.device)
 
-    def _remembered(
+    def _cached(
         self, about: dict[str, Any], by: Sequence[Measure], work: Callable[[Sequence[Measure]], Trial]
     ) -> Trial:
         path = self._path(about)

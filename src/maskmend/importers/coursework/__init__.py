@@ -1,1 +1,1 @@
-"""The checkpoints and folder layout of the published experiment."""
+"""Checkpoints, folder layout and settings of the published experiment, called `coursework` in code."""

@@ -1,7 +1,7 @@
-"""Checkpoints of the published coursework on this experiment, turned into models of ours.
+"""Converts checkpoints of the published experiment into models of ours.
 
 Two files, the VQGAN's state dict and the transformer's, or one that holds both, become a tokenizer and a
-transformer whose outputs are those of the coursework's code (docs/lab-checkpoints.md says what is assumed).
+transformer whose outputs are those of its code (assumptions: docs/coursework-checkpoints.md).
 """
 
 from pathlib import Path
@@ -17,16 +17,16 @@ from maskmend.models.vqgan import VQGAN
 
 
 class Converted(NamedTuple):
-    """What two checkpoints became."""
+    """The converted models."""
 
     tokenizer: VQGAN
     transformer: MaskedTransformer
     notes: tuple[str, ...]
-    """One line for each key that found no place, and for what was taken as given."""
+    """One line for each key that is not used, and for each assumption."""
 
 
-def convert_lab(
-    vqgan: Path | str, transformer: Path | str, *, heads: int | None = None, pixels: str = "lab"
+def convert_coursework(
+    vqgan: Path | str, transformer: Path | str, *, heads: int | None = None, pixels: str = "coursework"
 ) -> Converted:
     """Reads the two checkpoints.
 
@@ -34,12 +34,13 @@ def convert_lab(
         vqgan: file with the VQGAN's state dict.
         transformer: file with the transformer's; the same file where one holds both.
         heads: of the transformer's attention; 16 where neither this nor the file says.
-        pixels: what the VQGAN's pixels were scaled with: "lab" (mean and deviation of the coursework's
-            pictures) or "signed" ([-1, 1]).
+        pixels: normalisation of the VQGAN's pixels: "coursework" (mean and deviation of the published
+            experiment's images; older versions call it "lab") or "signed" ([-1, 1]).
 
-    Raises ModelError when a file cannot be read or has what ours does not have, ConfigError for `heads` or
-    `pixels` that cannot be.
+    Raises ModelError when a file cannot be read or has layers that our models do not have, ConfigError for
+    impossible `heads` or unknown `pixels`.
     """
+    pixels = {"lab": "coursework"}.get(pixels, pixels)
     if pixels not in PIXELS:
         raise ConfigError(f"pixels = {pixels!r} is unknown{nearest(pixels, PIXELS)}")
     first = read_state(Path(vqgan), "codebook.embedding.weight", "VQGAN")
@@ -48,5 +49,5 @@ def convert_lab(
     model = convert_transformer(second, codes, heads)
     tokenizer = convert_vqgan(first, model.config.grid, pixels)
     for state in (first, second):
-        state.note_unplaced()
+        state.note_unused()
     return Converted(tokenizer, model, (*first.notes, *second.notes))

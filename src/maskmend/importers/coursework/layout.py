@@ -1,12 +1,12 @@
-"""The folders of the published coursework: masked pictures and masks in, its three kinds of pictures out.
+"""The folders of the published experiment: masked pictures and masks in, its three kinds of pictures out.
 
     FOLDER/masked_image/*           FOLDER/mask64/*, black = hole
     OUT/test_results/image_NNN.png  the filled picture
     OUT/mask_scheduling/test_N.png  the latent mask after each iteration, black = still masked, ten in a row
     OUT/imga/test_N.png             the input, then what each iteration predicts, seven in a row
 
-N is the number in the files' names. What differs: the coursework counts files in alphabetical order, where 10
-comes before 2, and its filled pictures are the decoder's alone; ours keep the known pixels.
+N is the number in the files' names. Two differences: the published experiment counts files in alphabetical
+order, where 10 comes before 2, and its filled pictures are the output of the decoder; ours keep known pixels.
 """
 
 import io
@@ -37,7 +37,7 @@ BLACK, WHITE = np.zeros(3, np.uint8), np.full(3, 255, np.uint8)
 K = TypeVar("K", int, str)
 
 
-class LabPair(NamedTuple):
+class CourseworkPair(NamedTuple):
     """One masked picture and its hole."""
 
     number: int
@@ -46,7 +46,7 @@ class LabPair(NamedTuple):
     """True where black in the file: the hole."""
 
 
-def read_lab_folder(folder: Path, *, fit: bool = False) -> list[LabPair]:
+def read_coursework_folder(folder: Path, *, fit: bool = False) -> list[CourseworkPair]:
     """The pairs of `folder`, in the order of their numbers; `fit` resizes masks to their images.
 
     Files are paired by the last number in their names, or by their names where those numbers do not tell
@@ -67,13 +67,13 @@ def read_lab_folder(folder: Path, *, fit: bool = False) -> list[LabPair]:
         picture = load_image(image)
         height, width = picture.pixels.shape[:2]
         hole = load_mask(mask, size=(height, width), options=options)
-        pairs.append(LabPair(number, picture, hole))
+        pairs.append(CourseworkPair(number, picture, hole))
     return pairs
 
 
-def fill_lab_folder(
+def fill_coursework_folder(
     pipe: InpaintPipeline,
-    pairs: Sequence[LabPair],
+    pairs: Sequence[CourseworkPair],
     out: Path,
     *,
     seed: int = 0,
@@ -144,7 +144,9 @@ def strip(pictures: Sequence[UInt8[np.ndarray, "H W 3"]], columns: int) -> Image
 def _files(folder: Path) -> dict[str, Path]:
     """The image files of `folder` by name without suffix."""
     if not folder.is_dir():
-        raise DataError(f"no folder {folder}: the layout of the coursework has {IMAGES}/ and {MASKS}/ in one")
+        raise DataError(
+            f"no folder {folder}: the layout of the published experiment has {IMAGES}/ and {MASKS}/ in one"
+        )
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and path.is_file():

@@ -1,21 +1,21 @@
-"""The published report's method as settings, where it is well defined: how it trained, how it filled holes.
+"""The published experiment's method as settings, where it is well defined: training and decoding.
 
     training   each token of the whole picture hidden with probability 0.5, loss over all tokens, no
                smoothing, plain full attention in post-norm blocks, learned positions, dropout, last weights
     filling    grey holes encoded as they are; argmax; raw probability + 4.5 x annealed Gumbel noise; every
                pixel from the decoder
 
-Its loop evaluates the schedule at step / T with steps 0 to T - 1. Step 0 keeps nothing, so its 8 iterations
-are the first 7 steps of ours at T = 8, and what is then still masked takes the last prediction: steps = 8,
-sweet_spot = 7 in our settings (a test restates the loop and compares).
+Its loop evaluates the schedule at step / T with steps 0 to T - 1. Step 0 keeps no token, so its 8 iterations
+are the first 7 steps of ours at T = 8, and tokens that are then still masked take the last prediction:
+steps = 8, sweet_spot = 7 in our settings (a test restates the loop and compares).
 """
 
 from typing import Any
 
-REPORT_FID = {"cosine": 38.02, "linear": 39.12, "square": 39.30}
-"""Its table, uncomposited, on its own split. It calls the third square root where its text says square."""
+COURSEWORK_FID = {"cosine": 38.02, "linear": 39.12, "square": 39.30}
+"""From its table, uncomposited, on its own split. The table calls the third square root, the text square."""
 
-REPORT_MODEL: dict[str, Any] = {
+COURSEWORK_MODEL: dict[str, Any] = {
     "norm": "post",
     "positions": "learned",
     "attention": "full",
@@ -23,9 +23,9 @@ REPORT_MODEL: dict[str, Any] = {
     "hints": False,
     "dropout": 0.1,
 }
-"""The transformer's blocks; `transformer.report_config` is the whole of it, with its size."""
+"""The transformer's blocks; `transformer.coursework_config` is the whole configuration, with its size."""
 
-REPORT_TRAINING: dict[str, Any] = {
+COURSEWORK_TRAINING: dict[str, Any] = {
     "bernoulli": 1.0,
     "bernoulli_p": 0.5,
     "scheduled": 0.0,
@@ -37,9 +37,9 @@ REPORT_TRAINING: dict[str, Any] = {
     "infill": "grey",
     "codebook_start": False,
 }
-"""The [transformer] table of a recipe but for the tokenizer, as in recipes/published/transformer.toml."""
+"""The [transformer] table of a recipe but for the tokenizer, as in recipes/coursework/transformer.toml."""
 
-REPORT_DECODING: dict[str, Any] = {
+COURSEWORK_DECODING: dict[str, Any] = {
     "steps": 8,
     "sweet_spot": 7,
     "schedule": "cosine",
@@ -54,5 +54,5 @@ REPORT_DECODING: dict[str, Any] = {
 }
 """Settings of a fill: its 8 iterations at sweet spot 8."""
 
-PRESETS = {"report": REPORT_DECODING}
-"""Settings of a fill by name, for `maskmend evaluate --preset`."""
+PRESETS = {"coursework": COURSEWORK_DECODING, "report": COURSEWORK_DECODING}
+"""Settings of a fill by name, for `maskmend evaluate --preset`; "report" is the older name."""

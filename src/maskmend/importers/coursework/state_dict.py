@@ -1,9 +1,9 @@
-"""The state dict in a checkpoint file of the published coursework, and what becomes of each of its keys.
+"""The state dict in a checkpoint file of the published experiment, with a record of the keys that were used.
 
 A file holds a bare state dict, one under a name such as `model` or `transformer_state_dict`, or that of a
 larger model with a prefix before each key (`transformer.`, `vqgan.`, `module.`). The dict that is meant, and
-the prefix, are found by one key that it must have. What is not used is told, key by key; nothing is unpickled
-but tensors.
+the prefix, are found by one key that it must have. Keys that are not used are reported; nothing but tensors
+is unpickled.
 """
 
 import re
@@ -21,40 +21,40 @@ WRAPPERS = ("model", "transformer_state_dict", "vqgan_state_dict", "model_state_
 M = TypeVar("M", bound=nn.Module)
 
 
-class LabState:
-    """Tensors by key, and a memory of which of them have found a place.
+class CourseworkState:
+    """Tensors by key, with a record of which of them were used.
 
     Args:
         path: the file, for messages.
-        prefix: what stood before each key, for messages.
+        prefix: of each key in the file, for messages.
         tensors: by key without the prefix.
-        notes: one line for each thing of the file that was left out.
+        notes: one line for each part of the file that was left out.
     """
 
     def __init__(self, path: Path, prefix: str, tensors: dict[str, Tensor], notes: list[str]) -> None:
         self.path, self.prefix, self.tensors, self.notes = path, prefix, tensors, notes
-        self._placed: set[str] = set()
+        self._used: set[str] = set()
 
     def take(self, key: str) -> Tensor:
-        """The tensor at `key` in float32, which counts as placed. Raises ModelError."""
+        """The tensor at `key` in float32, which counts as used. Raises ModelError."""
         if key not in self.tensors:
             raise ModelError(f"{self.path} has no {self.prefix}{key}: is it whole, and the right file?")
         value = self.tensors[key].detach().float()
         if not bool(torch.isfinite(value).all()):
             raise ModelError(f"{self.path}: {self.prefix}{key} is not finite: give an earlier checkpoint")
-        self._placed.add(key)
+        self._used.add(key)
         return value
 
-    def note_unplaced(self) -> None:
-        """Adds a note for each key that nobody took."""
+    def note_unused(self) -> None:
+        """Adds a note for each key that was not used."""
         for key in self.tensors:
-            if key not in self._placed:
-                self.notes.append(f"{self.path}: no place for {self.prefix}{key}, left out")
+            if key not in self._used:
+                self.notes.append(f"{self.path}: {self.prefix}{key} is not used")
 
     def fill(self, module: M, weights: dict[str, tuple[str, Tensor]]) -> M:
-        """`module` in eval mode with `weights`: by our name, the key they come from and the tensor.
+        """`module` in eval mode with `weights`: by our name, the key in the file and the tensor.
 
-        A bias that is missing beside its weight is zero, as a layer without one. Raises ModelError when
+        A bias that is missing beside its weight is zero. Raises ModelError when
         anything else is missing or a shape differs.
         """
         wanted = module.state_dict()
@@ -75,12 +75,12 @@ class LabState:
                 )
                 values[name] = torch.zeros_like(empty)
             else:
-                raise ModelError(f"{self.path} has nothing for our {name}: is the checkpoint whole?")
+                raise ModelError(f"{self.path} has no weights for our {name}: is the checkpoint whole?")
         module.load_state_dict(values)
         return module.eval().requires_grad_(False)
 
 
-def read_state(path: Path, signature: str, what: str) -> LabState:
+def read_state(path: Path, signature: str, what: str) -> CourseworkState:
     """The state dict in `path` that has a key ending with `signature`. Raises ModelError."""
     content = _load(path)
     found = {name: inner for name, inner in content.items() if isinstance(inner, dict)}
@@ -100,7 +100,7 @@ def read_state(path: Path, signature: str, what: str) -> LabState:
     keys = [str(key) for key in content]
     shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
     raise ModelError(
-        f"{path} holds no {what} of the coursework: no key {signature} (it has {shown or 'nothing'})"
+        f"{path} holds no {what} of the published experiment: no key {signature} (found: {shown or 'none'})"
     )
 
 
@@ -108,20 +108,20 @@ def _whole(signature: str) -> str:
     return rf"(?:^|\.){re.escape(signature)}$"
 
 
-def _unwrapped(path: Path, candidate: dict[Any, Any], prefix: str) -> LabState:
+def _unwrapped(path: Path, candidate: dict[Any, Any], prefix: str) -> CourseworkState:
     tensors: dict[str, Tensor] = {}
     notes: list[str] = []
     foreign: Counter[str] = Counter()
     for key, value in candidate.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            notes.append(f"{path}: no place for {key!r}, left out")
+            notes.append(f"{path}: {key!r} is not used")
         elif key.startswith(prefix):
             tensors[key.removeprefix(prefix)] = value
         else:
             foreign[key.partition(".")[0]] += 1
     for name, count in foreign.items():
         notes.append(f"{path}: {count} keys under {name!r} are of another part, left out")
-    return LabState(path, prefix, tensors, notes)
+    return CourseworkState(path, prefix, tensors, notes)
 
 
 def _load(path: Path) -> dict[Any, Any]:
@@ -135,7 +135,7 @@ def _load(path: Path) -> dict[Any, Any]:
             f"{path} is not loaded: {error}; save it again with torch.save(model.state_dict(), PATH)"
         ) from None
     except Exception as error:  # a damaged or foreign file makes the reader raise nearly anything
-        # Not the reader's own advice, which is to load the file unsafely.
+        # Without the advice of PyTorch's message, which is to load the file unsafely.
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         reason = f"it asks for {asked[1]}" if asked else "it is damaged or no checkpoint"
         raise ModelError(

@@ -1,12 +1,12 @@
-"""The coursework's transformer as ours: post-norm blocks, LayerNorm after the embeddings, a tied head.
+"""Converts the published experiment's transformer: post-norm blocks, normalised embeddings, a tied head.
 
     x = LN(tok_emb + pos_emb)        x = LN1(x + attention(x))        x = LN2(x + mlp(x))
     logits = Token_Prediction(x) tok_emb^T + bias
 
-Each student wrote the attention anew, so its parts are told by shape and by the usual names: a fused
-projection (3 dim, dim), one for each of query, key and value, or one for each head. What no key tells is
-taken as the text has it: fused rows are [q; k; v], each split into heads in order, softmax goes over the
-keys, and LayerNorm's eps is 1e-12. The mask token's own logit is dropped: it is never drawn.
+Implementations of the attention differ, so its parts are recognised by shape and by the usual names: a fused
+projection (3 dim, dim), one for each of query, key and value, or one for each head. What cannot be inferred
+is assumed to be as in the text: fused rows are [q; k; v], each split into heads in order, softmax is over the
+keys, and LayerNorm's eps is 1e-12. The mask token's own logit is dropped: it is never sampled.
 """
 
 import re
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
-from maskmend.importers.coursework.state_dict import LabState
+from maskmend.importers.coursework.state_dict import CourseworkState
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
 
 HEADS = 16
@@ -50,7 +50,7 @@ class Linear(NamedTuple):
         return None
 
 
-def convert_transformer(state: LabState, codes: int, heads: int | None = None) -> MaskedTransformer:
+def convert_transformer(state: CourseworkState, codes: int, heads: int | None = None) -> MaskedTransformer:
     """Our transformer with the weights of `state`, over `codes` codes and the mask token.
 
     `heads` is not in the file, unless each head has a projection of its own: 16 by default. Raises ModelError
@@ -92,7 +92,7 @@ def convert_transformer(state: LabState, codes: int, heads: int | None = None) -
         return state.fill(MaskedTransformer(config), weights)
 
 
-def _embedding(state: LabState, codes: int) -> tuple[int, int]:
+def _embedding(state: CourseworkState, codes: int) -> tuple[int, int]:
     """Rows and width of the token embedding."""
     shape = tuple(state.take("tok_emb.weight").shape)
     if len(shape) != 2 or shape[0] < codes + 1:
@@ -103,7 +103,7 @@ def _embedding(state: LabState, codes: int) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _positions(state: LabState, words: int, codes: int) -> tuple[tuple[str, Tensor], int]:
+def _positions(state: CourseworkState, words: int, codes: int) -> tuple[tuple[str, Tensor], int]:
     """The vectors of the picture's positions, and the side of its grid."""
     key = "pos_emb" if "pos_emb" in state.tensors else "pos_emb.weight"
     table = state.take(key)
@@ -121,7 +121,7 @@ def _positions(state: LabState, words: int, codes: int) -> tuple[tuple[str, Tens
     return (key, table[: side**2]), side
 
 
-def _bias(state: LabState, words: int, side: int, codes: int) -> tuple[str, Tensor]:
+def _bias(state: CourseworkState, words: int, side: int, codes: int) -> tuple[str, Tensor]:
     """The bias of the logits: one for all positions, or one a position."""
     if "bias" not in state.tensors:
         return "bias", torch.zeros(codes)
@@ -135,7 +135,7 @@ def _bias(state: LabState, words: int, side: int, codes: int) -> tuple[str, Tens
     return "bias", rows[0, :codes] if len(rows) == 1 else rows[: side**2, :codes]
 
 
-def _blocks(state: LabState) -> list[dict[str, str]]:
+def _blocks(state: CourseworkState) -> list[dict[str, str]]:
     """Of each block the keys by their name in it; for the parts of `PARTS`, the module's whole name."""
     blocks: dict[int, dict[str, str]] = {}
     for key in state.tensors:
@@ -149,12 +149,12 @@ def _blocks(state: LabState) -> list[dict[str, str]]:
     return [blocks[index] for index in range(len(blocks))]
 
 
-def _module(state: LabState, theirs: str, ours: str) -> Weights:
+def _module(state: CourseworkState, theirs: str, ours: str) -> Weights:
     keys = {leaf: f"{theirs}.{leaf}" for leaf in ("weight", "bias")}
     return {f"{ours}.{leaf}": (key, state.take(key)) for leaf, key in keys.items() if key in state.tensors}
 
 
-def _linears(state: LabState, names: dict[str, str], dim: int) -> list[Linear]:
+def _linears(state: CourseworkState, names: dict[str, str], dim: int) -> list[Linear]:
     """What a block has beside `PARTS`, taken for its attention. Other keys are left."""
     modules: dict[str, dict[str, str]] = {}
     for name, key in names.items():
@@ -170,7 +170,7 @@ def _linears(state: LabState, names: dict[str, str], dim: int) -> list[Linear]:
     return layers
 
 
-def _attention(state: LabState, layers: list[Linear], dim: int) -> tuple[Weights, int | None]:
+def _attention(state: CourseworkState, layers: list[Linear], dim: int) -> tuple[Weights, int | None]:
     """Query, key, value and out by shape and name, and the number of heads where the file has it."""
     rows = {layer.name: len(layer.weight) for layer in layers}
     square = [layer for layer in layers if rows[layer.name] == dim]
@@ -198,8 +198,8 @@ def _attention(state: LabState, layers: list[Linear], dim: int) -> tuple[Weights
     if len({name.partition(".")[0] for name in weights}) != 3:
         shown = ", ".join(f"{layer.name} {tuple(layer.weight.shape)}" for layer in layers) or "nothing"
         raise ModelError(
-            f"{state.path}: cannot tell query, key, value and output of the attention among {shown}: rename "
-            "them q, k, v and out"
+            f"{state.path}: cannot identify query, key, value and output of the attention among {shown}: "
+            "rename them q, k, v and out"
         )
     weights |= _split(outs[0], ("out",))
     return weights, len(roles["query"]) if heads else None

@@ -1,12 +1,12 @@
-"""The coursework's VQGAN as ours: widths, depth, and where the resolution changes are read off its keys.
+"""Converts the published experiment's VQGAN; its configuration is inferred from the keys and shapes.
 
     encoder.model   C       R A? S?  R A? S?  ...  R A R  N C     then quant_conv
     decoder.model   C R A R  R A? S?  R A? S?  ...         N C     after post_quant_conv
 
-C convolution, R residual block, A attention, S halving or doubling, N normalisation. Ours with
-`design = "lab"` has the same layers. Two things no key tells: the statistics the pixels were scaled with,
-which go into a 1x1 convolution before the encoder and into the decoder's last convolution, and the side of
-the picture, which the transformer's positions give.
+C convolution, R residual block, A attention, S down- or upsampling, N normalisation. Ours with
+`design = "coursework"` has the same layers. Two things cannot be inferred from the keys: the statistics that
+pixels were normalised with, which become a 1x1 convolution before the encoder and are folded into the
+decoder's last convolution, and the side of the images, which follows from the transformer's positions.
 """
 
 import re
@@ -17,17 +17,18 @@ import torch
 from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
-from maskmend.importers.coursework.state_dict import LabState
+from maskmend.importers.coursework.state_dict import CourseworkState
 from maskmend.models.quantizer import QuantizerConfig
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
 
 PIXELS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "lab": ((0.4868, 0.4341, 0.3844), (0.2620, 0.2527, 0.2543)),
+    "coursework": ((0.4868, 0.4341, 0.3844), (0.2620, 0.2527, 0.2543)),
     "signed": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
-"""Mean and deviation that pixels in [0, 1] were scaled with: the coursework's, or those that make [-1, 1]."""
+"""Mean and deviation that pixels in [0, 1] were normalised with: the published experiment's, or those for
+[-1, 1]."""
 
-# By kind of layer: the module's name there (the wrapped norms' `gn` may be missing), and ours.
+# By kind of layer: the name of a module in the checkpoint (`gn` of wrapped norms is optional), and ours.
 NAMES = {
     "R": (
         (r"block\.0(\.gn)?", "norm1"),
@@ -57,7 +58,7 @@ class Layer(NamedTuple):
     number: int
     kind: str
     weights: dict[str, tuple[str, Tensor]]
-    """By our name within the layer: the key it comes from, and the tensor."""
+    """By our name within the layer: its key in the checkpoint, and the tensor."""
 
     @property
     def widths(self) -> tuple[int, int]:
@@ -79,7 +80,7 @@ class Body(NamedTuple):
     """Of each residual block, whether attention follows it."""
 
 
-def convert_vqgan(state: LabState, grid: int, pixels: str) -> VQGAN:
+def convert_vqgan(state: CourseworkState, grid: int, pixels: str) -> VQGAN:
     """Our tokenizer with the weights of `state`, for pictures of `grid` tokens a side.
 
     `pixels` is a name in `PIXELS`. Raises ModelError when a layer is missing or of a kind ours does not have.
@@ -92,7 +93,7 @@ def convert_vqgan(state: LabState, grid: int, pixels: str) -> VQGAN:
             f"{state.path}: the codebook has shape {tuple(codebook.shape)}, expected (codes, width)"
         )
     if decoder[-1].widths[1] != 3:
-        raise ModelError(f"{state.path} draws pictures of {decoder[-1].widths[1]} channels, expected 3")
+        raise ModelError(f"{state.path} decodes to {decoder[-1].widths[1]} channels, expected 3")
     try:
         config = TokenizerConfig(
             resolution=grid * 2 ** len(down.changes),
@@ -103,7 +104,7 @@ def convert_vqgan(state: LabState, grid: int, pixels: str) -> VQGAN:
             decoder_channels=up.channels,
             decoder_blocks=up.blocks,
             upsample_after=up.changes,
-            design="lab",
+            design="coursework",
             decoder_activation=decoder[-1].number - decoder[-2].number == 2,
             quantizer=QuantizerConfig(codes=len(codebook), code_dim=codebook.shape[1], update="gradient"),
         )
@@ -116,16 +117,16 @@ def convert_vqgan(state: LabState, grid: int, pixels: str) -> VQGAN:
     for place, layer in zip(places, encoder, strict=True):
         weights |= _under(f"encoder.layers.{place}", layer)
     weights |= _under(f"encoder.layers.{len(encoder) + 2}", read_layer(state, "quant_conv", 0))
-    weights |= _under("decoder.enter.0", read_layer(state, "post_quant_conv", 0))
-    for place, layer in zip(_decoder_places(decoder, up.blocks), decoder, strict=True):
+    weights |= _under("decoder.conv_in.0", read_layer(state, "post_quant_conv", 0))
+    for place, layer in zip(_decoder_names(decoder, up.blocks), decoder, strict=True):
         weights |= _under(f"decoder.{place}", layer)
     _scale_pixels(weights, *PIXELS[pixels])
     with torch.random.fork_rng(devices=[]):
         return state.fill(VQGAN(config), weights)
 
 
-def read_layers(state: LabState, name: str) -> list[Layer]:
-    """The numbered layers under `name`, in order. Raises ModelError on one that ours cannot have."""
+def read_layers(state: CourseworkState, name: str) -> list[Layer]:
+    """The numbered layers under `name`, in order. Raises ModelError for one that our model does not have."""
     matches = [re.match(rf"{re.escape(name)}\.(\d+)\.", key) for key in state.tensors]
     indices = sorted({int(match[1]) for match in matches if match})
     if len(indices) < 3:
@@ -140,8 +141,8 @@ def read_layers(state: LabState, name: str) -> list[Layer]:
     return [read_layer(state, f"{name}.{index}", index) for index in indices]
 
 
-def read_layer(state: LabState, name: str, index: int) -> Layer:
-    """The layer whose keys begin with `name`; keys it has no use for are left."""
+def read_layer(state: CourseworkState, name: str, index: int) -> Layer:
+    """The layer whose keys begin with `name`; unknown keys are ignored."""
     keys = {key.removeprefix(f"{name}."): key for key in state.tensors if key.startswith(f"{name}.")}
     kind = _kind({part: state.tensors[key] for part, key in keys.items()})
     if kind is None:
@@ -174,8 +175,8 @@ def _kind(tensors: dict[str, Tensor]) -> str | None:
     return None if norm is None else {4: "C", 1: "N"}.get(norm.ndim)
 
 
-def read_body(state: LabState, name: str, items: list[Layer]) -> Body:
-    """The stages of `items`. Raises ModelError when the layers come in an order that ours does not have."""
+def read_body(state: CourseworkState, name: str, items: list[Layer]) -> Body:
+    """The stages of `items`. Raises ModelError for an order of layers that our model does not have."""
     head, tail = ENDS[name]
     kinds = "".join(layer.kind for layer in items)
     if not re.fullmatch(f"{head}(RA?S?)+{tail}", kinds):
@@ -189,10 +190,10 @@ def read_body(state: LabState, name: str, items: list[Layer]) -> Body:
     ends: set[int] = set()
     for layer in items[len(head) : len(items) - len(tail)]:
         if layer.kind == "R":
-            inner, outer = layer.widths
-            if inner != outer:
+            in_channels, out_channels = layer.widths
+            if in_channels != out_channels:
                 ends.add(len(widths))
-            widths.append(outer)
+            widths.append(out_channels)
             attended.append(False)
         elif layer.kind == "A":
             attended[-1] = True
@@ -204,7 +205,7 @@ def read_body(state: LabState, name: str, items: list[Layer]) -> Body:
     return Body(tuple(widths[blocks - 1 :: blocks]), blocks, stages, tuple(attended))
 
 
-def _attends_in_stages(state: LabState, name: str, body: Body) -> bool:
+def _attends_in_stages(state: CourseworkState, name: str, body: Body) -> bool:
     """Whether attention follows the residual blocks at the latent resolution. Raises ModelError elsewhere."""
     count = len(body.attended)
     if name.startswith("encoder"):
@@ -224,9 +225,9 @@ def _attends_in_stages(state: LabState, name: str, body: Body) -> bool:
     )
 
 
-def _decoder_places(items: list[Layer], blocks: int) -> list[str]:
+def _decoder_names(items: list[Layer], blocks: int) -> list[str]:
     """Our name of each decoder layer."""
-    places = ["enter.1", "middle.0", "middle.1", "middle.2"]
+    places = ["conv_in.1", "middle.0", "middle.1", "middle.2"]
     stage, place, count = 0, 0, 0
     for layer in items[4:-2]:
         if layer.kind == "R":
@@ -235,7 +236,7 @@ def _decoder_places(items: list[Layer], blocks: int) -> list[str]:
             count += 1
         places.append(f"stages.{stage}.{place}")
         place += 1
-    return [*places, "norm", "leave"]
+    return [*places, "norm", "conv_out"]
 
 
 def _under(place: str, layer: Layer) -> dict[str, tuple[str, Tensor]]:
@@ -245,11 +246,12 @@ def _under(place: str, layer: Layer) -> dict[str, tuple[str, Tensor]]:
 def _scale_pixels(
     weights: dict[str, tuple[str, Tensor]], mean: tuple[float, ...], deviation: tuple[float, ...]
 ) -> None:
-    """Ours are y = 2 p - 1 of p in [0, 1], theirs x = (p - mean) / deviation."""
+    """Folds the normalisation of pixels p in [0, 1] into weights: ours is y = 2 p - 1, theirs
+    x = (p - mean) / deviation."""
     centre, spread = torch.tensor(mean), torch.tensor(deviation)
     weights["encoder.layers.0.weight"] = ("pixels", torch.diag(0.5 / spread)[:, :, None, None])
     weights["encoder.layers.0.bias"] = ("pixels", (0.5 - centre) / spread)
-    key, weight = weights["decoder.leave.weight"]
-    weights["decoder.leave.weight"] = (key, weight * (2 * spread)[:, None, None, None])
-    key, bias = weights.get("decoder.leave.bias", (key, torch.zeros(3)))
-    weights["decoder.leave.bias"] = (key, bias * 2 * spread + 2 * centre - 1)
+    key, weight = weights["decoder.conv_out.weight"]
+    weights["decoder.conv_out.weight"] = (key, weight * (2 * spread)[:, None, None, None])
+    key, bias = weights.get("decoder.conv_out.bias", (key, torch.zeros(3)))
+    weights["decoder.conv_out.bias"] = (key, bias * 2 * spread + 2 * centre - 1)

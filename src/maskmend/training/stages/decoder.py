@@ -1,11 +1,11 @@
-"""Stage 1 once more: the decoder learns to draw holes with the known pixels before its eyes.
+"""Fine-tuning of the tokenizer's decoder, conditioned on the known pixels.
 
-    hole, tokens as inference has them ─┐
-    known pixels, hole filled smoothly ─┴─► decoder ─► x^      L of the critic, on x^ and on its composite
+    hole, tokens as in inference  ─┐
+    known pixels, hole infilled   ─┴─► decoder ─► x^      `ImageLoss` of x^ and of its composite
 
-Encoder and codebook stay as they are, so a transformer trained over them stays valid. The tokens are known
-ones of the holed picture, and in the hole true ones or, where a transformer is given, what it draws
-(`drawn_tokens`). The decoder starts from the trained one, as far as names and shapes agree.
+Encoder and codebook are frozen, so a transformer trained over them stays valid. Known tokens are those of the
+infilled image; tokens of the hole are true ones or, where a transformer is given, sampled from it
+(`sampled_tokens`). The decoder is initialised from the trained one, where names and shapes agree.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from maskmend.config import from_dict, merge, to_dict
 from maskmend.errors import ConfigError
 from maskmend.images.infill import infill
 from maskmend.models.blocks import AttentionBlock, ResidualBlock, Upsample
-from maskmend.models.known_encoder import Known
+from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.transformer import Hints
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
 from maskmend.pretrained.folder import (
@@ -38,22 +38,22 @@ from maskmend.pretrained.folder import (
 from maskmend.settings import Settings
 from maskmend.training.ema import MovingAverage
 from maskmend.training.guesses import make_guesses
-from maskmend.training.losses import Critic, Perceptual
+from maskmend.training.losses import ImageLoss, Perceptual
 from maskmend.training.masking import Masks, draw_holes
 from maskmend.training.recipe import Recipe
-from maskmend.training.stages.drawn_tokens import HiddenDrawn, HoleFilled, HoleTokens
-from maskmend.training.stages.stage import adamw, descend, picture_grid, sent
+from maskmend.training.stages.sampled_tokens import HoleTokenSampler, IterativeSampler, ParallelSampler
+from maskmend.training.stages.stage import adamw, optimizer_step, picture_grid, to_device
 
 
 class Examples(NamedTuple):
-    """What the decoder is given for a batch of pictures."""
+    """The decoder's inputs for a batch of images."""
 
     tokens: Int[Tensor, "B h w"]
-    known: Known
+    known: KnownPixels
 
 
 class DecoderStage:
-    """Decoder and its critic, over a frozen encoder, codebook and transformer."""
+    """Decoder and discriminators, over a frozen encoder, codebook and transformer."""
 
     component = "tokenizer"
 
@@ -64,20 +64,20 @@ class DecoderStage:
         perceptual: Perceptual | None,
         classifier: Perceptual | None = None,
     ) -> None:
-        assert recipe.decoder is not None  # the recipe has seen to it
+        assert recipe.decoder is not None  # checked by the recipe
         self.options = recipe.decoder
         self.clip = recipe.training.clip
         self.device = device
         precision = recipe.training.precision
         self.autocast = precision == "bf16" or (precision == "auto" and device.type == "cuda")
         trained = load_tokenizer(component_folder(Path(self.options.tokenizer), "tokenizer"))
-        self.config = redrawn_config(trained.config, recipe.model)
+        self.config = fine_tuned_config(trained.config, recipe.model)
         self.resolution, self.factor = self.config.resolution, self.config.factor
         self.model = VQGAN(self.config).to(device)
-        start_from(self.model, trained)
+        init_from(self.model, trained)
         self.model.encoder.requires_grad_(False)
         self.model.quantizer.requires_grad_(False)
-        self.draws: HoleTokens | None = None
+        self.sampler: HoleTokenSampler | None = None
         if self.options.transformer:
             folder = component_folder(Path(self.options.transformer), "transformer")
             transformer = load_transformer(folder).to(device)
@@ -85,62 +85,64 @@ class DecoderStage:
             temperature, steps = self.options.temperature, self.options.steps
             if steps:
                 settings = Settings(steps=steps, temperature=temperature)
-                self.draws = HoleFilled(transformer, settings, bf16=self.autocast)
+                self.sampler = IterativeSampler(transformer, settings, bf16=self.autocast)
             else:
-                self.draws = HiddenDrawn(transformer, temperature, bf16=self.autocast)
-        self.average = MovingAverage(self.model, recipe.training.ema)
-        self.critic = Critic(self.options, perceptual, classifier, self.resolution, recipe.training, device)
-        if self.options.judges:
-            self.critic.go_on_from(Path(self.options.judges))
-        self.optimizers = [adamw([self.model.decoder], recipe.training), *self.critic.optimizers]
+                self.sampler = ParallelSampler(transformer, temperature, bf16=self.autocast)
+        self.ema = MovingAverage(self.model, recipe.training.ema)
+        self.image_loss = ImageLoss(
+            self.options, perceptual, classifier, self.resolution, recipe.training, device
+        )
+        if self.options.discriminators:
+            self.image_loss.load_discriminators(Path(self.options.discriminators))
+        self.optimizers = [adamw([self.model.decoder], recipe.training), *self.image_loss.optimizers]
 
     @torch.no_grad()
     def examples(self, images: Float[Tensor, "B 3 H W"], masks: Masks, seed: int) -> Examples:
-        """Tokens and known pixels of `images` with these holes; `seed` is of the transformer's draws.
+        """Tokens and known pixels of `images` with these holes; `seed` is that of the sampled tokens.
 
-        Masks on the CPU tell how many tokens there are to draw before they are sent to the device.
+        `masks` are on the CPU, where counting the tokens to sample does not synchronise the device.
         """
-        chosen = torch.zeros_like(masks.hole) if self.draws is None else self.draws.chosen(masks)
-        rows = sent(chosen.flatten().nonzero()[:, 0], self.device)
-        guessed = sent(masks.guessed.nonzero()[:, 0], self.device)
-        masks = masks.sent(self.device)
-        filled = infill(images, masks.pixels, self.options.infill)
+        chosen = torch.zeros_like(masks.hole) if self.sampler is None else self.sampler.selected(masks)
+        rows = to_device(chosen.flatten().nonzero()[:, 0], self.device)
+        guessed = to_device(masks.guessed.nonzero()[:, 0], self.device)
+        masks = masks.to(self.device)
+        infilled = infill(images, masks.pixels, self.options.infill)
         if len(guessed):
             rng = np.random.default_rng(seed)
-            some = make_guesses(images[guessed], masks.pixels[guessed], self.average.shadow, rng)
-            filled = filled.index_copy(0, guessed, some)
+            guesses = make_guesses(images[guessed], masks.pixels[guessed], self.ema.module, rng)
+            infilled = infilled.index_copy(0, guessed, guesses)
         true = self.model.encode(images).flatten(1)
-        seen = self.model.encode(filled).flatten(1)
-        tokens = torch.where(masks.hole, true, seen)
-        if self.draws is not None and len(rows):
+        infilled_tokens = self.model.encode(infilled).flatten(1)
+        tokens = torch.where(masks.hole, true, infilled_tokens)
+        if self.sampler is not None and len(rows):
             missing = F.avg_pool2d(masks.pixels.float(), self.factor).flatten(1)
-            hints = Hints(seen, missing, (masks.guessed[:, None] & masks.hole).to(missing.dtype))
-            tokens = self.draws.draw(tokens, masks, rows, hints, seed)
+            hints = Hints(infilled_tokens, missing, (masks.guessed[:, None] & masks.hole).to(missing.dtype))
+            tokens = self.sampler.sample(tokens, masks, rows, hints, seed)
         side = self.config.grid
         return Examples(
             tokens.view(-1, side, side),
-            Known(filled, masks.pixels, masks.pixels & masks.guessed[:, None, None, None]),
+            KnownPixels(infilled, masks.pixels, masks.pixels & masks.guessed[:, None, None, None]),
         )
 
     def train_step(
-        self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
+        self, micro_batches: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        figures: dict[str, Tensor] = {}
+        metrics: dict[str, Tensor] = {}
         self.model.decoder.train()
-        for images in parts:
-            images = sent(images, self.device).contiguous(memory_format=torch.channels_last)
+        for images in micro_batches:
+            images = to_device(images, self.device).contiguous(memory_format=torch.channels_last)
             masks = self._masks(rng, len(images))
             tokens, known = self.examples(images, masks, int(rng.integers(2**62)))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
                 fake = self.model.decoder(self.model.quantizer.lookup(tokens), known)
-            last, weight = self.model.decoder.leave.weight, self.options.hole_weight
-            gradient, part = self.critic.gradient(images, fake, last, step, known.mask, weight)
-            fake.backward((gradient / len(parts)).to(fake.dtype))
+            last, weight = self.model.decoder.conv_out.weight, self.options.hole_weight
+            gradient, part = self.image_loss.gradient(images, fake, last, step, known.mask, weight)
+            fake.backward((gradient / len(micro_batches)).to(fake.dtype))
             part["loss"] = part["reconstruction"]
-            figures = {k: figures.get(k, 0) + v.detach() / len(parts) for k, v in part.items()}
-        figures["gradient"] = descend(self.model.decoder, self.optimizers[0], self.clip)
-        self.average.update(self.model, step)
-        return figures | self.critic.learn(step)
+            metrics = {k: metrics.get(k, 0) + v.detach() / len(micro_batches) for k, v in part.items()}
+        metrics["gradient"] = optimizer_step(self.model.decoder, self.optimizers[0], self.clip)
+        self.ema.update(self.model, step)
+        return metrics | self.image_loss.update_discriminators(step)
 
     def _masks(self, rng: np.random.Generator, count: int) -> Masks:
         return draw_holes(rng, count, self.resolution, self.factor, self.options)
@@ -152,19 +154,19 @@ class DecoderStage:
         for number, images in enumerate(batches):
             masks = self._masks(np.random.default_rng([7, number]), len(images))
             tokens, known = self.examples(images, masks, number << 32)
-            fake = torch.where(known.mask, self.average.shadow.decode(tokens, known), images)
+            fake = torch.where(known.mask, self.ema.module.decode(tokens, known), images)
             sums["l1"] += float((fake - images).abs().mean()) * len(images)
-            sums["lpips"] += self.critic.apart(fake, images)
+            sums["lpips"] += self.image_loss.lpips_sum(fake, images)
             count += len(images)
         l1, lpips = (sums[name] / count for name in ("l1", "lpips"))
-        figures = {"loss": l1 + self.options.perceptual * lpips, "l1": l1}
-        return figures if self.critic.perceptual is None else figures | {"lpips": lpips}
+        metrics = {"loss": l1 + self.options.perceptual * lpips, "l1": l1}
+        return metrics if self.image_loss.perceptual is None else metrics | {"lpips": lpips}
 
     @torch.no_grad()
     def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
         masks = self._masks(np.random.default_rng(11), len(images))
         tokens, known = self.examples(images, masks, 0)
-        drawn = self.average.shadow.decode(tokens, known)
+        drawn = self.ema.module.decode(tokens, known)
         holed = torch.where(known.mask, 0.0, images)
         return picture_grid(
             {
@@ -178,77 +180,79 @@ class DecoderStage:
     def state(self) -> dict[str, Any]:
         return {
             "model": self.model.state_dict(),
-            "average": self.average.shadow.state_dict(),
+            "ema": self.ema.module.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-        } | self.critic.state()
+        } | self.image_loss.state()
 
     def load_state(self, state: dict[str, Any]) -> None:
         tokens = tokens_hash(self.model)
         self.model.load_state_dict(state["model"])
-        # The encoder is frozen: that of the run is the one it began with.
+        # The encoder is frozen: that of the run must be the one of the recipe.
         if tokens_hash(self.model) != tokens:
-            raise ConfigError(f"it draws the tokens of another tokenizer than {self.options.tokenizer}")
-        self.average.shadow.load_state_dict(state["average"])
+            raise ConfigError(f"it has the tokens of another tokenizer than {self.options.tokenizer}")
+        self.ema.module.load_state_dict(state["ema"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
-        self.critic.load_state(state)
+        self.image_loss.load_state(state)
 
     def export(self, folder: Path) -> None:
-        save_tokenizer(self.average.shadow, folder)
+        save_tokenizer(self.ema.module, folder)
 
 
-REDRAWN = ("decoder_channels", "decoder_blocks", "upsample_after", "decoder_activation", "known_channels")
-REDRAWN += ("known_guesses", "colour_blur")
-"""What a decoder's recipe may change of the tokenizer; the rest decides the tokens."""
+FINE_TUNED = ("decoder_channels", "decoder_blocks", "upsample_after", "decoder_activation", "known_channels")
+FINE_TUNED += ("known_guesses", "colour_blur")
+"""Settings of the tokenizer that a decoder's recipe may change; the others determine the tokens."""
 
 
-def redrawn_config(trained: TokenizerConfig, changes: dict[str, Any]) -> TokenizerConfig:
-    """The trained tokenizer's configuration with another decoder.
+def fine_tuned_config(trained: TokenizerConfig, changes: dict[str, Any]) -> TokenizerConfig:
+    """The trained tokenizer's configuration with the changes of a decoder's recipe.
 
-    It sees the known pixels, unless `changes` has known_channels = []: a branch that nobody described is as
-    wide as the decoder is where it is added.
+    The decoder is conditioned on the known pixels unless `changes` has known_channels = []; without
+    known_channels the encoder of known pixels is as wide as the decoder where its features are added.
 
-    Raises ConfigError for a change of what decides the tokens.
+    Raises ConfigError for a change of a setting that determines the tokens.
     """
     for name in changes:
-        if name not in REDRAWN:
+        if name not in FINE_TUNED:
             raise ConfigError(
-                f"model.{name} decides the tokens, which a new decoder must not change: leave it out "
-                f"(possible: {', '.join(REDRAWN)})"
+                f"model.{name} determines the tokens, which a new decoder must not change: leave it out "
+                f"(possible: {', '.join(FINE_TUNED)})"
             )
     config = cast("TokenizerConfig", from_dict(TokenizerConfig, merge(to_dict(trained), changes), "model"))
     if config.known_channels or "known_channels" in changes:
         return config
-    return replace(config, known_channels=entered_channels(config)[::-1])
+    return replace(config, known_channels=condition_channels(config)[::-1])
 
 
-def entered_channels(config: TokenizerConfig) -> tuple[int, ...]:
-    """Channels of the decoder at the places that a branch is added to, from the latent resolution up: where
-    it begins and after each doubling."""
-    widths, lab = config.decoder_channels, config.design == "lab"
-    after = [min(stage - lab, len(widths) - 1) for stage in sorted(config.upsample_after)]
-    return (widths[0], *(widths[place] for place in after))
+def condition_channels(config: TokenizerConfig) -> tuple[int, ...]:
+    """Channels of the decoder where features of known pixels are added, from the latent resolution up: at
+    its beginning and after each upsampling."""
+    widths, coursework = config.decoder_channels, config.design == "coursework"
+    after = [min(stage - coursework, len(widths) - 1) for stage in sorted(config.upsample_after)]
+    return (widths[0], *(widths[stage] for stage in after))
 
 
 @torch.no_grad()
-def start_from(model: VQGAN, trained: VQGAN) -> None:
-    """Takes over every weight of `trained` whose name and shape `model` has too.
+def init_from(model: VQGAN, trained: VQGAN) -> None:
+    """Copies every weight of `trained` whose name and shape `model` has too.
 
-    Blocks that the stages of `model`'s decoder have beyond those of `trained` add nothing at first: a decoder
-    that is only deeper starts as the trained one.
+    Additional blocks in the stages of `model`'s decoder start as identities: a decoder that is only deeper
+    starts as the trained one.
     """
-    places, new = _paired_blocks(model, trained)
-    there = {}
+    prefixes, new = _paired_blocks(model, trained)
+    weights = {}
     for name, value in trained.state_dict().items():
-        block = next((place for place in places if name.startswith(place)), None)
-        there[name if block is None else places[block] + name.removeprefix(block)] = value
+        block = next((prefix for prefix in prefixes if name.startswith(prefix)), None)
+        weights[name if block is None else prefixes[block] + name.removeprefix(block)] = value
     own = model.state_dict()
-    enter = "decoder.known.enter.weight"
-    if model.config.known_guesses and not trained.config.known_guesses and enter in there:
-        # A branch that knew no guesses starts by treating them as smooth infills.
-        there[enter] = F.pad(there[enter], (0, 0, 0, 0, 0, 1))
-    taken = {name: value for name, value in there.items() if name in own and own[name].shape == value.shape}
-    model.load_state_dict(own | taken)
+    conv_in = "decoder.known_encoder.conv_in.weight"
+    if model.config.known_guesses and not trained.config.known_guesses and conv_in in weights:
+        # The new input channel starts with zero weights: guesses are treated as smooth infills.
+        weights[conv_in] = F.pad(weights[conv_in], (0, 0, 0, 0, 0, 1))
+    fitting = {
+        name: value for name, value in weights.items() if name in own and own[name].shape == value.shape
+    }
+    model.load_state_dict(own | fitting)
     for block in new:
         last = block.conv2 if isinstance(block, ResidualBlock) else block.attention.out
         for weight in last.parameters():
@@ -258,18 +262,18 @@ def start_from(model: VQGAN, trained: VQGAN) -> None:
 def _paired_blocks(
     model: VQGAN, trained: VQGAN
 ) -> tuple[dict[str, str], list[ResidualBlock | AttentionBlock]]:
-    """Where blocks of `trained`'s decoder stages stand in `model`'s, by how their weights' names begin: the
-    n-th of a kind is the n-th of that kind. And the blocks of `model` that are more of their kind."""
-    places: dict[str, str] = {}
+    """Prefixes of the weights of `trained`'s decoder blocks with their counterparts in `model`: the n-th
+    block of a kind in a stage is the n-th of that kind. And the additional blocks of `model`."""
+    prefixes: dict[str, str] = {}
     new: list[ResidualBlock | AttentionBlock] = []
     stages = zip(model.decoder.stages, trained.decoder.stages, strict=False)
-    for number, (own, there) in enumerate(cast("Iterable[tuple[nn.Sequential, nn.Sequential]]", stages)):
+    for number, (own, other) in enumerate(cast("Iterable[tuple[nn.Sequential, nn.Sequential]]", stages)):
         for kind in (ResidualBlock, AttentionBlock, Upsample):
             ours, theirs = (
-                [i for i, block in enumerate(stage) if isinstance(block, kind)] for stage in (own, there)
+                [i for i, block in enumerate(stage) if isinstance(block, kind)] for stage in (own, other)
             )
             start = f"decoder.stages.{number}."
-            places |= {f"{start}{a}.": f"{start}{b}." for a, b in zip(theirs, ours, strict=False)}
+            prefixes |= {f"{start}{a}.": f"{start}{b}." for a, b in zip(theirs, ours, strict=False)}
             more = [own[i] for i in ours[len(theirs) :]]
             new += [block for block in more if isinstance(block, ResidualBlock | AttentionBlock)]
-    return places, new
+    return prefixes, new

@@ -1,4 +1,4 @@
-"""What the loop asks of a stage: take a step, validate, draw, and hand over its whole state."""
+"""The interface of a training stage to the loop: a step, validation, sample pictures, and its whole state."""
 
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -15,33 +15,33 @@ from maskmend.training.recipe import TrainingConfig
 
 @runtime_checkable
 class Stage(Protocol):
-    """One of the two things that can be trained."""
+    """A model in training: tokenizer, transformer, or the tokenizer's decoder."""
 
     component: str
-    """The folder within the run that holds the averaged weights: "tokenizer" or "transformer"."""
+    """The folder within the run for the exported weights: "tokenizer" or "transformer"."""
     resolution: int
     optimizers: list[torch.optim.Optimizer]
 
     def train_step(
-        self, parts: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
+        self, micro_batches: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
-        """One optimizer step over the `parts` of a batch; returns scalar figures, `loss` among them.
+        """One optimizer step over the micro-batches of a batch; returns scalar metrics, `loss` among them.
 
-        The parts lie on the CPU, as does what `rng` draws: both are sent to the device, and nothing comes
-        back before the figures are read.
+        The micro-batches lie on the CPU, as do the random masks of `rng`: both are copied to the device, and
+        the step does not wait for the device.
         """
         ...
 
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
-        """Figures of the averaged weights; `loss` decides which checkpoint is the best."""
+        """Metrics of the averaged weights; the lowest `loss` decides which checkpoint is the best."""
         ...
 
     def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
-        """A grid that shows what the averaged weights do with `images`."""
+        """A grid of `images` and of their reconstructions or fills by the averaged weights."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """All that a bit-exact continuation needs."""
+        """Everything that a bit-exact continuation needs."""
         ...
 
     def load_state(self, state: dict[str, Any]) -> None: ...
@@ -51,8 +51,8 @@ class Stage(Protocol):
         ...
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """`tensor` on `device`. A GPU copies it when it comes to it; nobody waits, for the memory is pinned."""
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`, copied asynchronously to a GPU, from pinned memory."""
     pinned = tensor.pin_memory() if device.type == "cuda" and tensor.device.type == "cpu" else tensor
     return pinned.to(device, non_blocking=True)
 
@@ -64,13 +64,12 @@ def adamw(modules: list[nn.Module], config: TrainingConfig) -> torch.optim.AdamW
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    # One fused kernel for all parameters: on the CPU too it beats a loop over small tensors.
+    # One fused kernel for all parameters: on the CPU too it is faster than a loop over small tensors.
     return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
 
 
-def descend(module: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> Tensor:
-    """One optimizer step of `module` along its gradient, averaged over processes; returns the gradient's
-    norm."""
+def optimizer_step(module: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> Tensor:
+    """One optimizer step with the gradient averaged over processes and clipped; returns its norm."""
     average_gradients(module.parameters())
     norm = nn.utils.clip_grad_norm_(module.parameters(), clip)
     optimizer.step()

@@ -1,10 +1,10 @@
-"""The tokens of holes as a decoder in training is given them: drawn by a transformer.
+"""Tokens of holes sampled from a transformer, as inputs of a decoder in training.
 
-    HiddenDrawn   the hidden part of the hole at once, from the true tokens of the rest, which stay
-    HoleFilled    all of the hole, step by step, as inference fills it: none is true
+    ParallelSampler    the masked part of the hole in one step, given the true tokens of the rest
+    IterativeSampler   the whole hole in several steps, as in inference: none of its tokens is true
 
-A decoder that has met true tokens trusts all of them too far: in use a hole has none. Pictures that are all
-hole leave nothing to draw from, unless a guess fills them: their tokens stay.
+A decoder trained on true tokens only relies on them; in inference the tokens of a hole are sampled. Images
+that are all hole, without a guess in it, give no condition to sample from and keep their true tokens.
 """
 
 from typing import Protocol
@@ -16,70 +16,70 @@ from torch import Tensor
 from maskmend.decoding.interface import decode
 from maskmend.decoding.noise import gumbel
 from maskmend.decoding.sampling import sample
-from maskmend.inference.cached_transformer import ReadyTransformer
+from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.models.transformer import Hints, MaskedTransformer
 from maskmend.seeds import MAX_SEED
 from maskmend.settings import Settings
 from maskmend.training.masking import Masks
 
 
-class HoleTokens(Protocol):
-    def chosen(self, masks: Masks) -> Bool[Tensor, "B N"]:
-        """The tokens that are drawn."""
+class HoleTokenSampler(Protocol):
+    def selected(self, masks: Masks) -> Bool[Tensor, "B N"]:
+        """The tokens that `sample` replaces."""
         ...
 
-    def draw(
+    def sample(
         self, tokens: Int[Tensor, "B N"], masks: Masks, rows: Int[Tensor, "S"], hints: Hints, seed: int
     ) -> Int[Tensor, "B N"]:
-        """`tokens` with the chosen ones drawn; `rows` are their places in the flattened batch."""
+        """`tokens` with the selected ones sampled; `rows` are their indices in the flattened batch."""
         ...
 
 
-def _without_context(masks: Masks) -> Bool[Tensor, "B 1"]:
-    """Pictures that leave nothing to draw tokens from: all hole, and no guess in it."""
+def _unconditional(masks: Masks) -> Bool[Tensor, "B 1"]:
+    """Images without a condition to sample from: all hole, and no guess in it."""
     return masks.hole.all(1, keepdim=True) & ~masks.guessed[:, None]
 
 
-class HiddenDrawn:
-    """Draws at a temperature; `bf16` computes in bfloat16."""
+class ParallelSampler:
+    """Samples at a temperature; `bf16` computes in bfloat16."""
 
     def __init__(self, transformer: MaskedTransformer, temperature: float, *, bf16: bool) -> None:
         self.transformer, self.temperature, self.bf16 = transformer, temperature, bf16
 
-    def chosen(self, masks: Masks) -> Bool[Tensor, "B N"]:
-        return masks.hidden & ~_without_context(masks)
+    def selected(self, masks: Masks) -> Bool[Tensor, "B N"]:
+        return masks.hidden & ~_unconditional(masks)
 
-    def draw(
+    def sample(
         self, tokens: Int[Tensor, "B N"], masks: Masks, rows: Int[Tensor, "S"], hints: Hints, seed: int
     ) -> Int[Tensor, "B N"]:
         flat = tokens.flatten()
         inputs = flat.index_fill(0, rows, self.transformer.config.mask_id).view_as(tokens)
         with torch.autocast(tokens.device.type, torch.bfloat16, enabled=self.bf16):
             logits = self.transformer(inputs, masks.hole, rows, hints).float()
-        picture, position = rows // tokens.shape[1], rows % tokens.shape[1]
-        noise = gumbel(picture + seed, 0, position, logits.shape[1])
+        image, position = rows // tokens.shape[1], rows % tokens.shape[1]
+        noise = gumbel(image + seed, 0, position, logits.shape[1])
         return flat.index_copy(0, rows, sample(logits, noise, temperature=self.temperature)).view_as(tokens)
 
 
-class HoleFilled:
-    """Fills with `settings`; `bf16` casts the transformer."""
+class IterativeSampler:
+    """Fills holes with `settings`; `bf16` casts the transformer."""
 
     def __init__(self, transformer: MaskedTransformer, settings: Settings, *, bf16: bool) -> None:
-        self.ready = ReadyTransformer(transformer, torch.bfloat16 if bf16 else None)
+        self.transformer = InferenceTransformer(transformer, torch.bfloat16 if bf16 else None)
         self.settings = settings
 
-    def chosen(self, masks: Masks) -> Bool[Tensor, "B N"]:
-        return masks.hole & ~_without_context(masks)
+    def selected(self, masks: Masks) -> Bool[Tensor, "B N"]:
+        return masks.hole & ~_unconditional(masks)
 
-    def draw(
+    def sample(
         self, tokens: Int[Tensor, "B N"], masks: Masks, rows: Int[Tensor, "S"], hints: Hints, seed: int
     ) -> Int[Tensor, "B N"]:
-        hole = self.chosen(masks)
+        hole = self.selected(masks)
         return decode(
-            self.ready.predictor(tokens, hole, hints),
+            self.transformer.predictor(tokens, hole, hints),
             tokens,
             hole,
-            mask_id=self.ready.model.config.mask_id,
+            mask_id=self.transformer.model.config.mask_id,
             seeds=[(seed + number) % MAX_SEED for number in range(len(tokens))],
             **self.settings.decoding(),
         ).tokens
