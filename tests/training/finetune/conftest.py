@@ -1,4 +1,4 @@
-"""Fine-tuning in seconds: a random model of 16 pixels, three steps a stage, and a distance instead of LPIPS."""
+"""Fine-tuning in seconds: a random model of 16 pixels, three steps a stage, a distance instead of LPIPS."""
 
 from pathlib import Path
 from types import SimpleNamespace

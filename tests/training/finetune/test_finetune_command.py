@@ -1,5 +1,5 @@
-"""`maskmend train --on PHOTOS -o MODEL` as a person meets it: from a folder to a model that fills, stopped and
-gone on with; one line and status 2 when it cannot."""
+"""`maskmend train --on PHOTOS -o MODEL` as a person meets it: from a folder to a model that fills, stopped
+and gone on with; one line and status 2 when it cannot."""
 
 import json
 import shutil
@@ -26,6 +26,11 @@ from maskmend.training.stages.transformer import TransformerStage
 
 def train(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["train", *map(str, arguments)], prog_name="maskmend")
+
+
+def sheet_height(path: Path) -> int:
+    with Image.open(path) as sheet:
+        return sheet.height
 
 
 def weights(model: Path) -> str:
@@ -71,10 +76,7 @@ def test_from_a_folder_to_a_model_that_fills(asked: list[object], tmp_path: Path
     for stage in ("transformer", "decoder"):
         assert any(line.startswith(f"{stage}: 3 steps, about ") for line in said)
         assert list((work / stage / "pictures").glob("*.png"))
-    assert (
-        Image.open(work / "pictures" / "after.png").height
-        > Image.open(work / "pictures" / "before.png").height
-    )
+    assert sheet_height(work / "pictures" / "after.png") > sheet_height(work / "pictures" / "before.png")
     assert any(line.startswith("LPIPS of fills of 1 held-out pictures, 3 holes each: ") for line in said)
 
     model = tmp_path / "mine"
@@ -83,15 +85,19 @@ def test_from_a_folder_to_a_model_that_fills(asked: list[object], tmp_path: Path
     assert model_hash(mine.tokenizer) != model_hash(start.tokenizer)
     assert model_hash(mine.transformer) != model_hash(start.transformer)
     assert mine.defaults == start.defaults
-    assert mine.domain is not None and mine.domain.learnt == "soft waves"
-    assert mine.card is not None and "11 pictures (soft waves)" in mine.card and "LPIPS of fills" in mine.card
+    assert mine.domain is not None
+    assert mine.domain.learnt == "soft waves"
+    assert mine.card is not None
+    assert "11 pictures (soft waves)" in mine.card
+    assert "LPIPS of fills" in mine.card
 
     Image.fromarray(smooth_pixels(30, 30, 99)).save(tmp_path / "photo.png")
     Image.fromarray(box_mask(30, 30, 8, 8, 20, 20)).convert("L").save(tmp_path / "mask.png")
     command = ["inpaint", tmp_path / "photo.png", "--mask", tmp_path / "mask.png", "-o", tmp_path / "out.png"]
     filled = CliRunner().invoke(main, [*map(str, command), "--model", str(model)])
     assert filled.exit_code == 0, filled.output
-    out, mask = np.asarray(Image.open(tmp_path / "out.png")), box_mask(30, 30, 8, 8, 20, 20)
+    with Image.open(tmp_path / "out.png") as image:
+        out, mask = np.asarray(image), box_mask(30, 30, 8, 8, 20, 20)
     assert np.array_equal(out[~mask], smooth_pixels(30, 30, 99)[~mask])
 
 
@@ -119,7 +125,7 @@ def test_what_is_finished_stays_and_can_be_trained_longer(asked: list[object], t
 def test_stopped_and_gone_on_with_is_the_same_model(
     stage: type, asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Would catch work lost at Ctrl-C, a stage done twice, and a model that depends on where it was stopped."""
+    """Would catch work lost at Ctrl-C, a stage done twice, a model that depends on where it was stopped."""
     monkeypatch.setattr(run, "seconds_a_step", lambda recipe, images: 0.5)
     assert train(*asked).exit_code == 0
     whole = weights(tmp_path / "mine")

@@ -37,7 +37,8 @@ def test_the_recipes_are_those_of_the_model(name: str, guesses: float, tmp_path:
     made = recipes(PLAN_OF_TWO, tmp_path, tokenizer, transformer)
     assert list(made) == ["transformer", "decoder"]
     first, second = made["transformer"].transformer, made["decoder"].decoder
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert (first.guesses, second.guesses) == (guesses, guesses)
     assert (first.start, first.tokenizer, second.tokenizer) == ("model",) * 3
     assert second.transformer == str(tmp_path / "transformer")
@@ -65,7 +66,7 @@ def test_minutes_become_steps_of_both_stages() -> None:
 def test_too_few_minutes_say_how_many_it_takes() -> None:
     """Would catch a training that is over before it has begun, and a remedy that is refused in turn."""
     seconds = {"transformer": 1.5, "decoder": 3.0}
-    with pytest.raises(ConfigError, match="--minutes 0.5") as refused:
+    with pytest.raises(ConfigError, match=r"--minutes 0\.5") as refused:
         shared_out(0.5, seconds)
     least = float(str(refused.value).split("give ")[1].split(" or")[0])
     assert min(shared_out(least + 0.1, seconds).values()) >= 20
@@ -97,7 +98,9 @@ def test_the_table_says_time_here_and_gain_there(monkeypatch: pytest.MonkeyPatch
     assert any("100 + 100" in line and "8 min" in line and "this run" not in line for line in lines)
     other = price_list(replace(PLAN_OF_TWO, steps={"transformer": 200, "decoder": 200}))
     (mine,) = [line for line in other if "this run" in line]
-    assert "200 + 200" in mine and "15 min" in mine and "not measured" in mine
+    assert "200 + 200" in mine
+    assert "15 min" in mine
+    assert "not measured" in mine
 
 
 def test_durations_are_those_a_person_says() -> None:

@@ -13,7 +13,8 @@ PICTURES = [smooth_pixels(40, 50, seed) for seed in range(20)]
 def test_holes_are_the_pictures_own() -> None:
     """Would catch other holes after the training than before, which would measure the holes."""
     first, again = holed_pictures(PICTURES, 32), holed_pictures(PICTURES[:5], 32)
-    assert len(first) == 16 and len(first[0]) == len(KINDS)
+    assert len(first) == 16
+    assert len(first[0]) == len(KINDS)
     for a, b in zip(first, again, strict=False):
         assert all(
             np.array_equal(x.hole, y.hole) and np.array_equal(x.pixels, y.pixels)
