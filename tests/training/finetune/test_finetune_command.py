@@ -90,6 +90,7 @@ def test_from_a_folder_to_a_model_that_fills(asked: list[object], tmp_path: Path
     assert mine.card is not None
     assert "11 pictures (soft waves)" in mine.card
     assert "LPIPS of fills" in mine.card
+    assert str(work) not in mine.card  # whoever shares the model need not share the names of their folders
 
     Image.fromarray(smooth_pixels(30, 30, 99)).save(tmp_path / "photo.png")
     Image.fromarray(box_mask(30, 30, 8, 8, 20, 20)).convert("L").save(tmp_path / "mask.png")
@@ -248,6 +249,7 @@ def test_what_cannot_be_is_one_line_and_status_2(
     told = result.stderr.splitlines()
     assert words in told[-1]
     assert len(told) == 1
+    assert "train step" not in result.output
     assert not (tmp_path / "mine").exists()
 
 

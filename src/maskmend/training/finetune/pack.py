@@ -56,12 +56,14 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[st
     # Encoder and codebook are those it started from: to them all pictures here are new, and more of them make
     # a steadier limit than the held-out ones alone.
     pipe.domain, _ = measure_domain(pipe.tokenizer, _all_pictures(work, start.resolution), learnt)
-    pipe.card = draft_card(
+    card = draft_card(
         folders["decoder"],
         folders["transformer"],
         data=f"{plan.pictures.training} pictures ({learnt}), starting from the model {request.model}: write "
         f"here where they come from and under which terms, beside the terms of that model.\n\n{result}.",
     )
+    # Folders of this machine are nobody's business where the model is shown to others.
+    pipe.card = card.replace(plan.model, request.model).replace(str(work), work.name)
     pipe.save_pretrained(request.output, half=True)
     write_plan(work, replace(plan, packed=True))
     sheet = work / "pictures" / "after.png"

@@ -7,11 +7,13 @@ it falls on. Pictures are kept as PNG at the size training wants, so that a run 
 folder as it was nor the time to decode it again.
 """
 
+import contextlib
 import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,8 @@ HELD_OUT_SHARE = 0.1
 MOST_HELD_OUT = 200
 SCALES = 4
 """Pictures are kept with a shorter side of so many times the model's view: crops show 1 to 1/4 of that."""
+TOLD_EVERY = 15.0
+"""Seconds between words about how far it is."""
 ENLARGED = 0.25
 """Share of the pictures that may be smaller than that, and are enlarged."""
 
@@ -60,6 +64,15 @@ class _Found:
     shorter: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Which pictures fall on which side; none is decoded yet."""
+
+    training: list[_Found]
+    validation: list[_Found]
+    counts: PictureCounts
+
+
 def training_file(folder: Path) -> Path:
     return folder / "training.tar"
 
@@ -76,17 +89,15 @@ def listing_hash(source: Path) -> str:
     return digest.hexdigest()
 
 
-def prepare_pictures(source: Path, folder: Path, resolution: int, say: Say) -> PictureCounts:
-    """Writes `validation.tar` and `training.tar` into `folder`; each appears whole or not at all.
+def split_pictures(source: Path, resolution: int, say: Say) -> Split:
+    """Looks at every picture once: content, and size.
 
     Args:
         source: a folder, searched recursively, a tar file, or a folder of tar files.
         resolution: side of what the model sees, in pixels; smaller pictures are skipped.
         say: told of each file that is skipped.
 
-    Raises:
-        DataError: where fewer than `FEWEST` pictures are left.
-        OutputError: where the files cannot be written.
+    Raises DataError where fewer than `FEWEST` pictures are left.
     """
     skipped = 0
 
@@ -119,18 +130,55 @@ def prepare_pictures(source: Path, folder: Path, resolution: int, say: Say) -> P
     shorter = np.array([picture.shorter for picture in ordered])
     side = int(np.clip(np.quantile(shorter, ENLARGED, method="lower"), resolution, SCALES * resolution))
     held_out = min(MOST_HELD_OUT, max(1, round(len(ordered) * HELD_OUT_SHARE)))
-    kept = {}
-    for file, part in (
-        (validation_file(folder), ordered[:held_out]),
-        (training_file(folder), ordered[held_out:]),
-    ):
-        kept[file] = _write(file, part, side, skip)
-    training, validation = kept[training_file(folder)], kept[validation_file(folder)]
-    if not training or not validation:
-        raise DataError(_too_few(source, training + validation, skipped, copies))
-    return PictureCounts(
-        training=training, validation=validation, side=side, skipped=skipped, copies=copies, listing=listing
+    counts = PictureCounts(
+        training=len(ordered) - held_out,
+        validation=held_out,
+        side=side,
+        skipped=skipped,
+        copies=copies,
+        listing=listing,
     )
+    return Split(training=ordered[held_out:], validation=ordered[:held_out], counts=counts)
+
+
+def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, say: Say) -> int:
+    """Writes pictures into a tar file, which appears whole or not at all; returns how many could be decoded.
+
+    `say` is told of those that could not, and now and then how far it is. Raises DataError where none could
+    be decoded, OutputError where the file cannot be written.
+    """
+    written = 0
+    told = time.monotonic()
+    temporary = beside(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor() as pool, temporary.open("xb") as opened:
+            with tarfile.open(fileobj=opened, mode="w") as archive:
+                pngs = pool.map(lambda picture: _png(picture, side), pictures)
+                for number, (picture, png) in enumerate(zip(pictures, pngs, strict=True)):
+                    if isinstance(png, str):
+                        say(f"skipped {picture.entry.name}: {png}")
+                        continue
+                    about = tarfile.TarInfo(f"{written:06d}.png")
+                    about.size = len(png)
+                    archive.addfile(about, io.BytesIO(png))
+                    written += 1
+                    if time.monotonic() > told + TOLD_EVERY:
+                        told = time.monotonic()
+                        say(f"picture {number + 1} of {len(pictures)}")
+            opened.flush()
+            os.fsync(opened.fileno())
+        if written == 0:
+            raise DataError(f"none of {len(pictures)} pictures could be decoded: give others")
+        temporary.replace(file)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {file} ({error.strerror or error}): make room, or choose another --output"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):  # it was renamed, or the error before this is the news
+            temporary.unlink()
+    return written
 
 
 def _too_few(source: Path, count: int, skipped: int, copies: int) -> str:
@@ -157,35 +205,6 @@ def _look(entry: Entry) -> _Found | str:
     except Exception as error:  # a damaged file makes the imaging library raise nearly anything
         return _one_line(error)
     return _Found(entry=entry, digest=hashlib.sha256(data).digest(), shorter=shorter)
-
-
-def _write(file: Path, pictures: Iterable[_Found], side: int, skip: Callable[[str, str], None]) -> int:
-    """Writes pictures into a tar file, and says how many."""
-    written = 0
-    temporary = beside(file)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor() as pool, temporary.open("xb") as opened:
-            pictures = list(pictures)
-            with tarfile.open(fileobj=opened, mode="w") as archive:
-                for picture, png in zip(pictures, pool.map(lambda p: _png(p, side), pictures), strict=True):
-                    if isinstance(png, str):
-                        skip(picture.entry.name, png)
-                        continue
-                    about = tarfile.TarInfo(f"{written:06d}.png")
-                    about.size = len(png)
-                    archive.addfile(about, io.BytesIO(png))
-                    written += 1
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(file)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {file} ({error.strerror or error}): make room, or choose another --output"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return written
 
 
 def _png(picture: _Found, side: int) -> bytes | str:

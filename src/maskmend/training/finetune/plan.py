@@ -8,7 +8,8 @@ networks are the model's. The holes are those that `photo` was trained on.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+import math
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Plan:
     """A step of each stage took, when it was measured."""
     precision: str = "auto"
     device: str = "auto"
-    before: list[float] = field(default_factory=list)
+    before: tuple[float, ...] = ()
     """LPIPS of the fills of each held-out picture by the model it starts from."""
     packed: bool = False
     """Whether the output folder holds the model of this plan."""
@@ -70,12 +71,12 @@ def shared_out(minutes: float, seconds: dict[str, float]) -> dict[str, int]:
     """
     whole = sum(STEPS[stage] * seconds[stage] for stage in STEPS) / 60
     share = minutes / whole
-    steps = {stage: int(STEPS[stage] * share) for stage in STEPS}
+    steps = {stage: round(STEPS[stage] * share) for stage in STEPS}
     if min(steps.values()) < FEWEST_STEPS:
-        least = whole * FEWEST_STEPS / min(STEPS.values())
+        least = math.ceil(10 * whole * FEWEST_STEPS / min(STEPS.values())) / 10
         raise ConfigError(
             f"--minutes {minutes:g} are {min(steps.values())} steps a stage on this machine: give "
-            f"{least:.1f} or more, for at least {FEWEST_STEPS}"
+            f"{least:g} or more, for at least {FEWEST_STEPS}"
         )
     return steps
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from maskmend.errors import ConfigError, TrainingError
+from maskmend.fill.familiarity import Domain
 from maskmend.inference.devices import pick_device
 from maskmend.inference.precision import multiplies_bf16
 from maskmend.perceptual.weights import locate
@@ -21,11 +22,12 @@ from maskmend.pretrained.folder import INDEX, find_model, model_hash
 from maskmend.training.dataset import ImageSet
 from maskmend.training.finetune import held_out
 from maskmend.training.finetune.pace import seconds_a_step
-from maskmend.training.finetune.pack import judged_pictures, measure, pack, save_sheet
+from maskmend.training.finetune.pack import default_name, judged_pictures, measure, pack, save_sheet
 from maskmend.training.finetune.pictures import (
     PictureCounts,
+    keep_pictures,
     listing_hash,
-    prepare_pictures,
+    split_pictures,
     training_file,
     validation_file,
 )
@@ -64,6 +66,7 @@ def finetune(request: Request, watch: Watch, say: Say) -> Finetuned:
         WeightsError: where a network of `WEIGHTS` is not on this machine.
     """
     check_folders(request)
+    Domain(learnt=request.learnt or default_name(request.source), distance=1.0)
     work = request.work
     # Where there is a folder of runs, the model beside it came from there.
     if (request.output / INDEX).exists() and not work.is_dir():
@@ -96,17 +99,22 @@ def finetune(request: Request, watch: Watch, say: Say) -> Finetuned:
 def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> Plan:
     """Pictures made ready, the sheet before, the pace: all before the first step."""
     work, resolution = request.work, start.resolution
-    counts = prepare_pictures(request.source, work / "pictures", resolution, say)
+    split = split_pictures(request.source, resolution, say)
+    counts, side = split.counts, split.counts.side
     _tell_pictures(counts, request.source, say)
     config = start.tokenizer.config
     say(
         f"starts from {request.model}: a view of {resolution}x{resolution} pixels, "
         f"{config.grid}x{config.grid} tokens of {config.quantizer.codes} codes"
     )
-    judged = judged_pictures(work, counts.side, resolution)
+    validation, training = validation_file(work / "pictures"), training_file(work / "pictures")
+    # Those that are held out first: there is something to look at while the others are read.
+    counts = replace(counts, validation=keep_pictures(split.validation, validation, side, say))
+    judged = judged_pictures(work, side, resolution)
     sheet = work / "pictures" / "before.png"
     save_sheet(held_out.sheet(judged, {request.model: start}), sheet)
     say(f"what {request.model} makes of held-out pictures: {sheet}")
+    counts = replace(counts, training=keep_pictures(split.training, training, side, say))
     plan = Plan(
         model=str(folder.resolve()),
         model_hash=model_hash(start.tokenizer, start.transformer),
@@ -115,10 +123,10 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> 
         seconds=dict.fromkeys(STEPS, 1.0),
         precision=_precision(start),
         device=request.device,
-        before=[float(value) for value in measure(start, judged)],
+        before=tuple(float(value) for value in measure(start, judged)),
     )
     say("measuring how long a step takes here, with what else this machine does now")
-    images = ImageSet(training_file(work / "pictures"), counts.side)
+    images = ImageSet(training, side)
     made = recipes(plan, work, start.tokenizer.config, start.transformer.config)
     decoder = made["decoder"].decoder
     assert decoder is not None
