@@ -219,7 +219,7 @@ def test_a_foreign_model_is_not_written_over(asked: list[object], tmp_path: Path
         ({"-o": "{photos}"}, "whose pictures would then be the run's own: choose one outside"),
         ({"-o": "{tmp}"}, "choose one that holds no pictures"),
         ({"-o": "{tmp}/file"}, "is a file: give a folder"),
-        ({"-o": "{tiny}"}, "already holds a model"),
+        ({"-o": "{tiny}"}, "is the --output too: choose another"),
         ({"--from": "phot"}, "no model 'phot'"),
         ({"--from": "{tmp}/empty"}, "no model_index.json"),
         ({"--from": "{tmp}/half"}, "no config.json"),

@@ -1,6 +1,6 @@
 """The end of a fine-tuning: the model folder, with a card, and what the training brought."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from maskmend.pretrained.folder import component_folder, load_tokenizer, load_tr
 from maskmend.storage.temporary import beside
 from maskmend.training.calibration import measure_domain
 from maskmend.training.card import draft_card
-from maskmend.training.dataset import ImageSet
+from maskmend.training.dataset import ImageSet, crop
 from maskmend.training.finetune import held_out
 from maskmend.training.finetune.pictures import training_file, validation_file
 from maskmend.training.finetune.plan import Plan, stage_folders, write_plan
@@ -55,7 +55,7 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[st
     learnt = request.learnt or default_name(request.source)
     # Encoder and codebook are those it started from: to them all pictures here are new, and more of them make
     # a steadier limit than the held-out ones alone.
-    pipe.domain, _ = measure_domain(pipe.tokenizer, _all_pictures(work, start.resolution), learnt)
+    pipe.domain, _ = measure_domain(pipe.tokenizer, _squares(work, start.resolution), learnt)
     card = draft_card(
         folders["decoder"],
         folders["transformer"],
@@ -101,12 +101,14 @@ def save_sheet(image: Image.Image, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _all_pictures(work: Path, resolution: int) -> list[np.ndarray]:
-    def read() -> Iterator[np.ndarray]:
-        for file in (validation_file(work / "pictures"), training_file(work / "pictures")):
-            yield from ImageSet(file, resolution)
-
-    return list(read())
+def _squares(work: Path, resolution: int) -> list[np.ndarray]:
+    """The central squares of all pictures, at the size of the model's view."""
+    files = (validation_file(work / "pictures"), training_file(work / "pictures"))
+    return [
+        np.ascontiguousarray(crop(picture, resolution, None))
+        for file in files
+        for picture in ImageSet(file, resolution)
+    ]
 
 
 def _percent(change: Interval) -> str:
