@@ -2,9 +2,9 @@
 
     pictures ─► transformer, from the model's ─► decoder, from the model's, over its draws ─► pack
 
-Encoder and codebook stay as they are, so all that was learnt over their tokens goes on counting; trained too,
-they would cost the transformer what it knows of the codes (measured: docs/training.md). View, grid, codes and
-networks are the model's. The holes are those that `photo` was trained on.
+Encoder and codebook stay as they are: trained too, they would change what the codes mean, and the transformer
+would have to learn that anew before it got any better. View, grid, codes and networks are the model's. The
+holes are those that `photo` was trained on.
 """
 
 import json

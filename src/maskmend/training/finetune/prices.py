@@ -17,34 +17,32 @@ class Measured(NamedTuple):
 
 MEASURED: tuple[Measured, ...] = ()
 """docs/training.md has the commands, the pictures and the times."""
+SHORTER = (0.25, 0.5)
+"""Shares of a run whose time is told too."""
 
 
 def price_list(plan: Plan) -> list[str]:
-    """A table in lines: steps, time on this machine, what such a run brought; and how to choose another."""
+    """A table in lines: steps, time on this machine, what such a run brought; and how to choose another.
+
+    Where nobody measured what a run of that length brings, it says so.
+    """
     pace = ", ".join(f"{stage} {seconds:.2g} s" for stage, seconds in plan.seconds.items())
-    lines = [f"a step takes here: {pace}"]
-    rows = [
-        (f"{row.transformer} + {row.decoder}", _minutes(plan, row.transformer, row.decoder),
-         f"{row.value:+.0%} [{row.low:+.0%}, {row.high:+.0%}]")
-        for row in MEASURED
-    ]  # fmt: skip
-    steps = plan.steps["transformer"], plan.steps["decoder"]
-    mine = f"{steps[0]} + {steps[1]}"
-    if mine not in [row[0] for row in rows]:
-        rows.append((mine, _minutes(plan, *steps), "not measured"))
-    rows.sort(key=lambda row: int(row[0].split()[0]))
-    lines.append(f"{'steps':>12}  {'time here':>9}  LPIPS of held-out fills there")
-    for row in rows:
-        chosen = "  <- this run" if row[0] == mine else ""
-        lines.append(f"{row[0]:>12}  {row[1]:>9}  {row[2]}{chosen}")
-    lines.append(
-        "there: 200 photographs of one kind (docs/training.md), yours will differ; another time: --minutes; "
-        "Ctrl-C saves, and the same command goes on"
-    )
+    lines = [f"a step takes here: {pace}", f"{'steps':>12}  {'time here':>9}  LPIPS of held-out fills"]
+    mine = (plan.steps["transformer"], plan.steps["decoder"])
+    gains = {(row.transformer, row.decoder): row for row in MEASURED}
+    shorter = {(round(mine[0] * share), round(mine[1] * share)) for share in SHORTER}
+    for steps in sorted({mine, *shorter, *gains}):
+        row = gains.get(steps)
+        gain = f"{row.value:+.0%} [{row.low:+.0%}, {row.high:+.0%}]" if row else "not measured"
+        told = f"{f'{steps[0]} + {steps[1]}':>12}  {_time(plan, *steps):>9}  {gain}"
+        lines.append(told + ("  <- this run" if steps == mine else ""))
+    where = ": as measured on 200 pictures of one kind (docs/training.md), yours will differ" if gains else ""
+    lines.append(f"LPIPS{where}; it is told of your own at the end" if where else "LPIPS is told at the end")
+    lines.append("shorter or longer: --minutes; Ctrl-C saves, and the same command goes on")
     return lines
 
 
-def _minutes(plan: Plan, transformer: int, decoder: int) -> str:
+def _time(plan: Plan, transformer: int, decoder: int) -> str:
     return duration(transformer * plan.seconds["transformer"] + decoder * plan.seconds["decoder"])
 
 
