@@ -4,8 +4,8 @@
     OMP_NUM_THREADS=1 python bench/finetune.py --on photos-200/ --work work/ --transformer 0 --decoder 700
 
 As `maskmend train --on` does it, but for the number of steps: of 0 the stage is left out and the model's own
-part stays. Prints CPU and wall time of each stage, and LPIPS of fills of held-out pictures before and after. A
-run that was stopped goes on.
+part stays. Prints CPU and wall time of each stage, and LPIPS of fills of held-out pictures before and
+after. A run that was stopped goes on.
 """
 
 import argparse
