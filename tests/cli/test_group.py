@@ -784,7 +784,10 @@ def test_the_flags_are_frozen():
         "--drain", "--upload-pace", "--upload-silence",
     }  # fmt: skip
     assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--photo-model", "--seed"}
-    assert flags(main.commands["train"]) == {"stage", "--config", "-o", "--output", "--set", "--restart"}
+    assert flags(main.commands["train"]) == {
+        "stage", "--config", "-o", "--output", "--set", "--restart", "--on", "--from", "--minutes",
+        "--learnt", "--device",
+    }  # fmt: skip
     assert flags(main.commands["pack"]) == {
         "tokenizer", "transformer", "-o", "--output", "--half", "--set", "--data", "--card",
     }  # fmt: skip

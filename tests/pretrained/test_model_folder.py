@@ -168,12 +168,12 @@ def test_all_may_read_what_is_written(folder):
     ("change", "message"),
     [
         (
-            lambda c: c.update(format=2),
-            r"config\.json has format 2, this version reads up to 1: upgrade maskmend",
+            lambda c: c.update(format=3),
+            r"config\.json has format 3, this version reads up to 2: upgrade maskmend",
         ),
-        (lambda c: c.update(format="1"), "format '1', expected 1: is this a maskmend model folder"),
+        (lambda c: c.update(format="1"), "format '1', expected 1 to 2: is this a maskmend model folder"),
         (lambda c: c.update(format=True), "format True, expected 1"),
-        (lambda c: c.pop("format"), "format None, expected 1: is this a maskmend model folder"),
+        (lambda c: c.pop("format"), "format None, expected 1 to 2: is this a maskmend model folder"),
         (lambda c: c.update(kind="upscaler"), "kind 'upscaler', expected 'tokenizer': give another folder"),
         (lambda c: c.update(confg={}), r"unknown key 'confg' \(did you mean 'config'\?\): remove it"),
         (lambda c: c.pop("config"), 'no "config": copy the model folder again'),

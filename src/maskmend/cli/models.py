@@ -5,14 +5,17 @@ from pathlib import Path
 
 import click
 
-from maskmend.cli.options import PATH, Commands, working
+from maskmend.cli.options import PATH, Commands, refuse_options, working
+from maskmend.cli.train_on import train_on
 from maskmend.errors import ConfigError
 
 
 @click.command()
-@click.argument("stage", type=click.Choice(["tokenizer", "transformer", "decoder"]))
-@click.option("--config", "config_path", required=True, type=PATH, help="The recipe, a TOML file.")
-@click.option("-o", "--output", type=PATH, help="Folder of the run (default: runs/RECIPE).")
+@click.argument("stage", required=False, type=click.Choice(["tokenizer", "transformer", "decoder"]))
+@click.option("--config", "config_path", type=PATH, help="The recipe of STAGE, a TOML file.")
+@click.option(
+    "-o", "--output", type=PATH, help="Folder of the run (default: runs/RECIPE); with --on, of the model."
+)
 @click.option(
     "--set",
     "assignments",
@@ -21,11 +24,57 @@ from maskmend.errors import ConfigError
     help="Changes one setting: training.steps=500.",
 )
 @click.option("--restart", is_flag=True, help="Starts over even if the folder holds a run.")
+@click.option(
+    "--on",
+    "source",
+    type=PATH,
+    metavar="PHOTOS",
+    help="Instead of STAGE: trains a model on these pictures (a folder or tar file) and packs it.",
+)
+@click.option(
+    "--from",
+    "model",
+    default="photo",
+    show_default=True,
+    metavar="MODEL",
+    help="With --on: the model it starts from, a shipped name, model folder, or hub id.",
+)
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True, max=1e6),
+    help="With --on: how long the training may take.  [default: what it says before it starts]",
+)
+@click.option("--learnt", help='With --on: what the pictures show, in the plural: "cat faces".')
+@click.option("--device", default="auto", show_default=True, help="With --on: auto, cpu, cuda, cuda:1, mps.")
 def train(
-    stage: str, config_path: Path, output: Path | None, assignments: tuple[str, ...], restart: bool
+    stage: str | None,
+    config_path: Path | None,
+    output: Path | None,
+    assignments: tuple[str, ...],
+    restart: bool,
+    source: Path | None,
+    model: str,
+    minutes: float | None,
+    learnt: str | None,
+    device: str,
 ) -> None:
-    """Trains the tokenizer (stage 1), the transformer (stage 2), or fine-tunes the tokenizer's decoder on
-    known pixels; resumes where it stopped."""
+    """Trains a model on your pictures, from a trained one (--on PHOTOS -o MODEL), or one STAGE of a recipe:
+    tokenizer (stage 1), transformer (stage 2), or the tokenizer's decoder, fine-tuned on known pixels.
+    Resumes where it stopped."""
+    if source is not None:
+        if stage is not None:
+            raise ConfigError(f"--on {source} trains the stages it needs: leave out {stage!r}")
+        refuse_options("train --on", {"config_path": "--config", "assignments": "--set"})
+        train_on(source, output, model=model, minutes=minutes, learnt=learnt, device=device, restart=restart)
+        return
+    if stage is None or config_path is None:
+        missing = "--config RECIPE" if stage else "STAGE"
+        raise ConfigError(
+            f"no {missing}: give --on PHOTOS -o MODEL, or a stage (tokenizer, transformer, decoder) and "
+            "--config RECIPE"
+        )
+    others = {"model": "--from", "minutes": "", "learnt": "", "device": "--device (--set training.device)"}
+    refuse_options(f"train {stage}", others)
     from maskmend.training.progress import train_with_progress
 
     folder = output or run_folder(config_path)

@@ -18,7 +18,7 @@ from rich.progress import (
 from maskmend.config import override, read_toml
 from maskmend.errors import ConfigError
 from maskmend.training.loop import Outcome
-from maskmend.training.recipe import TrainingConfig, recipe_from_dict
+from maskmend.training.recipe import Recipe, TrainingConfig, recipe_from_dict
 from maskmend.training.run import run
 
 SHOWN = ("loss", "l1", "lpips", "psnr", "codebook_used", "accuracy", "images_per_second", "mfu", "data_wait")
@@ -40,10 +40,15 @@ def time_left(values: dict[str, float], training: TrainingConfig) -> str:
 def train_with_progress(
     stage: str, config_path: Path, out: Path, assignments: tuple[str, ...] = (), restart: bool = False
 ) -> Outcome:
-    """Runs a recipe with a live progress bar on a terminal, plain lines elsewhere."""
+    """Runs the recipe of a file, as `watch_run` does."""
     recipe = recipe_from_dict(override({"stage": stage, **read_toml(config_path)}, assignments))
     if recipe.stage != stage:
         raise ConfigError(f"{config_path} is a recipe for stage {recipe.stage!r}, asked for {stage!r}")
+    return watch_run(recipe, out, restart)
+
+
+def watch_run(recipe: Recipe, out: Path, restart: bool = False) -> Outcome:
+    """Runs `recipe` with a live progress bar on a terminal, plain lines elsewhere."""
     quiet = int(os.environ.get("RANK", "0")) != 0
     # File names go through it: brackets in them are no markup. And a log is not to be folded at 80 columns.
     console = Console(quiet=quiet, markup=False, highlight=False, soft_wrap=True)
@@ -53,7 +58,7 @@ def train_with_progress(
     )  # fmt: skip
     live = sys.stdout.isatty() and not quiet
     with Progress(*columns, console=console, disable=not live) as progress:
-        task = progress.add_task(f"train {stage}", total=recipe.training.steps, figures="")
+        task = progress.add_task(f"train {recipe.stage}", total=recipe.training.steps, figures="")
 
         def on_metrics(kind: str, values: dict[str, float]) -> None:
             if live:

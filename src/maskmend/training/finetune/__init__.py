@@ -1,0 +1,1 @@
+"""`maskmend train --on FOLDER`: a trained model goes on learning from a folder of pictures."""

@@ -1,0 +1,115 @@
+"""The end of a fine-tuning: the model folder, with a card, and what the training brought."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from maskmend.errors import OutputError
+from maskmend.metrics.bootstrap import Interval
+from maskmend.perceptual.lpips import Lpips
+from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.folder import component_folder, load_tokenizer, load_transformer
+from maskmend.storage.temporary import beside
+from maskmend.training.calibration import measure_domain
+from maskmend.training.card import draft_card
+from maskmend.training.dataset import ImageSet, crop
+from maskmend.training.finetune import held_out
+from maskmend.training.finetune.pictures import training_file, validation_file
+from maskmend.training.finetune.plan import Plan, stage_folders, write_plan
+from maskmend.training.finetune.request import Finetuned, Request
+
+LONGEST_NAME = 40
+"""Characters of a folder's name that a model is called after."""
+
+
+def judged_pictures(work: Path, side: int, resolution: int) -> list[list[held_out.Holed]]:
+    """Held-out pictures with holes, up to twice the model's view: so that it has scales to go through."""
+    pictures = ImageSet(validation_file(work / "pictures"), side)
+    return held_out.holed_pictures(pictures, min(side, 2 * resolution))
+
+
+def measure(pipe: InpaintPipeline, judged: list[list[held_out.Holed]]) -> np.ndarray:
+    """LPIPS of each picture's fills, by AlexNet: the training looks through VGG, and would flatter itself."""
+    return held_out.fill_distances(pipe, judged, Lpips.load("alexnet").to(pipe.device))
+
+
+def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[str], None]) -> Finetuned:
+    """Joins the runs of `plan` into `request.output`; `start` is the model they started from."""
+    work, folders = request.work, stage_folders(request.work)
+    pipe = InpaintPipeline(
+        load_tokenizer(component_folder(folders["decoder"], "tokenizer")),
+        load_transformer(component_folder(folders["transformer"], "transformer")),
+        start.defaults,
+    ).to(start.device)
+    say("measuring what it brought, on the held-out pictures")
+    judged = judged_pictures(work, plan.pictures.side, start.resolution)
+    before, after = np.array(plan.before), measure(pipe, judged)
+    change = held_out.change(before, after)
+    result = (
+        f"LPIPS of fills of {len(after)} held-out pictures, {len(held_out.KINDS)} holes each: "
+        f"{before.mean():.4f} with {request.model}, {after.mean():.4f} now, {_percent(change)}"
+    )
+    learnt = request.learnt or default_name(request.source)
+    # Encoder and codebook are those it started from: to them all pictures here are new, and more of them make
+    # a steadier limit than the held-out ones alone.
+    pipe.domain, _ = measure_domain(pipe.tokenizer, _squares(work, start.resolution), learnt)
+    card = draft_card(
+        folders["decoder"],
+        folders["transformer"],
+        data=f"{plan.pictures.training} pictures ({learnt}), starting from the model {request.model}: write "
+        f"here where they come from and under which terms, beside the terms of that model.\n\n{result}.",
+    )
+    # Folders of this machine are nobody's business where the model is shown to others.
+    pipe.card = card.replace(plan.model, request.model).replace(str(work), work.name)
+    pipe.save_pretrained(request.output, half=True)
+    write_plan(work, replace(plan, packed=True))
+    sheet = work / "pictures" / "after.png"
+    save_sheet(held_out.sheet(judged, {request.model: start, request.output.name: pipe}), sheet)
+    say(result)
+    if change.high >= 0:
+        say(
+            f"that is no sure gain over {request.model}: more pictures or --minutes may bring one, or the "
+            "pictures are too much like what it knew"
+        )
+    say(f"before and after: {sheet}")
+    say(f"wrote {request.output}; use it with --model {request.output}")
+    say(f"{work} holds the runs: remove it when you will not train on")
+    return Finetuned(finished=True, before=float(before.mean()), after=float(after.mean()), change=change)
+
+
+def default_name(source: Path) -> str:
+    """What a model learnt where nobody says: after the folder, if that makes a line."""
+    name = source.resolve().stem
+    fits = name.isprintable() and name.strip()
+    return f"pictures like those in {name[:LONGEST_NAME]}" if fits else "pictures of one folder"
+
+
+def save_sheet(image: Image.Image, path: Path) -> None:
+    """Writes a PNG, whole or not at all. Raises OutputError."""
+    temporary = beside(path)
+    try:
+        image.save(temporary, "PNG")
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path} ({error.strerror or error}): check the folder and its disk"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _squares(work: Path, resolution: int) -> list[np.ndarray]:
+    """The central squares of all pictures, at the size of the model's view."""
+    files = (validation_file(work / "pictures"), training_file(work / "pictures"))
+    return [
+        np.ascontiguousarray(crop(picture, resolution, None))
+        for file in files
+        for picture in ImageSet(file, resolution)
+    ]
+
+
+def _percent(change: Interval) -> str:
+    return f"{change.value:+.1%} [{change.low:+.1%}, {change.high:+.1%}]"

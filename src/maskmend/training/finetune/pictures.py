@@ -1,0 +1,221 @@
+"""A folder of pictures made ready for fine-tuning: read once, split once, kept beside the runs.
+
+    folder ─ drop copies, what is unreadable or too small ─► order by content ─► validation.tar, training.tar
+
+The order is that of the SHA-256 of the files' bytes, so a picture's name and date play no part in which side
+it falls on. Pictures are kept as PNG at the size training wants, so that a run that goes on needs neither the
+folder as it was nor the time to decode it again.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import tarfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from maskmend.errors import DataError, OutputError
+from maskmend.images.listing import TRAINABLE, Entry, list_images
+from maskmend.images.picture import READABLE
+from maskmend.storage.temporary import beside
+from maskmend.training.dataset import decode
+
+Say = Callable[[str], None]
+
+FEWEST = 10
+"""Pictures below which there is nothing to split."""
+HELD_OUT_SHARE = 0.1
+MOST_HELD_OUT = 200
+SCALES = 4
+"""Pictures are kept with a shorter side of so many times the model's view: crops show 1 to 1/4 of that."""
+TOLD_EVERY = 15.0
+"""Seconds between words about how far it is."""
+ENLARGED = 0.25
+"""Share of the pictures that may be smaller than that, and are enlarged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureCounts:
+    """What was made of a folder."""
+
+    training: int
+    validation: int
+    side: int
+    """Shorter side of the pictures as they are kept, in pixels."""
+    skipped: int
+    """Files that are unreadable or too small."""
+    copies: int
+    """Files with the same content as another."""
+    listing: str
+    """SHA-256 over names and sizes of the files found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    entry: Entry
+    digest: bytes
+    shorter: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Which pictures fall on which side; none is decoded yet."""
+
+    training: list[_Found]
+    validation: list[_Found]
+    counts: PictureCounts
+
+
+def training_file(folder: Path) -> Path:
+    return folder / "training.tar"
+
+
+def validation_file(folder: Path) -> Path:
+    return folder / "validation.tar"
+
+
+def listing_hash(source: Path) -> str:
+    """SHA-256 over names and sizes of the pictures of a folder or tar file; nothing is decoded."""
+    digest = hashlib.sha256()
+    for entry in list_images(source, lambda name, reason: None, TRAINABLE):
+        digest.update(f"{entry.name}\0{_size(entry)}\0".encode())
+    return digest.hexdigest()
+
+
+def split_pictures(source: Path, resolution: int, say: Say) -> Split:
+    """Looks at every picture once: content, and size.
+
+    Args:
+        source: a folder, searched recursively, a tar file, or a folder of tar files.
+        resolution: side of what the model sees, in pixels; smaller pictures are skipped.
+        say: told of each file that is skipped.
+
+    Raises DataError where fewer than `FEWEST` pictures are left.
+    """
+    skipped = 0
+
+    def skip(name: str, reason: str) -> None:
+        nonlocal skipped
+        skipped += 1
+        say(f"skipped {name}: {reason}")
+
+    listing = listing_hash(source)
+    entries = list(list_images(source, skip, TRAINABLE))
+    if not entries:
+        raise DataError(
+            f"no images in {source}: expected {', '.join(sorted(TRAINABLE))} files or tar files of them"
+        )
+    found: dict[bytes, _Found] = {}
+    copies = 0
+    with ThreadPoolExecutor() as pool:
+        for entry, looked in zip(entries, pool.map(_look, entries), strict=True):
+            if isinstance(looked, str):
+                skip(entry.name, looked)
+            elif looked.shorter < resolution:
+                skip(entry.name, f"{looked.shorter} pixels across, the model sees {resolution}")
+            elif looked.digest in found:
+                copies += 1
+            else:
+                found[looked.digest] = looked
+    if len(found) < FEWEST:
+        raise DataError(_too_few(source, len(found), skipped, copies))
+    ordered = [found[digest] for digest in sorted(found)]
+    shorter = np.array([picture.shorter for picture in ordered])
+    side = int(np.clip(np.quantile(shorter, ENLARGED, method="lower"), resolution, SCALES * resolution))
+    held_out = min(MOST_HELD_OUT, max(1, round(len(ordered) * HELD_OUT_SHARE)))
+    counts = PictureCounts(
+        training=len(ordered) - held_out,
+        validation=held_out,
+        side=side,
+        skipped=skipped,
+        copies=copies,
+        listing=listing,
+    )
+    return Split(training=ordered[held_out:], validation=ordered[:held_out], counts=counts)
+
+
+def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, say: Say) -> int:
+    """Writes pictures into a tar file, which appears whole or not at all; returns how many could be decoded.
+
+    `say` is told of those that could not, and now and then how far it is. Raises DataError where none could
+    be decoded, OutputError where the file cannot be written.
+    """
+    written = 0
+    told = time.monotonic()
+    temporary = beside(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor() as pool, temporary.open("xb") as opened:
+            with tarfile.open(fileobj=opened, mode="w") as archive:
+                pngs = pool.map(lambda picture: _png(picture, side), pictures)
+                for number, (picture, png) in enumerate(zip(pictures, pngs, strict=True)):
+                    if isinstance(png, str):
+                        say(f"skipped {picture.entry.name}: {png}")
+                        continue
+                    about = tarfile.TarInfo(f"{written:06d}.png")
+                    about.size = len(png)
+                    archive.addfile(about, io.BytesIO(png))
+                    written += 1
+                    if time.monotonic() > told + TOLD_EVERY:
+                        told = time.monotonic()
+                        say(f"picture {number + 1} of {len(pictures)}")
+            opened.flush()
+            os.fsync(opened.fileno())
+        if written == 0:
+            raise DataError(f"none of {len(pictures)} pictures could be decoded: give others")
+        temporary.replace(file)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {file} ({error.strerror or error}): make room, or choose another --output"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):  # it was renamed, or the error before this is the news
+            temporary.unlink()
+    return written
+
+
+def _too_few(source: Path, count: int, skipped: int, copies: int) -> str:
+    others = [f"{skipped} unreadable or too small"] * (skipped > 0) + [f"{copies} copies"] * (copies > 0)
+    beside_them = f" ({', '.join(others)})" if others else ""
+    return (
+        f"{count} usable picture{'' if count == 1 else 's'} in {source}{beside_them}: give at least "
+        f"{FEWEST}, better some hundreds, for a part of them is held out"
+    )
+
+
+def _size(entry: Entry) -> int:
+    return entry.size if entry.offset >= 0 else entry.path.stat().st_size
+
+
+def _look(entry: Entry) -> _Found | str:
+    """Content and size of a picture, or why it cannot be taken; its pixels are not decoded."""
+    try:
+        data = entry.read()
+        with Image.open(io.BytesIO(data), formats=READABLE) as image:
+            shorter = min(image.size)
+    except UnidentifiedImageError:
+        return "not a picture"
+    except Exception as error:  # a damaged file makes the imaging library raise nearly anything
+        return _one_line(error)
+    return _Found(entry=entry, digest=hashlib.sha256(data).digest(), shorter=shorter)
+
+
+def _png(picture: _Found, side: int) -> bytes | str:
+    try:
+        pixels = decode(picture.entry.read(), side)
+    except Exception as error:  # as above
+        return _one_line(error)
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG", compress_level=1)
+    return content.getvalue()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

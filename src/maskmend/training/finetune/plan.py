@@ -1,0 +1,177 @@
+"""What a fine-tuning does: two stages from a trained model's weights, over its own tokens.
+
+    pictures ─► transformer, from the model's ─► decoder, from the model's, over its draws ─► pack
+
+Encoder and codebook stay as they are: trained too, they would change what the codes mean, and the transformer
+would have to learn that anew before it got any better. View, grid, codes and networks are the model's. The
+holes are those that `photo` was trained on.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from maskmend.config import from_dict, to_dict
+from maskmend.errors import ConfigError, TrainingError
+from maskmend.files import json_bytes, write_files
+from maskmend.models.transformer import TransformerConfig
+from maskmend.models.vqgan import TokenizerConfig
+from maskmend.training.finetune.pictures import SCALES, PictureCounts, training_file, validation_file
+from maskmend.training.recipe import Recipe
+
+PLAN = "plan.json"
+STEPS = {"transformer": 400, "decoder": 400}
+"""Steps of a run as long as it was measured; docs/training.md."""
+FEWEST_STEPS = 20
+"""Of a stage: fewer are over before the learning rate has risen and fallen."""
+HOLES: dict[str, float] = {
+    "boxes": 0.15, "strokes": 0.3, "random_walk": 0.0, "scratches": 0.2, "text": 0.05, "blobs": 0.25,
+}  # fmt: skip
+GUESSES = 0.4
+LEAST_JUDGED = 32
+"""Side of the smallest pictures that a discriminator of LPIPS's features can look at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A fine-tuning as `plan.json` keeps it, so that the same command goes on with the same one."""
+
+    model: str
+    """The folder it starts from."""
+    model_hash: str
+    """Of its weights and settings (`pretrained.folder.model_hash`)."""
+    pictures: PictureCounts
+    steps: dict[str, int]
+    """Of each stage."""
+    seconds: dict[str, float]
+    """A step of each stage took, when it was measured."""
+    precision: str = "auto"
+    device: str = "auto"
+    before: tuple[float, ...] = ()
+    """LPIPS of the fills of each held-out picture by the model it starts from."""
+    packed: bool = False
+    """Whether the output folder holds the model of this plan."""
+
+    def __post_init__(self) -> None:
+        for stage, steps in self.steps.items():
+            if steps < FEWEST_STEPS:
+                raise ConfigError(f"{steps} steps for the {stage}: a stage needs at least {FEWEST_STEPS}")
+
+    @property
+    def minutes(self) -> float:
+        return sum(self.steps[stage] * self.seconds[stage] for stage in self.steps) / 60
+
+
+def shared_out(minutes: float, seconds: dict[str, float]) -> dict[str, int]:
+    """Steps of each stage that take so many minutes in all, in the proportion of `STEPS`.
+
+    Raises ConfigError where that leaves a stage fewer than `FEWEST_STEPS`, with the minutes it would need.
+    """
+    whole = sum(STEPS[stage] * seconds[stage] for stage in STEPS) / 60
+    share = minutes / whole
+    steps = {stage: round(STEPS[stage] * share) for stage in STEPS}
+    if min(steps.values()) < FEWEST_STEPS:
+        least = math.ceil(10 * whole * FEWEST_STEPS / min(STEPS.values())) / 10
+        raise ConfigError(
+            f"--minutes {minutes:g} are {min(steps.values())} steps a stage on this machine: give "
+            f"{least:g} or more, for at least {FEWEST_STEPS}"
+        )
+    return steps
+
+
+def stage_folders(work: Path) -> dict[str, Path]:
+    """Where the runs of the stages lie, in their order."""
+    return {"transformer": work / "transformer", "decoder": work / "decoder"}
+
+
+def recipes(
+    plan: Plan, work: Path, tokenizer: TokenizerConfig, transformer: TransformerConfig
+) -> dict[str, Recipe]:
+    """The recipes of the stages of `plan`, whose pictures and runs lie in folder `work`.
+
+    Args:
+        tokenizer: configuration of the model that the run starts from.
+        transformer: likewise.
+    """
+    data = {
+        "train": str(training_file(work / "pictures")),
+        "validation": str(validation_file(work / "pictures")),
+        "side": plan.pictures.side,
+        "crop_scale": max(1 / SCALES, min(1.0, tokenizer.resolution / plan.pictures.side)),
+        "colour": 0.05,
+    }
+    # A model whose transformer or decoder knows no guesses fills wide holes at one scale: it learns none.
+    guesses = GUESSES if transformer.guesses and tokenizer.known_guesses else 0.0
+    perceives = {} if tokenizer.resolution >= LEAST_JUDGED else {"feature_adversarial": 0.0}
+    ramp = max(1, plan.steps["decoder"] // 10)
+    tables: dict[str, dict[str, Any]] = {
+        "transformer": {
+            "model": {k: v for k, v in to_dict(transformer).items() if k not in ("codes", "grid")},
+            "training": {"batch": 32, "lr": 3e-4, "beta2": 0.98, "weight_decay": 0.03, "keep": "best"},
+            "transformer": {
+                **HOLES,
+                "guesses": guesses,
+                "tokenizer": plan.model,
+                "start": plan.model,
+                "scheduled": 0.1,
+                "label_smoothing": 0.05,
+            },
+        },
+        "decoder": {
+            "training": {"batch": 16, "lr": 2e-4, "beta1": 0.5, "beta2": 0.99, "keep": "last"},
+            "decoder": {
+                **HOLES,
+                "whole": 0.05,
+                "guesses": guesses,
+                "tokenizer": plan.model,
+                "transformer": str(stage_folders(work)["transformer"]),
+                "temperature": 0.8,
+                "steps": 2,
+                "perceptual_share": 0.5,
+                "classifier": 1.5,
+                "adversarial": 0.0,
+                "feature_adversarial": 0.3,
+                "adversarial_start": ramp,
+                "adversarial_ramp": ramp,
+                **perceives,
+            },
+        },
+    }
+    made = {}
+    for seed, (stage, table) in enumerate(tables.items()):
+        training = _training(plan.steps[stage]) | table.pop("training")
+        training |= {"seed": seed, "precision": plan.precision, "device": plan.device}
+        made[stage] = from_dict(Recipe, {"stage": stage, "data": data, "training": training, **table})
+    return made
+
+
+def _training(steps: int) -> dict[str, Any]:
+    """Settings that follow from how long a stage is. The average reaches over a fifth of it."""
+    return {
+        "steps": steps,
+        "final_lr": 0.05,
+        "warmup": max(1, min(50, steps // 10)),
+        "ema": min(0.998, max(0.9, 1 - 5 / steps)),
+        "log_every": 10,
+        "validate_every": max(10, steps // 5),
+        "checkpoint_every": 50,
+        "picture_every": max(20, steps // 4),
+        "validation_images": 64,
+    }
+
+
+def write_plan(work: Path, plan: Plan) -> None:
+    """Writes `plan.json` into the folder of the runs."""
+    write_files({work / PLAN: json_bytes(asdict(plan))})
+
+
+def read_plan(work: Path) -> Plan | None:
+    """The plan of the runs in `work`, if there is one. Raises TrainingError where it cannot be read."""
+    try:
+        return from_dict(Plan, json.loads((work / PLAN).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, ConfigError) as error:
+        raise TrainingError(f"cannot read {work / PLAN} ({error}): --restart to begin anew") from None

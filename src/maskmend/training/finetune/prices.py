@@ -1,0 +1,53 @@
+"""What a fine-tuning costs here, and what shorter ones brought where that was measured."""
+
+from typing import NamedTuple
+
+from maskmend.training.finetune.plan import Plan
+
+
+class Measured(NamedTuple):
+    """A run of so many steps, and how it changed the LPIPS of held-out fills, as shares of it."""
+
+    transformer: int
+    decoder: int
+    value: float
+    low: float
+    high: float
+
+
+MEASURED: tuple[Measured, ...] = ()
+"""docs/training.md has the commands, the pictures and the times."""
+SHORTER = (0.25, 0.5)
+"""Shares of a run whose time is told too."""
+
+
+def price_list(plan: Plan) -> list[str]:
+    """A table in lines: steps, time on this machine, what such a run brought; and how to choose another.
+
+    Where nobody measured what a run of that length brings, it says so.
+    """
+    pace = ", ".join(f"{stage} {seconds:.2g} s" for stage, seconds in plan.seconds.items())
+    lines = [f"a step takes here: {pace}", f"{'steps':>12}  {'time here':>9}  LPIPS of held-out fills"]
+    mine = (plan.steps["transformer"], plan.steps["decoder"])
+    gains = {(row.transformer, row.decoder): row for row in MEASURED}
+    shorter = {(round(mine[0] * share), round(mine[1] * share)) for share in SHORTER}
+    for steps in sorted({mine, *shorter, *gains}):
+        row = gains.get(steps)
+        gain = f"{row.value:+.0%} [{row.low:+.0%}, {row.high:+.0%}]" if row else "not measured"
+        told = f"{f'{steps[0]} + {steps[1]}':>12}  {_time(plan, *steps):>9}  {gain}"
+        lines.append(told + ("  <- this run" if steps == mine else ""))
+    where = ": as measured on 200 pictures of one kind (docs/training.md), yours will differ" if gains else ""
+    lines.append(f"LPIPS{where}; it is told of your own at the end" if where else "LPIPS is told at the end")
+    lines.append("shorter or longer: --minutes; Ctrl-C saves, and the same command goes on")
+    return lines
+
+
+def _time(plan: Plan, transformer: int, decoder: int) -> str:
+    return duration(transformer * plan.seconds["transformer"] + decoder * plan.seconds["decoder"])
+
+
+def duration(seconds: float) -> str:
+    """As a person says it: 40 s, 25 min, 3.2 h."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

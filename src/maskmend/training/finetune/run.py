@@ -1,0 +1,191 @@
+"""From a folder of pictures to a model folder, in parts that can be stopped at any time.
+
+    work folder      plan.json     what was decided: pictures, steps, the pace they were planned by
+                     pictures/     training.tar, validation.tar, and the sheets before.png and after.png
+                     transformer/  decoder/      runs like any other (`training.run`)
+
+What is done already is not done again: each part is written whole before the plan tells of it.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from maskmend.errors import ConfigError, TrainingError
+from maskmend.fill.familiarity import Domain
+from maskmend.inference.devices import pick_device
+from maskmend.inference.precision import has_fast_bf16
+from maskmend.perceptual.weights import locate
+from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.folder import INDEX, find_model, model_hash
+from maskmend.training.dataset import ImageSet
+from maskmend.training.finetune import held_out
+from maskmend.training.finetune.pace import seconds_a_step
+from maskmend.training.finetune.pack import default_name, judged_pictures, measure, pack, save_sheet
+from maskmend.training.finetune.pictures import (
+    PictureCounts,
+    keep_pictures,
+    listing_hash,
+    split_pictures,
+    training_file,
+    validation_file,
+)
+from maskmend.training.finetune.plan import (
+    PLAN,
+    STEPS,
+    Plan,
+    read_plan,
+    recipes,
+    shared_out,
+    stage_folders,
+    write_plan,
+)
+from maskmend.training.finetune.prices import duration, price_list
+from maskmend.training.finetune.request import Finetuned, Request, check_folders
+from maskmend.training.loop import Outcome
+from maskmend.training.recipe import Recipe
+
+Say = Callable[[str], None]
+Watch = Callable[[Recipe, Path], Outcome]
+"""Trains a recipe into a folder, for a person to watch."""
+WEIGHTS = ("lpips-vgg16", "efficientnet-lite0", "lpips-alexnet")
+"""Networks that the decoder's training, and the measure before and after, look through."""
+FEW = 100
+
+
+def finetune(request: Request, watch: Watch, say: Say) -> Finetuned:
+    """Trains a model on `request.source` and packs it as `request.output`; goes on with what was begun.
+
+    `say` is told what happens, a line at a time.
+
+    Raises:
+        ConfigError: for folders that get into each other's way, a run of another model, too few minutes.
+        DataError: for too few pictures.
+        ModelError: for a model that cannot be loaded.
+        WeightsError: where a network of `WEIGHTS` is not on this machine.
+    """
+    check_folders(request)
+    Domain(learnt=request.learnt or default_name(request.source), distance=1.0)
+    work = request.work
+    # Where there is a folder of runs, the model beside it came from there.
+    if (request.output / INDEX).exists() and not work.is_dir():
+        raise ConfigError(
+            f"{request.output} already holds a model: choose another --output, or remove it first"
+        )
+    folder = find_model(request.model)
+    start = InpaintPipeline.from_pretrained(folder)
+    device = pick_device(request.device)
+    for name in WEIGHTS:
+        locate(name)  # now, not after the first stage
+    if request.restart:
+        _remove(work)
+    plan = read_plan(work)
+    start = start.to(device)
+    plan = _begin(request, folder, start, say) if plan is None else _go_on(plan, request, start, say)
+    if plan.packed and (request.output / INDEX).exists():
+        longer = 2 * max(1, round(plan.minutes))
+        say(f"{request.output} is finished; to train it longer: --minutes {longer}; anew: --restart")
+        return Finetuned(finished=True)
+    folders = stage_folders(work)
+    for stage, recipe in recipes(plan, work, start.tokenizer.config, start.transformer.config).items():
+        left = duration(plan.steps[stage] * plan.seconds[stage])
+        say(f"{stage}: {plan.steps[stage]} steps, about {left}; pictures: {folders[stage] / 'pictures'}")
+        if not watch(recipe, folders[stage]).finished:
+            return Finetuned(finished=False)
+    return pack(request, plan, start, say)
+
+
+def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> Plan:
+    """Pictures made ready, the sheet before, the pace: all before the first step."""
+    work, resolution = request.work, start.resolution
+    split = split_pictures(request.source, resolution, say)
+    counts, side = split.counts, split.counts.side
+    _tell_pictures(counts, request.source, say)
+    config = start.tokenizer.config
+    say(
+        f"starts from {request.model}: a view of {resolution}x{resolution} pixels, "
+        f"{config.grid}x{config.grid} tokens of {config.quantizer.codes} codes"
+    )
+    validation, training = validation_file(work / "pictures"), training_file(work / "pictures")
+    # Those that are held out first: there is something to look at while the others are read.
+    counts = replace(counts, validation=keep_pictures(split.validation, validation, side, say))
+    judged = judged_pictures(work, side, resolution)
+    sheet = work / "pictures" / "before.png"
+    save_sheet(held_out.sheet(judged, {request.model: start}), sheet)
+    say(f"what {request.model} makes of held-out pictures: {sheet}")
+    counts = replace(counts, training=keep_pictures(split.training, training, side, say))
+    plan = Plan(
+        model=str(folder.resolve()),
+        model_hash=model_hash(start.tokenizer, start.transformer),
+        pictures=counts,
+        steps=dict(STEPS),
+        seconds=dict.fromkeys(STEPS, 1.0),
+        precision=_precision(start),
+        device=request.device,
+        before=tuple(float(value) for value in measure(start, judged)),
+    )
+    say("measuring how long a step takes here, with what else this machine does now")
+    images = ImageSet(training, side)
+    made = recipes(plan, work, start.tokenizer.config, start.transformer.config)
+    decoder = made["decoder"].decoder
+    assert decoder is not None
+    # The run's own transformer is not there yet; the one it starts from takes as long.
+    made["decoder"] = replace(made["decoder"], decoder=replace(decoder, transformer=plan.model))
+    seconds = {stage: seconds_a_step(recipe, images) for stage, recipe in made.items()}
+    steps = dict(STEPS) if request.minutes is None else shared_out(request.minutes, seconds)
+    plan = replace(plan, seconds=seconds, steps=steps)
+    write_plan(work, plan)
+    for line in price_list(plan):
+        say(line)
+    return plan
+
+
+def _go_on(plan: Plan, request: Request, start: InpaintPipeline, say: Say) -> Plan:
+    """The plan of a run that was begun, with what the command asks of it now."""
+    work = request.work
+    if model_hash(start.tokenizer, start.transformer) != plan.model_hash:
+        raise ConfigError(
+            f"{work} holds a run that started from another model ({Path(plan.model).name}), not from "
+            f"{request.model}: choose another --output, or --restart to begin anew"
+        )
+    for file in (training_file(work / "pictures"), validation_file(work / "pictures")):
+        if not file.is_file():
+            raise TrainingError(f"no {file}, which this run needs: --restart to begin anew")
+    if listing_hash(request.source) != plan.pictures.listing:
+        say(
+            f"{request.source} has other pictures than when this run began: it goes on with those of then; "
+            "--restart takes those of now"
+        )
+    plan = replace(plan, device=request.device, precision=_precision(start))
+    if request.minutes is not None and (steps := shared_out(request.minutes, plan.seconds)) != plan.steps:
+        plan = replace(plan, steps=steps, packed=False)
+        write_plan(work, plan)
+    if not plan.packed:
+        say(f"goes on with {work}, about {duration(plan.minutes * 60)} in all")
+    return plan
+
+
+def _precision(start: InpaintPipeline) -> str:
+    return "bf16" if has_fast_bf16(start.device) else "auto"
+
+
+def _tell_pictures(counts: PictureCounts, source: Path, say: Say) -> None:
+    others = [f"{counts.skipped} skipped"] * (counts.skipped > 0)
+    others += [f"{counts.copies} exact copies left out"] * (counts.copies > 0)
+    left = f" ({', '.join(others)})" if others else ""
+    total = counts.training + counts.validation
+    say(
+        f"{total} pictures in {source}{left}: {counts.training} to learn from, {counts.validation} held out; "
+        f"kept with a shorter side of {counts.side} pixels"
+    )
+    if total < FEW:
+        say(f"{total} pictures are few: some hundreds teach more, and leave enough to judge by")
+
+
+def _remove(work: Path) -> None:
+    """The plan first: what a removal that was stopped leaves is no run."""
+    (work / PLAN).unlink(missing_ok=True)
+    for folder in (*stage_folders(work).values(), work / "pictures"):
+        if folder.is_dir():
+            shutil.rmtree(folder)
