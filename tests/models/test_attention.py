@@ -86,7 +86,7 @@ def test_queries_and_keys_are_turned_values_are_not():
     """Catches rotary positions put on one side only: the product would depend on absolute places."""
     attention, x = layer(), normal(1, 9, DIM)
     angles = rope_angles(torch.arange(9)[None], 3, DIM // HEADS)
-    q, k, v = (attention.split(f(x)) for f in (attention.query, attention.key, attention.value))
+    q, k, v = (attention.split_heads(f(x)) for f in (attention.query, attention.key, attention.value))
     heads = reference_attention(apply_rope(q, angles), apply_rope(k, angles), v)
     expected = attention.out(heads.transpose(1, 2).flatten(2))
     torch.testing.assert_close(attention(x, angles=angles), expected, atol=1e-5, rtol=1e-5)
