@@ -77,7 +77,7 @@ class Runtime:
                 f"{folder} has export format {found}, this version reads up to {FORMAT}: upgrade maskmend"
             )
         if found == 1:
-            attention = self.about.get("attention")
+            attention = str(self.about.get("attention"))
             self.about["attention"] = ATTENTION_IN_FORMAT_1.get(attention, attention)
         return found
 
