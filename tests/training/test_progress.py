@@ -125,7 +125,7 @@ def test_unreadable_pictures_are_named_whatever_they_are_called(
     [
         ("tokenizer", ["--set", "training.stesp=5"], "did you mean 'steps'"),
         ("tokenizer", ["--set", "training.steps"], "key=value"),
-        ("tokenizer", ["--set", "preset=larg"], "known: report, small"),
+        ("tokenizer", ["--set", "preset=larg"], "known: coursework, small"),
         ("tokenizer", ["--set", "model.quantizer.code=5"], "did you mean 'codes'"),
         ("tokenizer", ["--set", "data.train=nowhere"], "nowhere"),
         ("tokenizer", ["--set", "training.device=abacus"], "abacus"),

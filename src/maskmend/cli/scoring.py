@@ -222,7 +222,7 @@ def reproduce(
         needed()  # what is missing is said now, not after minutes of filling
     place = pick_device(device)
     pipe = InpaintPipeline.from_pretrained(model).to(place)
-    say = Console(stderr=True, soft_wrap=True).print
+    log = Console(stderr=True, soft_wrap=True).print
     if images is None:
         if masks is not None:
             raise ConfigError("--masks goes with --images: give both, or neither for the shipped samples")
@@ -257,7 +257,7 @@ def reproduce(
             sweep_limit=sweep_limit,
             migan_file=migan,
             progress=progress,
-            log=say,
+            log=log,
         )
     click.echo(f"wrote {output / 'page.html'}, with page.md, page.json and the pictures beside it")
 

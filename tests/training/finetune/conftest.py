@@ -24,7 +24,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(plan.STEPS, "transformer", 3)
     monkeypatch.setitem(plan.STEPS, "decoder", 3)
     monkeypatch.setattr(plan, "FEWEST_STEPS", 2)
-    monkeypatch.setattr(training_run, "_eyes", lambda options, device: (StillPerceptual(), None))
+    monkeypatch.setattr(training_run, "_feature_networks", lambda options, device: (StillPerceptual(), None))
     monkeypatch.setattr(run, "locate", lambda name: Path(name))
     monkeypatch.setattr(pack, "Lpips", SimpleNamespace(load=lambda net: StillPerceptual()))
 
