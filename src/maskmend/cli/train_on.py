@@ -44,7 +44,7 @@ def train_on(
         finished = finetune(request, watch_run, click.echo).finished
     except KeyboardInterrupt:
         # Not in a stage, which saves: before the first or after the last, where each part is written whole.
-        click.echo("stopped; what was done is kept, and the same command goes on")
+        click.echo("stopped; what was done is kept, and the same command resumes")
         finished = False
     if not finished:
         click.get_current_context().exit(130)

@@ -117,7 +117,7 @@ def test_what_is_finished_stays_and_can_be_trained_longer(asked: list[object], t
     (tmp_path / "mine-training" / "plan.json").write_text(json.dumps(plan))
     longer = train(*asked, "--minutes", "1.05")
     assert longer.exit_code == 0, longer.output
-    assert "going on at step 3" in longer.output
+    assert "resuming at step 3" in longer.output
     assert "train step 5/5" in longer.output
     assert weights(tmp_path / "mine") != before
 
@@ -137,12 +137,12 @@ def test_stopped_and_gone_on_with_is_the_same_model(
         stop_in(stage, patch, signal.SIGINT)
         stopped = train(*asked)
     assert stopped.exit_code == 130
-    assert stopped.output.splitlines()[-1].startswith("stopped and saved; the same command goes on at step 2")
+    assert stopped.output.splitlines()[-1].startswith("stopped and saved; the same command resumes at step 2")
     assert not (tmp_path / "mine").exists()
     result = train(*asked)
     assert result.exit_code == 0, result.output
     assert "goes on with" in result.output
-    assert "going on at step 2" in result.output
+    assert "resuming at step 2" in result.output
     assert weights(tmp_path / "mine") == whole
 
 
@@ -158,7 +158,7 @@ def test_stopped_before_the_first_step(
         patch.setattr(run, "seconds_a_step", interrupt)
         stopped = train(*asked)
     assert stopped.exit_code == 130
-    assert stopped.output.splitlines()[-1] == "stopped; what was done is kept, and the same command goes on"
+    assert stopped.output.splitlines()[-1] == "stopped; what was done is kept, and the same command resumes"
     assert train(*asked).exit_code == 0
 
 

@@ -38,7 +38,7 @@ def price_list(plan: Plan) -> list[str]:
         lines.append(told + ("  <- this run" if steps == mine else ""))
     where = ": as measured on 200 pictures of one kind (docs/training.md), yours will differ" if gains else ""
     lines.append(f"LPIPS{where}; it is told of your own at the end" if where else "LPIPS is told at the end")
-    lines.append("shorter or longer: --minutes; Ctrl-C saves, and the same command goes on")
+    lines.append("shorter or longer: --minutes; Ctrl-C saves, and the same command resumes")
     return lines
 
 
