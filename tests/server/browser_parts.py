@@ -106,8 +106,14 @@ class Editor:
 
     def saved(self, button: str) -> bytes:
         """The file that a button hands out."""
+        narrow = self.shown("#more")
+        if narrow:
+            self.page.click("#more")
         with self.page.expect_download() as waiting:
             self.page.click(button)
+        if narrow:
+            self.page.click("#more")
+            self.page.wait_for_timeout(100)  # the picture is fitted anew
         return Path(waiting.value.path()).read_bytes()
 
     def mask(self) -> np.ndarray:

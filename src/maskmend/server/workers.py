@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from maskmend.fill.levels import LevelProgress
 from maskmend.fill.preview import Preview
 from maskmend.server.metrics import Metrics
 from maskmend.server.queue import Job, Line
@@ -102,6 +103,12 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
             if preview.parts[place] <= FEW or preview.last:
                 job.tell("step", step_news(preview, place))
 
+    def levelled(progress: LevelProgress) -> None:
+        go_on(progress)
+        job = batch[progress.image]
+        if job.watched and not job.gone.is_set():
+            job.tell("level", progress)
+
     first = batch[0]
     guides = [job.guide for job in batch]
     pipe(
@@ -111,7 +118,7 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         seed=[job.seed for job in batch],
         preview=told,
         finished=finished,
-        on_level=go_on,  # the finer scales of a wide hole have no previews and may take minutes
+        on_level=levelled,  # the finer scales of a wide hole have no previews and may take minutes
         **({"guide": guides} if any(guide is not None for guide in guides) else {}),
         **first.settings,
     )
