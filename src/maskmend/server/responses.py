@@ -3,7 +3,8 @@
 The Accept header says which; of pictures also the format, unless the parameters do.
 
 Events, in this order: queued, started, step (one for each decoding step; of a hole in many parts one for each
-part), level (while a wide hole is drawn anew at finer scales, one for each batch of windows), fill (one for each sample), done; or error, at any time, which is the last.
+part), level (while a wide hole is drawn anew at finer scales: one for each batch of windows), fill (one for
+each sample), done; or error, at any time, which is the last.
 """
 
 import base64
