@@ -113,7 +113,7 @@ def test_a_colour_is_taken_from_the_picture(painted):
     for x, y in ((5, 9), (60, 50)):
         page.keyboard.press("k")
         assert taken(x, y) == written(SAMPLE[y, x])
-        assert page.locator("[data-tool=colour]").get_attribute("aria-pressed") == "true"
+        assert page.locator("button[data-tool=colour]").get_attribute("aria-pressed") == "true"
     assert mask[32, 20]
     page.keyboard.down("Alt")
     assert taken(20, 32) == written(SAMPLE[32, 20])  # in the hole, what lies under the red

@@ -109,9 +109,13 @@ def test_sizes_are_typed_in_pixels_and_percent(extending):
     typed(editor, left="-3")
     assert "-3 is no length" in page.locator("#trouble").inner_text()
     assert page.locator("#extend-form [name=left]").input_value() == "10"
-    typed(editor, left="99999", right="99999")
-    assert "Extend it less" in page.locator("#trouble").inner_text()
+    typed(editor, left="40000")
+    assert "more than 32767 pixels. Extend it less" in page.locator("#trouble").inner_text()
     assert size(editor) == "82 × 83"
+    typed(editor, left="9999")
+    typed(editor, top="9999")
+    assert "the server takes 50.0 Mpx. Extend it less" in page.locator("#trouble").inner_text()
+    assert size(editor) == "10071 × 83"
     page.click("#extend-reset")
     assert size(editor) == "64 × 64"
 
@@ -133,11 +137,13 @@ def test_new_canvas_stays_open_whatever_is_done_to_the_mask(extending, recorded)
     for key in ("i", "i", "e"):
         page.locator("#canvas").focus()
         page.keyboard.press(key)
-    page.mouse.move(*editor.middle())
-    page.mouse.wheel(0, -3000)
+    x, y = editor.middle()
+    y -= 7 * editor.zoom / 100  # through the hole, and on over the new canvas
+    page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(editor.middle()[0] - 400, editor.middle()[1], steps=8)
+    page.mouse.move(x - 400, y, steps=8)
     page.mouse.up()
+    assert editor.mask()[:, 8:].sum() < hole.sum()
     assert editor.mask()[:, :8].all()
     for _ in range(3):
         page.click("#undo")

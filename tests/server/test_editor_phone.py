@@ -50,7 +50,7 @@ def test_fill_and_accept_are_on_the_screen_and_the_picture_is_as_wide_as_it_can_
     seen = pixels * editor.zoom / 100
     assert seen >= (0.95 * width if height > width else 0.4 * width)
     tools = [
-        f"[data-tool={name}]"
+        f"button[data-tool={name}]"
         for name in ("brush", "eraser", "rectangle", "lasso", "hand", "colour", "extend")
     ]
     reachable(editor, width, height, "#fill", "#undo", "#redo", "#clear", "#open", "#more", "#size", *tools)
@@ -77,12 +77,12 @@ def test_whatever_is_pressed_is_large_enough_for_a_finger(phone):
     assert editor.page.evaluate(SMALL) == []
     editor.page.touchscreen.tap(*editor.middle())
     for tool in ("colour", "extend"):
-        editor.page.click(f"[data-tool={tool}]")
+        editor.page.click(f"button[data-tool={tool}]")
         if tool == "colour":
             editor.page.touchscreen.tap(*editor.middle())
             editor.page.locator("#swatches button").wait_for()
         assert editor.page.evaluate(SMALL) == []
-    editor.page.click("[data-tool=brush]")
+    editor.page.click("button[data-tool=brush]")
     editor.fill()
     editor.page.click("#more")
     editor.page.click("#settings summary")

@@ -156,6 +156,7 @@ function takeColour([x, y]) {
 }
 
 function extendTo(margins) {
+  calm();
   tools.end();
   const base = state.source.base ?? state.source;
   const far = Object.values(margins).some((margin) => margin > 0);

@@ -8,6 +8,7 @@ import { guideOf } from "./guide.js";
 import { Mask } from "./mask.js";
 
 export const SIDES = ["left", "right", "top", "bottom"];
+const LONGEST = 32_767; // pixels of a side: browsers' canvases hold no more
 const NOTHING = { left: 0, right: 0, top: 0, bottom: 0 };
 
 // `source` with margins, in pixels of it; it stays at hand as `base`.
@@ -154,8 +155,7 @@ export class Borders {
       const text = this.form.elements.namedItem(side).value.trim() || "0";
       const [, number, percent] = /^(\d{1,5}(?:[.,]\d{1,3})?)\s*(%|px)?$/.exec(text) ?? [];
       if (number === undefined) {
-        this.show(this.margins);
-        this.refused(`${text} is no length: write pixels or percent, such as 200 or 10%.`);
+        this.refuse(`${text} is no length: write pixels or percent, such as 200 or 10%.`);
         return;
       }
       const across = side === "left" || side === "right" ? base.width : base.height;
@@ -172,15 +172,17 @@ export class Borders {
       return;
     }
     const base = this.source().base ?? this.source();
-    const pixels = (base.width + margins.left + margins.right) * (base.height + margins.top + margins.bottom);
-    if (pixels > this.most()) {
-      this.show(this.margins);
-      this.view.paint();
-      const [would, may] = [pixels, this.most()].map((count) => `${(count / 1e6).toFixed(1)} Mpx`);
-      this.refused(`The picture would have ${would}, the server takes ${may}. Extend it less.`);
-      return;
-    }
-    this.changed(margins);
+    const [wide, high] = [base.width + margins.left + margins.right, base.height + margins.top + margins.bottom];
+    const [would, may] = [wide * high, this.most()].map((count) => `${(count / 1e6).toFixed(1)} Mpx`);
+    if (wide * high > this.most()) this.refuse(`The picture would have ${would}, the server takes ${may}. Extend it less.`);
+    else if (Math.max(wide, high) > LONGEST) this.refuse(`A side would have more than ${LONGEST} pixels. Extend it less.`);
+    else this.changed(margins);
+  }
+
+  refuse(text) {
+    this.show(this.margins);
+    this.view.paint();
+    this.refused(text);
   }
 
   show(margins) {
