@@ -89,15 +89,16 @@ def test_likelihoods_are_said_in_words_and_the_figures_are_at_hand(editor):
     editor.drag((20, 20), (40, 30))
     editor.fill()
     for text in page.locator(".facts").all_inner_texts():
-        assert re.search("very sure|fairly sure|unsure|guessing", text)
+        assert re.search("likeliest|nearly as likely|less likely", text)
         assert not re.search(r"\d|nats", text)
     for pick in page.locator(".pick").all():
         assert re.search(r"−\d+\.\d\d nats a token: \d+\.\d % for each", pick.get_attribute("title"))
     words = """async () => {
-        const { inWords } = await import("./sureness.js");
-        return [-0.1, -3, -5, -6.8, -9].map((nats) => inWords(nats, Math.log(1024)));
+        const { inWords } = await import("./likelihood.js");
+        return [-3, -3.05, -3.3, -5].map((nats) => inWords(nats, -3));
     }"""
-    assert page.evaluate(words) == ["very sure", "fairly sure", "unsure", "guessing", "guessing"]
+    wanted = ["likeliest", "nearly as likely", "less likely", "far less likely"]
+    assert page.evaluate(words) == wanted
 
 
 def test_the_finer_scales_of_a_wide_hole_are_counted(browser, tmp_path):

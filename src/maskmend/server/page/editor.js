@@ -447,11 +447,11 @@ function keepFocus(always = false) {
 
 function showPicks() {
   if (state.results !== showPicks.last || picks.cells.length !== state.results.fills.length) {
-    const { fills, part, best, most } = state.results;
+    const { fills, part, best } = state.results;
     const picking = $("picks").contains(document.activeElement);
     picks.begin(fills.length);
     fills.forEach(({ bitmap: image }, i) => picks.show(i, image, part));
-    picks.facts(fills, best, most);
+    picks.facts(fills, best);
     showPicks.last = state.results;
     if (picking) picks.focus(state.results.pick);
   }

@@ -17,7 +17,7 @@ export async function* follow(source, mask, parameters, signal) {
       fills.push({ seed: data.seed, likelihood: data.log_likelihood, blob, bitmap: await bitmap(blob) });
     } else if (name === "done") {
       const uncertainty = await coloured(await bitmap(blobFrom(data.uncertainty, "image/png")));
-      yield { kind: "done", fills, best: data.best, most: data.most, uncertainty, note: data.note, seconds: data.seconds };
+      yield { kind: "done", fills, best: data.best, uncertainty, note: data.note, seconds: data.seconds };
     } else {
       yield { kind: name, ...data };
     }

@@ -1,6 +1,6 @@
-// The alternatives as pictures to pick from: small ones while they come, then with how sure the model is of each.
+// The alternatives as pictures to pick from: small ones while they come, then with how likely each is.
 
-import { inFigures, inWords } from "./sureness.js";
+import { inFigures, inWords } from "./likelihood.js";
 
 export class Picks {
   constructor(group, picked) {
@@ -41,15 +41,16 @@ export class Picks {
     for (const [patch, box] of over) context.drawImage(patch, box.left, box.top, box.width, box.height);
   }
 
-  facts(fills, best, most) {
+  facts(fills, best) {
+    const likeliest = Math.max(...fills.map(({ likelihood }) => likelihood));
     fills.forEach(({ likelihood }, i) => {
       const { label, radio, facts } = this.cells[i];
-      const words = inWords(likelihood, most);
+      const words = inWords(likelihood, likeliest);
       const word = Object.assign(document.createElement("b"), { textContent: words });
       facts.replaceChildren(word);
       if (i === best) facts.append(Object.assign(document.createElement("span"), { className: "best", textContent: "best" }));
       label.title = `Likelihood: ${inFigures(likelihood)}`;
-      radio.setAttribute("aria-label", `Alternative ${i + 1}, the model is ${words}${i === best ? ", the best" : ""}`);
+      radio.setAttribute("aria-label", `Alternative ${i + 1}, ${words}${i === best ? ", the best" : ""}`);
       radio.disabled = false;
     });
   }
