@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,7 +88,7 @@ class Editor:
 
     def wait_for_zoom(self, percent: int) -> None:
         """It is told with the next frame."""
-        self.page.get_by_text(f"{percent} %", exact=True).wait_for()
+        self.page.locator("#zoom-out-text").filter(has_text=re.compile(f"^{percent} %$")).wait_for()
 
     def drag(self, *points: tuple[float, float]) -> None:
         mouse = self.page.mouse

@@ -15,6 +15,8 @@ from PIL import Image
 
 from browser_parts import Editor, launched
 
+PHOTOGRAPHS = ("editor-guide", "editor-phone")
+"""Those with a photograph in them, which are written as JPEG."""
 WIDE = {"viewport": {"width": 1180, "height": 800}}
 
 
@@ -61,7 +63,7 @@ def guide(editor: Editor) -> None:
 def phone(editor: Editor) -> None:
     """Four fills on a small screen."""
     photograph(editor, "scratch.jpg")
-    stroke(editor, (10, -30), (30, 0))
+    stroke(editor, (60, -60), (110, -52))
     editor.fill()
     untimed(editor)
 
@@ -108,7 +110,10 @@ def shoot(url: str, folder: Path, names: list[str]) -> None:
             editor.page.mouse.move(5, 700)
             editor.page.wait_for_timeout(100)
             shot = Image.open(io.BytesIO(editor.page.screenshot())).convert("RGB")
-            shot.save(folder / f"{name}.png", optimize=True)
+            if name in PHOTOGRAPHS:
+                shot.save(folder / f"{name}.jpg", quality=88)
+            else:
+                shot.save(folder / f"{name}.png", optimize=True)
             context.close()
 
 
