@@ -179,7 +179,8 @@ function turn(label, after) {
     if (width !== view.size.width || height !== view.size.height) fitView();
   };
   set(after);
-  const bytes = (after.results?.fills ?? []).length * state.source.width * state.source.height * 4;
+  // Four bytes a pixel for each picture, nine for a mask, its canvas and the picture it came with
+  const bytes = ((after.results?.fills ?? []).length * 4 + (after.mask ? 9 : 0)) * state.source.width * state.source.height;
   history.push({ label, undo: () => set(before), redo: () => set(after), bytes });
 }
 
@@ -309,7 +310,6 @@ function accept() {
   const transparent = (state.source.base ?? state.source).transparent;
   const source = { ...settled(state.source), blob, bitmap: image, transparent };
   turn("Accept", { results: null, source, first: settled(state.first), mask: new Mask(width, height) });
-  history.past.at(-1).bytes += 5 * width * height; // the mask before
   update();
   say("Accepted. Go on painting, or download the picture.");
 }
@@ -360,7 +360,7 @@ function scene() {
     live: live?.patch ? [...live.settled, live] : [],
     mask: $("show-mask").checked ? mask.canvas : null,
     guide: $("show-mask").checked ? guideOf(mask).canvas : null,
-    frame: (context) => borders.draw(context, tools.name === "extend" && !state.filling),
+    frame: (context) => borders.draw(context, tools.name === "extend" && !state.filling, !results),
     uncertainty: results && $("show-uncertainty").checked ? results.uncertainty : null,
     before: comparing() ? (results ? source : state.first).bitmap : null,
     divider: divider(),

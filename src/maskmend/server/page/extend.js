@@ -189,8 +189,9 @@ export class Borders {
     for (const side of SIDES) this.form.elements.namedItem(side).value = margins[side];
   }
 
-  // Draws the picture's own border where it is extended, and handles where they can be dragged; in pixels of the stage.
-  draw(context, active) {
+  // Draws the picture's own border where it is extended and not yet filled, for the seam is to be seen then, and handles
+  // where they can be dragged; in pixels of the stage.
+  draw(context, active, inside) {
     const source = this.source();
     if (!source || (!active && !source.margins)) return;
     const own = source.margins ?? NOTHING;
@@ -202,7 +203,7 @@ export class Borders {
       corner(source.width - own.right + margins.right, source.height - own.bottom + margins.bottom),
     ];
     context.setLineDash([6, 5]);
-    if (source.margins) frame(context, inner);
+    if (source.margins && inside) frame(context, inner);
     context.setLineDash([]);
     if (!active) return;
     frame(context, outer);
