@@ -89,15 +89,15 @@ def test_likelihoods_are_said_in_words_and_the_figures_are_at_hand(editor):
     editor.drag((20, 20), (40, 30))
     editor.fill()
     for text in page.locator(".facts").all_inner_texts():
-        assert re.search("likeliest|nearly as likely|less likely", text)
+        assert re.fullmatch("best|much alike|(much )?(safer|bolder)", text)
         assert not re.search(r"\d|nats", text)
     for pick in page.locator(".pick").all():
         assert re.search(r"−\d+\.\d\d nats a token: \d+\.\d % for each", pick.get_attribute("title"))
     words = """async () => {
         const { inWords } = await import("./likelihood.js");
-        return [-3, -3.05, -3.3, -5].map((nats) => inWords(nats, -3));
+        return [-2, -2.8, -2.95, -3.05, -3.3, -5].map((nats) => inWords(nats, -3));
     }"""
-    wanted = ["likeliest", "nearly as likely", "less likely", "far less likely"]
+    wanted = ["much safer", "safer", "much alike", "much alike", "bolder", "much bolder"]
     assert page.evaluate(words) == wanted
 
 

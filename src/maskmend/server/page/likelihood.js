@@ -1,14 +1,14 @@
-// How likely a fill is beside the likeliest of them, in words for everyone; the figures are there for whoever asks.
+// How likely a fill is beside the best one, in words for everyone; the figures are there for whoever asks.
 //
 // What is compared is the probability of a token, on average. By itself that says little: where much is possible, as in
-// grass or water, every fill is unlikely and none is bad.
+// grass or water, every fill is unlikely and none is bad. Likelier than another means safer, and often plainer.
 
-const WORDS = [[1, "likeliest"], [0.9, "nearly as likely"], [0.6, "less likely"], [0, "far less likely"]];
+const WORDS = [[1.6, "much safer"], [1.1, "safer"], [1 / 1.1, "much alike"], [1 / 1.6, "bolder"], [0, "much bolder"]];
 
 // Both in nats a token.
-export function inWords(likelihood, likeliest) {
-  const share = Math.exp(likelihood - likeliest);
-  return WORDS.find(([least]) => share >= least)[1];
+export function inWords(likelihood, best) {
+  const ratio = Math.exp(likelihood - best);
+  return WORDS.find(([least]) => ratio >= least)[1];
 }
 
 export function inFigures(likelihood) {

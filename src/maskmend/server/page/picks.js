@@ -42,15 +42,13 @@ export class Picks {
   }
 
   facts(fills, best) {
-    const likeliest = Math.max(...fills.map(({ likelihood }) => likelihood));
     fills.forEach(({ likelihood }, i) => {
       const { label, radio, facts } = this.cells[i];
-      const words = inWords(likelihood, likeliest);
-      const word = Object.assign(document.createElement("b"), { textContent: words });
-      facts.replaceChildren(word);
-      if (i === best) facts.append(Object.assign(document.createElement("span"), { className: "best", textContent: "best" }));
+      const words = i === best ? "best" : inWords(likelihood, fills[best].likelihood);
+      facts.replaceChildren(Object.assign(document.createElement(i === best ? "span" : "b"), { textContent: words }));
+      facts.firstChild.classList.toggle("best", i === best);
       label.title = `Likelihood: ${inFigures(likelihood)}`;
-      radio.setAttribute("aria-label", `Alternative ${i + 1}, ${words}${i === best ? ", the best" : ""}`);
+      radio.setAttribute("aria-label", `Alternative ${i + 1}, ${i === best ? "the best" : words}`);
       radio.disabled = false;
     });
   }
