@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,7 +88,7 @@ class Editor:
 
     def wait_for_zoom(self, percent: int) -> None:
         """It is told with the next frame."""
-        self.page.get_by_text(f"{percent} %", exact=True).wait_for()
+        self.page.locator("#zoom-out-text").filter(has_text=re.compile(f"^{percent} %$")).wait_for()
 
     def drag(self, *points: tuple[float, float]) -> None:
         mouse = self.page.mouse
@@ -106,8 +107,14 @@ class Editor:
 
     def saved(self, button: str) -> bytes:
         """The file that a button hands out."""
+        narrow = self.shown("#more")
+        if narrow:
+            self.page.click("#more")
         with self.page.expect_download() as waiting:
             self.page.click(button)
+        if narrow:
+            self.page.click("#more")
+            self.page.wait_for_timeout(100)  # the picture is fitted anew
         return Path(waiting.value.path()).read_bytes()
 
     def mask(self) -> np.ndarray:

@@ -1,15 +1,41 @@
-"""A server around the tiny pipeline, in memory."""
+"""A server around the tiny pipeline, in memory; and on a socket, with a browser before it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from browser_parts import Editor, launched
 from maskmend.pipeline import InpaintPipeline
-from server_parts import app_of, client_of
+from server_parts import Gated, app_of, client_of, on_a_socket
 
 
 @pytest.fixture(scope="module")
 def client(tiny_pipeline: InpaintPipeline) -> Iterator[TestClient]:
     with client_of(app_of(tiny_pipeline)) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def recorded(tiny_pipeline: InpaintPipeline) -> Iterator[tuple[Gated, str]]:
+    """(a pipeline that remembers what it was asked for, where its editor is)"""
+    pipe = Gated(tiny_pipeline)
+    pipe.gate.set()
+    with on_a_socket(app_of(pipe)) as port:
+        yield pipe, f"http://127.0.0.1:{port}/"
+
+
+@pytest.fixture
+def editor(browser: Any, recorded: tuple[Gated, str]) -> Iterator[Editor]:
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    editor = Editor(context, recorded[1])
+    yield editor
+    context.close()
+    assert editor.complaints == []

@@ -116,6 +116,23 @@ def test_a_picture_unlike_what_the_model_learnt_is_told():
         assert float(picture.headers["x-maskmend-unfamiliar"]) == told["unfamiliar"]
 
 
+def test_events_tell_how_far_the_finer_scales_are():
+    """Catches a stream that is silent while most of a wide hole is drawn."""
+    image, mask = file_of(smooth_pixels(60, 60)), box_mask(60, 60, 10, 10, 50, 50)
+    with client_of(app_of(InpaintPipeline(*tiny_models(guesses=True)))) as client:
+        files = form(image, file_of(mask.astype(np.uint8) * 255))
+        told = events_of(client.post("/v1/inpaint", files=files, data={"samples": 2}, headers=EVENTS))
+    names = [name for name, _ in told]
+    assert names == sorted(names, key=["queued", "started", "step", "level", "fill", "done"].index)
+    levels = [data for name, data in told if name == "level"]
+    assert [one["sample"] for one in levels] == sorted(one["sample"] for one in levels)
+    for sample in (0, 1):
+        mine = [one for one in levels if one["sample"] == sample]
+        assert [mine[0]["windows"], mine[-1]["windows"]] == [0, mine[-1]["total"]]
+        assert [mine[-1][name] for name in ("level", "samples", "seconds_left")] == [mine[-1]["levels"], 2, 0]
+        assert mine[0]["seconds_left"] > 0
+
+
 def test_events_tell_the_steps_as_they_come(client, alone):
     """Catches steps that are missing, out of order, or of another sample."""
     answer = client.post(

@@ -227,7 +227,7 @@ def reproduce(
         if masks is not None:
             raise ConfigError("--masks goes with --images: give both, or neither for the shipped samples")
         data, quick = shipped_set(pipe.resolution), True
-        say(
+        log(
             f"no --images: the published tables over the {len(data.images)} shipped samples, to see what "
             "they hold; figures over so few mean nothing. The test pictures are of the public set Cats faces "
             "64x64 (for generative models); the model card of cats64 says how it was split"

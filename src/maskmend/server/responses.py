@@ -3,7 +3,8 @@
 The Accept header says which; of pictures also the format, unless the parameters do.
 
 Events, in this order: queued, started, step (one for each decoding step; of a hole in many parts one for each
-part), fill (one for each sample), done; or error, at any time, which is the last.
+part), level (while a wide hole is drawn anew at finer scales: one for each batch of windows), fill (one for
+each sample), done; or error, at any time, which is the last.
 """
 
 import base64
@@ -17,6 +18,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from maskmend.errors import ImageError
+from maskmend.fill.levels import LevelProgress
 from maskmend.fill.result import Inpainted
 from maskmend.images.picture import Picture, encode_picture
 from maskmend.server.errors import ApiError
@@ -202,6 +204,19 @@ def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
             }
             for hidden, picture in zip(news["hidden"], news["pictures"], strict=True)
         ],
+    }
+
+
+def level_event(progress: LevelProgress, samples: int) -> dict[str, Any]:
+    """How far the finer scales of a wide hole are, which are drawn sample by sample and have no pictures."""
+    return {
+        "sample": progress.sample,
+        "samples": samples,
+        "level": progress.level,
+        "levels": progress.levels,
+        "windows": progress.windows,
+        "total": progress.total,
+        "seconds_left": round(progress.seconds_left, 1),
     }
 
 

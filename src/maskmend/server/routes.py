@@ -109,8 +109,8 @@ def build_routes(service: Service) -> APIRouter:
         "/v1/inpaint",
         summary="Fill a hole",
         description="Answers as the Accept header asks: one picture (the best), all of them as JSON, "
-        "or a stream of events: queued, started, step..., fill..., done, or error. Without `format`, "
-        "image/webp or image/jpeg in Accept give such a picture.",
+        "or a stream of events: queued, started, step..., level..., fill..., done, or error. Without "
+        "`format`, image/webp or image/jpeg in Accept give such a picture.",
         response_class=Response,
         responses={
             200: {

@@ -17,7 +17,7 @@ from maskmend.server.parameters import MAX_SEED, Parameters
 from maskmend.server.queue import Job, JobQueue, Slot
 from maskmend.server.registry import Catalogue
 from maskmend.server.requests import Decoder, Order
-from maskmend.server.responses import check_format, event, fill_of, step_event, summary
+from maskmend.server.responses import check_format, event, fill_of, level_event, step_event, summary
 from maskmend.server.settings import ServeConfig
 from maskmend.server.uploads import Uploads
 from maskmend.server.workers import Workers
@@ -171,6 +171,8 @@ class Service:
                     yield event("started", detail)
                 elif what == "step":
                     yield await self.encode(lambda news=detail: event("step", step_event(news, steps)), until)
+                elif what == "level":
+                    yield event("level", level_event(detail, job.samples))
                 else:
                     filled = self._filled(job, *detail)
                     break

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from maskmend.fill.events import FillEvents
+from maskmend.fill.levels import LevelProgress
 from maskmend.fill.preview import Preview
 from maskmend.server.metrics import Metrics
 from maskmend.server.queue import Job, JobQueue
@@ -104,6 +105,12 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
             if preview.parts[index] <= FEW or preview.last:
                 job.tell("step", step_news(preview, index))
 
+    def on_level(progress: LevelProgress) -> None:
+        check_cancelled(progress)
+        job = batch[progress.image]
+        if job.watched and not job.gone.is_set():
+            job.tell("level", progress)
+
     first = batch[0]
     guides = [job.guide for job in batch]
     pipe(
@@ -112,7 +119,7 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         samples=first.samples,
         seed=[job.seed for job in batch],
         # The finer scales of a wide hole have no previews and may take minutes.
-        events=FillEvents(on_preview=on_preview, on_result=finished, on_level=check_cancelled),
+        events=FillEvents(on_preview=on_preview, on_result=finished, on_level=on_level),
         **({"guide": guides} if any(guide is not None for guide in guides) else {}),
         **first.settings,
     )

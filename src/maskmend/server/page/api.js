@@ -100,7 +100,7 @@ export async function mask(blob, width, height) {
 export async function* fill(image, mask, parameters, signal) {
   const form = new FormData();
   form.append("image", image, "image");
-  form.append("mask", mask, "mask");
+  if (mask) form.append("mask", mask, "mask"); // none where only new canvas is filled
   for (const [name, value] of Object.entries(parameters)) form.append(name, value);
   const headers = { Accept: "text/event-stream" };
   const response = await ask("v1/inpaint", { method: "POST", body: form, headers, signal });

@@ -1,11 +1,15 @@
 // The editor: its state, what changes it, and what of it is seen. Everything else is in the modules beside this one.
 
-import { keepToken, models, sentence } from "./api.js";
+import { Failure, keepToken, models, sentence } from "./api.js";
+import { Colours, colourOf, hex } from "./colours.js";
 import { conversionNotice } from "./consent.js";
+import { Borders, extended, moved, written } from "./extend.js";
 import { clipper, follow } from "./filling.js";
+import { guideOf } from "./guide.js";
 import { History } from "./history.js";
 import { listen as listenToKeys } from "./keys.js";
 import { Mask } from "./mask.js";
+import "./modality.js";
 import { listen as listenToFiles, open, showSamples } from "./opening.js";
 import { readMask } from "./masks.js";
 import { around, Picks } from "./picks.js";
@@ -41,10 +45,34 @@ const tools = new Tools($("canvas"), view, {
   mask: () => (state.filling ? null : state.mask),
   touching: () => showMask(true),
   touched: () => { if (state.results) putAway(); },
-  commit: (label, patch) => commit(label, patch),
+  commit: (label, patch, layer) => (layer === state.mask ? commit(label, patch) : commitColours(label, patch, layer)),
   sized: (direction) => sized(direction),
-  grab: ([x, y], scale) => comparing() && Math.abs(x - divider() * state.source.width) * scale < 18 && y >= 0,
-  slide: ([x]) => { $("divider").value = (100 * x) / state.source.width; view.paint(); },
+  colour: () => ({ guide: guideOf(state.mask), paint: colours.paint }),
+  dropper: (point) => takeColour(point),
+  grab: ([x, y], scale) => (tools.name === "extend"
+    ? borders.grab([x, y], scale)
+    : comparing() && Math.abs(x - divider() * state.source.width) * scale < 18 && y >= 0),
+  slide: ([x, y]) => {
+    if (borders.held) borders.drag([x, y]);
+    else $("divider").value = (100 * x) / state.source.width;
+    view.paint();
+  },
+  release: (cancelled) => (cancelled ? borders.cancel() : borders.release()),
+});
+const colours = new Colours($("colours"), {
+  chosen: (colour) => { choose("colour"); say(`${colour} is the brush's colour.`); },
+  cleared: () => {
+    tools.end();
+    if (state.results) putAway();
+    const guide = guideOf(state.mask);
+    commitColours("Clear the colours", guide.clear(), guide);
+  },
+});
+const borders = new Borders($("extend-form"), view, {
+  source: () => state.source,
+  most: () => state.about?.limits.pixels ?? Infinity,
+  changed: (margins) => extendTo(margins),
+  refused: (text) => complain(new Failure("extension", text)),
 });
 
 // When the server is there again after it was not
@@ -140,22 +168,63 @@ async function loadMask(blob, name) {
 function commit(label, patch) {
   if (!patch) return;
   const { mask } = state;
+  const guide = guideOf(mask);
+  const gone = guide.clip(patch.box); // colours of what is no hole any more
   history.push({
     label,
-    undo: () => mask.put(patch.box, patch.before),
-    redo: () => mask.put(patch.box, patch.after),
-    bytes: patch.before.length * 2,
+    undo: () => { mask.put(patch.box, patch.before); if (gone) guide.write(gone.before); },
+    redo: () => { mask.put(patch.box, patch.after); if (gone) guide.write(gone.after); },
+    bytes: patch.before.length * 2 + (gone?.bytes ?? 0),
   });
   state.unsaved = true;
   update();
 }
 
+function commitColours(label, patch, guide) {
+  if (!patch) {
+    if (label === "Colour" && !guide.any) say("Colours count inside the hole only: paint it first, with the brush.");
+    return;
+  }
+  colours.used();
+  history.push({ label, undo: () => guide.write(patch.before), redo: () => guide.write(patch.after), bytes: patch.bytes });
+  state.unsaved = true;
+  update();
+}
+
+function takeColour([x, y]) {
+  const { width, height } = state.source;
+  const place = [Math.floor(x), Math.floor(y)];
+  if (place[0] < 0 || place[1] < 0 || place[0] >= width || place[1] >= height) return;
+  const painted = !state.results && guideOf(state.mask).at(...place);
+  colours.choose(painted ? hex(painted) : colourOf(shown().bitmap, ...place));
+}
+
+function extendTo(margins) {
+  calm();
+  tools.end();
+  const base = state.source.base ?? state.source;
+  const far = Object.values(margins).some((margin) => margin > 0);
+  const wide = (picture) => (far ? extended(picture.base ?? picture, margins) : (picture.base ?? picture));
+  const source = wide(state.source);
+  const first = state.first === state.source ? source : wide(state.first);
+  turn("Extend", { results: null, source, first, mask: moved(state.mask, source) });
+  state.unsaved = far || state.unsaved;
+  update();
+  say(far ? `${source.width} × ${source.height} pixels now. Fill draws what is new.` : `${base.width} × ${base.height} pixels, as it was.`);
+}
+
 // A change of the whole state that can be undone; results and pictures are kept by reference.
 function turn(label, after) {
-  const before = { results: state.results, source: state.source };
-  const set = (to) => { Object.assign(state, to); showMask(!state.results); };
+  const before = { results: state.results, source: state.source, first: state.first, mask: state.mask };
+  const set = (to) => {
+    Object.assign(state, to);
+    showMask(!state.results);
+    const { width, height } = state.source;
+    if (width !== view.size.width || height !== view.size.height) fitView();
+  };
   set(after);
-  const bytes = (after.results?.fills ?? []).length * state.source.width * state.source.height * 4;
+  // Four bytes a pixel for each picture, nine for a mask, its canvas and the picture it came with
+  const bytes = ((after.results?.fills ?? []).length * 4 + (after.mask ? 9 : 0)) * state.source.width * state.source.height;
   history.push({ label, undo: () => set(before), redo: () => set(after), bytes });
 }
 
@@ -185,11 +254,14 @@ async function fill() {
   state.filling = controller;
   state.kept = old;
   state.results = null;
-  state.live = { settled: [], clip: clipper(mask) };
+  state.live = { parts: new Map() };
   try {
     const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
     const parameters = { ...settings.parameters(), samples };
-    const part = around(mask.bounds(), source);
+    const part = around(mask);
+    const more = {};
+    if (source.margins) more.extend = written(source.margins);
+    if (guideOf(mask).any) Object.assign(more, { guide: await guideOf(mask).png(), guide_strength: colours.strength });
     if (picking) keepFocus(true); // before its place is gone
     picks.begin(samples);
     showPicks.last = null;
@@ -197,23 +269,21 @@ async function fill() {
     progress(0, settings.steps, "waiting");
     update();
     say("Filling.");
-    for await (const news of follow(source, mask, parameters, controller.signal)) {
+    for await (const news of follow(source, mask, { ...parameters, ...more }, controller.signal)) {
       controller.signal.throwIfAborted(); // what had come by then is decoded all the same
       if (news.kind === "queued" && news.ahead) progress(0, settings.steps, `${news.ahead} before you`);
       if (news.kind === "step") {
         const { box, patches } = news;
-        let { settled, clip } = state.live;
-        if (state.live.patches && state.live.part !== news.part) {
-          settled = [...settled, state.live]; // far holes, and windows on a long one, are filled one after the other
-          clip = clipper(mask);
-        }
-        state.live = { settled, clip, part: news.part, box, patches, patch: patches[0], hidden: news.fills[0].hidden };
-        const seen = [...settled, state.live];
+        const { parts } = state.live; // far holes, and windows on a long one, are filled side by side
+        const clip = parts.get(news.part)?.clip ?? clipper(mask);
+        parts.set(news.part, { clip, box, patches, patch: patches[0], hidden: news.fills[0].hidden, step: news.step });
+        const seen = [...parts.values()];
         patches.forEach((_, i) => picks.show(i, source.bitmap, part, seen.map((one) => [one.patches[i], one.box])));
         const where = news.parts > 1 ? `part ${news.part} of ${news.parts}, ` : "";
-        progress((news.part - 1) * news.steps + news.step, news.parts * news.steps, `${where}step ${news.step} of ${news.steps}`);
+        progress(seen.reduce((sum, one) => sum + one.step, 0), news.parts * news.steps, `${where}step ${news.step} of ${news.steps}`);
         view.paint();
       }
+      if (news.kind === "level") progress(...detail(news));
       if (news.kind === "done") {
         state.results = old;
         turn("Fill", { results: { ...news, part, pick: news.best, used: parameters } });
@@ -237,6 +307,13 @@ async function fill() {
   return undefined;
 }
 
+// Of a wide hole, what is drawn anew at finer scales, fill by fill: how far, and how long it still takes.
+function detail({ sample, samples, windows, total, seconds_left: left }) {
+  const each = total > windows ? left / (total - windows) : 0;
+  const seconds = Math.max(1, Math.round(left + each * total * (samples - sample - 1)));
+  return [sample * total + windows, samples * total, `finer detail, about ${seconds} s left`];
+}
+
 function stop() {
   if (tools.give_up()) return true;
   state.filling?.abort();
@@ -258,19 +335,23 @@ function pick(index) {
   return true;
 }
 
+// One after the other, where the picture lies.
+function flip(direction) {
+  if (!state.results) return false;
+  const count = state.results.fills.length;
+  return pick((state.results.pick + direction + count) % count);
+}
+
 function accept() {
   if (!state.results) return;
   const { fills, pick: chosen } = state.results;
   const { blob, bitmap: image } = fills[chosen];
-  const { mask } = state;
-  turn("Accept", { results: null, source: { ...state.source, blob, bitmap: image } });
-  mask.begin();
-  mask.whole(() => 0);
-  const patch = mask.end();
-  const entry = history.past.at(-1);
-  const { undo, redo } = entry;
-  entry.undo = () => { undo(); mask.put(patch.box, patch.before); };
-  entry.redo = () => { redo(); mask.put(patch.box, patch.after); };
+  const { width, height } = state.source;
+  // What was new canvas is part of the picture from here on.
+  const settled = (picture) => ({ ...picture, base: undefined, margins: undefined });
+  const transparent = (state.source.base ?? state.source).transparent;
+  const source = { ...settled(state.source), blob, bitmap: image, transparent };
+  turn("Accept", { results: null, source, first: settled(state.first), mask: new Mask(width, height) });
   update();
   say("Accepted. Go on painting, or download the picture.");
 }
@@ -318,8 +399,10 @@ function scene() {
   return {
     picture: shown().bitmap,
     transparent: source.transparent,
-    live: live?.patch ? [...live.settled, live] : [],
+    live: live ? [...live.parts.values()] : [],
     mask: $("show-mask").checked ? mask.canvas : null,
+    guide: $("show-mask").checked ? guideOf(mask).canvas : null,
+    frame: (context) => borders.draw(context, tools.name === "extend" && !state.filling, !results),
     uncertainty: results && $("show-uncertainty").checked ? results.uncertainty : null,
     before: comparing() ? (results ? source : state.first).bitmap : null,
     divider: divider(),
@@ -374,6 +457,13 @@ function update() {
   $("notice").hidden = !notice;
   $("notice-text").textContent = notice?.words ?? "";
   $("results").hidden = !results && !filling;
+  const painted = Boolean(mask) && guideOf(mask).any;
+  $("colours").hidden = !source || !(painted || tools.name === "colour" || tools.name === "dropper");
+  $("colours-clear").disabled = !painted || Boolean(filling);
+  $("extend").hidden = !source || !(source.margins || tools.name === "extend");
+  borders.show(borders.margins);
+  $("extend-reset").disabled = !source?.margins || Boolean(filling);
+  for (const field of $("extend-form").elements) if (field.id !== "extend-reset") field.disabled = Boolean(filling);
   $("results").querySelector("h2").textContent = filling ? "Filling" : "Pick one";
   for (const id of ["accept", "again"]) $(id).disabled = !results;
   $("looks").hidden = $("saving").hidden = !source;
@@ -399,7 +489,7 @@ function notices() {
   const { results, first } = state;
   const all = [
     { of: results, words: results?.note ? sentence(results.note) : "" },
-    { of: first, words: conversionNotice(first?.converted) },
+    { of: first?.converted, words: conversionNotice(first?.converted) },
   ];
   return all.filter(({ of, words }) => words && !state.dismissed.has(of));
 }
@@ -442,10 +532,23 @@ function on(id, type, work) {
 for (const button of document.querySelectorAll("[data-tool]")) {
   if (button === document.body) continue;
   button.addEventListener("click", () => {
-    tools.choose(button.dataset.tool);
-    for (const other of document.querySelectorAll("button[data-tool]")) other.setAttribute("aria-pressed", other === button);
+    choose(button.dataset.tool);
     say(`${button.textContent.trim()}.`);
   });
+}
+
+function choose(name) {
+  const room = (name === "extend") !== (tools.name === "extend");
+  tools.choose(name);
+  for (const other of document.querySelectorAll("button[data-tool]")) other.setAttribute("aria-pressed", other.dataset.tool === name);
+  update();
+  if (room && state.source) fitView();
+}
+
+// All of the picture; with room around it where its borders are to be dragged.
+function fitView() {
+  view.of(state.source, scene);
+  if (tools.name === "extend") view.zoom(0.75);
 }
 on("fill", "click", fill);
 on("again", "click", again);
@@ -461,6 +564,11 @@ on("size", "input", () => sizeTo(Number($("size").value)));
 on("zoom-in", "click", () => view.zoom(1.25));
 on("zoom-out", "click", () => view.zoom(0.8));
 on("fit", "click", () => view.fit());
+on("more", "click", () => {
+  const open = document.body.classList.toggle("more");
+  $("more").setAttribute("aria-expanded", open);
+  $("more").textContent = open ? "Less" : "More";
+});
 on("keys", "click", () => $("keys-dialog").showModal());
 for (const id of ["show-mask", "show-uncertainty", "show-compare", "format", "quality"]) on(id, "input", update);
 on("divider", "input", () => view.paint());
@@ -470,7 +578,7 @@ addEventListener("beforeunload", (event) => { if (state.unsaved || pictures.unsa
 
 listenToFiles({ picture: openPicture, mask: (blob, name) => state.mask && loadMask(blob, name) });
 listenToKeys({
-  canvas: $("canvas"), tools, view, stop, sized, choose: pick,
+  canvas: $("canvas"), tools, view, stop, sized, choose: pick, flip,
   moved: ([x, y]) => say(`${x}, ${y}${tools.stroke ? ", brush down" : ""}`),
   pressed: (way) => { if (way) say(way === "down" ? "Brush down." : `Brush up. ${share()}`); },
 });

@@ -1,13 +1,14 @@
 // One fill, from the request to four alternatives: follows the stream of events and keeps what is needed to show it.
 
 import { blobFrom, fill } from "./api.js";
+import { sent } from "./extend.js";
 
 // The entropy's colours, from sure to guessed.
 const RAMP = [[30, 30, 110], [120, 40, 140], [225, 90, 80], [250, 200, 60]];
 
 export async function* follow(source, mask, parameters, signal) {
   const fills = [];
-  for await (const [name, data] of fill(source.blob, await mask.png(), parameters, signal)) {
+  for await (const [name, data] of fill(source.blob, await sent(mask), parameters, signal)) {
     if (name === "step") {
       const patches = await Promise.all(data.fills.map(({ image }) => bitmap(blobFrom(image, "image/png"))));
       yield { kind: "step", ...data, patches };

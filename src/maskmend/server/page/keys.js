@@ -38,7 +38,7 @@ function everywhere(event, editor) {
     return digit ? editor.choose(Number(digit[1]) - 1) : false;
   }
   switch (key) {
-    case "b": case "e": case "r": case "l": case "h":
+    case "b": case "e": case "r": case "l": case "h": case "p": case "k": case "x":
       document.querySelector(`[aria-keyshortcuts="${key.toUpperCase()}"][data-tool]`).click();
       return true;
     case "[": editor.sized(-1); return true;
@@ -51,6 +51,7 @@ function everywhere(event, editor) {
     case "Escape": return editor.stop();
     case "a": return press("accept");
     case "n": return press("again");
+    case "v": return editor.flip(event.shiftKey ? -1 : 1);
     case "m": return press("show-mask");
     case "u": return press("show-uncertainty");
     case "c": return press("show-compare");

@@ -1,4 +1,6 @@
-// The alternatives as pictures to pick from: small ones while they come, then with their likelihood.
+// The alternatives as pictures to pick from: small ones while they come, then with how likely each is.
+
+import { inFigures, inWords } from "./likelihood.js";
 
 export class Picks {
   constructor(group, picked) {
@@ -41,14 +43,12 @@ export class Picks {
 
   facts(fills, best) {
     fills.forEach(({ likelihood }, i) => {
-      const { radio, facts } = this.cells[i];
-      const percent = `${(100 * Math.exp(likelihood)).toFixed(1)} %`;
-      const number = Object.assign(document.createElement("b"), { textContent: percent });
-      const word = Object.assign(document.createElement("span"), { textContent: i === best ? "best" : `${likelihood.toFixed(2).replace("-", "−")} nats` });
-      if (i === best) word.className = "best";
-      facts.replaceChildren(number, word);
-      facts.title = `log-likelihood ${likelihood.toFixed(3)} nats a token`;
-      radio.setAttribute("aria-label", `Alternative ${i + 1}, likelihood ${percent}${i === best ? ", the best" : ""}`);
+      const { label, radio, facts } = this.cells[i];
+      const words = i === best ? "best" : inWords(likelihood, fills[best].likelihood);
+      facts.replaceChildren(Object.assign(document.createElement(i === best ? "span" : "b"), { textContent: words }));
+      facts.firstChild.classList.toggle("best", i === best);
+      label.title = `Likelihood: ${inFigures(likelihood)}`;
+      radio.setAttribute("aria-label", `Alternative ${i + 1}, ${i === best ? "the best" : words}`);
       radio.disabled = false;
     });
   }
@@ -62,10 +62,70 @@ export class Picks {
   }
 }
 
-// The square around the hole in which alternatives are compared: some of what surrounds it, inside the picture.
-export function around([left, top, right, bottom], { width, height }) {
+const SHARE = 0.05; // of the square, which the hole has to cover
+const LEAST = 48; // pixels of its side
+
+// The square in which alternatives are compared: the hole with some of its surroundings. Of a hole that is thin or
+// scattered, such as a scratch across the picture, the part where there is most of it: in a square around all of it
+// nobody sees what differs.
+export function around(mask) {
+  const [left, top, right, bottom] = mask.bounds();
   const longest = Math.max(right - left, bottom - top);
-  const side = Math.min(Math.max(longest * 1.5, 32), Math.max(width, height));
-  const start = (from, to, most) => (side >= most ? (most - side) / 2 : Math.min(Math.max((from + to - side) / 2, 0), most - side));
-  return { left: start(left, right, width), top: start(top, bottom, height), side };
+  const whole = Math.min(Math.max(longest * 1.5, 32), Math.max(mask.width, mask.height));
+  if (mask.count >= SHARE * whole * whole || whole <= LEAST) {
+    return square(mask, (left + right) / 2, (top + bottom) / 2, whole);
+  }
+  const sums = new Sums(mask);
+  let side = whole;
+  let best;
+  do {
+    side = Math.max(side * 0.8, LEAST);
+    best = sums.densest(side);
+  } while (side > LEAST && best.count < SHARE * side * side);
+  return square(mask, best.x, best.y, side);
+}
+
+// A square of `side` around a point, inside the picture where it fits.
+function square({ width, height }, x, y, side) {
+  const start = (middle, most) => (side >= most ? (most - side) / 2 : Math.min(Math.max(middle - side / 2, 0), most - side));
+  return { left: start(x, width), top: start(y, height), side };
+}
+
+// How many pixels of a mask lie in any rectangle of cells, which are large enough to be few.
+class Sums {
+  constructor({ data, width, height }) {
+    this.cell = Math.max(1, Math.ceil(Math.max(width, height) / 128));
+    this.wide = Math.ceil(width / this.cell);
+    this.high = Math.ceil(height / this.cell);
+    const stride = this.wide + 1;
+    this.sums = new Float64Array(stride * (this.high + 1));
+    for (let row = 0; row < height; row++) {
+      const to = (Math.floor(row / this.cell) + 1) * stride + 1;
+      for (let column = 0; column < width; column++) {
+        if (data[row * width + column]) this.sums[to + Math.floor(column / this.cell)]++;
+      }
+    }
+    for (let y = 1; y <= this.high; y++) {
+      for (let x = 1; x <= this.wide; x++) {
+        const i = y * stride + x;
+        this.sums[i] += this.sums[i - 1] + this.sums[i - stride] - this.sums[i - stride - 1];
+      }
+    }
+  }
+
+  // The square with most of the hole: its middle, and how many of its pixels are in it.
+  densest(side) {
+    const stride = this.wide + 1;
+    const [wide, high] = [this.wide, this.high].map((most) => Math.min(Math.max(1, Math.round(side / this.cell)), most));
+    let best = { count: -1 };
+    for (let y = 0; y + high <= this.high; y++) {
+      for (let x = 0; x + wide <= this.wide; x++) {
+        const i = y * stride + x;
+        const j = i + high * stride;
+        const count = this.sums[j + wide] - this.sums[j] - this.sums[i + wide] + this.sums[i];
+        if (count > best.count) best = { count, x: (x + wide / 2) * this.cell, y: (y + high / 2) * this.cell };
+      }
+    }
+    return best;
+  }
 }

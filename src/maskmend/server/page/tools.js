@@ -1,9 +1,11 @@
-// Brush, eraser, rectangle, lasso and hand, moved by mouse, pen, fingers or keys. All four ways end in the same three
+// Brush, eraser, rectangle, lasso, hand, colour brush and dropper, moved by mouse, pen, fingers or keys. All four ways end in the same three
 // calls: begin, move, end.
 
 import { capsule, polygon, rectangle } from "./shapes.js";
 
-export const NAMES = { brush: "Brush", eraser: "Eraser", rectangle: "Rectangle", lasso: "Lasso", hand: "Hand" };
+export const NAMES = { brush: "Brush", eraser: "Eraser", rectangle: "Rectangle", lasso: "Lasso", hand: "Hand", colour: "Colour" };
+const PAINTS = new Set(["brush", "eraser", "colour"]);
+const MOVES = new Set(["hand", "extend"]);
 
 export class Tools {
   constructor(canvas, view, editor) {
@@ -38,9 +40,9 @@ export class Tools {
   }
 
   get outline() {
-    if (!this.at || this.name === "hand") return null;
+    if (!this.at || MOVES.has(this.name)) return null;
     const stroke = this.stroke;
-    const paints = this.name === "brush" || this.name === "eraser";
+    const paints = PAINTS.has(this.name);
     return {
       at: paints || this.keyed ? this.at : null,
       radius: paints ? this.size / 2 : 0,
@@ -52,11 +54,17 @@ export class Tools {
   begin(point, { pressure = 1, takeAway = false } = {}) {
     const mask = this.editor.mask();
     if (!mask) return;
+    if (this.name === "dropper") {
+      this.editor.dropper(point);
+      return;
+    }
     this.editor.touching();
-    mask.begin();
-    const value = this.name === "eraser" || takeAway ? 0 : 1;
-    this.stroke = { points: [point], value, mask };
-    if (this.name === "brush" || this.name === "eraser") this.dab(point, point, pressure);
+    const colour = this.name === "colour" ? this.editor.colour() : null;
+    const layer = colour ? colour.guide : mask;
+    layer.begin();
+    const value = colour ? (takeAway ? null : colour.paint) : this.name === "eraser" || takeAway ? 0 : 1;
+    this.stroke = { points: [point], value, layer };
+    if (PAINTS.has(this.name)) this.dab(point, point, pressure);
     this.view.paint();
   }
 
@@ -65,7 +73,7 @@ export class Tools {
     const { stroke } = this;
     if (stroke) {
       const last = stroke.points.at(-1);
-      if (this.name === "brush" || this.name === "eraser") this.dab(last, point, pressure);
+      if (PAINTS.has(this.name)) this.dab(last, point, pressure);
       stroke.points.push(point);
     }
     this.view.paint();
@@ -77,22 +85,26 @@ export class Tools {
     if (!stroke) return;
     this.editor.touched(); // not at its beginning: the first finger of a pinch changes nothing
     const [first, last] = [stroke.points[0], stroke.points.at(-1)];
-    if (this.name === "rectangle") stroke.mask.spans(rectangle(...first, ...last), stroke.value);
-    if (this.name === "lasso") stroke.mask.spans(polygon(stroke.points), stroke.value);
-    this.editor.commit(NAMES[this.name], stroke.mask.end());
+    if (this.name === "rectangle") stroke.layer.spans(rectangle(...first, ...last), stroke.value);
+    if (this.name === "lasso") stroke.layer.spans(polygon(stroke.points), stroke.value);
+    this.editor.commit(NAMES[this.name], stroke.layer.end(), stroke.layer);
     this.view.paint();
   }
 
   give_up() {
+    if (this.sliding && this.editor.release(true)) {
+      this.sliding = false;
+      return true;
+    }
     if (!this.stroke) return false;
-    this.stroke.mask.cancel();
+    this.stroke.layer.cancel();
     this.stroke = null;
     this.view.paint();
     return true;
   }
 
   dab(from, to, pressure) {
-    this.stroke.mask.spans(capsule(...from, ...to, (this.size / 2) * pressure), this.stroke.value);
+    this.stroke.layer.spans(capsule(...from, ...to, (this.size / 2) * pressure), this.stroke.value);
   }
 
   // Keys: the brush is put down and lifted by Space.
@@ -110,7 +122,7 @@ export class Tools {
   }
 
   press() {
-    if (this.name === "hand" || !this.editor.mask()) return null;
+    if (MOVES.has(this.name) || !this.editor.mask()) return null;
     this.keyed = true;
     const { width, height } = this.view.size;
     this.at ??= [width / 2, height / 2];
@@ -119,7 +131,7 @@ export class Tools {
       return "up";
     }
     this.begin(this.at);
-    return "down";
+    return this.stroke ? "down" : null;
   }
 
   listen() {
@@ -159,10 +171,11 @@ export class Tools {
     if (this.pointers.size > 2) return;
     const point = this.view.toImage(...place);
     if (this.editor.grab(point, this.view.scale)) this.sliding = true;
-    else if (event.button === 1 || this.name === "hand") this.panning = true;
+    else if (event.button === 1 || MOVES.has(this.name)) this.panning = true;
     else if (event.button === 0 || event.button === 5) { // 5: the other end of a pen
       this.at = point;
-      this.begin(point, { pressure: force(event), takeAway: event.shiftKey || event.button === 5 });
+      if (this.name === "colour" && event.altKey) this.editor.dropper(point);
+      else this.begin(point, { pressure: force(event), takeAway: event.shiftKey || event.button === 5 });
     }
     event.preventDefault();
   }
@@ -196,9 +209,10 @@ export class Tools {
   up(event, cancelled) {
     this.pointers.delete(event.pointerId);
     if (this.pointers.size < 2) this.pinch = null;
-    if (this.pointers.size === 0) this.panning = this.sliding = false;
+    if (this.sliding && !cancelled) this.editor.release(false);
     if (cancelled) this.give_up();
-    else this.end();
+    if (this.pointers.size === 0) this.panning = this.sliding = false;
+    if (!cancelled) this.end();
   }
 
   spread() {
@@ -209,7 +223,7 @@ export class Tools {
   wheel(event) {
     if (!this.editor.mask()) return;
     event.preventDefault();
-    const paints = this.name === "brush" || this.name === "eraser";
+    const paints = PAINTS.has(this.name);
     if (event.ctrlKey || event.metaKey || !paints) {
       this.view.zoom(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.002)), ...this.place(event));
     } else if (event.deltaY) {

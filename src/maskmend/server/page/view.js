@@ -37,7 +37,7 @@ export class View {
 
   get fitScale() {
     const { clientWidth, clientHeight } = this.canvas;
-    const room = Math.min(clientWidth - 48, clientHeight - 132) > 80 ? [48, 132] : [8, 64];
+    const room = Math.min(clientWidth, clientHeight) > 480 ? [48, 132] : [8, 64]; // a phone has none to give away
     const scale = Math.min((clientWidth - room[0]) / this.size.width, (clientHeight - room[1]) / this.size.height);
     return Math.min(Math.max(scale >= 2 ? Math.floor(scale) : scale, 0.005), MOST_ZOOM);
   }
@@ -103,9 +103,11 @@ export class View {
     context.drawImage(scene.picture, 0, 0);
     if (scene.uncertainty) context.drawImage(scene.uncertainty, 0, 0);
     if (scene.mask) context.drawImage(scene.mask, 0, 0);
+    if (scene.guide) context.drawImage(scene.guide, 0, 0);
     scene.live.forEach((part) => this.live(part));
     if (scene.before) this.before(scene.before, scene.divider, width, height);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    scene.frame?.(context);
     if (scene.tool) this.tool(scene.tool);
   }
 
