@@ -566,6 +566,9 @@ def test_a_model_that_cannot_be_loaded_is_no_500(tiny_pipeline, tmp_path):
     app = create_app(ServeConfig(limits=Limits(drain=5.0)), catalogue)
     with TestClient(app, base_url="http://localhost") as client:
         until(lambda: app.state.service.trouble)
-        assert client.get("/readyz").status_code == 503
+        unready = client.get("/readyz")
+        assert unready.status_code == 503
+        assert str(tmp_path) not in unready.text  # anybody may ask
         answer = client.post("/v1/inpaint", files=form())
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
+        assert str(tmp_path) not in answer.text

@@ -80,7 +80,10 @@ def refusal_from(error: Exception) -> Refusal:
     if isinstance(error, ConfigError):
         return Refusal(422, "setting_invalid", in_fields(str(error)))
     if isinstance(error, ModelError):
-        return Refusal(503, "model_unavailable", str(error))
+        LOG.error(
+            "a model cannot be used: %s", error
+        )  # the reason names folders, which are nobody's business
+        return Refusal(503, "model_unavailable", "the model cannot be used: the server's log says why")
     if isinstance(error, MaskmendError):
         return Refusal(422, "unusable", in_fields(str(error)))
     LOG.error("a request failed", exc_info=error)

@@ -1,7 +1,6 @@
 """The API: fills, format conversion, models, health and metrics."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from maskmend.decoding.orders import ORDERS
 from maskmend.decoding.schedules import SCHEDULES
 from maskmend.fill.compositing import SEAMS
 from maskmend.images.infill import STRATEGIES
+from maskmend.server.deliveries import Delivery
 from maskmend.server.errors import Refusal, failures, stopping
 from maskmend.server.parameters import (
     MOST_GROWTH,
@@ -31,7 +31,6 @@ from maskmend.server.requests import Order, read_iopaint, read_order, read_uploa
 from maskmend.server.responses import MEDIA, Answer, accepted, encoded, event, fill_of
 from maskmend.server.service import GRACE, Filled, Service
 
-LOG = logging.getLogger("maskmend.server")
 T = TypeVar("T")
 
 
@@ -65,14 +64,14 @@ class Conversion(BaseModel):
 
 
 class PlacedStream(StreamingResponse):
-    """A stream that holds a place in the line until it ends, even if it is never begun, or at `until`.
+    """A stream whose place in the line, if it still has it, is left at its end, even if it is never begun.
 
-    When the server has to stop before, its last event says so.
+    It ends at the latest when `delivery` does. When the server has to stop before, its last event says so.
     """
 
-    def __init__(self, content: AsyncGenerator[bytes, None], place: Place, until: float) -> None:
+    def __init__(self, content: AsyncGenerator[bytes, None], place: Place, delivery: Delivery) -> None:
         super().__init__(content, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        self.content, self.place, self.until = content, place, until
+        self.content, self.place, self.delivery = content, place, delivery
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -84,13 +83,10 @@ class PlacedStream(StreamingResponse):
 
         try:
             try:
-                async with asyncio.timeout_at(self.until):
-                    await super().__call__(scope, receive, sending)
+                await self.delivery.deliver(super().__call__(scope, receive, self.delivery.through(sending)))
             finally:
                 await self.content.aclose()  # it may wait at a yield, and would not know that it is over
                 self.place.leave()
-        except TimeoutError:
-            LOG.warning("a client did not take its stream of events in time: it is cut off")
         except asyncio.CancelledError:  # the drain time is over
             if not begun:
                 raise
@@ -134,11 +130,12 @@ def build_routes(service: Service) -> APIRouter:
             order.parameters.format = wanted.format(order.parameters)
             if wanted.kind == "events":
                 service.check(order.parameters)  # a stream that has begun has no status left to say it with
-                stream = PlacedStream(service.events(order, place, until), place, until + GRACE)
+                delivery = service.deliveries.begin(until + GRACE)
+                stream = PlacedStream(service.events(order, place, until, delivery), place, delivery)
                 place = None  # the stream's own from here on
                 return stream
             answer = json_answer if wanted.kind == "json" else picture_answer
-            return await answered(service, request, order, place, answer, until)
+            return service.delivered(await answered(service, request, order, place, answer, until))
         finally:
             if place is not None:
                 place.leave()
@@ -164,7 +161,8 @@ def build_routes(service: Service) -> APIRouter:
                 picture = await service.decoder.picture(content, place)
                 return await service.encode(lambda: encoded(picture, chosen.format, chosen.quality), until)
 
-            return Response(await in_time(service, work, until), media_type=MEDIA[chosen.format])
+            answer = Response(await in_time(service, work, until), media_type=MEDIA[chosen.format])
+            return service.delivered(answer)
 
     @router.post(
         "/api/v1/inpaint",
@@ -180,7 +178,7 @@ def build_routes(service: Service) -> APIRouter:
         with place:
             answer = await answered(service, request, order, place, picture_answer, until)
             answer.headers["X-Seed"] = str(order.parameters.seed)
-            return answer
+            return service.delivered(answer)
 
     @router.get("/v1/models", summary="Models, limits and choices", responses=failures(400, 401, 403))
     async def models() -> Models:
