@@ -325,7 +325,7 @@ def test_a_client_that_never_reads_loses_its_place(tiny_pipeline, monkeypatch):
         deaf.sendall(head.encode() + content)
         until(lambda: line.taken == 1)
         until(lambda: line.taken == 0, 20)
-        assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
+        until(lambda: "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode(), 20)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
