@@ -82,6 +82,20 @@ def test_every_extra_that_is_named_can_be_installed():
     assert set(named) | set(asked) <= set(PROJECT["optional-dependencies"])
 
 
+def test_guards_of_many_cases_run_at_night_and_not_by_day():
+    """Catches a guard that nobody runs, and one of hours in everybody's suite."""
+    workflow = (ROOT / ".github/workflows/nightly.yml").read_text()
+    guards = [
+        path for path in (ROOT / "tests").rglob("*.py") if "\n@pytest.mark.nightly\n" in path.read_text()
+    ]
+    harnesses = [*(ROOT / "tests/guards").glob("*_run.py"), *(ROOT / "tests/server").glob("*_run.py")]
+    assert (len(guards), len(harnesses)) == (2, 3)
+    for path in (*guards, *harnesses):
+        assert path.relative_to(ROOT).as_posix() in workflow
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert "-m 'not nightly'" in options["addopts"]
+
+
 def test_the_version_is_written_once():
     """Catches a release whose files disagree."""
     assert "version" not in PROJECT

@@ -162,6 +162,7 @@ def play(examples: int) -> None:
     assert TRIED["decoding state machine"] - before >= min(examples, 10)
 
 
+@pytest.mark.slow
 def test_a_few_edits_leave_known_tokens_alone() -> None:
     """Catches a known token that changes, a step that keeps too many, a fill that is not its seed's."""
     play(15)

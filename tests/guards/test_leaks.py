@@ -133,6 +133,7 @@ def test_the_files_do_differ() -> None:
         assert b"IHDR" in image.info["exif"]  # of the thumbnail
 
 
+@pytest.mark.slow
 def test_a_few_hidden_contents_leave_no_trace(tiny_pipeline: InpaintPipeline) -> None:
     """Catches any way for what is painted over to reach the result: pixels, transparency, metadata."""
     rng = np.random.default_rng(0)

@@ -307,6 +307,7 @@ def test_a_client_that_leaves_while_it_uploads_is_no_failure_of_ours(tiny_pipeli
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_loses_its_place(tiny_pipeline, monkeypatch):
     """Catches a place that is kept for as long as a client does not take what it asked for."""
     monkeypatch.setattr("maskmend.server.routes.GRACE", 0.5)
@@ -430,6 +431,7 @@ def process(tiny_model, tmp_path):
         yield running_and_port
 
 
+@pytest.mark.slow
 def test_told_to_stop_it_finishes_what_is_under_way(process):
     """Catches fills that are cut off by a restart, and a process that does not end."""
     running, port = process
@@ -483,6 +485,7 @@ def all_of(wire):
     return b"".join(iter(lambda: wire.recv(65536), b""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
 def test_told_to_stop_it_fills_what_is_still_coming_in(process, accept):
     """Catches workers that go home while a picture is on its way, which nobody then fills."""
@@ -500,6 +503,7 @@ def test_told_to_stop_it_fills_what_is_still_coming_in(process, accept):
     assert running.communicate() == ("", "")
 
 
+@pytest.mark.slow
 def test_what_does_not_come_in_before_the_end_is_told_so_in_json(tiny_model, tmp_path):
     """Catches a 500 in plain text, and a traceback in the log, for whoever is not done in the drain time."""
     content, kind = multipart()

@@ -23,7 +23,7 @@ def port(tiny_pipeline):
         yield port
 
 
-def exchange(port: int, request: str, patience: float = 0.5) -> tuple[list[int], bytes, bool]:
+def exchange(port: int, request: str, patience: float = 20) -> tuple[list[int], bytes, bool]:
     """Statuses of all answers to these bytes, the answers, and whether the server closed the connection."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=patience) as wire:
@@ -68,7 +68,7 @@ def _statuses(answer: bytes) -> list[int]:
 )  # fmt: skip
 def test_a_body_whose_end_is_in_doubt_is_refused_with_what_follows(port, request_):
     """Catches request smuggling: what is the rest of a body to a proxy is answered here as a request."""
-    statuses, answer, closed = exchange(port, request_ + HIDDEN, 5)
+    statuses, answer, closed = exchange(port, request_ + HIDDEN)
     assert (statuses, closed) == ([400], True)
     head, _, told = answer.partition(b"\r\n\r\n")
     assert b"nosniff" in head
@@ -78,8 +78,10 @@ def test_a_body_whose_end_is_in_doubt_is_refused_with_what_follows(port, request
 def test_bodies_that_are_in_no_doubt_are_read(port):
     """Catches a guard against smuggling that refuses proper chunks, or a second request behind a first."""
     for body in ("Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "Content-Length: 2\r\n\r\n{}"):
-        statuses, _, closed = exchange(port, POST + body + HIDDEN)
-        assert (statuses, closed) == ([422, 404], False)
+        statuses, *_ = exchange(
+            port, POST + body + HIDDEN.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+        )
+        assert statuses == [422, 404]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_bodies_that_are_in_no_doubt_are_read(port):
 def test_the_token_counts_in_its_one_place_only(port, sent):
     """Catches a second way in, and two headers of which a proxy checks one and the server the other."""
     path = "/v1/models?token=correct+horse+battery&access_token=correct+horse+battery"
-    statuses, answer, _ = exchange(port, f"GET {path} HTTP/1.1\r\n{HOST}{sent}Connection: close\r\n\r\n", 5)
+    statuses, answer, _ = exchange(port, f"GET {path} HTTP/1.1\r\n{HOST}{sent}Connection: close\r\n\r\n")
     assert statuses == [401]
     assert TOKEN.encode() not in answer
 
@@ -119,7 +121,7 @@ def test_the_token_counts_in_its_one_place_only(port, sent):
 def test_no_spelling_of_a_path_leads_past_the_token(port, method, path):
     """Catches a route that the router finds and the gate does not, and a file that is no page."""
     lines = f"{method} {path} HTTP/1.1\r\n{HOST}Content-Length: 0\r\nConnection: close\r\n\r\n"
-    statuses, answer, _ = exchange(port, lines, 5)
+    statuses, answer, _ = exchange(port, lines)
     assert statuses in ([400], [401], [404], [405])
     assert b"maskmend_requests" not in answer
     assert b"def check_token" not in answer
@@ -133,7 +135,7 @@ def test_no_spelling_of_a_path_leads_past_the_token(port, method, path):
 )
 def test_what_is_no_http_ends_without_a_traceback(port, caplog, first, noise):
     """Catches a mistake of the client's that is logged as one of ours, with a traceback."""
-    statuses, _, closed = exchange(port, first + noise + "\r\n", 5)
+    statuses, _, closed = exchange(port, first + noise + "\r\n")
     assert closed
     assert statuses in ([400], [200, 400], [200])
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
