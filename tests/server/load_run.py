@@ -123,7 +123,7 @@ class Run:
 
     def do_not_read(self, case: Case, rng: random.Random) -> None:
         """A stream of events which nobody reads for a while; then it is read to its end, or left."""
-        content = b""
+        content, ended = b"", ""
         try:
             with self.connected(buffer=4096) as wire:
                 wire.sendall(self.head(case) + case.body)
@@ -132,12 +132,15 @@ class Run:
                     self.count("left a stream unread")
                     return
                 wire.settimeout(600)
-                content = b"".join(iter(lambda: wire.recv(65536), b""))
+                while piece := wire.recv(65536):
+                    content += piece
         except OSError as error:
-            self.count(f"connection: {type(error).__name__} at a stream read late")
-            return
-        status = int(content.split(b" ", 2)[1])
-        if status == 200:
+            # Also the end of a request that was refused before its body was read.
+            ended = type(error).__name__
+        status = int(content.split(b" ", 2)[1]) if content else 0
+        if ended and status != 429:
+            self.count(f"connection: {ended} at a stream read late, status {status}, {len(content)} bytes")
+        elif status == 200:
             self.check(case, "text/event-stream", unchunked(content.partition(b"\r\n\r\n")[2]))
         else:
             self.count("429, came back later" if status == 429 else f"status {status} of a stream read late")
