@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 OUT ?= demo-output
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test test-quick lint docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/maskmend demo --output $(OUT)
@@ -13,6 +13,10 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/maskmend weights fetch
 	$(BIN)/python -m pytest
+
+# Without the tests of more than about two seconds, and without the metrics' weights.
+test-quick: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m "not slow and not nightly"
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

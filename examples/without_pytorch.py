@@ -1,6 +1,6 @@
 """Fill a hole with NumPy and ONNX Runtime; PyTorch is only needed for the export.
 
-    pip install 'maskmend[onnx]'
+    pip install '.[onnx]'
     maskmend export onnx default -o exported/
     python examples/without_pytorch.py exported/ photo.png mask.png out.png
 

@@ -36,6 +36,28 @@ def tiny_model(tiny_pipeline: InpaintPipeline, tmp_path_factory: pytest.TempPath
     return folder
 
 
+class Clock:
+    """Time that passes only where a test lets it: no busy machine changes what is measured."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """In the place of the clock's `time.perf_counter` and `time.sleep`."""
+    clock = Clock()
+    monkeypatch.setattr("time.perf_counter", clock.perf_counter)
+    monkeypatch.setattr("time.sleep", clock.sleep)
+    return clock
+
+
 @pytest.fixture
 def unchecked() -> Iterator[None]:
     """Turns the annotations' checker off, so that the errors users see are reached with bad input."""

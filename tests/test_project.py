@@ -51,6 +51,51 @@ def test_dev_asks_for_what_the_extras_ask_for():
             assert requirement.specifier == declared[requirement.name].specifier
 
 
+TEXTS = [
+    path
+    for pattern in (
+        "*.md",
+        "docs/**/*.md",
+        "src/**/*.md",
+        "src/**/*.py",
+        "examples/*",
+        "recipes/**/*",
+        "Makefile",
+    )
+    for path in ROOT.glob(pattern)
+    if path.is_file()
+]
+
+
+def test_every_extra_that_is_named_can_be_installed():
+    """Catches advice to install a name that no index knows, or an extra that there is not."""
+    named, asked = [], []
+    for path in TEXTS:
+        text = path.read_text()
+        if path.name != "CHANGELOG.md":  # it tells what was
+            assert "maskmend[" not in text, path
+        named += re.findall(r"'\.\[(\w+)\]'", text)
+        if path.suffix == ".py":
+            asked += re.findall(r"pip_install\([\"'](\w+)[\"']\)", text)
+    assert {"evaluate", "hub", "onnx", "reproduce", "server", "tensorboard"} <= set(asked)
+    assert {"server", "onnx"} <= set(named)
+    assert set(named) | set(asked) <= set(PROJECT["optional-dependencies"])
+
+
+def test_guards_of_many_cases_run_at_night_and_not_by_day():
+    """Catches a guard that nobody runs, and one of hours in everybody's suite."""
+    workflow = (ROOT / ".github/workflows/nightly.yml").read_text()
+    guards = [
+        path for path in (ROOT / "tests").rglob("*.py") if "\n@pytest.mark.nightly\n" in path.read_text()
+    ]
+    harnesses = [*(ROOT / "tests/guards").glob("*_run.py"), *(ROOT / "tests/server").glob("*_run.py")]
+    assert (len(guards), len(harnesses)) == (2, 3)
+    for path in (*guards, *harnesses):
+        assert path.relative_to(ROOT).as_posix() in workflow
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert "-m 'not nightly'" in options["addopts"]
+
+
 def test_the_version_is_written_once():
     """Catches a release whose files disagree."""
     assert "version" not in PROJECT

@@ -5,6 +5,14 @@ with status 2.
 """
 
 
+def pip_install(extra: str) -> str:
+    """The command that installs an extra of this package, to end a message with.
+
+    It installs from the source folder: there is no release yet, so an index knows no `maskmend`.
+    """
+    return f"pip install '.[{extra}]' in the folder of maskmend's source"
+
+
 class MaskmendError(Exception):
     """Anything the caller can mend: catch this to catch all of ours."""
 

@@ -10,7 +10,7 @@ from maskmend.inference import roofline as ceilings
 CPU = torch.device("cpu")
 
 
-def test_the_fastest_way_is_taken():
+def test_the_fastest_way_is_taken(clock):
     """Catches the first way, the last, and one judged by its first run, in which kernels are prepared."""
     runs = {"slow": 0, "fast": 0, "lazy": 0}
 

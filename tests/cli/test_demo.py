@@ -14,6 +14,8 @@ from maskmend.assets import SAMPLES
 from maskmend.cli import demo
 from maskmend.errors import DataError, ImageError, ModelError
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"long": (20, 34), "square": (16, 16)}
 
 

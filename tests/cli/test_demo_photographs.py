@@ -13,6 +13,8 @@ from maskmend.assets.samples import sample_pairs
 from maskmend.cli.demo_photographs import SHEET, repair_photographs
 from maskmend.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 
 def test_each_photograph_is_repaired_and_shown(tmp_path, tiny_model):
     folder, out, said = tmp_path / "photographs", tmp_path / "out [1]", StringIO()

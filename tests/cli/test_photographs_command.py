@@ -16,6 +16,8 @@ from maskmend.perceptual.inception import Inception
 from maskmend.perceptual.lpips import Lpips
 from painters import mean_distance, small_features
 
+pytestmark = pytest.mark.slow
+
 
 class SmallInception:
     features = staticmethod(small_features)

@@ -227,6 +227,7 @@ def test_options_of_reproduce_reach_the_experiment(
     make_masks("boxes", images, tmp_path / "boxes")
     asked: list[tuple[TrialRunner, dict[str, Any]]] = []
     monkeypatch.setattr(experiment_run, "reproduce", lambda lab, out, **options: asked.append((lab, options)))
+    monkeypatch.setattr("maskmend.experiments.reproduce.baselines.migan", lambda _: None)  # no file is there
     command = ["reproduce", "--images", images, "--model", tiny_model, "-o", tmp_path / "out"]
     succeed(*command, "--quick")
     succeed(
@@ -262,6 +263,7 @@ def test_without_a_test_set_the_shipped_samples_are_looked_at(
     monkeypatch.setattr("maskmend.experiments.reproduce.dataset.SAMPLES", samples)
     progress = succeed(*command)
     assert "shipped samples" in progress.stderr
+    assert "published on Kaggle" in progress.stderr
     ((runner, options),) = asked
     assert options["quick"]
     assert [int(mask.sum()) for mask in runner.data.masks] == [35, 30, 25]
@@ -278,7 +280,20 @@ def test_reproduce_says_at_once_what_is_not_installed(
     progress = invoke("reproduce", "--images", images, "--model", tiny_model, "-o", tmp_path / "out")
     assert progress.exit_code == 2
     assert said in progress.stderr
-    assert "maskmend[reproduce]" in progress.stderr
+    assert "'.[reproduce]'" in progress.stderr
+
+
+def test_reproduce_says_at_once_that_migan_cannot_be_used(
+    images: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch a measurement that begins, and ends where MI-GAN's turn comes."""
+    monkeypatch.setattr(experiment_run, "reproduce", lambda *_, **__: pytest.fail("it began"))
+    command = ["reproduce", "--images", images, "--model", tiny_model, "-o", tmp_path / "out", "--migan"]
+    assert "no file at" in invoke(*command, tmp_path / "nowhere.onnx").stderr
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    assert "cannot read" in invoke(*command, tmp_path / "broken.onnx").stderr
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert "pip install onnxruntime" in invoke(*command, tmp_path / "broken.onnx").stderr
 
 
 def test_a_study_trains_and_scores_each_rung(

@@ -292,10 +292,10 @@ def test_report_as_file_and_table(folders: Path, tmp_path: Path) -> None:
 
 def test_notes_keep_their_brackets() -> None:
     """Would catch advice to install an extra whose name the table took for markup."""
-    report = Report(images=1, figures={}, notes=("left out: pip install 'maskmend[evaluate]'",))
+    report = Report(images=1, figures={}, notes=("left out: pip install '.[evaluate]'",))
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(report.table())
-    assert "'maskmend[evaluate]'" in console.export_text()
+    assert "'.[evaluate]'" in console.export_text()
 
 
 @pytest.mark.parametrize("metrics", [None, ["fid", "psnr"]], ids=str)

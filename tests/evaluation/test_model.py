@@ -93,7 +93,7 @@ def test_without_scikit_learn_the_report_says_what_to_install(
         tiny_pipeline, images, masks, tmp_path / "out", repeats=2, extract=features, distance=distance
     )
     assert "p_ids" not in reports["composited"].figures
-    assert any("maskmend[evaluate]" in note for note in reports["composited"].notes)
+    assert any("'.[evaluate]'" in note for note in reports["composited"].notes)
 
 
 def test_the_seed_reaches_the_bootstrap(tiny_pipeline: InpaintPipeline, tmp_path: Path) -> None:

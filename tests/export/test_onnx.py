@@ -17,6 +17,8 @@ from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.transformer import Hints
 from maskmend.pipeline import InpaintPipeline
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=KINDS)
 def graphs(request):

@@ -113,6 +113,32 @@ def test_the_thumbnail_is_dropped(kind, strips, last, order):
     assert picture.exif.endswith(note)
 
 
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("strips", [1, 3])
+def test_how_long_the_thumbnail_was_is_not_told(order, strips):
+    """Catches the length of a packed thumbnail, which depends on what it shows, left behind when it goes."""
+    start = 8 + 2 + 12 + 4
+    blocks = []
+    for length in (40, 400):
+        arrays = start + 2 + 2 * 12 + 4
+        pixels = arrays + (8 * strips if strips > 1 else 0)
+        starts, lengths = [pixels + n * length for n in range(strips)], [length] * strips
+        second = struct.pack(order + "IH", start, 2)
+        if strips > 1:
+            second += struct.pack(order + "HHII", 273, 4, strips, arrays)
+            second += struct.pack(order + "HHII", 279, 4, strips, arrays + 4 * strips) + bytes(4)
+            second += struct.pack(f"{order}{2 * strips}I", *starts, *lengths)
+        else:
+            second += struct.pack(order + "HHII", 513, 4, 1, pixels)
+            second += struct.pack(order + "HHII", 514, 4, 1, length) + bytes(4)
+        second += b"x" * length * strips
+        block = bare_block(order, 3, 1, struct.pack(order + "H", 1), second)
+        picture = read_image(saved(Image.fromarray(PIXELS), "PNG", exif=block))
+        assert picture.exif is not None
+        blocks.append(picture.exif)
+    assert blocks[0] == blocks[1]
+
+
 def test_thumbnails_in_xmp_are_dropped():
     """Catches what was painted away in the packet that photo editors write."""
     thumbnail = (

@@ -82,12 +82,13 @@ def questions(rng: np.random.Generator, good: tuple[bytes, bytes]) -> Iterator[t
             yield which, broken if which != "mask" else good[0], broken if which != "image" else good[1]
 
 
-def multipart(image: bytes, mask: bytes, **fields: str) -> tuple[bytes, dict[str, str]]:
+def multipart(image: bytes, mask: bytes | None, **fields: str) -> tuple[bytes, dict[str, str]]:
     """A form as bytes, and its headers."""
     parts = [
         f'--limit-of-parts\r\nContent-Disposition: form-data; name="{name}"; filename="f"\r\n\r\n'.encode()
         + content
         for name, content in (("image", image), ("mask", mask))
+        if content is not None
     ]
     parts += [
         f'--limit-of-parts\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}'.encode()

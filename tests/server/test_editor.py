@@ -19,6 +19,8 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.server.run import listen
 from server_parts import Gated, app_of, on_a_socket, until
 
+pytestmark = pytest.mark.slow
+
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SAMPLE = load_image(sample_pairs()[0][1]).pixels
 

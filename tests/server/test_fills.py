@@ -182,6 +182,7 @@ def test_events_tell_which_hole_a_step_is_of(client, tiny_pipeline):
     np.testing.assert_array_equal(pixels_of(base64.b64decode(fill["image"])), wanted.pictures[0].pixels)
 
 
+@pytest.mark.slow
 def test_of_many_windows_only_the_last_step_is_told(client, tiny_pipeline):
     """Catches a scratch for which drawing the steps takes several times as long as filling it."""
     image, mask = smooth_pixels(40, 160, 4), box_mask(40, 160, 20, 5, 22, 155)

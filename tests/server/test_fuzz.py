@@ -9,6 +9,7 @@ from fuzz_run import corrupted, finding, questions, seeds
 from server_parts import IMAGE_FILE, MASK_FILE, form
 
 
+@pytest.mark.slow
 def test_broken_files_are_refused_in_words(client):
     """Catches an exception of the imaging library that nobody thought of."""
     rng = np.random.default_rng(0)

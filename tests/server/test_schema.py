@@ -13,6 +13,8 @@ import pytest
 from maskmend.server.settings import Limits
 from server_parts import app_of, client_of, form, on_a_socket
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 
 

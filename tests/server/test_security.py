@@ -226,7 +226,7 @@ def test_headers_that_do_not_come_do_not_keep_a_connection(tiny_pipeline, monkey
     ):
         wire.settimeout(0.2)
         wire.sendall(first)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             try:
                 wire.sendall(drip)
@@ -240,17 +240,18 @@ def test_headers_that_do_not_come_do_not_keep_a_connection(tiny_pipeline, monkey
             raise AssertionError("the connection is still open")
 
 
+@pytest.mark.slow
 def test_a_request_that_takes_longer_than_its_headers_may_is_answered(tiny_pipeline, monkeypatch):
     """Catches a bound on headers that goes on to count after they have come."""
-    monkeypatch.setattr("maskmend.server.run.IDLE", 1)
+    monkeypatch.setattr("maskmend.server.run.IDLE", 2)
     with (
         on_a_socket(app_of(tiny_pipeline)) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=5) as wire,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as wire,
     ):
         head = "POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         wire.sendall(head.encode())
         time.sleep(0.1)
         wire.sendall(b"Content-Length: 2\r\n\r\n{")
-        time.sleep(1.2)
+        time.sleep(2.2)
         wire.sendall(b"}")
         assert b" 422 " in wire.recv(4096)

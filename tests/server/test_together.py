@@ -308,6 +308,7 @@ def test_a_client_that_leaves_while_it_uploads_is_no_failure_of_ours(tiny_pipeli
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_loses_its_place(tiny_pipeline, monkeypatch):
     """Catches a place that is kept for as long as a client does not take what it asked for."""
     monkeypatch.setattr("maskmend.server.routes.GRACE", 0.5)
@@ -326,7 +327,7 @@ def test_a_client_that_never_reads_loses_its_place(tiny_pipeline, monkeypatch):
         deaf.sendall(head.encode() + content)
         until(lambda: line.taken == 1)
         until(lambda: line.taken == 0, 20)
-        assert "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode()
+        until(lambda: "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode(), 20)
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
@@ -431,6 +432,7 @@ def process(tiny_model, tmp_path):
         yield running_and_port
 
 
+@pytest.mark.slow
 def test_told_to_stop_it_finishes_what_is_under_way(process):
     """Catches fills that are cut off by a restart, and a process that does not end."""
     running, port = process
@@ -484,6 +486,7 @@ def all_of(wire):
     return b"".join(iter(lambda: wire.recv(65536), b""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
 def test_told_to_stop_it_fills_what_is_still_coming_in(process, accept):
     """Catches workers that go home while a picture is on its way, which nobody then fills."""
@@ -501,6 +504,7 @@ def test_told_to_stop_it_fills_what_is_still_coming_in(process, accept):
     assert running.communicate() == ("", "")
 
 
+@pytest.mark.slow
 def test_what_does_not_come_in_before_the_end_is_told_so_in_json(tiny_model, tmp_path):
     """Catches a 500 in plain text, and a traceback in the log, for whoever is not done in the drain time."""
     content, kind = multipart()
@@ -567,6 +571,9 @@ def test_a_model_that_cannot_be_loaded_is_no_500(tiny_pipeline, tmp_path):
     app = create_app(ServeConfig(limits=Limits(drain=5.0)), catalogue)
     with TestClient(app, base_url="http://localhost") as client:
         until(lambda: app.state.service.trouble)
-        assert client.get("/readyz").status_code == 503
+        unready = client.get("/readyz")
+        assert unready.status_code == 503
+        assert str(tmp_path) not in unready.text  # anybody may ask
         answer = client.post("/v1/inpaint", files=form())
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
+        assert str(tmp_path) not in answer.text

@@ -31,6 +31,7 @@ weights._store("lpips-vgg16", source, b"x")
 """
 
 
+@pytest.mark.slow
 def test_equal_weights_make_equal_files_in_fresh_processes(tmp_path: Path) -> None:
     """Catches metadata in the order of a hash table, which is another in each process."""
     hashes = set()

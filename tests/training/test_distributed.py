@@ -27,6 +27,8 @@ from maskmend.training.recipe import Recipe
 from maskmend.training.run import TOKENIZERS, build_stage, configured
 from maskmend.training.stages.tokenizer import TokenizerStage
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 WORLD = 2
 MODEL = {

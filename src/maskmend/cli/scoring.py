@@ -207,6 +207,7 @@ def reproduce(
     from rich.console import Console
 
     from maskmend.cli.progress import stages
+    from maskmend.experiments.reproduce.baselines import migan as load_migan
     from maskmend.experiments.reproduce.baselines import telea
     from maskmend.experiments.reproduce.charts import figure_class
     from maskmend.experiments.reproduce.dataset import load_test_set, shipped_set
@@ -220,6 +221,8 @@ def reproduce(
 
     for needed in (telea, figure_class):
         needed()  # what is missing is said now, not after minutes of filling
+    if migan is not None:
+        load_migan(migan)
     place = pick_device(device)
     pipe = InpaintPipeline.from_pretrained(model).to(place)
     log = Console(stderr=True, soft_wrap=True).print
@@ -229,8 +232,9 @@ def reproduce(
         data, quick = shipped_set(pipe.resolution), True
         log(
             f"no --images: the published tables over the {len(data.images)} shipped samples, to see what "
-            "they hold; figures over so few mean nothing. The test pictures are of the public set Cats faces "
-            "64x64 (for generative models); the model card of cats64 says how it was split"
+            "they hold; figures over so few mean nothing. The test pictures are of the public set "
+            "'Cats faces 64x64 (for generative models)', published on Kaggle; the model card of cats64 says "
+            "how it was split. With them: maskmend reproduce --images FOLDER"
         )
     else:
         data = load_test_set(images, pipe.resolution, masks)

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from maskmend.errors import ConfigError
+from maskmend.errors import ConfigError, pip_install
 
 TOKEN = "MASKMEND_TOKEN"
 """The variable that may hold the token."""
@@ -79,7 +79,7 @@ def serve(
     try:
         from maskmend.server.run import serve as run
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{error.name} is not installed: pip install 'maskmend[server]'") from None
+        raise ConfigError(f"{error.name} is not installed: {pip_install('server')}") from None
     from maskmend.inference.devices import pick_device
     from maskmend.server.settings import Limits, ServeConfig
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from maskmend.errors import ConfigError
+from maskmend.errors import ConfigError, pip_install
 from maskmend.evaluation.pairing import Comparison, pair_folders
 from maskmend.evaluation.report import METRICS, STEADY, Report
 from maskmend.images.picture import to_tensor
@@ -214,7 +214,7 @@ def _chosen(metrics: Sequence[str] | None, *, has_masks: bool, has_fills: bool) 
     if metrics is None:
         chosen = set(METRICS) - set(lacking)
         if find_spec("sklearn") is None:
-            return chosen - {"p_ids", "u_ids"}, ["P-IDS and U-IDS left out: pip install 'maskmend[evaluate]'"]
+            return chosen - {"p_ids", "u_ids"}, [f"P-IDS and U-IDS left out: {pip_install('evaluate')}"]
         return chosen, []
     for name in metrics:
         if name not in METRICS:

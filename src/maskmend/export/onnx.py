@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from maskmend.errors import ConfigError, ModelError
+from maskmend.errors import ConfigError, ModelError, pip_install
 from maskmend.files import json_bytes, write_files
 from maskmend.models.attention import rope_angles
 from maskmend.models.known_encoder import KnownPixels
@@ -167,7 +167,7 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
         import onnxruntime  # noqa: F401  # pyright: ignore[reportMissingImports]
         import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError:
-        raise ConfigError("exporting needs ONNX: pip install 'maskmend[onnx]'") from None
+        raise ConfigError(f"exporting needs ONNX: {pip_install('onnx')}") from None
     model, tokenizer = copy.deepcopy(pipe.transformer).cpu(), copy.deepcopy(pipe.tokenizer).cpu()
     model, tokenizer = model.float(), tokenizer.float()
     config, side = model.config, tokenizer.config.resolution

@@ -140,7 +140,12 @@ def _reset_orientation(content: bytearray) -> None:
 
 
 def _drop_thumbnail(content: bytearray) -> None:
-    """Cuts the link to the second directory, and blanks the pixels that it points at."""
+    """Cuts the link to the second directory, and blanks the pixels that it points at, and where and how long
+    they are: how well they were packed depends on what they show.
+
+    Their length can still be counted where something lies behind them: moved, that would be lost to whatever
+    points at it.
+    """
     order, first = _first_directory(content)
     link = first + 2 + 12 * struct.unpack_from(order + "H", content, first)[0]
     second = struct.unpack_from(order + "I", content, link)[0]
@@ -153,12 +158,26 @@ def _drop_thumbnail(content: bytearray) -> None:
             tag = struct.unpack_from(order + "H", content, entry)[0]
             with suppress(struct.error):  # one garbled entry does not hide the others
                 found[tag] = _numbers(content, order, entry)
+                if any(tag in tags for tags in _THUMBNAIL):
+                    _blank(content, order, entry)
     for places, lengths in _THUMBNAIL:
-        for start, length in zip(found.get(places, ()), found.get(lengths, ()), strict=False):
+        strips = zip(found.get(places, ()), found.get(lengths, ()), strict=False)
+        for start, length in sorted(strips, reverse=True):  # the last one first: then all of the end goes
             if start >= _FIRST_PLACE and start + length >= len(content):
                 del content[start:]
             elif start >= _FIRST_PLACE:
                 content[start : start + length] = bytes(length)
+
+
+def _blank(content: bytearray, order: str, entry: int) -> None:
+    """Zeroes an entry, and its numbers where they lie elsewhere."""
+    count = len(_numbers(content, order, entry))
+    size = count * (2 if struct.unpack_from(order + "H", content, entry + 2)[0] == 3 else 4)
+    if size > 4:
+        start = struct.unpack_from(order + "I", content, entry + 8)[0]
+        if start >= _FIRST_PLACE:
+            content[start : start + size] = bytes(size)
+    content[entry : entry + 12] = bytes(12)
 
 
 def _first_directory(content: bytearray) -> tuple[str, int]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from maskmend.errors import ConfigError, DataError
+from maskmend.errors import ConfigError, DataError, pip_install
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,6 @@ def _machine() -> Any:
     try:
         from sklearn.svm import LinearSVC
     except ImportError as error:
-        raise ConfigError("P-IDS and U-IDS need scikit-learn: pip install 'maskmend[evaluate]'") from error
+        raise ConfigError(f"P-IDS and U-IDS need scikit-learn: {pip_install('evaluate')}") from error
     kind: Any = LinearSVC  # Its stubs know `dual` only as a word
     return kind(dual=False)

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from maskmend.assets import ASSETS, DEFAULT
 from maskmend.config import from_dict, nearest, to_dict
-from maskmend.errors import ConfigError, ModelError
+from maskmend.errors import ConfigError, ModelError, pip_install
 from maskmend.files import json_bytes, write_files
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
@@ -321,7 +321,7 @@ def find_model(name: str | Path) -> Path:
         )
     except ImportError:
         raise ModelError(
-            f"{name} looks like a hub id: pip install 'maskmend[hub]', or give a model folder"
+            f"{name} looks like a hub id: {pip_install('hub')}, or give a model folder"
         ) from None
     try:
         patterns = [CARD, "*.json", "*/*.json", "*/*.safetensors"]

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
 
 from maskmend.config import from_dict
-from maskmend.errors import ConfigError, ImageError, MaskError, ModelError
+from maskmend.errors import ConfigError, ImageError, MaskError, ModelError, pip_install
 from maskmend.fill.compositing import composite
 from maskmend.runtime.infill import diffuse
 from maskmend.runtime.sampling import decode
@@ -47,7 +47,7 @@ class Runtime:
         try:
             import onnxruntime  # pyright: ignore[reportMissingImports]
         except ImportError:
-            raise ConfigError("this needs ONNX Runtime: pip install 'maskmend[onnx]'") from None
+            raise ConfigError(f"this needs ONNX Runtime: {pip_install('onnx')}") from None
         try:
             self.about: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -100,7 +100,9 @@ def api_error_from(error: Exception) -> ApiError:
     if isinstance(error, ConfigError):
         return ApiError(422, "setting_invalid", in_fields(str(error)))
     if isinstance(error, ModelError):
-        return ApiError(503, "model_unavailable", str(error))
+        # The reason names folders, which clients are not told.
+        LOG.error("a model cannot be used: %s", error)
+        return ApiError(503, "model_unavailable", "the model cannot be used: the server's log says why")
     if isinstance(error, MaskmendError):
         return ApiError(422, "unusable", in_fields(str(error)))
     LOG.error("a request failed", exc_info=error)

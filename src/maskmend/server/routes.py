@@ -1,7 +1,6 @@
 """The API: fills, format conversion, models, health and metrics."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from maskmend import __version__
 from maskmend.fill.compositing import SEAMS
 from maskmend.images.infill import STRATEGIES
+from maskmend.server.deliveries import Delivery
 from maskmend.server.errors import ApiError, failures, stopping
 from maskmend.server.parameters import (
     MOST_GROWTH,
@@ -32,7 +32,6 @@ from maskmend.server.responses import MEDIA, Answer, accepted, converted_header,
 from maskmend.server.service import GRACE, Filled, Service
 from maskmend.settings import ORDERS, SCHEDULES
 
-LOG = logging.getLogger("maskmend.server")
 T = TypeVar("T")
 
 
@@ -67,14 +66,14 @@ class Conversion(BaseModel):
 
 
 class SlotStream(StreamingResponse):
-    """A stream that holds a slot in the queue until it ends, even if it is never begun, or at `until`.
+    """A stream that releases its slot in the queue, if it still holds it, at its end, even if never begun.
 
-    When the server has to stop before, its last event says so.
+    It ends at the latest when `delivery` does. When the server has to stop before, its last event says so.
     """
 
-    def __init__(self, content: AsyncGenerator[bytes, None], slot: Slot, until: float) -> None:
+    def __init__(self, content: AsyncGenerator[bytes, None], slot: Slot, delivery: Delivery) -> None:
         super().__init__(content, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-        self.content, self.slot, self.until = content, slot, until
+        self.content, self.slot, self.delivery = content, slot, delivery
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
@@ -86,13 +85,10 @@ class SlotStream(StreamingResponse):
 
         try:
             try:
-                async with asyncio.timeout_at(self.until):
-                    await super().__call__(scope, receive, sending)
+                await self.delivery.deliver(super().__call__(scope, receive, self.delivery.through(sending)))
             finally:
                 await self.content.aclose()  # it may wait at a yield, and would not know that it is over
                 self.slot.release()
-        except TimeoutError:
-            LOG.warning("a client did not take its stream of events in time: it is cut off")
         except asyncio.CancelledError:  # the drain time is over
             if not begun:
                 raise
@@ -136,11 +132,12 @@ def build_routes(service: Service) -> APIRouter:
             order.parameters.format = wanted.format(order.parameters)
             if wanted.kind == "events":
                 service.check(order.parameters)  # a stream that has begun has no status left to say it with
-                stream = SlotStream(service.events(order, slot, until), slot, until + GRACE)
+                delivery = service.deliveries.begin(until + GRACE)
+                stream = SlotStream(service.events(order, slot, until, delivery), slot, delivery)
                 slot = None  # the stream's own from here on
                 return stream
             answer = json_answer if wanted.kind == "json" else picture_answer
-            return await answered(service, request, order, slot, answer, until)
+            return service.delivered(await answered(service, request, order, slot, answer, until))
         finally:
             if slot is not None:
                 slot.release()
@@ -171,7 +168,7 @@ def build_routes(service: Service) -> APIRouter:
 
             headers: dict[str, str] = {}
             file = await in_time(service, work, until)
-            return Response(file, media_type=MEDIA[chosen.format], headers=headers)
+            return service.delivered(Response(file, media_type=MEDIA[chosen.format], headers=headers))
 
     @router.post(
         "/v1/mask",
@@ -208,7 +205,7 @@ def build_routes(service: Service) -> APIRouter:
                     headers["X-Maskmend-Note"] = read.note.encode("ascii", "replace").decode()
                 return Response(file, media_type="image/png", headers=headers)
 
-            return await in_time(service, work, until)
+            return service.delivered(await in_time(service, work, until))
 
     @router.post(
         "/api/v1/inpaint",
@@ -224,7 +221,7 @@ def build_routes(service: Service) -> APIRouter:
         with slot:
             answer = await answered(service, request, order, slot, picture_answer, until)
             answer.headers["X-Seed"] = str(order.parameters.seed)
-            return answer
+            return service.delivered(answer)
 
     @router.get("/v1/models", summary="Models, limits and choices", responses=failures(400, 401, 403))
     async def models() -> Models:

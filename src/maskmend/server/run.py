@@ -11,13 +11,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import h11
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from maskmend.errors import ConfigError
 from maskmend.server.app import create_app
+from maskmend.server.errors import ApiError
 from maskmend.server.registry import Catalogue
+from maskmend.server.security import HEADERS
 from maskmend.server.settings import Limits, ServeConfig
 
 IDLE = 30
@@ -55,6 +58,27 @@ class Protocol(H11Protocol):
         super().data_received(data)
         if timer is not None and (self.cycle is None or self.cycle.response_complete):
             self._wait_until(timer.when())
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is answered in JSON like every other mistake, if it can still be answered.
+
+        Whoever is at work on the request whose body it was is told that its client is gone: its own answer
+        would come second.
+        """
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            refusal = ApiError(400, "bad_request", f"{msg} Send HTTP/1.1.", {"Connection": "close"})
+            answer = refusal.response()
+            headers = [*answer.raw_headers, *((k.encode(), v.encode()) for k, v in HEADERS.items())]
+            for event in (
+                h11.Response(status_code=answer.status_code, headers=headers, reason=b"Bad Request"),
+                h11.Data(data=bytes(answer.body)),
+                h11.EndOfMessage(),
+            ):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _wait_until(self, when: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_at(when, self.timeout_keep_alive_handler)

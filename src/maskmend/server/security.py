@@ -6,6 +6,7 @@
 - A request that says from which page it comes (Origin) must come from ours, or from one that `--allow-origin`
   names (see `cors`).
 - With a token, the API answers only those who send it.
+- A body whose end could be seen in two places is refused, and the connection closed (request smuggling).
 - A body larger than the limit is refused by what it says of itself, or else while it arrives.
 
 Every answer carries headers that keep browsers from guessing types, framing the page, or fetching from
@@ -70,6 +71,7 @@ class SecurityMiddleware:
 
         try:
             headers = Headers(scope=scope)
+            check_framing(headers, scope["http_version"])
             check_host(headers, self.config)
             origin = headers.get("origin")
             if origin in self.config.origins:
@@ -91,6 +93,21 @@ class SecurityMiddleware:
             # The drain time is over. Let through, it would be a traceback in the log and a 500 in plain text.
             if not started:
                 await stopping().response()(scope, receive, sending)
+
+
+def check_framing(headers: Headers, version: str) -> None:
+    """Raises ApiError (400) for a body that has a length and is chunked, and for a chunked one of HTTP/1.0.
+
+    RFC 9112, 6.1 and 11.2: a proxy in front may go by the one and we by the other. What is the rest of a body
+    to it would be a request to us, and its answer would go to whoever comes next.
+    """
+    if "transfer-encoding" in headers and ("content-length" in headers or version != "1.1"):
+        raise ApiError(
+            400,
+            "two_lengths",
+            "the request has Transfer-Encoding beside Content-Length, or is of HTTP/1.0: send one of them",
+            {"Connection": "close"},
+        )
 
 
 def check_host(headers: Headers, config: ServeConfig) -> None:
@@ -150,8 +167,9 @@ def check_token(headers: Headers, token: str | None) -> None:
     """Raises ApiError (401) when a token is wanted and not there."""
     if token is None:
         return
-    kind, _, given = headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+    sent = headers.getlist("authorization")  # of two, a proxy may have looked at the other
+    kind, _, given = (sent[0] if len(sent) == 1 else "").partition(" ")
+    if kind.lower() != "bearer" or not hmac.compare_digest(given.strip(" \t").encode(), token.encode()):
         raise ApiError(
             401, "token_needed", "send the server's token as: Authorization: Bearer TOKEN",
             {"WWW-Authenticate": "Bearer"},

@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import anyio
 from starlette.requests import Request
+from starlette.responses import Response
 
 from maskmend.errors import ConfigError
 from maskmend.fill.result import Inpainted, joined_notes
+from maskmend.server.deliveries import Delivered, Deliveries, Delivery
 from maskmend.server.errors import ApiError, api_error_from
 from maskmend.server.metrics import Metrics
 from maskmend.server.parameters import MAX_SEED, Parameters
@@ -22,6 +25,7 @@ from maskmend.server.settings import ServeConfig
 from maskmend.server.uploads import Uploads
 from maskmend.server.workers import Workers
 
+LOG = logging.getLogger("maskmend.server")
 T = TypeVar("T")
 
 HEARTBEAT = 10.0
@@ -52,6 +56,7 @@ class Service:
             workers=config.workers,
         )
         self.uploads = Uploads(self.queue, self.limits)
+        self.deliveries = Deliveries(3 * self.limits.pixels_at_once, self.metrics.abandoned.inc)
         self.metrics.uploads.set_function(lambda: self.queue.arriving)
         self.metrics.waiting.set_function(lambda: self.queue.waiting)
         self.metrics.taken.set_function(lambda: self.queue.taken)
@@ -77,7 +82,9 @@ class Service:
         try:
             self.catalogue.entry(None).loaded()
         except Exception as error:
-            self.trouble = str(error)
+            # Not in the answer: whoever asks may be anybody, and the reason names folders of this machine.
+            LOG.error("the model cannot be used: %s", error)  # noqa: TRY400 - the message is enough
+            self.trouble = "the server's log says why"
 
     @property
     def ready(self) -> str | None:
@@ -151,16 +158,35 @@ class Service:
         result = replace(result, note=joined_notes(job.note, result.note))
         return Filled(result=result, model=job.model, codes=codes, seconds=seconds)
 
-    async def events(self, order: Order, slot: Slot, until: float) -> AsyncGenerator[bytes, None]:
+    def delivered(self, answer: Response) -> Delivered:
+        """`answer`, for which its client has as long as for the request."""
+        return Delivered(answer, self.deliveries, self.limits.seconds)
+
+    async def events(
+        self, order: Order, slot: Slot, until: float, delivery: Delivery
+    ) -> AsyncGenerator[bytes, None]:
         """A fill as a stream of events; ends with "done" or "error".
+
+        As soon as the fill is made, whatever has been read of the stream by then, its slot is released.
 
         No timeout spans a `yield`: it would go off in whoever sends, so that whoever sends needs one too.
         """
-        inbox = Inbox()
+        inbox, loop = Inbox(), asyncio.get_running_loop()
         job: Job | None = None
+
+        def made(result: Inpainted) -> None:
+            delivery.weigh(sum(picture.pixels.nbytes for picture in result.pictures))
+            slot.release()
+
+        def tell(what: str, detail: Any) -> None:
+            inbox.put(what, detail)
+            if what == "filled":
+                with contextlib.suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(made, detail[0])
+
         try:
             async with asyncio.timeout_at(until):
-                job = await self.job(order, slot, inbox.put, watched=True)
+                job = await self.job(order, slot, tell, watched=True)
             yield event("queued", {"ahead": self.queue.add(job)})
             steps = self.catalogue.entry(job.model).defaults.changed(**job.settings).steps
             while True:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from maskmend.errors import ConfigError
+from maskmend.errors import ConfigError, pip_install
 from maskmend.files import write_files
 
 
@@ -43,7 +43,7 @@ def board_class() -> Any:
     except ImportError:
         raise ConfigError(
             "training.tensorboard = true needs TensorBoard, which is not installed: "
-            "pip install 'maskmend[tensorboard]', or leave it out"
+            f"{pip_install('tensorboard')}, or leave it out"
         ) from None
     return SummaryWriter
 

@@ -110,7 +110,7 @@ class TrainingConfig:
     threads: int = 0
     """CPU threads; 0 leaves PyTorch's choice."""
     tensorboard: bool = False
-    """Also writes the metrics for TensorBoard into the run folder; `pip install maskmend[tensorboard]`."""
+    """Also writes the metrics for TensorBoard into the run folder; `pip install '.[tensorboard]'`."""
 
     def __post_init__(self) -> None:
         counts = ("steps", "batch", "accumulate", "validation_images")

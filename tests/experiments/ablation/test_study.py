@@ -21,6 +21,8 @@ from maskmend.experiments.ablation.trainings import Budget, Trainings
 from maskmend.experiments.reproduce.dataset import TestSet
 from maskmend.metrics.bootstrap import Interval
 
+pytestmark = pytest.mark.slow
+
 SHORT = [change for change in CHANGES if change.name in ("loss on masked", "EMA", "compositing")]
 
 

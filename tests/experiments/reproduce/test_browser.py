@@ -13,6 +13,8 @@ import pytest
 from maskmend.experiments.reproduce.run import reproduce
 from maskmend.experiments.reproduce.trial import TrialRunner
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 

@@ -13,6 +13,8 @@ from maskmend.experiments.reproduce.dataset import TestSet
 from maskmend.experiments.reproduce.run import reproduce
 from maskmend.experiments.reproduce.trial import TrialRunner
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_quick_run_writes_all_and_a_second_measures_nothing(
     make_runner: Callable[..., TrialRunner], tmp_path: Path

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, UInt8
 
-from maskmend.errors import ConfigError
+from maskmend.errors import ConfigError, pip_install
 from maskmend.images.infill import infill
 from maskmend.images.picture import to_tensor, to_uint8
 
@@ -42,7 +42,7 @@ def _opencv(what: str, method: str) -> Fill:
     try:
         import cv2
     except ImportError:
-        raise ConfigError(f"{what} needs OpenCV: pip install 'maskmend[reproduce]'") from None
+        raise ConfigError(f"{what} needs OpenCV: {pip_install('reproduce')}") from None
 
     def fill(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
         return cv2.inpaint(image, mask.astype(np.uint8) * 255, RADIUS, getattr(cv2, method))
@@ -58,9 +58,7 @@ def biharmonic() -> Fill:
             inpaint_biharmonic,  # pyright: ignore[reportMissingImports]
         )
     except ImportError:
-        raise ConfigError(
-            "the biharmonic fill needs scikit-image: pip install 'maskmend[reproduce]'"
-        ) from None
+        raise ConfigError(f"the biharmonic fill needs scikit-image: {pip_install('reproduce')}") from None
 
     def fill(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
         # What stands in the hole plays no part; blanked all the same, so that no release can change that.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from maskmend.decoding.schedules import SCHEDULES
-from maskmend.errors import ConfigError
+from maskmend.errors import ConfigError, pip_install
 from maskmend.metrics.bootstrap import Interval
 
 INK, GRID, PAPER = "#202024", "#dcd9d2", "#faf9f6"
@@ -49,7 +49,7 @@ def figure_class() -> Any:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ConfigError("the charts need Matplotlib: pip install 'maskmend[reproduce]'") from None
+        raise ConfigError(f"the charts need Matplotlib: {pip_install('reproduce')}") from None
     return Figure
 
 

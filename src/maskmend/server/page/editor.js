@@ -348,7 +348,7 @@ function accept() {
   const { blob, bitmap: image } = fills[chosen];
   const { width, height } = state.source;
   // What was new canvas is part of the picture from here on.
-  const settled = (picture) => ({ ...picture, base: undefined, margins: undefined });
+  const settled = (picture) => (picture.margins ? { ...picture, base: undefined, margins: undefined } : picture);
   const transparent = (state.source.base ?? state.source).transparent;
   const source = { ...settled(state.source), blob, bitmap: image, transparent };
   turn("Accept", { results: null, source, first: settled(state.first), mask: new Mask(width, height) });
@@ -489,7 +489,7 @@ function notices() {
   const { results, first } = state;
   const all = [
     { of: results, words: results?.note ? sentence(results.note) : "" },
-    { of: first?.converted, words: conversionNotice(first?.converted) },
+    { of: first, words: conversionNotice(first?.converted) },
   ];
   return all.filter(({ of, words }) => words && !state.dismissed.has(of));
 }

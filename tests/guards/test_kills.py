@@ -1,0 +1,51 @@
+"""A few kills in every run of the suite, and whether the harness would see what they break."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from guards.cases import TRIED
+from guards.kill_run import outcome, result
+
+
+@pytest.mark.slow
+def test_a_few_kills_change_no_result() -> None:
+    """Catches a run that does not go on after a kill, or comes to something else, or leaves files behind."""
+    script = Path(__file__).parent / "kill_run.py"
+    told = subprocess.run(
+        [sys.executable, script, "--kills", "4", "--seed", "3"], capture_output=True, text=True, timeout=300
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert told.stdout.count("2 kills tried") == 2
+    TRIED["SIGKILL harness"] += 4
+
+
+def test_the_harness_sees_what_differs(tmp_path: Path) -> None:
+    """Catches a comparison that leaves out a file, a weight, or a figure."""
+    (tmp_path / "figures.jsonl").write_text('{"loss": 1.0, "time": 3}\n')
+    torch.save({"weights": [torch.ones(2)], "seconds": 3.0}, tmp_path / "last.pt")
+    before = result(tmp_path)
+    (tmp_path / "figures.jsonl").write_text('{"loss": 1.0, "time": 4}\n')
+    torch.save({"weights": [torch.ones(2)], "seconds": 4.0}, tmp_path / "last.pt")
+    assert result(tmp_path) == before
+    torch.save({"weights": [torch.ones(2) * 2], "seconds": 4.0}, tmp_path / "last.pt")
+    assert result(tmp_path) != before
+    torch.save({"weights": [torch.ones(2)], "seconds": 4.0}, tmp_path / "last.pt")
+    (tmp_path / "figures.jsonl").write_text('{"loss": 1.5, "time": 4}\n')
+    assert result(tmp_path) != before
+    (tmp_path / "figures.jsonl").write_text('{"loss": 1.0, "time": 4}\n')
+    (tmp_path / ".last.pt.123").write_bytes(b"left behind")
+    assert set(result(tmp_path)) - set(before) == {".last.pt.123"}
+
+
+def test_only_a_process_at_work_counts_as_killed() -> None:
+    """Catches kills that are counted though the command had ended, or failed, before."""
+    for code, wanted in (("import time; time.sleep(60)", None), ("raise SystemExit(3)", 3), ("pass", 0)):
+        process = subprocess.Popen([sys.executable, "-c", code])
+        until = time.monotonic() + 0.2 if wanted is None else None
+        assert outcome(process.pid, until) == wanted
+        process.returncode = 0  # it has been waited for

@@ -1,0 +1,135 @@
+"""Answers that nobody reads: what they may hold, and for how long."""
+
+import asyncio
+import http.client
+import socket
+import time
+import tracemalloc
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.responses import Response
+
+import fuzz_run
+from maskmend.server.deliveries import PIECE, Deliveries
+from maskmend.server.settings import Limits
+from server_parts import MASK, PIXELS, app_of, file_of, on_a_socket, pixels_of, until
+from test_uploads import asked, json_fill
+
+SIDE = 700
+NOISE = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+"""It cannot be packed: 1.4 MiB as PNG."""
+
+
+def fill_of_noise(samples: int) -> tuple[bytes, dict[str, str]]:
+    hole = np.zeros((SIDE, SIDE), np.uint8)
+    hole[300:316, 300:316] = 255
+    return fuzz_run.multipart(file_of(NOISE), file_of(hole), samples=str(samples), steps="1")
+
+
+def deaf(stack: ExitStack, port: int, path: str, accept: str, content: bytes, headers: dict) -> socket.socket:
+    """A client that sends a request and does not read."""
+    wire = stack.enter_context(socket.socket())
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    wire.connect(("127.0.0.1", port))
+    wire.settimeout(20)
+    fields = headers | {"Host": "localhost", "Accept": accept, "Content-Length": str(len(content))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    wire.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
+    return wire
+
+
+def rest_of(wire: socket.socket) -> bytes:
+    """What a client that begins to read late still gets."""
+    try:
+        return b"".join(iter(lambda: wire.recv(2**20), b""))
+    except ConnectionError:
+        return b""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
+def test_clients_that_do_not_read_hold_no_place(tiny_pipeline, accept):
+    """Catches a server that nobody else can use as long as some clients leave their answers unread."""
+    app = app_of(tiny_pipeline, limits=Limits(places=2, drain=1.0))
+    fill, headers = json_fill()
+    alone = tiny_pipeline(PIXELS, MASK).pictures[0].pixels
+    with on_a_socket(app) as port, ExitStack() as stack:
+        for _ in range(2):
+            deaf(stack, port, "/v1/inpaint", accept, *fill_of_noise(4))
+        until(lambda: len(app.state.service.deliveries.under_way) == 2, 30)
+        until(lambda: app.state.service.queue.taken == 0)
+        status, content = asked(port, "POST", "/v1/inpaint", body=fill, headers=headers)
+        assert status == 200
+        np.testing.assert_array_equal(pixels_of(content), alone)
+
+
+@pytest.mark.slow
+def test_what_nobody_reads_is_bounded_in_memory(tiny_pipeline, monkeypatch):
+    """Catches answers that pile up in the server's buffers, one for each client that does not read."""
+    monkeypatch.setattr("maskmend.server.deliveries.SETTLED", 0.05)
+    app = app_of(tiny_pipeline, limits=Limits(megapixels=2.6, drain=1.0))
+    service = app.state.service
+    large = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), dtype=np.uint8)  # 7.7 MB
+    content, headers = fuzz_run.multipart(file_of(large, compress_level=0), None)
+    with on_a_socket(app) as port, ExitStack() as stack:
+        tracemalloc.start()
+        before, _ = tracemalloc.get_traced_memory()
+        wires = []
+        for _ in range(6):
+            wires.append(deaf(stack, port, "/v1/convert", "*/*", content, headers))
+            converted = 'route="/v1/convert",status="200"} ' + f"{len(wires)}.0"
+            until(lambda word=converted: word in service.metrics.text().decode(), 30)
+            time.sleep(0.06)
+        grown = tracemalloc.get_traced_memory()[0] - before
+        tracemalloc.stop()
+        assert 0 < service.deliveries.size <= service.deliveries.most == 3 * 5_200_000
+        # 46 MB were made; the system's own buffers hold some, and each connection a few pieces.
+        assert grown < service.deliveries.most + 6 * 8 * PIECE
+        assert len(rest_of(wires[0])) < large.nbytes  # the first one made way
+        assert "maskmend_abandoned_total 0.0" not in service.metrics.text().decode()
+
+
+@pytest.mark.slow
+def test_a_client_that_stops_reading_is_cut_off_before_the_time_limit(tiny_pipeline, monkeypatch):
+    """Catches an answer that is kept for the whole of the time limit for whoever reads no more of it."""
+    monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 0.5)
+    app = app_of(tiny_pipeline, limits=Limits(drain=1.0))
+    with on_a_socket(app) as port, ExitStack() as stack:
+        for accept in ("text/event-stream", "application/json"):
+            deaf(stack, port, "/v1/inpaint", accept, *fill_of_noise(8))
+        until(lambda: "maskmend_abandoned_total 2.0" in app.state.service.metrics.text().decode(), 30)
+        assert app.state.service.deliveries.under_way == []
+
+
+@pytest.mark.parametrize(("pause", "whole"), [(0.1, True), (1000.0, False)], ids=["steady", "stuck"])
+def test_every_piece_has_its_time(monkeypatch, pause, whole):
+    """Catches a bound on silence that counts the whole answer, and one that ends with the first piece."""
+    monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 0.9)
+    pieces: list[bytes] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.sleep(0.1 if len(pieces) < 5 else pause)
+            pieces.append(message["body"])
+
+    async def answered() -> bool:
+        answer = Response(NOISE.tobytes()[: 10 * PIECE])
+        delivery = Deliveries(10**7, lambda: None).begin(asyncio.get_running_loop().time() + 60)
+        return await delivery.deliver(answer({"type": "http"}, None, delivery.through(send)))  # type: ignore[arg-type]
+
+    assert asyncio.run(answered()) is whole
+    assert b"".join(pieces) == NOISE.tobytes()[: (10 if whole else 5) * PIECE]
+
+
+def test_an_answer_that_says_its_length_still_does(tiny_pipeline):
+    """Catches pictures that come without a length, so that no client knows how much is left."""
+    with on_a_socket(app_of(tiny_pipeline)) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        fill, headers = json_fill()
+        connection.request("POST", "/v1/inpaint", fill, headers)
+        answer = connection.getresponse()
+        assert int(answer.getheader("Content-Length", "0")) == len(answer.read())
+        connection.close()
