@@ -14,6 +14,7 @@ from maskmend.errors import ConfigError
 from maskmend.fill.windows import lay_windows
 from maskmend.inference.kernel_caches import LIMITS
 from maskmend.models.transformer import small_config
+from maskmend.threads import WAITING
 
 PEER = """
 import json, sys
@@ -121,12 +122,14 @@ def test_the_batch_has_holes_of_all_sizes():
 
 
 def test_peers_run_without_our_limits(tmp_path, monkeypatch):
-    """Catches peers that prepare their kernels anew in every round, because we keep few of ours."""
+    """Catches peers that prepare their kernels anew in every round, or sleep, because ours do."""
     first, second = LIMITS
+    (waiting,) = WAITING
     monkeypatch.setenv(first, LIMITS[first])
+    monkeypatch.setenv(waiting, WAITING[waiting])
     monkeypatch.setenv(second, "7")  # the user's own stays
     told = "".join(
-        f"import os; assert os.environ.get({n!r}) == {v!r}\n" for n, v in ((first, None), (second, "7"))
+        f"import os; assert os.environ.get({n!r}) == {v!r}\n" for n, v in ((first, None), (second, "7"), (waiting, None))
     )
     folder = peers(tmp_path)
     (folder / "serve.py").write_text(told + (folder / "serve.py").read_text())

@@ -30,12 +30,14 @@ class Filler:
 
     def load(self) -> tuple["InpaintPipeline", dict[str, Any]]:
         """The pipeline and its settings, known to be settings and not other arguments (--set seed=1)."""
+        from maskmend.cli.collection import resume_collection
         from maskmend.config import override
         from maskmend.inference.devices import pick_device
         from maskmend.pipeline import InpaintPipeline
 
         pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)
         pipe = pipe.to(pick_device(self.device))
+        resume_collection()
         chosen = self.given | override({}, self.assignments)
         pipe.defaults.changed(**chosen)
         return pipe, chosen
