@@ -129,7 +129,8 @@ def test_peers_run_without_our_limits(tmp_path, monkeypatch):
     monkeypatch.setenv(waiting, WAITING[waiting])
     monkeypatch.setenv(second, "7")  # the user's own stays
     told = "".join(
-        f"import os; assert os.environ.get({n!r}) == {v!r}\n" for n, v in ((first, None), (second, "7"), (waiting, None))
+        f"import os; assert os.environ.get({n!r}) == {v!r}\n"
+        for n, v in ((first, None), (second, "7"), (waiting, None))
     )
     folder = peers(tmp_path)
     (folder / "serve.py").write_text(told + (folder / "serve.py").read_text())

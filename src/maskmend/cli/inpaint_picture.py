@@ -50,7 +50,6 @@ def inpaint_picture(
     that `extend` adds is filled.
     """
     from maskmend.batch.samples import fill_samples
-    from maskmend.evaluation.contact_sheet import uncertainty_map
     from maskmend.files import write_files
     from maskmend.fill.events import FillEvents
     from maskmend.images import picture as images
@@ -108,6 +107,8 @@ def inpaint_picture(
                     kept = outputs[chosen_one]
                     files[best] = files[kept] if kept in files else kept.read_bytes()
                 if uncertainty is not None and part.first == 0:
+                    from maskmend.evaluation.contact_sheet import uncertainty_map
+
                     most = math.log(pipe.transformer.config.codes)
                     levels = uncertainty_map(part.result.uncertainty, picture.pixels, most)
                     files[uncertainty] = images.encode_image(images.picture_from(levels), uncertainty)

@@ -1,6 +1,8 @@
 """What several commands share: paths, settings of a fill, a word while it works."""
 
 import json
+import sys
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +86,14 @@ def refuse_options(with_what: str, names: dict[str, str]) -> None:
 
 
 def working(text: str) -> Any:
+    """A word while something takes long, on standard error; where that is no terminal, nothing is shown."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return nullcontext(_Unseen())
     from rich.console import Console
 
     return Console(stderr=True).status(text)
+
+
+class _Unseen:
+    def update(self, text: str) -> None:
+        """Nobody sees it."""
