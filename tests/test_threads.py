@@ -15,7 +15,8 @@ def told(program, **variables):
     """What a process without a choice of the user's prints."""
     environment = {name: value for name, value in os.environ.items() if name not in OWN_CHOICE}
     finished = subprocess.run(
-        [sys.executable, "-c", program], env=environment | variables, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program], env=environment | variables, capture_output=True, text=True,
+        check=True,
     )  # fmt: skip
     return finished.stdout.strip()
 

@@ -16,6 +16,6 @@ OWN_CHOICE = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 def wait_passively() -> None:
-    """Makes threads sleep while they wait, unless the user chose or PyTorch is loaded, when it is too late."""
+    """Makes threads sleep while they wait, unless the user chose, or PyTorch is loaded and it is too late."""
     if "torch" not in sys.modules and not any(name in os.environ for name in OWN_CHOICE):
         os.environ.update(WAITING)

@@ -1,4 +1,4 @@
-"""`maskmend` as a program: what a process that fills one small picture does not do, and that nobody notices."""
+"""`maskmend` as a program: a process that fills one small picture loads little, and nobody notices."""
 
 import subprocess
 import sys
@@ -56,7 +56,7 @@ def run(*arguments, **options):
 
 
 def test_a_fill_loads_what_it_needs_and_is_the_same_fill(command, tmp_path):
-    """Catches an import that makes every fill from the shell wait, and a fill that differs for want of one."""
+    """Catches an import that makes every fill from the shell wait, and a fill that differs without it."""
     finished = run("-c", TOLD, *command)
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr == ""
@@ -104,9 +104,7 @@ def test_what_waits_for_the_end_of_the_process_runs():
     program = "import atexit; from maskmend.cli.program import leave; atexit.register(print, 'cleaned'); "
     finished = run("-c", program + "print('said', end=' '); leave(3)")
     assert (finished.returncode, finished.stdout) == (3, "said cleaned\n")
-    thread = (
-        "import threading, time; threading.Thread(target=lambda: (time.sleep(0.3), print('done'))).start(); "
-    )
+    thread = "import threading; threading.Timer(0.3, print, ['done']).start(); "
     finished = run("-c", program + thread + "leave(3)")
     assert (finished.returncode, finished.stdout) == (0, "done\ncleaned\n")
 
@@ -115,7 +113,7 @@ def test_a_full_standard_output_is_told():
     """Catches a result that was never written and an exit status that says it was."""
     if not Path("/dev/full").exists():
         pytest.skip("this system has no device that is always full")
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         program = "from maskmend.cli.program import leave; print('said'); leave(0)"
         finished = subprocess.run(
             [sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True

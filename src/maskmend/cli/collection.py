@@ -1,7 +1,7 @@
 """Python's garbage collection while a process starts.
 
-Every 700 new objects it looks through the young ones, now and then through all. A thousand modules are hundreds
-of thousands of objects, and all of them stay.
+Every 700 new objects it looks through the young ones, now and then through all. A thousand modules are
+hundreds of thousands of objects, and all of them stay.
 """
 
 import gc

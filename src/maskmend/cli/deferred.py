@@ -1,10 +1,10 @@
 """Parts of other libraries that load when they are first used, not before.
 
-`import torch` loads 1,100 modules, of which a fill uses few: exporters, distributions, optimizers, quantization,
-documentation. In a process that fills one small picture they cost more than the fill. Here such a part becomes
-an empty module that loads itself when an attribute is asked of it, so whoever does use it gets all of it.
-(`importlib.util.LazyLoader` would load it at once: its modules count `__spec__` as use, and a second import of
-a module reads that.)
+`import torch` loads 1,100 modules, of which a fill uses few: exporters, distributions, optimizers,
+quantization, documentation. In a process that fills one small picture they cost more than the fill. Here such
+a part becomes an empty module that loads itself when an attribute is asked of it, so whoever does use it gets
+all of it. (`importlib.util.LazyLoader` would load it at once: its modules count `__spec__` as use, and a
+second import of a module reads that.)
 
 The parts of PyTorch were tried with the releases of `TRIED`; with any other nothing is deferred.
 """

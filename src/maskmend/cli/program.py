@@ -1,8 +1,8 @@
-"""`maskmend` as a program of its own: the command line, and a start and an end that do not keep a person waiting.
+"""`maskmend` as a program of its own: the command line, with a short start and a short end.
 
-A fill of a small picture takes 0.1 s, and what is around it took fifteen times as long. Most of that is Python's
-housekeeping over a thousand modules that live as long as the process: collections of garbage while they load,
-and taking them apart one by one at the end. `inpaint` does without either.
+A fill of a small picture takes 0.1 s, and what is around it took fifteen times as long. A third of that is
+Python's housekeeping over a thousand modules that live as long as the process: collections of garbage while
+they load, and taking them apart one by one at the end. `inpaint` does without either.
 """
 
 import atexit
@@ -38,10 +38,10 @@ def program() -> NoReturn:
 
 
 def leave(status: int) -> None:
-    """Ends the process as Python would, but for taking its modules apart; returns where that is not possible.
+    """Ends the process as Python would, but for taking its modules apart; returns where it cannot.
 
-    Files are closed and buffers written. A standard stream that cannot be written is left to Python, which says
-    so and knows the exit status.
+    Files are closed and buffers written. A standard stream that cannot be written is left to Python, which
+    says so and knows the exit status.
     """
     others = [thread for thread in threading.enumerate() if not thread.daemon]
     if others != [threading.main_thread()]:

@@ -266,7 +266,7 @@ def _pieces(mask: Bool[np.ndarray, "H W"], resolution: int, context: float) -> l
 
 
 def _connected(row: Int[np.ndarray, "N"], column: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
-    """A number for each cell, the same for those that touch, at a corner too, directly or by way of others."""
+    """A number for each cell, the same for those that touch, also at a corner or by way of others."""
     count = len(row)
     number = np.full((row.max() + 2, column.max() + 3), -1)
     number[row, column + 1] = np.arange(count)
