@@ -1,5 +1,6 @@
 """`maskmend` as a program: a process that fills one small picture loads little, and nobody notices."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,10 +114,11 @@ def test_a_full_standard_output_is_told():
     """Catches a result that was never written and an exit status that says it was."""
     if not Path("/dev/full").exists():
         pytest.skip("this system has no device that is always full")
+    program = "from maskmend.cli.program import leave; print('said'); leave(0)"
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with Path("/dev/full").open("w") as full:
-        program = "from maskmend.cli.program import leave; print('said'); leave(0)"
         finished = subprocess.run(
-            [sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True, env=buffered
         )
     assert finished.returncode == 120
     assert "No space left" in finished.stderr

@@ -39,7 +39,9 @@ def bench(
 ) -> str:
     """Measures everything, writes bench.json and bench.md into `output`, and returns the Markdown.
 
-    `photo_model` fills the photographs of `waits`. `quick` is a look in about a minute: few rounds, no training, no fresh processes. Raises ConfigError.
+    `photo_model` fills the photographs of `waits`.
+
+    `quick` is a look in about a minute: few rounds, no training, no fresh processes. Raises ConfigError.
     """
     tell = told or (lambda *_: None)
     pipe = InpaintPipeline.from_pretrained(model)

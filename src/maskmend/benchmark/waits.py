@@ -51,7 +51,7 @@ def photograph(height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def scratch_and_date(height: int, width: int) -> Bool[np.ndarray, "H W"]:
-    """A scratch of five pixels from side to side and a date in the lower right corner, as cameras print it."""
+    """A scratch of five pixels from side to side, and a date in the corner, as cameras print it."""
     down, across = np.mgrid[0:height, 0:width]
     hole = np.abs(down - height / 4 - across * height / (3 * width)) <= 2
     left = width - 9 * 18 - 20
@@ -101,7 +101,7 @@ seconds = time.perf_counter() - begun
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"seconds": seconds, "bytes": peak * (1 if sys.platform == "darwin" else 1024)}))
 """
-"""Reads, fills and writes a picture; tells how long that took and how much memory the process held at most."""
+"""Reads, fills and writes a picture; tells how long that took, and the most memory the process held."""
 
 
 class FilledByChild:

@@ -21,7 +21,7 @@ from maskmend.cli.options import PATH
     "--quick", is_flag=True, help="A look in a minute: few rounds, no training, no fresh processes."
 )
 def bench(model: str, photo_model: str, output: Path, peers: Path | None, quick: bool) -> None:
-    """Measures decoding, formats, start-up, photographs and training beside what the machine can do; 6 to 9 minutes."""
+    """Measures decoding, start-up, photographs, training beside what the machine can do; 6 to 9 minutes."""
     from maskmend.benchmark.run import bench as run
     from maskmend.cli.progress import stages
 

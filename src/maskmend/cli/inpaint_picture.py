@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import format_filename as shown
 
-from maskmend.cli.options import Filler, working
+from maskmend.cli.options import Filler, seen_by_a_person, working
+from maskmend.cli.window_report import WindowReport
 from maskmend.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def inpaint_picture(
     result: Inpainted | None = None
     with working("filling") as status:
         on_level = LevelReport(status, samples)
+        steps = pipe.defaults.changed(**chosen).steps
+        on_preview = WindowReport(status, steps) if seen_by_a_person() else None
         try:
             for part in fill_samples(
                 pipe,
@@ -95,7 +98,7 @@ def inpaint_picture(
                 samples=samples,
                 seed=seed,
                 guide=guide,
-                events=FillEvents(on_level=on_level),
+                events=FillEvents(on_level=on_level, on_preview=on_preview),
                 **chosen,
             ):
                 files: dict[Path, bytes] = {}

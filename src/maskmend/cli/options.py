@@ -85,9 +85,14 @@ def refuse_options(with_what: str, names: dict[str, str]) -> None:
             raise ConfigError(f"{with_what} has no use for {option}: leave it out")
 
 
+def seen_by_a_person() -> bool:
+    """Whether standard error is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def working(text: str) -> Any:
     """A word while something takes long, on standard error; where that is no terminal, nothing is shown."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    if not seen_by_a_person():
         return nullcontext(_Unseen())
     from rich.console import Console
 
