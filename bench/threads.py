@@ -1,10 +1,10 @@
-"""How PyTorch's threads should wait: one photograph filled under several policies, idle and beside busy loops.
+"""How PyTorch's threads should wait: a photograph filled under several policies, idle and beside busy loops.
 
     python bench/threads.py [--rounds 5] [--model photo]
 
-A policy is read when PyTorch's library is loaded, so each is tried in fresh processes, in turns. Prints, for each,
-the median time by the clock and of the processors. "PyTorch's own" is what a process gets without maskmend's
-default; "passive" is that default. A default that costs an idle machine something shows in the first two columns.
+A policy is read when PyTorch's library is loaded, so each is tried in fresh processes, in turns. Prints, for
+each, the median time by the clock and of the processors. "PyTorch's own" is what a process gets without
+maskmend's default; "passive" is that default. What it costs an idle machine shows in the first two rows.
 """
 
 import argparse
@@ -70,9 +70,8 @@ def main() -> None:
     for (name, busy), runs in found.items():
         small, seconds, cpu = (np.median([run[key] for run in runs]) for key in ("small", "seconds", "cpu"))
         pixels = ", ".join(sorted({run["pixels"] for run in runs}))
-        print(
-            f"| {name} | {'yes' if busy else 'no'} | {small:.2f} s | {seconds:.1f} s | {cpu:.1f} s | {pixels} |"
-        )
+        beside = "yes" if busy else "no"
+        print(f"| {name} | {beside} | {small:.2f} s | {seconds:.1f} s | {cpu:.1f} s | {pixels} |")
 
 
 if __name__ == "__main__":
