@@ -8,7 +8,7 @@ import click
 
 from maskmend.assets import DEFAULT
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
-from maskmend.cli.options import PATH, SEED, Filler, SettingOption, default_settings, refuse_options, working
+from maskmend.cli.options import PATH, SEED, Filler, SettingOption, default_settings, refuse_options
 from maskmend.errors import ConfigError
 
 SENSIBLE = 64
@@ -250,16 +250,13 @@ def _inpaint_lab(folder: Path, output: Path, filler: Filler, seed: int, fit_mask
     )
     named = {"mask_path": "--mask", "guide_path": "--guide", "growth": "--grow"}
     refuse_options("--layout lab", named | dict.fromkeys(useless, ""))
+    from maskmend.cli.progress import stages
     from maskmend.importers.coursework.layout import check_output, fill_lab_folder, read_lab_folder
 
     check_output(output)
     pairs = read_lab_folder(folder, fit=fit_mask)
     pipe, chosen = filler.load()
-    with working("filling") as status:
-
-        def told(stage: str, done: int, total: int) -> None:
-            status.update(f"{stage}: {done} of {total}")
-
+    with stages() as told:
         fill_lab_folder(pipe, pairs, output, seed=seed, progress=told, **chosen)
     click.echo(f"filled {len(pairs)} pictures of {folder}: {output / 'test_results'}, its strips beside it")
 
