@@ -37,7 +37,7 @@ ValueRange = tuple[int | float, int | float]
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 PNG_LEVEL = 3
-"""zlib's level. The three shipped photographs are written in two fifths of the time of level 6, and 2 % smaller:
+"""zlib's level. The three shipped photographs take two fifths of the time of level 6, and 2 % less space:
 above 3 zlib looks for matches in another way, which suits drawings more."""
 _LONGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
 """Pixels that the libraries write."""
