@@ -139,7 +139,8 @@ assert issubclass(optim.AdamW, torch.optim.Optimizer)
 torch.testing.assert_close(torch.ones(2), torch.ones(2))
 assert list(DataLoader([1, 2]))[1].item() == 2
 assert torch.empty(2, 3, device="meta").T.shape == (3, 2)
-assert "Returns" in torch.Tensor.dim.__doc__ or torch._tensor_docs.tensor_classes
+assert sys.modules["torch._tensor_docs"].add_docstr  # nothing else holds it
+assert "dimensions" in torch.Tensor.dim.__doc__
 import numpy.f2py
 assert callable(numpy.f2py.compile) or numpy.f2py.__all__
 assert all(type(sys.modules[name]) is type(sys) for name in ("torch.optim", "torch.utils.data", "numpy.f2py"))
