@@ -51,7 +51,7 @@ class _Deferred(ModuleType):
         spec = self.__spec__
         assert spec is not None
         assert spec.loader is not None
-        self.__class__ = ModuleType
+        self.__class__ = ModuleType  # pyright: ignore[reportAttributeAccessIssue]
         spec.loader.exec_module(self)
         return getattr(self, name)
 

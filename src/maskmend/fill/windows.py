@@ -251,7 +251,8 @@ def _pieces(mask: Bool[np.ndarray, "H W"], resolution: int, context: float) -> l
     padding = [(0, -side % cell) for side in mask.shape]
     rows, columns = (-(-side // cell) for side in mask.shape)
     cells = np.pad(mask, padding).reshape(rows, cell, columns, cell)
-    down, across = cells.any(3).transpose(0, 2, 1), cells.any(1)  # (rows, columns, cell): what a cell holds
+    # (rows, columns, cell): what each cell holds.
+    down, across = np.asarray(cells.any(axis=3)).transpose(0, 2, 1), np.asarray(cells.any(axis=1))
     row, column = np.nonzero(down.any(2))
     if not len(row):
         return []
