@@ -3,6 +3,9 @@
 The public surface: `InpaintPipeline`, its result `Inpainted`, its `Settings` and `FillEvents`, the sampler
 `decode`, and the exceptions. They are imported when first used, so that `import maskmend` and
 `maskmend --help` do not load torch.
+
+Importing it has one effect on the process: threads that wait sleep (`maskmend.threads`), if it comes before
+`import torch`.
 """
 
 from importlib import import_module
@@ -20,6 +23,7 @@ from maskmend.errors import (
     TrainingError,
     WeightsError,
 )
+from maskmend.threads import wait_passively
 
 if TYPE_CHECKING:
     from maskmend.decoding import decode
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from maskmend.settings import Settings
 
 __version__ = "0.1.0"
+
+wait_passively()
 
 _LAZY = {
     "FillEvents": "maskmend.fill.events",

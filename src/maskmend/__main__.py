@@ -1,5 +1,5 @@
 """`python -m maskmend`, which torchrun needs."""
 
-from maskmend.cli import main
+from maskmend.cli.program import program
 
-main(prog_name="maskmend")
+program()

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from maskmend.benchmark import run as module
+from maskmend.benchmark import waits
 from maskmend.benchmark.fills import FIRST, SHARES, batch, picture, scratched
 from maskmend.benchmark.peers import peer_cases
 from maskmend.cli import main
@@ -14,6 +15,7 @@ from maskmend.errors import ConfigError
 from maskmend.fill.windows import lay_windows
 from maskmend.inference.kernel_caches import LIMITS
 from maskmend.models.transformer import small_config
+from maskmend.threads import WAITING
 
 PEER = """
 import json, sys
@@ -75,13 +77,16 @@ def test_the_whole_benchmark_runs_through(tiny_model, tmp_path, monkeypatch):
         return train(*given)
 
     monkeypatch.setattr(module, "train_once", trained)
-    table = module.bench(str(tiny_model), tmp_path)
+    monkeypatch.setattr(waits, "LARGE", (90, 120))
+    monkeypatch.setattr(waits, "OBJECT", 20)
+    monkeypatch.setattr(waits, "PHOTOGRAPH", (120, 200))
+    table = module.bench(str(tiny_model), tmp_path, photo_model=str(tiny_model))
     assert (tmp_path / "bench.md").read_text() == table
     assert "**Starting up**" in before[0]
     assert "**Training**" not in before[0]
     found = json.loads((tmp_path / "bench.json").read_text())
     assert {case["group"] for case in found["cases"]} == {
-        "ceilings", "full pass", "fill", "batch", "steps", "formats", "peers", "whole fill", "start",
+        "ceilings", "full pass", "fill", "batch", "steps", "formats", "peers", "whole fill", "start", "waits",
     }  # fmt: skip
     names = [case["name"] for case in found["cases"]]
     assert [name for name in names if "ONNX" in name] == [
@@ -121,12 +126,15 @@ def test_the_batch_has_holes_of_all_sizes():
 
 
 def test_peers_run_without_our_limits(tmp_path, monkeypatch):
-    """Catches peers that prepare their kernels anew in every round, because we keep few of ours."""
+    """Catches peers that prepare their kernels anew in every round, or sleep, because ours do."""
     first, second = LIMITS
+    (waiting,) = WAITING
     monkeypatch.setenv(first, LIMITS[first])
+    monkeypatch.setenv(waiting, WAITING[waiting])
     monkeypatch.setenv(second, "7")  # the user's own stays
     told = "".join(
-        f"import os; assert os.environ.get({n!r}) == {v!r}\n" for n, v in ((first, None), (second, "7"))
+        f"import os; assert os.environ.get({n!r}) == {v!r}\n"
+        for n, v in ((first, None), (second, "7"), (waiting, None))
     )
     folder = peers(tmp_path)
     (folder / "serve.py").write_text(told + (folder / "serve.py").read_text())

@@ -18,6 +18,7 @@ from maskmend.benchmark.timing import Case
 from maskmend.errors import ConfigError
 from maskmend.inference.kernel_caches import LIMITS
 from maskmend.models.transformer import TransformerConfig
+from maskmend.threads import WAITING
 
 
 @contextmanager
@@ -29,8 +30,9 @@ def peer_cases(folder: Path, config: TransformerConfig, resolution: int) -> Iter
     sizes = {name: getattr(config, name) for name in ("dim", "heads", "layers", "mlp", "codes", "grid")}
     sizes |= {"steps": 8, "share": 20, "resolution": resolution, "threads": torch.get_num_threads()}
     command = [python.absolute(), script.absolute()]
-    # The limits on prepared kernels are for our many shapes; the peers are to run as their users run them.
-    outside = {name: value for name, value in os.environ.items() if LIMITS.get(name) != value}
+    # Limits on prepared kernels and the way threads wait are ours; peers are to run as their users run them.
+    ours = LIMITS | WAITING
+    outside = {name: value for name, value in os.environ.items() if ours.get(name) != value}
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, cwd=folder, env=outside

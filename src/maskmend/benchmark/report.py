@@ -1,6 +1,7 @@
 """What `maskmend bench` found, as JSON and as the Markdown that the documentation quotes."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from maskmend.benchmark.fills import FIRST_FILL
@@ -15,6 +16,7 @@ TITLES = {
     "peers": "Peers of the same size, a 20 % hole, 8 steps",
     "whole fill": "Whole fills, picture in to picture out",
     "start": "Starting up",
+    "waits": "What a person waits for, and the bars it is held against",
 }
 
 
@@ -36,6 +38,8 @@ def as_json(
             "quartiles": m.quartiles,
             "runs": len(m.seconds),
             "share_of_ceiling": share(m, ceilings),
+            **({} if m.case.bar is None else {"bar": asdict(m.case.bar), "bar_met": meets_bar(m, measured)}),
+            **({} if m.case.peak is None else {"peak_bytes": m.case.peak()}),
         }
         for m in measured
     ]
@@ -58,6 +62,17 @@ def share(measured: Measured, ceilings: Mapping[str, float]) -> float | None:
     if not case.operations or case.ceiling not in ceilings:
         return None
     return case.operations / measured.median / ceilings[case.ceiling]
+
+
+def meets_bar(m: Measured, measured: Sequence[Measured]) -> bool:
+    """Whether the median, and the peak memory, are within the case's bar."""
+    bar = m.case.bar
+    assert bar is not None
+    limits = [bar.seconds] if bar.seconds is not None else []
+    if bar.times is not None:
+        limits += [bar.times * other.median for other in measured if other.case.name == bar.of]
+    within = bar.bytes is None or m.case.peak is None or m.case.peak() <= bar.bytes
+    return within and all(m.median <= limit for limit in limits)
 
 
 def as_markdown(
@@ -104,6 +119,11 @@ def _table(
         "batch": (paced,),
         "steps": (("of as many full passes", lambda m: _part(m, full, int(m.case.name.split()[0]))),),
         "peers": (("times our time", lambda m: _times(m, ours)),),
+        "waits": (
+            ("peak memory", lambda m: f"{m.case.peak() / 1e9:.1f} GB" if m.case.peak else "-"),
+            ("bar", _bar),
+            ("met", lambda m: "yes" if meets_bar(m, list(found.values())) else "no"),
+        ),
     }.get(group, ())
     counted = any(m.case.operations for m in rows)
     heads = ["", "time", *(head for head, _ in extra), *(["share of the ceiling"] if counted else [])]
@@ -125,6 +145,15 @@ def _time(m: Measured) -> str:
     if m.median >= 1:
         return f"{m.median:.2f} s [{low:.2f}, {high:.2f}]"
     return f"{1e3 * m.median:.1f} ms [{1e3 * low:.1f}, {1e3 * high:.1f}]"
+
+
+def _bar(m: Measured) -> str:
+    bar = m.case.bar
+    assert bar is not None
+    parts = [f"{bar.seconds:g} s"] if bar.seconds is not None else []
+    parts += [f"{bar.times:g} times the time without them"] if bar.times is not None else []
+    parts += [f"{bar.bytes / 1e9:g} GB"] if bar.bytes is not None else []
+    return ", ".join(parts)
 
 
 def _part(m: Measured, full: Measured | None, passes: int) -> str:

@@ -15,6 +15,7 @@ from maskmend.benchmark.peers import peer_cases
 from maskmend.benchmark.report import as_json, as_markdown
 from maskmend.benchmark.timing import interleave
 from maskmend.benchmark.training import train_once
+from maskmend.benchmark.waits import wait_cases
 from maskmend.files import json_bytes, write_files
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import find_model
@@ -30,12 +31,15 @@ def bench(
     model: str,
     output: Path,
     *,
+    photo_model: str = "photo",
     quick: bool = False,
     peers: Path | None = None,
     command: str = "maskmend bench",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> str:
     """Measures everything, writes bench.json and bench.md into `output`, and returns the Markdown.
+
+    `photo_model` fills the photographs of `waits`.
 
     `quick` is a look in about a minute: few rounds, no training, no fresh processes. Raises ConfigError.
     """
@@ -47,6 +51,8 @@ def bench(
             report("exporting", 0, 1)
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             cases += format_cases(pipe.transformer) + start_cases(model) + runtime_cases(pipe, place)
+            photo = InpaintPipeline.from_pretrained(photo_model)
+            cases += wait_cases(photo, photo_model, Path(stack.enter_context(tempfile.TemporaryDirectory())))
             report("exporting", 1, 1)
         if peers is not None:
             cases += stack.enter_context(peer_cases(peers, pipe.transformer.config, pipe.resolution))

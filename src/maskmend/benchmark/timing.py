@@ -13,6 +13,18 @@ import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bar:
+    """What a case is held against; what is None is not asked for."""
+
+    seconds: float | None = None
+    times: float | None = None
+    """Times as long as the row named `of`."""
+    of: str = ""
+    bytes: float | None = None
+    """Peak memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """Something that is timed."""
 
@@ -30,6 +42,9 @@ class Case:
     """Runs in every so many rounds."""
     warm: bool = False
     """Runs once more before, uncounted: what ran before it has filled the caches with things of its own."""
+    bar: Bar | None = None
+    peak: Callable[[], float] | None = None
+    """Peak memory of all its runs, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)

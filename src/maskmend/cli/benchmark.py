@@ -10,6 +10,9 @@ from maskmend.cli.options import PATH
 @click.command()
 @click.option("--model", default="cats64", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option(
+    "--photo-model", default="photo", show_default=True, help="For photographs and the command: likewise."
+)
+@click.option(
     "-o", "--output", type=PATH, default=Path("bench-output"), show_default=True,
     help="Folder for bench.json and bench.md.",
 )  # fmt: skip
@@ -17,18 +20,20 @@ from maskmend.cli.options import PATH
 @click.option(
     "--quick", is_flag=True, help="A look in a minute: few rounds, no training, no fresh processes."
 )
-def bench(model: str, output: Path, peers: Path | None, quick: bool) -> None:
-    """Measures decoding, formats, start-up and training beside what the machine can do; 4 to 6 minutes."""
+def bench(model: str, photo_model: str, output: Path, peers: Path | None, quick: bool) -> None:
+    """Measures decoding, start-up, photographs, training beside what the machine can do; 6 to 9 minutes."""
     from maskmend.benchmark.run import bench as run
     from maskmend.cli.progress import stages
 
     options = [f"--model {model}"] if model != "cats64" else []
+    options += [f"--photo-model {photo_model}"] if photo_model != "photo" else []
     options += ["--peers FOLDER"] if peers else []
     options += ["--quick"] if quick else []
     with stages() as progress:
         table = run(
             model,
             output,
+            photo_model=photo_model,
             quick=quick,
             peers=peers,
             command=" ".join(["maskmend bench", *options]),

@@ -8,7 +8,7 @@ import click
 
 from maskmend.assets import DEFAULT
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
-from maskmend.cli.options import PATH, SEED, Filler, SettingOption, default_settings, refuse_options, working
+from maskmend.cli.options import PATH, SEED, Filler, SettingOption, default_settings, refuse_options
 from maskmend.errors import ConfigError
 
 SENSIBLE = 64
@@ -259,6 +259,7 @@ def _inpaint_coursework(folder: Path, output: Path, filler: Filler, seed: int, f
     )
     named = {"mask_path": "--mask", "guide_path": "--guide", "growth": "--grow"}
     refuse_options("--layout coursework", named | dict.fromkeys(useless, ""))
+    from maskmend.cli.progress import stages
     from maskmend.importers.coursework.layout import (
         check_output,
         fill_coursework_folder,
@@ -268,11 +269,7 @@ def _inpaint_coursework(folder: Path, output: Path, filler: Filler, seed: int, f
     check_output(output)
     pairs = read_coursework_folder(folder, fit=fit_mask)
     pipe, chosen = filler.load()
-    with working("filling") as status:
-
-        def progress(stage: str, done: int, total: int) -> None:
-            status.update(f"{stage}: {done} of {total}")
-
+    with stages() as progress:
         fill_coursework_folder(pipe, pairs, output, seed=seed, progress=progress, **chosen)
     click.echo(f"filled {len(pairs)} pictures of {folder}: {output / 'test_results'}, its strips beside it")
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import format_filename as shown
 
-from maskmend.cli.options import Filler, working
+from maskmend.cli.options import Filler, seen_by_a_person, working
+from maskmend.cli.window_report import WindowReport
 from maskmend.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ def inpaint_picture(
     that `extend` adds is filled.
     """
     from maskmend.batch.samples import fill_samples
-    from maskmend.evaluation.contact_sheet import uncertainty_map
     from maskmend.files import write_files
     from maskmend.fill.events import FillEvents
     from maskmend.images import picture as images
@@ -89,6 +89,8 @@ def inpaint_picture(
     result: Inpainted | None = None
     with working("filling") as status:
         on_level = LevelReport(status, samples)
+        steps = pipe.defaults.changed(**chosen).steps
+        on_preview = WindowReport(status, steps) if seen_by_a_person() else None
         try:
             for part in fill_samples(
                 pipe,
@@ -97,7 +99,7 @@ def inpaint_picture(
                 samples=samples,
                 seed=seed,
                 guide=guide,
-                events=FillEvents(on_level=on_level),
+                events=FillEvents(on_level=on_level, on_preview=on_preview),
                 **chosen,
             ):
                 files: dict[Path, bytes] = {}
@@ -109,6 +111,8 @@ def inpaint_picture(
                     kept = outputs[chosen_one]
                     files[best] = files[kept] if kept in files else kept.read_bytes()
                 if uncertainty is not None and part.first == 0:
+                    from maskmend.evaluation.contact_sheet import uncertainty_map
+
                     most = math.log(pipe.transformer.config.codes)
                     levels = uncertainty_map(part.result.uncertainty, picture.pixels, most)
                     files[uncertainty] = images.encode_image(images.picture_from(levels), uncertainty)

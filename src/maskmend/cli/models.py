@@ -150,6 +150,7 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
     """
     from dataclasses import asdict
 
+    from maskmend.cli.progress import stages
     from maskmend.pretrained.folder import load_tokenizer, read_index, write_domain
     from maskmend.training.calibration import ENOUGH, PERCENTILE, measure_domain
     from maskmend.training.dataset import ImageSet
@@ -159,12 +160,12 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
     read_index(model)
     tokenizer = load_tokenizer(model / "tokenizer")
     pictures = ImageSet(images, tokenizer.config.resolution, log=lambda line: click.echo(line, err=True))
-    with working("measuring") as status:
+    with stages() as told:
         domain, distances = measure_domain(
             tokenizer,
             pictures,
             learnt,
-            progress=lambda done: status.update(f"measuring: picture {done} of {len(pictures)}"),
+            progress=lambda done: told("measuring", done, len(pictures)),
         )
     write_domain(model, asdict(domain))
     click.echo(

@@ -1,6 +1,8 @@
 """What several commands share: paths, settings of a fill, a word while it works."""
 
 import json
+import sys
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,12 +32,14 @@ class Filler:
 
     def load(self) -> tuple["InpaintPipeline", dict[str, Any]]:
         """The pipeline and its settings, known to be settings and not other arguments (--set seed=1)."""
+        from maskmend.cli.collection import resume_collection
         from maskmend.config import override
         from maskmend.inference.devices import pick_device
         from maskmend.pipeline import InpaintPipeline
 
         pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)
         pipe = pipe.to(pick_device(self.device))
+        resume_collection()
         chosen = self.given | override({}, self.assignments)
         pipe.defaults.changed(**chosen)
         return pipe, chosen
@@ -83,7 +87,20 @@ def refuse_options(with_what: str, names: dict[str, str]) -> None:
             raise ConfigError(f"{with_what} has no use for {option}: leave it out")
 
 
+def seen_by_a_person() -> bool:
+    """Whether standard error is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 def working(text: str) -> Any:
+    """A word while something takes long, on standard error; where that is no terminal, nothing is shown."""
+    if not seen_by_a_person():
+        return nullcontext(_Unseen())
     from rich.console import Console
 
     return Console(stderr=True).status(text)
+
+
+class _Unseen:
+    def update(self, text: str) -> None:
+        """Nobody sees it."""

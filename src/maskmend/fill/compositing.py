@@ -15,7 +15,6 @@ that the known pixels around the hole ask for:
 import numpy as np
 import scipy.sparse
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.sparse.linalg import splu
 
 from maskmend.config import nearest
@@ -78,6 +77,8 @@ def seam_error(
 
 
 def _feather(wanted: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import distance_transform_edt  # takes as long to load as a small hole to fill
+
     # The seam lies half a pixel outside the outermost hole pixels, whose distance is one.
     distance = np.asarray(distance_transform_edt(mask)) - 0.5
     share = np.clip(1 - distance / FEATHER_REACH, 0, 1)
@@ -86,6 +87,8 @@ def _feather(wanted: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _multiband(wanted: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter  # takes as long to load as a small hole to fill
+
     remaining, known = _membrane(wanted, mask), np.where(mask, 0.0, 1.0)
     correction = np.zeros_like(wanted)
     share = known

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from maskmend.fill.compositing import composite
 from maskmend.fill.crops import Region, enlarge, shrink_mask
@@ -153,6 +152,8 @@ def _draw_level(
     seeds: tuple[int, int],
     progress: Callable[[int], None] | None,
 ) -> UInt8[np.ndarray, "h w 3"]:
+    from scipy.ndimage import gaussian_filter  # takes as long to load as a small hole to fill
+
     canvas, undrawn = canvas.copy(), hole.copy()
     numbered = list(enumerate(level.cells))
     for colour in (0, 1):

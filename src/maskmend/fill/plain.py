@@ -11,7 +11,6 @@ the hole is used.
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
-from scipy.ndimage import gaussian_filter
 
 from maskmend.images.infill import infill
 
@@ -35,6 +34,8 @@ def interpolate_plain(
     """
     if limit <= 0 or mask.all() or not mask.any():
         return pixels
+    from scipy.ndimage import gaussian_filter  # takes as long to load as a small hole to fill
+
     smooth = _spread(pixels.astype(np.float32), mask)
     # The interpolation stands in for the hole, so that its border is no edge.
     rough = np.abs(smooth - gaussian_filter(smooth, (BLUR, BLUR, 0), mode="nearest")).mean(2)

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import ceil
-from typing import cast
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.ndimage import find_objects, label
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from maskmend.errors import ConfigError
@@ -210,10 +209,9 @@ def split_hole(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: float
     Two parts are one as long as the squares around them (`square_around`) overlap, so that no part's square
     holds a pixel of another's hole, and holes beside each other are seen together.
     """
-    labels, found = _pieces(mask, resolution, context)
-    if found == 0:
+    corners = _pieces(mask, resolution, context)
+    if not corners:
         return []
-    corners = [(*(axis.start for axis in at), *(axis.stop for axis in at)) for at in find_objects(labels)]
     if mask.shape == (resolution, resolution):
         corners = [_around(corners)]
     while True:
@@ -241,10 +239,8 @@ def _around(corners: list[Corners]) -> Corners:
     return min(tops), min(lefts), max(bottoms), max(rights)
 
 
-def _pieces(
-    mask: Bool[np.ndarray, "H W"], resolution: int, context: float
-) -> tuple[Int[np.ndarray, "H W"], int]:
-    """Pieces of the hole that are certainly parts of one, numbered from 1, and how many there are.
+def _pieces(mask: Bool[np.ndarray, "H W"], resolution: int, context: float) -> list[Corners]:
+    """The bounds of pieces of the hole that are certainly parts of one.
 
     A square is wider than its hole by at least resolution * 2c / (1 + 2c) in all, half of it on either side:
     holes closer than that have overlapping squares (but where the picture is too narrow for them: there we
@@ -254,10 +250,32 @@ def _pieces(
     cell = max(1, int(resolution * context / (1 + 2 * context)))
     padding = [(0, -side % cell) for side in mask.shape]
     rows, columns = (-(-side // cell) for side in mask.shape)
-    coarse = np.pad(mask, padding).reshape(rows, cell, columns, cell).any(axis=(1, 3))
-    numbers, found = cast("tuple[np.ndarray, int]", label(coarse, np.ones((3, 3))))
-    whole = numbers.repeat(cell, 0).repeat(cell, 1)[: mask.shape[0], : mask.shape[1]]
-    return np.where(mask, whole, 0), found
+    cells = np.pad(mask, padding).reshape(rows, cell, columns, cell)
+    # (rows, columns, cell): what each cell holds.
+    down, across = np.asarray(cells.any(axis=3)).transpose(0, 2, 1), np.asarray(cells.any(axis=1))
+    row, column = np.nonzero(down.any(2))
+    if not len(row):
+        return []
+    piece = _connected(row, column)
+    corners = np.empty((piece.max() + 1, 4), dtype=np.int64)
+    for side, (held, start) in enumerate(((down[row, column], row), (across[row, column], column))):
+        first, last = held.argmax(1), cell - held[:, ::-1].argmax(1)
+        corners[:, side], corners[:, side + 2] = max(mask.shape), 0
+        np.minimum.at(corners[:, side], piece, start * cell + first)
+        np.maximum.at(corners[:, side + 2], piece, start * cell + last)
+    return [(top, left, bottom, right) for top, left, bottom, right in corners.tolist()]
+
+
+def _connected(row: Int[np.ndarray, "N"], column: Int[np.ndarray, "N"]) -> Int[np.ndarray, "N"]:
+    """A number for each cell, the same for those that touch, also at a corner or by way of others."""
+    count = len(row)
+    number = np.full((row.max() + 2, column.max() + 3), -1)
+    number[row, column + 1] = np.arange(count)
+    pairs = [(number[row + down, column + 1 + right]) for down, right in ((0, 1), (1, -1), (1, 0), (1, 1))]
+    ones, others = np.tile(np.arange(count), len(pairs)), np.concatenate(pairs)
+    touch = others >= 0
+    edges = (np.ones(int(touch.sum()), dtype=bool), (ones[touch], others[touch]))
+    return connected_components(coo_matrix(edges, shape=(count, count)), directed=False)[1]
 
 
 def _overlapping(squares: list[Box]) -> Int[np.ndarray, "P"]:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from maskmend.config import nearest
@@ -56,6 +55,8 @@ def _mean(blank: Tensor, masks: Tensor) -> Tensor:
 
 
 def _nearest(blank: Tensor, masks: Tensor) -> Tensor:
+    from scipy.ndimage import distance_transform_edt  # takes as long to load as a small hole to fill
+
     fill = blank.clone()
     for image, out, mask in zip(blank, fill, masks[:, 0].cpu().numpy(), strict=True):
         if mask.any() and not mask.all():

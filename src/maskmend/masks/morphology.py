@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from jaxtyping import Bool
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from maskmend.errors import ConfigError, MaskError
@@ -23,6 +22,8 @@ def grow(mask: Bool[np.ndarray, "H W"], pixels: int) -> Bool[np.ndarray, "H W"]:
     reach = tuple(
         slice(max(int(found[0]) - pixels, 0), int(found[-1]) + pixels + 1) for found in (rows, columns)
     )
+    from scipy.ndimage import distance_transform_edt  # takes as long to load as a small hole to fill
+
     grown = mask.copy()
     grown[reach] = np.asarray(distance_transform_edt(~mask[reach])) <= pixels
     return grown

@@ -1,0 +1,124 @@
+"""Parts of other libraries that load when they are first used, not before.
+
+`import torch` loads 1,100 modules, of which a fill uses few: exporters, distributions, optimizers,
+quantization, documentation. In a process that fills one small picture they cost more than the fill. Here such
+a part becomes an empty module that loads itself when an attribute is asked of it, so whoever does use it gets
+all of it. (`importlib.util.LazyLoader` would load it at once: its modules count `__spec__` as use, and a
+second import of a module reads that.)
+
+The parts of PyTorch were tried with the releases of `TRIED`; with any other nothing is deferred.
+"""
+
+import ctypes
+import re
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+TRIED = ("2.13",)
+TORCH = frozenset(
+    f"torch.{name}"
+    for name in (
+        "_meta_registrations",
+        "_tensor_docs",
+        "distributions",
+        "export",
+        "masked",
+        "nn.intrinsic",
+        "nn.qat",
+        "optim",
+        "quantization",
+        "testing",
+        "utils.data",
+    )
+)
+OTHERS = frozenset({"numpy.f2py"})
+"""SciPy asks for all names of NumPy, this compiler of Fortran among them."""
+
+
+class _Deferred(ModuleType):
+    """A module that becomes what it stands for when an attribute is read that every module does not have."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name != "__all__":  # what Python itself asks of any module
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        spec = self.__spec__
+        assert spec is not None
+        assert spec.loader is not None
+        self.__class__ = ModuleType  # pyright: ignore[reportAttributeAccessIssue]
+        spec.loader.exec_module(self)
+        return getattr(self, name)
+
+
+class _Loader:
+    """Makes the empty module, which keeps its real loader for later."""
+
+    def __init__(self, real: Any) -> None:
+        self.real = real
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Deferred(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self.real
+
+
+class _Finder:
+    """Finds the modules `names`, deferred."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name not in self.names:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader)  # pyright: ignore[reportAttributeAccessIssue]
+        return spec
+
+
+def defer_imports() -> None:
+    """Defers the parts that a fill does not use, for the rest of the process."""
+    folder = _folder_of_torch()
+    known = folder is not None and _release(folder) in TRIED
+    sys.meta_path.insert(0, _Finder(OTHERS | TORCH if known else OTHERS))  # pyright: ignore[reportArgumentType]
+
+
+def load_library_ahead() -> None:
+    """Has a thread load PyTorch's largest library while this one imports modules and reads pictures.
+
+    Only where it is known to be loadable by itself: on Linux, without CUDA.
+    """
+    folder = _folder_of_torch()
+    if folder is None or not sys.platform.startswith("linux") or (folder / "lib/libtorch_cuda.so").exists():
+        return
+
+    def load() -> None:
+        with suppress(OSError):  # `import torch` tells of it
+            ctypes.CDLL(str(folder / "lib/libtorch_cpu.so"))
+
+    threading.Thread(target=load, name="loading", daemon=True).start()
+
+
+def _folder_of_torch() -> Path | None:
+    spec = find_spec("torch")
+    places = None if spec is None else spec.submodule_search_locations
+    return Path(next(iter(places))) if places else None
+
+
+def _release(folder: Path) -> str:
+    """Such as "2.13", from what the installed package says of itself."""
+    with suppress(OSError):
+        found = re.search(r"__version__ = ['\"](\d+\.\d+)", (folder / "version.py").read_text())
+        return found[1] if found else ""
+    return ""

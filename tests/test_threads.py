@@ -1,0 +1,63 @@
+"""Threads that wait must sleep, or a fill beside other programs takes twenty times as long."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from maskmend.threads import OWN_CHOICE
+
+TOLD = "import os; print(os.environ.get('OMP_WAIT_POLICY'))"
+
+
+def told(program, **variables):
+    """What a process without a choice of the user's prints."""
+    environment = {name: value for name, value in os.environ.items() if name not in OWN_CHOICE}
+    finished = subprocess.run(
+        [sys.executable, "-c", program], env=environment | variables, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    return finished.stdout.strip()
+
+
+@pytest.mark.parametrize("module", ["maskmend", "maskmend.cli", "maskmend.server.run"])
+def test_threads_sleep_while_they_wait(module):
+    """Catches a way in (Python, command line, server) that loads torch before the policy is set."""
+    program = f"""
+import os, sys
+class Seen:
+    def find_spec(self, name, *rest):
+        if name == "torch":
+            print("torch", os.environ.get("OMP_WAIT_POLICY"))
+            sys.exit()
+sys.meta_path.insert(0, Seen())
+import {module}, torch
+"""
+    assert told(program) == "torch PASSIVE"
+
+
+@pytest.mark.parametrize("name", OWN_CHOICE)
+def test_the_users_choice_stays(name):
+    """Catches a variable of the user's that is overruled, by itself or by another name for the same."""
+    before = "ACTIVE" if name == "OMP_WAIT_POLICY" else "None"
+    assert told(f"import maskmend; {TOLD}", **{name: "ACTIVE" if before == "ACTIVE" else "200"}) == before
+
+
+def test_it_is_not_set_when_it_would_be_too_late():
+    """Catches a process that shows a policy which its loaded library never read."""
+    program = f"import sys; sys.modules['torch'] = sys; import maskmend; {TOLD}"
+    assert told(program) == "None"
+
+
+def test_the_policy_reaches_the_library():
+    """Catches a variable that is set, but after the library was loaded: it prints what it read."""
+    program = "import os; os.environ['OMP_DISPLAY_ENV'] = 'TRUE'; import maskmend, torch; torch.ones(2).sum()"
+    environment = {name: value for name, value in os.environ.items() if name not in OWN_CHOICE}
+    finished = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )  # fmt: skip
+    shown = finished.stdout + finished.stderr
+    if "OMP_WAIT_POLICY" not in shown:
+        pytest.fail(f"this OpenMP does not say what it read: {shown}")
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in shown or "OMP_WAIT_POLICY='PASSIVE'" in shown
