@@ -4,9 +4,12 @@ else."""
 import numpy as np
 import schemathesis
 
-from server_parts import HEIGHT, IMAGE_FILE, MASK_FILE, WIDTH, file_of, in_base64
+from server_parts import HEIGHT, IMAGE_FILE, MASK, WIDTH, file_of, in_base64
 
 MARGIN = 5
+HOLE = MASK.astype(np.uint8) * 255
+EITHER = file_of(np.dstack([HOLE, HOLE, HOLE, 255 - HOLE]))
+"""The mask in its brightness and in its transparency: `mask_channel` may name either."""
 GUIDES = {width: file_of(np.full((HEIGHT, width, 4), 200, np.uint8)) for width in (WIDTH, WIDTH + MARGIN)}
 
 
@@ -20,7 +23,7 @@ def map_case(context, case):
         if extended:
             case.body["extend"] = f"left={MARGIN}"
         guide = GUIDES[WIDTH + MARGIN * extended]
-        for name, content in (("image", IMAGE_FILE), ("mask", MASK_FILE), ("guide", guide)):
+        for name, content in (("image", IMAGE_FILE), ("mask", EITHER), ("guide", guide)):
             if case.body.get(name) is not None and name in case.body:
                 case.body[name] = content if form else in_base64(content)
         # Nor how large the picture is that a mask alone is for.
