@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from maskmend.errors import ImageError
+from maskmend.errors import ImageError, pip_install
 from maskmend.images.exif import DAMAGED
 
 HEAD = 4096
@@ -48,8 +48,7 @@ def open_heic(file: Any) -> Image.Image:
         from pillow_heif import HeifImageFile
     except ImportError:
         raise ImageError(
-            "it is a HEIC file, which the extra heif reads: pip install 'maskmend[heif]', or save it as JPEG "
-            "or PNG"
+            f"it is a HEIC file, which the extra heif reads: {pip_install('heif')}, or save it as JPEG or PNG"
         ) from None
     return HeifImageFile(file)
 
