@@ -66,11 +66,11 @@ class AttentionBlock(nn.Module):
         return x + self.attention(tokens).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
-def middle(channels: int, heads: int, norm: str) -> nn.Sequential:
-    """Two residual blocks around attention, at the latent resolution."""
+def middle(channels: int, heads: int, norm: str, attends: bool = True) -> nn.Sequential:
+    """Two residual blocks around attention, or with nothing between them, at the latent resolution."""
     return nn.Sequential(
         ResidualBlock(channels, channels, norm),
-        AttentionBlock(channels, heads, norm),
+        AttentionBlock(channels, heads, norm) if attends else nn.Identity(),
         ResidualBlock(channels, channels, norm),
     )
 

@@ -61,6 +61,9 @@ class TokenizerConfig:
     """Heads of the attention blocks."""
     design: Literal["plain", "lab"] = "plain"
     """Layout of the blocks: ours, or the published coursework's, for its checkpoints (lab-checkpoints.md)."""
+    lab_attention: bool = True
+    """With `design = "lab"`: attention in the middle of encoder and decoder, and after the decoder's blocks at
+    the latent resolution. The tokenizers of MaskGIT and of aMUSEd have none."""
     decoder_activation: bool = True
     """SiLU between the decoder's last normalisation and its last convolution."""
     known_channels: tuple[int, ...] = ()
@@ -198,7 +201,7 @@ class Encoder(nn.Module):
                 layers.append(Downsample(width) if lab else nn.Conv2d(width, width, 3, stride=2, padding=1))
                 halvings_left -= 1
         if lab:
-            layers += middle(width, heads, norm)
+            layers += middle(width, heads, norm, config.lab_attention)
         layers += [normalisation(norm, width), nn.SiLU()]
         if lab:
             layers += [nn.Conv2d(width, code_dim, 3, padding=1), nn.Conv2d(code_dim, code_dim, 1)]
@@ -220,7 +223,7 @@ class Decoder(nn.Module):
         width, code_dim, heads = config.decoder_channels[0], config.quantizer.code_dim, config.attention_heads
         enter = nn.Conv2d(code_dim, width, 3, padding=1)
         self.enter = nn.Sequential(nn.Conv2d(code_dim, code_dim, 1), enter) if lab else enter
-        self.middle = middle(width, heads, norm)
+        self.middle = middle(width, heads, norm, config.lab_attention or not lab)
         stages: list[nn.Module] = []
         widths, entered = config.decoder_channels, [width]
         for stage, outer in enumerate(widths, start=1):
@@ -228,7 +231,7 @@ class Decoder(nn.Module):
             for _ in range(config.decoder_blocks):
                 blocks.append(ResidualBlock(width, outer, norm))
                 width = outer
-                if lab and stage <= min(config.upsample_after, default=stage):
+                if lab and config.lab_attention and stage <= min(config.upsample_after, default=stage):
                     blocks.append(AttentionBlock(width, heads, norm))
             if stage in config.upsample_after:
                 # The convolution after the doubling already narrows to the next stage, at half the cost.
