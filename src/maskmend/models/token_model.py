@@ -8,13 +8,14 @@ editor need not know which of them they have. How to add one: subclass `TokenMod
 the names of `TokenModelConfig`, and list it in `models.architectures`.
 """
 
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 
+@runtime_checkable
 class TokenModelConfig(Protocol):
     """What a token model's configuration tells; a frozen dataclass may have fields or properties."""
 
