@@ -41,10 +41,12 @@ from maskmend.fill.windows import Window, bounds, boxes_by_part, lay_windows
 from maskmend.images.canvas import Length, extend_canvas
 from maskmend.images.picture import ImageLike, Picture, ValueRange, picture_from
 from maskmend.inference.cached_transformer import ReadyTransformer
+from maskmend.inference.full_pass import FullPass, ready
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.inference.precision import decoding_dtype
 from maskmend.masks.reading import Channel, MaskLike, as_mask, token_hole
-from maskmend.models.transformer import Hints, MaskedTransformer
+from maskmend.models.token_model import TokenModel
+from maskmend.models.transformer import Hints
 from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.folder import find_model, load_model, read_card, read_index, save_model
 from maskmend.seeds import seeds_from
@@ -64,7 +66,7 @@ class InpaintPipeline:
     def __init__(
         self,
         tokenizer: VQGAN,
-        transformer: MaskedTransformer,
+        transformer: TokenModel,
         defaults: Settings | None = None,
         precision: str = "auto",
     ) -> None:
@@ -80,7 +82,7 @@ class InpaintPipeline:
         self.transformer = transformer.eval().requires_grad_(False)
         self.defaults = defaults or Settings()
         self.precision = precision
-        self._transformer_ready: ReadyTransformer | None = None  # made for the first fill
+        self._transformer_ready: ReadyTransformer | FullPass | None = None  # made for the first fill
         decoding_dtype(precision, transformer.config, self.device)  # an unknown one is told now
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
@@ -152,7 +154,7 @@ class InpaintPipeline:
 
     @property
     def device(self) -> torch.device:
-        return self.transformer.bias.device
+        return self.transformer.device
 
     @property
     def resolution(self) -> int:
@@ -510,10 +512,10 @@ class InpaintPipeline:
         """
         return drawing.pictures(self.tokenizer, tokens, regions)
 
-    def _ready(self) -> ReadyTransformer:
+    def _ready(self) -> ReadyTransformer | FullPass:
         if self._transformer_ready is None:
             dtype = decoding_dtype(self.precision, self.transformer.config, self.device)
-            self._transformer_ready = ReadyTransformer(self.transformer, dtype)
+            self._transformer_ready = ready(self.transformer, dtype)
         return self._transformer_ready
 
     def _encode(

@@ -14,7 +14,7 @@ share of its pixels that is missing. Nothing from inside the hole is in it, and 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from maskmend.errors import ConfigError
 from maskmend.models.attention import MultiHeadAttention, rotary_angles
+from maskmend.models.token_model import TokenModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,16 @@ class TransformerConfig:
     def mask_id(self) -> int:
         """The token that stands for a hidden one."""
         return self.codes
+
+    @property
+    def labels(self) -> int:
+        """It knows no classes."""
+        return 0
+
+    @property
+    def unconditional(self) -> bool:
+        """All its predictions are."""
+        return True
 
 
 def report_config(**changes: Any) -> TransformerConfig:
@@ -167,8 +178,11 @@ class Block(nn.Module):
         return self.norm2(x + self.mlp(x))
 
 
-class MaskedTransformer(nn.Module):
+class MaskedTransformer(TokenModel):
     """Predicts hidden tokens from visible ones."""
+
+    architecture: ClassVar[str] = "maskmend"
+    config: TransformerConfig
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -219,6 +233,7 @@ class MaskedTransformer(nn.Module):
         hole: Bool[Tensor, "B N"],
         wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None = None,
         hints: Hints | None = None,
+        condition: Tensor | None = None,
     ) -> Float[Tensor, "S K"]:
         """Logits of the `wanted` tokens (all when None), one row each in row-major order, in one full pass.
 
@@ -228,6 +243,7 @@ class MaskedTransformer(nn.Module):
             wanted: tokens whose logits are asked for: a mask, or their numbers in the flattened batch, which
                 an accelerator need not stop to count.
             hints: for a model with `config.hints`.
+            condition: of other models; this one knows none.
         """
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         allowed = None

@@ -5,13 +5,15 @@
                                   known what the model learnt ("domain")
       tokenizer/   config.json    weights.safetensors
       transformer/ config.json    weights.safetensors    (and in config.json "tokens", the `tokens_hash` of
-                                                          its tokenizer, where that is known)
+                                                          its tokenizer, where that is known, and
+                                                          "architecture", where it is another than ours)
       README.md                   the model card
 
 Nothing is unpickled. Unknown keys, missing weights, wrong shapes and a newer format are errors that say what
 to do. Weights are mapped from the file: those in float32 are used where they lie, and those stored in
 half precision are widened on loading. (Modules on the meta device would spare their initial values, but the
-first use of that device loads more of PyTorch than any model takes to initialise: 3 s against 0.1 s.)
+first use of that device loads more of PyTorch than any model of ours takes to initialise: 3 s against 0.1 s.
+Networks of other projects, with hundreds of millions of weights, are built there.)
 """
 
 import hashlib
@@ -29,11 +31,15 @@ from maskmend.assets import ASSETS, DEFAULT
 from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError
 from maskmend.files import json_bytes, write_files
-from maskmend.models.transformer import MaskedTransformer, TransformerConfig
+from maskmend.models.architectures import ARCHITECTURES
+from maskmend.models.token_model import TokenModel
+from maskmend.models.transformer import MaskedTransformer
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
 from maskmend.storage.header_order import ordered
 
 FORMAT = 1
+NEWEST_FORMAT = 2
+"""Of transformers with an "architecture": versions that know format 1 alone say so."""
 CARD = "README.md"
 INDEX = "model_index.json"
 M = TypeVar("M", bound=nn.Module)
@@ -65,22 +71,34 @@ def save_component(
     folder: Path,
     dtype: torch.dtype | None = None,
     tokens: str | None = None,
+    architecture: str | None = None,
 ) -> None:
     """Writes `weights.safetensors` and `config.json`, both or neither.
 
     `dtype` narrows floating-point weights (float16 for shipping); `tokens` is what `learnt_tokens` reads of a
-    transformer. Raises OutputError when writing fails.
+    transformer, `architecture` names one that is not ours. Raises OutputError when writing fails.
     """
     weights = {}
     for name, value in module.state_dict().items():
         narrowed = value.to(dtype) if dtype is not None and value.is_floating_point() else value
         weights[name] = narrowed.detach().cpu().contiguous()
-    about = {"format": FORMAT, "kind": kind, "config": to_dict(config)}
-    if tokens is not None:
-        about["tokens"] = tokens
+    about = component_index(config, kind, tokens, architecture)
     # Not `save_file`: it makes files that nobody but their owner can read, and may leave half of one behind.
     content = ordered(save(weights, metadata={"kind": kind, "format": str(FORMAT)}))
     write_files({folder / "weights.safetensors": content, folder / "config.json": json_bytes(about)})
+
+
+def component_index(
+    config: Any, kind: str, tokens: str | None = None, architecture: str | None = None
+) -> dict[str, Any]:
+    """What `config.json` of a component says."""
+    form = FORMAT if architecture is None else NEWEST_FORMAT
+    about = {"format": form, "kind": kind, "config": to_dict(config)}
+    if architecture is not None:
+        about["architecture"] = architecture
+    if tokens is not None:
+        about["tokens"] = tokens
+    return about
 
 
 def check_index(content: dict[str, Any], kind: str, path: Path, keys: Iterable[str]) -> None:
@@ -91,8 +109,10 @@ def check_index(content: dict[str, Any], kind: str, path: Path, keys: Iterable[s
     found = content.get("format")
     if type(found) is not int or found < 1:
         raise ModelError(f"{path} has format {found!r}, expected {FORMAT}: is this a maskmend model folder?")
-    if found > FORMAT:
-        raise ModelError(f"{path} has format {found}, this version reads up to {FORMAT}: upgrade maskmend")
+    if found > NEWEST_FORMAT:
+        raise ModelError(
+            f"{path} has format {found}, this version reads up to {NEWEST_FORMAT}: upgrade maskmend"
+        )
     if content.get("kind") != kind:
         found = content.get("kind")
         raise ModelError(f"{path} describes kind {found!r}, expected {kind!r}: give another folder")
@@ -106,7 +126,8 @@ def read_config(folder: Path, kind: str, config_class: type) -> Any:
     """The configuration of a component folder."""
     path = folder / "config.json"
     content = read_json(path)
-    check_index(content, kind, path, ["config", "tokens"] if kind == "transformer" else ["config"])
+    of_transformers = ["tokens", "architecture"] if kind == "transformer" else []
+    check_index(content, kind, path, ["config", *of_transformers])
     if "config" not in content:
         raise ModelError(f'{path} has no "config": copy the model folder again')
     try:
@@ -149,7 +170,7 @@ def _fitted(value: Tensor, wanted: Tensor) -> Tensor:
     """`value` in the format and layout of `wanted`: itself where it has them already."""
     if value.dtype == wanted.dtype and value.stride() == wanted.stride():
         return value
-    return torch.empty_like(wanted).copy_(value)
+    return torch.empty_like(wanted, device="cpu").copy_(value)
 
 
 def _built(module_class: Callable[[Any], M], config: Any) -> M:
@@ -167,7 +188,7 @@ def tokens_hash(model: VQGAN) -> str:
     return digest.hexdigest()
 
 
-def model_hash(*parts: VQGAN | MaskedTransformer) -> str:
+def model_hash(*parts: VQGAN | TokenModel) -> str:
     """SHA-256 over what a model is: its settings decide pictures too, not its weights alone."""
     settings = json.dumps([to_dict(part.config) for part in parts], sort_keys=True)
     return hashlib.sha256(f"{settings} {weights_hash(*parts)}".encode()).hexdigest()
@@ -194,16 +215,40 @@ def load_tokenizer(folder: Path) -> VQGAN:
 
 
 def save_transformer(
-    model: MaskedTransformer, folder: Path, dtype: torch.dtype | None = None, tokens: str | None = None
+    model: TokenModel, folder: Path, dtype: torch.dtype | None = None, tokens: str | None = None
 ) -> None:
     """Writes a transformer folder; `tokens` is the `tokens_hash` of the tokenizer it was trained over."""
-    save_component(model, model.config, "transformer", folder, dtype, tokens)
+    ours = model.architecture == MaskedTransformer.architecture
+    architecture = None if ours else model.architecture
+    save_component(model, model.config, "transformer", folder, dtype, tokens, architecture)
+
+
+def load_token_model(folder: Path) -> TokenModel:
+    """Reads a transformer folder, of whichever architecture."""
+    name = read_json(folder / "config.json").get("architecture", MaskedTransformer.architecture)
+    if name not in ARCHITECTURES:
+        raise ModelError(
+            f"{folder / 'config.json'} has architecture {name!r}{nearest(str(name), ARCHITECTURES)}: "
+            "upgrade maskmend, or give another model"
+        )
+    model, config_class = ARCHITECTURES[name]
+    config = read_config(folder, "transformer", config_class)
+    if model is MaskedTransformer:
+        return load_weights(_built(model, config), folder)
+    with torch.device("meta"):
+        empty = model(config)
+    return load_weights(empty, folder)
 
 
 def load_transformer(folder: Path) -> MaskedTransformer:
-    """Reads a transformer folder."""
-    config = read_config(folder, "transformer", TransformerConfig)
-    return load_weights(_built(MaskedTransformer, config), folder)
+    """Reads a folder of a transformer of ours, to train or to export it."""
+    model = load_token_model(folder)
+    if not isinstance(model, MaskedTransformer):
+        raise ModelError(
+            f"{folder} holds a network of architecture {model.architecture!r}, which fills holes but is not "
+            "trained here: give a transformer that maskmend trained"
+        )
+    return model
 
 
 def learnt_tokens(folder: Path) -> str | None:
@@ -225,7 +270,7 @@ def check_tokens(tokenizer: VQGAN, transformer: Path, names: tuple[Path, Path]) 
 
 def save_model(
     tokenizer: VQGAN,
-    transformer: MaskedTransformer,
+    transformer: TokenModel,
     defaults: Mapping[str, Any],
     folder: Path,
     dtype: torch.dtype | None = None,
@@ -268,12 +313,12 @@ def read_card(folder: Path) -> str | None:
         raise ModelError(f"cannot read {folder / CARD}: {error}; copy the model folder again") from None
 
 
-def load_model(folder: Path) -> tuple[VQGAN, MaskedTransformer, dict[str, Any]]:
+def load_model(folder: Path) -> tuple[VQGAN, TokenModel, dict[str, Any]]:
     """Tokenizer, transformer and default settings of a model folder. Raises ModelError."""
     defaults = read_index(folder).get("defaults", {})
     if not isinstance(defaults, dict):
         raise ModelError(f'{folder / INDEX}: "defaults" is {defaults!r}, expected an object')
-    return load_tokenizer(folder / "tokenizer"), load_transformer(folder / "transformer"), defaults
+    return load_tokenizer(folder / "tokenizer"), load_token_model(folder / "transformer"), defaults
 
 
 def find_model(name: str | Path) -> Path:
