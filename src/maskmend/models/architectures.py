@@ -5,6 +5,7 @@ from typing import NamedTuple
 from maskmend.errors import ConfigError
 from maskmend.models.token_model import TokenModel
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
+from maskmend.models.uvit import UViT, UViTConfig
 
 
 class Architecture(NamedTuple):
@@ -13,7 +14,10 @@ class Architecture(NamedTuple):
     """A frozen dataclass with the names of `TokenModelConfig`."""
 
 
-ARCHITECTURES = {one.model.architecture: one for one in (Architecture(MaskedTransformer, TransformerConfig),)}
+ARCHITECTURES = {
+    one.model.architecture: one
+    for one in (Architecture(MaskedTransformer, TransformerConfig), Architecture(UViT, UViTConfig))
+}
 
 
 def only_ours(model: TokenModel, what: str) -> MaskedTransformer:

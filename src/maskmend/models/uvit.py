@@ -11,9 +11,11 @@ has a bias.
 What we do differently: the text and the picture's size enter as constants. The published network computes
 from them, in every pass anew, the scale and shift of each adaptive norm and the keys and values of each text
 attention. They are the same in all steps of all fills with one prompt, so here they are buffers, made by
-`uvit_conditioning` once for a prompt; a third of the weights is not needed to fill.
+`uvit_conditioning` once for a prompt; a third of the weights is not needed to fill. The buffers in the file
+are those of the empty prompt.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -21,8 +23,10 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from maskmend.errors import ConfigError
+from maskmend.models.token_model import TokenModel, wanted_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,21 @@ class UViTConfig:
         """The token that stands for a hidden one. (The published vocabulary has it at 8255, after 63 unused
         rows.)"""
         return self.codes
+
+    @property
+    def guesses(self) -> bool:
+        """It never learnt to draw a coarser fill anew."""
+        return False
+
+    @property
+    def labels(self) -> int:
+        """It has prompts, no classes."""
+        return 0
+
+    @property
+    def unconditional(self) -> bool:
+        """The empty prompt is one that it was trained with."""
+        return True
 
 
 def amused_config(side: Literal[256, 512] = 256, **changes: Any) -> UViTConfig:
@@ -222,8 +241,10 @@ class Resize(nn.Module):
         return self.conv(self.norm(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-class UViT(nn.Module):
+class UViT(TokenModel):
     """Predicts hidden tokens from visible ones."""
+
+    architecture = "amused"
 
     def __init__(self, config: UViTConfig) -> None:
         super().__init__()
@@ -246,12 +267,31 @@ class UViT(nn.Module):
         self.head = nn.Linear(dim, config.codes, bias=False)
 
     def forward(
-        self, tokens: Int[Tensor, "B N"], wanted: Bool[Tensor, "B N"] | None = None
+        self,
+        tokens: Int[Tensor, "B N"],
+        hole: Bool[Tensor, "B N"],
+        wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None = None,
+        hints: Any = None,
+        condition: Float[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "S K"]:
-        """Logits of the `wanted` tokens (all when None), one row each in row-major order.
+        """As `TokenModel.forward`; `hole` and `hints` are not looked at.
 
-        `tokens` are codes, `mask_id` where hidden, of a square picture.
+        `condition` is, of each picture, what `pack` makes of the constants of its prompt; None: the empty
+        prompt, which the file holds.
         """
+        if condition is None:
+            x = self.features(tokens)
+        else:
+            x = torch.cat(
+                [
+                    functional_call(_Features(self), self.unpack(one), (row[None],))
+                    for one, row in zip(condition, tokens, strict=True)
+                ]
+            )
+        return self.head(self.final_norm(self.leave(wanted_rows(x, wanted))))
+
+    def features(self, tokens: Int[Tensor, "B N"]) -> Float[Tensor, "B N C"]:
+        """The tokens as they enter the head."""
         x = self.enter(self.embedding_norm(self.token_embedding(tokens)))
         x = self.downsample(x.unflatten(1, (self.config.grid, -1)))  # (B, H, W, C)
         for stage in self.down_stages:
@@ -263,10 +303,31 @@ class UViT(nn.Module):
         x = self.to_outer(self.outer_norm(x)).unflatten(1, sides)
         for stage in self.up_stages:
             x = stage(x)
-        x = self.upsample(x).flatten(0, 2)  # (B N, C)
-        if wanted is not None:
-            x = x[wanted.flatten()]
-        return self.head(self.final_norm(self.leave(x)))
+        return self.upsample(x).flatten(1, 2)
+
+    def pack(self, constants: Mapping[str, Tensor]) -> Float[Tensor, "M"]:
+        """The constants of a prompt, by the names of the buffers, as one tensor."""
+        return torch.cat([constants[name].flatten() for name, _ in self.named_buffers()])
+
+    def unpack(self, packed: Float[Tensor, "M"]) -> dict[str, Tensor]:
+        """The other way round, in the format of the model."""
+        buffers = dict(self.named_buffers())
+        parts = packed.to(self.dtype).split([buffer.numel() for buffer in buffers.values()])
+        return {
+            f"model.{name}": part.view_as(buffer)
+            for (name, buffer), part in zip(buffers.items(), parts, strict=True)
+        }
+
+
+class _Features(nn.Module):
+    """`UViT.features` as a forward pass, whose buffers can be replaced for a call."""
+
+    def __init__(self, model: UViT) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: Int[Tensor, "B N"]) -> Float[Tensor, "B N C"]:
+        return self.model.features(tokens)
 
 
 def _split(x: Float[Tensor, "B T D"], heads: int) -> Float[Tensor, "B h T d"]:

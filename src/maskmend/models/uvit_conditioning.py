@@ -5,11 +5,11 @@
     t = RMSNorm(W text);  key, value = Wk t, Wv t               for each text attention of the transformer
     u = W silu(t);        key, value = Wk u, Wv u               for each one of the convolutional ends
 
-A function of weights by name, not a module: the weights may stay in their file, read one by one.
+A function that is handed its weights one by one, not a module: they may stay in their file.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -48,23 +48,19 @@ def sinusoids(values: Float[Tensor, "M"]) -> Float[Tensor, "MF"]:
 
 
 def condition(
-    weights: Mapping[str, Tensor], config: UViTConfig, prompt: Prompt, micro: Float[Tensor, "5"]
+    weight: Callable[[str], Tensor], config: UViTConfig, prompt: Prompt, micro: Float[Tensor, "5"]
 ) -> Iterator[tuple[str, Tensor]]:
     """The buffers of a `UViT`, by name, in float32.
 
     Args:
-        weights: by name, in any number format: `cond_in`, `cond_out`, `text`, `text_norm` for the first two
-            and the third line above; then of each convolutional stage `X.conv.modulation`, `X.text` and
-            `X.text1.key`, `.value`, `X.text2.key`, `.value`; of each block `X.normN.weight`, `X.normN.modulation`,
-            `X.text.key`, `X.text.value`.
+        weight: gives the weight of a name: `cond_in`, `cond_out`, `text`, `text_norm`, for c and t above; of
+            each convolutional stage S `S.conv.modulation`, `S.text`, `S.text1.key`, `S.text1.value`,
+            `S.text2.key`, `S.text2.value`; of each block B with its norms N `B.N.weight`, `B.N.modulation`,
+            `B.text.key`, `B.text.value`.
         config: of the U-ViT.
         prompt: the encoded text.
         micro: see `micro_conditions`.
     """
-
-    def weight(name: str) -> Tensor:
-        return weights[name].float()
-
     size_and_text = torch.cat([prompt.pooled.float(), sinusoids(micro)])
     c = F.silu(F.linear(F.silu(F.linear(size_and_text, weight("cond_in"))), weight("cond_out")))  # (D,)
     text = F.linear(prompt.tokens.float(), weight("text"))

@@ -5,14 +5,14 @@ What only the prompt and the picture's size pass through (`CONDITIONING`: adapti
 the text) becomes the constants that `models.uvit_conditioning` makes of it.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
-from maskmend.importers.amused.component import Component, expect, known_settings, setting
+from maskmend.importers.amused.component import Component
 from maskmend.models.uvit import UViTConfig
 from maskmend.models.uvit_conditioning import SINUSOIDS
 
@@ -30,7 +30,7 @@ SIZES = {
     "sample_size": 64,
 }  # fmt: skip
 """Names of its config, with the values that diffusers takes where one is missing."""
-FREE = ("hidden_dropout", "attention_dropout", "downsample", "upsample", *FIXED, *SIZES)
+KNOWN = ("hidden_dropout", "attention_dropout", "downsample", "upsample", *FIXED, *SIZES)
 
 
 class Place(NamedTuple):
@@ -43,7 +43,7 @@ class Place(NamedTuple):
     """What makes ours of it; None: only the shape, such as that of a 1 x 1 convolution, may differ."""
 
 
-class Layout(NamedTuple):
+class UViTLayout(NamedTuple):
     """A UVit2DModel, read off its config."""
 
     config: UViTConfig
@@ -57,7 +57,7 @@ class Layout(NamedTuple):
     """Of its projected embedding."""
 
 
-def read_layout(component: Component, mask_token: int | None, text_tokens: int) -> Layout:
+def read_layout(component: Component, mask_token: int | None, text_tokens: int) -> UViTLayout:
     """Sizes and places of a checked transformer. Raises ModelError where anything does not fit.
 
     Args:
@@ -65,12 +65,12 @@ def read_layout(component: Component, mask_token: int | None, text_tokens: int) 
         mask_token: its number, as the scheduler's config says; None: the last of the vocabulary.
         text_tokens: the length of a prompt.
     """
-    raw, path = component.config, component.folder / "config.json"
-    known_settings(raw, path, FREE)
-    expect(raw, path, FIXED)
-    size = {name: setting(raw, path, name, default) for name, default in SIZES.items()}
-    halves = raw.get("downsample", False)
-    expect(raw, path, {"downsample": bool(halves), "upsample": bool(halves)})
+    path = component.path
+    component.allow(KNOWN)
+    component.expect(FIXED)
+    size = {name: component.size(name, default) for name, default in SIZES.items()}
+    halves = bool(component.config.get("downsample", False))
+    component.expect({"downsample": halves, "upsample": halves})
     if size["in_channels"] != size["block_out_channels"]:
         raise ModelError(
             f"{path}: in_channels is {size['in_channels']} and block_out_channels "
@@ -82,10 +82,13 @@ def read_layout(component: Component, mask_token: int | None, text_tokens: int) 
             f"{path}: mask token {mask_token} is none of the rows {size['codebook_size']} to "
             f"{size['vocab_size'] - 1} after the codes: take the scheduler's config from the same model"
         )
-    if max(size["num_hidden_layers"], size["num_res_blocks"]) > len(component):
-        raise ModelError(
-            f"{component.path} has {len(component)} keys, too few for the layers of {path}: take both from the same model"
-        )
+    layers = component.source.count(r"transformer_layers\.(\d+)\.")
+    blocks = component.source.count(r"down_block\.res_blocks\.(\d+)\.")
+    for name, found in (("num_hidden_layers", layers), ("num_res_blocks", blocks)):
+        if size[name] != found:  # first, as it decides how many keys are expected
+            raise ModelError(
+                f"{path}: {name} is {size[name]}, {component.source.path} has {found}: take both from the same model"
+            )
     try:
         config = UViTConfig(
             codes=size["codebook_size"],
@@ -97,7 +100,7 @@ def read_layout(component: Component, mask_token: int | None, text_tokens: int) 
             conv_dim=size["in_channels"],
             conv_heads=size["block_num_heads"],
             conv_blocks=size["num_res_blocks"],
-            halves=bool(halves),
+            halves=halves,
             text_tokens=text_tokens,
         )
     except ConfigError as error:
@@ -108,7 +111,7 @@ def read_layout(component: Component, mask_token: int | None, text_tokens: int) 
         (size["vocab_size"], config.conv_dim),
         lambda table: table.index_select(0, rows),
     )
-    layout = Layout(
+    layout = UViTLayout(
         config,
         _body(config) | {"token_embedding.weight": vocabulary},
         _conditioning(config, size["encoder_hidden_size"], size["cond_embed_dim"]),
@@ -116,24 +119,8 @@ def read_layout(component: Component, mask_token: int | None, text_tokens: int) 
         size["cond_embed_dim"],
     )
     places = (*layout.body.values(), *layout.conditioning.values())
-    component.check({place.key: place.shape for place in places})
+    component.source.check({place.key: place.shape for place in places}, "a UVit2DModel of its config.json")
     return layout
-
-
-class Conditioning(Mapping[str, Tensor]):
-    """The weights that `uvit_conditioning.condition` asks for, read from their component one by one."""
-
-    def __init__(self, weights: Mapping[str, Tensor], places: Mapping[str, Place]) -> None:
-        self.weights, self.places = weights, places
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self.weights[self.places[name].key]
-
-    def __iter__(self) -> Any:
-        return iter(self.places)
-
-    def __len__(self) -> int:
-        return len(self.places)
 
 
 def _body(config: UViTConfig) -> dict[str, Place]:
