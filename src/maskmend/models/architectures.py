@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from maskmend.errors import ConfigError
+from maskmend.models.mage import Mage, MageConfig
 from maskmend.models.token_model import TokenModel
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
 
@@ -13,7 +14,13 @@ class Architecture(NamedTuple):
     """A frozen dataclass with the names of `TokenModelConfig`."""
 
 
-ARCHITECTURES = {one.model.architecture: one for one in (Architecture(MaskedTransformer, TransformerConfig),)}
+ARCHITECTURES = {
+    one.model.architecture: one
+    for one in (
+        Architecture(MaskedTransformer, TransformerConfig),
+        Architecture(Mage, MageConfig),
+    )
+}
 
 
 def only_ours(model: TokenModel, what: str) -> MaskedTransformer:
