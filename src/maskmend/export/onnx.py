@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from maskmend.errors import ConfigError, ModelError
 from maskmend.files import json_bytes, write_files
+from maskmend.models.architectures import only_ours
 from maskmend.models.attention import rotary_angles
 from maskmend.models.known_encoder import Known
-from maskmend.models.architectures import only_ours
 from maskmend.models.transformer import Block, Hints, MaskedTransformer
 from maskmend.models.vqgan import VQGAN
 from maskmend.pipeline import InpaintPipeline

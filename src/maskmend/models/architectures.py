@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from maskmend.errors import ConfigError
+from maskmend.models.mage import Mage, MageConfig
 from maskmend.models.token_model import TokenModel
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
 from maskmend.models.uvit import UViT, UViTConfig
@@ -16,7 +17,11 @@ class Architecture(NamedTuple):
 
 ARCHITECTURES = {
     one.model.architecture: one
-    for one in (Architecture(MaskedTransformer, TransformerConfig), Architecture(UViT, UViTConfig))
+    for one in (
+        Architecture(MaskedTransformer, TransformerConfig),
+        Architecture(Mage, MageConfig),
+        Architecture(UViT, UViTConfig),
+    )
 }
 
 

@@ -51,6 +51,8 @@ class TokenizerConfig:
     """GroupNorm over the picture, or normalisation of each position alone (keeps tokens local)."""
     encoder_attention: bool = True
     """Attention at the latent resolution in the encoder."""
+    attention: bool = True
+    """Attention anywhere: False for tokenizers of convolutions alone, such as that of Google's MaskGIT."""
     decoder_channels: tuple[int, ...] = (512, 256, 256, 128, 128)
     """Channels of each decoder stage, from the latent resolution to the full one."""
     decoder_blocks: int = 3
@@ -60,10 +62,10 @@ class TokenizerConfig:
     attention_heads: int = 1
     """Heads of the attention blocks."""
     design: Literal["plain", "lab"] = "plain"
-    """Layout of the blocks: ours, or the published coursework's, for its checkpoints (lab-checkpoints.md)."""
-    lab_attention: bool = True
-    """With `design = "lab"`: attention in the middle of encoder and decoder, and after the decoder's blocks at
-    the latent resolution. The tokenizers of MaskGIT and of aMUSEd have none."""
+    """Layout of the blocks: ours, or the published coursework's, for its checkpoints (lab-checkpoints.md) and
+    those of other projects (checkpoints.md), which are all laid out as in Taming Transformers."""
+    downsampling: Literal["convolution", "average"] = "convolution"
+    """How the encoder halves the resolution: by a strided convolution, or by the mean of four pixels."""
     decoder_activation: bool = True
     """SiLU between the decoder's last normalisation and its last convolution."""
     known_channels: tuple[int, ...] = ()
@@ -101,6 +103,10 @@ class TokenizerConfig:
             raise ConfigError(f"design={self.design!r}: choose 'plain' or 'lab'")
         if self.design == "lab" and self.encoder_norm != "group":
             raise ConfigError(f"design='lab' with encoder_norm={self.encoder_norm!r}: choose 'group'")
+        if self.encoder_attention and not self.attention:
+            raise ConfigError("encoder_attention = true with attention = false: set both to false")
+        if self.downsampling not in ("convolution", "average"):
+            raise ConfigError(f"downsampling={self.downsampling!r}: choose 'convolution' or 'average'")
         if not 0 <= self.colour_blur <= 8:
             raise ConfigError(f"colour_blur={self.colour_blur}: choose a value from 0 to 8")
         for name in ("encoder_blocks", "decoder_blocks", "attention_heads"):
@@ -125,10 +131,10 @@ class TokenizerConfig:
                     raise ConfigError(
                         f"{name} has {width}: choose multiples of 32, or of 4 below 128, for the group norm"
                     )
-        attended = {"decoder_channels": self.decoder_channels[:1]}
+        attended = {"decoder_channels": self.decoder_channels[:1]} if self.attention else {}
         if self.encoder_attention:
             attended["encoder_channels"] = self.encoder_channels[1 + max(self.downsample_after, default=0) :]
-        if self.design == "lab":
+        if self.design == "lab" and self.attention:
             attended["encoder_channels"] = self.encoder_channels[-1:] + attended.get("encoder_channels", ())
         for name, widths in attended.items():
             for width in widths:
@@ -198,10 +204,10 @@ class Encoder(nn.Module):
                 if attends and (lab or block == config.encoder_blocks):
                     layers.append(AttentionBlock(width, heads, norm))
             if stage in config.downsample_after:
-                layers.append(Downsample(width) if lab else nn.Conv2d(width, width, 3, stride=2, padding=1))
+                layers.append(_halving(config, width))
                 halvings_left -= 1
         if lab:
-            layers += middle(width, heads, norm, config.lab_attention)
+            layers += middle(width, heads, norm, config.attention)
         layers += [normalisation(norm, width), nn.SiLU()]
         if lab:
             layers += [nn.Conv2d(width, code_dim, 3, padding=1), nn.Conv2d(code_dim, code_dim, 1)]
@@ -223,7 +229,7 @@ class Decoder(nn.Module):
         width, code_dim, heads = config.decoder_channels[0], config.quantizer.code_dim, config.attention_heads
         enter = nn.Conv2d(code_dim, width, 3, padding=1)
         self.enter = nn.Sequential(nn.Conv2d(code_dim, code_dim, 1), enter) if lab else enter
-        self.middle = middle(width, heads, norm, config.lab_attention or not lab)
+        self.middle = middle(width, heads, norm, config.attention)
         stages: list[nn.Module] = []
         widths, entered = config.decoder_channels, [width]
         for stage, outer in enumerate(widths, start=1):
@@ -231,7 +237,7 @@ class Decoder(nn.Module):
             for _ in range(config.decoder_blocks):
                 blocks.append(ResidualBlock(width, outer, norm))
                 width = outer
-                if lab and config.lab_attention and stage <= min(config.upsample_after, default=stage):
+                if lab and config.attention and stage <= min(config.upsample_after, default=stage):
                     blocks.append(AttentionBlock(width, heads, norm))
             if stage in config.upsample_after:
                 # The convolution after the doubling already narrows to the next stage, at half the cost.
@@ -268,6 +274,12 @@ class Decoder(nn.Module):
             if doubles:
                 x = x + next(features, 0)
         return self.soften(self.leave(self.activation(self.norm(x))))
+
+
+def _halving(config: TokenizerConfig, width: int) -> nn.Module:
+    if config.downsampling == "average":
+        return nn.AvgPool2d(2)
+    return Downsample(width) if config.design == "lab" else nn.Conv2d(width, width, 3, stride=2, padding=1)
 
 
 class ColourBlur(nn.Module):

@@ -109,10 +109,9 @@ def check_index(content: dict[str, Any], kind: str, path: Path, keys: Iterable[s
     found = content.get("format")
     if type(found) is not int or found < 1:
         raise ModelError(f"{path} has format {found!r}, expected {FORMAT}: is this a maskmend model folder?")
-    if found > NEWEST_FORMAT:
-        raise ModelError(
-            f"{path} has format {found}, this version reads up to {NEWEST_FORMAT}: upgrade maskmend"
-        )
+    newest = NEWEST_FORMAT if "architecture" in content else FORMAT
+    if found > newest:
+        raise ModelError(f"{path} has format {found}, this version reads up to {newest}: upgrade maskmend")
     if content.get("kind") != kind:
         found = content.get("kind")
         raise ModelError(f"{path} describes kind {found!r}, expected {kind!r}: give another folder")
