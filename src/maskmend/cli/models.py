@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from maskmend.cli.convert_amused import amused
 from maskmend.cli.options import PATH, Commands, working
 from maskmend.errors import ConfigError
 
@@ -163,6 +164,9 @@ def lab(vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels:
         f"wrote {output}: {size}x{size} pictures, {config.grid}x{config.grid} tokens, {config.codes} codes, "
         f"{config.layers} blocks of {config.heads} heads; use it with --model {output}"
     )
+
+
+convert.add_command(amused)
 
 
 @click.group(cls=Commands)

@@ -1,5 +1,5 @@
-"""The U-ViT of aMUSEd: convolutional ends around a transformer, conditioned on text (Patil et al. 2024, "aMUSEd:
-An Open MUSE Reproduction", arXiv 2401.01808; U-ViT after Hoogeboom et al. 2023, "Simple Diffusion").
+"""The U-ViT of aMUSEd: convolutional ends around a transformer, conditioned on text (Patil et al. 2024,
+"aMUSEd: An Open MUSE Reproduction", arXiv 2401.01808; after Hoogeboom et al. 2023, "Simple Diffusion").
 
     tokens (B, N) ─ embedding ─► [halve] ─► 3 x (ConvNeXt block, text attention x 2) ─ linear ─►
         22 x (self-attention, text attention, gated MLP) ─ linear ─► 3 x (...) ─► [double] ─ head ─► logits
@@ -58,7 +58,8 @@ class UViTConfig:
 
     def __post_init__(self) -> None:
         for name in (
-            "codes", "grid", "dim", "heads", "layers", "mlp", "conv_dim", "conv_heads", "conv_blocks", "text_tokens"
+            "codes", "grid", "dim", "heads", "layers", "mlp",
+            "conv_dim", "conv_heads", "conv_blocks", "text_tokens",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: choose at least 1")

@@ -42,6 +42,19 @@ class Component(NamedTuple):
             )
         return value
 
+    def counted(self, name: str, default: int, pattern: str) -> int:
+        """A number of layers, which the weights must have: it decides how many keys are expected.
+
+        `pattern` is a regular expression whose group is a layer's number in a key. Raises ModelError.
+        """
+        size, found = self.size(name, default), self.source.count(pattern)
+        if size != found:
+            raise ModelError(
+                f"{self.path}: {name} is {size}, {self.source.path} has {found}: take both from the "
+                "same model"
+            )
+        return size
+
     def expect(self, fixed: Mapping[str, Any]) -> None:
         """Raises ModelError where a setting is another than the one that ours has."""
         for name, value in fixed.items():

@@ -48,13 +48,14 @@ def convert_amused(folder: Path | str) -> Conversion:
     ):
         if ours != theirs:
             raise ModelError(
-                f"{transformer.path}: {name} is {ours}, the text encoder's is {theirs}: take both from the same model"
+                f"{transformer.path}: {name} is {ours}, the text encoder's is {theirs}: take both from the "
+                "same model"
             )
     codes = vqvae.size("num_vq_embeddings", 256)
     if codes != layout.config.codes:
         raise ModelError(
-            f"{transformer.path}: codebook_size is {layout.config.codes}, the tokenizer has {codes} codes: take both "
-            "from the same model"
+            f"{transformer.path}: codebook_size is {layout.config.codes}, the tokenizer has {codes} codes: "
+            "take both from the same model"
         )
     tokenizer = convert_tokenizer(vqvae, layout.config.grid)
     prompt = empty_prompt(encoder, text, folder / "tokenizer")
@@ -93,8 +94,8 @@ def _mask_token(folder: Path) -> int | None:
     config = read_object(path)
     if config.get("_class_name") != "AmusedScheduler":
         raise ModelError(
-            f"{path} describes {config.get('_class_name')!r}, expected 'AmusedScheduler': give the folder of an "
-            "aMUSEd model"
+            f"{path} describes {config.get('_class_name')!r}, expected 'AmusedScheduler': give the folder of "
+            "an aMUSEd model"
         )
     found = config.get("mask_token_id")
     if type(found) is not int:

@@ -60,12 +60,7 @@ def read_layout(component: Component) -> Layout:
         )
     for name, kind in (("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D")):
         component.expect({name: [kind] * len(widths)})
-    blocks = component.size("layers_per_block", 1)
-    found = component.source.count(r"encoder\.down_blocks\.0\.resnets\.(\d+)\.")
-    if blocks != found:
-        raise ModelError(
-            f"{path}: layers_per_block is {blocks}, {component.source.path} has {found}: take both from the same model"
-        )
+    blocks = component.counted("layers_per_block", 1, r"encoder\.down_blocks\.0\.resnets\.(\d+)\.")
     latents = component.size("latent_channels", 3)
     named = config.get("vq_embed_dim")
     return Layout(
