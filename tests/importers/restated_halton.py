@@ -1,4 +1,4 @@
-"""Halton-MaskGIT's forward pass, restated over a bare state dict, and random files in its published layout."""
+"""Halton-MaskGIT's forward pass, restated over a bare state dict, and random files in its layout."""
 
 import re
 from pathlib import Path

@@ -39,7 +39,7 @@ def valeoai(tmp_path_factory):
 
 @torch.no_grad()
 def test_google_logits_at_the_published_width(google):
-    """The erf form of GELU, the mask's row taken for a class's, or heads in another order would change them."""
+    """The erf form of GELU, the mask's row taken for a class's, or heads reordered would change them."""
     state, _, pipe = google
     expected = restated.google_logits(state, TOKENS.masked_fill(MASKED, MASK["google"]), LABELLED)[MASKED]
     found = pipe.transformer(TOKENS.masked_fill(MASKED, CODES), MASKED, MASKED, condition=LABELLED)

@@ -1,4 +1,4 @@
-"""Halton-MaskGIT checkpoints become models that predict, encode and draw what the published arithmetic does."""
+"""Halton-MaskGIT checkpoints become models that do what the published arithmetic does."""
 
 import pytest
 import restated_halton
