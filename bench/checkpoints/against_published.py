@@ -4,8 +4,9 @@
     python -m pip install . einops omegaconf flax jax ml_collections
     python bench/checkpoints/against_published.py mage PATH_OF_THE_CLONE     (also halton, valeoai, maskgit)
 
-Builds the project's own modules, saves their weights in the published layout, converts the files, and compares
-tokens, logits and pictures. Says the largest differences, and ends with status 1 where one is above the limit.
+Builds the project's own modules, saves their weights in the published layout, converts the files, and
+compares tokens, logits and pictures. Says the largest differences, and ends with status 1 where one is above
+the limit.
 The test suite has the same comparisons with restatements of the arithmetic, and needs no clone.
 """
 
@@ -134,7 +135,7 @@ def compare(
 
 
 def mage(folder: Path) -> bool:
-    float = float  # type: ignore[attr-defined]  # its code is older than NumPy 1.24
+    vars(np)["float"] = float  # its code is older than NumPy 1.24
     stand_in("pytorch_lightning", LightningModule=nn.Module)
     stand_in("timm")
     stand_in("timm.models")

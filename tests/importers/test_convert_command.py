@@ -1,7 +1,6 @@
 """From files in the published layouts to a filled picture, by the command line; and what is refused."""
 
 import pickle
-import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -84,7 +83,7 @@ def fill(folder: Path, *options):
 
 
 def test_a_converted_checkpoint_fills_a_hole_and_nothing_else(converted):
-    """A kind whose folder does not load, whose mask token is a code, or whose grid is off, would fail here."""
+    """A kind whose folder does not load, or whose mask token is a code, would fail here."""
     kind, folder, pixels, mask = converted
     for label in LABELS[kind] or [None]:
         result = fill(folder, *([] if label is None else ["--label", label]))
