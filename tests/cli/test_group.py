@@ -766,8 +766,8 @@ def test_the_flags_are_frozen():
     assert flags(main.commands["inpaint"]) == {
         "image", "--mask", "-o", "--output", "--layout", "--model", "--samples", "--seed", "--steps",
         "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--label", "--set",
-        "--fit-mask", "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device", "--uncertainty",
-        "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
+        "--fit-mask", "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device",
+        "--uncertainty", "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
         "--max-megapixels", "--guide", "--extend",
     }  # fmt: skip
     assert flags(main.commands["serve"]) == {
