@@ -31,6 +31,7 @@ from maskmend.fill.arguments import FillArguments
 from maskmend.fill.crops import Region, cut_region, filled_picture
 from maskmend.fill.familiarity import Domain, quantization_distance, with_familiarity
 from maskmend.fill.guide import Guide, guided, guides_from
+from maskmend.fill.labels import chosen_labels, likeliest
 from maskmend.fill.levels import Level, LevelProgress, plan_levels, refine
 from maskmend.fill.merge import Part, together
 from maskmend.fill.plain import interpolate_plain
@@ -86,6 +87,8 @@ class InpaintPipeline:
         decoding_dtype(precision, transformer.config, self.device)  # an unknown one is told now
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
+        self.labels: tuple[str, ...] = ()
+        """Names of the model's classes, where it has any and they are known."""
         self.domain: Domain | None = None
         """What the model learnt, where that is known: pictures unlike it get a note."""
         self.seconds: dict[str, float] = {}
@@ -113,7 +116,9 @@ class InpaintPipeline:
         tokenizer, transformer, defaults = load_model(folder)
         try:
             pipe = cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
-            domain = read_index(folder).get("domain")
+            index = read_index(folder)
+            pipe.labels = tuple(index.get("labels", ()))
+            domain = index.get("domain")
             pipe.domain = None if domain is None else from_dict(Domain, domain, "domain")
         except ConfigError as error:
             raise ModelError(f"model {folder}: {error}") from None
@@ -134,7 +139,8 @@ class InpaintPipeline:
         dtype = torch.float16 if half else None
         domain = None if self.domain is None else asdict(self.domain)
         defaults = asdict(self.defaults)
-        save_model(self.tokenizer, self.transformer, defaults, Path(folder), dtype, self.card, domain)
+        parts = (self.tokenizer, self.transformer, defaults, Path(folder), dtype, self.card, domain)
+        save_model(*parts, labels=self.labels)
 
     def to(self, device: str | torch.device) -> "InpaintPipeline":
         """Moves both models to `device`. Raises ConfigError where it cannot be used; then they stay."""
@@ -239,6 +245,7 @@ class InpaintPipeline:
                 "no mask: give one of the image's size as `mask`, white where it is to be filled."
             )
         chosen = self.defaults.changed(**settings)
+        self._labels(chosen)  # one that there is not is told now
         images, many = _listed(image)
         stacked = many and isinstance(image, np.ndarray | Tensor)
         masks = [None] * len(images) if mask is None else _listed(mask, axes=3 if stacked else 4)[0]
@@ -439,7 +446,11 @@ class InpaintPipeline:
         with self._timed("encode"):
             tokens, hole, hints, distances = self._encode(regions, settings)
         with self._timed("predict"):
-            decoded = self._decode(tokens, hole, hints, seeds, settings, callback)
+            tried = [
+                self._decode(tokens, hole, hints, seeds, settings, callback, label)
+                for label in self._labels(settings)
+            ]
+            decoded = likeliest(tried)
         with self._timed("draw"):
             fills = drawing.draw(
                 self.tokenizer, decoded.tokens, [region for region in regions for _ in range(samples)]
@@ -532,6 +543,15 @@ class InpaintPipeline:
         hints = Hints(tokens, missing, guessed)
         return torch.where(hole, self.transformer.config.mask_id, tokens), hole, hints, distances
 
+    def _labels(self, settings: Settings) -> tuple[int | None, ...]:
+        """The classes to fill under; None stands for none."""
+        config = self.transformer.config
+        if settings.guidance != 1 and not (config.labels and config.unconditional):
+            raise ConfigError(
+                f"guidance = {settings.guidance}: this model was not trained for it, leave it out"
+            )
+        return chosen_labels(settings.label, self.labels, config.labels, unconditional=config.unconditional)
+
     def _decode(
         self,
         tokens: Tensor,
@@ -540,10 +560,15 @@ class InpaintPipeline:
         seeds: list[tuple[int, ...]],
         settings: Settings,
         callback: Any,
+        label: int | None = None,
     ) -> Decoded:
+        under: dict[str, Any] = {}
+        if label is not None:
+            under["condition"] = torch.full_like(tokens[:, 0], label)
+            under["guidance"] = settings.guidance
         samples, grid = len(seeds[0]), self.tokenizer.config.grid
         return decode(
-            self._ready().predictor(tokens, hole, hints, samples),
+            self._ready().predictor(tokens, hole, hints, samples, **under),
             tokens.repeat_interleave(samples, 0),
             hole.repeat_interleave(samples, 0),
             mask_id=self.transformer.config.mask_id,

@@ -765,9 +765,9 @@ def test_the_flags_are_frozen():
     }
     assert flags(main.commands["inpaint"]) == {
         "image", "--mask", "-o", "--output", "--layout", "--model", "--samples", "--seed", "--steps",
-        "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask",
-        "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device", "--uncertainty",
-        "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
+        "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--label", "--set",
+        "--fit-mask", "--invert-mask", "--mask-channel", "--mask-threshold", "--quality", "--device",
+        "--uncertainty", "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
         "--max-megapixels", "--guide", "--extend",
     }  # fmt: skip
     assert flags(main.commands["serve"]) == {
@@ -780,6 +780,11 @@ def test_the_flags_are_frozen():
     assert flags(main.commands["pack"]) == {
         "tokenizer", "transformer", "-o", "--output", "--half", "--set", "--data", "--card",
     }  # fmt: skip
+    for kind in ("mage", "halton", "valeoai"):
+        assert flags(main.commands["convert"].commands[kind]) == {
+            "sources", "-o", "--output", "--half", "--heads"
+        }  # fmt: skip
+    assert flags(main.commands["convert"].commands["maskgit"]) == {"sources", "-o", "--output", "--half"}
     assert flags(main.commands["convert"].commands["lab"]) == {
         "vqgan", "transformer", "-o", "--output", "--heads", "--pixels", "--half",
     }  # fmt: skip

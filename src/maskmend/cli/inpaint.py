@@ -95,6 +95,9 @@ class Inpaint(click.Command):
 )
 @click.option("--ring", cls=SettingOption, type=int, help="Predict this many tokens around the hole anew.")
 @click.option(
+    "--label", cls=SettingOption, help="Class of what is filled, of models that have any: name, number, auto."
+)
+@click.option(
     "--set",
     "assignments",
     multiple=True,

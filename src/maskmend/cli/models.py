@@ -1,10 +1,9 @@
-"""`maskmend train`, `pack`, `calibrate`, `convert` and `weights`: how models come about."""
+"""`maskmend train`, `pack`, `calibrate` and `weights`: how models come about."""
 
 from pathlib import Path
 
 import click
 
-from maskmend.cli.convert_amused import amused
 from maskmend.cli.options import PATH, Commands, working
 from maskmend.errors import ConfigError
 
@@ -124,49 +123,6 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
     )
     if len(distances) < ENOUGH:
         click.echo(f"{len(distances)} pictures are few for that limit: give {ENOUGH} or more", err=True)
-
-
-@click.group(cls=Commands)
-def convert() -> None:
-    """Models of other projects, turned into model folders."""
-
-
-@convert.command()
-@click.argument("vqgan", type=PATH)
-@click.argument("transformer", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
-@click.option(
-    "--heads", type=click.IntRange(min=1), help="Heads of the transformer's attention (16 if unsaid)."
-)
-@click.option(
-    "--pixels",
-    type=click.Choice(["lab", "signed"]),
-    default="lab",
-    show_default=True,
-    help="What the VQGAN's pixels were scaled with: the coursework's mean and deviation, or [-1, 1].",
-)
-@click.option("--half/--full", default=False, show_default=True, help="Weights in float16 or float32.")
-def lab(vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels: str, half: bool) -> None:
-    """Reads the published coursework's checkpoints, VQGAN and TRANSFORMER (one file may hold both)."""
-    from maskmend.importers.coursework.convert import convert_lab
-    from maskmend.pipeline import InpaintPipeline
-
-    if (output / "model_index.json").exists():
-        raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
-    with working("converting"):
-        converted = convert_lab(vqgan, transformer, heads=heads, pixels=pixels)
-        pipe = InpaintPipeline(converted.tokenizer, converted.transformer)
-        pipe.save_pretrained(output, half=half)
-    for note in converted.notes:
-        click.echo(note)
-    size, config = pipe.resolution, converted.transformer.config
-    click.echo(
-        f"wrote {output}: {size}x{size} pictures, {config.grid}x{config.grid} tokens, {config.codes} codes, "
-        f"{config.layers} blocks of {config.heads} heads; use it with --model {output}"
-    )
-
-
-convert.add_command(amused)
 
 
 @click.group(cls=Commands)

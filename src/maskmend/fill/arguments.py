@@ -40,6 +40,8 @@ class SettingArguments(TypedDict, total=False):
     detail: str | int
     detail_steps: int
     guide_strength: float
+    label: str | int | None
+    guidance: float
 
 
 class FillArguments(SettingArguments, total=False):

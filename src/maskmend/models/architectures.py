@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 from maskmend.errors import ConfigError
+from maskmend.models.class_token import GoogleConfig, GoogleMaskgit, ValeoaiConfig, ValeoaiMaskgit
+from maskmend.models.halton import Halton, HaltonConfig
 from maskmend.models.mage import Mage, MageConfig
 from maskmend.models.token_model import TokenModel
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
@@ -21,6 +23,9 @@ ARCHITECTURES = {
         Architecture(MaskedTransformer, TransformerConfig),
         Architecture(Mage, MageConfig),
         Architecture(UViT, UViTConfig),
+        Architecture(Halton, HaltonConfig),
+        Architecture(GoogleMaskgit, GoogleConfig),
+        Architecture(ValeoaiMaskgit, ValeoaiConfig),
     )
 }
 

@@ -2,7 +2,7 @@
 
     model/
       model_index.json            format, kind, names of the components, default settings, and where it is
-                                  known what the model learnt ("domain")
+                                  known what the model learnt ("domain") and its classes ("labels")
       tokenizer/   config.json    weights.safetensors
       transformer/ config.json    weights.safetensors    (and in config.json "tokens", the `tokens_hash` of
                                                           its tokenizer, where that is known, and
@@ -18,7 +18,7 @@ Networks of other projects, with hundreds of millions of weights, are built ther
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -275,6 +275,7 @@ def save_model(
     dtype: torch.dtype | None = None,
     card: str | None = None,
     domain: Mapping[str, Any] | None = None,
+    labels: Sequence[str] = (),
 ) -> None:
     """Writes a whole model folder; `model_index.json` comes last: without it a folder is unfinished."""
     save_tokenizer(tokenizer, folder / "tokenizer", dtype)
@@ -285,6 +286,8 @@ def save_model(
     index = {"format": FORMAT, "kind": "maskmend", "components": components, "defaults": settings}
     if domain is not None:
         index["domain"] = dict(domain)
+    if labels:
+        index["labels"] = list(labels)
     about = {} if card is None else {folder / CARD: card.encode()}
     write_files(about | {folder / INDEX: json_bytes(index)})
 
@@ -293,7 +296,10 @@ def read_index(folder: Path) -> dict[str, Any]:
     """What `model_index.json` of a folder says. Raises ModelError when it is none of a model."""
     path = folder / INDEX
     content = read_json(path)
-    check_index(content, "maskmend", path, ["components", "defaults", "domain"])
+    check_index(content, "maskmend", path, ["components", "defaults", "domain", "labels"])
+    labels = content.get("labels", [])
+    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+        raise ModelError(f'{path}: "labels" is {str(labels)[:60]}, expected a list of names')
     return content
 
 

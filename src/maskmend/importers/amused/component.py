@@ -20,6 +20,14 @@ WEIGHTS = (
     "diffusion_pytorch_model.fp16.safetensors",
     "model.fp16.safetensors",
 )
+DOWNLOADED = (
+    "*/config.json",
+    "scheduler/*.json",
+    "tokenizer/*.json",
+    "*/diffusion_pytorch_model.safetensors",
+    "*/model.safetensors",
+)
+"""What is downloaded of a hub id: the full precision, once."""
 WHOLE = "download the whole repository, with all its folders"
 LARGEST = 1_000_000
 """Larger than any size in such a config."""
