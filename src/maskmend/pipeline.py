@@ -50,6 +50,7 @@ from maskmend.models.token_model import TokenModel
 from maskmend.models.transformer import Hints
 from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.folder import find_model, load_model, read_card, read_index, save_model
+from maskmend.pretrained.prompts import Prompts, open_prompts
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
 
@@ -89,6 +90,8 @@ class InpaintPipeline:
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
         self.labels: tuple[str, ...] = ()
         """Names of the model's classes, where it has any and they are known."""
+        self.prompts: Prompts | None = None
+        """What encodes prompts, for a model whose folder keeps that."""
         self.domain: Domain | None = None
         """What the model learnt, where that is known: pictures unlike it get a note."""
         self.seconds: dict[str, float] = {}
@@ -118,6 +121,7 @@ class InpaintPipeline:
             pipe = cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
             index = read_index(folder)
             pipe.labels = tuple(index.get("labels", ()))
+            pipe.prompts = open_prompts(folder, transformer, pipe.resolution)
             domain = index.get("domain")
             pipe.domain = None if domain is None else from_dict(Domain, domain, "domain")
         except ConfigError as error:
@@ -141,6 +145,8 @@ class InpaintPipeline:
         defaults = asdict(self.defaults)
         parts = (self.tokenizer, self.transformer, defaults, Path(folder), dtype, self.card, domain)
         save_model(*parts, labels=self.labels)
+        if self.prompts is not None:
+            self.prompts.copy(Path(folder))
 
     def to(self, device: str | torch.device) -> "InpaintPipeline":
         """Moves both models to `device`. Raises ConfigError where it cannot be used; then they stay."""
@@ -546,7 +552,12 @@ class InpaintPipeline:
     def _labels(self, settings: Settings) -> tuple[int | None, ...]:
         """The classes to fill under; None stands for none."""
         config = self.transformer.config
-        if settings.guidance != 1 and not (config.labels and config.unconditional):
+        if settings.prompt and self.prompts is None:
+            raise ConfigError(
+                f"prompt = {settings.prompt!r}: this model knows no words or keeps no prompts, leave it out"
+            )
+        conditioned = config.labels or self.prompts is not None
+        if settings.guidance != 1 and not (conditioned and config.unconditional):
             raise ConfigError(
                 f"guidance = {settings.guidance}: this model was not trained for it, leave it out"
             )
@@ -565,6 +576,10 @@ class InpaintPipeline:
         under: dict[str, Any] = {}
         if label is not None:
             under["condition"] = torch.full_like(tokens[:, 0], label)
+            under["guidance"] = settings.guidance
+        elif settings.prompt and self.prompts is not None:
+            words = self.prompts.condition(settings.prompt).to(tokens.device)
+            under["condition"] = words.expand(len(tokens), -1)
             under["guidance"] = settings.guidance
         samples, grid = len(seeds[0]), self.tokenizer.config.grid
         return decode(

@@ -82,9 +82,11 @@ class Settings:
     label: str | int | None = None
     """Models with classes only: the class of what is filled, a number or a name; several with / between, or
     auto for eight, of which the likeliest fill is kept."""
+    prompt: str | None = None
+    """Models that keep prompts only: words for what is filled; none stands for the empty prompt."""
     guidance: float = 1.0
-    """Models with classes that were trained without one too: how far the class counts (classifier-free
-    guidance); 1: as it is, above 1: more, at twice the time."""
+    """Models with classes or prompts that were trained without one too: how far the class or prompt counts
+    (classifier-free guidance); 1: as it is, above 1: more, at twice the time."""
 
     def __post_init__(self) -> None:
         for name, known in (

@@ -233,17 +233,25 @@ def write_folder(folder: Path, s: Sizes, dtype: torch.dtype = torch.float32) -> 
             "bos_token": "<|startoftext|>", "eos_token": {"content": "<|endoftext|>"},
             "pad_token": "<|endoftext|>", "model_max_length": s.length,
         },
+        "tokenizer/special_tokens_map.json": {"pad_token": "<|endoftext|>"},
         "model_index.json": {"_class_name": "AmusedPipeline"},
     }  # fmt: skip
     for path, content in jsons.items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(json.dumps(content))
+    (folder / "tokenizer" / "merges.txt").write_text("#version: 0.2\n")
     return parts
 
 
-def empty_prompt(w: Weights, s: Sizes) -> tuple[Tensor, Tensor]:
+def prompt_words(s: Sizes, *inside: int) -> Tensor:
+    """Tokens of a prompt: the beginning, those `inside`, the end, filled up with ends."""
+    words = [s.words - 2, *inside]
+    return torch.tensor(words + [s.words - 1] * (s.length - len(words)))
+
+
+def encode_prompt(w: Weights, s: Sizes, *inside: int) -> tuple[Tensor, Tensor]:
     """Hidden states before the last layer (T, E), and the projected embedding (P,)."""
-    words = torch.tensor([s.words - 2] + [s.words - 1] * (s.length - 1))
+    words = prompt_words(s, *inside)
     x = w["text_model.embeddings.token_embedding.weight"][words]
     x = x + w["text_model.embeddings.position_embedding.weight"]
     states = [x]
@@ -268,7 +276,7 @@ def empty_prompt(w: Weights, s: Sizes) -> tuple[Tensor, Tensor]:
         states.append(x)
     model = "text_model.final_layer_norm"
     last = F.layer_norm(x, (s.text,), w[f"{model}.weight"], w[f"{model}.bias"], 1e-5)
-    return states[-2], w["text_projection.weight"] @ last[1]
+    return states[-2], w["text_projection.weight"] @ last[1 + len(inside)]
 
 
 def logits(w: Weights, s: Sizes, tokens: Tensor, text: Tensor, pooled: Tensor) -> Tensor:

@@ -3,6 +3,7 @@ holes without what its own pipeline loses."""
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from PIL import Image
 from restated_amused import (
     Sizes,
     decode,
-    empty_prompt,
     encode,
+    encode_prompt,
     logits,
+    prompt_words,
     published,
     write_folder,
 )
@@ -25,11 +27,13 @@ from safetensors.torch import load_file, save_file
 from fakes import smooth_pixels
 from maskmend.cli import main
 from maskmend.decoding.loop import decode as fill_tokens
+from maskmend.errors import ConfigError
 from maskmend.importers.amused.convert import convert_amused
 from maskmend.importers.writing import write_conversion
 from maskmend.masks.reading import token_hole
 from maskmend.models.uvit import UViT, UViTConfig, amused_config
 from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.prompts import Prompts
 
 SMALL = Sizes()
 """4 x 4 tokens, as amused-256 is laid out."""
@@ -51,14 +55,18 @@ def case(request, tmp_path_factory):
     return request.param, write_folder(folder, request.param), *converted(folder)
 
 
-def both_logits(sizes: Sizes, parts, model: UViT) -> tuple[torch.Tensor, torch.Tensor]:
+def both_logits(
+    sizes: Sizes, parts, model: UViT, prompt: tuple[int, ...] = (), condition: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     tokens = torch.randint(0, sizes.codes, (sizes.grid, sizes.grid), generator=generator)
     hidden = torch.rand(tokens.shape, generator=generator) < 0.5
-    text = empty_prompt(parts["text_encoder"], sizes)
+    text = encode_prompt(parts["text_encoder"], sizes, *prompt)
     theirs = logits(parts["transformer"], sizes, tokens.masked_fill(hidden, sizes.mask), *text)
     hole = hidden.flatten()[None]
-    ours = model(tokens.masked_fill(hidden, model.config.mask_id).flatten()[None], hole, hole)
+    ours = model(
+        tokens.masked_fill(hidden, model.config.mask_id).flatten()[None], hole, hole, condition=condition
+    )
     return theirs[hidden.flatten()], ours
 
 
@@ -231,6 +239,57 @@ def test_half_weights_of_the_source_are_read(tmp_path):
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 
+@pytest.fixture
+def prompted(tmp_path, monkeypatch):
+    """A model that keeps prompts, each of whose letters is a word: the tokenizer is an extra."""
+    torch.manual_seed(0)
+    parts = write_folder(tmp_path / "amused", SMALL)
+    result = run("convert", "amused", tmp_path / "amused", "-o", tmp_path / "model", "--prompts")
+    assert result.exit_code == 0, result.output
+    shutil.rmtree(tmp_path / "amused")
+    words = lambda self, prompt: prompt_words(SMALL, *(ord(letter) - ord("a") for letter in prompt))  # noqa: E731
+    monkeypatch.setattr(Prompts, "_words", words)
+    return parts, InpaintPipeline.from_pretrained(tmp_path / "model", precision="fp32")
+
+
+@torch.no_grad()
+def test_a_prompt_gives_the_published_logits(prompted):
+    """The pooled text of another token, constants of the empty prompt left in, weights in wrong places."""
+    parts, pipe = prompted
+    condition = pipe.prompts.condition("bcd")[None]
+    theirs, ours = both_logits(SMALL, parts, pipe.transformer, (1, 2, 3), condition)
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+    empty, _ = both_logits(SMALL, parts, pipe.transformer)
+    assert (empty - theirs).abs().max() > 0.01
+
+
+def test_prompts_reach_the_fill_and_outlive_saving(prompted, tmp_path):
+    """A prompt that is read and forgotten; guidance that is refused; a copy of the model without prompts."""
+    pipe = prompted[1]
+    pixels = smooth_pixels(8, 8)
+    mask = np.ones((8, 8), bool)
+    mask[0] = False
+    fills = [
+        pipe(Image.fromarray(pixels), mask, **how).log_likelihood
+        for how in ({}, {"prompt": "bcd"}, {"prompt": "bcd", "guidance": 3.0})
+    ]
+    assert len({float(fill[0]) for fill in fills}) == 3
+    pipe.save_pretrained(tmp_path / "copy")
+    again = InpaintPipeline.from_pretrained(tmp_path / "copy", precision="fp32")
+    assert np.array_equal(again(Image.fromarray(pixels), mask, prompt="bcd").log_likelihood, fills[1])
+
+
+def test_a_prompt_that_cannot_be_is_told(case, prompted, monkeypatch):
+    """A traceback without the extra; a prompt that a model without them takes in silence."""
+    image = Image.fromarray(smooth_pixels(8, 8))
+    with pytest.raises(ConfigError, match="prompt = 'bcd': this model knows no words or keeps no prompts"):
+        case[3](image, np.ones((8, 8), bool), prompt="bcd")
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ConfigError, match=r"prompt = 'bcd' needs transformers: .*maskmend\[text\]"):
+        prompted[1](image, np.ones((8, 8), bool), prompt="bcd")
+
+
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
@@ -334,7 +393,5 @@ def test_bad_input_is_one_line_and_nothing_is_written(fault, sound, tmp_path):
     [({"heads": 5}, "heads = 5"), ({"grid": 5, "halves": True}, "grid = 5"), ({"layers": 0}, "layers = 0")],
 )
 def test_a_config_that_cannot_be_is_told(changes, named):
-    from maskmend.errors import ConfigError
-
     with pytest.raises(ConfigError, match=named):
         UViTConfig(**changes)

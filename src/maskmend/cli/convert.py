@@ -134,12 +134,16 @@ def valeoai(sources: tuple[str, ...], output: Path, half: bool, heads: int | Non
 @click.argument("source")
 @click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
 @click.option("--half/--full", default=False, show_default=True, help="Weights in float16 or float32.")
-def amused(source: str, output: Path, half: bool) -> None:
+@click.option("--prompts", is_flag=True, help="Keeps what prompts need; without it holes are filled without.")
+def amused(source: str, output: Path, half: bool, prompts: bool) -> None:
     """aMUSEd, 256 or 512: the folder as diffusers stores it, or its hub id, such as amused/amused-256."""
     from maskmend.importers.amused.component import DOWNLOADED
     from maskmend.importers.amused.convert import convert_amused
 
-    _run("amused", [source], [DOWNLOADED], output, half, lambda found: convert_amused(found[0]), folder=True)
+    def made(found: tuple[Path, ...]) -> "Conversion":
+        return convert_amused(found[0], prompts=prompts)
+
+    _run("amused", [source], [DOWNLOADED], output, half, made, folder=True)
 
 
 @convert.command()

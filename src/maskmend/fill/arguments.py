@@ -41,6 +41,7 @@ class SettingArguments(TypedDict, total=False):
     detail_steps: int
     guide_strength: float
     label: str | int | None
+    prompt: str | None
     guidance: float
 
 

@@ -50,6 +50,8 @@ class Conversion:
     """The model card, Markdown."""
     labels: tuple[str, ...] = ()
     """Names of its classes, for a model that has them."""
+    extra: Callable[[Path, torch.dtype], None] | None = None
+    """Writes further files into the folder, before it gets its name, with weights in that format."""
     notes: tuple[str, ...] = ()
     """One line for each thing that the user should know."""
 
@@ -104,6 +106,8 @@ def write_conversion(
         about |= {"components": ["tokenizer", "transformer"], "defaults": dict(made.defaults)}
         if made.labels:
             about["labels"] = list(made.labels)
+        if made.extra is not None:
+            made.extra(place, dtype)
         write_files(
             {
                 place / "transformer" / "config.json": json_bytes(index),

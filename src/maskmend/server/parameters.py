@@ -28,7 +28,7 @@ MOST_GROWTH = 128
 _SETTINGS = (
     "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
     "sweet_spot", "infill", "ring", "share", "seam", "ranking", "plain", "context", "windows", "detail",
-    "detail_steps", "guide_strength", "label", "guidance",
+    "detail_steps", "guide_strength", "label", "prompt", "guidance",
 )  # fmt: skip
 
 _MARGIN = r"(left|right|top|bottom)=[0-9]{1,5}(\.[0-9]{1,3})?%?"
@@ -102,8 +102,14 @@ class Parameters(BaseModel):
     label: Annotated[int, Field(ge=0, le=1_000_000)] | Annotated[str, Field(max_length=200)] | None = Field(
         None, description="Class of what is filled, of a model that has any: number, name, or auto."
     )
+    prompt: str | None = Field(
+        None, max_length=1000, description="Words for what is filled, of a model that keeps prompts."
+    )
     guidance: float | None = Field(
-        None, ge=0, le=20, description="How far the class counts; 1: as it is, above: more, twice the time."
+        None,
+        ge=0,
+        le=20,
+        description="How far class or prompt count; 1: as it is, above: more, twice the time.",
     )
     extend: Extension = None
     invert_mask: bool = Field(False, description="Black is filled instead of white.")

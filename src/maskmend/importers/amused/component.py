@@ -24,6 +24,7 @@ DOWNLOADED = (
     "*/config.json",
     "scheduler/*.json",
     "tokenizer/*.json",
+    "tokenizer/merges.txt",
     "*/diffusion_pytorch_model.safetensors",
     "*/model.safetensors",
 )

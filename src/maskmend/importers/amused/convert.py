@@ -17,10 +17,12 @@ from torch import Tensor
 from maskmend.errors import ModelError
 from maskmend.importers.amused.card import draft_card
 from maskmend.importers.amused.component import WHOLE, Component, open_component, read_object
-from maskmend.importers.amused.text import empty_prompt, open_text_encoder
+from maskmend.importers.amused.prompts import prompt_writer
+from maskmend.importers.amused.text import empty_words, open_text_encoder
 from maskmend.importers.amused.tokenizer import convert_tokenizer
 from maskmend.importers.amused.transformer import Place, read_layout
 from maskmend.importers.writing import Conversion, built_empty
+from maskmend.models.clip_text import encode_text
 from maskmend.models.uvit import UViT
 from maskmend.models.uvit_conditioning import condition, micro_conditions
 
@@ -28,10 +30,11 @@ DEFAULTS = {"steps": 12, "schedule": "linear", "noise": 2.0, "ring": 1}
 """Steps, schedule and noise are those of its own pipeline for inpainting."""
 
 
-def convert_amused(folder: Path | str) -> Conversion:
+def convert_amused(folder: Path | str, *, prompts: bool = False) -> Conversion:
     """Reads an aMUSEd model, such as amused-256, from its folder.
 
-    Raises ModelError where a part is missing, damaged or another model's.
+    `prompts` also keeps what prompts other than the empty one need, nearly as much again. Raises ModelError
+    where a part is missing, damaged or another model's.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -58,7 +61,8 @@ def convert_amused(folder: Path | str) -> Conversion:
             "take both from the same model"
         )
     tokenizer = convert_tokenizer(vqvae, layout.config.grid)
-    prompt = empty_prompt(encoder, text, folder / "tokenizer")
+    words, end = empty_words(folder / "tokenizer", text)
+    prompt = encode_text(encoder.source.take, text, words, end)
     side = tokenizer.config.resolution
 
     def weight(name: str) -> Tensor:
@@ -77,7 +81,10 @@ def convert_amused(folder: Path | str) -> Conversion:
         model=model,
         weights=weights,
         defaults=DEFAULTS,
-        card=draft_card(folder.resolve().name, layout.config, side),
+        card=draft_card(folder.resolve().name, layout.config, side, prompts),
+        extra=prompt_writer(encoder, text, end, folder / "tokenizer", transformer, layout.conditioning)
+        if prompts
+        else None,
     )
 
 

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from maskmend.errors import ModelError
 from maskmend.importers.amused.component import Component, open_component, read_object
-from maskmend.models.clip_text import ClipTextConfig, clip_text_shapes, encode_text
-from maskmend.models.uvit_conditioning import Prompt
+from maskmend.models.clip_text import ClipTextConfig, clip_text_shapes
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -46,12 +45,6 @@ def open_text_encoder(folder: Path) -> tuple[Component, ClipTextConfig]:
     source = component.source.without(r"text_model\.embeddings\.position_ids$")
     source.check(clip_text_shapes(config), "a CLIP text encoder of its config.json")
     return component._replace(source=source), config
-
-
-def empty_prompt(component: Component, config: ClipTextConfig, tokenizer: Path) -> Prompt:
-    """The empty prompt, encoded. Raises ModelError where folder `tokenizer` does not tell its tokens."""
-    words, end = empty_words(tokenizer, config)
-    return encode_text(component.source.take, config, words, end)
 
 
 def empty_words(tokenizer: Path, config: ClipTextConfig) -> tuple[Tensor, int]:
