@@ -203,6 +203,8 @@ def halton(folder: Path) -> bool:
 
 def valeoai(folder: Path) -> bool:
     stand_in("pytorch_lightning", LightningModule=nn.Module)
+    stand_in("requests")
+    stand_in("tqdm", tqdm=None)
     from Network.Taming.models.vqgan import VQModel
     from Network.transformer import MaskTransformer
 
