@@ -238,7 +238,7 @@ def test_what_is_there_is_not_written_over(tmp_path):
 
 
 def test_half_precision_and_safetensors(tmp_path):
-    """Weights in safetensors, as hubs have them, are read; float16 halves the model, to the same tokens."""
+    """Weights in safetensors, as hubs have them, are read; float16 halves the model, which loads."""
     state = restated_mage.random_checkpoint(64, grid=GRID)
     path = tmp_path / "mage.safetensors"
     save_file({name: value.contiguous() for name, value in state.items()}, path)
