@@ -12,6 +12,7 @@ The test suite has the same comparisons with restatements of the arithmetic, and
 
 import contextlib
 import functools
+import importlib.machinery
 import os
 import sys
 import tempfile
@@ -39,6 +40,7 @@ SIDE = 128
 def stand_in(name: str, **content: Any) -> None:
     """A module of which the published code uses nothing, or these few names."""
     module = types.ModuleType(name)
+    module.__spec__ = importlib.machinery.ModuleSpec(name, None)
     for key, value in content.items():
         setattr(module, key, value)
     sys.modules[name] = module
