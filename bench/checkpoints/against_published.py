@@ -10,7 +10,9 @@ the limit.
 The test suite has the same comparisons with restatements of the arithmetic, and needs no clone.
 """
 
+import contextlib
 import functools
+import importlib.machinery
 import os
 import sys
 import tempfile
@@ -38,6 +40,7 @@ SIDE = 128
 def stand_in(name: str, **content: Any) -> None:
     """A module of which the published code uses nothing, or these few names."""
     module = types.ModuleType(name)
+    module.__spec__ = importlib.machinery.ModuleSpec(name, None)
     for key, value in content.items():
         setattr(module, key, value)
     sys.modules[name] = module
@@ -192,6 +195,7 @@ def halton(folder: Path) -> bool:
     state = {"model_state_dict": published.state_dict(), "optimizer_state_dict": None, "iter": 1}
     torch.save(state, folder / "network.pth")
     torch.save({"model": words.state_dict()}, folder / "words.pt")
+    changed_by_halton()
     return compare(
         convert_halton(folder / "network.pth", folder / "words.pt"), folder, mask=16384,
         logits=lambda t, y: published(t.view(2, 24, 24), y, torch.zeros(2).bool())[..., :16384],
@@ -201,8 +205,33 @@ def halton(folder: Path) -> bool:
     )  # fmt: skip
 
 
+def changed_by_halton() -> None:
+    """What the project's sampler does to known tokens when it starts from a picture's."""
+    stand_in("tqdm", tqdm=lambda steps, **_: steps)
+    from Network.transformer import Transformer
+    from Sampler.halton_sampler import HaltonSampler
+
+    drawn: list[Tensor] = []
+    trainer = types.SimpleNamespace(
+        input_size=8,
+        args=types.SimpleNamespace(device="cpu", mask_value=64, codebook_size=64),
+        vit=Transformer(input_size=8, hidden_dim=64, codebook_size=64, depth=1, heads=4, mlp_dim=256),
+        autocast=contextlib.nullcontext(),
+        ae=types.SimpleNamespace(decode_code=lambda code: drawn.append(code.clone()) or code.float()),
+    )
+    tokens = torch.randint(0, 64, (1, 8, 8), generator=torch.Generator().manual_seed(1))
+    hole = torch.zeros(1, 8, 8, dtype=torch.bool)
+    hole[:, 2:5, 2:5] = True
+    sampler = HaltonSampler(step=8, w=0)
+    sampler(trainer, tokens.masked_fill(hole, 64), nb_sample=1, labels=torch.tensor([3]), verbose=False)
+    changed = int((drawn[0] != tokens)[~hole].sum())
+    print(f"its own sampler changes {changed} of {int((~hole).sum())} known tokens")
+
+
 def valeoai(folder: Path) -> bool:
     stand_in("pytorch_lightning", LightningModule=nn.Module)
+    stand_in("requests")
+    stand_in("tqdm", tqdm=None)
     from Network.Taming.models.vqgan import VQModel
     from Network.transformer import MaskTransformer
 

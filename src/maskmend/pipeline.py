@@ -251,7 +251,7 @@ class InpaintPipeline:
                 "no mask: give one of the image's size as `mask`, white where it is to be filled."
             )
         chosen = self.defaults.changed(**settings)
-        self._labels(chosen)  # one that there is not is told now
+        self.labels_for(chosen)  # one that there is not is told now
         images, many = _listed(image)
         stacked = many and isinstance(image, np.ndarray | Tensor)
         masks = [None] * len(images) if mask is None else _listed(mask, axes=3 if stacked else 4)[0]
@@ -454,7 +454,7 @@ class InpaintPipeline:
         with self._timed("predict"):
             tried = [
                 self._decode(tokens, hole, hints, seeds, settings, callback, label)
-                for label in self._labels(settings)
+                for label in self.labels_for(settings)
             ]
             decoded = likeliest(tried)
         with self._timed("draw"):
@@ -549,8 +549,11 @@ class InpaintPipeline:
         hints = Hints(tokens, missing, guessed)
         return torch.where(hole, self.transformer.config.mask_id, tokens), hole, hints, distances
 
-    def _labels(self, settings: Settings) -> tuple[int | None, ...]:
-        """The classes to fill under; None stands for none."""
+    def labels_for(self, settings: Settings) -> tuple[int | None, ...]:
+        """The classes to fill under with these settings; None stands for none.
+
+        Raises ConfigError for a class, or guidance, that the model does not have.
+        """
         config = self.transformer.config
         if settings.prompt and self.prompts is None:
             raise ConfigError(

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 import restated_vqgan
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
+from maskmend.pipeline import InpaintPipeline
 
 SIDE = 64
 GRID = 4
@@ -238,18 +239,23 @@ def test_what_is_there_is_not_written_over(tmp_path):
 
 
 def test_half_precision_and_safetensors(tmp_path):
-    """Weights in safetensors, as hubs have them, are read; float16 halves the model, to the same tokens."""
+    """Weights in safetensors, as hubs have them, are read; float16 halves the model, which loads."""
     state = restated_mage.random_checkpoint(64, grid=GRID)
     path = tmp_path / "mage.safetensors"
     save_file({name: value.contiguous() for name, value in state.items()}, path)
     for option in ("--half", "--full"):
         result = run("convert", "mage", path, "--heads", 4, option, "-o", tmp_path / option)
         assert result.exit_code == 0, result.output
-    sizes = [
-        (tmp_path / o / "transformer" / "weights.safetensors").stat().st_size for o in ("--half", "--full")
-    ]
-    assert 0.45 < sizes[0] / sizes[1] < 0.55
-    shutil.rmtree(tmp_path / "--half")
+    half, full = (
+        (tmp_path / option / "transformer" / "weights.safetensors").stat().st_size
+        for option in ("--half", "--full")
+    )
+    assert 0.45 < half / full < 0.55
+    network = InpaintPipeline.from_pretrained(tmp_path / "--half").transformer
+    assert network.dtype == torch.float32
+    torch.testing.assert_close(
+        network.class_embedding, state["token_emb.word_embeddings.weight"][1100], atol=1e-3, rtol=1e-3
+    )
 
 
 def test_the_coursework_goes_by_both_names():

@@ -23,8 +23,8 @@ def map_case(context, case):
         for name, content in (("image", IMAGE_FILE), ("mask", MASK_FILE), ("guide", guide)):
             if case.body.get(name) is not None and name in case.body:
                 case.body[name] = content if form else in_base64(content)
-        # Nor which models there are, and that the steps are not exceeded.
-        for name in ("model", "sweet_spot"):
+        # Nor which models there are, which classes they have, and that the steps are not exceeded.
+        for name in ("model", "sweet_spot", "label", "guidance"):
             case.body.pop(name, None)
         # Nor that the seeds of all samples are whole numbers to JavaScript.
         if isinstance(seed := case.body.get("seed"), (int, float)):

@@ -41,8 +41,8 @@ def chosen_labels(
     if count == 0:
         raise ConfigError(f"label = {label!r}: this model knows no classes, leave it out")
     if label == "auto":
-        found = [round((n + 0.5) * count / TRIED - 0.5) for n in range(min(TRIED, count))]
-        return tuple(dict.fromkeys(found))
+        tries = min(TRIED, count)
+        return tuple(round((n + 0.5) * count / tries - 0.5) for n in range(tries))
     given = [label] if isinstance(label, int) else label.split(SEPARATOR)
     return tuple(dict.fromkeys(_number(one, names, count) for one in given))
 

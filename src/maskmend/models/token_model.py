@@ -11,7 +11,7 @@ the names of `TokenModelConfig`, and list it in `models.architectures`.
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 
@@ -97,8 +97,8 @@ class TokenModel(nn.Module):
 
 
 def wanted_rows(
-    x: Float[Tensor, "B N D"], wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None
-) -> Float[Tensor, "S D"]:
+    x: Shaped[Tensor, "B N D"], wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None
+) -> Shaped[Tensor, "S D"]:
     """The rows of `x` whose logits are asked for, as `TokenModel.forward` has them."""
     x = x.flatten(0, 1)
     if wanted is None:
