@@ -295,7 +295,7 @@ def maskgit(folder: Path) -> bool:
     words = vqgan_tokenizer.VQVAE(config=config, dtype=jnp.float32, train=False)
     picture = jnp.asarray(images(4).permute(0, 2, 3, 1).numpy())
     whole = {"image": picture}
-    book = words.init(jax.random.PRNGKey(1), whole)
+    book = words.init(jax.random.PRNGKey(1), whole, method=lambda m, x: m.decode(m.encode(x)[0]))
     book = {"params": dict(jax.tree_util.tree_map_with_path(random, book["params"]))}
     latents = words.apply(book, whole, method=lambda m, x: m.encoder(x["image"]))
     latents = torch.from_numpy(np.array(latents)).flatten(0, 2)

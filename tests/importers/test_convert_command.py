@@ -99,7 +99,7 @@ def test_labels_are_for_models_that_have_them(converted):
     kind, folder, _, _ = converted
     if kind == "mage":
         for options, told in (
-            (["--label", "7"], "label = 7: this model knows no classes"),
+            (["--label", "7"], "label = '7': this model knows no classes"),
             (["--set", "guidance=2"], "guidance = 2.0: this model was not trained for it"),
         ):
             refused(fill(folder, *options), told)

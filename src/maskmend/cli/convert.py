@@ -92,7 +92,7 @@ def _run(
 @_options
 @_heads
 def mage(sources: tuple[str, ...], output: Path, half: bool, heads: int | None) -> None:
-    """MAGE (LTH14/mage), base or large: one file, such as mage-vitb-1600.pth."""
+    """MAGE (LTH14/mage), base or large: the file of the network, which holds its tokenizer too."""
     from maskmend.importers.mage import convert_mage
 
     _run("mage", sources, [["mage*.pth"]], output, half, lambda files: convert_mage(files[0], heads=heads))

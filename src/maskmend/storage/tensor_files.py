@@ -9,6 +9,7 @@ arguments of a training, a callback's name) becomes an object of nothing.
 """
 
 import json
+import math
 import mmap
 import pickle
 import struct
@@ -318,7 +319,7 @@ class _Msgpack:
         dtype = FLAX_DTYPES.get(str(name))
         if dtype is None or not isinstance(shape, list) or not isinstance(place, range):
             raise Refused(f"an array in it is of the unknown format {str(name)[:40]!r}")
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)  # not NumPy's, which overflows
         if min(shape, default=0) < 0 or count * torch.empty(0, dtype=dtype).element_size() != len(place):
             raise Refused("an array in it is not as large as it says")
         return LazyTensor(
