@@ -633,7 +633,7 @@ def test_a_pipeline_prints_what_it_is(tiny_pipeline):
         ("mask_image", "`mask`"),
         ("generator", "`seed`"),
         ("num_inference_steps", "`steps`"),
-        ("prompt", "no words"),
+        ("negative_prompt", "guidance"),
     ],
 )
 def test_the_words_of_other_libraries_are_answered_with_ours(tiny_pipeline, argument, word):

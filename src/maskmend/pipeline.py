@@ -26,11 +26,13 @@ from maskmend.decoding.loop import Step
 from maskmend.errors import ConfigError, ModelError
 from maskmend.fill import rendering
 from maskmend.fill.arguments import FillArguments
+from maskmend.fill.conditions import UNCONDITIONAL, Condition
 from maskmend.fill.crops import Region, cut_region
 from maskmend.fill.events import FillEvents
 from maskmend.fill.familiarity import Domain, quantization_distance, with_familiarity
 from maskmend.fill.finishing import interpolated, refined
 from maskmend.fill.guide import guided
+from maskmend.fill.labels import chosen_labels
 from maskmend.fill.levels import plan_levels
 from maskmend.fill.merge import Part, merge_regions
 from maskmend.fill.preview import previews
@@ -42,13 +44,15 @@ from maskmend.fill.windows import FULLEST, FULLEST_GUESSED, Window, lay_windows,
 from maskmend.images.canvas import Length
 from maskmend.images.picture import ImageLike, Picture, ValueRange
 from maskmend.inference.cached_transformer import InferenceTransformer
+from maskmend.inference.full_pass import FullPass, ready
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.inference.precision import decoding_dtype
 from maskmend.masks.options import Channel, MaskOptions, PhotoCheck
 from maskmend.masks.reading import READ_AS_IT_IS, MaskLike
-from maskmend.models.transformer import MaskedTransformer
+from maskmend.models.token_model import TokenModel
 from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.folder import find_model, load_model, read_card, read_index, save_model
+from maskmend.pretrained.prompts import Prompts, open_prompts
 from maskmend.settings import Settings
 
 
@@ -65,7 +69,7 @@ class InpaintPipeline:
     def __init__(
         self,
         tokenizer: VQGAN,
-        transformer: MaskedTransformer,
+        transformer: TokenModel,
         defaults: Settings | None = None,
         precision: str = "auto",
     ) -> None:
@@ -81,10 +85,14 @@ class InpaintPipeline:
         self.transformer = transformer.eval().requires_grad_(False)
         self.defaults = defaults or Settings()
         self.precision = precision
-        self._transformer_ready: InferenceTransformer | None = None  # made for the first fill
+        self._transformer_ready: InferenceTransformer | FullPass | None = None  # made for the first fill
         decoding_dtype(precision, transformer.config, self.device)  # an unknown one is told now
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
+        self.labels: tuple[str, ...] = ()
+        """Names of the model's classes, where it has any and they are known."""
+        self.prompts: Prompts | None = None
+        """What encodes prompts, for a model whose folder keeps that."""
         self.domain: Domain | None = None
         """What the model learnt, where that is known: pictures unlike it get a note."""
         self.seconds: dict[str, float] = {}
@@ -112,7 +120,10 @@ class InpaintPipeline:
         tokenizer, transformer, defaults = load_model(folder)
         try:
             pipe = cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
-            domain = read_index(folder).get("domain")
+            index = read_index(folder)
+            pipe.labels = tuple(index.get("labels", ()))
+            pipe.prompts = open_prompts(folder, transformer, pipe.resolution)
+            domain = index.get("domain")
             pipe.domain = None if domain is None else from_dict(Domain, domain, "domain")
         except ConfigError as error:
             raise ModelError(f"model {folder}: {error}") from None
@@ -133,7 +144,10 @@ class InpaintPipeline:
         dtype = torch.float16 if half else None
         domain = None if self.domain is None else asdict(self.domain)
         defaults = asdict(self.defaults)
-        save_model(self.tokenizer, self.transformer, defaults, Path(folder), dtype, self.card, domain)
+        parts = (self.tokenizer, self.transformer, defaults, Path(folder), dtype, self.card, domain)
+        save_model(*parts, labels=self.labels)
+        if self.prompts is not None:
+            self.prompts.copy(Path(folder))
 
     def to(self, device: str | torch.device) -> "InpaintPipeline":
         """Moves both models to `device`. Raises ConfigError where it cannot be used; then they stay."""
@@ -153,7 +167,7 @@ class InpaintPipeline:
 
     @property
     def device(self) -> torch.device:
-        return self.transformer.bias.device
+        return self.transformer.device
 
     @property
     def resolution(self) -> int:
@@ -231,6 +245,7 @@ class InpaintPipeline:
         """
         check_names(settings)
         chosen = self.defaults.changed(**settings)
+        self.labels_for(chosen)  # one that there is not is told now
         options = MaskOptions(
             threshold=mask_threshold,
             invert=invert_mask,
@@ -250,7 +265,7 @@ class InpaintPipeline:
         self, requests: Sequence[FillRequest], settings: Settings, events: FillEvents
     ) -> list[Inpainted]:
         self.seconds = {}
-        filler = RegionFiller(self.tokenizer, self._ready(), self.seconds)
+        filler = RegionFiller(self.tokenizer, self._ready(), self.seconds, self._conditions(settings))
         with self._timed("crop"):
             windows = [self._windows(request.mask, settings) for request in requests]
         counts = [len(own) for own in windows]
@@ -380,11 +395,38 @@ class InpaintPipeline:
         """
         return rendering.pictures(self.tokenizer, tokens, regions)
 
-    def _ready(self) -> InferenceTransformer:
+    def _ready(self) -> InferenceTransformer | FullPass:
         if self._transformer_ready is None:
             dtype = decoding_dtype(self.precision, self.transformer.config, self.device)
-            self._transformer_ready = InferenceTransformer(self.transformer, dtype)
+            self._transformer_ready = ready(self.transformer, dtype)
         return self._transformer_ready
+
+    def labels_for(self, settings: Settings) -> tuple[int | None, ...]:
+        """The classes to fill under with these settings; None stands for none.
+
+        Raises ConfigError for a class, or guidance, that the model does not have.
+        """
+        config = self.transformer.config
+        if settings.prompt and self.prompts is None:
+            raise ConfigError(
+                f"prompt = {settings.prompt!r}: this model knows no words or keeps no prompts, leave it out"
+            )
+        conditioned = config.labels or self.prompts is not None
+        if settings.guidance != 1 and not (conditioned and config.unconditional):
+            raise ConfigError(
+                f"guidance = {settings.guidance}: this model was not trained for it, leave it out"
+            )
+        return chosen_labels(settings.label, self.labels, config.labels, unconditional=config.unconditional)
+
+    def _conditions(self, settings: Settings) -> tuple[Condition, ...]:
+        """What to fill under, one after the other; the likeliest fill is kept."""
+        labels = self.labels_for(settings)
+        if labels != (None,):
+            return tuple(Condition(value=torch.tensor(label), guidance=settings.guidance) for label in labels)
+        if settings.prompt and self.prompts is not None:
+            words = self.prompts.condition(settings.prompt)
+            return (Condition(value=words.reshape(-1), guidance=settings.guidance),)
+        return UNCONDITIONAL
 
     def _timed(self, stage: str) -> Timer:
         return Timer(self.seconds, stage)

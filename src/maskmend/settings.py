@@ -26,6 +26,8 @@ RANKINGS = ("likelihood", "typical")
 MOST_STEPS = 100_000
 """More than there are tokens; each has its place in a table, even where decoding ends long before."""
 
+MOST_GUIDANCE = 100
+
 FARTHEST = 1000
 """Largest `ring` and `context`: more than any picture is wide, and still a number to calculate with."""
 
@@ -80,6 +82,14 @@ class Settings:
     """Decoding steps at the finer scales, where a coarser fill is a guess of the content."""
     guide_strength: float = 1.0
     """How far a guide's colours take the place of the smooth infill: 1: wholly; 0: as without a guide."""
+    label: str | int | None = None
+    """Models with classes only: the class of what is filled, a number or a name; several with / between, or
+    auto for eight, of which the likeliest fill is kept."""
+    prompt: str | None = None
+    """Models that keep prompts only: words for what is filled; none stands for the empty prompt."""
+    guidance: float = 1.0
+    """Models with classes or prompts that were trained without one too: how far the class or prompt counts
+    (classifier-free guidance); 1: as it is, above 1: more, at twice the time."""
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -116,6 +126,8 @@ class Settings:
             raise ConfigError(f"detail_steps = {self.detail_steps}: give 1 to {MOST_STEPS}")
         if not 0 <= self.guide_strength <= 1:
             raise ConfigError(f"guide_strength = {self.guide_strength}: give 0 to 1")
+        if not 0 <= self.guidance <= MOST_GUIDANCE:
+            raise ConfigError(f"guidance = {self.guidance}: give 0 to {MOST_GUIDANCE}")
         if self.windows < 1:
             raise ConfigError(f"windows = {self.windows}: give 1 or more")
         if self.top_k is not None and self.top_k < 1:

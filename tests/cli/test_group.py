@@ -772,7 +772,8 @@ def test_the_flags_are_frozen():
     }
     assert flags(main.commands["inpaint"]) == {
         "image", "--mask", "-o", "--output", "--layout", "--model", "--samples", "--seed", "--steps",
-        "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--set", "--fit-mask",
+        "--schedule", "--order", "--temperature", "--seam", "--infill", "--ring", "--label", "--prompt",
+        "--set", "--fit-mask",
         "--invert-mask", "--mask-channel", "--mask-threshold", "--mask-photo-check", "--quality", "--device",
         "--uncertainty",
         "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
@@ -791,6 +792,11 @@ def test_the_flags_are_frozen():
     assert flags(main.commands["pack"]) == {
         "tokenizer", "transformer", "-o", "--output", "--half", "--set", "--data", "--card",
     }  # fmt: skip
+    for kind in ("mage", "halton", "valeoai"):
+        assert flags(main.commands["convert"].commands[kind]) == {
+            "sources", "-o", "--output", "--half", "--heads"
+        }  # fmt: skip
+    assert flags(main.commands["convert"].commands["maskgit"]) == {"sources", "-o", "--output", "--half"}
     assert flags(main.commands["convert"].commands["coursework"]) == {
         "vqgan", "transformer", "-o", "--output", "--heads", "--pixels", "--half",
     }  # fmt: skip

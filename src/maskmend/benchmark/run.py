@@ -17,6 +17,7 @@ from maskmend.benchmark.timing import interleave
 from maskmend.benchmark.training import train_once
 from maskmend.benchmark.waits import wait_cases
 from maskmend.files import json_bytes, write_files
+from maskmend.models.architectures import only_ours
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import find_model
 
@@ -45,17 +46,18 @@ def bench(
     """
     report = progress or (lambda *_: None)
     pipe = InpaintPipeline.from_pretrained(model)
+    transformer = only_ours(pipe.transformer, "the benchmark")
     with ExitStack() as stack:
-        cases = ceiling_cases() + decoding_cases(pipe.transformer, pipe.tokenizer) + whole_cases(pipe)
+        cases = ceiling_cases() + decoding_cases(transformer, pipe.tokenizer) + whole_cases(pipe)
         if not quick:
             report("exporting", 0, 1)
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            cases += format_cases(pipe.transformer) + start_cases(model) + runtime_cases(pipe, place)
+            cases += format_cases(transformer) + start_cases(model) + runtime_cases(pipe, place)
             photo = InpaintPipeline.from_pretrained(photo_model)
             cases += wait_cases(photo, photo_model, Path(stack.enter_context(tempfile.TemporaryDirectory())))
             report("exporting", 1, 1)
         if peers is not None:
-            cases += stack.enter_context(peer_cases(peers, pipe.transformer.config, pipe.resolution))
+            cases += stack.enter_context(peer_cases(peers, transformer.config, pipe.resolution))
         rounds, limit = QUICK if quick else WHOLE
         measured = interleave(cases, rounds, limit=limit, progress=lambda n, of: report("rounds", n, of))
     about = {"command": command, "hardware": hardware(), "threads": torch.get_num_threads()}

@@ -9,9 +9,10 @@ import click
 
 from maskmend import __version__
 from maskmend.cli.benchmark import bench
+from maskmend.cli.convert import convert
 from maskmend.cli.export import export
 from maskmend.cli.inpaint import demo, inpaint
-from maskmend.cli.models import calibrate, convert, pack, train, weights
+from maskmend.cli.models import calibrate, pack, train, weights
 from maskmend.cli.options import Commands
 from maskmend.cli.photographs import photographs
 from maskmend.cli.scoring import evaluate, masks, reproduce, study

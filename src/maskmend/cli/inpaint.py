@@ -97,6 +97,10 @@ class Inpaint(click.Command):
 )
 @click.option("--ring", cls=SettingOption, type=int, help="Predict this many tokens around the hole again.")
 @click.option(
+    "--label", cls=SettingOption, help="Class of what is filled, of models that have any: name, number, auto."
+)
+@click.option("--prompt", cls=SettingOption, help="Words for what is filled, of models that keep prompts.")
+@click.option(
     "--set",
     "assignments",
     multiple=True,

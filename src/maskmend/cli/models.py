@@ -1,6 +1,5 @@
-"""`maskmend train`, `pack`, `calibrate`, `convert` and `weights`: the commands that make models."""
+"""`maskmend train`, `pack`, `calibrate` and `weights`: the commands that make models."""
 
-import copy
 from pathlib import Path
 
 import click
@@ -174,56 +173,6 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
     )
     if len(distances) < ENOUGH:
         click.echo(f"{len(distances)} pictures are few for that limit: give {ENOUGH} or more", err=True)
-
-
-@click.group(cls=Commands)
-def convert() -> None:
-    """Converts models of other projects to model folders."""
-
-
-@convert.command()
-@click.argument("vqgan", type=PATH)
-@click.argument("transformer", type=PATH)
-@click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
-@click.option(
-    "--heads", type=click.IntRange(min=1), help="Heads of the transformer's attention (16 unless given)."
-)
-@click.option(
-    "--pixels",
-    type=click.Choice(["coursework", "signed", "lab"]),
-    metavar="[coursework|signed]",
-    default="coursework",
-    show_default=True,
-    help="How the VQGAN's pixels were normalised: by the published experiment's mean and deviation, or to "
-    "[-1, 1].",
-)
-@click.option("--half/--full", default=False, show_default=True, help="Weights in float16 or float32.")
-def coursework(
-    vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels: str, half: bool
-) -> None:
-    """Reads the published experiment's checkpoints, VQGAN and TRANSFORMER (one file may hold both)."""
-    from maskmend.importers.coursework.convert import convert_coursework
-    from maskmend.pipeline import InpaintPipeline
-
-    if (output / "model_index.json").exists():
-        raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
-    with working("converting"):
-        converted = convert_coursework(vqgan, transformer, heads=heads, pixels=pixels)
-        pipe = InpaintPipeline(converted.tokenizer, converted.transformer)
-        pipe.save_pretrained(output, half=half)
-    for note in converted.notes:
-        click.echo(note)
-    size, config = pipe.resolution, converted.transformer.config
-    click.echo(
-        f"wrote {output}: {size}x{size} pictures, {config.grid}x{config.grid} tokens, {config.codes} codes, "
-        f"{config.layers} blocks of {config.heads} heads; use it with --model {output}"
-    )
-
-
-# The name of the command in older versions.
-lab = copy.copy(coursework)
-lab.hidden = True
-convert.add_command(lab, "lab")
 
 
 @click.group(cls=Commands)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from maskmend.errors import ConfigError, ModelError, pip_install
 from maskmend.files import json_bytes, write_files
+from maskmend.models.architectures import only_ours
 from maskmend.models.attention import rope_angles
 from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.transformer import Block, Hints, MaskedTransformer
@@ -159,8 +160,8 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
     """Writes the four graphs and model.json into `folder`; returns their paths. The pipeline stays as it is.
 
     Each graph is tested with another batch size before anything is written. Raises ConfigError where ONNX is
-    not installed, ModelError where a graph does not do what its model does, OutputError where nothing can be
-    written.
+    not installed or the transformer is not ours, ModelError where a graph does not do what its model does,
+    OutputError where nothing can be written.
     """
     try:
         import onnx  # noqa: F401  # pyright: ignore[reportMissingImports]
@@ -168,7 +169,8 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
         import onnxscript  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise ConfigError(f"exporting needs ONNX: {pip_install('onnx')}") from None
-    model, tokenizer = copy.deepcopy(pipe.transformer).cpu(), copy.deepcopy(pipe.tokenizer).cpu()
+    model = copy.deepcopy(only_ours(pipe.transformer, "exporting to ONNX")).cpu()
+    tokenizer = copy.deepcopy(pipe.tokenizer).cpu()
     model, tokenizer = model.float(), tokenizer.float()
     config, side = model.config, tokenizer.config.resolution
     b, k, m, s, grid = 2, 5, 7, 3, config.grid

@@ -37,6 +37,9 @@ class SettingArguments(TypedDict, total=False):
     detail: str | int
     detail_steps: int
     guide_strength: float
+    label: str | int | None
+    prompt: str | None
+    guidance: float
 
 
 class FillArguments(SettingArguments, total=False):

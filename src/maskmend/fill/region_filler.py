@@ -13,10 +13,13 @@ from torch import Tensor
 from maskmend.decoding.interface import decode
 from maskmend.decoding.loop import Decoded, Step
 from maskmend.fill import rendering
+from maskmend.fill.conditions import UNCONDITIONAL, Condition
 from maskmend.fill.crops import Region
+from maskmend.fill.labels import likeliest
 from maskmend.fill.merge import Part
 from maskmend.fill.timer import Timer
 from maskmend.inference.cached_transformer import InferenceTransformer
+from maskmend.inference.full_pass import FullPass
 from maskmend.masks.morphology import token_hole
 from maskmend.models.transformer import Hints
 from maskmend.models.vqgan import VQGAN
@@ -30,12 +33,18 @@ class RegionFiller:
         tokenizer: VQGAN in eval mode.
         transformer: of the same number of codes and the same grid, ready for decoding.
         seconds: where the seconds spent on each stage are added up.
+        conditions: what to fill under: each is tried, and the likeliest fill kept, sample by sample.
     """
 
     def __init__(
-        self, tokenizer: VQGAN, transformer: InferenceTransformer, seconds: dict[str, float]
+        self,
+        tokenizer: VQGAN,
+        transformer: InferenceTransformer | FullPass,
+        seconds: dict[str, float],
+        conditions: Sequence[Condition] = UNCONDITIONAL,
     ) -> None:
         self.tokenizer, self.transformer, self.seconds = tokenizer, transformer, seconds
+        self.conditions = conditions
         self.mask_id: int = transformer.model.config.mask_id
 
     @torch.inference_mode()
@@ -51,7 +60,12 @@ class RegionFiller:
         with self._timed("encode"):
             tokens, hole, hints, distances = self._encode(regions, settings)
         with self._timed("predict"):
-            decoded = self._decode(tokens, hole, hints, seeds, settings, on_step)
+            decoded = likeliest(
+                [
+                    self._decode(tokens, hole, hints, seeds, settings, condition, on_step)
+                    for condition in self.conditions
+                ]
+            )
         with self._timed("draw"):
             fills = rendering.draw(
                 self.tokenizer, decoded.tokens, [region for region in regions for _ in range(samples)]
@@ -96,11 +110,13 @@ class RegionFiller:
         hints: Hints,
         seeds: Sequence[tuple[int, ...]],
         settings: Settings,
+        condition: Condition,
         on_step: Callable[[Step], object] | None,
     ) -> Decoded:
         samples, grid = len(seeds[0]), self.tokenizer.config.grid
+        under = condition.arguments(len(tokens), tokens.device)
         return decode(
-            self.transformer.predictor(tokens, hole, hints, samples),
+            self.transformer.predictor(tokens, hole, hints, samples, **under),
             tokens.repeat_interleave(samples, 0),
             hole.repeat_interleave(samples, 0),
             mask_id=self.mask_id,

@@ -11,14 +11,14 @@ import torch
 
 from maskmend.config import nearest
 from maskmend.errors import ConfigError
-from maskmend.models.transformer import TransformerConfig
+from maskmend.models.token_model import TokenModelConfig
 
 PRECISIONS = ("auto", "fp32", "bf16")
 BF16_MIN_DIM = 512
 """Width of a token from which `auto` takes bfloat16."""
 
 
-def decoding_dtype(precision: str, config: TransformerConfig, device: torch.device) -> torch.dtype:
+def decoding_dtype(precision: str, config: TokenModelConfig, device: torch.device) -> torch.dtype:
     """The format for a transformer on a device. Raises ConfigError for an unknown precision."""
     if precision not in PRECISIONS:
         raise ConfigError(f"precision = {precision!r} is unknown{nearest(precision, PRECISIONS)}")

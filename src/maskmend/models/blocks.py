@@ -66,13 +66,12 @@ class AttentionBlock(nn.Module):
         return x + self.attention(tokens).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
-def middle(channels: int, heads: int, norm: str) -> nn.Sequential:
-    """Two residual blocks around attention, at the latent resolution."""
-    return nn.Sequential(
-        ResidualBlock(channels, channels, norm),
-        AttentionBlock(channels, heads, norm),
-        ResidualBlock(channels, channels, norm),
-    )
+def middle(channels: int, heads: int, norm: str, attention: bool = True) -> nn.Sequential:
+    """Two residual blocks around attention, at the latent resolution; `attention` False: the two alone."""
+    blocks: list[nn.Module] = [ResidualBlock(channels, channels, norm)]
+    if attention:
+        blocks.append(AttentionBlock(channels, heads, norm))
+    return nn.Sequential(*blocks, ResidualBlock(channels, channels, norm))
 
 
 class Downsample(nn.Module):

@@ -15,7 +15,7 @@ contains nothing from inside the hole and is the same in every step.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from maskmend.errors import ConfigError
 from maskmend.models.attention import MultiHeadAttention, rope_angles
+from maskmend.models.token_model import TokenModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,16 @@ class TransformerConfig:
     def mask_id(self) -> int:
         """The mask token."""
         return self.codes
+
+    @property
+    def labels(self) -> int:
+        """It knows no classes."""
+        return 0
+
+    @property
+    def unconditional(self) -> bool:
+        """All its predictions are."""
+        return True
 
 
 def coursework_config(**changes: Any) -> TransformerConfig:
@@ -169,8 +180,11 @@ class Block(nn.Module):
         return self.norm2(x + self.mlp(x))
 
 
-class MaskedTransformer(nn.Module):
+class MaskedTransformer(TokenModel):
     """Predicts masked tokens from visible ones."""
+
+    architecture: ClassVar[str] = "maskmend"
+    config: TransformerConfig
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -221,6 +235,7 @@ class MaskedTransformer(nn.Module):
         hole: Bool[Tensor, "B N"],
         wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None = None,
         hints: Hints | None = None,
+        condition: Tensor | None = None,
     ) -> Float[Tensor, "S K"]:
         """Logits of the `wanted` tokens (all when None), one row each in row-major order, in one full pass.
 
@@ -230,6 +245,7 @@ class MaskedTransformer(nn.Module):
             wanted: tokens to compute logits for: a mask, or their indices in the flattened batch, which avoid
                 a synchronisation with the device.
             hints: for a model with `config.hints`.
+            condition: of other models; this one knows none.
         """
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         attn_mask = None

@@ -51,6 +51,8 @@ class TokenizerConfig:
     """GroupNorm over the picture, or normalisation of each position alone (keeps tokens local)."""
     encoder_attention: bool = True
     """Attention at the latent resolution in the encoder."""
+    attention: bool = True
+    """Attention anywhere: False for tokenizers of convolutions alone, such as that of Google's MaskGIT."""
     decoder_channels: tuple[int, ...] = (512, 256, 256, 128, 128)
     """Channels of each decoder stage, from the latent resolution to the full one."""
     decoder_blocks: int = 3
@@ -61,7 +63,10 @@ class TokenizerConfig:
     """Heads of the attention blocks."""
     design: Literal["plain", "coursework"] = "plain"
     """Layout of the blocks: ours, or the published experiment's, for its checkpoints
-    (coursework-checkpoints.md)."""
+    (coursework-checkpoints.md) and those of other projects (checkpoints.md), which are all laid out as in
+    Taming Transformers."""
+    downsampling: Literal["convolution", "average"] = "convolution"
+    """How the encoder halves the resolution: by a strided convolution, or by the mean of four pixels."""
     decoder_activation: bool = True
     """SiLU between the decoder's last normalisation and its last convolution."""
     known_channels: tuple[int, ...] = ()
@@ -100,6 +105,10 @@ class TokenizerConfig:
             raise ConfigError(f"design={self.design!r}: choose 'plain' or 'coursework'")
         if self.design == "coursework" and self.encoder_norm != "group":
             raise ConfigError(f"design='coursework' with encoder_norm={self.encoder_norm!r}: choose 'group'")
+        if self.encoder_attention and not self.attention:
+            raise ConfigError("encoder_attention = true with attention = false: set both to false")
+        if self.downsampling not in ("convolution", "average"):
+            raise ConfigError(f"downsampling={self.downsampling!r}: choose 'convolution' or 'average'")
         if not 0 <= self.colour_blur <= 8:
             raise ConfigError(f"colour_blur={self.colour_blur}: choose a value from 0 to 8")
         for name in ("encoder_blocks", "decoder_blocks", "attention_heads"):
@@ -124,10 +133,10 @@ class TokenizerConfig:
                     raise ConfigError(
                         f"{name} has {width}: choose multiples of 32, or of 4 below 128, for the group norm"
                     )
-        attended = {"decoder_channels": self.decoder_channels[:1]}
+        attended = {"decoder_channels": self.decoder_channels[:1]} if self.attention else {}
         if self.encoder_attention:
             attended["encoder_channels"] = self.encoder_channels[1 + max(self.downsample_after, default=0) :]
-        if self.design == "coursework":
+        if self.design == "coursework" and self.attention:
             attended["encoder_channels"] = self.encoder_channels[-1:] + attended.get("encoder_channels", ())
         for name, widths in attended.items():
             for width in widths:
@@ -197,12 +206,10 @@ class Encoder(nn.Module):
                 if attends and (coursework or block == config.encoder_blocks):
                     layers.append(AttentionBlock(width, heads, norm))
             if stage in config.downsample_after:
-                layers.append(
-                    Downsample(width) if coursework else nn.Conv2d(width, width, 3, stride=2, padding=1)
-                )
+                layers.append(_downsample(config, width))
                 downsamplings_left -= 1
         if coursework:
-            layers += middle(width, heads, norm)
+            layers += middle(width, heads, norm, config.attention)
         layers += [normalisation(norm, width), nn.SiLU()]
         if coursework:
             layers += [nn.Conv2d(width, code_dim, 3, padding=1), nn.Conv2d(code_dim, code_dim, 1)]
@@ -224,7 +231,7 @@ class Decoder(nn.Module):
         width, code_dim, heads = config.decoder_channels[0], config.quantizer.code_dim, config.attention_heads
         conv_in = nn.Conv2d(code_dim, width, 3, padding=1)
         self.conv_in = nn.Sequential(nn.Conv2d(code_dim, code_dim, 1), conv_in) if coursework else conv_in
-        self.middle = middle(width, heads, norm)
+        self.middle = middle(width, heads, norm, config.attention)
         stages: list[nn.Module] = []
         widths, condition_channels = config.decoder_channels, [width]
         for stage, outer in enumerate(widths, start=1):
@@ -232,7 +239,7 @@ class Decoder(nn.Module):
             for _ in range(config.decoder_blocks):
                 blocks.append(ResidualBlock(width, outer, norm))
                 width = outer
-                if coursework and stage <= min(config.upsample_after, default=stage):
+                if coursework and config.attention and stage <= min(config.upsample_after, default=stage):
                     blocks.append(AttentionBlock(width, heads, norm))
             if stage in config.upsample_after:
                 # The convolution after the upsampling already narrows to the next stage, at half the cost.
@@ -276,6 +283,16 @@ class Decoder(nn.Module):
             if upsamples:
                 x = x + next(features, 0)
         return self.colour_blur(self.conv_out(self.activation(self.norm(x))))
+
+
+def _downsample(config: TokenizerConfig, width: int) -> nn.Module:
+    if config.downsampling == "average":
+        return nn.AvgPool2d(2)
+    return (
+        Downsample(width)
+        if config.design == "coursework"
+        else nn.Conv2d(width, width, 3, stride=2, padding=1)
+    )
 
 
 class ColourBlur(nn.Module):

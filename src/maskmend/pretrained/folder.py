@@ -2,22 +2,24 @@
 
     model/
       model_index.json            format, kind, names of the components, default settings, and where it is
-                                  known what the model learnt ("domain")
+                                  known what the model learnt ("domain") and its classes ("labels")
       tokenizer/   config.json    weights.safetensors
       transformer/ config.json    weights.safetensors    (and in config.json "tokens", the `tokens_hash` of
-                                                          its tokenizer, where that is known)
+                                                          its tokenizer, where that is known, and
+                                                          "architecture", where it is another than ours)
       README.md                   the model card
 
 Format 2 is written; format 1 is read too, through `migrations`. Nothing is unpickled. Unknown keys, missing
 weights, wrong shapes and a newer format are errors that say what to do. Weights are memory-mapped: those in
 float32 are used in place, those in half precision are converted on loading. (Building modules on the meta
 device would save their initialisation, but the first use of that device loads more of PyTorch than any model
-takes to initialise: 3 s against 0.1 s.)
+of ours takes to initialise: 3 s against 0.1 s. Networks of other projects, with hundreds of millions of
+weights, are built there.)
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,7 +32,9 @@ from maskmend.assets import ASSETS, DEFAULT
 from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError, pip_install
 from maskmend.files import json_bytes, write_files
-from maskmend.models.transformer import MaskedTransformer, TransformerConfig
+from maskmend.models.architectures import ARCHITECTURES
+from maskmend.models.token_model import TokenModel
+from maskmend.models.transformer import MaskedTransformer
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
 from maskmend.pretrained.migrations import (
     FORMAT,
@@ -72,22 +76,33 @@ def save_component(
     folder: Path,
     dtype: torch.dtype | None = None,
     tokens: str | None = None,
+    architecture: str | None = None,
 ) -> None:
     """Writes `weights.safetensors` and `config.json`, both or neither.
 
     `dtype` narrows floating-point weights (float16 for shipping); `tokens` is what `learnt_tokens` reads of a
-    transformer. Raises OutputError when writing fails.
+    transformer, `architecture` names one that is not ours. Raises OutputError when writing fails.
     """
     weights = {}
     for name, value in module.state_dict().items():
         narrowed = value.to(dtype) if dtype is not None and value.is_floating_point() else value
         weights[name] = narrowed.detach().cpu().contiguous()
-    about = {"format": FORMAT, "kind": kind, "config": to_dict(config)}
-    if tokens is not None:
-        about["tokens"] = tokens
+    about = component_index(config, kind, tokens, architecture)
     # Not `save_file`: its files are readable by their owner only, and it may leave a truncated one behind.
     content = ordered(save(weights, metadata={"kind": kind, "format": str(FORMAT)}))
     write_files({folder / "weights.safetensors": content, folder / "config.json": json_bytes(about)})
+
+
+def component_index(
+    config: Any, kind: str, tokens: str | None = None, architecture: str | None = None
+) -> dict[str, Any]:
+    """What `config.json` of a component says."""
+    about = {"format": FORMAT, "kind": kind, "config": to_dict(config)}
+    if architecture is not None:
+        about["architecture"] = architecture
+    if tokens is not None:
+        about["tokens"] = tokens
+    return about
 
 
 def check_index(content: dict[str, Any], kind: str, path: Path, keys: Iterable[str]) -> None:
@@ -115,7 +130,8 @@ def read_config(folder: Path, kind: str, config_class: type) -> Any:
     """The configuration of a component folder."""
     path = folder / "config.json"
     content = read_json(path)
-    check_index(content, kind, path, ["config", "tokens"] if kind == "transformer" else ["config"])
+    of_transformers = ["tokens", "architecture"] if kind == "transformer" else []
+    check_index(content, kind, path, ["config", *of_transformers])
     if "config" not in content:
         raise ModelError(f'{path} has no "config": copy the model folder again')
     config = content["config"] if content["format"] == FORMAT else migrate_config(content["config"])
@@ -162,7 +178,7 @@ def _fitted(value: Tensor, wanted: Tensor) -> Tensor:
     """`value` in the format and layout of `wanted`: itself where it has them already."""
     if value.dtype == wanted.dtype and value.stride() == wanted.stride():
         return value
-    return torch.empty_like(wanted).copy_(value)
+    return torch.empty_like(wanted, device="cpu").copy_(value)
 
 
 def _built(module_class: Callable[[Any], M], config: Any) -> M:
@@ -180,7 +196,7 @@ def tokens_hash(model: VQGAN) -> str:
     return digest.hexdigest()
 
 
-def model_hash(*parts: VQGAN | MaskedTransformer) -> str:
+def model_hash(*parts: VQGAN | TokenModel) -> str:
     """SHA-256 over configurations and weights, which together decide the pictures.
 
     The same for a model whichever format it was loaded from: hashed are the names of format 1.
@@ -210,16 +226,40 @@ def load_tokenizer(folder: Path) -> VQGAN:
 
 
 def save_transformer(
-    model: MaskedTransformer, folder: Path, dtype: torch.dtype | None = None, tokens: str | None = None
+    model: TokenModel, folder: Path, dtype: torch.dtype | None = None, tokens: str | None = None
 ) -> None:
     """Writes a transformer folder; `tokens` is the `tokens_hash` of the tokenizer it was trained over."""
-    save_component(model, model.config, "transformer", folder, dtype, tokens)
+    ours = model.architecture == MaskedTransformer.architecture
+    architecture = None if ours else model.architecture
+    save_component(model, model.config, "transformer", folder, dtype, tokens, architecture)
+
+
+def load_token_model(folder: Path) -> TokenModel:
+    """Reads a transformer folder, of whichever architecture."""
+    name = read_json(folder / "config.json").get("architecture", MaskedTransformer.architecture)
+    if name not in ARCHITECTURES:
+        raise ModelError(
+            f"{folder / 'config.json'} has architecture {name!r}{nearest(str(name), ARCHITECTURES)}: "
+            "upgrade maskmend, or give another model"
+        )
+    model, config_class = ARCHITECTURES[name]
+    config = read_config(folder, "transformer", config_class)
+    if model is MaskedTransformer:
+        return load_weights(_built(model, config), folder)
+    with torch.device("meta"):
+        empty = model(config)
+    return load_weights(empty, folder)
 
 
 def load_transformer(folder: Path) -> MaskedTransformer:
-    """Reads a transformer folder."""
-    config = read_config(folder, "transformer", TransformerConfig)
-    return load_weights(_built(MaskedTransformer, config), folder)
+    """Reads a folder of a transformer of ours, to train or to export it."""
+    model = load_token_model(folder)
+    if not isinstance(model, MaskedTransformer):
+        raise ModelError(
+            f"{folder} holds a network of architecture {model.architecture!r}, which fills holes but is not "
+            "trained here: give a transformer that maskmend trained"
+        )
+    return model
 
 
 def learnt_tokens(folder: Path) -> str | None:
@@ -241,12 +281,13 @@ def check_tokens(tokenizer: VQGAN, transformer: Path, names: tuple[Path, Path]) 
 
 def save_model(
     tokenizer: VQGAN,
-    transformer: MaskedTransformer,
+    transformer: TokenModel,
     defaults: Mapping[str, Any],
     folder: Path,
     dtype: torch.dtype | None = None,
     card: str | None = None,
     domain: Mapping[str, Any] | None = None,
+    labels: Sequence[str] = (),
 ) -> None:
     """Writes a whole model folder; `model_index.json` comes last: without it a folder is unfinished."""
     save_tokenizer(tokenizer, folder / "tokenizer", dtype)
@@ -257,6 +298,8 @@ def save_model(
     index = {"format": FORMAT, "kind": "maskmend", "components": components, "defaults": settings}
     if domain is not None:
         index["domain"] = dict(domain)
+    if labels:
+        index["labels"] = list(labels)
     about = {} if card is None else {folder / CARD: card.encode()}
     write_files(about | {folder / INDEX: json_bytes(index)})
 
@@ -265,7 +308,10 @@ def read_index(folder: Path) -> dict[str, Any]:
     """What `model_index.json` of a folder says. Raises ModelError where it is not that of a model."""
     path = folder / INDEX
     content = read_json(path)
-    check_index(content, "maskmend", path, ["components", "defaults", "domain"])
+    check_index(content, "maskmend", path, ["components", "defaults", "domain", "labels"])
+    labels = content.get("labels", [])
+    if not isinstance(labels, list) or not all(isinstance(name, str) for name in labels):
+        raise ModelError(f'{path}: "labels" is {str(labels)[:60]}, expected a list of names')
     return content
 
 
@@ -284,12 +330,12 @@ def read_card(folder: Path) -> str | None:
         raise ModelError(f"cannot read {folder / CARD}: {error}; copy the model folder again") from None
 
 
-def load_model(folder: Path) -> tuple[VQGAN, MaskedTransformer, dict[str, Any]]:
+def load_model(folder: Path) -> tuple[VQGAN, TokenModel, dict[str, Any]]:
     """Tokenizer, transformer and default settings of a model folder. Raises ModelError."""
     defaults = read_index(folder).get("defaults", {})
     if not isinstance(defaults, dict):
         raise ModelError(f'{folder / INDEX}: "defaults" is {defaults!r}, expected an object')
-    return load_tokenizer(folder / "tokenizer"), load_transformer(folder / "transformer"), defaults
+    return load_tokenizer(folder / "tokenizer"), load_token_model(folder / "transformer"), defaults
 
 
 def find_model(name: str | Path) -> Path:

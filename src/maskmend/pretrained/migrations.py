@@ -26,6 +26,9 @@ WEIGHTS = {
 CHOICES = {"attention": {"context": "prefix"}, "design": {"lab": "coursework"}}
 """Values of settings in the configuration of a component and in the [model] table of a recipe."""
 
+LATER = (("attention", True), ("downsampling", "convolution"))
+"""Settings of the tokenizer that format 1 did not have, at their defaults."""
+
 PRESETS = {"report": "coursework"}
 """Names of presets of a recipe."""
 
@@ -57,7 +60,8 @@ def migrate_config(config: Any) -> Any:
 
 
 def config_in_format_1(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `migrate_config`."""
+    """The inverse of `migrate_config`; settings that came later and stand at their defaults are left out."""
+    config = {key: value for key, value in config.items() if (key, value) not in LATER}
     inverse = {key: {now: before for before, now in names.items()} for key, names in CHOICES.items()}
     return _with_choices(config, inverse)
 

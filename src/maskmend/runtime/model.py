@@ -130,6 +130,8 @@ class Runtime:
         except ConfigError as error:
             raise ModelError(f"this model's {error}: export it again") from None
         chosen = defaults.changed(**given)
+        if chosen.label is not None or chosen.guidance != 1:
+            raise ConfigError("exported models have no classes: leave label and guidance out")
         if chosen.order == "halton":  # refused for an empty mask too
             raise ConfigError("order = 'halton' needs PyTorch: give confidence or random here")
         if chosen.seam in ("feather", "multiband"):

@@ -37,7 +37,7 @@ MOST_GROWTH = 128
 _SETTINGS = (
     "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
     "sweet_spot", "infill", "ring", "share", "seam", "ranking", "plain", "context", "windows", "detail",
-    "detail_steps", "guide_strength",
+    "detail_steps", "guide_strength", "label", "prompt", "guidance",
 )  # fmt: skip
 
 _MARGIN = r"(left|right|top|bottom)=[0-9]{1,5}(\.[0-9]{1,3})?%?"
@@ -136,6 +136,18 @@ class Parameters(MaskReading):
     detail_steps: int | None = Field(None, ge=1, description="Decoding steps at the finer scales.")
     guide_strength: float | None = Field(
         None, ge=0, le=1, description="How far a guide's colours count; 0: as without one."
+    )
+    label: Annotated[int, Field(ge=0, le=1_000_000)] | Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="Class of what is filled, of a model that has any: number, name, or auto."
+    )
+    prompt: str | None = Field(
+        None, max_length=1000, description="Words for what is filled, of a model that keeps prompts."
+    )
+    guidance: float | None = Field(
+        None,
+        ge=0,
+        le=20,
+        description="How far class or prompt count; 1: as it is, above: more, twice the time.",
     )
     extend: Extension = None
     convert: Convert = False

@@ -113,7 +113,9 @@ class Service:
             )
             raise ApiError(422, "parameters_invalid", message)
         try:
-            entry.defaults.changed(**parameters.settings())
+            chosen = entry.defaults.changed(**parameters.settings())
+            if entry.pipe is not None:
+                entry.pipe.labels_for(chosen)
         except ConfigError as error:
             raise ApiError(422, "setting_invalid", str(error)) from None
 

@@ -55,26 +55,34 @@ class _Object:
     """Stands in for whatever a callable made."""
 
 
+class _Inert(_Object):
+    """Stands in for an object of which the caller's reader makes nothing."""
+
+
 class _Dict(_Object):
     """Stands in for an OrderedDict, the only such object that is filled afterwards."""
 
 
-def check(path: Path) -> None:
-    """Raises Refused for a file that is no checkpoint of torch.save or asks for too much; OSError."""
+def check(path: Path, inert: tuple[str, ...] = ()) -> None:
+    """Raises Refused for a file that is no checkpoint of torch.save or asks for too much; OSError.
+
+    `inert` names classes ("argparse Namespace") that the file may mention because the caller's reader makes
+    nothing of them. torch.load knows none of them.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         if file.read(4) == b"PK\x03\x04":
-            _check_archive(file, size)
+            _check_archive(file, size, inert)
         else:  # as before PyTorch 1.6: one pickle after the other, then the storages
             file.seek(0)
             stream = io.BytesIO(file.read(PICKLE_BYTES))
-            reading = _Reading()
+            reading = _Reading(inert)
             for _ in range(5):  # magic number, version, machine, the object, the storages' keys
                 reading.follow(stream)
             reading.check_sizes(size, {})
 
 
-def _check_archive(file: io.BufferedReader, size: int) -> None:
+def _check_archive(file: io.BufferedReader, size: int, inert: tuple[str, ...]) -> None:
     if _directory_bytes(file, size) > DIRECTORY_BYTES:
         raise Refused("its table of contents is larger than that of any checkpoint")
     try:
@@ -93,7 +101,7 @@ def _check_archive(file: io.BufferedReader, size: int) -> None:
                 raise Refused(
                     f"its pickle has {pickled.file_size / 2**20:.0f} MiB, more than {PICKLE_BYTES // 2**20}"
                 )
-            reading = _Reading()
+            reading = _Reading(inert)
             reading.follow(io.BytesIO(archive.read(pickled)))
     except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, RuntimeError):
         raise Refused("it is damaged or no checkpoint") from None
@@ -122,7 +130,8 @@ def _directory_bytes(file: io.BufferedReader, size: int) -> int:
 class _Reading:
     """Follows pickles and remembers which storages and tensors they ask for."""
 
-    def __init__(self) -> None:
+    def __init__(self, inert: tuple[str, ...]) -> None:
+        self.inert = inert
         self.operations = 0
         self.storages: dict[str, _Storage] = {}
         self.tensor_bytes = 0
@@ -157,7 +166,7 @@ class _Reading:
                     if name == "TUPLE":
                         stack.append(tuple(items))
                     elif name == "SETITEMS":
-                        _check_keys(items[::2])
+                        self._check_keys(items[::2])
                 case "TUPLE1" | "TUPLE2" | "TUPLE3":
                     count = int(name[-1])
                     stack[-count:] = [tuple(stack[len(stack) - count :])]
@@ -175,7 +184,7 @@ class _Reading:
                     stack.pop()
                 case "SETITEM":
                     stack.pop()
-                    _check_keys([stack.pop()])
+                    self._check_keys([stack.pop()])
                 case "GLOBAL":
                     stack.append(_Global(argument))
                 case "BINPERSID":
@@ -183,9 +192,14 @@ class _Reading:
                 case "REDUCE":
                     arguments = stack.pop()
                     stack[-1] = self._called(stack[-1], arguments)
+                case "NEWOBJ" if self.inert:
+                    arguments = stack.pop()
+                    if not isinstance(stack[-1], _Global) or stack[-1].name not in self.inert:
+                        raise Refused(f"it asks for an object of {_shown(stack[-1])}")
+                    stack[-1] = _Inert()
                 case "BUILD":
                     stack.pop()
-                    if not isinstance(stack[-1], _Dict):
+                    if not isinstance(stack[-1], _Dict | _Inert):
                         raise Refused("it fills an object that is no dictionary")
                 case "PROTO" | "STOP":
                     pass
@@ -216,7 +230,16 @@ class _Reading:
             return _Dict()
         if function.name in _WRAPPERS or function.name in _HARMLESS:
             return _Object()
-        raise Refused(f"it asks for {function.name.replace(' ', '.')}")
+        if function.name in self.inert:
+            return _Inert()
+        raise Refused(f"it asks for {_shown(function)}")
+
+    def _check_keys(self, keys: list[Any]) -> None:
+        """The hash of nested tuples can take for ever: keys are plain values only, or inert classes."""
+        for key in keys:
+            inert = isinstance(key, _Global) and key.name in self.inert
+            if key is not None and not inert and not isinstance(key, str | int | float):
+                raise Refused("a key of a dictionary in it is no plain value")
 
     def check_sizes(self, size: int, inside: dict[str, int]) -> None:
         """Storages against what the file holds; `inside` is empty where that is known only in sum."""
@@ -232,8 +255,5 @@ class _Reading:
             raise Refused(f"its tensors take {self.tensor_bytes} bytes, many times the file")
 
 
-def _check_keys(keys: list[Any]) -> None:
-    """The hash of nested tuples can take for ever, so that keys are plain values only."""
-    for key in keys:
-        if key is not None and not isinstance(key, str | int | float):
-            raise Refused("a key of a dictionary in it is no plain value")
+def _shown(name: Any) -> str:
+    return name.name.replace(" ", ".") if isinstance(name, _Global) else "no class"

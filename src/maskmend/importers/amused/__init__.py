@@ -1,0 +1,1 @@
+"""aMUSEd's checkpoints, as diffusers stores them."""

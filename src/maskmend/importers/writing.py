@@ -1,0 +1,143 @@
+"""A converted model as a folder: written beside its place, tensor by tensor, and then renamed.
+
+The tokenizer is small and lies in memory; the network may be as large as the machine allows, and is made one
+tensor at a time. A conversion that fails or is stopped leaves nothing at the place it was to write.
+"""
+
+import math
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskmend.errors import ConfigError, ModelError, OutputError
+from maskmend.files import json_bytes, write_files
+from maskmend.models.token_model import TokenModel
+from maskmend.models.transformer import MaskedTransformer
+from maskmend.models.vqgan import VQGAN
+from maskmend.pretrained.folder import (
+    CARD,
+    FORMAT,
+    INDEX,
+    component_index,
+    save_tokenizer,
+    tokens_hash,
+)
+from maskmend.storage.temporary import beside
+from maskmend.storage.tensor_writing import Planned, write_tensors
+
+Progress = Callable[[int, int], object]
+"""Called with the bytes written of the network's weights and how many there will be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversion:
+    """What a checkpoint becomes, before it is written."""
+
+    tokenizer: VQGAN
+    model: TokenModel
+    """On the meta device: names and shapes alone."""
+    weights: Mapping[str, Callable[[], Tensor]]
+    """What makes each of its tensors."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of a fill, unless a call says otherwise."""
+    card: str = ""
+    """The model card, Markdown."""
+    labels: tuple[str, ...] = ()
+    """Names of its classes, for a model that has them."""
+    extra: Callable[[Path, torch.dtype], None] | None = None
+    """Writes further files into the folder, before it gets its name, with weights in that format."""
+    notes: tuple[str, ...] = ()
+    """One line for each thing that the user should know."""
+
+
+def built_empty(model_class: Callable[[Any], TokenModel], config: Any) -> TokenModel:
+    """A network without weights, for its names and shapes."""
+    with torch.device("meta"):
+        return model_class(config).eval()
+
+
+def check_free(output: Path) -> None:
+    """Raises ConfigError where a model cannot be written to `output` because something is there."""
+    if (output / INDEX).exists():
+        raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise ConfigError(f"{output} is there and not empty: choose another folder for the model")
+
+
+def write_conversion(
+    made: Conversion, output: Path, *, half: bool = False, progress: Progress | None = None
+) -> None:
+    """Writes a model folder; `half` stores float16 weights.
+
+    Raises ConfigError where something is at `output`, ModelError where a tensor of the source cannot be used,
+    OutputError where writing fails. Then nothing is at `output`.
+    """
+    check_free(output)
+    dtype = torch.float16 if half else torch.float32
+    planned = _planned(made, dtype)
+    total = sum(math.prod(one.shape) * dtype.itemsize for one in planned.values())
+    done = 0
+
+    def told(size: int) -> None:
+        nonlocal done
+        done += size
+        if progress is not None:
+            progress(done, total)
+
+    place = beside(output)
+    try:
+        (place / "transformer").mkdir(parents=True)
+        save_tokenizer(made.tokenizer, place / "tokenizer", torch.float16 if half else None)
+        architecture = made.model.architecture
+        theirs = architecture != MaskedTransformer.architecture
+        index = component_index(
+            made.model.config, "transformer", tokens_hash(made.tokenizer), architecture if theirs else None
+        )
+        form = FORMAT
+        metadata = {"kind": "transformer", "format": str(form)}
+        write_tensors(place / "transformer" / "weights.safetensors", planned, metadata, told)
+        about: dict[str, Any] = {"format": FORMAT, "kind": "maskmend"}
+        about |= {"components": ["tokenizer", "transformer"], "defaults": dict(made.defaults)}
+        if made.labels:
+            about["labels"] = list(made.labels)
+        if made.extra is not None:
+            made.extra(place, dtype)
+        write_files(
+            {
+                place / "transformer" / "config.json": json_bytes(index),
+                place / CARD: made.card.encode(),
+                place / INDEX: json_bytes(about),
+            }
+        )
+        place.replace(output)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot write {output} ({reason}): check the folder, its rights and its disk"
+        ) from error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _planned(made: Conversion, dtype: torch.dtype) -> dict[str, Planned]:
+    wanted = made.model.state_dict()
+    assert set(wanted) == set(made.weights), set(wanted) ^ set(made.weights)
+    return {
+        name: Planned(tuple(wanted[name].shape), dtype, _fitting(name, made.weights[name], dtype))
+        for name in sorted(wanted)
+    }
+
+
+def _fitting(name: str, make: Callable[[], Tensor], dtype: torch.dtype) -> Callable[[], Tensor]:
+    def made() -> Tensor:
+        value = make()
+        if dtype == torch.float16 and not bool(torch.isfinite(value.half()).all()):
+            raise ModelError(f"{name} has numbers too large for float16: convert with --full")
+        return value
+
+    return made

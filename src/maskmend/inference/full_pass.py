@@ -1,0 +1,88 @@
+"""Decoding with a network that has no cache: each step is one pass over all tokens.
+
+Networks under the full attention pattern let known tokens see the hole, so that no key or value outlives a
+step. What can be spared is spared: the first step, where all of the hole is masked, is the same for all fills
+of a picture, and logits are computed for masked tokens alone. With guidance a step takes two passes.
+"""
+
+import copy
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from maskmend.inference.cached_transformer import InferenceTransformer
+from maskmend.models.token_model import TokenModel
+from maskmend.models.transformer import Hints, MaskedTransformer
+
+
+def ready(model: TokenModel, dtype: torch.dtype | None = None) -> "InferenceTransformer | FullPass":
+    """`model` made ready for decoding in one number format (None: its own)."""
+    if isinstance(model, MaskedTransformer):
+        return InferenceTransformer(model, dtype)
+    return FullPass(model, dtype)
+
+
+class FullPass:
+    """A token model made ready for decoding in one number format (None: its own)."""
+
+    def __init__(self, model: TokenModel, dtype: torch.dtype | None = None) -> None:
+        same = dtype is None or model.dtype == dtype
+        self.model = model if same else copy.deepcopy(model).to(dtype)
+
+    def predictor(
+        self,
+        tokens: Int[Tensor, "B N"],
+        hole: Bool[Tensor, "B N"],
+        hints: Hints | None = None,
+        samples: int = 1,
+        condition: Tensor | None = None,
+        guidance: float = 1.0,
+    ) -> "FullPassPredictor":
+        """What `decode` calls for `samples` fills of each picture, which lie one behind the other.
+
+        Args:
+            condition: of each picture, as `TokenModel.forward` takes it.
+            guidance: s of classifier-free guidance, u + s (c - u) with the logits c under the condition and
+                u without; 1 is none, and takes one pass.
+        """
+        return FullPassPredictor(self.model, hole, hints, samples, condition, guidance)
+
+
+class FullPassPredictor:
+    """Logits of the masked tokens, step by step, for one batch of pictures."""
+
+    def __init__(
+        self,
+        model: TokenModel,
+        hole: Bool[Tensor, "B N"],
+        hints: Hints | None,
+        samples: int,
+        condition: Tensor | None,
+        guidance: float,
+    ) -> None:
+        self.model, self.hole, self.samples, self.guidance = model, hole, samples, guidance
+        self.hints, self.condition = hints, condition
+
+    @torch.inference_mode()
+    def __call__(self, tokens: Int[Tensor, "B N"], masked: Bool[Tensor, "B N"]) -> Float[Tensor, "S K"]:
+        """Logits of the `masked` tokens, which lie within the hole."""
+        again = torch.arange(len(self.hole), device=tokens.device).repeat_interleave(self.samples)
+        if torch.equal(masked, self.hole[again]):
+            first = [self._logits(tokens[n : n + 1], masked[n : n + 1], again[n : n + 1])
+                     for n in range(0, len(tokens), self.samples)]  # fmt: skip
+            return torch.cat([logits for logits in first for _ in range(self.samples)])
+        # On a CPU one by one: the last bits of a product depend on how many rows it has; a fill must not.
+        at_once = 1 if tokens.device.type == "cpu" else len(tokens)
+        parts = zip(tokens.split(at_once), masked.split(at_once), again.split(at_once), strict=True)
+        return torch.cat([self._logits(*part) for part in parts])
+
+    def _logits(self, tokens: Tensor, masked: Tensor, pictures: Int[Tensor, "B"]) -> Float[Tensor, "S K"]:
+        hole = self.hole[pictures]
+        hints = None if self.hints is None else self.hints.at(pictures)
+        condition = None if self.condition is None else self.condition[pictures]
+        logits = self.model(tokens, hole, masked, hints, condition).float()
+        if condition is None or self.guidance == 1:
+            return logits
+        free = self.model(tokens, hole, masked, hints, None).float()
+        return free + self.guidance * (logits - free)

@@ -1,0 +1,135 @@
+"""MAGE's two stacks of pre-norm blocks (Li et al. 2023, "MAGE: MAsked Generative Encoder").
+
+    [class] + tokens ─► LN(embedding + position) ─► encoder ─► LN ─► linear
+        masked places become the encoded class token ─► + position ─► decoder ─► LN ─► tied head ─► logits
+
+The class token is a constant row of the embedding, number 1100 of the published table: the model was trained
+without labels. The encoder sees masked tokens as the mask's embedding, as the authors' sampler feeds it; what
+it makes of them is not passed on.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from maskmend.errors import ConfigError
+from maskmend.models.token_model import TokenModel, wanted_rows
+from maskmend.models.transformer import Block, TransformerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class MageConfig:
+    codes: int = 1024
+    """Codes of the tokenizer; the mask token is one more."""
+    grid: int = 16
+    """Tokens along a side of the picture."""
+    dim: int = 768
+    """Width of a token in the encoder, and of the tied embedding."""
+    heads: int = 12
+    """Attention heads of the encoder, a divisor of `dim`."""
+    layers: int = 12
+    """Blocks of the encoder."""
+    mlp: int = 3072
+    """Hidden width of the encoder's feed-forward part."""
+    decoder_dim: int = 768
+    """Width of a token in the decoder."""
+    decoder_heads: int = 16
+    """Attention heads of the decoder, a divisor of `decoder_dim`."""
+    decoder_layers: int = 8
+    """Blocks of the decoder."""
+    decoder_mlp: int = 3072
+    """Hidden width of the decoder's feed-forward part."""
+
+    def __post_init__(self) -> None:
+        for prefix in ("", "decoder_"):
+            dim, heads = getattr(self, f"{prefix}dim"), getattr(self, f"{prefix}heads")
+            if min(dim, heads, self.codes, self.grid) < 1 or dim % heads:
+                raise ConfigError(
+                    f"{prefix}heads = {heads} does not divide {prefix}dim = {dim}: choose a divisor"
+                )
+
+    @property
+    def mask_id(self) -> int:
+        """The token that stands for a hidden one."""
+        return self.codes
+
+    @property
+    def guesses(self) -> bool:
+        """It was not trained to draw a coarser fill anew."""
+        return False
+
+    @property
+    def labels(self) -> int:
+        """It knows no classes."""
+        return 0
+
+    @property
+    def unconditional(self) -> bool:
+        """All its predictions are."""
+        return True
+
+    def stack(self, decoder: bool) -> TransformerConfig:
+        """What the blocks of one of the stacks are built from."""
+        return TransformerConfig(
+            codes=self.codes,
+            grid=self.grid,
+            dim=self.decoder_dim if decoder else self.dim,
+            heads=self.decoder_heads if decoder else self.heads,
+            layers=self.decoder_layers if decoder else self.layers,
+            mlp=self.decoder_mlp if decoder else self.mlp,
+            norm="pre",
+            dropout=0.0,
+            norm_eps=1e-6,
+        )
+
+
+class Mage(TokenModel):
+    """Encoder and decoder over the class token and the picture's."""
+
+    architecture: ClassVar[str] = "mage"
+    config: MageConfig
+
+    def __init__(self, config: MageConfig) -> None:
+        super().__init__()
+        self.config = config
+        first, second = config.stack(decoder=False), config.stack(decoder=True)
+        length = config.grid**2 + 1
+        self.token_embedding = nn.Embedding(config.codes + 1, first.dim)
+        self.class_embedding = nn.Parameter(torch.zeros(first.dim))
+        self.position_embedding = nn.Parameter(torch.zeros(length, first.dim))
+        self.embedding_norm = nn.LayerNorm(first.dim, eps=1e-6)
+        self.blocks = nn.ModuleList(Block(first) for _ in range(first.layers))
+        self.norm = nn.LayerNorm(first.dim, eps=1e-6)
+        self.narrow = nn.Linear(first.dim, second.dim)
+        self.decoder_positions = nn.Parameter(torch.zeros(length, second.dim))
+        self.decoder_blocks = nn.ModuleList(Block(second) for _ in range(second.layers))
+        self.decoder_norm = nn.LayerNorm(second.dim, eps=1e-6)
+        self.head = nn.Sequential(nn.Linear(second.dim, first.dim), nn.GELU(), nn.LayerNorm(first.dim))
+        self.bias = nn.Parameter(torch.zeros(config.codes))
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "B N"],
+        hole: Bool[Tensor, "B N"],
+        wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None = None,
+        hints: Any = None,
+        condition: Tensor | None = None,
+    ) -> Float[Tensor, "S K"]:
+        """As `TokenModel.forward`; `hole`, `hints` and `condition` say nothing to it."""
+        words = self.token_embedding(tokens)
+        first = self.class_embedding.expand(len(tokens), 1, -1)
+        x = self.embedding_norm(torch.cat([first, words], 1) + self.position_embedding)
+        for block in self.blocks:
+            x = block(x)
+        x = self.narrow(self.norm(x))
+        masked = F.pad(tokens == self.config.mask_id, (1, 0))[..., None]
+        x = torch.where(masked, x[:, :1], x) + self.decoder_positions
+        for block in self.decoder_blocks:
+            x = block(x)
+        x = wanted_rows(x[:, 1:], wanted)
+        codes = self.token_embedding.weight[: self.config.codes]
+        return F.linear(self.head(self.decoder_norm(x)), codes, self.bias)

@@ -1,0 +1,107 @@
+"""What the pipeline asks of a network that predicts tokens, whichever family it comes from.
+
+    tokens (B, N), `config.mask_id` where hidden ─► forward ─► logits of the wanted tokens (S, codes)
+
+`MaskedTransformer` is ours. Networks of other projects are classes of their own behind the same few names, so
+that each forward pass can be read beside the code it came from, and decoding, masks, compositing, server and
+editor need not know which of them they have. How to add one: subclass `TokenModel`, give its configuration
+the names of `TokenModelConfig`, and list it in `models.architectures`.
+"""
+
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+
+
+@runtime_checkable
+class TokenModelConfig(Protocol):
+    """What a token model's configuration tells; a frozen dataclass may have fields or properties."""
+
+    @property
+    def codes(self) -> int:
+        """Codes of the tokenizer: the columns of the logits."""
+        ...
+
+    @property
+    def grid(self) -> int:
+        """Tokens along a side of the picture."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Width of a token; with it `precision = "auto"` chooses the number format."""
+        ...
+
+    @property
+    def mask_id(self) -> int:
+        """The token that stands for a hidden one: `codes`, whatever number the published weights give it."""
+        ...
+
+    @property
+    def guesses(self) -> bool:
+        """Whether it learnt to draw a coarser fill anew (`TransformerConfig.guesses`)."""
+        ...
+
+    @property
+    def labels(self) -> int:
+        """Classes it can be conditioned on, numbered from 0; 0 for a model without classes."""
+        ...
+
+    @property
+    def unconditional(self) -> bool:
+        """Whether it was trained without a condition too, so that `condition = None` is a prediction: with a
+        label dropped, an empty prompt, or no condition at all."""
+        ...
+
+
+class TokenModel(nn.Module):
+    """Predicts hidden tokens from visible ones.
+
+    A module without buffers that a file does not hold: it is built on the meta device and given its weights.
+    """
+
+    architecture: ClassVar[str]
+    """Its name in `config.json`, and in `models.architectures`."""
+    config: Any
+    """A `TokenModelConfig`."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    def forward(
+        self,
+        tokens: Int[Tensor, "B N"],
+        hole: Bool[Tensor, "B N"],
+        wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None = None,
+        hints: Any = None,
+        condition: Tensor | None = None,
+    ) -> Float[Tensor, "S K"]:
+        """Logits of the `wanted` tokens (all when None), one row each in row-major order.
+
+        Args:
+            tokens: codes, `config.mask_id` where hidden.
+            hole: tokens that are to be filled, whether still hidden or filled already.
+            wanted: tokens whose logits are asked for: a mask, or their numbers in the flattened batch.
+            hints: for a model that was trained with them; others do not look at them.
+            condition: of each picture: its class (B,) for a model with `config.labels`, or whatever else its
+                class says; None for a prediction without one, where `config.unconditional`.
+        """
+        raise NotImplementedError
+
+
+def wanted_rows(
+    x: Shaped[Tensor, "B N D"], wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None
+) -> Shaped[Tensor, "S D"]:
+    """The rows of `x` whose logits are asked for, as `TokenModel.forward` has them."""
+    x = x.flatten(0, 1)
+    if wanted is None:
+        return x
+    rows = wanted.flatten().nonzero()[:, 0] if wanted.dtype == torch.bool else wanted
+    return x.index_select(0, rows)

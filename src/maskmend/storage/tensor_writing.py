@@ -1,0 +1,55 @@
+"""A safetensors file written one tensor after the other, for weights that need not all be in memory."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+NAMES = {torch.float32: "F32", torch.float16: "F16"}
+
+
+class Planned(NamedTuple):
+    """A tensor to be written: what it will be, and what makes it."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    make: Callable[[], Tensor]
+
+
+def write_tensors(
+    path: Path,
+    tensors: Mapping[str, Planned],
+    metadata: Mapping[str, str],
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """Writes float32 and float16 tensors in the order given; `progress` hears of each one's bytes.
+
+    Raises OSError.
+    """
+    header: dict[str, object] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name, planned in tensors.items():
+        start, size = end, torch.empty(0, dtype=planned.dtype).element_size()
+        for side in planned.shape:
+            size *= side
+        end = start + size
+        header[name] = {
+            "dtype": NAMES[planned.dtype], "shape": list(planned.shape), "data_offsets": [start, end]
+        }  # fmt: skip
+    told = json.dumps(header, separators=(",", ":")).encode()
+    told += b" " * (-len(told) % 8)
+    with path.open("xb") as file:
+        file.write(len(told).to_bytes(8, "little") + told)
+        for name, planned in tensors.items():
+            value = planned.make().to(planned.dtype).contiguous()
+            assert tuple(value.shape) == tuple(planned.shape), (name, value.shape, planned.shape)
+            content = value.numpy().tobytes()
+            file.write(content)
+            if progress is not None:
+                progress(len(content))
+        file.flush()
+        os.fsync(file.fileno())
