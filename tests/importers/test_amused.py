@@ -26,11 +26,11 @@ from safetensors.torch import load_file, save_file
 
 from fakes import smooth_pixels
 from maskmend.cli import main
-from maskmend.decoding.loop import decode as fill_tokens
+from maskmend.decoding.interface import decode as fill_tokens
 from maskmend.errors import ConfigError
 from maskmend.importers.amused.convert import convert_amused
 from maskmend.importers.writing import write_conversion
-from maskmend.masks.reading import token_hole
+from maskmend.masks.morphology import token_hole
 from maskmend.models.uvit import UViT, UViTConfig, amused_config
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.prompts import Prompts

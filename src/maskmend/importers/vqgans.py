@@ -159,7 +159,7 @@ def _decoder(layout: Layout) -> list[Place]:
     width = layout.widths[-1]
     found = [
         Place(
-            theirs="decoder.conv_in", ours="decoder.enter.1", kind="conv", inner=layout.latents, outer=width
+            theirs="decoder.conv_in", ours="decoder.conv_in.1", kind="conv", inner=layout.latents, outer=width
         )
     ]
     found += _middle("decoder", lambda n: f"decoder.middle.{n}", width, layout.attention)
@@ -179,7 +179,7 @@ def _decoder(layout: Layout) -> list[Place]:
     return [
         *found,
         Place(theirs="decoder.norm_out", ours="decoder.norm", kind="norm", inner=width, outer=width),
-        Place(theirs="decoder.conv_out", ours="decoder.leave", kind="conv", inner=width, outer=3),
+        Place(theirs="decoder.conv_out", ours="decoder.conv_out", kind="conv", inner=width, outer=3),
     ]
 
 
@@ -318,7 +318,7 @@ def _project(source: Source, layout: Layout, weights: dict[str, Tensor]) -> None
     """The 1 x 1 convolutions on both sides of the codes."""
     out = next(place.ours for place in places(layout) if place.theirs == "encoder.conv_out")
     stem, _, number = out.rpartition(".")
-    ends = (f"{stem}.{int(number) + 1}", "decoder.enter.0")
+    ends = (f"{stem}.{int(number) + 1}", "decoder.conv_in.0")
     width = layout.code_dim + layout.folds
     for end in ends:
         weights[f"{end}.weight"], weights[f"{end}.bias"] = (
@@ -337,9 +337,9 @@ def _project(source: Source, layout: Layout, weights: dict[str, Tensor]) -> None
     # The last channel is constant: no weights, a bias.
     weights[f"{out}.weight"] = F.pad(torch.einsum("om,mihw->oihw", narrow, weight), (0, 0) * 3 + (0, 1))
     weights[f"{out}.bias"] = F.pad(narrow @ bias + into[1], (0, 1), value=CONSTANT)
-    weight = weights["decoder.enter.1.weight"]
+    weight = weights["decoder.conv_in.1.weight"]
     wide = torch.cat([back[0][:, :, 0, 0], back[1][:, None] / CONSTANT], 1)
-    weights["decoder.enter.1.weight"] = torch.einsum("omhw,mi->oihw", weight, wide)
+    weights["decoder.conv_in.1.weight"] = torch.einsum("omhw,mi->oihw", weight, wide)
     weights["quantizer.codebook"] = F.pad(weights["quantizer.codebook"], (0, 1), value=CONSTANT)
 
 
@@ -349,5 +349,5 @@ def _scale_pixels(weights: dict[str, Tensor], unit: bool) -> None:
     weights["encoder.layers.0.weight"] = (scale * torch.eye(3))[:, :, None, None]
     weights["encoder.layers.0.bias"] = torch.full((3,), shift)
     if unit:
-        weights["decoder.leave.weight"] = 2 * weights["decoder.leave.weight"]
-        weights["decoder.leave.bias"] = 2 * weights["decoder.leave.bias"] - 1
+        weights["decoder.conv_out.weight"] = 2 * weights["decoder.conv_out.weight"]
+        weights["decoder.conv_out.bias"] = 2 * weights["decoder.conv_out.bias"] - 1
