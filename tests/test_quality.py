@@ -40,7 +40,7 @@ def distance():
     network = Lpips.load("alexnet")
 
     @torch.inference_mode()
-    def feature_distance(a, b):
+    def between(a, b):
         one, two = (network.features(to_tensor(each)) for each in (a, b))
         return float(network.feature_distance(one, two)[0])
 

@@ -247,7 +247,7 @@ def test_a_picture_goes_through_a_pipe(files, tiny_model, tmp_path, kind):
         assert piped.exit_code == 0, piped.stderr
         assert piped.stdout_bytes == wanted.read_bytes()
         assert "filled 17.2 %" in piped.stderr
-        assert ("JPEG encodes" in piped.stderr) == (kind == "jpg")
+        assert ("JPEG re-encodes" in piped.stderr) == (kind == "jpg")
 
 
 def test_what_a_pipe_cannot_take_is_refused(inpaint, files, tiny_model, tmp_path, monkeypatch):
@@ -777,7 +777,7 @@ def test_the_flags_are_frozen():
         "--invert-mask", "--mask-channel", "--mask-threshold", "--mask-photo-check", "--quality", "--device",
         "--uncertainty",
         "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
-        "--max-megapixels", "--guide", "--extend",
+        "--max-megapixels", "--guide", "--extend", "--convert",
     }  # fmt: skip
     assert flags(main.commands["serve"]) == {
         "--host", "--port", "--allow-remote", "--allow-origin", "--name", "--token", "--model", "--device",
@@ -810,7 +810,9 @@ def test_the_flags_of_evaluation_are_frozen():
         "--preset", "--precision", "--set", "--samples", "--also", "--invert-masks",
     }  # fmt: skip
     assert flags(main.commands["calibrate"]) == {"model", "--images", "--learnt"}
-    assert flags(main.commands["bench"]) == {"--model", "-o", "--output", "--peers", "--quick"}
+    assert flags(main.commands["bench"]) == {
+        "--model", "--photo-model", "-o", "--output", "--peers", "--quick",
+    }  # fmt: skip
     assert flags(main.commands["export"].commands["onnx"]) == {"model", "-o", "--output"}
     assert flags(main.commands["reproduce"]) == {
         "--images", "--masks", "-o", "--output", "--model", "--quick", "--limit", "--sweep-limit", "--grid",

@@ -219,7 +219,7 @@ def test_known_tokens_stay_in_half_precision():
     seen: list[torch.Tensor] = []
     fill_tokens(
         predict, known, hole, mask_id=codes, steps=12, noise=2.0, schedule="linear",
-        callback=lambda step: seen.append(step.tokens),
+        on_step=lambda step: seen.append(step.tokens),
     )  # fmt: skip
     assert len(seen) == 12
     assert all(torch.equal(tokens[~hole], known[~hole]) for tokens in seen)
@@ -286,7 +286,7 @@ def test_a_prompt_that_cannot_be_is_told(case, prompted, monkeypatch):
         case[3](image, np.ones((8, 8), bool), prompt="bcd")
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ConfigError, match=r"prompt = 'bcd' needs transformers: .*maskmend\[text\]"):
+    with pytest.raises(ConfigError, match=r"prompt = 'bcd' needs transformers: .*'\.\[text\]'"):
         prompted[1](image, np.ones((8, 8), bool), prompt="bcd")
 
 

@@ -66,5 +66,5 @@ def test_impossible_arguments_are_named() -> None:
 
 def test_without_the_extra_its_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.svm", None)
-    with pytest.raises(ConfigError, match=r"maskmend\[evaluate\]"):
+    with pytest.raises(ConfigError, match=r"'\.\[evaluate\]'"):
         discriminability(features(0), features(1))

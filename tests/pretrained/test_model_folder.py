@@ -330,7 +330,7 @@ def test_find_model(tmp_path, monkeypatch):
         with pytest.raises(ModelError, match=r"give a model folder, a hub id .*or one of: default"):
             find_model(name)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(ModelError, match=r"owner/name looks like a hub id: pip install 'maskmend\[hub\]'"):
+    with pytest.raises(ModelError, match=r"owner/name looks like a hub id: pip install '\.\[hub\]'"):
         find_model("owner/name")
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ import hashlib, os, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np
+import pytest
 from maskmend.perceptual import weights
 os.environ["MASKMEND_CACHE"] = sys.argv[1]
 source = replace(weights.SOURCES["lpips-vgg16"], member_sha256=hashlib.sha256(b"x").hexdigest(),

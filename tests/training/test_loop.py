@@ -550,7 +550,7 @@ def test_tensorboard_missing_is_one_line(
     """Would catch an ImportError, or figures that silently go nowhere."""
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
     recipe = make_recipe("tokenizer", training={"tensorboard": True})
-    with pytest.raises(ConfigError, match=r"pip install 'maskmend\[tensorboard\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\.\[tensorboard\]'"):
         go(recipe, FakeStage(), tmp_path)
 
 

@@ -52,7 +52,7 @@ def test_biharmonic_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> Non
     """Would catch a traceback where the extra is missing."""
     for name in ("skimage", "skimage.restoration"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ConfigError, match=r"maskmend\[reproduce\]"):
+    with pytest.raises(ConfigError, match=r"'\.\[reproduce\]'"):
         biharmonic()
 
 

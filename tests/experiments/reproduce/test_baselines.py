@@ -49,5 +49,5 @@ def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ConfigError, match="ONNX"):
         migan(tmp_path / "some.onnx")
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(ConfigError, match=r"maskmend\[reproduce\]"):
+    with pytest.raises(ConfigError, match=r"'\.\[reproduce\]'"):
         telea()

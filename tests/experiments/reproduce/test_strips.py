@@ -47,5 +47,5 @@ def test_charts_are_pictures() -> None:
 
 def test_without_matplotlib_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ConfigError, match=r"maskmend\[reproduce\]"):
+    with pytest.raises(ConfigError, match=r"'\.\[reproduce\]'"):
         schedule_curves()
