@@ -1,0 +1,226 @@
+"""Fills on a Ray cluster (extra `ray`), by an autoscaling pool of actors that hold the model once each.
+
+`fill_dataset` stands inside a pipeline of one's own: a Ray Dataset of pictures and masks goes in, the same
+with their fills comes out. `fill_on_ray` does what `run.fill_here` does: chunks are listed by tasks, a shard
+each, and a chunk is a block of its own, so that the death of a worker costs the chunk it was at, which Ray
+hands to another.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from maskmend.bulk.entries import Chunk, Location, cut_chunks
+from maskmend.bulk.filling import Item, fill_items
+from maskmend.bulk.job import Filling, Job
+from maskmend.bulk.worker import Report, Worker
+from maskmend.errors import ConfigError, MaskmendError
+
+if TYPE_CHECKING:
+    from ray.data import Dataset  # pyright: ignore[reportMissingImports]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """The actors. They are as many as there is work for, within these bounds and the cluster's resources."""
+
+    least: int = 1
+    most: int = 0
+    """0: as many as the cluster has processors (or GPUs) for when the run begins."""
+    cpus: float = 1
+    """Of each actor; it computes with as many threads."""
+    gpus: float = 0
+    """Of each actor; above 0 give the device cuda."""
+
+    def __post_init__(self) -> None:
+        if self.least < 1 or (self.most and self.most < self.least) or self.cpus <= 0 or self.gpus < 0:
+            raise ConfigError(
+                f"a pool of {self.least} to {self.most} workers with {self.cpus:g} processors and "
+                f"{self.gpus:g} GPUs: give 1 or more workers, and processors above 0"
+            )
+
+
+def fill_on_ray(job: Job, pool: Pool | None = None) -> Iterator[Report]:
+    """Reports of the chunks, in the order in which they are done.
+
+    Connects to the cluster that RAY_ADDRESS names, or starts one on this machine.
+
+    Raises ConfigError where Ray is missing, or a worker could not fill as the run began.
+    """
+    ray = _ray()
+    pool = pool or Pool()
+    start_ray()
+    source, size = job.source, job.chunk
+    if job.shard.count != 1:
+        raise ConfigError(
+            "--shard is for jobs without Ray, which shares the pictures out by itself: leave it out"
+        )
+    parts = source.parts()
+
+    def listed(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for chunk in cut_chunks(row["part"], source.entries(row["part"]), size):
+            yield {"chunk": chunk}
+
+    dataset = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
+    dataset = dataset.flat_map(listed).repartition(target_num_rows_per_block=1)
+    dataset = dataset.map(
+        _ChunkActor,
+        fn_constructor_args=(job, pool.cpus),
+        compute=_compute(ray, pool),
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus or None,
+    )
+    for row in _rows(ray, dataset):
+        yield Report(**{**row, "failures": tuple(map(tuple, row["failures"])), "notes": tuple(row["notes"])})
+
+
+def _rows(ray: Any, dataset: Any) -> Iterator[dict[str, Any]]:
+    """Raises a worker's own error where it is one of ours, rather than Ray's with its traceback."""
+    try:
+        yield from dataset.iter_rows()
+    except ray.exceptions.RayError as error:
+        inner: BaseException | None = error
+        while inner is not None and not isinstance(inner, MaskmendError):
+            inner = getattr(inner, "cause", None) or inner.__cause__
+        if inner is None:
+            raise
+        raise inner from error
+
+
+def fill_dataset(
+    dataset: "Dataset",
+    filling: Filling | None = None,
+    *,
+    mask: bytes | None = None,
+    pool: Pool | None = None,
+    batch_size: int = 32,
+) -> "Dataset":
+    """A Ray Dataset with its pictures filled.
+
+    Args:
+        dataset: with the columns `key` (text; the picture's seed is made of it), `image` and `mask` (bytes
+            of an image file, or its path or URL). Others stay as they are.
+        filling: model, settings, seed, and how masks are read.
+        mask: one for all pictures, as the bytes of an image file; then no column `mask` is read.
+        pool: the actors.
+        batch_size: rows that an actor takes at a time; it fills them in batches of windows.
+
+    Returns:
+        The dataset with the columns `filled` (bytes, null where it failed), `format` ("png"), `seed`,
+        `reason` (text, null where it was filled), `note` and `seconds`.
+    """
+    ray = _ray()
+    pool = pool or Pool()
+    return dataset.map_batches(
+        _BatchActor,
+        fn_constructor_args=(filling or Filling(), mask, pool.cpus),
+        compute=_compute(ray, pool),
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus or None,
+        batch_size=batch_size,
+        batch_format="pyarrow",
+    )
+
+
+def start_ray() -> None:
+    """Raises ConfigError where Ray is missing or its cluster cannot be reached."""
+    ray = _ray()
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    if ray.is_initialized():
+        return
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"cannot reach or start Ray ({' '.join(str(error).split())}): check RAY_ADDRESS, or leave "
+            "--engine out"
+        ) from error
+
+
+class _ChunkActor:
+    def __init__(self, job: Job, cpus: float) -> None:
+        _use_threads(cpus)
+        self.worker: Worker | MaskmendError
+        try:
+            self.worker = Worker(job)
+        except MaskmendError as error:  # for the first chunk: of an actor that does not start a text is told
+            self.worker = error
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(self.worker, MaskmendError):
+            raise self.worker
+        chunk: Chunk = row["chunk"]
+        return asdict(self.worker.fill(chunk))
+
+
+class _BatchActor:
+    def __init__(self, filling: Filling, mask: bytes | None, cpus: float) -> None:
+        _use_threads(cpus)
+        self.filling, self.mask = filling, mask
+        self.pipe = filling.load()
+
+    def __call__(self, table: Any) -> Any:
+        import pyarrow
+
+        keys = [str(key) for key in table["key"].to_pylist()]
+        images = [_content(value) for value in table["image"].to_pylist()]
+        masks = [_Bytes(self.mask)] * len(keys) if self.mask is not None else None
+        if masks is None:
+            masks = [_content(value) for value in table["mask"].to_pylist()]
+        items = (
+            Item(key=key, image=image, mask=mask, tag=number)
+            for number, (key, image, mask) in enumerate(zip(keys, images, masks, strict=True))
+        )
+        done = sorted(fill_items(self.pipe, self.filling, items), key=lambda outcome: outcome.item.tag)
+        text = pyarrow.string()
+        columns = {
+            "filled": pyarrow.array([one.content for one in done], pyarrow.binary()),
+            "format": pyarrow.array([one.suffix[1:] or None for one in done], text),
+            "seed": pyarrow.array([one.seed for one in done], pyarrow.int64()),
+            "reason": pyarrow.array([one.reason for one in done], text),
+            "note": pyarrow.array([one.note for one in done], text),
+            "seconds": pyarrow.array([one.seconds for one in done], pyarrow.float64()),
+        }
+        for name, column in columns.items():
+            table = table.append_column(name, column)
+        return table
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    content: bytes
+
+    def read(self) -> bytes:
+        return self.content
+
+
+def _content(value: object) -> "_Bytes | Location | None":
+    if value is None:
+        return None
+    return _Bytes(value) if isinstance(value, bytes) else Location(place=str(value))
+
+
+def _compute(ray: Any, pool: Pool) -> Any:
+    most = pool.most
+    if not most:
+        start_ray()
+        there = ray.cluster_resources()
+        most = int(there.get("GPU", 0) / pool.gpus) if pool.gpus else int(there.get("CPU", 1) / pool.cpus)
+    return ray.data.ActorPoolStrategy(min_size=pool.least, max_size=max(most, pool.least))
+
+
+def _use_threads(cpus: float) -> None:
+    import torch
+
+    torch.set_num_threads(max(1, int(cpus)))
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ConfigError("the engine ray needs Ray: pip install 'maskmend[ray]'") from None
+    return ray
