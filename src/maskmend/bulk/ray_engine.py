@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ray.data import Dataset  # pyright: ignore[reportMissingImports]
 
 
+LISTERS = 2
+"""Tasks that list shards while the actors fill."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pool:
     """The actors. They are as many as there is work for, within these bounds and the cluster's resources."""
@@ -62,8 +66,15 @@ def fill_on_ray(job: Job, pool: Pool | None = None) -> Iterator[Report]:
         for chunk in cut_chunks(row["part"], source.entries(row["part"]), size):
             yield {"chunk": chunk}
 
-    dataset = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
-    dataset = dataset.flat_map(listed).repartition(target_num_rows_per_block=1)
+    context = ray.data.DataContext.get_current()
+    before, context.target_max_block_size = context.target_max_block_size, 1  # a chunk is a block of its own
+    try:
+        dataset = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
+    finally:
+        context.target_max_block_size = before
+    listers = ray.data.TaskPoolStrategy(size=min(LISTERS, len(parts)))
+    # Listing waits for storage, and must go on where the actors have taken every processor.
+    dataset = dataset.flat_map(listed, num_cpus=0, compute=listers)
     dataset = dataset.map(
         _ChunkActor,
         fn_constructor_args=(job, pool.cpus),

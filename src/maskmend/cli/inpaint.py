@@ -237,7 +237,7 @@ def inpaint(
         if mask_folder is None and mask_path is None:
             raise click.MissingParameter(param_hint="'--masks'", param_type="option")
         if mask_folder is not None and mask_path is not None:
-            raise ConfigError("--mask is one for all pictures, --masks one for each: give one of them")
+            raise ConfigError("--masks has no use for --mask, which is one for all pictures: leave one out")
         if mask_path is not None and not mask_path.is_file():
             raise ConfigError(
                 f"no mask at {mask_path}: with --input give a picture file, or a folder as --masks"
@@ -245,7 +245,7 @@ def inpaint(
         from maskmend.cli.inpaint_folder import inpaint_folder
 
         inpaint_folder(
-            Path(folder), mask_path or mask_folder, output, suffix, filler,
+            Path(folder), Path(mask_path or str(mask_folder)), output, suffix, filler,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
             max_pixels=round(max_megapixels * 1e6), convert=convert,
         )  # fmt: skip
