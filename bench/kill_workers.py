@@ -65,9 +65,8 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, object]:
         where = environment() | {"RAY_ADDRESS": cluster.address} | (server.environment if server else {})
         target = server.target if server else folder / "ray"
         words = command(server.source if server else folder, target, "ray", options)
-        killed = kill_while_running(
-            words, where, raylets, server.done if server else partial(done, target), options
-        )
+        count = server.done if server else partial(done, folder / "ray")
+        killed = kill_while_running(words, where, raylets, count, options)
         if server:
             server.fetch(folder / "ray")
     finally:

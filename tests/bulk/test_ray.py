@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture(scope="module")
 def cluster():
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
 
@@ -81,8 +81,8 @@ def test_a_workers_error_is_ours(cluster, tiny_pipeline, tiny_model, folders, tm
 
 @pytest.mark.parametrize("storage", ["disk", "s3"])
 def test_killed_workers_and_drivers_lose_nothing(tiny_model, storage):
-    """Catches pictures that are lost, doubled or half written when processes die; `bench/kill_workers.py` kills
-    more of them."""
+    """Catches pictures that are lost, doubled or half written when processes die. `bench/kill_workers.py`
+    kills more of them."""
     if storage == "s3":
         pytest.importorskip("moto.server", reason="moto is not installed")
         pytest.importorskip("s3fs", reason="s3fs is not installed")

@@ -8,12 +8,13 @@ hands to another.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from maskmend.bulk.entries import Chunk, Location, cut_chunks
 from maskmend.bulk.filling import Item, fill_items
 from maskmend.bulk.job import Filling, Job
+from maskmend.bulk.sources import Source
 from maskmend.bulk.worker import Report, Worker
 from maskmend.errors import ConfigError, MaskmendError
 
@@ -48,23 +49,18 @@ class Pool:
 def fill_on_ray(job: Job, pool: Pool | None = None) -> Iterator[Report]:
     """Reports of the chunks, in the order in which they are done.
 
-    Connects to the cluster that RAY_ADDRESS names, or starts one on this machine.
+    Connects to the cluster that RAY_ADDRESS names, or to one on this machine, or starts one there.
 
     Raises ConfigError where Ray is missing, or a worker could not fill as the run began.
     """
     ray = _ray()
     pool = pool or Pool()
     start_ray()
-    source, size = job.source, job.chunk
     if job.shard.count != 1:
         raise ConfigError(
             "--shard is for jobs without Ray, which shares the pictures out by itself: leave it out"
         )
-    parts = source.parts()
-
-    def listed(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        for chunk in cut_chunks(row["part"], source.entries(row["part"]), size):
-            yield {"chunk": chunk}
+    parts = job.source.parts()
 
     context = ray.data.DataContext.get_current()
     before, context.target_max_block_size = context.target_max_block_size, 1  # a chunk is a block of its own
@@ -74,7 +70,7 @@ def fill_on_ray(job: Job, pool: Pool | None = None) -> Iterator[Report]:
         context.target_max_block_size = before
     listers = ray.data.TaskPoolStrategy(size=min(LISTERS, len(parts)))
     # Listing waits for storage, and must go on where the actors have taken every processor.
-    dataset = dataset.flat_map(listed, num_cpus=0, compute=listers)
+    dataset = dataset.flat_map(_listed, fn_args=(job.source, job.chunk), num_cpus=0, compute=listers)
     dataset = dataset.map(
         _ChunkActor,
         fn_constructor_args=(job, pool.cpus),
@@ -82,21 +78,15 @@ def fill_on_ray(job: Job, pool: Pool | None = None) -> Iterator[Report]:
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,
     )
-    for row in _rows(ray, dataset):
-        yield Report(**{**row, "failures": tuple(map(tuple, row["failures"])), "notes": tuple(row["notes"])})
+    for row in dataset.iter_rows():
+        if isinstance(row["report"], MaskmendError):
+            raise row["report"]
+        yield row["report"]
 
 
-def _rows(ray: Any, dataset: Any) -> Iterator[dict[str, Any]]:
-    """Raises a worker's own error where it is one of ours, rather than Ray's with its traceback."""
-    try:
-        yield from dataset.iter_rows()
-    except ray.exceptions.RayError as error:
-        inner: BaseException | None = error
-        while inner is not None and not isinstance(inner, MaskmendError):
-            inner = getattr(inner, "cause", None) or inner.__cause__
-        if inner is None:
-            raise
-        raise inner from error
+def _listed(row: dict[str, Any], source: Source, size: int) -> Iterator[dict[str, Any]]:
+    for chunk in cut_chunks(row["part"], source.entries(row["part"]), size):
+        yield {"chunk": chunk}
 
 
 def fill_dataset(
@@ -151,19 +141,23 @@ def start_ray() -> None:
 
 
 class _ChunkActor:
+    """Hands errors of ours over as results: of one that is raised Ray leaves a traceback and a text."""
+
     def __init__(self, job: Job, cpus: float) -> None:
         _use_threads(cpus)
         self.worker: Worker | MaskmendError
         try:
             self.worker = Worker(job)
-        except MaskmendError as error:  # for the first chunk: of an actor that does not start a text is told
+        except MaskmendError as error:
             self.worker = error
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        if isinstance(self.worker, MaskmendError):
-            raise self.worker
         chunk: Chunk = row["chunk"]
-        return asdict(self.worker.fill(chunk))
+        try:
+            report = self.worker.fill(chunk) if isinstance(self.worker, Worker) else self.worker
+        except MaskmendError as error:
+            report = error
+        return {"report": report}
 
 
 class _BatchActor:
