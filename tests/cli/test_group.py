@@ -776,7 +776,7 @@ def test_the_flags_are_frozen():
         "--invert-mask", "--mask-channel", "--mask-threshold", "--mask-photo-check", "--quality", "--device",
         "--uncertainty",
         "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
-        "--max-megapixels", "--guide", "--extend",
+        "--max-megapixels", "--guide", "--extend", "--convert",
         "--engine", "--shard", "--seed-by", "--write-as", "--chunk", "--workers", "--retry-failed",
         "--metrics",
     }  # fmt: skip
