@@ -7,7 +7,7 @@ hands to another.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +78,15 @@ def fill_on_ray(job: Job, pool: Pool | None = None) -> Iterator[Report]:
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,
     )
-    for row in dataset.iter_rows():
-        if isinstance(row["report"], MaskmendError):
-            raise row["report"]
-        yield row["report"]
+    rows = iter(dataset.iter_rows())
+    try:
+        for row in rows:
+            if isinstance(row["report"], MaskmendError):
+                raise row["report"]
+            yield row["report"]
+    finally:  # a traceback would keep the iterator, and with it the actors
+        if isinstance(rows, Generator):
+            rows.close()
 
 
 def _listed(row: dict[str, Any], source: Source, size: int) -> Iterator[dict[str, Any]]:
