@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--s3", action="store_true")
     options = parser.parse_args()
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else they starve where the machine has other work
     folder = Path(tempfile.mkdtemp(prefix="maskmend-kills-"))
     try:
         print(json.dumps(run(folder, options), indent=1))

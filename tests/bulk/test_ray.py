@@ -1,6 +1,7 @@
 """Fills on Ray (extra `ray`): the bytes of one process, whoever is killed meanwhile."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture(scope="module")
 def cluster():
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else they starve where the machine has other work
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
