@@ -778,6 +778,8 @@ def test_the_flags_are_frozen():
         "--uncertainty",
         "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
         "--max-megapixels", "--guide", "--extend", "--convert",
+        "--engine", "--shard", "--seed-by", "--write-as", "--chunk", "--workers", "--retry-failed",
+        "--metrics",
     }  # fmt: skip
     assert flags(main.commands["serve"]) == {
         "--host", "--port", "--allow-remote", "--allow-origin", "--name", "--token", "--model", "--device",

@@ -74,10 +74,13 @@ def plan_folder(
 ) -> list[Task]:
     """What there is to do; results keep their image's format, or take that of `suffix` (".png").
 
+    `masks` is a folder, or a file: one mask for all images.
+
     Formats that are read but not written (BMP, GIF) become PNG. Raises DataError for a folder that is missing
     or holds no image, ConfigError for an output folder that is one of the others or holds one.
     """
-    for folder in (images, masks):
+    for_all = masks if masks.is_file() else None
+    for folder in (images,) if for_all else (images, masks):
         if not folder.is_dir():
             raise DataError(f"no folder at {folder}: give a folder of images")
         if output.resolve() == folder.resolve():
@@ -92,11 +95,13 @@ def plan_folder(
     if suffix is not None and suffix not in WRITABLE:
         raise ConfigError(f"format {suffix!r} cannot be written: choose one of {', '.join(WRITABLE)}")
     known: dict[str, list[Path]] = {}
-    for path in _images(masks, [images, output]):
+    for path in [] if for_all else _images(masks, [images, output]):
         known.setdefault(_stem(path, masks), []).append(path)
     tasks, taken = [], set[Path]()
     for path in _images(images, [masks, output]):
-        found = known.get(_stem(path, images), [])
+        if for_all and path.resolve() == for_all.resolve():
+            continue  # the mask may lie among the images
+        found = [for_all] if for_all else known.get(_stem(path, images), [])
         trouble = None
         if len(found) != 1:
             trouble = f"no mask of that name in {masks}"
@@ -120,6 +125,8 @@ def plan_folder(
 
 def lone_masks(tasks: Iterable[Task], images: Path, masks: Path, output: Path) -> list[Path]:
     """Masks that no image of `tasks` has the name of, in order: of images that are missing, or misspelt."""
+    if masks.is_file():
+        return []
     taken = {_stem(task.image, images) for task in tasks}
     return [path for path in _images(masks, [images, output]) if _stem(path, masks) not in taken]
 

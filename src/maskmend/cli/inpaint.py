@@ -8,7 +8,16 @@ import click
 
 from maskmend.assets import DEFAULT
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
-from maskmend.cli.options import PATH, SEED, Filler, SettingOption, default_settings, refuse_options
+from maskmend.cli.many_pictures import ONLY_MANY, many_pictures
+from maskmend.cli.options import (
+    PATH,
+    PLACE,
+    SEED,
+    Filler,
+    SettingOption,
+    default_settings,
+    refuse_options,
+)
 from maskmend.errors import ConfigError
 
 SENSIBLE = 64
@@ -32,8 +41,8 @@ class Inpaint(click.Command):
 @click.option(
     "--mask",
     "mask_path",
-    type=PATH,
-    help="White (or erased, in an image with alpha) is filled.",
+    type=PLACE,
+    help="White (or erased, in an image with alpha) is filled. With --input: one mask for all pictures.",
 )
 @click.option(
     "--guide",
@@ -46,12 +55,17 @@ class Inpaint(click.Command):
     metavar="SIDE=LENGTH,...",
     help="Fill new canvas beside the image: left=200,right=10%; also top, bottom. Needs no --mask.",
 )
-@click.option("--input", "folder", type=PATH, help="Instead of IMAGE: a folder of images, with --masks.")
-@click.option("--masks", "mask_folder", type=PATH, help="Folder of masks: one for each image, of its name.")
+@click.option(
+    "--input",
+    "folder",
+    type=PLACE,
+    help="Instead of IMAGE: a folder of images, with --masks or --mask; or tar shards, Parquet files, a URL.",
+)
+@click.option("--masks", "mask_folder", type=PLACE, help="Folder of masks: one for each image, of its name.")
 @click.option(
     "-o",
     "--output",
-    type=PATH,
+    type=PLACE,
     required=True,
     help="Where the result goes, or a folder for it; .png, .webp and .tif keep known pixels to the bit.",
 )
@@ -151,15 +165,16 @@ class Inpaint(click.Command):
 @click.option(
     "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
 )
+@many_pictures
 @click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
 def inpaint(
     image: Path | None,
-    mask_path: Path | None,
+    mask_path: Any,
     guide_path: Path | None,
     extend: str | None,
-    folder: Path | None,
-    mask_folder: Path | None,
-    output: Path,
+    folder: Path | str | None,
+    mask_folder: Path | str | None,
+    output: Any,
     suffix: str | None,
     overwrite: bool,
     layout: str | None,
@@ -180,9 +195,18 @@ def inpaint(
     device: str,
     precision: str,
     uncertainty: Path | None,
+    engine: str | None,
+    shard: str | None,
+    seed_by: str,
+    write_as: str | None,
+    chunk: int,
+    workers: int,
+    retry_failed: bool,
+    metrics: Path | None,
     **settings: Any,
 ) -> None:
-    """Fills the masked part of IMAGE, or of every image of a folder (--input, --masks).
+    """Fills the masked part of IMAGE, or of every image of a folder (--input, --masks), of tar shards or
+    Parquet files, here or in object storage.
 
     IMAGE or --mask may be - for standard input, --output - for standard output.
     """
@@ -200,23 +224,45 @@ def inpaint(
     if samples > SENSIBLE and not yes and layout is None:
         _ask(samples, PIPE in (image, mask_path))
     if folder is not None:
-        single = {"image": "IMAGE", "mask_path": "--mask", "guide_path": "--guide", "extend": ""}
-        refuse_options("--input", single | {"layout": "", "uncertainty": ""})
-        if mask_folder is None:
-            raise click.MissingParameter(param_hint="'--masks'", param_type="option")
+        single = {"image": "IMAGE", "guide_path": "--guide", "extend": "", "layout": "", "uncertainty": ""}
+        refuse_options("--input", single)
         if output == PIPE:
             raise ConfigError("--output - takes one picture: with --input give a folder")
+        from maskmend.cli.many_pictures import fill_many, is_bulk
+
+        if is_bulk(folder, mask_path, mask_folder, output, seed_by):
+            fill_many(
+                folder, output, filler, masks=mask_folder, mask=mask_path, engine=engine or "local",
+                shard=shard, form=write_as, chunk=chunk, workers=workers, retry_failed=retry_failed,
+                metrics=metrics, samples=samples, seed=seed, quality=quality, overwrite=overwrite,
+                growth=growth, reading=reading, suffix=suffix, max_pixels=round(max_megapixels * 1e6),
+                convert=convert,
+            )  # fmt: skip
+            return
+        if mask_folder is None and mask_path is None:
+            raise click.MissingParameter(param_hint="'--masks'", param_type="option")
+        if mask_folder is not None and mask_path is not None:
+            raise ConfigError("--masks has no use for --mask, which is one for all pictures: leave one out")
+        if mask_path is not None and not mask_path.is_file():
+            raise ConfigError(
+                f"no mask at {mask_path}: with --input give a picture file, or a folder as --masks"
+            )
         from maskmend.cli.inpaint_folder import inpaint_folder
 
         inpaint_folder(
-            folder, mask_folder, output, suffix, filler,
+            Path(folder), Path(mask_path or str(mask_folder)), output, suffix, filler,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
             max_pixels=round(max_megapixels * 1e6), convert=convert,
         )  # fmt: skip
         return
     if image is None:
         raise click.MissingParameter(param_hint="'IMAGE'", param_type="argument")
-    refuse_options("IMAGE", {"mask_folder": "--masks"})
+    refuse_options("IMAGE", {"mask_folder": "--masks"} | dict.fromkeys(ONLY_MANY, ""))
+    for written, place in {"--output": output, "--mask": mask_path}.items():
+        if isinstance(place, str):
+            raise ConfigError(
+                f"{written} {place}: one picture is read and written on this machine: give a path"
+            )
     if output != PIPE:
         refuse_options("an output with a name", {"suffix": "--format"})
     if layout is not None:

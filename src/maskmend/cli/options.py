@@ -18,6 +18,18 @@ PATH = click.Path(path_type=Path)
 SEED = click.IntRange(min=0)
 
 
+class Place(click.Path):
+    """A path, or a URL that is kept as it is written."""
+
+    name = "path or url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if "://" in str(value) else super().convert(value, param, ctx)
+
+
+PLACE = Place(path_type=Path)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Filler:
     """The model that a command fills with, and how."""

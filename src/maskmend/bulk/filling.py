@@ -1,0 +1,196 @@
+"""Pictures filled as they come, several together: as many as have a batch of windows between them.
+
+One large picture is a batch of its own, so that small ones do not wait for it, nor it for them; no more
+pictures are held than a batch needs. A picture that cannot be filled is an outcome like any other.
+"""
+
+import errno
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from maskmend.bulk.entries import seed_of
+from maskmend.bulk.job import Filling
+from maskmend.errors import ConfigError, DataError, ImageError
+from maskmend.fill.result import Inpainted, joined_notes
+from maskmend.fill.windows import FULLEST, FULLEST_GUESSED, lay_windows
+from maskmend.images.picture import WRITABLE, Picture, encode_picture, read_image
+from maskmend.masks.morphology import grow
+from maskmend.masks.reading import read_mask
+from maskmend.pipeline import InpaintPipeline
+
+WINDOWS = 16
+"""Of the pictures that are filled together; decoding takes as many in one batch."""
+PIXELS = 64_000_000
+"""Pixels that are held at once, if that allows for one picture."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    def read(self) -> bytes: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A picture to fill."""
+
+    key: str
+    """Its seed is made of it."""
+    image: Readable | None
+    mask: Readable | None
+    suffix: str = ""
+    trouble: str | None = None
+    tag: Any = None
+    """The caller's own; comes back with the outcome."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    item: Item
+    seed: int
+    seconds: float
+    windows: int = 0
+    content: bytes | None = None
+    """The encoded result; None where the picture could not be filled, and then `reason` says why."""
+    suffix: str = ""
+    reason: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    item: Item
+    seed: int
+    picture: Picture
+    mask: np.ndarray
+    notes: tuple[str, ...]
+    windows: int
+    seconds: float
+
+
+def fill_items(pipe: InpaintPipeline, filling: Filling, items: Iterable[Item]) -> Iterator[Outcome]:
+    """An outcome for each item, in the order in which they are done.
+
+    Raises ConfigError for what would fail at every picture; OutputError is the caller's to raise.
+    """
+    batch: list[_Read] = []
+    for item in items:
+        one = _read(pipe, filling, item)
+        if isinstance(one, Outcome):
+            yield one
+        elif one.windows > WINDOWS:
+            yield from _filled(pipe, filling, [one])
+        else:
+            pixels = sum(other.mask.size for other in batch)
+            if batch and (
+                sum(other.windows for other in batch) + one.windows > WINDOWS
+                or pixels + one.mask.size > PIXELS
+            ):
+                yield from _filled(pipe, filling, batch)
+                batch = []
+            batch.append(one)
+    yield from _filled(pipe, filling, batch)
+
+
+def _read(pipe: InpaintPipeline, filling: Filling, item: Item) -> "_Read | Outcome":
+    began, seed = time.perf_counter(), seed_of(item.key, filling.seed)
+    notes: list[str] = []
+    try:
+        if item.trouble is not None:
+            raise DataError(item.trouble)  # noqa: TRY301
+        if item.image is None or item.mask is None:
+            raise DataError("no picture" if item.image is None else "no mask")  # noqa: TRY301
+        picture = read_image(item.image.read(), max_pixels=filling.max_pixels, convert=filling.convert)
+        mask = read_mask(
+            item.mask.read(),
+            size=picture.pixels.shape[:2],
+            options=filling.reading,
+            note=notes.append,
+            max_pixels=filling.max_pixels,
+        )
+        mask = grow(mask, filling.growth)
+        windows = _window_count(pipe, filling, mask)
+    except ConfigError:
+        raise  # a setting, and so the same for every file
+    except Exception as error:  # what a library makes of a damaged file, it may raise anything
+        return _failed(item, seed, began, error)
+    return _Read(
+        item=item,
+        seed=seed,
+        picture=picture,
+        mask=mask,
+        notes=tuple(notes),
+        windows=windows,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _window_count(pipe: InpaintPipeline, filling: Filling, mask: np.ndarray) -> int:
+    settings = pipe.defaults.changed(**filling.settings)
+    fullest = FULLEST_GUESSED if pipe.transformer.config.guesses else FULLEST
+    windows = lay_windows(
+        mask, pipe.resolution, context=settings.context, most=settings.windows, fullest=fullest
+    )
+    return len(windows)
+
+
+def _filled(pipe: InpaintPipeline, filling: Filling, batch: Sequence[_Read]) -> Iterator[Outcome]:
+    if not batch:
+        return
+    began = time.perf_counter()
+    try:
+        pictures, masks = [one.picture for one in batch], [one.mask for one in batch]
+        results: list[Inpainted] = pipe(pictures, masks, seed=[one.seed for one in batch], **filling.settings)
+    except ConfigError:
+        raise
+    except Exception as error:
+        if len(batch) > 1:  # one of them: the others shall not fail with it
+            for one in batch:
+                yield from _filled(pipe, filling, [one])
+        else:
+            yield _failed(batch[0].item, batch[0].seed, began, error)
+        return
+    share = (time.perf_counter() - began) / len(batch)
+    for one, result in zip(batch, results, strict=True):
+        began = time.perf_counter()
+        try:
+            suffix = filling.suffix or _own_suffix(one.item.suffix, one.picture)
+            content = _encoded(result.pictures[0], suffix, filling.quality)
+        except Exception as error:
+            yield _failed(one.item, one.seed, began, error)
+            continue
+        converted = f"converted: {', '.join(result.converted)}" if result.converted else None
+        yield Outcome(
+            item=one.item,
+            seed=one.seed,
+            seconds=one.seconds + share + time.perf_counter() - began,
+            windows=one.windows,
+            content=content,
+            suffix=suffix,
+            note=joined_notes(*one.notes, converted, result.note),
+        )
+
+
+def _own_suffix(suffix: str, picture: Picture) -> str:
+    """The picture's own format, where it can be written."""
+    if suffix in WRITABLE:
+        return suffix
+    kinds = {kind: name for name, kind in reversed(WRITABLE.items())}
+    return ".png" if suffix else kinds.get(picture.format or "", ".png")
+
+
+def _encoded(picture: Picture, suffix: str, quality: int) -> bytes:
+    kind = WRITABLE[suffix]
+    if kind == "JPEG" and picture.alpha is not None:
+        raise ImageError("JPEG holds no alpha channel: choose --format png, webp or tif")
+    return encode_picture(picture, kind, quality=quality)
+
+
+def _failed(item: Item, seed: int, began: float, error: Exception) -> Outcome:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return Outcome(item=item, seed=seed, seconds=time.perf_counter() - began, reason=reason)

@@ -1,0 +1,104 @@
+"""A run as one value that goes to every worker: which model, which settings, from where to where."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from maskmend.bulk.entries import Shard
+from maskmend.bulk.manifest import begin
+from maskmend.bulk.sources import Source
+from maskmend.bulk.stores import Store
+from maskmend.bulk.targets import Form, check_form
+from maskmend.errors import ConfigError
+from maskmend.images.picture import MAX_PIXELS, WRITABLE
+from maskmend.inference.devices import pick_device
+from maskmend.masks.options import MaskOptions
+from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.folder import model_hash
+from maskmend.seeds import seeds_from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filling:
+    """How pictures are filled, wherever they come from."""
+
+    model: str = "default"
+    device: str = "cpu"
+    precision: str = "auto"
+    settings: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    """Of the run; each picture's is made of it and the picture's key."""
+    growth: int = 0
+    reading: MaskOptions = field(default_factory=MaskOptions)
+    quality: int = 95
+    suffix: str | None = None
+    """Of all results, instead of each picture's own."""
+    max_pixels: int = MAX_PIXELS
+    convert: bool = False
+
+    def __post_init__(self) -> None:
+        seeds_from(self.seed)
+        if not 1 <= self.quality <= 100:
+            raise ConfigError(f"quality = {self.quality}: give 1 to 100")
+        if self.growth < 0:
+            raise ConfigError(f"growth = {self.growth}: give 0 or more")
+        if self.suffix is not None and self.suffix not in WRITABLE:
+            raise ConfigError(
+                f"format {self.suffix!r} cannot be written: choose one of {', '.join(WRITABLE)}"
+            )
+
+    def load(self) -> InpaintPipeline:
+        """Raises ModelError; ConfigError for settings that there are not."""
+        pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)
+        pipe = pipe.to(pick_device(self.device))
+        pipe.defaults.changed(**self.settings)
+        return pipe
+
+    def described(self, pipe: InpaintPipeline) -> dict[str, Any]:
+        """All that decides a result's bytes, but for the pictures and masks."""
+        names = ("threshold", "fit", "invert", "channel")  # the photo check changes no pixel
+        return {
+            "seed": self.seed,
+            "seed_by": "key",
+            "quality": self.quality,
+            "format": self.suffix,
+            "grow": self.growth,
+            "precision": pipe.precision,
+            **{f"mask_{name}": getattr(self.reading, name) for name in names},
+            **asdict(pipe.defaults.changed(**self.settings)),
+            "model": model_hash(pipe.tokenizer, pipe.transformer)[:16],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One command. `prepare` makes it ready to be handed to workers."""
+
+    source: Source
+    target: str
+    filling: Filling = field(default_factory=Filling)
+    form: Form = "files"
+    shard: Shard = field(default_factory=Shard)
+    chunk: int = 64
+    """Pictures that are committed together, on average."""
+    overwrite: bool = False
+    retry_failed: bool = False
+    """Chunks of which a picture could not be filled are made anew."""
+    digest: str = ""
+    """Of the settings in `run.json`; workers that would fill otherwise refuse."""
+
+    def __post_init__(self) -> None:
+        check_form(self.form)
+        if self.chunk < 1:
+            raise ConfigError(f"chunk = {self.chunk}: give 1 or more pictures")
+
+    @property
+    def store(self) -> Store:
+        return Store(place=self.target)
+
+    def described(self, pipe: InpaintPipeline) -> dict[str, Any]:
+        return self.filling.described(pipe) | {"form": self.form, "chunk": self.chunk}
+
+    def prepare(self, pipe: InpaintPipeline) -> "Job":
+        """Writes `run.json`. Raises ConfigError where the target was begun otherwise."""
+        digest = begin(self.store, self.described(pipe), overwrite=self.overwrite)
+        return replace(self, digest=digest)

@@ -1,0 +1,95 @@
+"""A job from its first chunk to its last: by this process, or by an engine that yields reports of chunks."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from maskmend.bulk.job import Job
+from maskmend.bulk.manifest import FAILURES, PARTS, failures_csv, part_name, read_part
+from maskmend.bulk.sources import Source
+from maskmend.bulk.stores import is_url
+from maskmend.bulk.tally import Tally
+from maskmend.bulk.worker import Report, Worker
+from maskmend.files import write_files
+from maskmend.pipeline import InpaintPipeline
+
+EVERY = 10.0
+"""Seconds between two writings of the Prometheus figures."""
+
+
+def fill_here(job: Job, pipe: InpaintPipeline) -> Iterator[Report]:
+    """Fills the chunks of the job's shard one after the other."""
+    worker = Worker(job, pipe)
+    for chunk in job.source.chunks(shard=job.shard, size=job.chunk):
+        yield worker.fill(chunk)
+
+
+def follow(
+    job: Job,
+    reports: Iterable[Report],
+    *,
+    progress: Callable[[Tally], None] | None = None,
+    metrics: Path | None = None,
+) -> Tally:
+    """Draws `reports` to their end and adds them up; lists the failures, also when the run is stopped.
+
+    Memory does not grow with the number of pictures, but for the names of their chunks. Parts of the manifest
+    whose chunks are no longer there, since pictures were taken out of the source, go at the end of a whole
+    run.
+    """
+    tally = Tally(total=count(job))
+    written = 0.0
+    try:
+        for report in reports:
+            tally.add(report)
+            if progress is not None:
+                progress(tally)
+            if metrics is not None and time.monotonic() - written > EVERY:
+                write_files({metrics: tally.prometheus().encode()})
+                written = time.monotonic()
+        if job.shard.count == 1:
+            _prune(job, tally.names)
+    finally:
+        _list_failures(job, tally.failing)
+        if metrics is not None:
+            write_files({metrics: tally.prometheus().encode()})
+    return tally
+
+
+def count(job: Job) -> int | None:
+    """Pictures of the job's shard; None of remote tar shards and Parquet files: they would be read for it."""
+    if _is_remote(job.source) and job.source.kind != "folder":
+        return None
+    return sum(len(chunk.entries) for chunk in job.source.chunks(shard=job.shard, size=job.chunk))
+
+
+def failures_name(job: Job) -> str:
+    """The name of the list of failures in the target."""
+    shard = job.shard
+    return f"{FAILURES}.csv" if shard.count == 1 else f"{FAILURES}-{shard.index}-of-{shard.count}.csv"
+
+
+def _list_failures(job: Job, chunks: list[str]) -> None:
+    found = [
+        (f"{one.part}/{one.key}" if one.part else one.key, one.reason or "")
+        for chunk in chunks
+        for one in read_part(job.store, chunk) or ()
+        if one.status == "failed"
+    ]
+    if found:
+        job.store.write(failures_name(job), failures_csv(found))
+    else:
+        job.store.remove(failures_name(job))
+
+
+def _prune(job: Job, seen: set[str]) -> None:
+    for name in job.store.listing(PARTS)[1]:
+        chunk = name.rsplit("/", 1)[-1].removesuffix(".jsonl")
+        if name.endswith(".jsonl") and chunk not in seen:
+            if job.form != "files":
+                job.store.remove(f"{chunk}.{job.form}")
+            job.store.remove(part_name(chunk))
+
+
+def _is_remote(source: Source) -> bool:
+    return is_url(source.images)

@@ -1,0 +1,156 @@
+"""Folders of files, on this machine or behind a URL that fsspec knows (`s3://`, `gs://`, `hf://`; extra
+`cloud`).
+
+Names are relative to the folder and have forward slashes. What is written appears whole or not at all: on
+disks by renaming, in object storage because an object is put in one piece; on other remote file systems by
+moving.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskmend.errors import ConfigError, DataError, OutputError, pip_install
+from maskmend.files import write_files
+
+OBJECTS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "hf", "memory")
+"""Protocols that put an object in one piece."""
+
+
+def is_url(place: str | Path) -> bool:
+    return "://" in str(place)
+
+
+def joined(place: str | Path, name: str) -> str:
+    """The place of a file within a folder."""
+    return f"{str(place).rstrip('/')}/{name}" if name else str(place)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """One folder. Raises ConfigError for a protocol whose package is missing."""
+
+    place: str
+
+    def listing(self, folder: str = "") -> tuple[list[str], list[str]]:
+        """Names of the folders and of the files that lie directly in `folder`, in order.
+
+        Empty where there is no such folder.
+        """
+        if not is_url(self.place):
+            return _local_listing(self.place, folder)
+        system, path = file_system(joined(self.place, folder))
+        try:
+            found = system.ls(path, detail=True)
+        except FileNotFoundError:
+            return [], []
+        except Exception as error:
+            raise DataError(f"cannot list {joined(self.place, folder)}: {_line(error)}") from error
+        below = f"{folder}/" if folder else ""
+        # Some object stores list a folder's own marker among what it holds.
+        found = [one for one in found if one["name"].strip("/") != path.strip("/")]
+        named = [(below + one["name"].rstrip("/").rsplit("/", 1)[-1], one["type"]) for one in found]
+        folders = sorted(name for name, kind in named if kind == "directory")
+        return folders, sorted(name for name, kind in named if kind == "file")
+
+    def holds(self, name: str) -> bool:
+        if not is_url(self.place):
+            return os.path.isfile(joined(self.place, name))  # noqa: PTH113 - many thousands of them
+        system, path = file_system(joined(self.place, name))
+        return bool(system.isfile(path))
+
+    def read(self, name: str) -> bytes:
+        return read(joined(self.place, name))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Raises OutputError."""
+        if not is_url(self.place):
+            write_files({Path(joined(self.place, name)): content})
+            return
+        place = joined(self.place, name)
+        system, path = file_system(place)
+        try:
+            if place.split("://")[0] in OBJECTS:
+                system.pipe_file(path, content)
+            else:
+                system.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+                system.pipe_file(f"{path}.part", content)
+                system.mv(f"{path}.part", path)
+        except Exception as error:
+            raise OutputError(f"cannot write {place}: {_line(error)}") from error
+
+    def remove(self, name: str) -> None:
+        """What is not there need not go."""
+        if not is_url(self.place):
+            Path(joined(self.place, name)).unlink(missing_ok=True)
+            return
+        system, path = file_system(joined(self.place, name))
+        if system.exists(path):
+            system.rm_file(path)
+
+
+def open_binary(place: str) -> Any:
+    """The file, for reading and seeking. Raises DataError."""
+    try:
+        if not is_url(place):
+            return Path(place).open("rb")
+        system, path = file_system(place)
+        return system.open(path, "rb")
+    except OSError as error:
+        raise DataError(f"cannot read {place}: {_line(error)}") from error
+
+
+def read(place: str, offset: int = -1, size: int = -1) -> bytes:
+    """The file, or `size` bytes of it. Raises DataError, also where there are fewer."""
+    try:
+        if is_url(place):
+            system, path = file_system(place)
+            span = {} if offset < 0 else {"start": offset, "end": offset + size}
+            content = system.cat_file(path, **span)
+        else:
+            with Path(place).open("rb") as file:
+                if offset >= 0:
+                    file.seek(offset)
+                content = file.read(size)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise DataError(f"cannot read {place}: {_line(error)}") from error
+    if offset >= 0 and len(content) != size:
+        raise DataError(f"cannot read {place}: it ends before byte {offset + size}")
+    return content
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """fsspec's file system of a URL, and the path within it."""
+    try:
+        # An extra of its own name; PyTorch brings it as well.
+        from fsspec.core import url_to_fs
+    except ImportError:
+        raise ConfigError(f"{url} needs fsspec: {pip_install('cloud')}") from None
+    try:
+        system, path = url_to_fs(url)
+    except ImportError as error:
+        raise ConfigError(f"{url}: {_line(error)}: {pip_install('cloud')}") from None
+    except ValueError as error:
+        raise ConfigError(f"{url}: {_line(error)}: give a path, or s3://, gs:// or hf://") from None
+    return system, path
+
+
+def _local_listing(place: str, folder: str) -> tuple[list[str], list[str]]:
+    below = f"{folder}/" if folder else ""
+    folders, files = [], []
+    try:
+        with os.scandir(joined(place, folder)) as entries:
+            for entry in entries:
+                (folders if entry.is_dir() else files).append(below + entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return [], []
+    except OSError as error:
+        raise DataError(f"cannot list {joined(place, folder)}: {_line(error)}") from error
+    return sorted(folders), sorted(files)
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,102 @@
+"""How a run stands: what is done, how fast, how long it will still take, and the same for Prometheus."""
+
+import time
+from dataclasses import dataclass, field
+
+from maskmend.bulk.worker import Report
+
+KEPT = 1000
+"""Failures whose reasons are kept in memory; the list at the end of a run has all of them."""
+
+
+@dataclass(kw_only=True)
+class Tally:
+    total: int | None = None
+    """Pictures that there are; None where counting them would take a pass over remote shards."""
+    filled: int = 0
+    skipped: int = 0
+    failed: int = 0
+    windows: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """Name and reason, the first of them."""
+    failing: list[str] = field(default_factory=list)
+    """Chunks that hold a failure."""
+    notes: dict[str, int] = field(default_factory=dict)
+    """How many fills came with which note."""
+    names: set[str] = field(default_factory=set)
+    """Chunks that were seen."""
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, report: Report) -> None:
+        self.filled += report.filled
+        self.skipped += report.skipped
+        self.failed += len(report.failures)
+        self.windows += report.windows
+        self.failures.extend(report.failures[: KEPT - len(self.failures)])
+        if report.failures:
+            self.failing.append(report.chunk)
+        for note in report.notes:
+            if note in self.notes or len(self.notes) < KEPT:
+                self.notes[note] = self.notes.get(note, 0) + 1
+        self.names.add(report.chunk)
+
+    @property
+    def done(self) -> int:
+        return self.filled + self.skipped + self.failed
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def rate(self) -> float:
+        """Pictures a second, of those that were filled in this run."""
+        return self.filled / max(self.seconds, 1e-9)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the rest will take at this rate; None where that is not known."""
+        if self.total is None or self.filled == 0:
+            return None
+        return max(self.total - self.done, 0) / self.rate
+
+    def line(self) -> str:
+        """Such as "120 of 5000 pictures, 3.2 a second, 2 failed, 25 min left"."""
+        words = [
+            f"{self.done} of {self.total} pictures" if self.total is not None else f"{self.done} pictures"
+        ]
+        if self.filled:
+            words.append(f"{self.rate:.3g} a second")
+        if self.failed:
+            words.append(f"{self.failed} failed")
+        if self.left is not None:
+            words.append(f"{duration(self.left)} left")
+        return ", ".join(words)
+
+    def prometheus(self) -> str:
+        """Prometheus' text format, as its node exporter collects it from a file."""
+        figures = [
+            ("pictures_filled_total", "counter", "Pictures filled in this run.", self.filled),
+            ("pictures_skipped_total", "counter", "Pictures that were done before.", self.skipped),
+            ("pictures_failed_total", "counter", "Pictures that could not be filled.", self.failed),
+            ("windows_filled_total", "counter", "Windows decoded.", self.windows),
+            ("pictures_per_second", "gauge", "Filled, over the whole run.", self.rate),
+            ("run_seconds", "gauge", "Since the run began.", self.seconds),
+        ]
+        if self.total is not None:
+            figures.append(("pictures", "gauge", "Pictures that there are.", self.total))
+        if self.left is not None:
+            figures.append(("seconds_left", "gauge", "At this rate.", self.left))
+        lines = []
+        for name, kind, text, value in figures:
+            name = f"maskmend_bulk_{name}"
+            lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", f"{name} {value:.6g}"]
+        return "\n".join(lines) + "\n"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

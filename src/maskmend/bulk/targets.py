@@ -1,0 +1,103 @@
+"""Where fills go: files under their pictures' names, tar shards of WebDataset's layout, or Parquet files.
+
+The results of a chunk are one file of the latter two. No byte of a result depends on when, where or beside
+what it was made: seconds stand in the manifest alone.
+"""
+
+import io
+import json
+import tarfile
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from maskmend.bulk.manifest import Record
+from maskmend.bulk.parquet import arrow, table_bytes
+from maskmend.bulk.stores import Store
+from maskmend.errors import ConfigError
+
+Form = Literal["files", "tar", "parquet"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filled:
+    """The result of one picture, encoded."""
+
+    name: str
+    key: str
+    suffix: str
+    content: bytes
+    seed: int
+    note: str | None
+    metadata: bytes | None = None
+    """`key.json` as it came with the picture."""
+
+
+@dataclass(kw_only=True)
+class ChunkWriter:
+    """Takes the results of a chunk; `commit` returns when they lie there."""
+
+    store: Store
+    form: Form
+    chunk: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    tar: io.BytesIO = field(default_factory=io.BytesIO)
+
+    def add(self, result: Filled) -> str:
+        """Returns the name under which the result will be found."""
+        if self.form == "files":
+            name = result.name + result.suffix
+            self.store.write(name, result.content)
+            return name
+        if self.form == "parquet":
+            self.rows.append(
+                {
+                    "key": result.name,
+                    "image": result.content,
+                    "format": result.suffix[1:],
+                    "seed": result.seed,
+                    "note": result.note,
+                }
+            )
+        else:
+            # Members are named by the whole path: shards of two parts may hold the same keys.
+            stem = result.name
+            said = {"seed": result.seed} | ({"note": result.note} if result.note else {})
+            content = _metadata(result.metadata) | {"maskmend": said}
+            self._append(stem + result.suffix, result.content)
+            self._append(f"{stem}.json", json.dumps(content, sort_keys=True).encode())
+        return f"{self.chunk}.{self.form}"
+
+    def commit(self) -> None:
+        if self.form == "parquet" and self.rows:
+            self.store.write(f"{self.chunk}.parquet", table_bytes(self.rows))
+        elif self.form == "tar" and self.tar.tell():
+            self.store.write(f"{self.chunk}.tar", self.tar.getvalue() + bytes(2 * tarfile.BLOCKSIZE))
+
+    def _append(self, name: str, content: bytes) -> None:
+        head = tarfile.TarInfo(name)  # of no owner and no time
+        head.size = len(content)
+        head.mode = 0o644
+        self.tar.write(head.tobuf(tarfile.PAX_FORMAT, errors="surrogateescape"))
+        self.tar.write(content)
+        self.tar.write(bytes(-len(content) % tarfile.BLOCKSIZE))
+
+
+def check_form(form: str) -> None:
+    """Raises ConfigError for an unknown form, or one whose package is missing."""
+    if form not in get_args(Form):
+        raise ConfigError(f"results cannot be written as {form!r}: choose {', '.join(get_args(Form))}")
+    if form == "parquet":
+        arrow()
+
+
+def lie_there(store: Store, records: list[Record]) -> bool:
+    """Whether the results that are recorded still lie in the target."""
+    return all(store.holds(name) for name in {record.result for record in records if record.result})
+
+
+def _metadata(content: bytes | None) -> dict[str, Any]:
+    try:
+        found = json.loads(content) if content else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
