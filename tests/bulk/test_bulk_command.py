@@ -102,9 +102,9 @@ def test_one_picture_has_no_use_for_the_options_of_many(tiny_model, folders, tmp
 @pytest.mark.parametrize(
     ("missing", "words", "extra"),
     [
-        ("ray", ("--engine", "ray"), "'.[ray]'"),
-        ("pyarrow", ("--write-as", "parquet"), "'.[parquet]'"),
-        ("s3fs", ("-o", "s3://bucket/out"), "'.[cloud]'"),
+        ("ray", ("--engine", "ray"), ".[ray]"),
+        ("pyarrow", ("--write-as", "parquet"), ".[parquet]"),
+        ("s3fs", ("-o", "s3://bucket/out"), ".[cloud]"),
     ],
 )
 def test_the_extra_that_is_missing_is_named(tiny_model, folders, tmp_path, missing, words, extra):

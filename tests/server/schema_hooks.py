@@ -30,7 +30,7 @@ def map_case(context, case):
         if "width" in case.body:
             case.body.update(width=WIDTH, height=HEIGHT)
         # Nor which models there are, which classes they have, and that the steps are not exceeded.
-        for name in ("model", "sweet_spot", "label", "guidance"):
+        for name in ("model", "sweet_spot", "label", "prompt", "guidance"):
             case.body.pop(name, None)
         # Nor that the seeds of all samples are whole numbers to JavaScript.
         if isinstance(seed := case.body.get("seed"), (int, float)):

@@ -56,7 +56,7 @@ def test_a_quick_run_writes_all_and_a_second_measures_nothing(
     (line,) = lines
     assert line.startswith("11 ways of filling to measure: about ")
     again = reproduce(make_runner(extract=counting), out, quick=True, log=lines.append)
-    assert lines[1:] == ["all is measured: the page is written anew"]
+    assert lines[1:] == ["all is measured: the page is written again"]
     assert again == facts
     assert calls == [10]  # the truths alone
 

@@ -27,7 +27,7 @@ h2 { font-size: 1.3rem; margin: 3rem 0 .4rem; padding-top: 1.2rem; border-top: 1
 p { max-width: 48rem; margin: .5rem 0; }
 .lead { color: var(--faint); }
 nav { margin: 1.4rem 0 0; font-size: .9rem; line-height: 2; }
-nav a { color: var(--accent); text-decoration: none; margin-right: 1.1rem; white-space: nowrap; }
+nav a { color: var(--accent); text-decoration: none; margin-right: 1.1rem; }
 nav a:hover { text-decoration: underline; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5rem, 1fr)); gap: .8rem;
   margin: 1rem 0; }

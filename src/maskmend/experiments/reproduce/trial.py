@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from maskmend import __version__
 from maskmend.experiments.reproduce.dataset import TestSet
 from maskmend.files import json_bytes, write_files
 from maskmend.images.picture import to_tensor
@@ -141,7 +140,6 @@ class TrialRunner:
         self._scored: dict[str, tuple[Interval, list[float]]] = {}
         self._about = {
             "format": FORMAT,
-            "maskmend": __version__,
             "network": self.network,
             "images": content_hash(self.data.images),
             "masks": content_hash(self.data.masks),
@@ -149,6 +147,7 @@ class TrialRunner:
             "seed": self.seed,
         }
         self._model = model_hash(self.pipe.tokenizer, self.pipe.transformer)
+        self._first: dict[str, str] = {}
 
     @property
     def digests(self) -> dict[str, str]:
@@ -166,7 +165,7 @@ class TrialRunner:
     ) -> Trial:
         """The trial of the model's default settings with `changes`; the FIDs in `by` are measured."""
         settings = self.pipe.defaults.changed(**changes)
-        about = {"model": self._model, "settings": asdict(settings)}
+        about = self._key(settings)
         return self._cached(about, by, lambda missing: self._fill(settings, missing, progress))
 
     def baseline(
@@ -207,7 +206,7 @@ class TrialRunner:
         wanted: dict[str, set[Measure]] = {}
         for changes, by in ways:
             settings = self.pipe.defaults.changed(**changes)
-            path = self._path({"model": self._model, "settings": asdict(settings)})
+            path = self._path(self._key(settings))
             wanted.setdefault(str(path), set()).update(by)
         missing = [by - self._measured(Path(path)) for path, by in wanted.items()]
         return sum(bool(by) for by in missing), sum(map(len, missing))
@@ -307,6 +306,17 @@ class TrialRunner:
             )
         write_files({path: json_bytes({"about": self._about | about, "trial": asdict(trial)})})
         return trial
+
+    def _key(self, settings: Settings) -> dict[str, Any]:
+        """What determines the fills with these settings: the model, the settings, and how this version fills,
+        of which the pixels of the first image's fill speak."""
+        about: dict[str, Any] = {"model": self._model, "settings": asdict(settings)}
+        text = json.dumps(about, sort_keys=True)
+        if text not in self._first:
+            image, mask = self.data.images[0], self.data.masks[0]
+            fill = self.pipe(image, mask, seed=self.seed, **asdict(settings)).pictures[0].pixels
+            self._first[text] = content_hash([fill])
+        return about | {"first": self._first[text]}
 
     def _path(self, about: dict[str, Any]) -> Path:
         key = hashlib.sha256(json.dumps(self._about | about, sort_keys=True).encode()).hexdigest()[:24]
