@@ -3,6 +3,8 @@
 LPIPS (AlexNet) over the whole picture, of composited fills; its weights come by `maskmend weights fetch`.
 """
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
@@ -95,3 +97,16 @@ def test_scratches_across_a_clear_sky_leave_no_track():
         np.square(each[mask].astype(float) - pixels[mask]).mean() for each in (ours, telea(pixels, mask))
     )
     assert wrong < theirs
+
+
+@pytest.mark.slow
+def test_four_fills_of_a_wide_hole_differ(distance):
+    """Catches alternatives that are four times the same picture."""
+    _, image, _ = sample_pairs(PHOTOGRAPHS)[0]
+    pixels = np.ascontiguousarray(load_image(image).pixels[40:296, 150:406])
+    result = InpaintPipeline.from_pretrained("photo")(
+        pixels, HOLES["blobs"](np.random.default_rng(2), 256, 256), samples=4
+    )
+    fills = [picture.pixels for picture in result.pictures]
+    apart = [distance(one, two) for one, two in itertools.combinations(fills, 2)]
+    assert np.mean(apart) > 0.02

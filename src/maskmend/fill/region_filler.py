@@ -20,7 +20,7 @@ from maskmend.fill.merge import Part
 from maskmend.fill.timer import Timer
 from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.inference.full_pass import FullPass
-from maskmend.masks.morphology import token_hole
+from maskmend.masks.morphology import missing_share, token_hole
 from maskmend.models.transformer import Hints
 from maskmend.models.vqgan import VQGAN
 from maskmend.settings import Settings
@@ -97,7 +97,7 @@ class RegionFiller:
         # One by one: a convolution's last bits depend on how many go through it at once; a fill must not.
         encoded = [self.tokenizer.encode_with_distances(image) for image in images.split(1)]
         tokens, distances = (torch.cat(each).flatten(1) for each in zip(*encoded, strict=True))
-        missing = F.avg_pool2d(masks.float(), factor).flatten(1)
+        missing = missing_share(masks, factor)
         assert guess is not None  # `known` tells of each pixel
         guessed = F.max_pool2d(guess.float(), factor).flatten(1)
         hints = Hints(tokens, missing, guessed)

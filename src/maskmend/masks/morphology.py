@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from maskmend.errors import ConfigError, MaskError
@@ -50,3 +50,8 @@ def token_hole(
         pooled = torch.nn.functional.max_pool2d(holes[:, None].float(), 2 * ring + 1, stride=1, padding=ring)
         holes = pooled[:, 0] > 0
     return holes
+
+
+def missing_share(mask: Bool[Tensor, "B 1 H W"], patch: int) -> Float[Tensor, "B N"]:
+    """The share of each token's `patch` x `patch` pixels that lie in the hole, 0 to 1, in row-major order."""
+    return torch.nn.functional.avg_pool2d(mask.float(), patch).flatten(1)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from maskmend.config import from_dict, merge, to_dict
 from maskmend.errors import ConfigError
 from maskmend.images.infill import infill
+from maskmend.masks.morphology import missing_share
 from maskmend.models.blocks import AttentionBlock, ResidualBlock, Upsample
 from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.transformer import Hints
@@ -115,7 +116,7 @@ class DecoderStage:
         infilled_tokens = self.model.encode(infilled).flatten(1)
         tokens = torch.where(masks.hole, true, infilled_tokens)
         if self.sampler is not None and len(rows):
-            missing = F.avg_pool2d(masks.pixels.float(), self.factor).flatten(1)
+            missing = missing_share(masks.pixels, self.factor)
             hints = Hints(infilled_tokens, missing, (masks.guessed[:, None] & masks.hole).to(missing.dtype))
             tokens = self.sampler.sample(tokens, masks, rows, hints, seed)
         side = self.config.grid

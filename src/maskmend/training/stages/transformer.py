@@ -25,6 +25,7 @@ from maskmend.decoding.interface import decode
 from maskmend.errors import ConfigError
 from maskmend.images.infill import infill
 from maskmend.inference.cached_transformer import InferenceTransformer
+from maskmend.masks.morphology import missing_share
 from maskmend.models import transformer
 from maskmend.models.transformer import Hints, MaskedTransformer, TransformerConfig
 from maskmend.pretrained.folder import (
@@ -122,7 +123,7 @@ class TransformerStage:
         inputs = torch.where(masks.hole, targets, infilled_tokens).masked_fill(
             masks.hidden, self.config.mask_id
         )
-        missing = F.avg_pool2d(masks.pixels.float(), self.tokenizer.config.factor).flatten(1)
+        missing = missing_share(masks.pixels, self.tokenizer.config.factor)
         guess = (masks.guessed[:, None] & masks.hole).to(missing.dtype)
         return inputs, targets, Hints(infilled_tokens, missing, guess)
 
