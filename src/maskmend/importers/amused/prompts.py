@@ -31,10 +31,12 @@ def prompt_writer(
     is missing.
 
     Args:
-        encoder, text: the checked text encoder and its sizes.
+        encoder: the checked text encoder.
+        text: its sizes.
         end: its end token.
         tokenizer: the folder of vocabulary and merges.
-        transformer, places: the checked transformer, and where the conditioning's weights are in it.
+        transformer: the checked transformer.
+        places: where the conditioning's weights are in it.
     """
     for name in TOKENIZER:
         if not (tokenizer / name).is_file():
