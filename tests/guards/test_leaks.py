@@ -15,7 +15,8 @@ from PIL import Image
 
 from fakes import smooth_pixels
 from guards.cases import TRIED, cases
-from maskmend.images.picture import encode_picture, read_image
+from maskmend.images.picture import read_image
+from maskmend.images.writing import encode_picture
 from maskmend.pipeline import InpaintPipeline
 
 KINDS = ("PNG", "WEBP", "TIFF")

@@ -9,7 +9,8 @@ from PIL import Image, ImageCms
 from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.errors import ConfigError, ImageSizeError, MaskError
 from maskmend.images.canvas import SIDES, extend_canvas, read_extension
-from maskmend.images.picture import Picture, load_image, save_image
+from maskmend.images.picture import Picture, load_image
+from maskmend.images.writing import save_image
 from maskmend.pipeline import InpaintPipeline
 
 PIXELS = smooth_pixels(20, 34)

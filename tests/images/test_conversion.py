@@ -12,7 +12,8 @@ from test_picture import FRAMES, PIXELS, deep_png, saved, with_chunks
 
 from fakes import print_profile
 from maskmend.errors import ConversionNeeded, ImageError
-from maskmend.images.picture import check_holds, encode_picture, load_image, picture_from, read_image
+from maskmend.images.picture import load_image, picture_from, read_image
+from maskmend.images.writing import check_holds, encode_picture
 from maskmend.masks.reading import read_mask
 
 # 24 x 16 pixels, red 10 x, green 15 y, blue 6 (x + y), written by avifenc with 10 bits a channel; the second

@@ -20,16 +20,14 @@ from maskmend.errors import ConfigError, ImageError, ImageSizeError, MaskError, 
 from maskmend.images.metadata import COMMENT
 from maskmend.images.picture import (
     Picture,
-    check_writable,
-    encode_picture,
     load_image,
     picture_from,
     pil_from,
     read_image,
-    save_image,
     to_tensor,
     to_uint8,
 )
+from maskmend.images.writing import check_writable, encode_picture, save_image
 from maskmend.masks.reading import as_mask
 
 RNG = np.random.default_rng(0)

@@ -24,7 +24,8 @@ from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import lies_there, write_files
 from maskmend.fill.result import Inpainted, joined_notes
 from maskmend.images.listing import SUFFIXES
-from maskmend.images.picture import MAX_PIXELS, WRITABLE, Picture, encode_image, load_image
+from maskmend.images.picture import MAX_PIXELS, Picture, load_image
+from maskmend.images.writing import WRITABLE, encode_image
 from maskmend.masks.morphology import grow
 from maskmend.masks.options import MaskOptions
 from maskmend.masks.reading import READ_AS_IT_IS, load_mask

@@ -89,7 +89,8 @@ def busy_loops(count: int = LOOPS) -> Iterator[list[subprocess.Popen[bytes]]]:
 CHILD = """
 import json, resource, sys, time
 from maskmend.pipeline import InpaintPipeline
-from maskmend.images.picture import load_image, save_image
+from maskmend.images.picture import load_image
+from maskmend.images.writing import save_image
 from maskmend.masks.reading import load_mask
 
 pipe = InpaintPipeline.from_pretrained(sys.argv[1])

@@ -17,7 +17,8 @@ from maskmend.bulk.job import Filling
 from maskmend.errors import ConfigError, DataError, ImageError
 from maskmend.fill.result import Inpainted, joined_notes
 from maskmend.fill.windows import FULLEST, FULLEST_GUESSED, lay_windows
-from maskmend.images.picture import WRITABLE, Picture, encode_picture, read_image
+from maskmend.images.picture import Picture, read_image
+from maskmend.images.writing import WRITABLE, encode_picture
 from maskmend.masks.morphology import grow
 from maskmend.masks.reading import read_mask
 from maskmend.pipeline import InpaintPipeline

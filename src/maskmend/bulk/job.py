@@ -9,7 +9,8 @@ from maskmend.bulk.sources import Source
 from maskmend.bulk.stores import Store
 from maskmend.bulk.targets import Form, check_form
 from maskmend.errors import ConfigError
-from maskmend.images.picture import MAX_PIXELS, WRITABLE
+from maskmend.images.picture import MAX_PIXELS
+from maskmend.images.writing import WRITABLE
 from maskmend.inference.devices import pick_device
 from maskmend.masks.options import MaskOptions
 from maskmend.pipeline import InpaintPipeline

@@ -20,7 +20,8 @@ from maskmend.errors import ImageError
 from maskmend.evaluation.contact_sheet import contact_sheet, masked_input, step_frames
 from maskmend.files import json_bytes, write_files
 from maskmend.fill.result import Inpainted
-from maskmend.images.picture import check_writable, encode_image, load_image, picture_from
+from maskmend.images.picture import load_image, picture_from
+from maskmend.images.writing import check_writable, encode_image
 from maskmend.masks.reading import load_mask
 from maskmend.pipeline import InpaintPipeline
 

@@ -55,6 +55,7 @@ def inpaint_picture(
     from maskmend.files import write_files
     from maskmend.fill.events import FillEvents
     from maskmend.images import picture as images
+    from maskmend.images import writing
     from maskmend.images.canvas import extend_canvas
     from maskmend.masks.morphology import grow
     from maskmend.masks.reading import reads_alpha
@@ -75,9 +76,9 @@ def inpaint_picture(
         raise ConfigError(
             f"--output {output} is the image itself, which would be lost: add --overwrite if meant"
         )
-    kind = images.WRITABLE[f".{suffix or 'png'}" if piped else outputs[0].suffix.lower()]
+    kind = writing.WRITABLE[f".{suffix or 'png'}" if piped else outputs[0].suffix.lower()]
     if piped:
-        images.check_holds(kind, picture)  # of files it is asked with all else about them
+        writing.check_holds(kind, picture)  # of files it is asked with all else about them
     drawn = None if mask_path is None else _source(mask_path)
     hole = None if drawn is None else _read_mask(drawn, before.pixels.shape[:2], max_pixels, reading)
     mask = hole if extend is None else extend_canvas(before, extend, mask=hole, max_pixels=max_pixels)[1]
@@ -106,7 +107,7 @@ def inpaint_picture(
                 if not piped:
                     numbered = outputs[part.first : samples - part.left]
                     for path, filled in zip(numbered, part.result.pictures, strict=True):
-                        files[path] = images.encode_image(filled, path, quality)
+                        files[path] = writing.encode_image(filled, path, quality)
                     chosen_one = part.best
                     kept = outputs[chosen_one]
                     files[best] = files[kept] if kept in files else kept.read_bytes()
@@ -115,7 +116,7 @@ def inpaint_picture(
 
                     most = math.log(pipe.transformer.config.codes)
                     levels = uncertainty_map(part.result.uncertainty, picture.pixels, most)
-                    files[uncertainty] = images.encode_image(images.picture_from(levels), uncertainty)
+                    files[uncertainty] = writing.encode_image(images.picture_from(levels), uncertainty)
                 write_files(files)
                 result = part.result
                 spent += sum(pipe.seconds.values())
@@ -129,7 +130,7 @@ def inpaint_picture(
             sys.exit(130)
     assert result is not None  # there is one sample at least
     if piped:
-        sys.stdout.buffer.write(images.encode_picture(result.pictures[0], kind, quality=quality))
+        sys.stdout.buffer.write(writing.encode_picture(result.pictures[0], kind, quality=quality))
         sys.stdout.buffer.flush()  # a full disk is told while it can be
     for what, one in (("the image", before), ("the guide", guide)):
         if one is not None and one.converted:
@@ -249,7 +250,7 @@ def _read_guide(source: Path | bytes, mask: "np.ndarray", max_pixels: int, conve
 
 def _named(image: Path, output: Path) -> Path:
     """Where the best fill goes: `output`, or the image's name in that folder."""
-    from maskmend.images.picture import WRITABLE
+    from maskmend.images.writing import WRITABLE
 
     if output.is_dir():
         if image == PIPE:
@@ -286,7 +287,7 @@ def _check_files(
     others: dict[str, Path | None],
 ) -> None:
     """Raises an error for what cannot be written, and for what would be lost, before the work."""
-    from maskmend.images.picture import check_writable
+    from maskmend.images.writing import check_writable
 
     for path in outputs:
         check_writable(path, alpha=picture.alpha is not None, picture=picture)

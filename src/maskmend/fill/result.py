@@ -12,7 +12,8 @@ from maskmend.decoding.loop import Step
 from maskmend.errors import ConfigError
 from maskmend.fill.crops import Region
 from maskmend.fill.notebook import html_of, png_of
-from maskmend.images.picture import Picture, pil_from, save_image
+from maskmend.images.picture import Picture, pil_from
+from maskmend.images.writing import save_image
 from maskmend.seeds import whole
 from maskmend.settings import Settings
 

@@ -1,4 +1,4 @@
-"""Pictures on disk: reading without silent loss, writing without half-written files.
+"""Pictures from files and from memory, read without silent loss (`writing` is the way back).
 
 A `Picture` keeps what a fill must not destroy: alpha, colour profile, EXIF, XMP, comments, resolution, and
 whether the file was greyscale. What cannot be kept faithfully is refused with a remedy rather than flattened,
@@ -9,7 +9,6 @@ decompression bombs are refused.
 
 import io
 import math
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -23,13 +22,12 @@ from PIL import Image, UnidentifiedImageError, features
 from torch import Tensor
 
 from maskmend.errors import ConfigError, ImageError, ImageSizeError
-from maskmend.files import write_files
 from maskmend.images.containers import HEAD, container_of, main_picture, open_heic
 from maskmend.images.conversion import convert_image, frames_of, needs_of, refusal_of
 from maskmend.images.exif import DAMAGED, orientation_of
-from maskmend.images.metadata import Metadata, read_metadata, save_options
+from maskmend.images.metadata import Metadata, read_metadata
 from maskmend.images.pillow import quiet
-from maskmend.images.png import Chunks, read_colour, unlike_srgb
+from maskmend.images.png import Chunks, read_colour
 
 MAX_PIXELS = 64_000_000
 SMALLER = (
@@ -39,12 +37,6 @@ ValueRange = tuple[int | float, int | float]
 """Where black and white are in a float tensor."""
 READABLE = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 """HEIC beside them, with the extra `heif`."""
-WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
-PNG_LEVEL = 3
-"""zlib's level. The three shipped photographs take two fifths of the time of level 6, and 2 % less space:
-above 3 zlib looks for matches in another way, which suits drawings more."""
-_LONGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
-"""Pixels that the libraries write."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -64,7 +56,7 @@ class Picture:
     pixels: UInt8[np.ndarray, "H W 3"]
     alpha: UInt8[np.ndarray, "H W"] | None = None
     grey: bool = False
-    """The source was greyscale: `save_image` writes it as such again (alpha apart)."""
+    """The source was greyscale: `writing.save_image` writes it as such again (alpha apart)."""
     icc: bytes | None = None
     exif: bytes | None = None
     """The EXIF block with its ``Exif\\0\\0`` prefix, orientation reset to upright."""
@@ -294,104 +286,6 @@ def pil_from(picture: Picture) -> Image.Image:
     if picture.dpi:
         image.info["dpi"] = picture.dpi
     return image
-
-
-def check_writable(path: Path, *, alpha: bool, picture: Picture | None = None) -> str:
-    """The format that `save_image` would write at `path`; to be asked before the work is done.
-
-    Raises ImageError where `save_image` would refuse a picture with or without `alpha`; of the size and the
-    colours of `picture` if one is given.
-    """
-    if path.is_dir():
-        raise ImageError(f"cannot write {path}: it is a folder, give the name of a file in it.")
-    kind = WRITABLE.get(path.suffix.lower())
-    if kind is None:
-        known = ", ".join(WRITABLE)
-        raise ImageError(f"cannot write {path}: suffix {path.suffix!r} is not supported, use one of {known}.")
-    if kind == "JPEG" and alpha:
-        raise ImageError(f"cannot write {path}: JPEG holds no alpha channel, save as .png, .webp or .tif.")
-    if not path.parent.is_dir():
-        raise ImageError(f"cannot write {path}: folder {path.parent} is missing, create it first.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ImageError(f"cannot write {path}: folder {path.parent} is not writable, choose another one.")
-    if picture is not None:
-        try:
-            check_holds(kind, picture)
-        except ImageError as error:
-            raise ImageError(f"cannot write {path}: {error}") from error
-    return kind
-
-
-def save_image(picture: Picture, path: str | Path, *, quality: int = 95) -> None:
-    """Writes PNG, JPEG, WebP (lossless) or TIFF by the path's suffix; `quality` (1-100) is JPEG's.
-
-    The file appears whole or not at all. Raises ImageError for another suffix, a missing folder, an alpha
-    channel that JPEG cannot hold; OutputError for a failed write.
-    """
-    save_images({Path(path): picture}, quality=quality)
-
-
-def save_images(pictures: Mapping[Path, Picture], *, quality: int = 95) -> None:
-    """`save_image` for several: where one cannot be written none is, and older files stay."""
-    write_files({path: encode_image(picture, path, quality) for path, picture in pictures.items()})
-
-
-def encode_image(picture: Picture, path: Path, quality: int = 95) -> bytes:
-    """What `save_image` writes at `path`, with the same errors."""
-    kind = check_writable(path, alpha=picture.alpha is not None)
-    try:
-        return encode_picture(picture, kind, quality=quality)
-    except ImageError as error:
-        raise ImageError(f"cannot write {path}: {error}") from error
-
-
-def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: bool = True) -> bytes:
-    """The picture as the content of a PNG, JPEG, WEBP or TIFF file, with its colour profile, EXIF and XMP,
-    and its resolution and texts where the format has them. EXIF, XMP and texts longer than a JPEG's segment
-    are left out of it.
-
-    `quality` (1-100) is JPEG's, and WebP's where it is not to be `lossless`. Raises ImageError for what the
-    format cannot hold.
-    """
-    if kind not in WRITABLE.values():
-        raise ImageError(f"format {kind!r} is not supported, use one of {', '.join(set(WRITABLE.values()))}.")
-    if not 1 <= quality <= 100:
-        raise ImageError(f"quality is {quality}, give 1 to 100.")
-    check_holds(kind, picture)
-    options: dict[str, Any] = {}
-    if kind == "JPEG":
-        options.update(quality=quality, subsampling=0)
-    if kind == "PNG":
-        options.update(compress_level=PNG_LEVEL)
-    if kind == "WEBP" and lossless:
-        options.update(lossless=True, exact=True)  # exact: keeps the colour of wholly transparent pixels
-    elif kind == "WEBP":
-        options.update(quality=quality)
-    content = io.BytesIO()
-    try:
-        options.update(save_options(picture.metadata, kind))
-        # Odd values of a TIFF's tags are warned of while they are written.
-        with quiet() if kind == "TIFF" else nullcontext():
-            pil_from(picture).save(content, format=kind, **options)
-    except DAMAGED as error:
-        raise ImageError(f"{kind} cannot hold it ({error}): check its size, or use PNG.") from error
-    return content.getvalue()
-
-
-def check_holds(kind: str, picture: Picture) -> None:
-    """Raises ImageError if a file of this kind would lose the look of the picture, or is never so large."""
-    if kind == "JPEG" and picture.alpha is not None:
-        raise ImageError("JPEG holds no alpha channel, use PNG, WebP or TIFF.")
-    height, width = picture.pixels.shape[:2]
-    longest = _LONGEST_SIDES.get(kind)
-    if longest is not None and max(height, width) > longest:
-        raise ImageError(f"{kind} holds {longest} pixels a side, not {width} x {height}: use PNG or TIFF.")
-    chunk = unlike_srgb(picture.colour, profile=bool(picture.icc))
-    if kind != "PNG" and chunk:
-        raise ImageError(
-            f"{kind} has no place for the PNG's {chunk}, without which the colours change: "
-            "use PNG, or convert the image to sRGB first."
-        )
 
 
 def to_tensor(pixels: UInt8[np.ndarray, "H W 3"]) -> Float[Tensor, "1 3 H W"]:

@@ -57,11 +57,6 @@ class ClassTokenConfig:
         """It was not trained to draw a coarser fill anew."""
         return False
 
-    @property
-    def unconditional(self) -> bool:
-        """Whether a class stands for none."""
-        raise NotImplementedError
-
 
 class GoogleConfig(ClassTokenConfig):
     @property

@@ -20,7 +20,8 @@ from starlette.requests import Request
 from maskmend.errors import ImageError
 from maskmend.fill.levels import LevelProgress
 from maskmend.fill.result import Inpainted
-from maskmend.images.picture import Picture, encode_picture
+from maskmend.images.picture import Picture
+from maskmend.images.writing import encode_picture
 from maskmend.server.errors import ApiError
 from maskmend.server.parameters import Format, Parameters
 from maskmend.server.requests import png
