@@ -8,7 +8,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from maskmend.models.attention import MultiHeadAttention, apply_rope, reference_attention, rope_angles
+from maskmend.models.attention import (
+    MultiHeadAttention,
+    Rotation,
+    apply_rope,
+    reference_attention,
+    rope_angles,
+)
 
 DIM, HEADS = 24, 3
 
@@ -85,11 +91,11 @@ def test_agrees_with_torch_multihead_attention(masked):
 def test_queries_and_keys_are_turned_values_are_not():
     """Catches rotary positions put on one side only: the product would depend on absolute places."""
     attention, x = layer(), normal(1, 9, DIM)
-    angles = rope_angles(torch.arange(9)[None], 3, DIM // HEADS)
+    rope = Rotation.by(rope_angles(torch.arange(9)[None], 3, DIM // HEADS))
     q, k, v = (attention.split_heads(f(x)) for f in (attention.query, attention.key, attention.value))
-    heads = reference_attention(apply_rope(q, angles), apply_rope(k, angles), v)
+    heads = reference_attention(apply_rope(q, rope), apply_rope(k, rope), v)
     expected = attention.out(heads.transpose(1, 2).flatten(2))
-    torch.testing.assert_close(attention(x, angles=angles), expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(attention(x, rope=rope), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_gradient_reaches_all_projections():
@@ -110,7 +116,8 @@ CELL = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
 def turned_product(q, k, at, other, side=SIDE):
     """q k^T with q turned as at cell `at`, k as at cell `other`."""
     positions = torch.tensor([[at[0] * side + at[1]], [other[0] * side + other[1]]])
-    a, b = apply_rope(torch.stack([q, k])[:, None, None], rope_angles(positions, side, len(q)))
+    rope = Rotation.by(rope_angles(positions, side, len(q)))
+    a, b = apply_rope(torch.stack([q, k])[:, None, None], rope)
     return float((a * b).sum())
 
 
@@ -154,7 +161,7 @@ def test_rotary_tells_all_positions_of_the_grid_apart(side, head_dim):
 def test_rotation_keeps_lengths_and_types():
     """Catches a rotation that scales (attention would sharpen with the position) or that widens bf16."""
     x = normal(2, HEADS, 9, 8)
-    angles = rope_angles(torch.arange(9).expand(2, 9), 3, 8)
-    torch.testing.assert_close(apply_rope(x, angles).norm(dim=-1), x.norm(dim=-1))
-    torch.testing.assert_close(apply_rope(x, angles)[:, :, 0], x[:, :, 0])  # at row 0, column 0 nothing turns
-    assert apply_rope(x.bfloat16(), angles).dtype == torch.bfloat16
+    rope = Rotation.by(rope_angles(torch.arange(9).expand(2, 9), 3, 8))
+    torch.testing.assert_close(apply_rope(x, rope).norm(dim=-1), x.norm(dim=-1))
+    torch.testing.assert_close(apply_rope(x, rope)[:, :, 0], x[:, :, 0])  # at row 0, column 0 nothing turns
+    assert apply_rope(x.bfloat16(), rope).dtype == torch.bfloat16

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from maskmend.errors import ConfigError, ModelError, pip_install
 from maskmend.files import json_bytes, write_files
 from maskmend.models.architectures import only_ours
-from maskmend.models.attention import rope_angles
+from maskmend.models.attention import Rotation, rope_angles
 from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.transformer import Block, Hints, MaskedTransformer
 from maskmend.models.vqgan import VQGAN
@@ -60,7 +60,10 @@ class DecoderGraph(nn.Module):
 
 
 class TransformerGraph(nn.Module):
-    """What the two graphs of the transformer share: RoPE, projections and the end of a block."""
+    """What the two graphs of the transformer share: its blocks, and the rotations of all positions.
+
+    The rotations are a table of the graph, so that their cosines are the same on every runtime.
+    """
 
     cos: Tensor
     sin: Tensor
@@ -69,7 +72,6 @@ class TransformerGraph(nn.Module):
         super().__init__()
         self.model = model
         config = model.config
-        self.heads = config.heads
         self.rotary = config.positions != "learned"
         if self.rotary:
             angles = rope_angles(torch.arange(config.tokens), config.grid, config.dim // config.heads)
@@ -79,27 +81,8 @@ class TransformerGraph(nn.Module):
     def blocks(self) -> list[Block]:
         return cast("list[Block]", list(self.model.blocks))
 
-    def project(self, x: Tensor, block: Block, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = block.norm1(x) if block.pre else x
-        attention = block.attention
-        q, k, v = (
-            attention.split_heads(part(x)) for part in (attention.query, attention.key, attention.value)
-        )
-        return self.apply_rope(q, positions), self.apply_rope(k, positions), v
-
-    def apply_rope(self, x: Tensor, positions: Tensor) -> Tensor:
-        if not self.rotary:
-            return x
-        cos, sin = self.cos[positions][:, None], self.sin[positions][:, None]
-        a, b = x.chunk(2, dim=-1)
-        return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
-
-    def finish(self, x: Tensor, heads: Tensor, block: Block) -> Tensor:
-        x = x + block.attention.out(heads.transpose(1, 2).flatten(2))
-        if block.pre:
-            return x + block.mlp(block.norm2(x))
-        x = block.norm1(x)
-        return block.norm2(x + block.mlp(x))
+    def rope(self, positions: Int[Tensor, "B T"]) -> Rotation | None:
+        return Rotation(self.cos[positions], self.sin[positions]) if self.rotary else None
 
 
 class PrefillGraph(TransformerGraph):
@@ -108,16 +91,14 @@ class PrefillGraph(TransformerGraph):
     def forward(
         self, tokens: Int[Tensor, "B K"], positions: Int[Tensor, "B K"], valid: Bool[Tensor, "B K"]
     ) -> tuple[Float[Tensor, "L B h K d"], Float[Tensor, "L B h K d"]]:
-        outside = torch.zeros_like(valid)
-        x = self.model.embedding_norm(
-            self.model.token_embedding(tokens) + self.model.embed_position(positions, outside)
-        )
+        outside, rope = torch.zeros_like(valid), self.rope(positions)
+        x = self.model.embed_visible(tokens, self.model.embed_position(positions, outside))
         keys, values = [], []
         for block in self.blocks():
-            q, k, v = self.project(x, block, positions)
+            q, k, v = block.project(x, rope)
             keys.append(k)
             values.append(v)
-            x = self.finish(x, _attend(q, k, v, valid), block)
+            x = block.finish(x, _attend(q, k, v, valid))
         return torch.stack(keys), torch.stack(values)
 
 
@@ -137,16 +118,13 @@ class StepGraph(TransformerGraph):
         known: Bool[Tensor, "B K"],
         asked: Int[Tensor, "S"],
     ) -> Float[Tensor, "S codes"]:
-        model = self.model
-        x = model.token_embedding(tokens) + model.embed_position(positions, hole)
-        if model.hint is not None:
-            x = x + (tokens == model.config.mask_id)[..., None] * model.embed_hints(Hints(hint, missing))
-        x = model.embedding_norm(x)
+        model, rope = self.model, self.rope(positions)
+        x = model.embed(tokens, model.embed_position(positions, hole), Hints(hint, missing))
         attended = torch.cat([known, valid], dim=1)
         for block, old_k, old_v in zip(self.blocks(), keys.unbind(0), values.unbind(0), strict=True):
-            q, k, v = self.project(x, block, positions)
+            q, k, v = block.project(x, rope)
             k, v = torch.cat([old_k, k], dim=2), torch.cat([old_v, v], dim=2)
-            x = self.finish(x, _attend(q, k, v, attended), block)
+            x = block.finish(x, _attend(q, k, v, attended))
         return model.logits(x.flatten(0, 1)[asked], positions.flatten()[asked])
 
 

@@ -17,10 +17,9 @@ import torch
 from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
-from maskmend.importers.class_names import imagenet_names
 from maskmend.importers.source import Source, read_source
 from maskmend.importers.vqgans import Layout, convert_vqgan, read_layout
-from maskmend.importers.writing import Conversion, built_empty
+from maskmend.importers.writing import Conversion, built_empty, class_conditional
 from maskmend.models.halton import Halton, HaltonConfig
 from maskmend.models.vqgan import VQGAN
 
@@ -48,17 +47,9 @@ def convert_halton(transformer: Path | str, tokenizer: Path | str, *, heads: int
     source.check(_expected(config), WHAT)
     words = _renamed(read_source(Path(tokenizer), "quantize.embedding.weight", TOKENIZER_WHAT))
     made = _tokenizer(words, config)
-    return Conversion(
-        tokenizer=made,
-        model=built_empty(Halton, config),
-        weights=_weights(source, config),
-        defaults=DEFAULTS,
-        labels=imagenet_names(config.labels),
-        card=CARD.format(
-            layers=config.layers, dim=config.dim, side=made.config.resolution, grid=config.grid,
-            name=Path(transformer).name, tokenizer=Path(tokenizer).name,
-        ),
-    )  # fmt: skip
+    model = built_empty(Halton, config)
+    files, weights = (transformer, tokenizer), _weights(source, config)
+    return class_conditional(files, made, model, weights, defaults=DEFAULTS, card=CARD)
 
 
 def _tokenizer(words: Source, config: HaltonConfig) -> VQGAN:

@@ -11,12 +11,11 @@ from functools import partial
 from math import isqrt
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
 from maskmend.importers.source import Source, read_source
-from maskmend.importers.vqgans import Layout, convert_vqgan, read_layout
+from maskmend.importers.vqgans import GOOGLE_VQGAN, convert_vqgan, read_layout
 from maskmend.importers.writing import Conversion, built_empty
 from maskmend.models.mage import Mage, MageConfig
 
@@ -32,16 +31,6 @@ UNUSED = (
     r"cls_token$", r"pos_embed$", r"mask_token$", r"patch_embed\.", r"decoder_pos_embed$", r"decoder_pred\.",
     r"token_emb\.position_ids$", r"vqgan\.loss\.",
 )  # fmt: skip
-TOKENIZER = Layout(
-    decoder_blocks=2,
-    attention=False,
-    projections=False,
-    bias=False,
-    shortcut="output",
-    averages=True,
-    conv_out=1,
-    unit_pixels=True,
-)
 DEFAULTS = {"steps": 12, "noise": 4.5, "ring": 1}
 
 
@@ -56,7 +45,7 @@ def convert_mage(checkpoint: Path | str, *, heads: int | None = None) -> Convers
     """
     source = read_source(Path(checkpoint), "token_emb.word_embeddings.weight", WHAT).without(*UNUSED)
     words = source.part("vqgan.")
-    layout = read_layout(words, TOKENIZER)
+    layout = read_layout(words, GOOGLE_VQGAN)
     config = _config(source, layout.codes, heads)
     _check(source, config)
     tokenizer = convert_vqgan(words, layout, layout.factor * config.grid, "the tokenizer of " + WHAT)
@@ -153,16 +142,11 @@ def _weights(source: Source, config: MageConfig) -> dict[str, Callable[[], Tenso
             for third, part in enumerate(("query", "key", "value")):
                 for leaf in ("weight", "bias"):
                     key = f"{name}.attn.qkv.{leaf}"
-                    found[f"{name}.attention.{part}.{leaf}"] = partial(_third, source, key, third)
+                    found[f"{name}.attention.{part}.{leaf}"] = partial(source.third, key, third)
     for ours, theirs in pairs.items():
         for leaf in ("weight", "bias"):
             found[f"{ours}.{leaf}"] = partial(take, f"{theirs}.{leaf}")
     return found
-
-
-def _third(source: Source, key: str, third: int) -> Tensor:
-    """Query, key or value of rows that lie one behind the other."""
-    return torch.chunk(source.take(key), 3)[third]
 
 
 CARD = """# MAGE

@@ -16,10 +16,9 @@ from pathlib import Path
 from torch import Tensor
 
 from maskmend.errors import ModelError
-from maskmend.importers.class_names import imagenet_names
 from maskmend.importers.source import Source, read_source
-from maskmend.importers.vqgans import Layout, convert_vqgan, places, read_layout
-from maskmend.importers.writing import Conversion, built_empty
+from maskmend.importers.vqgans import GOOGLE_VQGAN, Layout, convert_vqgan, places, read_layout
+from maskmend.importers.writing import Conversion, built_empty, class_conditional
 from maskmend.models.class_token import GoogleConfig, GoogleMaskgit
 from maskmend.storage.tensor_files import LazyTensor
 
@@ -28,16 +27,6 @@ TOKENIZER_WHAT = "the tokenizer of Google's MaskGIT (such as tokenizer_imagenet2
 WORDS = "params/Embed_0/word_embeddings/embedding"
 CODEBOOK = "params/quantizer/codebook"
 LABELS = 1000
-TOKENIZER = Layout(
-    decoder_blocks=2,
-    attention=False,
-    projections=False,
-    bias=False,
-    shortcut="output",
-    averages=True,
-    conv_out=1,
-    unit_pixels=True,
-)
 DEFAULTS = {"steps": 12, "noise": 4.5, "ring": 1, "label": "auto"}
 
 
@@ -52,21 +41,13 @@ def convert_maskgit(transformer: Path | str, tokenizer: Path | str) -> Conversio
     """
     source = read_source(Path(transformer), WORDS, WHAT)
     words = renamed_tokenizer(read_source(Path(tokenizer), CODEBOOK, TOKENIZER_WHAT))
-    layout = read_layout(words, TOKENIZER)
+    layout = read_layout(words, GOOGLE_VQGAN)
     config = _config(source, layout.codes)
     source.check(_expected(config), WHAT)
     made = convert_vqgan(words, layout, layout.factor * config.grid, TOKENIZER_WHAT)
-    return Conversion(
-        tokenizer=made,
-        model=built_empty(GoogleMaskgit, config),
-        weights=_weights(source, config),
-        defaults=DEFAULTS,
-        labels=imagenet_names(config.labels),
-        card=CARD.format(
-            layers=config.layers, dim=config.dim, side=made.config.resolution, grid=config.grid,
-            name=Path(transformer).name, tokenizer=Path(tokenizer).name,
-        ),
-    )  # fmt: skip
+    model = built_empty(GoogleMaskgit, config)
+    files, weights = (transformer, tokenizer), _weights(source, config)
+    return class_conditional(files, made, model, weights, defaults=DEFAULTS, card=CARD)
 
 
 def _config(source: Source, codes: int) -> GoogleConfig:
@@ -209,7 +190,7 @@ def _shape_of(source: Source) -> Layout:
     if stages < 1 or blocks % (stages + 1):
         raise ModelError(f"{source.path} has {blocks} blocks in {stages} stages: give {TOKENIZER_WHAT}")
     each = blocks // (stages + 1)
-    return replace(TOKENIZER, multipliers=(1,) * stages, blocks=each, decoder_blocks=each)
+    return replace(GOOGLE_VQGAN, multipliers=(1,) * stages, blocks=each, decoder_blocks=each)
 
 
 CARD = """# MaskGIT

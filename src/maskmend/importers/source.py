@@ -89,6 +89,10 @@ class Source:
             raise ModelError(f"{self.path}: {self.prefix}{name} is not finite: give another copy of the file")
         return value
 
+    def third(self, name: str, number: int) -> Tensor:
+        """Query (0), key (1) or value (2) of a tensor whose rows hold all three, one behind the other."""
+        return torch.chunk(self.take(name), 3)[number]
+
 
 def read_source(path: Path, signature: str, what: str) -> Source:
     """The tensors of the dictionary in `path` that has `signature` among its names.

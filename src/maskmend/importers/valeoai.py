@@ -12,14 +12,12 @@ from functools import partial
 from math import isqrt
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from maskmend.errors import ModelError
-from maskmend.importers.class_names import imagenet_names
 from maskmend.importers.source import Source, read_source
 from maskmend.importers.vqgans import Layout, convert_vqgan, read_layout
-from maskmend.importers.writing import Conversion, built_empty
+from maskmend.importers.writing import Conversion, built_empty, class_conditional
 from maskmend.models.class_token import ValeoaiConfig, ValeoaiMaskgit
 
 WHAT = "a checkpoint of valeoai's MaskGIT (such as MaskGIT_ImageNet_256.pth)"
@@ -49,17 +47,9 @@ def convert_valeoai(
     config = _config(source, layout.codes, heads or HEADS)
     source.check(_expected(config), WHAT)
     made = convert_vqgan(words, layout, layout.factor * config.grid, TOKENIZER_WHAT)
-    return Conversion(
-        tokenizer=made,
-        model=built_empty(ValeoaiMaskgit, config),
-        weights=_weights(source, config),
-        defaults=DEFAULTS,
-        labels=imagenet_names(config.labels),
-        card=CARD.format(
-            layers=config.layers, dim=config.dim, side=made.config.resolution, grid=config.grid,
-            name=Path(transformer).name, tokenizer=Path(tokenizer).name,
-        ),
-    )  # fmt: skip
+    model = built_empty(ValeoaiMaskgit, config)
+    files, weights = (transformer, tokenizer), _weights(source, config)
+    return class_conditional(files, made, model, weights, defaults=DEFAULTS, card=CARD)
 
 
 def _config(source: Source, codes: int, heads: int) -> ValeoaiConfig:
@@ -126,16 +116,11 @@ def _weights(source: Source, config: ValeoaiConfig) -> dict[str, Callable[[], Te
         for third, part in enumerate(("query", "key", "value")):
             for leaf in ("weight", "bias"):
                 key = f"{theirs}.0.fn.mha.in_proj_{leaf}"
-                found[f"{ours}.attention.{part}.{leaf}"] = partial(_third, source, key, third)
+                found[f"{ours}.attention.{part}.{leaf}"] = partial(source.third, key, third)
     for ours, theirs in pairs.items():
         for leaf in ("weight", "bias"):
             found[f"{ours}.{leaf}"] = partial(take, f"{theirs}.{leaf}")
     return found
-
-
-def _third(source: Source, key: str, third: int) -> Tensor:
-    """Query, key or value of rows that lie one behind the other."""
-    return torch.chunk(source.take(key), 3)[third]
 
 
 CARD = """# MaskGIT in PyTorch (valeoai, v1.0)

@@ -89,6 +89,19 @@ class Layout:
         )
 
 
+GOOGLE_VQGAN = Layout(
+    decoder_blocks=2,
+    attention=False,
+    projections=False,
+    bias=False,
+    shortcut="output",
+    averages=True,
+    conv_out=1,
+    unit_pixels=True,
+)
+"""Of Google's MaskGIT, whose tokenizer MAGE took over."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """A layer: its name in taming's layout and in ours."""

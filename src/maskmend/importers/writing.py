@@ -16,6 +16,7 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError, OutputError
 from maskmend.files import json_bytes, write_files
+from maskmend.importers.class_names import imagenet_names
 from maskmend.models.token_model import TokenModel
 from maskmend.models.transformer import MaskedTransformer
 from maskmend.models.vqgan import VQGAN
@@ -53,6 +54,40 @@ class Conversion:
     """Writes further files into the folder, before it gets its name, with weights in that format."""
     notes: tuple[str, ...] = ()
     """One line for each thing that the user should know."""
+
+
+def class_conditional(
+    files: tuple[Path | str, Path | str],
+    tokenizer: VQGAN,
+    model: TokenModel,
+    weights: Mapping[str, Callable[[], Tensor]],
+    *,
+    defaults: Mapping[str, Any],
+    card: str,
+) -> Conversion:
+    """The conversion of a network over ImageNet's classes.
+
+    Args:
+        files: the network's checkpoint and the tokenizer's, named in the card.
+        tokenizer, model, weights, defaults: see `Conversion`.
+        card: with places for layers, dim, side (of the picture), grid, name and tokenizer (of the files).
+    """
+    config = model.config
+    return Conversion(
+        tokenizer=tokenizer,
+        model=model,
+        weights=weights,
+        defaults=defaults,
+        labels=imagenet_names(config.labels),
+        card=card.format(
+            layers=config.layers,
+            dim=config.dim,
+            side=tokenizer.config.resolution,
+            grid=config.grid,
+            name=Path(files[0]).name,
+            tokenizer=Path(files[1]).name,
+        ),
+    )
 
 
 def built_empty(model_class: Callable[[Any], TokenModel], config: Any) -> TokenModel:

@@ -170,14 +170,8 @@ class Predictor:
         return self._logits(x, hidden)
 
     def _embed(self, tokens: Int[Tensor, "B N"], hidden: Bool[Tensor, "S"]) -> Float[Tensor, "S D"]:
-        x = self._embed_visible(tokens[self.index], self.position)
+        x = self.model.embed_visible(tokens[self.index], self.position)
         return torch.where(hidden[:, None], self.masked, x)
-
-    def _embed_visible(
-        self, tokens: Int[Tensor, "S"], position: Float[Tensor, "S D"]
-    ) -> Float[Tensor, "S D"]:
-        """Embeddings of known and filled tokens, which have no hints."""
-        return self.model.embedding_norm(self.model.token_embedding(tokens) + position)
 
     def _logits(self, x: Float[Tensor, "S D"], hidden: Bool[Tensor, "S"]) -> Float[Tensor, "M K"]:
         # Rows are in row-major order of (image, position), as the logits of `masked` must be.
@@ -195,7 +189,7 @@ class Predictor:
         rows, count = self.rows, len(known)
         outside = torch.zeros_like(known.flat_index, dtype=torch.bool)
         position = self.model.embed_position(known.position, outside)
-        visible = self._embed_visible(tokens[known.image, known.position], position)
+        visible = self.model.embed_visible(tokens[known.image, known.position], position)
         hidden = hole[self.index]
         x = torch.cat([visible, self._embed(tokens, hidden)])
         flat_index = torch.cat([known.flat_index, rows.flat_index])

@@ -11,6 +11,7 @@ rotate pairs of channels by an angle that grows with the row (first half of a he
 """
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -43,9 +44,20 @@ def rope_angles(positions: Int[Tensor, "*B T"], side: int, head_dim: int) -> Flo
     return angles.flatten(-2)
 
 
-def apply_rope(x: Float[Tensor, "B h T d"], angles: Float[Tensor, "B T half"]) -> Float[Tensor, "B h T d"]:
-    """Rotates the channel pairs (i, i + d/2) of every head by `angles`."""
-    cos, sin = angles.cos()[:, None].to(x.dtype), angles.sin()[:, None].to(x.dtype)
+class Rotation(NamedTuple):
+    """Cosine and sine of the rotary angles, the same for all heads and blocks."""
+
+    cos: Float[Tensor, "B T half"]
+    sin: Float[Tensor, "B T half"]
+
+    @classmethod
+    def by(cls, angles: Float[Tensor, "*B T half"]) -> "Rotation":
+        return cls(angles.cos(), angles.sin())
+
+
+def apply_rope(x: Float[Tensor, "B h T d"], rope: Rotation) -> Float[Tensor, "B h T d"]:
+    """Rotates the channel pairs (i, i + d/2) of every head."""
+    cos, sin = rope.cos[:, None].to(x.dtype), rope.sin[:, None].to(x.dtype)
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
@@ -70,19 +82,29 @@ class MultiHeadAttention(nn.Module):
         """(B, T, D) to (B, h, T, D / h)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
-    def forward(
-        self,
-        x: Float[Tensor, "B T D"],
-        attn_mask: Bool[Tensor, "#B #h #T T"] | None = None,
-        angles: Float[Tensor, "B T half"] | None = None,
-    ) -> Float[Tensor, "B T D"]:
-        """Attention of `x` over itself where `attn_mask` is True, with RoPE where `angles` are given."""
+    def project(
+        self, x: Float[Tensor, "B T D"], rope: Rotation | None = None
+    ) -> tuple[Float[Tensor, "B h T d"], Float[Tensor, "B h T d"], Float[Tensor, "B h T d"]]:
+        """Queries, keys and values; queries and keys are rotated where `rope` is given."""
         q, k, v = (
             self.split_heads(self.query(x)),
             self.split_heads(self.key(x)),
             self.split_heads(self.value(x)),
         )
-        if angles is not None:
-            q, k = apply_rope(q, angles), apply_rope(k, angles)
-        heads = F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask)
+        if rope is not None:
+            q, k = apply_rope(q, rope), apply_rope(k, rope)
+        return q, k, v
+
+    def merge_heads(self, heads: Float[Tensor, "B h T d"]) -> Float[Tensor, "B T D"]:
+        """The heads side by side, through the output projection."""
         return self.out(heads.transpose(1, 2).flatten(2))
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        attn_mask: Bool[Tensor, "#B #h #T T"] | None = None,
+        rope: Rotation | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """Attention of `x` over itself where `attn_mask` is True, with RoPE where `rope` is given."""
+        q, k, v = self.project(x, rope)
+        return self.merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask))

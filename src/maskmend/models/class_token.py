@@ -17,18 +17,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskmend.errors import ConfigError
-from maskmend.models.token_model import TokenModel, wanted_rows
+from maskmend.models.token_model import ConvertedConfig, TokenModel, check_heads, wanted_rows
 from maskmend.models.transformer import Block, TransformerConfig
 
 BERT_EPS = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassTokenConfig:
+class ClassTokenConfig(ConvertedConfig):
     codes: int = 1024
-    """Codes of the tokenizer; the mask token is one more."""
     grid: int = 16
-    """Tokens along a side of the picture."""
     dim: int = 768
     """Width of a token."""
     heads: int = 16
@@ -41,21 +39,8 @@ class ClassTokenConfig:
     """Classes."""
 
     def __post_init__(self) -> None:
-        for name in ("codes", "grid", "dim", "heads", "layers", "mlp", "labels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} = {getattr(self, name)}: choose at least 1")
-        if self.dim % self.heads:
-            raise ConfigError(f"heads = {self.heads} does not divide dim = {self.dim}: choose a divisor")
-
-    @property
-    def mask_id(self) -> int:
-        """The token that stands for a hidden one."""
-        return self.codes
-
-    @property
-    def guesses(self) -> bool:
-        """It was not trained to draw a coarser fill anew."""
-        return False
+        super().__post_init__()
+        check_heads(self.dim, self.heads)
 
 
 class GoogleConfig(ClassTokenConfig):

@@ -19,17 +19,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskmend.errors import ConfigError
-from maskmend.models.token_model import TokenModel, wanted_rows
+from maskmend.models.token_model import ConvertedConfig, TokenModel, wanted_rows
 
 EPS = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
-class HaltonConfig:
+class HaltonConfig(ConvertedConfig):
+    MAY_BE_ZERO: ClassVar = ("registers",)
     codes: int = 16384
-    """Codes of the tokenizer; the mask token is one more."""
     grid: int = 24
-    """Tokens along a side of the picture."""
     dim: int = 1024
     """Width of a token."""
     heads: int = 16
@@ -44,24 +43,11 @@ class HaltonConfig:
     """Classes; one more stands for none."""
 
     def __post_init__(self) -> None:
-        for name in ("codes", "grid", "heads", "layers", "mlp", "labels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} = {getattr(self, name)}: choose at least 1")
-        if self.dim < self.heads or self.registers < 0:
+        super().__post_init__()
+        if self.dim < self.heads:
             raise ConfigError(
-                f"dim = {self.dim}, heads = {self.heads}, registers = {self.registers}: choose a width of at "
-                "least 1 a head, and registers of at least 0"
+                f"dim = {self.dim}, heads = {self.heads}: choose a width of at least 1 for each head"
             )
-
-    @property
-    def mask_id(self) -> int:
-        """The token that stands for a hidden one."""
-        return self.codes
-
-    @property
-    def guesses(self) -> bool:
-        """It was not trained to draw a coarser fill anew."""
-        return False
 
     @property
     def unconditional(self) -> bool:

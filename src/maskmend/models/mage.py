@@ -16,17 +16,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from maskmend.errors import ConfigError
-from maskmend.models.token_model import TokenModel, wanted_rows
+from maskmend.models.token_model import ConvertedConfig, TokenModel, check_heads, wanted_rows
 from maskmend.models.transformer import Block, TransformerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class MageConfig:
+class MageConfig(ConvertedConfig):
     codes: int = 1024
-    """Codes of the tokenizer; the mask token is one more."""
     grid: int = 16
-    """Tokens along a side of the picture."""
     dim: int = 768
     """Width of a token in the encoder, and of the tied embedding."""
     heads: int = 12
@@ -45,22 +42,9 @@ class MageConfig:
     """Hidden width of the decoder's feed-forward part."""
 
     def __post_init__(self) -> None:
-        for prefix in ("", "decoder_"):
-            dim, heads = getattr(self, f"{prefix}dim"), getattr(self, f"{prefix}heads")
-            if min(dim, heads, self.codes, self.grid) < 1 or dim % heads:
-                raise ConfigError(
-                    f"{prefix}heads = {heads} does not divide {prefix}dim = {dim}: choose a divisor"
-                )
-
-    @property
-    def mask_id(self) -> int:
-        """The token that stands for a hidden one."""
-        return self.codes
-
-    @property
-    def guesses(self) -> bool:
-        """It was not trained to draw a coarser fill anew."""
-        return False
+        super().__post_init__()
+        check_heads(self.dim, self.heads)
+        check_heads(self.decoder_dim, self.decoder_heads, "decoder_")
 
     @property
     def labels(self) -> int:

@@ -8,11 +8,14 @@ editor need not know which of them they have. How to add one: subclass `TokenMod
 the names of `TokenModelConfig`, and list it in `models.architectures`.
 """
 
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
+
+from maskmend.errors import ConfigError
 
 
 @runtime_checkable
@@ -54,6 +57,42 @@ class TokenModelConfig(Protocol):
         """Whether it was trained without a condition too, so that `condition = None` is a prediction: with a
         label dropped, an empty prompt, or no condition at all."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertedConfig:
+    """What the configurations of other projects' networks have in common.
+
+    Raises ConfigError for a field of type int that is below 1, but for those named in `MAY_BE_ZERO`.
+    """
+
+    MAY_BE_ZERO: ClassVar[tuple[str, ...]] = ()
+    codes: int
+    """Codes of the tokenizer; the mask token is one more."""
+    grid: int
+    """Tokens along a side of the picture."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, least = getattr(self, field.name), 0 if field.name in self.MAY_BE_ZERO else 1
+            if field.type is int and value < least:
+                raise ConfigError(f"{field.name} = {value}: choose at least {least}")
+
+    @property
+    def mask_id(self) -> int:
+        """The token that stands for a hidden one."""
+        return self.codes
+
+    @property
+    def guesses(self) -> bool:
+        """It was not trained to draw a coarser fill anew."""
+        return False
+
+
+def check_heads(dim: int, heads: int, prefix: str = "") -> None:
+    """Raises ConfigError where the heads do not divide the width."""
+    if dim % heads:
+        raise ConfigError(f"{prefix}heads = {heads} does not divide {prefix}dim = {dim}: choose a divisor")
 
 
 class TokenModel(nn.Module):

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskmend.errors import ConfigError
-from maskmend.models.attention import MultiHeadAttention, rope_angles
+from maskmend.models.attention import MultiHeadAttention, Rotation, rope_angles
 from maskmend.models.token_model import TokenModel
 
 
@@ -171,12 +171,23 @@ class Block(nn.Module):
         self,
         x: Float[Tensor, "B T D"],
         attn_mask: Bool[Tensor, "#B #h #T T"] | None = None,
-        angles: Float[Tensor, "B T half"] | None = None,
+        rope: Rotation | None = None,
     ) -> Float[Tensor, "B T D"]:
+        q, k, v = self.project(x, rope)
+        return self.finish(x, F.scaled_dot_product_attention(q, k, v, attn_mask=attn_mask))
+
+    def project(
+        self, x: Float[Tensor, "B T D"], rope: Rotation | None = None
+    ) -> tuple[Float[Tensor, "B h T d"], Float[Tensor, "B h T d"], Float[Tensor, "B h T d"]]:
+        """Queries, keys and values of the block's attention."""
+        return self.attention.project(self.norm1(x) if self.pre else x, rope)
+
+    def finish(self, x: Float[Tensor, "B T D"], heads: Float[Tensor, "B h T d"]) -> Float[Tensor, "B T D"]:
+        """The rest of the block, after its attention."""
+        x = x + self.dropout(self.attention.merge_heads(heads))
         if self.pre:
-            x = x + self.dropout(self.attention(self.norm1(x), attn_mask, angles))
             return x + self.mlp(self.norm2(x))
-        x = self.norm1(x + self.dropout(self.attention(x, attn_mask, angles)))
+        x = self.norm1(x)
         return self.norm2(x + self.mlp(x))
 
 
@@ -253,8 +264,9 @@ class MaskedTransformer(TokenModel):
             attn_mask = (hole[:, :, None] | ~hole[:, None, :])[:, None]  # (B, 1, N, N): by query, by key
         x = self.embed(tokens, self.embed_position(positions, hole), hints)
         angles = self.angles(positions)
+        rope = None if angles is None else Rotation.by(angles)
         for block in self.blocks:
-            x = block(x, attn_mask, angles)
+            x = block(x, attn_mask, rope)
         x, positions = x.flatten(0, 1), positions.flatten()
         if wanted is not None:
             rows = wanted.flatten().nonzero()[:, 0] if wanted.dtype == torch.bool else wanted
@@ -281,6 +293,12 @@ class MaskedTransformer(TokenModel):
                 )
             x = x + (tokens == self.config.mask_id)[..., None] * self.embed_hints(hints)
         return self.dropout(self.embedding_norm(x))
+
+    def embed_visible(
+        self, tokens: Int[Tensor, "*B"], position: Float[Tensor, "*B D"]
+    ) -> Float[Tensor, "*B D"]:
+        """As `embed` for known and filled tokens, which have no hints, without dropout."""
+        return self.embedding_norm(self.token_embedding(tokens) + position)
 
     def embed_hints(self, hints: Hints) -> Float[Tensor, "*B D"]:
         """What the hints add to the embeddings of masked tokens; for a model with `config.hints`."""

@@ -26,15 +26,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from maskmend.errors import ConfigError
-from maskmend.models.token_model import TokenModel, wanted_rows
+from maskmend.models.token_model import ConvertedConfig, TokenModel, check_heads, wanted_rows
 
 
 @dataclass(frozen=True, kw_only=True)
-class UViTConfig:
+class UViTConfig(ConvertedConfig):
     codes: int = 8192
-    """Codes of the tokenizer; the mask token is one more."""
+    """Codes of the tokenizer. The published vocabulary has the mask token at 8255, after 63 unused rows."""
     grid: int = 16
-    """Tokens along a side of the picture."""
     dim: int = 1024
     """Width of a token in the transformer."""
     heads: int = 16
@@ -57,18 +56,9 @@ class UViTConfig:
     """What the norms add to the mean square."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "codes", "grid", "dim", "heads", "layers", "mlp",
-            "conv_dim", "conv_heads", "conv_blocks", "text_tokens",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} = {getattr(self, name)}: choose at least 1")
-        for heads, width in (("heads", "dim"), ("conv_heads", "conv_dim")):
-            if getattr(self, width) % getattr(self, heads):
-                raise ConfigError(
-                    f"{heads} = {getattr(self, heads)} does not divide {width} = {getattr(self, width)}: "
-                    "choose a divisor"
-                )
+        super().__post_init__()
+        check_heads(self.dim, self.heads)
+        check_heads(self.conv_dim, self.conv_heads, "conv_")
         if self.halves and self.grid % 2:
             raise ConfigError(f"halves = true with grid = {self.grid}: choose an even grid")
         if not 0 < self.norm_eps < 1:
@@ -78,17 +68,6 @@ class UViTConfig:
     def tokens(self) -> int:
         """Tokens of a picture."""
         return self.grid**2
-
-    @property
-    def mask_id(self) -> int:
-        """The token that stands for a hidden one. (The published vocabulary has it at 8255, after 63 unused
-        rows.)"""
-        return self.codes
-
-    @property
-    def guesses(self) -> bool:
-        """It never learnt to draw a coarser fill anew."""
-        return False
 
     @property
     def labels(self) -> int:
