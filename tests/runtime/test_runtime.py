@@ -27,7 +27,7 @@ from maskmend.runtime import Runtime, sampling
 from maskmend.runtime import noise as hashed
 from maskmend.runtime.infill import diffuse
 from maskmend.seeds import MAX_SEED
-from maskmend.settings import SCHEDULES
+from maskmend.settings import SCHEDULES, Settings
 
 IMAGE, MASK = smooth_pixels(16, 16), box_mask(16, 16, 3, 5, 11, 14)
 
@@ -201,8 +201,7 @@ def test_the_loop_alone_refuses_too():
     """Catches a check that only `Runtime.fill` makes."""
     tokens, hole = np.zeros(4, np.int64), np.ones(4, bool)
     for wrong, words in (
-        ({"top_k": 0}, "top_k = 0"),
-        ({"order": "halton"}, "PyTorch"),
+        ({"settings": Settings(order="halton")}, "PyTorch"),
         ({"seeds": [-1]}, "-1"),
     ):
         with pytest.raises(ConfigError, match=words):

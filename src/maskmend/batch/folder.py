@@ -11,7 +11,7 @@ import contextlib
 import csv
 import errno
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from maskmend.masks.options import MaskOptions
 from maskmend.masks.reading import READ_AS_IT_IS, load_mask
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
+from maskmend.progress import StageProgress
 from maskmend.seeds import seeds_from
 from maskmend.storage.temporary import remove_stale
 
@@ -145,7 +146,7 @@ def fill_folder(
     reading: MaskOptions = READ_AS_IT_IS,
     max_pixels: int = MAX_PIXELS,
     convert: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: StageProgress | None = None,
     **settings: Any,
 ) -> Outcome:
     """Works through `tasks`; writes `failures.csv` into `output` when there are any, removes an older one if

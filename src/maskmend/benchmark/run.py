@@ -1,7 +1,6 @@
 """All of `maskmend bench`: builds the cases, times them in turns, writes what was found."""
 
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from maskmend.files import json_bytes, write_files
 from maskmend.models.architectures import only_ours
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import find_model
+from maskmend.progress import StageProgress
 
 WHOLE, QUICK = (25, 360.0), (4, 60.0)
 """Rounds, and seconds after which none is begun."""
@@ -36,7 +36,7 @@ def bench(
     quick: bool = False,
     peers: Path | None = None,
     command: str = "maskmend bench",
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: StageProgress | None = None,
 ) -> str:
     """Measures everything, writes bench.json and bench.md into `output`, and returns the Markdown.
 
@@ -72,9 +72,7 @@ def bench(
     return table if quick else write(_trainings(pipe, find_model(model) / "tokenizer", report))
 
 
-def _trainings(
-    pipe: InpaintPipeline, tokenizer: Path, report: Callable[[str, int, int], None]
-) -> dict[str, dict[str, float]]:
+def _trainings(pipe: InpaintPipeline, tokenizer: Path, report: StageProgress) -> dict[str, dict[str, float]]:
     runs: dict[str, list[dict[str, float]]] = {stage: [] for stage in BATCHES}
     with tempfile.TemporaryDirectory() as work:
         for number in range(TRAININGS):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maskmend.progress import Progress
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
@@ -76,7 +78,7 @@ def clocked(work: Callable[[], object]) -> Callable[[], float]:
 
 
 def interleave(
-    cases: Sequence[Case], rounds: int, *, limit: float, progress: Callable[[int, int], None] | None = None
+    cases: Sequence[Case], rounds: int, *, limit: float, progress: Progress | None = None
 ) -> list[Measured]:
     """Times all cases, after one run of each that does not count; no round begins after `limit` seconds."""
     for case in cases:

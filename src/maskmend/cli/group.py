@@ -10,13 +10,16 @@ import click
 from maskmend import __version__
 from maskmend.cli.benchmark import bench
 from maskmend.cli.convert import convert
+from maskmend.cli.evaluate import evaluate
 from maskmend.cli.export import export
 from maskmend.cli.inpaint import demo, inpaint
+from maskmend.cli.masks import masks
 from maskmend.cli.models import calibrate, pack, train, weights
 from maskmend.cli.options import Commands
 from maskmend.cli.photographs import photographs
-from maskmend.cli.scoring import evaluate, masks, reproduce, study
+from maskmend.cli.reproduce import reproduce
 from maskmend.cli.serve import serve
+from maskmend.cli.study import study
 from maskmend.errors import MaskmendError
 
 NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())

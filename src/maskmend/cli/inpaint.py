@@ -10,6 +10,7 @@ from maskmend.assets import DEFAULT
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
 from maskmend.cli.many_pictures import ONLY_MANY, many_pictures
 from maskmend.cli.options import (
+    DEVICE,
     PATH,
     PLACE,
     SEED,
@@ -161,7 +162,7 @@ class Inpaint(click.Command):
     show_default=True,
     help="Largest image and mask, read from the file's header.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+@DEVICE
 @click.option(
     "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
 )

@@ -1,4 +1,4 @@
-"""What several commands share: paths, settings of a fill, a word while it works."""
+"""What several commands share: paths, options, settings of a fill, a word while it works."""
 
 import json
 import sys
@@ -16,6 +16,25 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 SEED = click.IntRange(min=0)
+
+DEVICE = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+PRECISION = click.option(
+    "--precision", default="auto", show_default=True, help="Of the model: auto, fp32 or bf16."
+)
+ASSIGNMENTS = click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the fills: --set steps=8."
+)
+REPEATS = click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Bootstrap draws of the intervals.",
+)
+MASK_FOLDER = click.option(
+    "--masks", type=PATH, help="Folder of masks, white = filled (default: random walks of seed 0)."
+)
+MIGAN = click.option("--migan", type=PATH, help="MI-GAN's ONNX file, for the comparison.")
 
 
 class Place(click.Path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from maskmend.cli.options import PATH, SEED, Filler
+from maskmend.cli.options import ASSIGNMENTS, DEVICE, MIGAN, PATH, PRECISION, REPEATS, SEED, Filler
 from maskmend.errors import ConfigError
 
 
@@ -20,7 +20,7 @@ from maskmend.errors import ConfigError
 )
 @click.option("--images", type=PATH, help="Folder or tar file: central squares at 256x256 pixels.")
 @click.option("--whole", type=PATH, help="Folder or tar file: whole photographs at their own size.")
-@click.option("--migan", type=PATH, help="MI-GAN's ONNX file, for the comparison.")
+@MIGAN
 @click.option("--limit", type=click.IntRange(min=2), help="Only so many photographs of each, evenly spread.")
 @click.option("--kinds", help="Kinds of holes, separated by commas.  [default: all four]")
 @click.option(
@@ -38,19 +38,11 @@ from maskmend.errors import ConfigError
     "--credits", "credit_files", type=PATH, multiple=True, metavar="CSV",
     help="Licences of the photographs (columns file, licence, attribution_url), named under those shown.",
 )  # fmt: skip
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Bootstrap draws of FID's intervals.",
-)
+@REPEATS
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of holes and fills.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
-@click.option("--precision", default="auto", show_default=True, help="Of the model: auto, fp32 or bf16.")
-@click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of our fills: --set steps=8."
-)
+@DEVICE
+@PRECISION
+@ASSIGNMENTS
 def photographs(
     models: tuple[str, ...],
     images: Path | None,

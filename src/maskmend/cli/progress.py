@@ -1,6 +1,6 @@
 """A progress bar over named stages, for whatever reports (stage, done, total)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -14,9 +14,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from maskmend.progress import StageProgress
+
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
+def stages() -> Iterator[StageProgress]:
     """A function to call with (stage, done, total); shows one line for each stage on standard error."""
     columns = (
         TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),

@@ -4,6 +4,7 @@ import os
 
 import click
 
+from maskmend.cli.options import DEVICE
 from maskmend.errors import ConfigError, pip_install
 
 TOKEN = "MASKMEND_TOKEN"
@@ -35,7 +36,7 @@ TOKEN = "MASKMEND_TOKEN"
     show_default=True,
     help="Shipped name, model folder, or hub id; several are loaded when first asked for.",
 )
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
+@DEVICE
 @click.option("--workers", default=1, show_default=True, help="Threads that each fill one batch at a time.")
 @click.option("--max-upload", default=32.0, show_default=True, help="Largest request, in MiB.")
 @click.option("--max-megapixels", default=50.0, show_default=True, help="Largest picture.")

@@ -36,10 +36,9 @@ from maskmend.metrics.fid import fid_interval
 from maskmend.metrics.kid import kid_interval
 from maskmend.perceptual.inception import Inception
 from maskmend.perceptual.lpips import Lpips, NetName
+from maskmend.progress import Progress, StageProgress
 
 Distance = Callable[[Float[Tensor, "B 3 H W"], Float[Tensor, "B 3 H W"]], Float[Tensor, "B"]]
-StageProgress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
 Path_ = str | os.PathLike[str]
 
 BY_MASK: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], float]] = {
@@ -229,7 +228,7 @@ def _tensors(images: Sequence[np.ndarray], device: str | torch.device) -> Float[
 
 
 def _lpips(
-    pairs: Comparison, distance: Distance, device: str | torch.device, progress: Callable[[int, int], None]
+    pairs: Comparison, distance: Distance, device: str | torch.device, progress: Progress
 ) -> Float[np.ndarray, "N"]:
     values: list[float] = []
     with torch.inference_mode():
@@ -241,7 +240,7 @@ def _lpips(
 
 
 def _diversity(
-    pairs: Comparison, distance: Distance, device: str | torch.device, progress: Callable[[int, int], None]
+    pairs: Comparison, distance: Distance, device: str | torch.device, progress: Progress
 ) -> Float[np.ndarray, "N"]:
     values = []
     for fills in zip(pairs.results, *pairs.others, strict=True):
@@ -250,9 +249,7 @@ def _diversity(
     return np.array(values)
 
 
-def _by_pixel(
-    pairs: Comparison, chosen: set[str], progress: Callable[[int, int], None]
-) -> dict[str, Float[np.ndarray, "N"]]:
+def _by_pixel(pairs: Comparison, chosen: set[str], progress: Progress) -> dict[str, Float[np.ndarray, "N"]]:
     values: dict[str, list[float]] = {name: [] for name in METRICS if name in chosen}
     for index, (result, truth) in enumerate(zip(pairs.results, pairs.truths, strict=True)):
         for name, column in values.items():

@@ -9,7 +9,6 @@ The pictures are written beside the report, so every figure can be checked and c
 """
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from maskmend.metrics.features import FeatureFunction
 from maskmend.perceptual.inception import Inception
 from maskmend.perceptual.lpips import Lpips
 from maskmend.pipeline import InpaintPipeline
+from maskmend.progress import StageProgress
 
 BATCH = 16
 METRICS: dict[str, tuple[str, ...] | None] = {
@@ -45,7 +45,7 @@ def fill_folder(
     *,
     seed: int = 0,
     samples: int = 1,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: StageProgress | None = None,
     **settings: Any,
 ) -> float:
     """Writes composited, uncomposited and reconstructed pictures as PNG; returns seconds an image.
@@ -93,7 +93,7 @@ def evaluate_model(
     repeats: int = 100,
     extract: FeatureFunction | None = None,
     distance: Distance | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: StageProgress | None = None,
     **settings: Any,
 ) -> dict[str, Report]:
     """Fills every image, writes pictures and `report-*.json` into `out`, and returns the reports by kind.

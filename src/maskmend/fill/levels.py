@@ -25,6 +25,7 @@ from maskmend.fill.crops import Region, enlarge, shrink_mask
 from maskmend.fill.windows import Window, around_cell, bounds, boxes_by_part, cells_over
 from maskmend.images.picture import to_tensor
 from maskmend.masks.box import Box
+from maskmend.progress import Progress
 from maskmend.seeds import window_seed
 
 MOST_WINDOWS = 512
@@ -113,7 +114,7 @@ def refine(
     resolution: int,
     seam: str,
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """`pixels`, a picture whose hole (mask True) is filled coarsely, with the hole drawn anew level by level.
 
@@ -150,7 +151,7 @@ def _draw_level(
     resolution: int,
     seam: str,
     seeds: tuple[int, int],
-    progress: Callable[[int], None] | None,
+    progress: Callable[[int], object] | None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     from scipy.ndimage import gaussian_filter  # takes as long to load as a small hole to fill
 

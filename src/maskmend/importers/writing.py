@@ -28,11 +28,9 @@ from maskmend.pretrained.folder import (
     save_tokenizer,
     tokens_hash,
 )
+from maskmend.progress import Progress
 from maskmend.storage.temporary import beside
 from maskmend.storage.tensor_writing import Planned, write_tensors
-
-Progress = Callable[[int, int], object]
-"""Called with the bytes written of the network's weights and how many there will be."""
 
 
 @dataclass(frozen=True, kw_only=True)

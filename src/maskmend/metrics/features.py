@@ -19,12 +19,11 @@ from jaxtyping import Float, Shaped, UInt8
 
 from maskmend.errors import DataError, OutputError
 from maskmend.files import write_files
+from maskmend.progress import Progress
 from maskmend.storage.cache import cache_folder
 
 FeatureFunction = Callable[[UInt8[np.ndarray, "B H W 3"]], Float[np.ndarray, "B D"]]
 """What turns a batch of images into features; tests give a small one of their own."""
-Progress = Callable[[int, int], None]
-"""Called with (done, total)."""
 
 
 def batches(images: Sequence[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

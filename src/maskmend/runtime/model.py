@@ -116,9 +116,8 @@ class Runtime:
         hole, missing = cells.any((1, 3)).ravel(), cells.mean((1, 3), dtype=np.float32).ravel()
         tokens = self._run("encoder", image=smooth[None])[0].astype(np.int64)  # ONNX Runtime has long long
         predict = _Predictor(self, tokens.ravel(), hole, missing, samples)
-        decoded = decode(
-            predict, tokens.ravel(), hole, mask_id=self.about["mask_id"], seeds=seeds, **chosen.decoding()
-        )
+        mask_id = self.about["mask_id"]
+        decoded = decode(predict, tokens.ravel(), hole, mask_id=mask_id, seeds=seeds, settings=chosen)
         decoded = decoded.reshape(samples, grid, grid)
         drawn = self._draw(decoded, smooth, mask)
         pictures = np.stack([composite(image, one, mask, seam=chosen.seam) for one in drawn])

@@ -37,51 +37,39 @@ def decode(
     *,
     mask_id: int,
     seeds: Sequence[int],
-    steps: int = DEFAULTS.steps,
-    schedule: str = DEFAULTS.schedule,
-    order: str = DEFAULTS.order,
-    confidence: str = DEFAULTS.confidence,
-    noise: float = DEFAULTS.noise,
-    choice: str = DEFAULTS.choice,
-    temperature: float = DEFAULTS.temperature,
-    top_k: int | None = DEFAULTS.top_k,
-    top_p: float | None = DEFAULTS.top_p,
-    sweet_spot: int | None = DEFAULTS.sweet_spot,
+    settings: Settings = DEFAULTS,
 ) -> Int[np.ndarray, "B N"]:
-    """Tokens with the hole filled, one row for each seed; arguments as for `maskmend.decoding.decode`.
+    """Tokens with the hole filled, one row for each seed; arguments as for `maskmend.decoding.decode`, whose
+    choices are those of `settings`.
 
-    Raises ConfigError for a setting that `Settings` refuses, and for order = "halton".
+    Raises ConfigError for order = "halton" and for seeds that cannot be.
     """
-    chosen = Settings().changed(
-        steps=steps, schedule=schedule, order=order, confidence=confidence, noise=noise, choice=choice,
-        temperature=temperature, top_k=top_k, top_p=top_p, sweet_spot=sweet_spot,
-    )  # fmt: skip
-    if chosen.order == "halton":
-        raise ConfigError(f"order {order!r} needs PyTorch: give confidence or random here")
-    steps = chosen.steps
+    if settings.order == "halton":
+        raise ConfigError(f"order {settings.order!r} needs PyTorch: give confidence or random here")
+    steps, temperature = settings.steps, settings.temperature
     seeds = [seeds_from(one)[0] for one in seeds]
     count, seed = len(seeds), np.asarray(seeds, np.int64)
     masked = np.tile(hole, (count, 1))
     filled = np.where(masked, mask_id, tokens[None]).astype(np.int64)
-    counts = mask_counts(int(hole.sum()), steps, schedule)
-    if sweet_spot is not None:
-        counts[sweet_spot:] = [0] * (steps + 1 - sweet_spot)
+    counts = mask_counts(int(hole.sum()), steps, settings.schedule)
+    if settings.sweet_spot is not None:
+        counts[settings.sweet_spot :] = [0] * (steps + 1 - settings.sweet_spot)
     for t in range(1, steps + 1):
         if counts[t - 1] == 0:
             break
         row, position = masked.nonzero()
         logits = predict(filled, masked)
         draw = None
-        if choice == "sample" and temperature > 0:
+        if settings.choice == "sample" and temperature > 0:
             draw = hashed.gumbel(seed[row], t, position, logits.shape[1], hashed.TOKEN)
-        code = sample(logits, draw, temperature, top_k, top_p)
-        if order == "random":
+        code = sample(logits, draw, temperature, settings.top_k, settings.top_p)
+        if settings.order == "random":
             score = hashed.uniform(seed[row], 0, position, 1, hashed.ORDER)[:, 0]
         else:
             score = _log_probability(logits, code)
-            if confidence == "probability":
+            if settings.confidence == "probability":
                 score = np.exp(score)
-            weight = noise * (1 - t / steps)
+            weight = settings.noise * (1 - t / steps)
             if weight > 0:
                 drawn = hashed.gumbel(seed[row], t, position, 1, hashed.CONFIDENCE)[:, 0]
                 score = score + np.float32(weight) * drawn

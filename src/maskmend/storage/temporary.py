@@ -15,6 +15,7 @@ import re
 import secrets
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 DAY = 24 * 3600.0
@@ -28,6 +29,18 @@ def beside(path: Path) -> Path:
     """A free name in the same folder; short, as `path` may have the longest one that there can be."""
     # Not mkstemp, whose files nobody but their owner may ever read
     return path.with_name(f".maskmend-{_machine()}-{os.getpid()}-{secrets.token_hex(6)}")
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to write to; it takes its place where the block raises nothing."""
+    temporary = beside(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):  # it was renamed, or the error before this is the news
+            temporary.unlink()
 
 
 def remove_stale(folder: Path) -> None:

@@ -26,7 +26,7 @@ def measure_domain(
     pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
     learnt: str,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> tuple[Domain, Float[np.ndarray, "N"]]:
     """What a model with this tokenizer learnt, called `learnt`, and the distance of each picture.
 

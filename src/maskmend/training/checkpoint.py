@@ -13,7 +13,7 @@ import torch
 from maskmend.errors import TrainingError
 from maskmend.pretrained.migrations import FORMAT, migrate_checkpoint
 from maskmend.storage import torch_file
-from maskmend.storage.temporary import beside
+from maskmend.storage.temporary import written_whole
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
@@ -21,20 +21,16 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
     Raises TrainingError when the disk is full or the folder cannot be written; the previous file stays.
     """
-    temporary = beside(path)
     try:
-        with temporary.open("wb") as file:
+        with written_whole(path) as temporary, temporary.open("wb") as file:
             torch.save({"format": FORMAT, **content}, file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as RuntimeError
         reason = one_line(error)
         raise TrainingError(
             f"cannot write checkpoint {path}: {reason}; make room or choose another --output"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from maskmend.training.resuming import resume_run
 from maskmend.training.stages.stage import Stage
 from maskmend.training.throughput import Meter
 
-MetricsCallback = Callable[[str, dict[str, float]], None]
+MetricsCallback = Callable[[str, dict[str, float]], object]
 """Called with the kind ("train" or "validation") and the metrics, "step" among them."""
 
 

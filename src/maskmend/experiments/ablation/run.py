@@ -13,7 +13,7 @@ from typing import Any
 
 from maskmend import __version__
 from maskmend.experiments.ablation.ingredients import Ingredient, cumulative
-from maskmend.experiments.ablation.trainings import Progress, Trainings
+from maskmend.experiments.ablation.trainings import Trainings
 from maskmend.experiments.reproduce.dataset import TestSet
 from maskmend.experiments.reproduce.formatting import change, interval
 from maskmend.experiments.reproduce.page import Mark, Section, Shown, html_page, markdown
@@ -29,6 +29,7 @@ from maskmend.experiments.reproduce.trial import (
 from maskmend.files import json_bytes, write_files
 from maskmend.metrics.bootstrap import Interval
 from maskmend.metrics.features import FeatureFunction
+from maskmend.progress import StageProgress
 
 TITLE = "The published experiment's recipe against ours"
 
@@ -66,7 +67,7 @@ def study(
     out: Path,
     *,
     ingredients: Sequence[Ingredient] | None = None,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> dict[str, Any]:
     """Trains and scores every ingredient; writes `page.html`, `.md` and `.json` into `out`, anew after each.
 

@@ -15,6 +15,7 @@ from maskmend.experiments.ablation.ingredients import Ingredient
 from maskmend.models.transformer import MaskedTransformer
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import component_folder, load_tokenizer
+from maskmend.progress import StageProgress
 from maskmend.settings import Settings
 from maskmend.training import checkpoint
 from maskmend.training.dataset import ImageSet
@@ -22,8 +23,6 @@ from maskmend.training.loop import train
 from maskmend.training.recipe import DataConfig, Recipe, TrainingConfig, TransformerTraining
 from maskmend.training.run import build_stage, configured
 from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +105,7 @@ class Trainings:
                 self._places[key] = place
         return self._places[key]
 
-    def pipeline(self, ingredient: Ingredient, progress: Progress) -> InpaintPipeline:
+    def pipeline(self, ingredient: Ingredient, progress: StageProgress) -> InpaintPipeline:
         """The ingredient's model with the ingredient's settings as its defaults; trains it, or resumes its
         training, where needed.
 
@@ -123,7 +122,7 @@ class Trainings:
         model.load_state_dict(content["stage"]["ema" if ingredient.averaged else "model"])
         return InpaintPipeline(self._tokenizer, model, Settings(**ingredient.settings))
 
-    def _train(self, place: Path, recipe: Recipe, progress: Callable[[int], None]) -> None:
+    def _train(self, place: Path, recipe: Recipe, progress: Callable[[int], object]) -> None:
         stage = build_stage(recipe, torch.device("cpu"))
         assert isinstance(stage, TransformerStage)
         stage.token_cache, stage.caches_holes = self._tokens, True

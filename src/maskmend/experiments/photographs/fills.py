@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,7 @@ from PIL import Image, PngImagePlugin
 from maskmend.experiments.photographs.methods import Method
 from maskmend.experiments.photographs.scenes import Scene
 from maskmend.files import write_files
-
-Progress = Callable[[int, int], None]
+from maskmend.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@
 The page is rewritten after each kind of hole, so that a stopped run leaves its results so far.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ from maskmend.files import json_bytes, write_files
 from maskmend.masks.generators import PHOTOGRAPHIC
 from maskmend.masks.sets import masks_hash
 from maskmend.metrics.features import content_hash
-
-Progress = Callable[[str, int, int], None]
+from maskmend.progress import StageProgress
 
 TITLE = "Photographs repaired"
 FOOT = "Made by `maskmend photographs`. Every figure, photograph by photograph, is in {folder}/page.json."
@@ -75,7 +74,7 @@ class Contest:
 
 
 def repair_photographs(
-    contest: Contest, page: Path, *, command: str = "", progress: Progress | None = None
+    contest: Contest, page: Path, *, command: str = "", progress: StageProgress | None = None
 ) -> dict[str, Any]:
     """Writes `page` (Markdown) and a folder of its name with pictures and `page.json`; returns the JSON."""
     folder = folder_of(page)
@@ -124,7 +123,7 @@ def folder_of(page: Path) -> Path:
 
 
 def _measure(
-    contest: Contest, group: Group, kind: str, folder: Path, progress: Progress | None
+    contest: Contest, group: Group, kind: str, folder: Path, progress: StageProgress | None
 ) -> tuple[Measured, Drawing | None, list[Pick]]:
     holes = holes_for(group.scenes, kind, contest.seed)
     meter = replace(contest.meter, extract=None) if group.whole else contest.meter

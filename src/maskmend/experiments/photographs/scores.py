@@ -20,6 +20,7 @@ from maskmend.metrics.bootstrap import Interval, bootstrap_draws, centred_interv
 from maskmend.metrics.features import FeatureFunction, cached_features
 from maskmend.metrics.fid import fid_draws
 from maskmend.metrics.pixels import hole_psnr, known_error
+from maskmend.progress import Progress
 
 MOST_DB = 60.0
 """A hole that is met to the last grey level counts as this PSNR, not as an infinite one."""
@@ -70,7 +71,7 @@ class Meter:
         scenes: Sequence[Scene],
         holes: Sequence[Bool[np.ndarray, "H W"]],
         fills: Sequence[Filled],
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Score:
         """The figures of these fills."""
         truths = [scene.pixels for scene in scenes]

@@ -22,8 +22,9 @@ from maskmend.experiments.reproduce.sections import section_of, table_facts
 from maskmend.experiments.reproduce.strips import gallery, png_bytes, schedule_strips
 from maskmend.experiments.reproduce.summary import rivals, summary_section, verdict_section
 from maskmend.experiments.reproduce.tables import Table, the_grid, the_tables, verdict_of
-from maskmend.experiments.reproduce.trial import Progress, TrialRunner
+from maskmend.experiments.reproduce.trial import TrialRunner
 from maskmend.files import json_bytes, write_files
+from maskmend.progress import StageProgress
 
 QUICK_IMAGES, QUICK_REPEATS = 16, 10
 PUBLISHED_SCHEDULES = ("cosine", "linear", "square")
@@ -42,7 +43,7 @@ def reproduce(
     sweep_limit: int | None = None,
     migan_file: Path | None = None,
     shown: int = 2,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
     log: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Measures all tables; writes `page.html`, `page.md`, `page.json` and PNGs into `out`; returns the JSON.

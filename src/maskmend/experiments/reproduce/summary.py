@@ -20,7 +20,6 @@ from maskmend.experiments.reproduce.trial import (
     BOTH,
     MEASURES,
     Measure,
-    Progress,
     Trial,
     TrialRunner,
     difference,
@@ -28,6 +27,7 @@ from maskmend.experiments.reproduce.trial import (
 )
 from maskmend.importers.coursework.published import COURSEWORK_DECODING
 from maskmend.metrics.bootstrap import Interval
+from maskmend.progress import StageProgress
 
 REPEATED_FILLS = 16
 """How many pictures are filled twice, to see that they come out the same to the bit."""
@@ -44,7 +44,7 @@ def rivals(migan_file: Path | None = None) -> dict[str, Fill]:
 
 
 def summary_section(
-    runner: TrialRunner, migan_file: Path | None, progress: Progress
+    runner: TrialRunner, migan_file: Path | None, progress: StageProgress
 ) -> tuple[Section, dict[str, dict[str, Any]]]:
     """The section, and its trials by name."""
     versions = {} if migan_file is None else {"MI-GAN": hashlib.sha256(migan_file.read_bytes()).hexdigest()}
@@ -92,7 +92,7 @@ def _marks(trials: Sequence[Trial]) -> list[Mark]:
     return ["best" if trial is best else "tie" if tied(trial, best, "composited") else "" for trial in trials]
 
 
-def verdict_section(runner: TrialRunner, progress: Progress) -> tuple[Section, dict[str, Any]]:
+def verdict_section(runner: TrialRunner, progress: StageProgress) -> tuple[Section, dict[str, Any]]:
     """What must hold: no worse with more steps, known pixels kept, the same fill twice."""
     many, one = (runner.measure(progress, by=BOTH, steps=steps) for steps in (8, 1))
     gaps = {by: difference(many, one, by) for by in BOTH}

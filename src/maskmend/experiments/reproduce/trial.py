@@ -32,6 +32,7 @@ from maskmend.metrics.fid import fid_draws
 from maskmend.metrics.pixels import hole_l1, known_error, seam_l1
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
+from maskmend.progress import StageProgress
 from maskmend.settings import Settings
 
 BATCH = 32
@@ -40,7 +41,6 @@ FORMAT = 3
 
 Picture = UInt8[np.ndarray, "H W 3"]
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-Progress = Callable[[str, int, int], None]
 Measure = Literal["composited", "uncomposited", "tokens_alone"]
 MEASURES: tuple[Measure, ...] = ("composited", "uncomposited", "tokens_alone")
 BOTH: tuple[Measure, ...] = MEASURES[:2]
@@ -161,7 +161,7 @@ class TrialRunner:
         return replace(self, data=self.data.first(count))
 
     def measure(
-        self, progress: Progress | None = None, *, by: Sequence[Measure] = BOTH, **changes: Any
+        self, progress: StageProgress | None = None, *, by: Sequence[Measure] = BOTH, **changes: Any
     ) -> Trial:
         """The trial of the model's default settings with `changes`; the FIDs in `by` are measured."""
         settings = self.pipe.defaults.changed(**changes)
@@ -172,7 +172,7 @@ class TrialRunner:
         self,
         name: str,
         fill: Callable[[Picture, Bool[np.ndarray, "H W"]], Picture],
-        progress: Progress | None = None,
+        progress: StageProgress | None = None,
     ) -> Trial:
         """The trial of another method, `fill(image, mask)`; `name` identifies it."""
 
@@ -187,7 +187,7 @@ class TrialRunner:
 
         return self._cached({"baseline": name}, ("composited",), work)
 
-    def reconstruction(self, progress: Progress | None = None) -> Trial:
+    def reconstruction(self, progress: StageProgress | None = None) -> Trial:
         """Whole images through the tokenizer and back: the floor of an uncomposited result."""
 
         def work(missing: Sequence[Measure]) -> Trial:
@@ -222,7 +222,7 @@ class TrialRunner:
             spent.append((time.perf_counter() - start) / len(images))
         return spent[0], spent[1]
 
-    def _fill(self, settings: Settings, by: Sequence[Measure], progress: Progress | None) -> Trial:
+    def _fill(self, settings: Settings, by: Sequence[Measure], progress: StageProgress | None) -> Trial:
         images, masks = self.data.images, self.data.masks
         composited: list[Picture] = []
         whole: dict[str, list[Picture]] = {"uncomposited": [], "tokens_alone": []}
@@ -251,7 +251,7 @@ class TrialRunner:
         by: dict[str, list[Picture]],
         composited: list[Picture],
         seconds: float,
-        progress: Progress | None,
+        progress: StageProgress | None,
     ) -> Trial:
         """`by`: the pictures of each FID asked for; `composited`: those of all other figures."""
         images, masks = self.data.images, self.data.masks
@@ -273,7 +273,7 @@ class TrialRunner:
             lpips_each=each.tolist(),
         )
 
-    def _fid(self, images: Sequence[Picture], progress: Progress | None) -> tuple[Interval, list[float]]:
+    def _fid(self, images: Sequence[Picture], progress: StageProgress | None) -> tuple[Interval, list[float]]:
         """FID with its interval and draws; of pictures scored before (another setting, no change) at once."""
         digest = content_hash(images)
         if digest not in self._scored:

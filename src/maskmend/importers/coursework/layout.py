@@ -11,7 +11,7 @@ order, where 10 comes before 2, and its filled pictures are the output of the de
 
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,6 +27,7 @@ from maskmend.images.picture import Picture, load_image
 from maskmend.masks.options import MaskOptions
 from maskmend.masks.reading import load_mask
 from maskmend.pipeline import InpaintPipeline
+from maskmend.progress import StageProgress
 
 IMAGES, MASKS = "masked_image", "mask64"
 RESULTS, SCHEDULES, ITERATIONS = "test_results", "mask_scheduling", "imga"
@@ -77,7 +78,7 @@ def fill_coursework_folder(
     out: Path,
     *,
     seed: int = 0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: StageProgress | None = None,
     **settings: Any,
 ) -> None:
     """Fills `pairs` and writes the three folders into `out`, all files or none.

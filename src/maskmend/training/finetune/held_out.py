@@ -3,7 +3,7 @@
 Picture number i gets the same holes from every model: scratches, strokes and a blob, from (seed, i) alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from maskmend.images.picture import to_tensor
 from maskmend.masks.sets import draw_mask
 from maskmend.metrics.bootstrap import Interval, bootstrap
 from maskmend.pipeline import InpaintPipeline
+from maskmend.progress import Progress
 from maskmend.training.dataset import crop
 from maskmend.training.losses import Perceptual
 from maskmend.training.stages.stage import picture_grid
@@ -55,7 +56,7 @@ def fill_distances(
     pipe: InpaintPipeline,
     pictures: Sequence[Sequence[Holed]],
     lpips: Perceptual,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Float[np.ndarray, "N"]:
     """Mean LPIPS of each picture's fills, composited, over its holes."""
     means = []

@@ -12,7 +12,7 @@ from maskmend.metrics.bootstrap import Interval
 from maskmend.perceptual.lpips import Lpips
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import component_folder, load_tokenizer, load_transformer
-from maskmend.storage.temporary import beside
+from maskmend.storage.temporary import written_whole
 from maskmend.training.calibration import measure_domain
 from maskmend.training.card import draft_card
 from maskmend.training.dataset import ImageSet, crop
@@ -89,16 +89,13 @@ def default_name(source: Path) -> str:
 
 def save_sheet(image: Image.Image, path: Path) -> None:
     """Writes a PNG, whole or not at all. Raises OutputError."""
-    temporary = beside(path)
     try:
-        image.save(temporary, "PNG")
-        temporary.replace(path)
+        with written_whole(path) as temporary:
+            image.save(temporary, "PNG")
     except OSError as error:
         raise OutputError(
             f"cannot write {path} ({error.strerror or error}): check the folder and its disk"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _squares(work: Path, resolution: int) -> list[np.ndarray]:

@@ -7,7 +7,6 @@ it falls on. Pictures are kept as PNG at the size training wants, so that a run 
 folder as it was nor the time to decode it again.
 """
 
-import contextlib
 import hashlib
 import io
 import os
@@ -24,7 +23,7 @@ from PIL import Image, UnidentifiedImageError
 from maskmend.errors import DataError, OutputError
 from maskmend.images.listing import TRAINABLE, Entry, list_images
 from maskmend.images.picture import READABLE
-from maskmend.storage.temporary import beside
+from maskmend.storage.temporary import written_whole
 from maskmend.training.dataset import decode
 
 Say = Callable[[str], None]
@@ -149,35 +148,31 @@ def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, say: Say) -
     """
     written = 0
     told = time.monotonic()
-    temporary = beside(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor() as pool, temporary.open("xb") as opened:
-            with tarfile.open(fileobj=opened, mode="w") as archive:
-                pngs = pool.map(lambda picture: _png(picture, side), pictures)
-                for number, (picture, png) in enumerate(zip(pictures, pngs, strict=True)):
-                    if isinstance(png, str):
-                        say(f"skipped {picture.entry.name}: {png}")
-                        continue
-                    about = tarfile.TarInfo(f"{written:06d}.png")
-                    about.size = len(png)
-                    archive.addfile(about, io.BytesIO(png))
-                    written += 1
-                    if time.monotonic() > told + TOLD_EVERY:
-                        told = time.monotonic()
-                        say(f"picture {number + 1} of {len(pictures)}")
-            opened.flush()
-            os.fsync(opened.fileno())
-        if written == 0:
-            raise DataError(f"none of {len(pictures)} pictures could be decoded: give others")
-        temporary.replace(file)
+        with written_whole(file) as temporary:
+            with ThreadPoolExecutor() as pool, temporary.open("xb") as opened:
+                with tarfile.open(fileobj=opened, mode="w") as archive:
+                    pngs = pool.map(lambda picture: _png(picture, side), pictures)
+                    for number, (picture, png) in enumerate(zip(pictures, pngs, strict=True)):
+                        if isinstance(png, str):
+                            say(f"skipped {picture.entry.name}: {png}")
+                            continue
+                        about = tarfile.TarInfo(f"{written:06d}.png")
+                        about.size = len(png)
+                        archive.addfile(about, io.BytesIO(png))
+                        written += 1
+                        if time.monotonic() > told + TOLD_EVERY:
+                            told = time.monotonic()
+                            say(f"picture {number + 1} of {len(pictures)}")
+                opened.flush()
+                os.fsync(opened.fileno())
+            if written == 0:
+                raise DataError(f"none of {len(pictures)} pictures could be decoded: give others")
     except OSError as error:
         raise OutputError(
             f"cannot write {file} ({error.strerror or error}): make room, or choose another --output"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):  # it was renamed, or the error before this is the news
-            temporary.unlink()
     return written
 
 
