@@ -10,37 +10,28 @@ of a hole differ by their seed alone, and a seed gives the same fill in any batc
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
 from maskmend.argument_names import check_names
 from maskmend.config import from_dict, nearest
-from maskmend.decoding.loop import Step
 from maskmend.errors import ConfigError, ModelError
 from maskmend.fill import rendering
 from maskmend.fill.arguments import FillArguments
-from maskmend.fill.conditions import UNCONDITIONAL, Condition
-from maskmend.fill.crops import Region, cut_region
+from maskmend.fill.conditions import conditions_for, labels_for
+from maskmend.fill.crops import Region
 from maskmend.fill.events import FillEvents
-from maskmend.fill.familiarity import Domain, quantization_distance, with_familiarity
-from maskmend.fill.finishing import interpolated, refined
-from maskmend.fill.guide import guided
-from maskmend.fill.labels import chosen_labels
-from maskmend.fill.levels import plan_levels
-from maskmend.fill.merge import Part, merge_regions
-from maskmend.fill.preview import previews
+from maskmend.fill.familiarity import Domain
+from maskmend.fill.image_filler import ImageFiller
 from maskmend.fill.region_filler import RegionFiller
-from maskmend.fill.requests import FillRequest, read_requests
-from maskmend.fill.result import Inpainted, untouched
-from maskmend.fill.timer import Timer
-from maskmend.fill.windows import FULLEST, FULLEST_GUESSED, Window, lay_windows, window_batches
+from maskmend.fill.requests import read_requests
+from maskmend.fill.result import Inpainted
 from maskmend.images.canvas import Length
 from maskmend.images.picture import ImageLike, Picture, ValueRange
 from maskmend.inference.cached_transformer import InferenceTransformer
@@ -257,120 +248,17 @@ class InpaintPipeline:
             image, mask, guide=guide, extend=extend, value_range=value_range, convert=convert,
             samples=samples, seed=seed, options=options,
         )  # fmt: skip
-        filled = self._fill(requests, chosen, events or FillEvents())
-        return filled if many else filled[0]
-
-    @torch.inference_mode()
-    def _fill(
-        self, requests: Sequence[FillRequest], settings: Settings, events: FillEvents
-    ) -> list[Inpainted]:
         self.seconds = {}
-        filler = RegionFiller(self.tokenizer, self._ready(), self.seconds, self._conditions(settings))
-        with self._timed("crop"):
-            windows = [self._windows(request.mask, settings) for request in requests]
-        counts = [len(own) for own in windows]
-        parts: list[list[Part]] = [[] for _ in requests]
-        results: dict[int, Inpainted] = {}
-
-        def finish(image: int) -> None:
-            result = self._joined(requests[image], parts[image], windows[image], settings)
-            results[image] = self._finished(result, requests[image], filler, image, events)
-            if events.on_result is not None:
-                events.on_result(image, results[image])
-
-        for image, count in enumerate(counts):
-            if count == 0:
-                finish(image)
-        for batch in window_batches(counts, len(requests[0].seeds)):
-            with self._timed("crop"):
-                regions = [self._cut(requests[i], windows[i][number], settings) for i, number in batch]
-
-            def on_step(
-                step: Step,
-                batch: Sequence[tuple[int, int]] = batch,
-                regions: Sequence[Region] = regions,
-            ) -> None:
-                self._tell(step, batch, regions, counts, settings, events)
-
-            filled = filler.fill(regions, [requests[i].seeds for i, _ in batch], settings, on_step)
-            for (image, _), part in zip(batch, filled, strict=True):
-                parts[image].append(part)
-                if len(parts[image]) == counts[image]:
-                    finish(image)
-        return [results[image] for image in range(len(requests))]
-
-    def _windows(self, mask: Bool[np.ndarray, "H W"], settings: Settings) -> list[Window]:
-        return lay_windows(
-            mask,
-            self.resolution,
-            context=settings.context,
-            most=settings.windows,
-            fullest=FULLEST_GUESSED if self.transformer.config.guesses else FULLEST,
+        conditions = conditions_for(chosen, self.transformer.config, self.labels, self.prompts)
+        filler = ImageFiller(
+            regions=RegionFiller(self.tokenizer, self._ready(), self.seconds, conditions),
+            settings=chosen,
+            guesses=self.transformer.config.guesses,
+            domain=self.domain,
+            events=events or FillEvents(),
         )
-
-    def _cut(self, request: FillRequest, window: Window, settings: Settings) -> Region:
-        """What the model sees through a window."""
-        pixels, mask, strategy = request.picture.pixels, request.mask, settings.infill
-        region = cut_region(pixels, mask, window, self.resolution, strategy=strategy)
-        if request.guide is None:
-            return region
-        return guided(
-            region, pixels, mask, request.guide, strategy=strategy, strength=settings.guide_strength
-        )
-
-    def _tell(
-        self,
-        step: Step,
-        batch: Sequence[tuple[int, int]],
-        regions: Sequence[Region],
-        counts: Sequence[int],
-        settings: Settings,
-        events: FillEvents,
-    ) -> None:
-        """Tells of a decoding step of some windows: (image, number of the window) each."""
-        if events.on_step is not None:
-            events.on_step(step)
-        if events.on_preview is not None:
-            draw = partial(rendering.draw, self.tokenizer)
-            for preview in previews(step, batch, regions, counts=counts, seam=settings.seam, draw=draw):
-                events.on_preview(preview)
-
-    def _joined(
-        self, request: FillRequest, parts: Sequence[Part], windows: Sequence[Window], settings: Settings
-    ) -> Inpainted:
-        """The fills of all windows of an image in its picture, known pixels as they came."""
-        picture, mask, seeds = request.picture, request.mask, request.seeds
-        if not windows:
-            return untouched(picture, mask, seeds, settings)
-        grid, factor = self.tokenizer.config.grid, self.tokenizer.config.factor
-        with self._timed("composite"):
-            result = merge_regions(picture, mask, parts, seeds, settings, grid=grid, factor=factor)
-            distance = quantization_distance(
-                [part.distances for part in parts], [part.hole for part in parts]
-            )
-            return with_familiarity(result, distance, self.domain)
-
-    def _finished(
-        self,
-        result: Inpainted,
-        request: FillRequest,
-        filler: RegionFiller,
-        image: int,
-        events: FillEvents,
-    ) -> Inpainted:
-        """`result` drawn anew at finer scales, and interpolated where its surroundings are plain."""
-        settings = result.settings
-        windows = [region.window for region in result.regions]
-        if settings.detail != "auto" or self.transformer.config.guesses:
-            levels = plan_levels(request.mask, windows, self.resolution, settings.detail)
-            if levels:
-                with self._timed("refine"):
-                    result = refined(result, levels, filler, image=image, on_level=events.on_level)
-        if windows and settings.plain > 0:
-            with self._timed("composite"):
-                guide = request.guide if settings.guide_strength > 0 else None
-                result = interpolated(result, settings.plain, guide)
-        return result
+        filled = filler.fill(requests)
+        return filled if many else filled[0]
 
     def draw_step(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
         """The picture after decoding step number `step` (from 1): what it predicts for all tokens.
@@ -404,29 +292,6 @@ class InpaintPipeline:
     def labels_for(self, settings: Settings) -> tuple[int | None, ...]:
         """The classes to fill under with these settings; None stands for none.
 
-        Raises ConfigError for a class, or guidance, that the model does not have.
+        Raises ConfigError for a class, a prompt or guidance that the model does not have.
         """
-        config = self.transformer.config
-        if settings.prompt and self.prompts is None:
-            raise ConfigError(
-                f"prompt = {settings.prompt!r}: this model knows no words or keeps no prompts, leave it out"
-            )
-        conditioned = config.labels or self.prompts is not None
-        if settings.guidance != 1 and not (conditioned and config.unconditional):
-            raise ConfigError(
-                f"guidance = {settings.guidance}: this model was not trained for it, leave it out"
-            )
-        return chosen_labels(settings.label, self.labels, config.labels, unconditional=config.unconditional)
-
-    def _conditions(self, settings: Settings) -> tuple[Condition, ...]:
-        """What to fill under, one after the other; the likeliest fill is kept."""
-        labels = self.labels_for(settings)
-        if labels != (None,):
-            return tuple(Condition(value=torch.tensor(label), guidance=settings.guidance) for label in labels)
-        if settings.prompt and self.prompts is not None:
-            words = self.prompts.condition(settings.prompt)
-            return (Condition(value=words.reshape(-1), guidance=settings.guidance),)
-        return UNCONDITIONAL
-
-    def _timed(self, stage: str) -> Timer:
-        return Timer(self.seconds, stage)
+        return labels_for(settings, self.transformer.config, self.labels, self.prompts)

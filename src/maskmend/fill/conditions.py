@@ -1,10 +1,17 @@
 """What a fill is conditioned on besides the known tokens: a class, a prompt, or nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from maskmend.errors import ConfigError
+from maskmend.fill.labels import chosen_labels
+from maskmend.models.token_model import TokenModelConfig
+from maskmend.pretrained.prompts import Prompts
+from maskmend.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,3 +34,39 @@ class Condition:
 
 
 UNCONDITIONAL = (Condition(),)
+
+
+def labels_for(
+    settings: Settings, config: TokenModelConfig, names: Sequence[str], prompts: Prompts | None
+) -> tuple[int | None, ...]:
+    """The classes to fill under; None stands for none.
+
+    Args:
+        settings: of the fill.
+        config: of the transformer.
+        names: of its classes, where they are known.
+        prompts: what encodes prompts, for a model that takes them.
+
+    Raises ConfigError for a class, a prompt or guidance that the model does not have.
+    """
+    if settings.prompt and prompts is None:
+        raise ConfigError(
+            f"prompt = {settings.prompt!r}: this model knows no words or keeps no prompts, leave it out"
+        )
+    conditioned = config.labels or prompts is not None
+    if settings.guidance != 1 and not (conditioned and config.unconditional):
+        raise ConfigError(f"guidance = {settings.guidance}: this model was not trained for it, leave it out")
+    return chosen_labels(settings.label, names, config.labels, unconditional=config.unconditional)
+
+
+def conditions_for(
+    settings: Settings, config: TokenModelConfig, names: Sequence[str], prompts: Prompts | None
+) -> tuple[Condition, ...]:
+    """What to fill under, one after the other; the likeliest fill is kept. Arguments as for `labels_for`."""
+    labels = labels_for(settings, config, names, prompts)
+    if labels != (None,):
+        return tuple(Condition(value=torch.tensor(label), guidance=settings.guidance) for label in labels)
+    if settings.prompt and prompts is not None:
+        words = prompts.condition(settings.prompt)
+        return (Condition(value=words.reshape(-1), guidance=settings.guidance),)
+    return UNCONDITIONAL
