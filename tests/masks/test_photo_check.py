@@ -10,8 +10,10 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 import maskmend
+import maskmend.errors
 from maskmend.masks.generators import HOLES
 from maskmend.masks.photo_check import is_photograph
+from maskmend.masks.reading import as_mask
 
 SAMPLES = [Path(maskmend.__file__).parent / "assets" / "samples" / f"{n:05}.png" for n in (385, 873)]
 """Of the shipped ones those that are known however they are scaled."""
@@ -35,6 +37,39 @@ def test_photographs_are_known(path):
     assert looks(image.resize((256, 256), Image.Resampling.BICUBIC))
     assert looks(as_jpeg(image, 75))
     assert looks(image.point(lambda level: 255 - level))
+
+
+ASSETS = Path(maskmend.__file__).parent / "assets" / "photographs"
+
+
+def looks_in_colour(image: Image.Image) -> bool:
+    image = image.convert("RGB")
+    return is_photograph(np.asarray(image.convert("L"), np.float64) / 255, np.asarray(image), 255.0)
+
+
+@pytest.mark.parametrize("name", ["object", "scratch", "text"])
+def test_large_photographs_are_known_by_their_colours(name):
+    """Catches photographs with much smooth sky or water that are taken for masks without a word."""
+    image = Image.open(ASSETS / f"{name}.jpg")
+    assert looks_in_colour(image)
+    assert looks_in_colour(image.reduce(4))
+    with pytest.warns(maskmend.errors.MaskWarning, match="photograph"):
+        as_mask(image)
+
+
+PAINTS = [((255, 255, 255), (255, 0, 0)), ((0, 0, 0), (0, 255, 0)), ((200, 180, 160), (60, 20, 90))]
+
+
+@pytest.mark.parametrize("kind", ["boxes", "strokes_thick", "text", "blobs", "scratches"])
+@pytest.mark.parametrize("paints", PAINTS, ids=["red on white", "green on black", "violet on sand"])
+def test_masks_in_two_colours_are_left_alone(kind, paints):
+    """Catches red paint taken for a photograph: with soft edges and JPEG's blocks its colours do spread."""
+    for number in range(3):
+        hole = HOLES[kind](np.random.default_rng(number), 256, 256)[..., None]
+        ground, paint = np.array(paints, np.uint8)
+        image = Image.fromarray(np.where(hole, paint, ground))
+        for soft in (image, image.filter(ImageFilter.GaussianBlur(2)), as_jpeg(image, 75)):
+            assert not looks_in_colour(soft)
 
 
 def looks_drawn(levels: np.ndarray) -> bool:

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 
@@ -72,7 +72,9 @@ def as_mask(
             "(in Python: mask_threshold)."
         )
     if not by_alpha:
-        _check_photo(brightness / peak, options.photo_check, note)
+        colours = values[:, :, :3] if channels >= 3 else None
+        if options.photo_check != "off" and is_photograph(brightness / peak, colours, peak):
+            _tell_photo(options.photo_check, note)
     holes = (brightness >= cut * peak) != options.invert
     if size is not None and holes.shape != tuple(size):
         if not options.fit:
@@ -85,9 +87,7 @@ def as_mask(
     return holes
 
 
-def _check_photo(brightness: Float[np.ndarray, "H W"], check: PhotoCheck, note: Note | None) -> None:
-    if check == "off" or not is_photograph(brightness):
-        return
+def _tell_photo(check: PhotoCheck, note: Note | None) -> None:
     looks = "the mask looks like a photograph"
     if check == "refuse":
         raise MaskError(
