@@ -20,7 +20,7 @@ from maskmend.server.queue import Job
 from maskmend.server.registry import Catalogue
 from maskmend.server.replica import Replica, carried
 from maskmend.server.settings import ServeConfig
-from maskmend.server.workers import Abandoned
+from maskmend.server.workers import Abandoned, Filler
 
 LOG = logging.getLogger("maskmend.server")
 
@@ -30,8 +30,8 @@ LOOK = 1.0
 """Seconds between two looks at which replicas run."""
 
 
-class Replicas:
-    """The replicas of one server. A `Filler`; made by `start`, to be ended by `stop`."""
+class Replicas(Filler):
+    """The replicas of one server. Made by `start`, to be ended by `stop`."""
 
     def __init__(self, catalogue: Catalogue, handle: Any, name: str, *, own: bool) -> None:
         self.catalogue, self.name = catalogue, name

@@ -8,8 +8,9 @@ by one, so that a bad request spoils no other.
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -31,21 +32,21 @@ class Abandoned(Exception):
     """Nobody waits for this batch any more."""
 
 
-class Filler(Protocol):
-    """Where batches are filled: see `fill`, of which `InProcess` is the plain case."""
-
-    def fill(self, batch: list[Job], finished: Callable[[int, Any], None]) -> None: ...
+class Filler(ABC):
+    """Where batches are filled."""
 
     @property
     def trouble(self) -> str | None:
         """Why nothing would be filled just now; None when something would."""
-        ...
+        return None
+
+    @abstractmethod
+    def fill(self, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
+        """As the function `fill`."""
 
 
-class InProcess:
+class InProcess(Filler):
     """With this process's own models."""
-
-    trouble = None
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
