@@ -1,5 +1,5 @@
-"""A session of the editor does not depend on which server of several answers: what one process keeps would show
-here as an answer that differs.
+"""A session of the editor does not depend on which server of several answers: what one process keeps would
+show here as an answer that differs.
 """
 
 import json
@@ -13,8 +13,8 @@ EVENTS, JSON = {"Accept": "text/event-stream"}, {"Accept": "application/json"}
 
 
 def session(clients):
-    """What the page does: it opens, checks picture and mask, fills, rolls again, takes one and goes on, saves.
-    Each request goes to the next of `clients`; gives the answers, but for the seconds they took."""
+    """What the page does: it opens, checks picture and mask, fills, rolls again, takes one and goes on,
+    saves. Each request goes to the next of `clients`; gives the answers, but for the seconds they took."""
     answers = []
 
     def ask(method, path, **more):

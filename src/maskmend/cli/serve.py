@@ -129,4 +129,5 @@ def serve(
         ),
     )
     # With replicas the device is theirs: this process may have none.
-    run(config, pick_device("cpu" if engine == "ray" else device), lambda url: click.echo(f"the editor is at {url} (Ctrl-C ends it)"))
+    own = pick_device("cpu" if engine == "ray" else device)
+    run(config, own, lambda url: click.echo(f"the editor is at {url} (Ctrl-C ends it)"))

@@ -89,6 +89,7 @@ class Replica:
             tell(None, "failed", error)
         except Exception as error:
             LOG.exception("a batch failed")
-            tell(None, "failed", RuntimeError(f"{type(error).__name__}: {error}"))  # the other side may not know it
+            # As a kind of error that the other side knows.
+            tell(None, "failed", RuntimeError(f"{type(error).__name__}: {error}"))
         else:
             tell(None, "done")

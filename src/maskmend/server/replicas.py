@@ -3,10 +3,10 @@
     clients ─► this process: security, uploads, limits, queue, batches, answers ─► replicas: fills
 
 Everything that holds for one process holds here, as it is the same code: only `fill` is somewhere else. No
-request depends on an earlier one, so that each may go to any replica, and Serve chooses the one with least to
-do. A replica that dies costs no request: its batch is filled anew by another one, from the same seeds and so
-to the same pixels, while Serve starts a new replica in its place. Serve's own HTTP proxy is not used, since it
-bounds neither slow uploads nor clients that do not read.
+request depends on an earlier one, so that each may go to any replica, and Serve chooses the one with least
+to do. A replica that dies costs no request: its batch is filled anew by another one, from the same seeds and
+so to the same pixels, while Serve starts a new replica in its place. Serve's own HTTP proxy is not used, as
+it bounds neither slow uploads nor clients that do not read.
 """
 
 import logging
@@ -98,7 +98,8 @@ class Replicas(Filler):
         return self._failure or "no replica is ready yet"
 
     def fill(self, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
-        """As `workers.fill`, by any replica. Raises Abandoned; MaskmendError and RuntimeError of the replica."""
+        """As `workers.fill`, by any replica. Raises Abandoned; what went wrong there; RuntimeError when
+        replicas are lost over it."""
         from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissingImports]
 
         self.catalogue.entry(batch[0].model).loaded()  # answers tell its sizes

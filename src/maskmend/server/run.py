@@ -89,15 +89,17 @@ class Protocol(H11Protocol):
 def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
     """Listens and serves until stopped. Raises ConfigError for an address that cannot be used, ModelError."""
     catalogue = Catalogue.open(config.models, device)
-    with listen(config.host, config.port, patience=config.limits.seconds) as listening:
-        with filler_of(config, catalogue, listening.getsockname()[1]) as filler:
-            app = create_app(config, catalogue, filler)
-            say(address(listening, config))
-            server = Server(
-                configuration(app, config.limits),
-                app.state.service.queue.close,
-            )
-            server.run(sockets=[listening])
+    with (
+        listen(config.host, config.port, patience=config.limits.seconds) as listening,
+        filler_of(config, catalogue, listening.getsockname()[1]) as filler,
+    ):
+        app = create_app(config, catalogue, filler)
+        say(address(listening, config))
+        server = Server(
+            configuration(app, config.limits),
+            app.state.service.queue.close,
+        )
+        server.run(sockets=[listening])
     if not server.started:
         sys.exit(1)
 
