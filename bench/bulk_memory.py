@@ -3,12 +3,15 @@
     PYTHONPATH=src python bench/bulk_memory.py --pictures 100000 --engine ray
 
 Pictures of 8 x 8 pixels with empty masks, in ten tar shards: what is followed is listing and bookkeeping,
-not the fills. Needs Linux, whose /proc tells the memory.
+not the fills: the driver does what it does in any run, and the workers read, write and commit. Told are the
+driver's resident memory, at most in each tenth of the run, and its CPU seconds. Needs Linux, whose /proc
+tells them.
 """
 
 import argparse
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -31,16 +34,22 @@ def main() -> None:
         write_shards(folder / "shards", options.pictures)
         words = ["inpaint", "--input", f"{folder}/shards", "-o", f"{folder}/filled", "--write-as", "tar"]
         words += ["--model", "cats64", "--engine", options.engine]
-        tenth, early, late = options.pictures // 64 // 10, 0, 0
+        chunks, tenths, spent = options.pictures // 64, [0] * 10, 0.0
         driver = subprocess.Popen([sys.executable, "-m", "maskmend", *words], env=environment())
         while driver.poll() is None:
             time.sleep(0.5)
-            memory = resident(driver.pid)
-            if done(folder / "filled") < tenth:
-                early = max(early, memory)
-            else:
-                late = max(late, memory)
-    print(json.dumps({"status": driver.returncode, "MB up to a tenth": early, "MB after": late}, indent=1))
+            tenth = min(9, 10 * done(folder / "filled") // chunks)
+            tenths[tenth] = max(tenths[tenth], resident(driver.pid))
+            spent = max(spent, cpu_seconds(driver.pid))
+        ended = done(folder / "filled")
+    figures = {
+        "status": driver.returncode,
+        "chunks": ended,
+        "MB in each tenth": tenths,
+        "MB grown from the second tenth on": max(tenths[2:]) - tenths[1],
+        "CPU seconds of the driver": round(spent, 1),
+    }
+    print(json.dumps(figures, indent=1))
 
 
 def resident(process: int) -> int:
@@ -50,6 +59,14 @@ def resident(process: int) -> int:
     except OSError:  # it ended
         return 0
     return int(found[1]) // 1024 if found else 0
+
+
+def cpu_seconds(process: int) -> float:
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def write_shards(folder: Path, pictures: int) -> None:

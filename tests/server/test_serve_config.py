@@ -81,7 +81,8 @@ def test_every_option_of_the_command_reaches_the_server(monkeypatch):
     )
     line = {
         "--host": "0.0.0.0", "--port": "81", "--token": "a token of the right length", "--device": "cpu",
-        "--workers": "2", "--max-upload": "3.5", "--max-megapixels": "4.5", "--max-samples": "5",
+        "--workers": "2", "--engine": "ray", "--replicas": "3", "--replica-cpus": "1.5",
+        "--max-upload": "3.5", "--max-megapixels": "4.5", "--max-samples": "5",
         "--places": "6", "--upload-pace": "0.5", "--upload-silence": "20.5",
         "--batch": "7", "--timeout": "8.5", "--drain": "9.5",
     }  # fmt: skip
@@ -104,7 +105,8 @@ def test_every_option_of_the_command_reaches_the_server(monkeypatch):
     wanted = ServeConfig(
         host="0.0.0.0", port=81, allow_remote=True, names=("a.lan", "b.lan"),
         origins=("https://a.example", "http://localhost:3000"), token=line["--token"],
-        models=("one", "two"), device="cpu", workers=2, limits=limits,
+        models=("one", "two"), device="cpu", workers=2, engine="ray", replicas=3, replica_cpus=1.5,
+        limits=limits,
     )  # fmt: skip
     assert came.pop() == (wanted, "cpu")
     options = {option.opts[0] for option in main.commands["serve"].params}

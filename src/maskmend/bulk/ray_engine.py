@@ -16,7 +16,8 @@ from maskmend.bulk.filling import Item, fill_items
 from maskmend.bulk.job import Filling, Job
 from maskmend.bulk.sources import Source
 from maskmend.bulk.worker import Report, Worker
-from maskmend.errors import ConfigError, MaskmendError, pip_install
+from maskmend.cluster import connect, import_ray
+from maskmend.errors import ConfigError, MaskmendError
 
 if TYPE_CHECKING:
     from ray.data import Dataset  # pyright: ignore[reportMissingImports]
@@ -134,15 +135,7 @@ def start_ray() -> None:
     ray = _ray()
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    if ray.is_initialized():
-        return
-    try:
-        ray.init(log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"cannot reach or start Ray ({' '.join(str(error).split())}): check RAY_ADDRESS, or leave "
-            "--engine out"
-        ) from error
+    connect()
 
 
 class _ChunkActor:
@@ -228,9 +221,4 @@ def _use_threads(cpus: float) -> None:
 
 
 def _ray() -> Any:
-    try:
-        import ray  # pyright: ignore[reportMissingImports]
-        import ray.data  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise ConfigError(f"the engine ray needs Ray: {pip_install('ray')}") from None
-    return ray
+    return import_ray("data")

@@ -38,6 +38,20 @@ TOKEN = "MASKMEND_TOKEN"
 )
 @DEVICE
 @click.option("--workers", default=1, show_default=True, help="Threads that each fill one batch at a time.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Fill in this process, or by replicas on a Ray cluster (RAY_ADDRESS, or this machine).",
+)
+@click.option("--replicas", default=1, show_default=True, help="With --engine ray: processes that fill.")
+@click.option(
+    "--replica-cpus",
+    default=1.0,
+    show_default=True,
+    help="With --engine ray: processors of each replica; with --device cuda it has a GPU too.",
+)
 @click.option("--max-upload", default=32.0, show_default=True, help="Largest request, in MiB.")
 @click.option("--max-megapixels", default=50.0, show_default=True, help="Largest picture.")
 @click.option("--max-samples", default=8, show_default=True, help="Most fills of one request.")
@@ -66,6 +80,9 @@ def serve(
     models: tuple[str, ...],
     device: str,
     workers: int,
+    engine: str,
+    replicas: int,
+    replica_cpus: float,
     max_upload: float,
     max_megapixels: float,
     max_samples: int,
@@ -97,6 +114,9 @@ def serve(
         models=models,
         device=device,
         workers=workers,
+        engine=engine,  # pyright: ignore[reportArgumentType]
+        replicas=replicas,
+        replica_cpus=replica_cpus,
         limits=Limits(
             upload_mib=max_upload,
             megapixels=max_megapixels,
@@ -109,4 +129,6 @@ def serve(
             drain=drain,
         ),
     )
-    run(config, pick_device(device), lambda url: click.echo(f"the editor is at {url} (Ctrl-C ends it)"))
+    # With replicas the device is theirs: this process may have none.
+    own = pick_device("cpu" if engine == "ray" else device)
+    run(config, own, lambda url: click.echo(f"the editor is at {url} (Ctrl-C ends it)"))

@@ -12,11 +12,18 @@ from maskmend.server.security import SecurityMiddleware
 from maskmend.server.service import Service
 from maskmend.server.settings import ServeConfig
 from maskmend.server.static import build_pages
+from maskmend.server.workers import Filler
 
 
-def create_app(config: ServeConfig, catalogue: Catalogue) -> FastAPI:
-    """The application; its `state.service` is the service. Workers start and end with its lifespan."""
-    service = Service(config, catalogue)
+def create_app(config: ServeConfig, catalogue: Catalogue, filler: Filler | None = None) -> FastAPI:
+    """The application; its `state.service` is the service. Workers start and end with its lifespan.
+
+    Args:
+        config: how it is set up.
+        catalogue: its models.
+        filler: who fills; this process when None.
+    """
+    service = Service(config, catalogue, filler)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI):

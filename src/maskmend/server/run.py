@@ -8,7 +8,8 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import h11
@@ -22,6 +23,7 @@ from maskmend.server.errors import ApiError
 from maskmend.server.registry import Catalogue
 from maskmend.server.security import HEADERS
 from maskmend.server.settings import Limits, ServeConfig
+from maskmend.server.workers import Filler, InProcess
 
 IDLE = 30
 """Seconds for the headers of a request, from the opening of the connection or the answer before."""
@@ -87,17 +89,34 @@ class Protocol(H11Protocol):
 def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
     """Listens and serves until stopped. Raises ConfigError for an address that cannot be used, ModelError."""
     catalogue = Catalogue.open(config.models, device)
-    app = create_app(config, catalogue)
-    listening = listen(config.host, config.port, patience=config.limits.seconds)
-    say(address(listening, config))
-    server = Server(
-        configuration(app, config.limits),
-        app.state.service.queue.close,
-    )
-    with listening:
+    with (
+        listen(config.host, config.port, patience=config.limits.seconds) as listening,
+        filler_of(config, catalogue, listening.getsockname()[1]) as filler,
+    ):
+        app = create_app(config, catalogue, filler)
+        say(address(listening, config))
+        server = Server(
+            configuration(app, config.limits),
+            app.state.service.queue.close,
+        )
         server.run(sockets=[listening])
     if not server.started:
         sys.exit(1)
+
+
+@contextmanager
+def filler_of(config: ServeConfig, catalogue: Catalogue, port: int) -> Iterator[Filler]:
+    """Who fills for the server on `port`, as long as it runs. Raises ConfigError where Ray is missing."""
+    if config.engine == "local":
+        yield InProcess(catalogue)
+        return
+    from maskmend.server.replicas import Replicas
+
+    replicas = Replicas.start(config, catalogue, name=f"maskmend-{socket.gethostname()}-{port}")
+    try:
+        yield replicas
+    finally:
+        replicas.stop()
 
 
 def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:

@@ -23,7 +23,7 @@ from maskmend.server.requests import Decoder, Order
 from maskmend.server.responses import check_format, event, fill_of, level_event, step_event, summary
 from maskmend.server.settings import ServeConfig
 from maskmend.server.uploads import Uploads
-from maskmend.server.workers import Workers
+from maskmend.server.workers import Filler, InProcess, Workers
 
 LOG = logging.getLogger("maskmend.server")
 T = TypeVar("T")
@@ -46,21 +46,22 @@ class Filled:
 
 
 class Service:
-    def __init__(self, config: ServeConfig, catalogue: Catalogue) -> None:
+    def __init__(self, config: ServeConfig, catalogue: Catalogue, filler: Filler | None = None) -> None:
+        self.filler = filler or InProcess(catalogue)
         self.config, self.catalogue, self.limits = config, catalogue, config.limits
         self.metrics = Metrics()
         self.queue = JobQueue(
             places=self.limits.places,
             pixels=self.limits.pixels_at_once,
             batch=self.limits.batch,
-            workers=config.workers,
+            workers=config.batches_at_once,
         )
         self.uploads = Uploads(self.queue, self.limits)
         self.deliveries = Deliveries(3 * self.limits.pixels_at_once, self.metrics.abandoned.inc)
         self.metrics.uploads.set_function(lambda: self.queue.arriving)
         self.metrics.waiting.set_function(lambda: self.queue.waiting)
         self.metrics.taken.set_function(lambda: self.queue.taken)
-        self.workers = Workers(config.workers, self.queue, catalogue, self.metrics)
+        self.workers = Workers(config.batches_at_once, self.queue, self.filler, self.metrics)
         self.decoder = Decoder(self.limits)
         self.encoders = anyio.CapacityLimiter(2)
         self.trouble: str | None = None
@@ -93,7 +94,7 @@ class Service:
             return "stopping"
         if self.trouble is not None:
             return f"the model cannot be used: {self.trouble}"
-        return None if self.catalogue.entry(None).pipe is not None else "loading the model"
+        return self.filler.trouble if self.catalogue.entry(None).pipe is not None else "loading the model"
 
     def check(self, parameters: Parameters) -> None:
         """Raises ApiError for a model that is not there, and for more than this server's limits."""

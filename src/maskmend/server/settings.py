@@ -2,6 +2,7 @@
 
 import ipaddress
 from dataclasses import dataclass, field
+from typing import Literal
 
 from maskmend.errors import ConfigError
 from maskmend.server.cors import check_origins
@@ -99,7 +100,13 @@ class ServeConfig:
     """The first is the default."""
     device: str = "cpu"
     workers: int = 1
-    """Threads that each fill one batch at a time."""
+    """Threads that each fill one batch at a time; with the engine ray those of each replica."""
+    engine: Literal["local", "ray"] = "local"
+    """Fills are made in this process, or by replicas on a Ray cluster."""
+    replicas: int = 1
+    """Processes that fill, with the engine ray."""
+    replica_cpus: float = 1.0
+    """Processors that each of them reserves, and computes with."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -107,6 +114,12 @@ class ServeConfig:
             raise ConfigError(f"--port {self.port}: give 0 to 65535")
         if self.workers < 1:
             raise ConfigError(f"--workers {self.workers}: give 1 or more")
+        if self.replicas < 1:
+            raise ConfigError(f"--replicas {self.replicas}: give 1 or more")
+        if not 0 < self.replica_cpus < 1e6:
+            raise ConfigError(f"--replica-cpus {self.replica_cpus:g}: give a number above 0")
+        if self.engine != "ray" and self.replicas > 1:
+            raise ConfigError(f"--replicas {self.replicas} is of --engine ray: add that, or use --workers")
         if not self.models:
             raise ConfigError("no model: give at least one, such as default")
         check_origins(self.origins)
@@ -120,6 +133,11 @@ class ServeConfig:
                 f"the token has {len(self.token)} characters: give {SHORTEST_TOKEN} or more, ASCII, "
                 "such as the output of: openssl rand -hex 16"
             )
+
+    @property
+    def batches_at_once(self) -> int:
+        """Batches that are filled at the same time."""
+        return self.workers * self.replicas
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Threads that take batches from the queue and fill them.
+"""Threads that take batches from the queue and have them filled, in this process or by replicas elsewhere.
 
 PyTorch lets go of the interpreter while it computes, so threads work side by side and share one copy of each
 model; the processor's cores are divided among them. A batch in which something goes wrong is filled again one
@@ -8,6 +8,7 @@ by one, so that a bad request spoils no other.
 import logging
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -31,11 +32,34 @@ class Abandoned(Exception):
     """Nobody waits for this batch any more."""
 
 
+class Filler(ABC):
+    """Where batches are filled."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing would be filled just now; None when something would."""
+        return None
+
+    @abstractmethod
+    def fill(self, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
+        """As the function `fill`."""
+
+
+class InProcess(Filler):
+    """With this process's own models."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+
+    def fill(self, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
+        fill(self.catalogue.entry(batch[0].model).loaded(), batch, finished)
+
+
 class Workers:
     """`count` threads that fill jobs of `queue`, started by `start`, ended by closing the queue."""
 
-    def __init__(self, count: int, queue: JobQueue, catalogue: Catalogue, metrics: Metrics) -> None:
-        self.queue, self.catalogue, self.metrics = queue, catalogue, metrics
+    def __init__(self, count: int, queue: JobQueue, filler: Filler, metrics: Metrics) -> None:
+        self.queue, self.filler, self.metrics = queue, filler, metrics
         # The process's own setting, or the machine's cores, divided
         self.share = max(1, torch.get_num_threads() // count)
         names = (f"maskmend-worker-{n}" for n in range(1, count + 1))
@@ -74,7 +98,7 @@ class Workers:
             job.tell("filled", (result, spent))
 
         try:
-            fill(self.catalogue.entry(batch[0].model).loaded(), batch, finished)
+            self.filler.fill(batch, finished)
         except Abandoned:
             return
         except Exception as error:

@@ -1,0 +1,40 @@
+"""Ray (extra `ray`), found and connected to in one way by everything that uses it."""
+
+import importlib
+import os
+from typing import Any
+
+from maskmend.errors import ConfigError, pip_install
+
+
+def import_ray(*parts: str) -> Any:
+    """The module `ray` with these of its parts. Raises ConfigError where it is not installed."""
+    try:
+        ray = importlib.import_module("ray")
+        for part in parts:
+            importlib.import_module(f"ray.{part}")
+    except ImportError:
+        raise ConfigError(f"the engine ray needs Ray: {pip_install('ray')}") from None
+    return ray
+
+
+def connect() -> bool:
+    """Connects to the cluster that RAY_ADDRESS names, or to one on this machine, or starts one there.
+
+    Returns:
+        Whether this call connected; False when the process was connected before.
+
+    Raises ConfigError where Ray is missing, or its cluster cannot be reached or started.
+    """
+    ray = import_ray()
+    if ray.is_initialized():
+        return False
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster that is started here reports to nobody
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"cannot reach or start Ray ({' '.join(str(error).split())}): check RAY_ADDRESS, or leave "
+            "--engine out"
+        ) from error
+    return True

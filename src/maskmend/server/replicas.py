@@ -1,0 +1,163 @@
+"""Fills by replicas on a Ray cluster (`maskmend serve --engine ray`), through Ray Serve's handles.
+
+    clients ─► this process: security, uploads, limits, queue, batches, answers ─► replicas: fills
+
+Everything that holds for one process holds here, as it is the same code: only `fill` is somewhere else. No
+request depends on an earlier one, so that each may go to any replica, and Serve chooses the one with least
+to do. A replica that dies costs no request: its batch is filled anew by another one, from the same seeds and
+so to the same pixels, while Serve starts a new replica in its place. Serve's own HTTP proxy is not used, as
+it bounds neither slow uploads nor clients that do not read.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from maskmend.cluster import connect, import_ray
+from maskmend.server.queue import Job
+from maskmend.server.registry import Catalogue
+from maskmend.server.replica import Replica, carried
+from maskmend.server.settings import ServeConfig
+from maskmend.server.workers import Abandoned, Filler
+
+LOG = logging.getLogger("maskmend.server")
+
+ATTEMPTS = 2
+"""Replicas that may die of a batch before it counts as failed: it may be the batch that kills them."""
+LOOK = 1.0
+"""Seconds between two looks at which replicas run."""
+
+
+class Replicas(Filler):
+    """The replicas of one server. Made by `start`, to be ended by `stop`."""
+
+    def __init__(self, catalogue: Catalogue, handle: Any, name: str, *, own: bool) -> None:
+        self.catalogue, self.name = catalogue, name
+        self.running = 0
+        """How many are ready, as last seen."""
+        self._handle, self._own = handle, own
+        self._failure: str | None = None
+        self._stopped = threading.Event()
+        self._watch = threading.Thread(target=self._look, name="maskmend-replicas", daemon=True)
+
+    @classmethod
+    def start(cls, config: ServeConfig, catalogue: Catalogue, name: str) -> "Replicas":
+        """Asks the cluster for the replicas, without waiting until they run.
+
+        `name` is that of Serve's application; one that was left behind under it is replaced.
+
+        Raises ConfigError where Ray is missing or its cluster cannot be reached.
+        """
+        serve = import_ray("serve").serve
+        logging.getLogger("ray.serve").setLevel(logging.WARNING)
+        own = connect()
+        serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING"})
+        deployment = serve.deployment(
+            Replica,
+            name="replica",
+            num_replicas=config.replicas,
+            max_ongoing_requests=config.workers,
+            graceful_shutdown_timeout_s=config.limits.drain,
+            graceful_shutdown_wait_loop_s=0.2,
+            health_check_period_s=2,
+            ray_actor_options={
+                "num_cpus": config.replica_cpus,
+                "num_gpus": int(config.device.startswith("cuda")),
+            },
+        )
+        threads = max(1, int(config.replica_cpus))
+        target = serve.RunTarget(
+            target=deployment.bind(config.models, config.device, threads, config.workers),
+            name=name,
+            route_prefix=None,
+        )
+        (handle,) = serve.run_many([target], wait_for_applications_running=False)
+        replicas = cls(catalogue, handle.options(stream=True), name, own=own)
+        replicas._watch.start()
+        return replicas
+
+    def stop(self) -> None:
+        """Ends the replicas, and the cluster where it was started for them."""
+        import ray  # pyright: ignore[reportMissingImports]
+        from ray import serve  # pyright: ignore[reportMissingImports]
+
+        self._stopped.set()
+        self._watch.join()
+        if self._own:
+            serve.shutdown()
+            ray.shutdown()
+        else:
+            serve.delete(self.name)
+
+    @property
+    def trouble(self) -> str | None:
+        if self.running:
+            return None
+        return self._failure or "no replica is ready yet"
+
+    def fill(self, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
+        """As `workers.fill`, by any replica. Raises Abandoned; what went wrong there; RuntimeError when
+        replicas are lost over it."""
+        from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissingImports]
+
+        self.catalogue.entry(batch[0].model).loaded()  # answers tell its sizes
+        left = dict(enumerate(batch))
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._fill(left, finished)
+            except RayTaskError:
+                raise
+            except RayError as error:
+                if not left:
+                    return
+                LOG.warning("a replica was lost while it filled %d pictures: %s", len(left), _line(error))
+                if attempt == ATTEMPTS:
+                    raise RuntimeError(f"{ATTEMPTS} replicas were lost over this fill") from error
+            else:
+                return
+
+    def _fill(self, left: dict[int, Job], finished: Callable[[int, Any], None]) -> None:
+        """Fills the jobs in `left`, and takes out those that are filled."""
+        places, jobs = list(left), list(left.values())
+        stream = self._handle.fill.remote([carried(job) for job in jobs])
+        try:
+            for place, what, detail in stream:
+                if all(job.gone.is_set() for job in jobs):
+                    raise Abandoned
+                if what == "failed":
+                    raise detail
+                if place is None:
+                    continue
+                if what == "filled":
+                    job = left.pop(places[place])
+                    finished(places[place], replace(detail, source=job.picture))
+                else:
+                    jobs[place].tell(what, detail)
+        finally:
+            stream.cancel()
+
+    def _look(self) -> None:
+        from ray import serve  # pyright: ignore[reportMissingImports]
+
+        while not self._stopped.wait(LOOK):
+            try:
+                application = serve.status().applications[self.name]
+                state = application.deployments["replica"]
+            except Exception as error:  # whatever it is, it may be over at the next look
+                self.running, self._failure = 0, "the Ray cluster does not answer"
+                LOG.warning("cannot see the replicas: %s", _line(error))
+                continue
+            self.running = state.replica_states.get("RUNNING", 0)
+            failed = "FAILED" in application.status or "UNHEALTHY" in state.status
+            if failed and self._failure is None:
+                LOG.error("replicas cannot be started: %s", _line(state.message))
+            # Not in the answer: the reason names folders of a machine.
+            self._failure = "replicas cannot be started: the server's log says why" if failed else None
+
+
+def _line(error: object) -> str:
+    """The last line of what Ray says: the error itself, below the traceback of the other process."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:500] if lines else type(error).__name__

@@ -1,0 +1,239 @@
+"""Fills by replicas on Ray (extra `ray`): the answers of one process, whichever replica makes them and
+whoever is killed meanwhile.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from maskmend.cli import main
+from maskmend.images.picture import picture_from
+from maskmend.server.app import create_app
+from maskmend.server.queue import Job
+from maskmend.server.registry import Catalogue
+from maskmend.server.settings import Limits, ServeConfig
+from maskmend.server.workers import Abandoned
+from server_parts import IMAGE_FILE, MASK, MASK_FILE, PIXELS, client_of, form, pixels_of, until
+from test_no_session import session
+
+NAME = f"tests-{os.getpid()}"
+PATIENCE = 240
+"""Seconds for a replica to start, on a machine that is busy with other work."""
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    """Catches a traceback, or advice that installs something else."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    ran = CliRunner().invoke(main, ["serve", "--engine", "ray", "--port", "0"], prog_name="maskmend")
+    assert ran.exit_code == 2
+    assert ran.stderr.startswith("maskmend: the engine ray needs Ray: pip install '.[ray]'")
+
+
+def test_replicas_without_their_engine_are_a_mistake():
+    """Catches replicas that were asked for and silently not made."""
+    ran = CliRunner().invoke(main, ["serve", "--replicas", "3"], prog_name="maskmend")
+    assert (ran.exit_code, "--engine ray" in ran.stderr) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def replicas(tiny_model):
+    """Two replicas of the tiny model."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
+    pytest.importorskip("ray.serve", reason="Ray Serve is not installed: pip install '.[ray]'")
+    from maskmend.server.replicas import Replicas
+
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else they starve where the machine has other work
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    config = ServeConfig(engine="ray", replicas=2, models=(str(tiny_model),), limits=Limits(drain=5.0))
+    replicas = Replicas.start(config, Catalogue.open(config.models, "cpu"), name=NAME)
+    until(lambda: replicas.running == 2, PATIENCE)
+    replicas.config = config
+    yield replicas
+    replicas.stop()
+    ray.shutdown()
+
+
+def processes():
+    """Process numbers of the replicas that are there."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                line = (entry / "cmdline").read_bytes()
+            except OSError:  # it ended
+                continue
+            if line.startswith(b"ray::") and f"ServeReplica:{NAME}".encode() in line:
+                found.add(int(entry.name))
+    return found
+
+
+def job(catalogue, told=None, **changes):
+    options = {"samples": 2, "seed": 3, "settings": {"steps": 4}} | changes
+    return Job(
+        picture=picture_from(PIXELS),
+        mask=MASK,
+        model=catalogue.default,
+        tell=(lambda what, detail: None) if told is None else told,
+        **options,
+    )
+
+
+# Ray warns of its own libraries, and of sockets that its threads close late.
+on_ray = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture
+def app(replicas):
+    return create_app(replicas.config, replicas.catalogue, replicas)
+
+
+class TestReplicas:
+    pytestmark = on_ray
+
+    def test_a_session_is_answered_as_by_one_process(self, replicas, app, client):
+        """Catches what is lost or changed on the way to a replica and back, events and notes included."""
+        with client_of(app) as other:
+            told, alone = session([other]), session([client])
+        for one, two in zip(told, alone, strict=True):
+            if one[0] != "/v1/models":  # another name
+                assert [str(line).replace('"tiny"', "") for line in one[2:]] == [
+                    str(line).replace('"tiny"', "") for line in two[2:]
+                ], one[0]
+
+    def test_many_at_once_are_shared_out_and_come_out_as_if_alone(self, replicas, app, tiny_pipeline):
+        """Catches answers that go to another request, and a second replica that is never asked."""
+        spent = {pid: cpu_seconds(pid) for pid in processes()}
+        with client_of(app) as client, ThreadPoolExecutor(6) as pool:
+
+            def ask(seed):
+                settings = {"seed": seed, "steps": 2 + seed % 5}  # six kinds: few batches
+                return client.post("/v1/inpaint", files=form(), data=settings)
+
+            answers = list(pool.map(ask, range(40)))
+        for seed, answer in enumerate(answers):
+            alone = tiny_pipeline(PIXELS, MASK, seed=seed, steps=2 + seed % 5)
+            np.testing.assert_array_equal(pixels_of(answer.content), alone.pictures[0].pixels)
+        assert len(spent) == 2
+        for pid, before in spent.items():
+            assert cpu_seconds(pid) > before
+
+    def test_each_request_may_go_to_another_replica(self, replicas, app, tiny_pipeline):
+        """Catches what a replica keeps for later: all are killed and made anew before the next request."""
+        with client_of(app) as client:
+            for seed in (7, 8):
+                answer = client.post("/v1/inpaint", files=form(), data={"seed": seed, "steps": 3})
+                alone = tiny_pipeline(PIXELS, MASK, seed=seed, steps=3)
+                np.testing.assert_array_equal(pixels_of(answer.content), alone.pictures[0].pixels)
+                for pid in processes():
+                    os.kill(pid, signal.SIGKILL)
+                until(lambda: replicas.running == 2 and len(processes()) == 2, PATIENCE)
+
+    def test_a_replica_that_dies_costs_no_request(self, replicas, tiny_pipeline):
+        """Catches a fill that is lost with its replica, and one that is made anew from another seed."""
+        done, killed = [], []
+
+        def told(what, detail):
+            if what == "step" and not killed:
+                killed.extend(processes())
+                for pid in killed:
+                    os.kill(pid, signal.SIGKILL)
+
+        one = job(replicas.catalogue, told, watched=True, settings={"steps": 12})
+        replicas.fill([one], lambda index, result: done.append((index, result)))
+        alone = tiny_pipeline(PIXELS, MASK, samples=2, seed=3, steps=12)
+        assert len(killed) == 2
+        ((index, result),) = done
+        assert index == 0
+        for picture, wanted in zip(result.pictures, alone.pictures, strict=True):
+            np.testing.assert_array_equal(picture.pixels, wanted.pixels)
+        until(lambda: replicas.running == 2, PATIENCE)
+
+    def test_a_fill_that_nobody_waits_for_ends(self, replicas):
+        """Catches a replica that goes on for a client that left, while others wait for it."""
+        jobs, done = [], []
+
+        def leave(what, detail):
+            if what == "step":
+                jobs[0].gone.set()
+
+        jobs.append(job(replicas.catalogue, leave, watched=True, samples=8, settings={"steps": 16}))
+        with pytest.raises(Abandoned):
+            replicas.fill(jobs, lambda *result: done.append(result))
+        assert done == []
+        replicas.fill([job(replicas.catalogue)], lambda *result: done.append(result))
+        assert len(done) == 1
+
+    def test_an_error_of_ours_stays_ours(self, replicas, app):
+        """Catches Ray's traceback, or a 503, where a picture cannot be filled by these settings."""
+        with client_of(app) as client:
+            answer = client.post("/v1/inpaint", files=form(), data={"label": "3"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "setting_invalid")
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class TestCommand:
+    pytestmark = on_ray
+
+    def test_it_serves_and_ends_as_it_should(self, tiny_model):
+        """Catches an option that does not reach the replicas, a SIGTERM that loses what is under way, and a
+        cluster that stays behind."""
+        pytest.importorskip("ray.serve", reason="Ray Serve is not installed: pip install '.[ray]'")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        words = [
+            "serve",
+            "--engine",
+            "ray",
+            "--replicas",
+            "2",
+            "--port",
+            str(port),
+            "--model",
+            str(tiny_model),
+        ]
+        environment = {**os.environ, "RAY_worker_niceness": "0"}
+        environment.pop("RAY_ADDRESS", None)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "maskmend", *words], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        answers = []
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
+                until(lambda: ready(client), PATIENCE)
+
+                def ask():
+                    files = {"image": IMAGE_FILE, "mask": MASK_FILE}
+                    answers.append(client.post("/v1/inpaint", files=files, data={"steps": 60, "samples": 8}))
+
+                asking = threading.Thread(target=ask)
+                asking.start()
+                time.sleep(0.5)
+                server.send_signal(signal.SIGTERM)
+                asking.join()
+            assert server.wait(PATIENCE) == 0
+        finally:
+            server.kill()
+        assert [answer.status_code for answer in answers] == [200]
+
+
+def ready(client):
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
