@@ -778,6 +778,7 @@ def test_the_flags_are_frozen():
         "--uncertainty",
         "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
         "--max-megapixels", "--guide", "--extend", "--convert",
+        "--mask-box", "--mask-color", "--tolerance", "--context-box",
         "--engine", "--shard", "--seed-by", "--write-as", "--chunk", "--workers", "--retry-failed",
         "--metrics",
     }  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from maskmend.assets import DEFAULT
+from maskmend.cli.drawn_mask import drawn_mask_options, read_drawn
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
 from maskmend.cli.many_pictures import ONLY_MANY, many_pictures
 from maskmend.cli.options import (
@@ -47,8 +48,9 @@ class Inpaint(click.Command):
 @click.option(
     "--guide",
     "guide_path",
-    type=PATH,
-    help="Colours to draw from: a picture of the image's size, transparent where nothing is painted.",
+    type=PLACE,
+    help="Colours to draw from: a picture of the image's size, transparent where nothing is painted. With "
+    "--input: one for all pictures, or a folder with one for each, of its name.",
 )
 @click.option(
     "--extend",
@@ -165,12 +167,13 @@ class Inpaint(click.Command):
 @click.option(
     "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
 )
+@drawn_mask_options
 @many_pictures
 @click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
 def inpaint(
     image: Path | None,
     mask_path: Any,
-    guide_path: Path | None,
+    guide_path: Any,
     extend: str | None,
     folder: Path | str | None,
     mask_folder: Path | str | None,
@@ -203,6 +206,10 @@ def inpaint(
     workers: int,
     retry_failed: bool,
     metrics: Path | None,
+    mask_boxes: tuple[str, ...],
+    mask_colors: tuple[str, ...],
+    tolerance: int,
+    context_box: str | None,
     **settings: Any,
 ) -> None:
     """Fills the masked part of IMAGE, or of every image of a folder (--input, --masks), of tar shards or
@@ -221,10 +228,11 @@ def inpaint(
         channel=mask_channel,
         photo_check=mask_photo_check,
     )
+    drawn, context = read_drawn(mask_boxes, mask_colors, tolerance, context_box)
     if samples > SENSIBLE and not yes and layout is None:
         _ask(samples, PIPE in (image, mask_path))
     if folder is not None:
-        single = {"image": "IMAGE", "guide_path": "--guide", "extend": "", "layout": "", "uncertainty": ""}
+        single = {"image": "IMAGE", "layout": "", "uncertainty": ""}
         refuse_options("--input", single)
         if output == PIPE:
             raise ConfigError("--output - takes one picture: with --input give a folder")
@@ -232,14 +240,16 @@ def inpaint(
 
         if is_bulk(folder, mask_path, mask_folder, output, seed_by):
             fill_many(
-                folder, output, filler, masks=mask_folder, mask=mask_path, engine=engine or "local",
+                folder, output, filler, masks=mask_folder, mask=mask_path, guides=guide_path,
+                engine=engine or "local",
                 shard=shard, form=write_as, chunk=chunk, workers=workers, retry_failed=retry_failed,
                 metrics=metrics, samples=samples, seed=seed, quality=quality, overwrite=overwrite,
                 growth=growth, reading=reading, suffix=suffix, max_pixels=round(max_megapixels * 1e6),
-                convert=convert,
+                convert=convert, drawn=drawn, extend=extend, context_box=context,
             )  # fmt: skip
             return
-        if mask_folder is None and mask_path is None:
+        masks = mask_path or mask_folder
+        if masks is None and extend is None and not drawn:
             raise click.MissingParameter(param_hint="'--masks'", param_type="option")
         if mask_folder is not None and mask_path is not None:
             raise ConfigError("--masks has no use for --mask, which is one for all pictures: leave one out")
@@ -250,15 +260,16 @@ def inpaint(
         from maskmend.cli.inpaint_folder import inpaint_folder
 
         inpaint_folder(
-            Path(folder), Path(mask_path or str(mask_folder)), output, suffix, filler,
+            Path(folder), None if masks is None else Path(masks), output, suffix, filler,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
-            max_pixels=round(max_megapixels * 1e6), convert=convert,
+            max_pixels=round(max_megapixels * 1e6), convert=convert, drawn=drawn, extend=extend,
+            context_box=context, guides=_found_guides(guide_path),
         )  # fmt: skip
         return
     if image is None:
         raise click.MissingParameter(param_hint="'IMAGE'", param_type="argument")
     refuse_options("IMAGE", {"mask_folder": "--masks"} | dict.fromkeys(ONLY_MANY, ""))
-    for written, place in {"--output": output, "--mask": mask_path}.items():
+    for written, place in {"--output": output, "--mask": mask_path, "--guide": guide_path}.items():
         if isinstance(place, str):
             raise ConfigError(
                 f"{written} {place}: one picture is read and written on this machine: give a path"
@@ -268,14 +279,24 @@ def inpaint(
     if layout is not None:
         _inpaint_coursework(image, output, filler, seed, fit_mask)
         return
-    if mask_path is None and extend is None:
+    if mask_path is None and extend is None and not drawn:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
     inpaint_picture(
         image, mask_path, output, uncertainty, suffix, filler,
         samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
             max_pixels=round(max_megapixels * 1e6), convert=convert,
-        guide_path=guide_path, extend=extend,
+        guide_path=guide_path, extend=extend, drawn_mask=drawn, context_box=context,
     )  # fmt: skip
+
+
+def _found_guides(guides: Path | None) -> Path | None:
+    """Raises ConfigError for what is neither a folder nor a file."""
+    if guides is not None and not guides.exists():
+        raise ConfigError(
+            f"no guide at {guides}: with --input give one picture for all, or a folder of guides with the "
+            "pictures' names"
+        )
+    return guides
 
 
 def _ask(samples: int, piped: bool) -> None:

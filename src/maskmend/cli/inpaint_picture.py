@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from maskmend.fill.levels import LevelProgress
     from maskmend.fill.result import Inpainted
     from maskmend.images.picture import Picture
+    from maskmend.masks.box import Box
+    from maskmend.masks.drawn import DrawnMask
     from maskmend.masks.options import MaskOptions
 
 PIPE = Path("-")
@@ -37,6 +39,8 @@ def inpaint_picture(
     *,
     guide_path: Path | None,
     extend: str | None,
+    drawn_mask: "DrawnMask",
+    context_box: "Box | None",
     samples: int,
     seed: int,
     quality: int,
@@ -48,11 +52,12 @@ def inpaint_picture(
 ) -> None:
     """Fills one picture and reports the result: on standard error where the picture goes to standard output.
 
-    `suffix` is the format for standard output; that of a file is in its name. Without a mask only the canvas
-    that `extend` adds is filled.
+    `suffix` is the format for standard output; that of a file is in its name. Without a mask what is
+    drawn (`drawn_mask`) and the canvas that `extend` adds are filled.
     """
     from maskmend.batch.samples import fill_samples
     from maskmend.files import write_files
+    from maskmend.fill.context_box import cut_to_box
     from maskmend.fill.events import FillEvents
     from maskmend.images import picture as images
     from maskmend.images import writing
@@ -81,9 +86,12 @@ def inpaint_picture(
         writing.check_holds(kind, picture)  # of files it is asked with all else about them
     drawn = None if mask_path is None else _source(mask_path)
     hole = None if drawn is None else _read_mask(drawn, before.pixels.shape[:2], max_pixels, reading)
+    hole = drawn_mask.joined(before, hole)
     mask = hole if extend is None else extend_canvas(before, extend, mask=hole, max_pixels=max_pixels)[1]
-    assert mask is not None  # a mask or an extension is given
+    assert mask is not None  # a mask, a drawn one or an extension is given
     mask = grow(mask, growth)
+    if context_box is not None:
+        cut_to_box(picture, mask, context_box)  # one that cannot be used is told before the model is loaded
     guide = None if guide_path is None else _read_guide(_source(guide_path), mask, max_pixels, convert)
     pipe, chosen = filler.load()
     spent, begun, chosen_one = 0.0, time.monotonic(), 0
@@ -100,6 +108,7 @@ def inpaint_picture(
                 samples=samples,
                 seed=seed,
                 guide=guide,
+                context_box=context_box,
                 events=FillEvents(on_level=on_level, on_preview=on_preview),
                 **chosen,
             ):

@@ -88,6 +88,7 @@ def fill_many(
     *,
     masks: Any,
     mask: Any,
+    guides: Any,
     engine: str,
     shard: str | None,
     form: str | None,
@@ -118,7 +119,6 @@ def fill_many(
         raise ConfigError(f"--workers {workers} is of --engine ray: leave it out, or use --shard")
     if engine == "ray" and shard is not None:
         raise ConfigError("--engine ray shares the pictures out by itself: leave --shard out")
-    source = open_source(folder, masks=masks, mask=mask, target=output)
     filling = Filling(
         model=filler.model,
         device=filler.device,
@@ -126,6 +126,14 @@ def fill_many(
         settings=filler.given | override({}, filler.assignments),
         suffix=None if suffix is None else f".{suffix}",
         **how,
+    )
+    source = open_source(
+        folder,
+        masks=masks,
+        mask=mask,
+        guides=guides,
+        needs_mask=not filling.preparation.needs_no_mask,
+        target=output,
     )
     job = Job(
         source=source,
