@@ -82,6 +82,7 @@ def plan_folder(
     guides: Path | None = None,
     samples: int = 1,
     suffix: str | None = None,
+    may_be_empty: bool = False,
 ) -> list[Task]:
     """What there is to do; results keep their image's format, or take that of `suffix` (".png").
 
@@ -89,7 +90,8 @@ def plan_folder(
     images that it has none for are filled without one.
 
     Formats that are read but not written (BMP, GIF) become PNG. Raises DataError for a folder that is missing
-    or holds no image, ConfigError for an output folder that is one of the others or holds one.
+    or, unless it `may_be_empty`, holds no image; ConfigError for an output folder that is one of the others
+    or holds one.
     """
     for_all = masks if masks is not None and masks.is_file() else None
     guide = guides if guides is not None and guides.is_file() else None
@@ -144,7 +146,7 @@ def plan_folder(
                 trouble=trouble,
             )
         )
-    if not tasks:
+    if not tasks and not may_be_empty:
         raise DataError(f"no images under {images}: looked for {', '.join(sorted(FILLABLE))}")
     return tasks
 
@@ -260,9 +262,9 @@ def fill_folder(
     except BaseException:
         with contextlib.suppress(OutputError):  # what stopped the run is the news
             if failures:  # an older list says more than none
-                _write_failures(output / FAILURES, failures)
+                write_failures(output / FAILURES, failures)
         raise
-    _write_failures(output / FAILURES, failures)
+    write_failures(output / FAILURES, failures)
     told = {
         task.name: record.likeliest[task.name]
         for task in tasks
@@ -300,7 +302,8 @@ def _encoded(picture: Picture, path: Path, quality: int) -> bytes:
     return encode_image(picture, path, quality)
 
 
-def _write_failures(path: Path, failures: dict[str, str]) -> None:
+def write_failures(path: Path, failures: dict[str, str]) -> None:
+    """The list of what could not be filled; where that is nothing, none is left there."""
     if not failures:
         path.unlink(missing_ok=True)
         return

@@ -9,7 +9,9 @@ import click
 
 from maskmend import __version__
 from maskmend.cli.benchmark import bench
+from maskmend.cli.completion import add_completions, completion
 from maskmend.cli.convert import convert
+from maskmend.cli.doctor import doctor
 from maskmend.cli.export import export
 from maskmend.cli.inpaint import demo, inpaint
 from maskmend.cli.models import calibrate, pack, train, weights
@@ -86,5 +88,8 @@ for command in (
     photographs,
     bench,
     export,
+    doctor,
+    completion,
 ):
     main.add_command(command)
+add_completions(main)

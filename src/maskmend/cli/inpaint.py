@@ -63,6 +63,13 @@ class Inpaint(click.Command):
     type=PLACE,
     help="Instead of IMAGE: a folder of images, with --masks or --mask; or tar shards, Parquet files, a URL.",
 )
+@click.option(
+    "--watch",
+    "watched",
+    type=PATH,
+    metavar="FOLDER",
+    help="As --input, and go on: fill each new picture of the folder once it is whole, until Ctrl-C.",
+)
 @click.option("--masks", "mask_folder", type=PLACE, help="Folder of masks: one for each image, of its name.")
 @click.option(
     "-o",
@@ -167,6 +174,7 @@ class Inpaint(click.Command):
 @click.option(
     "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
 )
+@click.option("--show", is_flag=True, help="Show the picture and its fills in the terminal, where it can.")
 @drawn_mask_options
 @many_pictures
 @click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
@@ -176,6 +184,7 @@ def inpaint(
     guide_path: Any,
     extend: str | None,
     folder: Path | str | None,
+    watched: Path | None,
     mask_folder: Path | str | None,
     output: Any,
     suffix: str | None,
@@ -210,6 +219,7 @@ def inpaint(
     mask_colors: tuple[str, ...],
     tolerance: int,
     context_box: str | None,
+    show: bool,
     **settings: Any,
 ) -> None:
     """Fills the masked part of IMAGE, or of every image of a folder (--input, --masks), of tar shards or
@@ -231,14 +241,18 @@ def inpaint(
     drawn, context = read_drawn(mask_boxes, mask_colors, tolerance, context_box)
     if samples > SENSIBLE and not yes and layout is None:
         _ask(samples, PIPE in (image, mask_path))
-    if folder is not None:
-        single = {"image": "IMAGE", "layout": "", "uncertainty": ""}
-        refuse_options("--input", single)
+    if watched is not None:
+        refuse_options("--watch", {"folder": "--input", "overwrite": ""} | dict.fromkeys(ONLY_MANY, ""))
+        if mask_folder is None and mask_path is None and extend is None and not drawn:
+            raise click.MissingParameter(param_hint="'--masks'", param_type="option")
+    if folder is not None or watched is not None:
+        source = "--input" if watched is None else "--watch"
+        refuse_options(source, {"image": "IMAGE", "layout": "", "uncertainty": "", "show": ""})
         if output == PIPE:
-            raise ConfigError("--output - takes one picture: with --input give a folder")
+            raise ConfigError(f"--output - takes one picture: with {source} give a folder")
         from maskmend.cli.many_pictures import fill_many, is_bulk
 
-        if is_bulk(folder, mask_path, mask_folder, output, seed_by):
+        if watched is None and is_bulk(folder, mask_path, mask_folder, output, seed_by):
             fill_many(
                 folder, output, filler, masks=mask_folder, mask=mask_path, guides=guide_path,
                 engine=engine or "local",
@@ -255,12 +269,14 @@ def inpaint(
             raise ConfigError("--masks has no use for --mask, which is one for all pictures: leave one out")
         if mask_path is not None and not mask_path.is_file():
             raise ConfigError(
-                f"no mask at {mask_path}: with --input give a picture file, or a folder as --masks"
+                f"no mask at {mask_path}: with {source} give a picture file, or a folder as --masks"
             )
         from maskmend.cli.inpaint_folder import inpaint_folder
+        from maskmend.cli.inpaint_watch import inpaint_watch
 
-        inpaint_folder(
-            Path(folder), None if masks is None else Path(masks), output, suffix, filler,
+        fill = inpaint_folder if watched is None else inpaint_watch
+        fill(
+            Path(watched or str(folder)), None if masks is None else Path(masks), output, suffix, filler,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
             max_pixels=round(max_megapixels * 1e6), convert=convert, drawn=drawn, extend=extend,
             context_box=context, guides=_found_guides(guide_path),
@@ -285,7 +301,7 @@ def inpaint(
         image, mask_path, output, uncertainty, suffix, filler,
         samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
             max_pixels=round(max_megapixels * 1e6), convert=convert,
-        guide_path=guide_path, extend=extend, drawn_mask=drawn, context_box=context,
+        guide_path=guide_path, extend=extend, drawn_mask=drawn, context_box=context, show=show,
     )  # fmt: skip
 
 

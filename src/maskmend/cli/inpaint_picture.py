@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import format_filename as shown
 
-from maskmend.cli.options import Filler, seen_by_a_person, working
+from maskmend.cli.options import Filler, refuse_options, seen_by_a_person, working
+from maskmend.cli.showing import MOST, show_pictures
 from maskmend.cli.window_report import WindowReport
 from maskmend.errors import ConfigError
 
@@ -41,6 +42,7 @@ def inpaint_picture(
     extend: str | None,
     drawn_mask: "DrawnMask",
     context_box: "Box | None",
+    show: bool,
     samples: int,
     seed: int,
     quality: int,
@@ -70,6 +72,7 @@ def inpaint_picture(
         raise ConfigError("standard input holds one picture: of IMAGE, --mask and --guide one can be -")
     if piped:
         _check_pipe(samples)
+        refuse_options("--output -", {"show": ""})
     picture = before = _read_picture(_source(image), max_pixels, convert)
     if extend is not None:
         picture, _ = extend_canvas(before, extend, max_pixels=max_pixels)
@@ -96,6 +99,7 @@ def inpaint_picture(
     pipe, chosen = filler.load()
     spent, begun, chosen_one = 0.0, time.monotonic(), 0
     result: Inpainted | None = None
+    seen: list[Picture] = [picture]
     with working("filling") as status:
         on_level = LevelReport(status, samples)
         steps = pipe.defaults.changed(**chosen).steps
@@ -128,6 +132,7 @@ def inpaint_picture(
                     files[uncertainty] = writing.encode_image(images.picture_from(levels), uncertainty)
                 write_files(files)
                 result = part.result
+                seen += result.pictures[: max(0, MOST + 1 - len(seen))]
                 spent += sum(pipe.seconds.values())
                 done = on_level.before = samples - part.left
                 left = (time.monotonic() - begun) / done * part.left
@@ -162,6 +167,8 @@ def inpaint_picture(
         )
     if samples > 1:
         click.echo(f"best: {shown(outputs[chosen_one])}, also written as {shown(best)}", err=piped)
+    if show:
+        show_pictures(seen)
     if kind == "JPEG":
         instead = "leave --format out" if piped else "write .png"
         click.echo(f"JPEG re-encodes every pixel; {instead} to keep the known ones to the bit", err=piped)
