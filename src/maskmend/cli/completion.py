@@ -97,8 +97,8 @@ COMPLETE: dict[str, Any] = {
 """By a parameter's name what may stand there, of those that click does not know itself."""
 
 
-def _completed(parameter: click.Parameter, context: click.Context, incomplete: str) -> list[CompletionItem]:
-    return COMPLETE[str(parameter.name)](context, parameter, incomplete)
+def _completed(parameter: click.Parameter, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    return COMPLETE[str(parameter.name)](ctx, parameter, incomplete)
 
 
 def add_completions(command: click.Command) -> None:

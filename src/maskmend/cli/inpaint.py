@@ -243,8 +243,8 @@ def inpaint(
         _ask(samples, PIPE in (image, mask_path))
     if watched is not None:
         refuse_options("--watch", {"folder": "--input", "overwrite": ""} | dict.fromkeys(ONLY_MANY, ""))
-        if mask_folder is None and mask_path is None and extend is None and not drawn:
-            raise click.MissingParameter(param_hint="'--masks'", param_type="option")
+        places = {"--masks": mask_folder, "--mask": mask_path, "--guide": guide_path, "--output": output}
+        _refuse_urls("what is watched for is", places)
     if folder is not None or watched is not None:
         source = "--input" if watched is None else "--watch"
         refuse_options(source, {"image": "IMAGE", "layout": "", "uncertainty": "", "show": ""})
@@ -252,7 +252,7 @@ def inpaint(
             raise ConfigError(f"--output - takes one picture: with {source} give a folder")
         from maskmend.cli.many_pictures import fill_many, is_bulk
 
-        if watched is None and is_bulk(folder, mask_path, mask_folder, output, seed_by):
+        if watched is None and is_bulk(folder, mask_path, mask_folder, output, seed_by, guide_path):
             fill_many(
                 folder, output, filler, masks=mask_folder, mask=mask_path, guides=guide_path,
                 engine=engine or "local",
@@ -285,11 +285,7 @@ def inpaint(
     if image is None:
         raise click.MissingParameter(param_hint="'IMAGE'", param_type="argument")
     refuse_options("IMAGE", {"mask_folder": "--masks"} | dict.fromkeys(ONLY_MANY, ""))
-    for written, place in {"--output": output, "--mask": mask_path, "--guide": guide_path}.items():
-        if isinstance(place, str):
-            raise ConfigError(
-                f"{written} {place}: one picture is read and written on this machine: give a path"
-            )
+    _refuse_urls("one picture is", {"--output": output, "--mask": mask_path, "--guide": guide_path})
     if output != PIPE:
         refuse_options("an output with a name", {"suffix": "--format"})
     if layout is not None:
@@ -303,6 +299,13 @@ def inpaint(
             max_pixels=round(max_megapixels * 1e6), convert=convert,
         guide_path=guide_path, extend=extend, drawn_mask=drawn, context_box=context, show=show,
     )  # fmt: skip
+
+
+def _refuse_urls(what: str, places: dict[str, Any]) -> None:
+    """Raises ConfigError for one of `places`, by the options that name them, that is a URL."""
+    for written, place in places.items():
+        if isinstance(place, str):
+            raise ConfigError(f"{written} {place}: {what} read and written on this machine: give a path")
 
 
 def _found_guides(guides: Path | None) -> Path | None:
@@ -345,6 +348,7 @@ def _inpaint_coursework(folder: Path, output: Path, filler: Filler, seed: int, f
         "uncertainty",
     )
     named = {"mask_path": "--mask", "guide_path": "--guide", "growth": "--grow"}
+    named |= {"mask_boxes": "--mask-box", "mask_colors": "--mask-color", "context_box": "", "show": ""}
     refuse_options("--layout coursework", named | dict.fromkeys(useless, ""))
     from maskmend.cli.progress import stages
     from maskmend.importers.coursework.layout import (

@@ -67,7 +67,7 @@ def many_pictures(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def is_bulk(folder: Any, mask: Any, masks: Any, output: Any, seed_by: str) -> bool:
+def is_bulk(folder: Any, mask: Any, masks: Any, output: Any, seed_by: str, guides: Any = None) -> bool:
     """Whether the command says more than "fill this folder with these masks"."""
     from maskmend.bulk.sources import holds_shards
 
@@ -77,7 +77,7 @@ def is_bulk(folder: Any, mask: Any, masks: Any, output: Any, seed_by: str) -> bo
         for name in ONLY_MANY
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     } - {"seed_by"}
-    places = [place for place in (folder, mask, masks, output) if isinstance(place, str)]
+    places = [place for place in (folder, mask, masks, output, guides) if isinstance(place, str)]
     return bool(given or places) or seed_by == "key" or holds_shards(str(folder))
 
 
