@@ -27,7 +27,9 @@ def tagged(orientation=1, size=(34, 20)):
     tags = Image.Exif()
     tags[0x0100], tags[0x0101] = size
     tags[0x010F], tags[0x0112] = "a maker", orientation
-    tags[0x8769] = {0x9003: "2026:05:01 12:00:00", 0xA002: size[0], 0xA003: size[1]}
+    inner = {0x9003: "2026:05:01 12:00:00", 0xA002: size[0], 0xA003: size[1]}
+    tags.get_ifd(0x8769).update(inner)
+    tags[0x8769] = inner
     return tags
 
 
