@@ -1,5 +1,6 @@
 """Watching a folder: every picture once, none before it is whole."""
 
+import itertools
 import json
 import os
 from functools import partial
@@ -32,7 +33,25 @@ def folders(tmp_path):
 
 @pytest.fixture
 def watcher(folders):
-    return Watcher(partial(plan_folder, *folders, may_be_empty=True))
+    """Whose looks lie a second apart."""
+    seconds = itertools.count(1000.0)
+    return Watcher(partial(plan_folder, *folders, may_be_empty=True), clock=lambda: next(seconds))
+
+
+def test_looks_in_quick_succession_take_nothing(folders):
+    """Catches a picture that is taken because it did not grow within a millisecond."""
+    photos, masks, _ = folders
+    now = [5.0]
+    watcher = Watcher(partial(plan_folder, *folders, may_be_empty=True), clock=lambda: now[0])
+    put(masks / "a.png", MASK)
+    put(photos / "a.png", picture())
+    for now[0] in (5.0, 5.1, 5.9):
+        assert watcher.look() == []
+    put(photos / "a.png", picture(1))
+    for now[0] in (6.0, 6.9):
+        assert watcher.look() == []
+    now[0] = 7.0
+    assert names(watcher.look()) == ["a.png"]
 
 
 def names(tasks):
@@ -130,6 +149,7 @@ def run(folders, tiny_model, monkeypatch, steps, *options):
         left.pop(0)()
 
     monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("maskmend.batch.watching.SETTLED", 0.0)
     command = ["inpaint", "--watch", str(photos), "--masks", str(masks), "-o", str(out), "--steps", "2"]
     return CliRunner().invoke(main, [*command, "--model", str(tiny_model), *options], prog_name="maskmend")
 

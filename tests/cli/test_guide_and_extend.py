@@ -134,8 +134,9 @@ def fill_several(several, tiny_model, more, *options):
     if more == ["tar"]:
         files = {f"{name}.png": (source / f"{name}.png").read_bytes() for name in ("a", "b")}
         files |= {f"{name}.mask.png": (several / "masks" / f"{name}.png").read_bytes() for name in ("a", "b")}
-        (several / "shard.tar").write_bytes(tar_bytes(files))
-        more, source, masks = [], several / "shard.tar", []
+        (several / "shards").mkdir(exist_ok=True)
+        (several / "shards" / "shard.tar").write_bytes(tar_bytes(files))
+        more, source, masks = [], several / "shards", []
     if "--extend" in options:
         masks = []
     command = ["inpaint", "--input", source, *masks, "-o", out, "--model", tiny_model, *more, *options]

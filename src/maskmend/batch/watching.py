@@ -1,16 +1,19 @@
 """New pictures of a folder, each found once it is whole, together with its mask.
 
-A file that is being written grows: a picture is taken when it, its mask and its guide were the same, by size
-and time of change, at two looks in a row. One whose writer paused that long is found to be damaged when it is
+A file that is being written grows: a picture is taken when it, its mask and its guide have stayed the same, by
+size and time of change, for a second. One whose writer paused that long is found to be damaged when it is
 decoded, and tried again when it has changed. What is done is told by the results that lie there, as for any
 folder, so that every picture is filled once, however often watching is begun.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from maskmend.batch.folder import Task
 
+SETTLED = 1.0
+"""Seconds for which files have to stay as they are."""
 Signature = tuple[tuple[str, int, int], ...]
 """Of each file its path, size, and the time of its last change in nanoseconds."""
 
@@ -21,11 +24,19 @@ class Watcher:
     Args:
         plan: what there is to do now (`plan_folder`).
         needs_mask: whether a picture waits until there is a mask for it.
+        clock: seconds.
     """
 
-    def __init__(self, plan: Callable[[], Iterable[Task]], *, needs_mask: bool = True) -> None:
-        self.plan, self.needs_mask = plan, needs_mask
-        self._seen: dict[str, Signature] = {}
+    def __init__(
+        self,
+        plan: Callable[[], Iterable[Task]],
+        *,
+        needs_mask: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.plan, self.needs_mask, self.clock = plan, needs_mask, clock
+        self._seen: dict[str, tuple[Signature, float]] = {}
+        """What was seen of each picture, and since when."""
         self._taken: dict[str, Signature] = {}
         self.failures: dict[str, str] = {}
         """By the picture's path within the folder why it could not be filled, until it is changed or gone."""
@@ -37,7 +48,8 @@ class Watcher:
     def look(self) -> list[Task]:
         """Pictures that are whole, not done, and not tried before as they are."""
         ready, self.done = [], []
-        seen: dict[str, Signature] = {}
+        seen: dict[str, tuple[Signature, float]] = {}
+        now = self.clock()
         waiting: dict[str, str] = {}
         for task in self.plan():
             signature = signature_of(task)
@@ -46,12 +58,13 @@ class Watcher:
                 continue
             if signature is None:
                 continue
-            seen[task.name] = signature
+            before, since = self._seen.get(task.name, (None, now))
+            seen[task.name] = (signature, since if before == signature else now)
             if self._taken.get(task.name) == signature:
                 continue
             if task.trouble is not None or (task.mask is None and self.needs_mask):
                 waiting[task.name] = task.trouble or "no mask"
-            elif self._seen.get(task.name) == signature:
+            elif before == signature and now - since >= SETTLED:
                 ready.append(task)
         self._seen, self.waiting = seen, waiting
         self.failures = {
@@ -69,7 +82,8 @@ class Watcher:
         """
         changed: list[Task] = []
         for task in tasks:
-            before, now = self._seen.get(task.name), signature_of(task)
+            before, _ = self._seen.get(task.name, (None, 0.0))
+            now = signature_of(task)
             if before is not None and now == before:
                 self._taken[task.name] = before
                 if task.name in failures:

@@ -11,7 +11,7 @@ from click import format_filename as shown
 
 from maskmend.cli.options import Filler
 
-INTERVAL = 1.0
+INTERVAL = 0.5
 """Seconds between two looks at the folder."""
 AT_ONCE = 16
 """Pictures that are filled before the next look."""
