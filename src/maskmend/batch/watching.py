@@ -1,9 +1,9 @@
 """New pictures of a folder, each found once it is whole, together with its mask.
 
-A file that is being written grows: a picture is taken when it, its mask and its guide have stayed the same, by
-size and time of change, for a second. One whose writer paused that long is found to be damaged when it is
-decoded, and tried again when it has changed. What is done is told by the results that lie there, as for any
-folder, so that every picture is filled once, however often watching is begun.
+A file that is being written grows: a picture is taken when it, its mask and its guide have stayed the same,
+by size and time of change, for a second. One whose writer paused that long is found to be damaged when it
+is decoded, and tried again when it has changed. What is done is told by the results that lie there, as for
+any folder, so that every picture is filled once, however often watching is begun.
 """
 
 import time
@@ -70,7 +70,7 @@ class Watcher:
         self.failures = {
             name: why
             for name, why in self.failures.items()
-            if name in seen and seen[name] == self._taken[name]
+            if name in seen and seen[name][0] == self._taken[name]
         }
         self._taken = {name: its for name, its in self._taken.items() if name in seen}
         return ready
