@@ -348,7 +348,7 @@ def test_whatever_goes_wrong_at_one_file_stops_nothing(tiny_pipeline, folders, m
             raise error
         return load_image(path, **options)
 
-    monkeypatch.setattr("maskmend.batch.folder.load_image", load)
+    monkeypatch.setattr("maskmend.fill.preparation.load_image", load)
     outcome = run(tiny_pipeline, folders)
     assert (outcome.filled, list(outcome.failures)) == (4, ["c.webp"])
     assert outcome.failures["c.webp"] == (str(error) or type(error).__name__)

@@ -769,6 +769,8 @@ def test_the_flags_are_frozen():
         "convert",
         "bench",
         "export",
+        "doctor",
+        "completion",
     }
     assert flags(main.commands["inpaint"]) == {
         "image", "--mask", "-o", "--output", "--layout", "--model", "--samples", "--seed", "--steps",
@@ -778,6 +780,7 @@ def test_the_flags_are_frozen():
         "--uncertainty",
         "--input", "--masks", "--format", "--overwrite", "--grow", "--precision", "--yes",
         "--max-megapixels", "--guide", "--extend", "--convert",
+        "--mask-box", "--mask-color", "--tolerance", "--context-box", "--watch", "--show",
         "--engine", "--shard", "--seed-by", "--write-as", "--chunk", "--workers", "--retry-failed",
         "--metrics",
     }  # fmt: skip
@@ -786,6 +789,8 @@ def test_the_flags_are_frozen():
         "--workers", "--max-upload", "--max-megapixels", "--max-samples", "--places", "--batch", "--timeout",
         "--drain", "--upload-pace", "--upload-silence",
     }  # fmt: skip
+    assert flags(main.commands["doctor"]) == {"--model", "--no-speed", "--json"}
+    assert flags(main.commands["completion"]) == {"shell"}
     assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--photo-model", "--seed"}
     assert flags(main.commands["train"]) == {
         "stage", "--config", "-o", "--output", "--set", "--restart", "--on", "--from", "--minutes",

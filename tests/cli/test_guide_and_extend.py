@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from bulk_parts import tar_bytes
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
 from maskmend.images.picture import load_image
@@ -113,13 +114,112 @@ def test_the_guide_is_not_written_over(inpaint, files):
     assert (files / "guide.png").read_bytes() == before
 
 
-@pytest.mark.parametrize("option", [["--guide", "guide.png"], ["--extend", "left=3"]])
-def test_folders_have_no_use_for_them(files, tiny_model, tmp_path, option):
-    named = [str(files / word) if word.endswith(".png") else word for word in option]
-    command = ["inpaint", "--input", str(files), "--masks", str(files), "-o", str(tmp_path / "out")]
-    result = CliRunner().invoke(main, [*command, *named], prog_name="maskmend")
-    assert result.exit_code == 2
-    assert f"--input has no use for {option[0]}" in result.stderr
+@pytest.fixture
+def several(tmp_path):
+    """Two pictures with masks of their names, a guide of the first one's."""
+    for folder, content in (("photos", PIXELS), ("masks", MASK), ("guides", GUIDE)):
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b")[: 1 if folder == "guides" else 2]:
+            Image.fromarray(content).save(tmp_path / folder / f"{name}.png")
+    Image.fromarray(GUIDE).save(tmp_path / "guide.png")
+    return tmp_path
+
+
+MODES = pytest.mark.parametrize("more", [[], ["--seed-by", "key"], ["tar"]], ids=["folder", "bulk", "tar"])
+
+
+def fill_several(several, tiny_model, more, *options):
+    """Runs the command over the two pictures; gives the result and the pictures that came out, by name."""
+    out, source, masks = several / "out", several / "photos", ["--masks", str(several / "masks")]
+    if more == ["tar"]:
+        files = {f"{name}.png": (source / f"{name}.png").read_bytes() for name in ("a", "b")}
+        files |= {f"{name}.mask.png": (several / "masks" / f"{name}.png").read_bytes() for name in ("a", "b")}
+        (several / "shards").mkdir(exist_ok=True)
+        (several / "shards" / "shard.tar").write_bytes(tar_bytes(files))
+        more, source, masks = [], several / "shards", []
+    if "--extend" in options:
+        masks = []
+    command = ["inpaint", "--input", source, *masks, "-o", out, "--model", tiny_model, *more, *options]
+    result = CliRunner().invoke(main, [str(word) for word in command], prog_name="maskmend")
+    found = {path.stem: load_image(path).pixels for path in out.rglob("*.png")} if out.is_dir() else {}
+    return result, found
+
+
+@MODES
+def test_every_picture_of_a_folder_gets_its_guide(several, tiny_model, more):
+    """Catches guides that go to other pictures, and a picture without one that is not filled."""
+    guides = several / "guides"
+    if more == ["tar"]:
+        (guides / "shard").mkdir()
+        (guides / "a.png").rename(guides / "shard" / "a.png")
+    result, own = fill_several(several, tiny_model, more, "--guide", guides)
+    assert result.exit_code == 0, result.output
+    without = several / "without"
+    (several / "out").rename(without)
+    result, plain = fill_several(several, tiny_model, more)
+    assert result.exit_code == 0, result.output
+    np.testing.assert_array_equal(own["b"], plain["b"])
+    assert (own["a"][MASK] != plain["a"][MASK]).any()
+    np.testing.assert_array_equal(own["a"][~MASK], PIXELS[~MASK])
+    if not more:
+        pipe = InpaintPipeline.from_pretrained(tiny_model)
+        np.testing.assert_array_equal(own["a"], pipe(PIXELS, MASK, guide=GUIDE).pictures[0].pixels)
+        assert "no guide of that name" in (without / "fills.json").read_text()
+
+
+@MODES
+def test_one_guide_may_be_for_all(several, tiny_model, more):
+    result, guided = fill_several(several, tiny_model, more, "--guide", several / "guide.png")
+    assert result.exit_code == 0, result.output
+    (several / "out").rename(several / "with")
+    _, plain = fill_several(several, tiny_model, more)
+    for name in ("a", "b"):
+        assert (guided[name][MASK] != plain[name][MASK]).any()
+
+
+@MODES
+def test_every_picture_of_a_folder_is_extended_by_its_own_size(several, tiny_model, more):
+    """Catches a mask that is asked for, and a share of another picture's width."""
+    narrow = PIXELS[:, :20]
+    Image.fromarray(narrow).save(several / "photos" / "b.png")
+    if more == ["tar"]:
+        more_masks = np.zeros((HEIGHT, 20), np.uint8)
+        Image.fromarray(more_masks).save(several / "masks" / "b.png")
+        Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(several / "masks" / "a.png")
+    result, wide = fill_several(several, tiny_model, more, "--extend", "left=50%")
+    assert result.exit_code == 0, result.output
+    assert {name: pixels.shape for name, pixels in wide.items()} == {"a": (20, 51, 3), "b": (20, 30, 3)}
+    np.testing.assert_array_equal(wide["a"][:, 17:], PIXELS)
+    np.testing.assert_array_equal(wide["b"][:, 10:], narrow)
+    again, _ = fill_several(several, tiny_model, more, "--extend", "left=40%")
+    assert again.exit_code == 2
+    assert "--overwrite" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--guide", "missing"], "no guide at"),
+        (["--extend", "lift=3"], "no side 'lift'"),
+        (["--extend", "left=0"], "adds no pixel"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("more", [[], ["--seed-by", "key"]], ids=["folder", "bulk"])
+def test_what_no_picture_can_use_is_told_at_once(several, tiny_model, more, options, words):
+    result, found = fill_several(several, tiny_model, more, *options)
+    assert result.exit_code == 2, result.output
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert found == {}
+
+
+def test_a_guide_of_another_size_is_a_failure_of_its_picture(several, tiny_model):
+    Image.fromarray(GUIDE[:10]).save(several / "guides" / "b.png")
+    result, found = fill_several(several, tiny_model, [], "--guide", several / "guides")
+    assert result.exit_code == 1
+    assert set(found) == {"a"}
+    assert "b.png: the guide is 34 x 10, the image 34 x 20" in result.stderr
 
 
 def test_an_extension_needs_no_mask_and_keeps_the_picture(inpaint, tiny_model, tmp_path):

@@ -22,13 +22,16 @@ from maskmend.batch.manifest import begin_record
 from maskmend.batch.samples import fill_samples
 from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import lies_there, write_files
+from maskmend.fill.preparation import NO_GUIDE, Preparation
 from maskmend.fill.result import Inpainted, joined_notes
 from maskmend.images.listing import SUFFIXES
-from maskmend.images.picture import MAX_PIXELS, Picture, load_image
+from maskmend.images.picture import MAX_PIXELS, Picture
 from maskmend.images.writing import WRITABLE, encode_image
+from maskmend.masks.box import Box
+from maskmend.masks.drawn import NOTHING_DRAWN, DrawnMask
 from maskmend.masks.morphology import grow
 from maskmend.masks.options import MaskOptions
-from maskmend.masks.reading import READ_AS_IT_IS, load_mask
+from maskmend.masks.reading import READ_AS_IT_IS
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
 from maskmend.progress import StageProgress
@@ -49,6 +52,7 @@ class Task:
     outputs: tuple[Path, ...]
     """One for each sample."""
     mask: Path | None
+    guide: Path | None = None
     trouble: str | None = None
     """Why it cannot be filled, as far as its name tells."""
 
@@ -72,17 +76,29 @@ class Outcome:
 
 
 def plan_folder(
-    images: Path, masks: Path, output: Path, *, samples: int = 1, suffix: str | None = None
+    images: Path,
+    masks: Path | None,
+    output: Path,
+    *,
+    guides: Path | None = None,
+    samples: int = 1,
+    suffix: str | None = None,
+    may_be_empty: bool = False,
 ) -> list[Task]:
     """What there is to do; results keep their image's format, or take that of `suffix` (".png").
 
-    `masks` is a folder, or a file: one mask for all images.
+    `masks` is a folder, or a file: one mask for all images; None where none is needed. `guides` likewise;
+    images that it has none for are filled without one.
 
     Formats that are read but not written (BMP, GIF) become PNG. Raises DataError for a folder that is missing
-    or holds no image, ConfigError for an output folder that is one of the others or holds one.
+    or, unless it `may_be_empty`, holds no image; ConfigError for an output folder that is one of the others
+    or holds one.
     """
-    for_all = masks if masks.is_file() else None
-    for folder in (images,) if for_all else (images, masks):
+    for_all = masks if masks is not None and masks.is_file() else None
+    guide = guides if guides is not None and guides.is_file() else None
+    others = [one for one in (masks, guides) if one is not None and one not in (for_all, guide)]
+    singles = {one.resolve() for one in (for_all, guide) if one is not None}
+    for folder in (images, *others):
         if not folder.is_dir():
             raise DataError(f"no folder at {folder}: give a folder of images")
         if output.resolve() == folder.resolve():
@@ -96,16 +112,18 @@ def plan_folder(
         raise ConfigError(f"--output {output} is a file: with --input give a folder")
     if suffix is not None and suffix not in WRITABLE:
         raise ConfigError(f"format {suffix!r} cannot be written: choose one of {', '.join(WRITABLE)}")
-    known: dict[str, list[Path]] = {}
-    for path in [] if for_all else _images(masks, [images, output]):
-        known.setdefault(_stem(path, masks), []).append(path)
+    known = {} if masks is None or for_all else _by_stem(masks, [images, output])
+    painted = {} if guides is None or guide else _by_stem(guides, [images, output])
     tasks, taken = [], set[Path]()
-    for path in _images(images, [masks, output]):
-        if for_all and path.resolve() == for_all.resolve():
-            continue  # the mask may lie among the images
+    for path in _images(images, [*others, output]):
+        if path.resolve() in singles:
+            continue  # the one mask, or guide, may lie among the images
         found = [for_all] if for_all else known.get(_stem(path, images), [])
         trouble = None
-        if len(found) != 1:
+        colours = [guide] if guide else painted.get(_stem(path, images), [])
+        if len(colours) > 1:
+            trouble = f"{len(colours)} guides of that name: {', '.join(p.name for p in colours)}"
+        if len(found) != 1 and masks is not None:
             trouble = f"no mask of that name in {masks}"
             if found:
                 trouble = f"{len(found)} masks of that name: {', '.join(p.name for p in found)}"
@@ -119,15 +137,24 @@ def plan_folder(
         taken.update(outputs)
         mask = found[0] if len(found) == 1 else None
         name = path.relative_to(images).as_posix()
-        tasks.append(Task(name=name, image=path, outputs=outputs, mask=mask, trouble=trouble))
-    if not tasks:
+        tasks.append(
+            Task(
+                name=name,
+                image=path,
+                outputs=outputs,
+                mask=mask,
+                guide=colours[0] if len(colours) == 1 else None,
+                trouble=trouble,
+            )
+        )
+    if not tasks and not may_be_empty:
         raise DataError(f"no images under {images}: looked for {', '.join(sorted(FILLABLE))}")
     return tasks
 
 
-def lone_masks(tasks: Iterable[Task], images: Path, masks: Path, output: Path) -> list[Path]:
+def lone_masks(tasks: Iterable[Task], images: Path, masks: Path | None, output: Path) -> list[Path]:
     """Masks that no image of `tasks` has the name of, in order: of images that are missing, or misspelt."""
-    if masks.is_file():
+    if masks is None or masks.is_file():
         return []
     taken = {_stem(task.image, images) for task in tasks}
     return [path for path in _images(masks, [images, output]) if _stem(path, masks) not in taken]
@@ -146,6 +173,10 @@ def fill_folder(
     reading: MaskOptions = READ_AS_IT_IS,
     max_pixels: int = MAX_PIXELS,
     convert: bool = False,
+    drawn: DrawnMask = NOTHING_DRAWN,
+    extend: str | None = None,
+    context_box: Box | None = None,
+    guided: bool = False,
     progress: StageProgress | None = None,
     **settings: Any,
 ) -> Outcome:
@@ -153,12 +184,22 @@ def fill_folder(
     not. A run that is stopped leaves the failures so far.
 
     `reading` says how masks are read; `convert` is an argument of `images.load_image`: pictures that were
-    filled without it are not made anew, it is nothing to them. One bad file, whatever is wrong with it, or
-    one result that cannot be written, stops nothing; a full disk does (OutputError). Raises ConfigError for
-    settings that no file could be filled with, and if the folder's pictures were made otherwise and are not
-    to be made anew; then nothing was changed.
+    filled without it are not made anew, it is nothing to them. `drawn`, `extend` and `context_box` are fields
+    of `fill.preparation.Preparation`; `guided` says that there are guides. One bad file, whatever is wrong
+    with it, or one result that cannot be written, stops nothing; a full disk does (OutputError). Raises
+    ConfigError for settings that no file could be filled with, and if the folder's pictures were made
+    otherwise and are not to be made anew; then nothing was changed.
     """
     tasks = list(tasks)
+    preparation = Preparation(
+        reading=reading,
+        growth=growth,
+        drawn=drawn,
+        extend=extend,
+        context_box=context_box,
+        max_pixels=max_pixels,
+        convert=convert,
+    )
     filled = skipped = 0
     failures: dict[str, str] = {}
     _try_out(seed, samples, quality, growth)
@@ -172,6 +213,7 @@ def fill_folder(
     # The photo check changes no pixel.
     names = ("threshold", "fit", "invert", "channel")
     chosen |= {f"mask_{name}": getattr(reading, name) for name in names}
+    chosen |= preparation.described() | ({"guide": True} if guided else {})
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
     output.mkdir(parents=True, exist_ok=True)
@@ -181,27 +223,28 @@ def fill_folder(
     record = begin_record(output, chosen, made, pictures=bool(_images(output, [])), overwrite=overwrite)
     try:
         for number, task in enumerate(tasks, start=1):
-            if task.trouble is not None or task.mask is None:
+            if task.trouble is not None or (task.mask is None and not preparation.needs_no_mask):
                 failures[task.name] = task.trouble or "no mask"
             elif task.done and not overwrite and task.name not in record.older:
                 skipped += 1
             else:
                 try:
-                    picture = load_image(task.image, max_pixels=max_pixels, convert=convert)
-                    said: list[str] = []
-                    mask = load_mask(
-                        task.mask,
-                        size=picture.pixels.shape[:2],
-                        options=reading,
-                        note=said.append,
-                        max_pixels=max_pixels,
-                    )
-                    mask = grow(mask, growth)
+                    one = preparation.prepare(task.image, task.mask, task.guide)
+                    said = [*one.notes, *([NO_GUIDE] if guided and task.guide is None else [])]
                     after = record
-                    for part in fill_samples(pipe, picture, mask, samples=samples, seed=seed, **settings):
+                    for part in fill_samples(
+                        pipe,
+                        one.picture,
+                        one.mask,
+                        samples=samples,
+                        seed=seed,
+                        guide=one.guide,
+                        context_box=preparation.context_box,
+                        **settings,
+                    ):
                         outputs = task.outputs[part.first : samples - part.left]
                         pictures = dict(zip(outputs, part.result.pictures, strict=True))
-                        files = {path: _encoded(one, path, quality) for path, one in pictures.items()}
+                        files = {path: _encoded(fill, path, quality) for path, fill in pictures.items()}
                         if not part.left:  # until then the image counts as one that is not done
                             best = task.outputs[part.best].relative_to(output).as_posix()
                             note = joined_notes(*said, _noted(part.result))
@@ -220,9 +263,9 @@ def fill_folder(
     except BaseException:
         with contextlib.suppress(OutputError):  # what stopped the run is the news
             if failures:  # an older list says more than none
-                _write_failures(output / FAILURES, failures)
+                write_failures(output / FAILURES, failures)
         raise
-    _write_failures(output / FAILURES, failures)
+    write_failures(output / FAILURES, failures)
     told = {
         task.name: record.likeliest[task.name]
         for task in tasks
@@ -260,7 +303,8 @@ def _encoded(picture: Picture, path: Path, quality: int) -> bytes:
     return encode_image(picture, path, quality)
 
 
-def _write_failures(path: Path, failures: dict[str, str]) -> None:
+def write_failures(path: Path, failures: dict[str, str]) -> None:
+    """The list of what could not be filled; where that is nothing, none is left there."""
     if not failures:
         path.unlink(missing_ok=True)
         return
@@ -284,6 +328,14 @@ def _images(folder: Path, without: list[Path]) -> list[Path]:
         and path.is_file()
         and not any(path.resolve().is_relative_to(other) for other in inner)
     ]
+
+
+def _by_stem(folder: Path, without: list[Path]) -> dict[str, list[Path]]:
+    """The folder's images by their path without suffix."""
+    found: dict[str, list[Path]] = {}
+    for path in _images(folder, without):
+        found.setdefault(_stem(path, folder), []).append(path)
+    return found
 
 
 def _stem(path: Path, folder: Path) -> str:

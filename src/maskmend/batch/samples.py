@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from maskmend.fill.context_box import cut_picture, cut_to_box, put_back
 from maskmend.fill.result import Inpainted, best_of
 from maskmend.images.picture import Picture
+from maskmend.masks.box import Box
 from maskmend.pipeline import InpaintPipeline
 from maskmend.seeds import seeds_from
 
@@ -40,19 +42,30 @@ def fill_samples(
     *,
     samples: int,
     seed: int,
+    guide: Picture | None = None,
+    context_box: Box | None = None,
     **options: Any,
 ) -> Iterator[Part]:
-    """Fills of seeds seed, seed + 1, ..., part by part. `options` are those of a call of the pipeline.
+    """Fills of seeds seed, seed + 1, ..., part by part.
+
+    `guide` and `options` are those of a call of the pipeline. With `context_box` the model sees that part of
+    the picture only (`fill.context_box`).
 
     Raises what such a call does; ConfigError for seeds out of range before the first fill.
     """
     seeds = seeds_from(seed, samples)
     height, width = picture.pixels.shape[:2]
+    shown = (picture, mask)
+    if context_box is not None:
+        shown = cut_to_box(picture, mask, context_box)
+        guide = None if guide is None else cut_picture(guide, context_box)
     at_once = max(1, min(MOST, PIXELS // (height * width)))
     likelihoods: list[float] = []
     for first in range(0, samples, at_once):
         some = seeds[first : first + at_once]
-        result = pipe(picture, mask, samples=len(some), seed=some[0], **options)
+        result = pipe(*shown, guide=guide, samples=len(some), seed=some[0], **options)
+        if context_box is not None:
+            result = put_back(result, picture, mask, context_box)
         likelihoods += result.log_likelihood.tolist()
         best = best_of(np.array(likelihoods), result.settings.ranking)
         yield Part(first=first, result=result, best=best, left=samples - first - len(some))

@@ -59,6 +59,7 @@ class Entry:
     """Of the picture's file, such as ".jpg"; empty where it has none."""
     image: Location | Cell | None = None
     mask: Location | Cell | None = None
+    guide: Location | None = None
     metadata: Location | None = None
     """`key.json` of a tar shard."""
     trouble: str | None = None

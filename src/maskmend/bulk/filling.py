@@ -15,12 +15,11 @@ import numpy as np
 from maskmend.bulk.entries import seed_of
 from maskmend.bulk.job import Filling
 from maskmend.errors import ConfigError, DataError, ImageError
+from maskmend.fill.context_box import cut_picture, cut_to_box, put_back
 from maskmend.fill.result import Inpainted, joined_notes
 from maskmend.fill.windows import FULLEST, FULLEST_GUESSED, lay_windows
-from maskmend.images.picture import Picture, read_image
+from maskmend.images.picture import Picture
 from maskmend.images.writing import WRITABLE, encode_picture
-from maskmend.masks.morphology import grow
-from maskmend.masks.reading import read_mask
 from maskmend.pipeline import InpaintPipeline
 
 WINDOWS = 16
@@ -42,6 +41,7 @@ class Item:
     """Its seed is made of it."""
     image: Readable | None
     mask: Readable | None
+    guide: Readable | None = None
     suffix: str = ""
     trouble: str | None = None
     tag: Any = None
@@ -67,6 +67,7 @@ class _Read:
     seed: int
     picture: Picture
     mask: np.ndarray
+    guide: Picture | None
     notes: tuple[str, ...]
     windows: int
     seconds: float
@@ -98,22 +99,21 @@ def fill_items(pipe: InpaintPipeline, filling: Filling, items: Iterable[Item]) -
 
 def _read(pipe: InpaintPipeline, filling: Filling, item: Item) -> "_Read | Outcome":
     began, seed = time.perf_counter(), seed_of(item.key, filling.seed)
-    notes: list[str] = []
+    preparation = filling.preparation
     try:
         if item.trouble is not None:
             raise DataError(item.trouble)  # noqa: TRY301
-        if item.image is None or item.mask is None:
-            raise DataError("no picture" if item.image is None else "no mask")  # noqa: TRY301
-        picture = read_image(item.image.read(), max_pixels=filling.max_pixels, convert=filling.convert)
-        mask = read_mask(
-            item.mask.read(),
-            size=picture.pixels.shape[:2],
-            options=filling.reading,
-            note=notes.append,
-            max_pixels=filling.max_pixels,
+        if item.image is None:
+            raise DataError("no picture")  # noqa: TRY301
+        if item.mask is None and not preparation.needs_no_mask:
+            raise DataError("no mask")  # noqa: TRY301
+        one = preparation.prepare(
+            item.image.read(),
+            None if item.mask is None else item.mask.read(),
+            None if item.guide is None else item.guide.read(),
         )
-        mask = grow(mask, filling.growth)
-        windows = _window_count(pipe, filling, mask)
+        shown = one.mask if filling.context_box is None else one.mask[filling.context_box.slices]
+        windows = _window_count(pipe, filling, shown)
     except ConfigError:
         raise  # a setting, and so the same for every file
     except Exception as error:  # what a library makes of a damaged file, it may raise anything
@@ -121,9 +121,10 @@ def _read(pipe: InpaintPipeline, filling: Filling, item: Item) -> "_Read | Outco
     return _Read(
         item=item,
         seed=seed,
-        picture=picture,
-        mask=mask,
-        notes=tuple(notes),
+        picture=one.picture,
+        mask=one.mask,
+        guide=one.guide,
+        notes=one.notes,
         windows=windows,
         seconds=time.perf_counter() - began,
     )
@@ -143,8 +144,7 @@ def _filled(pipe: InpaintPipeline, filling: Filling, batch: Sequence[_Read]) -> 
         return
     began = time.perf_counter()
     try:
-        pictures, masks = [one.picture for one in batch], [one.mask for one in batch]
-        results: list[Inpainted] = pipe(pictures, masks, seed=[one.seed for one in batch], **filling.settings)
+        results = _results(pipe, filling, batch)
     except ConfigError:
         raise
     except Exception as error:
@@ -173,6 +173,26 @@ def _filled(pipe: InpaintPipeline, filling: Filling, batch: Sequence[_Read]) -> 
             suffix=suffix,
             note=joined_notes(*one.notes, converted, result.note),
         )
+
+
+def _results(pipe: InpaintPipeline, filling: Filling, batch: Sequence[_Read]) -> list[Inpainted]:
+    box = filling.context_box
+    guides = [one.guide for one in batch]
+    shown = [(one.picture, one.mask) for one in batch]
+    if box is not None:
+        guides = [None if guide is None else cut_picture(guide, box) for guide in guides]
+        shown = [cut_to_box(picture, mask, box) for picture, mask in shown]
+    results = pipe(
+        [picture for picture, _ in shown],
+        [mask for _, mask in shown],
+        guide=guides if any(guide is not None for guide in guides) else None,
+        seed=[one.seed for one in batch],
+        **filling.settings,
+    )
+    if box is None:
+        return results
+    pairs = zip(results, batch, strict=True)
+    return [put_back(result, one.picture, one.mask, box) for result, one in pairs]
 
 
 def _own_suffix(suffix: str, picture: Picture) -> str:

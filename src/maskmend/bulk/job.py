@@ -9,9 +9,12 @@ from maskmend.bulk.sources import Source
 from maskmend.bulk.stores import Store
 from maskmend.bulk.targets import Form, check_form
 from maskmend.errors import ConfigError
+from maskmend.fill.preparation import Preparation
 from maskmend.images.picture import MAX_PIXELS
 from maskmend.images.writing import WRITABLE
 from maskmend.inference.devices import pick_device
+from maskmend.masks.box import Box
+from maskmend.masks.drawn import DrawnMask
 from maskmend.masks.options import MaskOptions
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
@@ -35,9 +38,16 @@ class Filling:
     """Of all results, instead of each picture's own."""
     max_pixels: int = MAX_PIXELS
     convert: bool = False
+    drawn: DrawnMask = field(default_factory=DrawnMask)
+    """Filled beside what masks say, or without any."""
+    extend: str | None = None
+    """Such as "left=200,right=10%"."""
+    context_box: Box | None = None
+    """All that the model sees of a picture (`fill.context_box`)."""
 
     def __post_init__(self) -> None:
         seeds_from(self.seed)
+        _ = self.preparation  # an extension that is none is told here
         if not 1 <= self.quality <= 100:
             raise ConfigError(f"quality = {self.quality}: give 1 to 100")
         if self.growth < 0:
@@ -46,6 +56,19 @@ class Filling:
             raise ConfigError(
                 f"format {self.suffix!r} cannot be written: choose one of {', '.join(WRITABLE)}"
             )
+
+    @property
+    def preparation(self) -> Preparation:
+        """How pictures, masks and guides are read."""
+        return Preparation(
+            reading=self.reading,
+            growth=self.growth,
+            drawn=self.drawn,
+            extend=self.extend,
+            context_box=self.context_box,
+            max_pixels=self.max_pixels,
+            convert=self.convert,
+        )
 
     def load(self) -> InpaintPipeline:
         """Raises ModelError; ConfigError for settings that there are not."""
@@ -65,6 +88,7 @@ class Filling:
             "grow": self.growth,
             "precision": pipe.precision,
             **{f"mask_{name}": getattr(self.reading, name) for name in names},
+            **self.preparation.described(),
             **asdict(pipe.defaults.changed(**self.settings)),
             "model": model_hash(pipe.tokenizer, pipe.transformer)[:16],
         }
@@ -97,7 +121,8 @@ class Job:
         return Store(place=self.target)
 
     def described(self, pipe: InpaintPipeline) -> dict[str, Any]:
-        return self.filling.described(pipe) | {"form": self.form, "chunk": self.chunk}
+        guided = {"guide": True} if self.source.guided else {}
+        return self.filling.described(pipe) | {"form": self.form, "chunk": self.chunk} | guided
 
     def prepare(self, pipe: InpaintPipeline) -> "Job":
         """Writes `run.json`. Raises ConfigError where the target was begun otherwise."""

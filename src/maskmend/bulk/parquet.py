@@ -24,7 +24,7 @@ def arrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-def entries_of(place: str, part: str, *, with_mask: bool) -> Iterator[Entry]:
+def entries_of(place: str, part: str, *, with_mask: bool, needs_mask: bool = True) -> Iterator[Entry]:
     """An entry for each row; bytes stay in the file. Raises DataError."""
     pyarrow, parquet = arrow()
     with open_binary(place) as handle:
@@ -32,8 +32,10 @@ def entries_of(place: str, part: str, *, with_mask: bool) -> Iterator[Entry]:
             file = parquet.ParquetFile(handle)
         except (pyarrow.ArrowException, OSError) as error:
             raise DataError(f"cannot read {place} as Parquet: {' '.join(str(error).split())}") from None
+        there = file.schema_arrow.names
+        with_mask = with_mask and (needs_mask or "mask" in there)
         columns = ["image", "mask"] if with_mask else ["image"]
-        _check_columns(place, file.schema_arrow.names, columns)
+        _check_columns(place, there, columns)
         yield from _rows(file, place, part, columns)
 
 

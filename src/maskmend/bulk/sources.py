@@ -12,6 +12,7 @@ from pathlib import Path
 
 from maskmend.batch.folder import FILLABLE
 from maskmend.bulk.entries import Chunk, Entry, Location, Shard, is_safe, plan
+from maskmend.bulk.guides import Guides
 from maskmend.bulk.parquet import entries_of
 from maskmend.bulk.stores import Store, is_url, joined, open_binary
 from maskmend.errors import ConfigError, DataError
@@ -31,27 +32,38 @@ class Source:
     """A folder, or tar shards named as those of the pictures."""
     mask: str | None = None
     """One for all."""
+    guides: str | None = None
+    """A folder with a guide for each picture, by their keys, or one picture for all. Pictures without one are
+    filled without."""
+    guide_for_all: bool = False
+    needs_mask: bool = True
+    """Whether a picture without a mask is trouble."""
     files: tuple[str, ...] = ()
     """The shards; none of a folder."""
     without: tuple[str, ...] = ()
     """Folders that are passed over where they lie within."""
+
+    @property
+    def guided(self) -> bool:
+        return self.guides is not None
 
     def parts(self) -> list[str]:
         return list(self.files) or [""]
 
     def entries(self, part: str) -> Iterator[Entry]:
         """Those of one part; a shard that cannot be read is one entry with trouble."""
+        guides = None if self.guides is None else Guides(self.guides, for_all=self.guide_for_all)
         seen: set[str] = set()
         if self.kind == "folder":
             for entry in self._of_folder(""):
-                yield self._checked(entry)
+                yield self._checked(entry, guides)
             return
         try:
             for entry in self._of_tar(part) if self.kind == "tar" else self._of_parquet(part):
                 if entry.key in seen:
                     entry = replace(entry, trouble=f"the key {entry.key!r} occurs twice in {part}")
                 seen.add(entry.key)
-                yield self._checked(entry)
+                yield self._checked(entry, guides)
         except DataError as error:
             key = _stem(joined(self.images, part).rsplit("/", 1)[-1])
             yield Entry(key=key, part=_stem(part), trouble=str(error))
@@ -59,12 +71,14 @@ class Source:
     def chunks(self, *, shard: Shard, size: int) -> Iterator[Chunk]:
         return plan(self.parts(), self.entries, shard=shard, size=size)
 
-    def _checked(self, entry: Entry) -> Entry:
+    def _checked(self, entry: Entry, guides: Guides | None) -> Entry:
+        if guides is not None:
+            entry = guides.given_to(entry)
         if self.mask is not None:
             entry = replace(entry, mask=Location(place=self.mask))
         if entry.trouble is None and not is_safe(entry.key):
             entry = replace(entry, trouble=f"the key {entry.key!r} is no name for a file: rename it")
-        if entry.trouble is None and entry.mask is None:
+        if entry.trouble is None and entry.mask is None and self.needs_mask:
             where = f"in {self.masks}" if self.masks else "beside it"
             entry = replace(entry, trouble=f"no mask of that name {where}")
         return entry
@@ -84,8 +98,9 @@ class Source:
                 if _stem(name).endswith(".mask"):
                     masks.setdefault(_stem(name)[:-5], []).append(joined(self.images, name))
             images = [name for name in images if not _stem(name).endswith(".mask")]
-        if self.mask is not None:  # it may lie among the pictures
-            images = [name for name in images if _whole(joined(self.images, name)) != _whole(self.mask)]
+        singles = (self.mask, self.guides if self.guide_for_all else None)
+        for single in (one for one in singles if one is not None):  # it may lie among the pictures
+            images = [name for name in images if _whole(joined(self.images, name)) != _whole(single)]
         taken: set[str] = set()
         for name in images:
             key, trouble = _stem(name), None
@@ -142,7 +157,7 @@ class Source:
 
     def _of_parquet(self, part: str) -> Iterator[Entry]:
         place = _shard(self.images, part)
-        return entries_of(place, _stem(part), with_mask=self.mask is None)
+        return entries_of(place, _stem(part), with_mask=self.mask is None, needs_mask=self.needs_mask)
 
 
 def open_source(
@@ -150,11 +165,14 @@ def open_source(
     *,
     masks: str | Path | None = None,
     mask: str | Path | None = None,
+    guides: str | Path | None = None,
+    needs_mask: bool = True,
     target: str | Path | None = None,
 ) -> Source:
     """What lies at `images`: a .tar or .parquet file, a folder that holds some, or a folder of pictures.
 
-    `target` is not read where it lies within. Raises DataError where there is nothing, ConfigError for masks
+    `guides` is a folder or a picture; without `needs_mask` pictures may lie there without a mask. `target` is
+    not read where it lies within. Raises DataError where there is nothing, ConfigError for masks
     that do not go with the pictures.
     """
     place = str(images)
@@ -170,8 +188,12 @@ def open_source(
                 f"--masks {masks} is {_named(other)} and --input {images} {_named(kind)}: give masks of the "
                 "same kind, in the column mask of Parquet files, or one for all with --mask"
             )
-    without = tuple(str(one) for one in (masks, target) if one is not None)
-    for read in (images, masks):
+    guide_for_all = guides is not None and _is_file(str(guides))
+    if guides is not None and not guide_for_all and not any(Store(place=str(guides)).listing()):
+        raise DataError(f"no guide at {guides}: give one picture for all, or a folder of guides")
+    folders = (masks, None if guide_for_all else guides)
+    without = tuple(str(one) for one in (*folders, target) if one is not None)
+    for read in (images, *folders):
         if target is not None and read is not None:
             _check_apart(str(target), str(read))
     return Source(
@@ -179,6 +201,9 @@ def open_source(
         images=place,
         masks=None if masks is None else str(masks),
         mask=None if mask is None else str(mask),
+        guides=None if guides is None else str(guides),
+        guide_for_all=guide_for_all,
+        needs_mask=needs_mask,
         files=tuple(files),
         without=without,
     )
@@ -213,8 +238,7 @@ def _found(place: str) -> tuple[str, list[str]]:
     """The kind of source at `place`, and its shards."""
     suffix = _suffix(place)
     if suffix in (".tar", ".parquet"):
-        folder, name = place.rsplit("/", 1) if "/" in place else (".", place)
-        if not Store(place=folder).holds(name):
+        if not _is_file(place):
             raise DataError(f"no file at {place}: check the path")
         return suffix[1:], [""]
     folders, files = Store(place=place).listing()
@@ -225,6 +249,11 @@ def _found(place: str) -> tuple[str, list[str]]:
         if shards:
             return suffix[1:], shards
     return "folder", []
+
+
+def _is_file(place: str) -> bool:
+    folder, name = place.rsplit("/", 1) if "/" in place else (".", place)
+    return bool(name) and Store(place=folder).holds(name)
 
 
 def _check_apart(target: str, source: str) -> None:

@@ -52,7 +52,15 @@ class Worker:
         records: dict[str, Record] = {}
         order = {entry.name: number for number, entry in enumerate(chunk.entries)}
         items = (
-            Item(key=e.key, image=e.image, mask=e.mask, suffix=e.suffix, trouble=e.trouble, tag=e)
+            Item(
+                key=e.key,
+                image=e.image,
+                mask=e.mask,
+                guide=e.guide,
+                suffix=e.suffix,
+                trouble=e.trouble,
+                tag=e,
+            )
             for e in chunk.entries
         )
         windows = 0

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from maskmend.assets import DEFAULT
+from maskmend.cli.drawn_mask import drawn_mask_options, read_drawn
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
 from maskmend.cli.many_pictures import ONLY_MANY, many_pictures
 from maskmend.cli.options import (
@@ -48,8 +49,9 @@ class Inpaint(click.Command):
 @click.option(
     "--guide",
     "guide_path",
-    type=PATH,
-    help="Colours to draw from: a picture of the image's size, transparent where nothing is painted.",
+    type=PLACE,
+    help="Colours to draw from: a picture of the image's size, transparent where nothing is painted. With "
+    "--input: one for all pictures, or a folder with one for each, of its name.",
 )
 @click.option(
     "--extend",
@@ -61,6 +63,13 @@ class Inpaint(click.Command):
     "folder",
     type=PLACE,
     help="Instead of IMAGE: a folder of images, with --masks or --mask; or tar shards, Parquet files, a URL.",
+)
+@click.option(
+    "--watch",
+    "watched",
+    type=PATH,
+    metavar="FOLDER",
+    help="As --input, and go on: fill each new picture of the folder once it is whole, until Ctrl-C.",
 )
 @click.option("--masks", "mask_folder", type=PLACE, help="Folder of masks: one for each image, of its name.")
 @click.option(
@@ -166,14 +175,17 @@ class Inpaint(click.Command):
 @click.option(
     "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
 )
+@click.option("--show", is_flag=True, help="Show the picture and its fills in the terminal, where it can.")
+@drawn_mask_options
 @many_pictures
 @click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
 def inpaint(
     image: Path | None,
     mask_path: Any,
-    guide_path: Path | None,
+    guide_path: Any,
     extend: str | None,
     folder: Path | str | None,
+    watched: Path | None,
     mask_folder: Path | str | None,
     output: Any,
     suffix: str | None,
@@ -204,6 +216,11 @@ def inpaint(
     workers: int,
     retry_failed: bool,
     metrics: Path | None,
+    mask_boxes: tuple[str, ...],
+    mask_colors: tuple[str, ...],
+    tolerance: int,
+    context_box: str | None,
+    show: bool,
     **settings: Any,
 ) -> None:
     """Fills the masked part of IMAGE, or of every image of a folder (--input, --masks), of tar shards or
@@ -222,61 +239,84 @@ def inpaint(
         channel=mask_channel,
         photo_check=mask_photo_check,
     )
+    drawn, context = read_drawn(mask_boxes, mask_colors, tolerance, context_box)
     if samples > SENSIBLE and not yes and layout is None:
         _ask(samples, PIPE in (image, mask_path))
-    if folder is not None:
-        single = {"image": "IMAGE", "guide_path": "--guide", "extend": "", "layout": "", "uncertainty": ""}
-        refuse_options("--input", single)
+    if watched is not None:
+        refuse_options("--watch", {"folder": "--input", "overwrite": ""} | dict.fromkeys(ONLY_MANY, ""))
+        places = {"--masks": mask_folder, "--mask": mask_path, "--guide": guide_path, "--output": output}
+        _refuse_urls("what is watched for is", places)
+    if folder is not None or watched is not None:
+        source = "--input" if watched is None else "--watch"
+        refuse_options(source, {"image": "IMAGE", "layout": "", "uncertainty": "", "show": ""})
         if output == PIPE:
-            raise ConfigError("--output - takes one picture: with --input give a folder")
+            raise ConfigError(f"--output - takes one picture: with {source} give a folder")
         from maskmend.cli.many_pictures import fill_many, is_bulk
 
-        if is_bulk(folder, mask_path, mask_folder, output, seed_by):
+        if watched is None and is_bulk(folder, mask_path, mask_folder, output, seed_by, guide_path):
             fill_many(
-                folder, output, filler, masks=mask_folder, mask=mask_path, engine=engine or "local",
+                folder, output, filler, masks=mask_folder, mask=mask_path, guides=guide_path,
+                engine=engine or "local",
                 shard=shard, form=write_as, chunk=chunk, workers=workers, retry_failed=retry_failed,
                 metrics=metrics, samples=samples, seed=seed, quality=quality, overwrite=overwrite,
                 growth=growth, reading=reading, suffix=suffix, max_pixels=round(max_megapixels * 1e6),
-                convert=convert,
+                convert=convert, drawn=drawn, extend=extend, context_box=context,
             )  # fmt: skip
             return
-        if mask_folder is None and mask_path is None:
+        masks = mask_path or mask_folder
+        if masks is None and extend is None and not drawn:
             raise click.MissingParameter(param_hint="'--masks'", param_type="option")
         if mask_folder is not None and mask_path is not None:
             raise ConfigError("--masks has no use for --mask, which is one for all pictures: leave one out")
         if mask_path is not None and not mask_path.is_file():
             raise ConfigError(
-                f"no mask at {mask_path}: with --input give a picture file, or a folder as --masks"
+                f"no mask at {mask_path}: with {source} give a picture file, or a folder as --masks"
             )
         from maskmend.cli.inpaint_folder import inpaint_folder
+        from maskmend.cli.inpaint_watch import inpaint_watch
 
-        inpaint_folder(
-            Path(folder), Path(mask_path or str(mask_folder)), output, suffix, filler,
+        fill = inpaint_folder if watched is None else inpaint_watch
+        fill(
+            Path(watched or str(folder)), None if masks is None else Path(masks), output, suffix, filler,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
-            max_pixels=round(max_megapixels * 1e6), convert=convert,
+            max_pixels=round(max_megapixels * 1e6), convert=convert, drawn=drawn, extend=extend,
+            context_box=context, guides=_found_guides(guide_path),
         )  # fmt: skip
         return
     if image is None:
         raise click.MissingParameter(param_hint="'IMAGE'", param_type="argument")
     refuse_options("IMAGE", {"mask_folder": "--masks"} | dict.fromkeys(ONLY_MANY, ""))
-    for written, place in {"--output": output, "--mask": mask_path}.items():
-        if isinstance(place, str):
-            raise ConfigError(
-                f"{written} {place}: one picture is read and written on this machine: give a path"
-            )
+    _refuse_urls("one picture is", {"--output": output, "--mask": mask_path, "--guide": guide_path})
     if output != PIPE:
         refuse_options("an output with a name", {"suffix": "--format"})
     if layout is not None:
         _inpaint_coursework(image, output, filler, seed, fit_mask)
         return
-    if mask_path is None and extend is None:
+    if mask_path is None and extend is None and not drawn:
         raise click.MissingParameter(param_hint="'--mask'", param_type="option")
     inpaint_picture(
         image, mask_path, output, uncertainty, suffix, filler,
         samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
             max_pixels=round(max_megapixels * 1e6), convert=convert,
-        guide_path=guide_path, extend=extend,
+        guide_path=guide_path, extend=extend, drawn_mask=drawn, context_box=context, show=show,
     )  # fmt: skip
+
+
+def _refuse_urls(what: str, places: dict[str, Any]) -> None:
+    """Raises ConfigError for one of `places`, by the options that name them, that is a URL."""
+    for written, place in places.items():
+        if isinstance(place, str):
+            raise ConfigError(f"{written} {place}: {what} read and written on this machine: give a path")
+
+
+def _found_guides(guides: Path | None) -> Path | None:
+    """Raises ConfigError for what is neither a folder nor a file."""
+    if guides is not None and not guides.exists():
+        raise ConfigError(
+            f"no guide at {guides}: with --input give one picture for all, or a folder of guides with the "
+            "pictures' names"
+        )
+    return guides
 
 
 def _ask(samples: int, piped: bool) -> None:
@@ -309,6 +349,7 @@ def _inpaint_coursework(folder: Path, output: Path, filler: Filler, seed: int, f
         "uncertainty",
     )
     named = {"mask_path": "--mask", "guide_path": "--guide", "growth": "--grow"}
+    named |= {"mask_boxes": "--mask-box", "mask_colors": "--mask-color", "context_box": "", "show": ""}
     refuse_options("--layout coursework", named | dict.fromkeys(useless, ""))
     from maskmend.cli.progress import stages
     from maskmend.importers.coursework.layout import (

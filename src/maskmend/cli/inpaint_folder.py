@@ -16,10 +16,12 @@ SHOWN = 5
 
 def inpaint_folder(
     folder: Path,
-    masks: Path,
+    masks: Path | None,
     output: Path,
     suffix: str | None,
     filler: Filler,
+    *,
+    guides: Path | None,
     **options: Any,
 ) -> None:
     """Fills a folder and says how it went; the exit status is 1 when some pictures could not be filled."""
@@ -28,17 +30,24 @@ def inpaint_folder(
     from maskmend.cli.progress import stages
 
     tasks = plan_folder(
-        folder, masks, output, samples=options["samples"], suffix=None if suffix is None else f".{suffix}"
+        folder,
+        masks,
+        output,
+        guides=guides,
+        samples=options["samples"],
+        suffix=None if suffix is None else f".{suffix}",
     )
     lone = lone_masks(tasks, folder, masks, output)
-    if lone:
+    if masks is not None and lone:
         names = ", ".join(shown(path.relative_to(masks)) for path in lone[:SHOWN])
         more = f" and {len(lone) - SHOWN} more" if len(lone) > SHOWN else ""
         click.echo(f"masks without an image of their name in {shown(folder)}: {names}{more}", err=True)
     pipe, chosen = filler.load()
     try:
         with stages() as progress:
-            outcome = fill_folder(pipe, tasks, output, progress=progress, **options, **chosen)
+            outcome = fill_folder(
+                pipe, tasks, output, guided=guides is not None, progress=progress, **options, **chosen
+            )
     except KeyboardInterrupt:
         same = "the same command, without --overwrite," if options["overwrite"] else "the same command"
         click.echo(f"stopped; {same} continues with what is missing", err=True)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import format_filename as shown
 
-from maskmend.cli.options import Filler, seen_by_a_person, working
+from maskmend.cli.options import Filler, refuse_options, seen_by_a_person, working
+from maskmend.cli.showing import MOST, show_pictures
 from maskmend.cli.window_report import WindowReport
 from maskmend.errors import ConfigError
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from maskmend.fill.levels import LevelProgress
     from maskmend.fill.result import Inpainted
     from maskmend.images.picture import Picture
+    from maskmend.masks.box import Box
+    from maskmend.masks.drawn import DrawnMask
     from maskmend.masks.options import MaskOptions
 
 PIPE = Path("-")
@@ -37,6 +40,9 @@ def inpaint_picture(
     *,
     guide_path: Path | None,
     extend: str | None,
+    drawn_mask: "DrawnMask",
+    context_box: "Box | None",
+    show: bool,
     samples: int,
     seed: int,
     quality: int,
@@ -48,11 +54,12 @@ def inpaint_picture(
 ) -> None:
     """Fills one picture and reports the result: on standard error where the picture goes to standard output.
 
-    `suffix` is the format for standard output; that of a file is in its name. Without a mask only the canvas
-    that `extend` adds is filled.
+    `suffix` is the format for standard output; that of a file is in its name. Without a mask what is
+    drawn (`drawn_mask`) and the canvas that `extend` adds are filled.
     """
     from maskmend.batch.samples import fill_samples
     from maskmend.files import write_files
+    from maskmend.fill.context_box import cut_to_box
     from maskmend.fill.events import FillEvents
     from maskmend.images import picture as images
     from maskmend.images import writing
@@ -65,6 +72,7 @@ def inpaint_picture(
         raise ConfigError("standard input holds one picture: of IMAGE, --mask and --guide one can be -")
     if piped:
         _check_pipe(samples)
+        refuse_options("--output -", {"show": ""})
     picture = before = _read_picture(_source(image), max_pixels, convert)
     if extend is not None:
         picture, _ = extend_canvas(before, extend, max_pixels=max_pixels)
@@ -81,13 +89,17 @@ def inpaint_picture(
         writing.check_holds(kind, picture)  # of files it is asked with all else about them
     drawn = None if mask_path is None else _source(mask_path)
     hole = None if drawn is None else _read_mask(drawn, before.pixels.shape[:2], max_pixels, reading)
+    hole = drawn_mask.joined(before, hole)
     mask = hole if extend is None else extend_canvas(before, extend, mask=hole, max_pixels=max_pixels)[1]
-    assert mask is not None  # a mask or an extension is given
+    assert mask is not None  # a mask, a drawn one or an extension is given
     mask = grow(mask, growth)
+    if context_box is not None:
+        cut_to_box(picture, mask, context_box)  # one that cannot be used is told before the model is loaded
     guide = None if guide_path is None else _read_guide(_source(guide_path), mask, max_pixels, convert)
     pipe, chosen = filler.load()
     spent, begun, chosen_one = 0.0, time.monotonic(), 0
     result: Inpainted | None = None
+    seen: list[Picture] = [picture]
     with working("filling") as status:
         on_level = LevelReport(status, samples)
         steps = pipe.defaults.changed(**chosen).steps
@@ -100,6 +112,7 @@ def inpaint_picture(
                 samples=samples,
                 seed=seed,
                 guide=guide,
+                context_box=context_box,
                 events=FillEvents(on_level=on_level, on_preview=on_preview),
                 **chosen,
             ):
@@ -119,6 +132,7 @@ def inpaint_picture(
                     files[uncertainty] = writing.encode_image(images.picture_from(levels), uncertainty)
                 write_files(files)
                 result = part.result
+                seen += result.pictures[: max(0, MOST + 1 - len(seen))]
                 spent += sum(pipe.seconds.values())
                 done = on_level.before = samples - part.left
                 left = (time.monotonic() - begun) / done * part.left
@@ -153,6 +167,8 @@ def inpaint_picture(
         )
     if samples > 1:
         click.echo(f"best: {shown(outputs[chosen_one])}, also written as {shown(best)}", err=piped)
+    if show:
+        show_pictures(seen)
     if kind == "JPEG":
         instead = "leave --format out" if piped else "write .png"
         click.echo(f"JPEG re-encodes every pixel; {instead} to keep the known ones to the bit", err=piped)

@@ -67,7 +67,7 @@ def many_pictures(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def is_bulk(folder: Any, mask: Any, masks: Any, output: Any, seed_by: str) -> bool:
+def is_bulk(folder: Any, mask: Any, masks: Any, output: Any, seed_by: str, guides: Any = None) -> bool:
     """Whether the command says more than "fill this folder with these masks"."""
     from maskmend.bulk.sources import holds_shards
 
@@ -77,7 +77,7 @@ def is_bulk(folder: Any, mask: Any, masks: Any, output: Any, seed_by: str) -> bo
         for name in ONLY_MANY
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     } - {"seed_by"}
-    places = [place for place in (folder, mask, masks, output) if isinstance(place, str)]
+    places = [place for place in (folder, mask, masks, output, guides) if isinstance(place, str)]
     return bool(given or places) or seed_by == "key" or holds_shards(str(folder))
 
 
@@ -88,6 +88,7 @@ def fill_many(
     *,
     masks: Any,
     mask: Any,
+    guides: Any,
     engine: str,
     shard: str | None,
     form: str | None,
@@ -118,7 +119,6 @@ def fill_many(
         raise ConfigError(f"--workers {workers} is of --engine ray: leave it out, or use --shard")
     if engine == "ray" and shard is not None:
         raise ConfigError("--engine ray shares the pictures out by itself: leave --shard out")
-    source = open_source(folder, masks=masks, mask=mask, target=output)
     filling = Filling(
         model=filler.model,
         device=filler.device,
@@ -126,6 +126,14 @@ def fill_many(
         settings=filler.given | override({}, filler.assignments),
         suffix=None if suffix is None else f".{suffix}",
         **how,
+    )
+    source = open_source(
+        folder,
+        masks=masks,
+        mask=mask,
+        guides=guides,
+        needs_mask=not filling.preparation.needs_no_mask,
+        target=output,
     )
     job = Job(
         source=source,

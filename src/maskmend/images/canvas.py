@@ -2,7 +2,8 @@
 
     picture (H, W), left=200, right=10 % ─► picture (H, W + 200 + W / 10), mask: True beside it
 
-Everything that belongs to the picture's file stays; its pixels lie on the canvas as they are.
+Everything that belongs to the picture's file stays, but that EXIF and XMP tell the canvas' size where they
+tell one; its pixels lie on the canvas as they are.
 """
 
 import re
@@ -14,6 +15,8 @@ from jaxtyping import Bool
 
 from maskmend.config import nearest
 from maskmend.errors import ConfigError, ImageSizeError, MaskError
+from maskmend.images.exif import resized_exif
+from maskmend.images.metadata import resized_xmp
 from maskmend.images.picture import MAX_PIXELS, Picture
 
 SIDES = ("left", "right", "top", "bottom")
@@ -113,4 +116,5 @@ def extend_canvas(
         alpha[here] = picture.alpha
     hole = np.ones(size, dtype=bool)
     hole[here] = False if mask is None else mask
-    return replace(picture, pixels=pixels, alpha=alpha), hole
+    exif, xmp = resized_exif(picture.exif, *size), resized_xmp(picture.xmp, *size)
+    return replace(picture, pixels=pixels, alpha=alpha, exif=exif, xmp=xmp), hole

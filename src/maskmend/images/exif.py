@@ -42,6 +42,11 @@ _DESCRIPTIVE = (
 )
 _DIRECTORIES = (0x8769, 0x8825)  # EXIF's own, GPS
 _INTEROPERABILITY = 0xA005
+_EXIF = 0x8769
+_SIZES = {0x0100: 1, 0x0101: 0}
+"""ImageWidth and ImageLength of the main directory, and which of height and width they are."""
+_PIXEL_SIZES = {0xA002: 1, 0xA003: 0}
+"""PixelXDimension and PixelYDimension of EXIF's own directory, likewise."""
 _PROFILE_IN_PNG = "Raw profile type exif"
 _LONGEST_PROFILE = 65_533
 """Bytes of a block that came compressed: as many as a JPEG's segment holds, where it was made for."""
@@ -75,6 +80,25 @@ def upright_exif(image: Image.Image, orientation: int) -> bytes | None:
         if not _is_upright(content):
             return None  # a tag that says "turn me" on an upright image is worse than no EXIF
     return _HEAD + bytes(content)
+
+
+def resized_exif(block: bytes | None, height: int, width: int) -> bytes | None:
+    """The block of a picture whose canvas has this size now: where it tells a size, it tells this one.
+
+    All else stays byte for byte, and so does a garbled directory.
+    """
+    if not block:
+        return block
+    content = bytearray(block.removeprefix(_HEAD))
+    with suppress(struct.error):
+        order, first = _first_directory(content)
+        _set_sizes(content, order, first, _SIZES, (height, width))
+        for entry in list(_entries(content, order, first)):
+            tag, kind, count = struct.unpack_from(order + "HHI", content, entry)
+            if tag == _EXIF and count == 1 and kind in (4, 13):  # a number, or the place of a directory
+                inner = struct.unpack_from(order + "I", content, entry + 8)[0]
+                _set_sizes(content, order, inner, _PIXEL_SIZES, (height, width))
+    return block[: len(block) - len(content)] + bytes(content)
 
 
 def for_tiff(block: bytes | None) -> Image.Exif:
@@ -137,6 +161,19 @@ def _reset_orientation(content: bytearray) -> None:
             struct.pack_into(order + "H", content, entry + 8, 1)
         elif tag == ORIENTATION:
             struct.pack_into(order + "HIHH", content, entry + 2, 3, 1, 1, 0)
+
+
+def _set_sizes(
+    content: bytearray, order: str, directory: int, tags: dict[int, int], size: tuple[int, int]
+) -> None:
+    for entry in list(_entries(content, order, directory)):
+        tag, kind, count = struct.unpack_from(order + "HHI", content, entry)
+        if tag in tags and count == 1 and kind in (3, 4):
+            length = size[tags[tag]]
+            if kind == 3 and length < 65536:
+                struct.pack_into(order + "HH", content, entry + 8, length, 0)
+            else:  # a short number has no room for more
+                struct.pack_into(order + "HII", content, entry + 2, 4, 1, length)
 
 
 def _drop_thumbnail(content: bytearray) -> None:

@@ -20,6 +20,11 @@ COMMENT = "Comment"
 _XMP_IN_PNG = "XML:com.adobe.xmp"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[1-8]")
 _XMP_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", re.DOTALL)
+_XMP_SIZES = (
+    re.compile(rb"((?:tiff:ImageLength|exif:PixelYDimension)\s*(?:=\s*[\"']|>)\s*)[0-9]+"),
+    re.compile(rb"((?:tiff:ImageWidth|exif:PixelXDimension)\s*(?:=\s*[\"']|>)\s*)[0-9]+"),
+)
+"""What tells a height, and what a width."""
 _TIFF_XMP = 700
 _LARGEST_SEGMENT = 65_000
 """Bytes that a JPEG's segment holds, its head apart."""
@@ -87,6 +92,13 @@ def save_options(metadata: Metadata, kind: str) -> dict[str, Any]:
             tags[_TIFF_XMP] = metadata.xmp
         options["exif"] = tags if len(tags) else b""
     return options
+
+
+def resized_xmp(packet: bytes | None, height: int, width: int) -> bytes | None:
+    """The packet of a picture whose canvas has this size now: where it tells a size, it tells this one."""
+    for told, length in zip(_XMP_SIZES, (height, width), strict=True):
+        packet = None if packet is None else told.sub(rb"\g<1>%d" % length, packet)
+    return packet
 
 
 def _upright_xmp(image: Image.Image) -> bytes | None:

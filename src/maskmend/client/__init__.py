@@ -1,0 +1,71 @@
+"""A client of `maskmend serve`, without PyTorch and without the server's packages (extra `client`).
+
+    picture, mask, parameters ─► calls (a request, and how its answer is read) ─► Client, AsyncClient
+                                              └─ answers, events ─┘   └─ retries ─┘
+
+Every route and parameter of the server's OpenAPI description has its place here; a test holds the two
+together. What a request is and what an answer means is said once (`calls`); the two clients only send and
+wait.
+"""
+
+from maskmend.client.answers import Converted, Fill, Fills, Mask, Model, Models, Picture, Summary
+from maskmend.client.asynchronous import AsyncClient
+from maskmend.client.errors import (
+    BadRequest,
+    Busy,
+    Forbidden,
+    NeedsConversion,
+    NoAnswer,
+    NotAcceptable,
+    NotFound,
+    ServerError,
+    TokenNeeded,
+    TooLarge,
+    TooSlow,
+    Unavailable,
+    UnexpectedAnswer,
+    Unusable,
+    UploadTooSlow,
+)
+from maskmend.client.events import Done, Event, FillMade, Level, Queued, Started, Step
+from maskmend.client.parameters import FillParameters, MaskParameters
+from maskmend.client.retries import Retries
+from maskmend.client.synchronous import Client
+
+__all__ = [
+    "AsyncClient",
+    "BadRequest",
+    "Busy",
+    "Client",
+    "Converted",
+    "Done",
+    "Event",
+    "Fill",
+    "FillMade",
+    "FillParameters",
+    "Fills",
+    "Forbidden",
+    "Level",
+    "Mask",
+    "MaskParameters",
+    "Model",
+    "Models",
+    "NeedsConversion",
+    "NoAnswer",
+    "NotAcceptable",
+    "NotFound",
+    "Picture",
+    "Queued",
+    "Retries",
+    "ServerError",
+    "Started",
+    "Step",
+    "Summary",
+    "TokenNeeded",
+    "TooLarge",
+    "TooSlow",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "Unusable",
+    "UploadTooSlow",
+]

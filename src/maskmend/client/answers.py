@@ -1,0 +1,175 @@
+"""What a server answers, as frozen dataclasses. Pictures are files' contents, as they came.
+
+Fields that a newer server adds are passed over; one that is missing is an `UnexpectedAnswer`.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from maskmend.client.errors import UnexpectedAnswer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converted:
+    """A picture in another format."""
+
+    content: bytes
+    """The file."""
+    media_type: str
+    """Such as image/png."""
+    converted: tuple[str, ...] = ()
+    """What was converted as the picture was read, such as "CMYK to sRGB"."""
+
+    def save(self, path: str | Path) -> None:
+        """Writes the file as it came."""
+        Path(path).write_bytes(self.content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture(Converted):
+    """A fill, the best of those that were made."""
+
+    seed: int
+    log_likelihood: float | None
+    """Nats for each token of the hole; None of IOPaint's route."""
+    note: str | None = None
+    """What is to be known of the fill, in ASCII."""
+    unfamiliar: float | None = None
+    """How far the picture lies from what the model learnt, as a share of the limit: above 1 it is unlike
+    that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fill:
+    """One of several fills."""
+
+    seed: int
+    log_likelihood: float
+    """Nats for each token of the hole; higher is likelier."""
+    content: bytes
+    """The whole picture, a file of the format asked for."""
+
+    def save(self, path: str | Path) -> None:
+        """Writes the file as it came."""
+        Path(path).write_bytes(self.content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What is said of all fills of a hole."""
+
+    model: str
+    width: int
+    height: int
+    best: int
+    """Index of the best fill."""
+    uncertainty: bytes
+    """PNG, 8-bit grey: entropy of the first prediction, 0 where known, 255 at `most`."""
+    most: float
+    """Entropy in nats of a token of which nothing is known."""
+    settings: Mapping[str, Any]
+    seconds: float
+    note: str | None
+    converted: tuple[str, ...]
+    unfamiliar: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fills(Summary):
+    """All fills of a hole."""
+
+    fills: tuple[Fill, ...]
+
+    @property
+    def picture(self) -> Fill:
+        """The best one."""
+        return self.fills[self.best]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """A mask as a fill would read it."""
+
+    content: bytes
+    """PNG of the picture's size, white where it is filled."""
+    channel: str
+    """luma or alpha: what was read."""
+    resized: tuple[int, int] | None
+    """Width and height before, if they were others."""
+    note: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    name: str
+    loaded: bool
+    resolution: int | None
+    """Side of the square it sees, in pixels; None until it is loaded."""
+    grid: int | None
+    codes: int | None
+    settings: Mapping[str, Any]
+    """Its defaults."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    version: str
+    models: tuple[Model, ...]
+    """The first is the default."""
+    limits: Mapping[str, float]
+    """Of one request: upload_bytes, pixels, samples, steps, grow."""
+    choices: Mapping[str, tuple[str, ...]]
+    """What settings of few values can be."""
+
+
+def bytes_of(text: object) -> bytes:
+    """Bytes from base64. Raises UnexpectedAnswer."""
+    try:
+        return base64.b64decode(str(text), validate=True)
+    except (binascii.Error, ValueError):
+        raise UnexpectedAnswer("the server sent a picture that is no base64") from None
+
+
+def field(body: object, name: str) -> Any:
+    """A field of a JSON object. Raises UnexpectedAnswer where there is none."""
+    if not isinstance(body, dict) or name not in body:
+        raise UnexpectedAnswer(f"the server's answer has no {name!r}: it may be another program, or version")
+    return body[name]
+
+
+def fill_of(body: object) -> Fill:
+    return Fill(
+        seed=int(field(body, "seed")),
+        log_likelihood=float(field(body, "log_likelihood")),
+        content=bytes_of(field(body, "image")),
+    )
+
+
+def summary_of(body: object) -> dict[str, Any]:
+    """The fields of a `Summary`."""
+    unfamiliar = field(body, "unfamiliar")
+    return {name: field(body, name) for name in ("model", "settings", "note")} | {
+        **{name: int(field(body, name)) for name in ("width", "height", "best")},
+        **{name: float(field(body, name)) for name in ("most", "seconds")},
+        "unfamiliar": None if unfamiliar is None else float(unfamiliar),
+        "uncertainty": bytes_of(field(body, "uncertainty")),
+        "converted": tuple(field(body, "converted")),
+    }
+
+
+def fills_of(body: object) -> Fills:
+    return Fills(**summary_of(body), fills=tuple(map(fill_of, field(body, "fills"))))
+
+
+def models_of(body: object) -> Models:
+    names = ("name", "loaded", "resolution", "grid", "codes", "settings")
+    return Models(
+        version=str(field(body, "version")),
+        models=tuple(Model(**{n: field(one, n) for n in names}) for one in field(body, "models")),
+        limits={name: float(most) for name, most in field(body, "limits").items()},
+        choices={name: tuple(values) for name, values in field(body, "choices").items()},
+    )
