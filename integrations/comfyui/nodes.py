@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from maskmend import InpaintPipeline
 from torch import Tensor
+
+from maskmend import InpaintPipeline
 
 from .hooks import device_for, fill_events
 from .tensors import check_image, check_mask, levels, together, with_fill

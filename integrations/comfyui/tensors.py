@@ -7,8 +7,9 @@ comes back as the float that it was, not as its 8-bit value.
 
 import numpy as np
 import torch
-from maskmend.errors import ImageError, MaskError
 from torch import Tensor
+
+from maskmend.errors import ImageError, MaskError
 
 
 def levels(values: Tensor) -> np.ndarray:

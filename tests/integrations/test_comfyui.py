@@ -68,7 +68,7 @@ def test_known_pixels_are_the_same_floats(nodes, tiny_pipeline):
     assert (image.shape, image.dtype, uncertainty.shape) == (IMAGE.shape, torch.float32, MASK.shape)
     assert torch.equal(image[~hole], IMAGE[~hole])
     assert (image[hole] != IMAGE[hole]).any()
-    assert 0 <= image.min() and image.max() <= 1
+    assert image.min() >= 0 and image.max() <= 1
     assert not uncertainty[~hole].any() and 0 < uncertainty[hole].max() <= 1
 
 
