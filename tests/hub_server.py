@@ -1,4 +1,5 @@
-"""A hub of our own in memory: the few routes that huggingface_hub asks for to fetch and to send a repository."""
+"""A hub of our own in memory: the few routes that huggingface_hub asks for to fetch and to send a
+repository."""
 
 import base64
 import hashlib
@@ -30,6 +31,10 @@ class Hub:
         if revision in branches:
             return branches[revision]
         return next((files for files in branches.values() if self.commit(files) == revision), None)
+
+
+def oid(content: bytes) -> str:
+    return hashlib.sha1(content).hexdigest()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -65,6 +70,15 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(
                 200, {"id": name, "modelId": name, "sha": self.hub.commit(files), "siblings": siblings}
             )
+        elif listed := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/(.+)", path):
+            files = self.hub.files(listed[1], listed[2]) or {}
+            self.answer(
+                200,
+                [
+                    {"type": "file", "path": p, "size": len(c), "oid": oid(c)}
+                    for p, c in sorted(files.items())
+                ],
+            )
         elif wanted := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             files = self.hub.files(wanted[1], wanted[2]) or {}
             content = files.get(wanted[3])
@@ -74,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(
                 200,
                 content,
-                ETag=f'"{hashlib.sha1(content).hexdigest()}"',
+                ETag=f'"{oid(content)}"',
                 X_Repo_Commit=self.hub.commit(files),
             )
         else:

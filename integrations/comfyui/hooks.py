@@ -1,4 +1,5 @@
-"""ComfyUI's progress bar and its Cancel, where ComfyUI is there; nothing where these nodes are called without it."""
+"""ComfyUI's progress bar and its Cancel, where ComfyUI is there; nothing where these nodes are called
+without it."""
 
 from maskmend.fill.events import FillEvents
 from maskmend.fill.levels import LevelProgress
@@ -12,14 +13,16 @@ except ImportError:
 
 
 def device_for(choice: str) -> str:
-    """The device of `choice`; "auto" is the one that ComfyUI computes on, the CPU where there is no ComfyUI."""
+    """The device of `choice`; "auto" is the one that ComfyUI computes on, the CPU where there is no
+    ComfyUI."""
     if choice != "auto":
         return choice
     return "cpu" if ProgressBar is None else str(get_torch_device())
 
 
 def fill_events(steps: int) -> FillEvents:
-    """Callbacks of a fill of so many decoding steps: they move the bar, and end the fill once Cancel was pressed."""
+    """Callbacks of a fill of so many decoding steps: they move the bar, and end the fill once Cancel was
+    pressed."""
     if ProgressBar is None:
         return FillEvents()
     bar = ProgressBar(steps)

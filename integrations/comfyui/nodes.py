@@ -1,7 +1,7 @@
 """The nodes: load a model, fill a mask, extend a picture, fill from rough colours.
 
-Every fill has two outputs: the pictures, and as a MASK how uncertain the model was of each pixel (0 sure or known, 1
-as if all codes were equally likely). Picture number i of a batch is filled with seed + i.
+Every fill has two outputs: the pictures, and as a MASK how uncertain the model was of each pixel (0 sure or
+known, 1 as if all codes were equally likely). Picture number i of a batch is filled with seed + i.
 """
 
 import math
@@ -134,7 +134,8 @@ class GuidedFill(Fill):
 def filled(
     model: InpaintPipeline, settings: dict[str, Any], extend: dict[str, int] | None = None, **batches: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The pictures of `batches` (image, mask, and guide and guide_mask if there are) filled, and the uncertainty."""
+    """The pictures of `batches` (image, mask, and guide and guide_mask if there are) filled, and the
+    uncertainty."""
     batches = together(**batches)
     images = batches["image"]
     chosen = {name: value for name, value in settings.items() if name not in ("seed", "steps", "temperature")}

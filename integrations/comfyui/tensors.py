@@ -1,8 +1,8 @@
 """ComfyUI's tensors at the border to maskmend's pictures, and back.
 
-An IMAGE is float32 (B, H, W, C), C 3 or 4, black 0 and white 1; a MASK is float32 (B, H, W) or (H, W), 1 where
-something is to be done. Either may be one for all of the other. maskmend works on 8 bits a channel; a known pixel
-comes back as the float that it was, not as its 8-bit value.
+An IMAGE is float32 (B, H, W, C), C 3 or 4, black 0 and white 1; a MASK is float32 (B, H, W) or (H, W), 1
+where something is to be done. Either may be one for all of the other. maskmend works on 8 bits a channel; a
+known pixel comes back as the float that it was, not as its 8-bit value.
 """
 
 import numpy as np
@@ -29,7 +29,8 @@ def check_image(image: Tensor, name: str = "image") -> Tensor:
 def check_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
     """A MASK with its batch axis; raises MaskError for what is none.
 
-    "Load Image" gives an empty mask of 64 x 64 for every picture without transparency: an empty one fits any size.
+    "Load Image" gives an empty mask of 64 x 64 for every picture without transparency: an empty one fits any
+    size.
     """
     batch = mask[None] if mask.ndim == 2 else mask
     if batch.ndim != 3 or batch.shape[0] == 0:

@@ -1,9 +1,9 @@
-"""A Space on the Hugging Face hub, or a page on this machine: open a picture, paint over what should go, Fill.
+"""A Space on the Hugging Face hub, or a page on this machine: open a picture, paint over it, Fill.
 
-    python app.py                          # with gradio installed; MASKMEND_MODEL names another model than "default"
+    python app.py        # with gradio installed; MASKMEND_MODEL names another model than "default"
 
-Everything that comes from elsewhere is the model, and only where it is a hub id: fonts are the system's, and gradio's
-statistics are off. Pictures travel as PNG in both directions, so that pixels outside the paint stay as they are.
+Nothing comes from elsewhere but the model, where it is a hub id: fonts are the system's, and gradio's statistics
+are off. Pictures travel as PNG in both directions, so that pixels outside the paint stay as they are.
 """
 
 import functools
@@ -11,9 +11,10 @@ import os
 from typing import Any
 
 import numpy as np
+from PIL import Image
+
 from maskmend import InpaintPipeline
 from maskmend.errors import MaskmendError
-from PIL import Image
 
 MODEL = "MASKMEND_MODEL"
 PAINT = "#ff3366"
@@ -27,7 +28,8 @@ def pipeline() -> InpaintPipeline:
 
 
 def painted(editor: dict[str, Any] | None) -> tuple[Image.Image, np.ndarray]:
-    """The picture of gradio's ImageEditor, and True where any of its layers has paint. Raises MaskmendError."""
+    """The picture of gradio's ImageEditor, and True where any of its layers has paint. Raises
+    MaskmendError."""
     picture = (editor or {}).get("background")
     layers = (
         []

@@ -112,8 +112,8 @@ class InpaintPipeline:
     ) -> "InpaintPipeline":
         """Loads a model: a shipped name ("default"), a model folder, or a hub id ("owner/name").
 
-        A hub id needs the extra `hub`; `revision` is a branch, tag or commit there. Raises ModelError; ConfigError for a device that cannot be used and
-        for `others`, any argument that there is not.
+        A hub id needs the extra `hub`; `revision` is a branch, tag or commit there. Raises ModelError;
+        ConfigError for a device that cannot be used and for `others`, any argument that there is not.
         """
         check_names(others)
         for other in others:

@@ -2,8 +2,8 @@
 
 PYTHONPATH=src python tests/integrations/comfyui_run.py COMFYUI integrations/comfyui SCRATCH
 
-COMFYUI is its folder; what it needs is installed. SCRATCH gets input, output and custom_nodes. Prints a line for each
-workflow; the last line but one of an error is ComfyUI's own.
+COMFYUI is its folder; what it needs is installed. SCRATCH gets input, output and custom_nodes. Prints a line
+for each workflow; the last line but one of an error is ComfyUI's own.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""The ComfyUI nodes, loaded and called as ComfyUI does: a package from its folder, tensors and widgets' values in,
-a tuple out.
+"""The ComfyUI nodes, loaded and called as ComfyUI does: a package from its folder, tensors and widgets'
+values in, a tuple out.
 
-With a copy of ComfyUI (MASKMEND_COMFYUI names its folder, with what it needs installed) `comfyui_run.py` lets its own
-loader and executor run the example workflows.
+With a copy of ComfyUI (MASKMEND_COMFYUI names its folder, with what it needs installed) `comfyui_run.py`
+lets its own loader and executor run the example workflows.
 """
 
 import importlib.util
@@ -68,16 +68,18 @@ def test_known_pixels_are_the_same_floats(nodes, tiny_pipeline):
     assert (image.shape, image.dtype, uncertainty.shape) == (IMAGE.shape, torch.float32, MASK.shape)
     assert torch.equal(image[~hole], IMAGE[~hole])
     assert (image[hole] != IMAGE[hole]).any()
-    assert image.min() >= 0 and image.max() <= 1
-    assert not uncertainty[~hole].any() and 0 < uncertainty[hole].max() <= 1
+    assert image.min() >= 0
+    assert image.max() <= 1
+    assert not uncertainty[~hole].any()
+    assert 0 < uncertainty[hole].max() <= 1
 
 
 def test_the_fill_is_the_pipelines(nodes, tiny_pipeline):
     """Catches a node that reads masks upside down, drops settings or mixes up the pictures of a batch."""
     pixels = np.stack([smooth_pixels(HEIGHT, WIDTH, seed) for seed in (1, 2)])
     image, _ = run(
-        nodes, "MaskmendInpaint", model=tiny_pipeline, image=torch.from_numpy(pixels).float() / 255, mask=MASK,
-        seed=7, steps=3, temperature=0.5,
+        nodes, "MaskmendInpaint", model=tiny_pipeline, image=torch.from_numpy(pixels).float() / 255,
+        mask=MASK, seed=7, steps=3, temperature=0.5,
     )  # fmt: skip
     for number, got in enumerate(image):
         mask = MASK[number].numpy() > 0
@@ -203,7 +205,8 @@ def test_a_model_is_loaded_by_name(nodes, tiny_model):
     "path", sorted((FOLDER / "example_workflows").glob("*.json")), ids=lambda path: path.stem
 )
 def test_the_example_workflows_name_nodes_and_inputs_that_there_are(nodes, path):
-    """Catches an example that was left behind when a node changed: widgets' values are told by place alone."""
+    """Catches an example that was left behind when a node changed: widgets' values are told by place
+    alone."""
     assert path.with_suffix(".jpg").is_file(), "each has a picture"
     ours = 0
     for node in json.loads(path.read_text())["nodes"]:

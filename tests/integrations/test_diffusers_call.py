@@ -1,4 +1,5 @@
-"""The call of diffusers' inpainting pipelines; and, where diffusers is installed, the folder that it loads."""
+"""The call of diffusers' inpainting pipelines; and, where diffusers is installed, the folder that it
+loads."""
 
 import sys
 
@@ -33,8 +34,9 @@ def test_a_script_for_diffusers_runs(pipe):
         UserWarning, match="no use for prompt, negative_prompt, guidance_scale, strength, height, width"
     ):
         filled = pipe(
-            prompt="a cat", negative_prompt="blurry", image=IMAGE, mask_image=MASK_IMAGE, num_inference_steps=3,
-            guidance_scale=7.5, strength=0.99, height=512, width=512, generator=seeded(),
+            prompt="a cat", negative_prompt="blurry", image=IMAGE, mask_image=MASK_IMAGE,
+            num_inference_steps=3, guidance_scale=7.5, strength=0.99, height=512, width=512,
+            generator=seeded(),
         ).images[0]  # fmt: skip
     assert (filled.size, filled.mode) == ((WIDTH, HEIGHT), "RGB")
     np.testing.assert_array_equal(np.asarray(filled)[~MASK], PIXELS[~MASK])
@@ -93,7 +95,8 @@ def test_floats_come_back_as_they_were(pipe, kind, low):
     assert (got.shape, got.dtype) == (values.shape, torch.float32)
     known = torch.from_numpy(~MASK).expand_as(got)
     assert torch.equal(got[known], ((given + 1) / 2 if low else values)[known])
-    assert got.min() >= 0 and got.max() <= 1
+    assert got.min() >= 0
+    assert got.max() <= 1
     assert (got[~known] != values[~known]).any()
 
 

@@ -20,7 +20,7 @@ from fakes import box_mask, smooth_pixels
 from maskmend.errors import MaskmendError
 
 sys.path.append(str(Path(__file__).parents[1] / "server"))
-from browser_parts import launched  # noqa: E402
+from browser_parts import launched
 
 FOLDER = Path(__file__).parents[2] / "integrations" / "space"
 HEIGHT, WIDTH = 96, 128
@@ -110,8 +110,8 @@ def served(tiny_model, tmp_path):
 
 @pytest.mark.slow
 def test_a_stroke_in_the_page_is_filled(served, tmp_path):
-    """Catches an editor that gives layers without transparency, a page that loads from elsewhere, and known pixels
-    that a lossy format on the way would change."""
+    """Catches an editor that gives layers without transparency, a page that loads from elsewhere, and known
+    pixels that a lossy format on the way would change."""
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")

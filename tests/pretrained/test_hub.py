@@ -1,5 +1,5 @@
-"""Models sent to a hub and fetched from it: the card's front matter, and huggingface_hub itself against a hub of our
-own on this machine."""
+"""Models sent to a hub and fetched from it: the card's front matter, and huggingface_hub itself against a
+hub of our own on this machine."""
 
 import sys
 import types
@@ -53,7 +53,8 @@ def test_the_front_matter_is_yaml():
 
 
 def test_a_model_is_sent_whole(monkeypatch, tiny_pipeline):
-    """Catches a file, the card or a picture that stays behind; without huggingface_hub, by a fake of its calls."""
+    """Catches a file, the card or a picture that stays behind; without huggingface_hub, by a fake of its
+    calls."""
     calls = []
 
     class HfApi:
@@ -83,7 +84,8 @@ def test_a_model_is_sent_whole(monkeypatch, tiny_pipeline):
     assert where == "there"
     wanted = {
         "README.md", "model_index.json", "tokenizer/config.json", "tokenizer/weights.safetensors",
-        "transformer/config.json", "transformer/weights.safetensors", "widget/1-before.png", "widget/1-after.png",
+        "transformer/config.json", "transformer/weights.safetensors", "widget/1-before.png",
+        "widget/1-after.png",
     }  # fmt: skip
     assert calls == [
         ("token", "t"),

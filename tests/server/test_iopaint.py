@@ -1,7 +1,7 @@
 """IOPaint's clients before our server: the routes they ask for, and IOPaint's own page in Chromium.
 
-The page is not ours and is not shipped. Where it is given it is driven as a person would: MASKMEND_IOPAINT names
-the wheel of IOPaint 1.6.0 (`pip download iopaint==1.6.0 --no-deps`) or a folder with its `web_app`.
+The page is not ours and is not shipped. Where it is given it is driven as a person would: MASKMEND_IOPAINT
+names the wheel of IOPaint 1.6.0 (`pip download iopaint==1.6.0 --no-deps`) or a folder with its `web_app`.
 """
 
 import os
@@ -25,8 +25,8 @@ MODEL_FIELDS = {
 """Of IOPaint 1.6's ModelInfo."""
 CONFIG_FIELDS = {
     "plugins", "modelInfos", "removeBGModel", "removeBGModels", "realesrganModel", "realesrganModels",
-    "interactiveSegModel", "interactiveSegModels", "enableFileManager", "enableAutoSaving", "enableControlnet",
-    "controlnetMethod", "disableModelSwitch", "isDesktop", "samplers",
+    "interactiveSegModel", "interactiveSegModels", "enableFileManager", "enableAutoSaving",
+    "enableControlnet", "controlnetMethod", "disableModelSwitch", "isDesktop", "samplers",
 }  # fmt: skip
 """Of IOPaint 1.6's ServerConfigResponse."""
 
@@ -108,8 +108,8 @@ def page_url(tiny_pipeline, web_app):
 
 
 def test_iopaints_own_page_fills_a_stroke(browser, page_url, tmp_path):
-    """Catches a route, a field or a header that its page needs: it opens, takes a picture, and a stroke of the
-    brush is filled; all known pixels of the answer are those of the file."""
+    """Catches a route, a field or a header that its page needs: it opens, takes a picture, and a stroke of
+    the brush is filled; all known pixels of the answer are those of the file."""
     rng = np.random.default_rng(3)
     pixels = rng.integers(0, 256, (120, 160, 3), dtype=np.uint8)
     (tmp_path / "photo.png").write_bytes(file_of(pixels))

@@ -3,14 +3,14 @@
     pipe = DiffusersInpaintPipeline.from_pretrained("default")     # the one line that changes
     pipe(image=image, mask_image=mask, num_inference_steps=8, generator=torch.manual_seed(0)).images[0]
 
-diffusers itself is not needed. `save_pretrained` writes a folder that its `DiffusionPipeline.from_pretrained(folder,
-trust_remote_code=True)` loads:
+diffusers itself is not needed. `save_pretrained` writes a folder that its
+`DiffusionPipeline.from_pretrained(folder, trust_remote_code=True)` loads:
 
     folder/  model_index.json   pipeline.py (of `diffusers_pipeline`)
              model/             a model folder, and maskmend_model.py, by which diffusers loads it
 
-What a model here has no use for (a prompt where it knows no words, strength, height and width, ...) is taken and passed
-over with one warning. Pictures come back in the size they came in, and known pixels as they were.
+What a model here has no use for (a prompt where it knows no words, strength, height and width, ...) is taken
+and passed over with one warning. Pictures come back in the size they came in, and known pixels as they were.
 """
 
 import warnings
@@ -121,8 +121,9 @@ class DiffusersInpaintPipeline:
 
         Args:
             prompt: words, for a model that keeps prompts.
-            image: PIL image, array (H, W, 3) or (B, H, W, 3), uint8 or float in [0, 1], or float tensor (3, H, W) or
-                (B, 3, H, W) in [0, 1], or in [-1, 1] where anything is below 0, as diffusers reads them.
+            image: PIL image, array (H, W, 3) or (B, H, W, 3), uint8 or float in [0, 1], or float tensor
+                (3, H, W) or (B, 3, H, W) in [0, 1], or in [-1, 1] where anything is below 0, as diffusers
+                reads them.
             mask_image: of the image's size, or resized to it; from half grey on it is filled.
             num_inference_steps: decoding steps; the model's own number when None.
             guidance_scale: how far the prompt counts, for a model that keeps prompts.
@@ -144,8 +145,8 @@ class DiffusersInpaintPipeline:
             if guidance_scale is not None:
                 settings["guidance"], guidance_scale = guidance_scale, None
         unused = {
-            "prompt": prompt, "negative_prompt": negative_prompt, "guidance_scale": guidance_scale, "eta": eta,
-            "strength": strength, "height": height, "width": width,
+            "prompt": prompt, "negative_prompt": negative_prompt, "guidance_scale": guidance_scale,
+            "eta": eta, "strength": strength, "height": height, "width": width,
         }  # fmt: skip
         named = [name for name, value in unused.items() if value]
         if named:
@@ -210,7 +211,8 @@ def eight_bits(image: Any) -> Any:
 
 
 def drawn_seeds(generator: torch.Generator | Sequence[torch.Generator] | None, count: int) -> list[int]:
-    """A seed for each of `count` fills. Without a generator PyTorch's global one is drawn from, as in diffusers."""
+    """A seed for each of `count` fills. Without a generator PyTorch's global one is drawn from, as in
+    diffusers."""
     if isinstance(generator, list | tuple):
         if len(generator) != count:
             raise ConfigError(f"{len(generator)} generators for {count} fills: give one, or one for each")

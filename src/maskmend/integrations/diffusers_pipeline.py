@@ -1,5 +1,6 @@
 """A pipeline of diffusers around maskmend; diffusers loads this file from a folder that maskmend wrote
-(`DiffusersInpaintPipeline.save_pretrained`), which it needs `trust_remote_code=True` for. All it does is in maskmend.
+(`DiffusersInpaintPipeline.save_pretrained`), which it needs `trust_remote_code=True` for. All it does is in
+maskmend.
 """
 
 from typing import Any

@@ -339,8 +339,8 @@ def load_model(folder: Path) -> tuple[VQGAN, TokenModel, dict[str, Any]]:
 
 
 def find_model(name: str | Path, revision: str | None = None) -> Path:
-    """The folder of a model: a shipped one, `name` if it is a folder, or fetched from the hub ("owner/name"), there
-    at `revision` (a branch, tag or commit).
+    """The folder of a model: a shipped one, `name` if it is a folder, or fetched from the hub
+    ("owner/name"), there at `revision` (a branch, tag or commit).
 
     A shipped name means the shipped model wherever it is said; ./default is a folder of that name.
     """

@@ -1,7 +1,8 @@
-"""Models on the Hugging Face hub: fetched by "owner/name", and sent there with a card that the hub understands.
+"""Models on the Hugging Face hub: fetched by "owner/name", and sent there with a card that the hub
+understands.
 
-huggingface_hub does the work (extra `hub`); this is where its errors become ours. The card's front matter is what the
-hub sorts and shows models by: https://huggingface.co/docs/hub/model-cards.
+huggingface_hub does the work (extra `hub`); this is where its errors become ours. The card's front matter is
+what the hub sorts and shows models by: https://huggingface.co/docs/hub/model-cards.
 """
 
 import json
@@ -52,7 +53,8 @@ def push_model(
     token: str | None = None,
     message: str = "A maskmend model",
 ) -> str:
-    """Sends a model folder to the hub repository `name`, which is made if it is not there; the commit's address.
+    """Sends a model folder to the hub repository `name`, which is made if it is not there; the commit's
+    address.
 
     Args:
         revision: branch to commit to, made if it is not there; the main one when None.

@@ -1,8 +1,9 @@
-"""What IOPaint's page and plug-ins ask for beside a fill: the server's configuration, its model, its samplers.
+"""What IOPaint's page and plug-ins ask for beside a fill: the server's configuration, its model, its
+samplers.
 
-The shapes are those of IOPaint 1.6's API (`iopaint/schema.py`: ServerConfigResponse, ModelInfo). The fill itself,
-POST /api/v1/inpaint, is in `routes`. One model is told, the server's first, because a client's fill does not say
-which it means: IOPaint keeps the choice in the server, for all clients at once, and we do not.
+The shapes are those of IOPaint 1.6's API (`iopaint/schema.py`: ServerConfigResponse, ModelInfo). The fill
+itself, POST /api/v1/inpaint, is in `routes`. One model is told, the server's first, because a client's fill
+does not say which it means: IOPaint keeps the choice in the server, for all clients at once, and we do not.
 """
 
 from typing import Any, Literal
