@@ -11,6 +11,7 @@ of a hole differ by their seed alone, and a seed gives the same fill in any batc
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -43,6 +44,7 @@ from maskmend.masks.reading import READ_AS_IT_IS, MaskLike
 from maskmend.models.token_model import TokenModel
 from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.folder import find_model, load_model, read_card, read_index, save_model
+from maskmend.pretrained.hub import push_model, write_hub_card
 from maskmend.pretrained.prompts import Prompts, open_prompts
 from maskmend.settings import Settings
 
@@ -94,20 +96,21 @@ class InpaintPipeline:
         cls,
         name: str | Path = "default",
         *,
+        revision: str | None = None,
         precision: str = "auto",
         device: str | torch.device = "cpu",
         **others: Any,
     ) -> "InpaintPipeline":
         """Loads a model: a shipped name ("default"), a model folder, or a hub id ("owner/name").
 
-        A hub id needs the extra `hub`. Raises ModelError; ConfigError for a device that cannot be used and
-        for `others`, any argument that there is not.
+        A hub id needs the extra `hub`; `revision` is a branch, tag or commit there. Raises ModelError;
+        ConfigError for a device that cannot be used and for `others`, any argument that there is not.
         """
         check_names(others)
         for other in others:
-            known = ("name", "precision", "device")
+            known = ("name", "revision", "precision", "device")
             raise ConfigError(f"unknown argument {other!r}{nearest(other, known)}: give {', '.join(known)}")
-        folder = find_model(name)
+        folder = find_model(name, revision)
         tokenizer, transformer, defaults = load_model(folder)
         try:
             pipe = cls(tokenizer, transformer, from_dict(Settings, defaults, "defaults"))
@@ -139,6 +142,32 @@ class InpaintPipeline:
         save_model(*parts, labels=self.labels)
         if self.prompts is not None:
             self.prompts.copy(Path(folder))
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        license: str | None = None,
+        tags: Sequence[str] = (),
+        examples: Sequence[tuple[Image.Image, Image.Image]] = (),
+        half: bool = False,
+        **options: Any,
+    ) -> str:
+        """Saves the model to the hub repository "owner/name" (extra `hub`); returns the commit's address.
+
+        Args:
+            license: as the hub names it, such as "apache-2.0"; the card claims none when None.
+            tags: for the card, beside "inpainting" and the like.
+            examples: pictures for the model's page, (before, after).
+            half: store float16 weights.
+            options: revision, private, token, message: see `pretrained.hub.push_model`.
+
+        Raises ConfigError, ModelError.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder, half=half)
+            write_hub_card(Path(folder), self.card, license=license, tags=tags, examples=examples)
+            return push_model(Path(folder), name, **options)
 
     def to(self, device: str | torch.device) -> "InpaintPipeline":
         """Moves both models to `device`. Raises ConfigError where it cannot be used; then they stay."""

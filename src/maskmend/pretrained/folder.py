@@ -30,12 +30,13 @@ from torch import Tensor, nn
 
 from maskmend.assets import ASSETS, DEFAULT
 from maskmend.config import from_dict, nearest, to_dict
-from maskmend.errors import ConfigError, ModelError, pip_install
+from maskmend.errors import ConfigError, ModelError
 from maskmend.files import json_bytes, write_files
 from maskmend.models.architectures import ARCHITECTURES
 from maskmend.models.token_model import TokenModel
 from maskmend.models.transformer import MaskedTransformer
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
+from maskmend.pretrained.hub import CARD, fetch_model, is_hub_id
 from maskmend.pretrained.migrations import (
     FORMAT,
     config_in_format_1,
@@ -45,7 +46,6 @@ from maskmend.pretrained.migrations import (
 )
 from maskmend.storage.header_order import ordered
 
-CARD = "README.md"
 INDEX = "model_index.json"
 M = TypeVar("M", bound=nn.Module)
 
@@ -338,42 +338,26 @@ def load_model(folder: Path) -> tuple[VQGAN, TokenModel, dict[str, Any]]:
     return load_tokenizer(folder / "tokenizer"), load_token_model(folder / "transformer"), defaults
 
 
-def find_model(name: str | Path) -> Path:
-    """The folder of a model: a shipped one, `name` if it is a folder, or fetched from the hub ("owner/name").
+def find_model(name: str | Path, revision: str | None = None) -> Path:
+    """The folder of a model: a shipped one, `name` if it is a folder, or fetched from the hub
+    ("owner/name"), there at `revision` (a branch, tag or commit).
 
     A shipped name means the shipped model wherever it is said; ./default is a folder of that name.
     """
     names = sorted(index.parent.name for index in ASSETS.glob("*/model_index.json"))
-    if name == "default" or str(name) in names:
+    shipped, folder = name == "default" or str(name) in names, Path(name)
+    if revision is not None and (shipped or folder.is_dir()):
+        raise ModelError(f"model {name} is no hub repository: leave out revision = {revision!r}")
+    if shipped:
         return ASSETS / (DEFAULT if name == "default" else str(name))
-    folder = Path(name)
     if folder.is_dir():
         return folder
-    parts = str(name).split("/")
-    if len(parts) != 2 or not all(parts) or parts[0] in (".", ".."):
+    if not is_hub_id(str(name)):
         raise ModelError(
             f"no model {str(name)!r}: give a model folder, a hub id such as owner/name, or one of: "
             + ", ".join(["default", *names])
         )
-    try:
-        # An extra: where it is not installed, pyright cannot see it either.
-        from huggingface_hub import snapshot_download  # pyright: ignore[reportMissingImports]
-
-        # Not from `errors`, which lacks some of them in older releases.
-        from huggingface_hub.utils import (  # pyright: ignore[reportMissingImports]
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-        )
-    except ImportError:
-        raise ModelError(
-            f"{name} looks like a hub id: {pip_install('hub')}, or give a model folder"
-        ) from None
-    try:
-        patterns = [CARD, "*.json", "*/*.json", "*/*.safetensors"]
-        return Path(snapshot_download(str(name), allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(f"cannot fetch model {name} from the hub: {error}") from None
+    return fetch_model(str(name), revision)
 
 
 def component_folder(path: Path, kind: str) -> Path:

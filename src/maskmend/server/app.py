@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from maskmend import __version__
 from maskmend.server import errors as api_errors
+from maskmend.server.iopaint import build_iopaint
 from maskmend.server.registry import Catalogue
 from maskmend.server.routes import build_routes
 from maskmend.server.security import SecurityMiddleware
@@ -41,6 +42,7 @@ def create_app(config: ServeConfig, catalogue: Catalogue, filler: Filler | None 
     app.state.service = service
     api_errors.install(app)
     app.include_router(build_routes(service))
+    app.include_router(build_iopaint(service))
     app.include_router(build_pages())
     app.add_middleware(SecurityMiddleware, config=config, metrics=service.metrics)
     return app

@@ -63,8 +63,10 @@ class ApiError(Exception):
     def body(self) -> dict[str, Any]:
         return {"error": {"code": self.code, "message": self.message} | self.more}
 
-    def response(self) -> JSONResponse:
-        return JSONResponse(self.body(), self.status, self.headers)
+    def response(self, path: str = "") -> JSONResponse:
+        """The answer to a request of `path`; IOPaint's clients look for the message under "errors"."""
+        for_iopaint = {"errors": self.message} if path.startswith("/api/") else {}
+        return JSONResponse(self.body() | for_iopaint, self.status, self.headers)
 
 
 _CODES = {
@@ -143,8 +145,8 @@ def install(app: FastAPI) -> None:
     """Makes every error of `app` a JSON one."""
 
     @app.exception_handler(Exception)
-    async def _any(_: Request, error: Exception) -> JSONResponse:
-        return api_error_from(error).response()
+    async def _any(request: Request, error: Exception) -> JSONResponse:
+        return api_error_from(error).response(request.url.path)
 
     for kind in (ApiError, MaskmendError):
         app.add_exception_handler(kind, _any)

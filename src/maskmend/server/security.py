@@ -88,7 +88,7 @@ class SecurityMiddleware:
         except Exception as error:
             if started:  # too late to say anything
                 raise
-            await api_error_from(error).response()(scope, receive, sending)
+            await api_error_from(error).response(scope["path"])(scope, receive, sending)
         except asyncio.CancelledError:
             # The drain time is over. Let through, it would be a traceback in the log and a 500 in plain text.
             if not started:

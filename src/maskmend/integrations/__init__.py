@@ -1,0 +1,1 @@
+"""Doors for scripts written for other libraries: their calls, translated to the pipeline's."""

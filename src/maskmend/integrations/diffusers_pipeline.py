@@ -1,0 +1,25 @@
+"""A pipeline of diffusers around maskmend; diffusers loads this file from a folder that maskmend wrote
+(`DiffusersInpaintPipeline.save_pretrained`), which it needs `trust_remote_code=True` for. All it does is in
+maskmend.
+"""
+
+from typing import Any
+
+from diffusers import DiffusionPipeline, ImagePipelineOutput  # pyright: ignore[reportMissingImports]
+
+from maskmend import InpaintPipeline
+from maskmend.integrations.diffusers_call import DiffusersInpaintPipeline
+
+
+class MaskmendInpaintPipeline(DiffusersInpaintPipeline, DiffusionPipeline):
+    """See `DiffusersInpaintPipeline.__call__`."""
+
+    def __init__(self, model: InpaintPipeline) -> None:
+        DiffusionPipeline.__init__(self)
+        self.register_modules(model=model)
+
+    def set_progress_bar_config(self, **config: Any) -> None:
+        DiffusionPipeline.set_progress_bar_config(self, **config)
+
+    def _output(self, images: Any) -> ImagePipelineOutput:
+        return ImagePipelineOutput(images=images)
