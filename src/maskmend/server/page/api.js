@@ -1,146 +1,18 @@
-// The server, as the page sees it: what it can do, fills as streams of events, conversion of formats.
-// Every failure becomes a Failure with a sentence for people.
+// Who fills: what the editor asks of it, whoever it is. Here it is the server that sent the page (`server.js`); the site
+// that `maskmend export web` writes has a file of this name whose fills come from a worker in the browser.
+//
+//   models()                        what there is: models with their settings, limits, choices
+//   fill(image, mask, parameters, signal)  a fill, as events: [name, data], the last of them "done"
+//     queued {ahead}   step {step, steps, part, parts, box, fills: [{hidden, image}]}   level {...}
+//     fill {seed, log_likelihood, image}   done {best, uncertainty, note, seconds}
+//     Images are what `createImageBitmap` takes; those of "fill" are PNG files.
+//   convert(blob, format, quality, consent)  a picture in another format
+//   mask(blob, width, height)       a file as a mask
+//   samples(), file(path)           the sample pictures
+//   ready()                         whether it answers
+//   keepToken(text)                 what lets the page in, where that is needed
+//
+// What fails throws a Failure.
 
-export class Failure extends Error {
-  constructor(code, message, conversions = []) {
-    super(message);
-    this.code = code;
-    this.conversions = conversions;
-  }
-}
-
-const OFFLINE = "The server does not answer. Your picture and mask are safe here.";
-const KEY = "maskmend-token";
-
-let token = sessionStorage.getItem(KEY) ?? "";
-
-// A token in the address is taken over and removed from it, so that it is not bookmarked or shown.
-const given = new URLSearchParams(location.hash.slice(1)).get("token");
-if (given) {
-  keepToken(given);
-  history.replaceState(null, "", location.pathname);
-}
-
-export function keepToken(text) {
-  token = text.trim();
-  sessionStorage.setItem(KEY, token);
-}
-
-async function ask(path, options = {}) {
-  const headers = { ...options.headers };
-  if (token) headers.Authorization = `Bearer ${token}`;
-  let response;
-  try {
-    response = await fetch(path, { ...options, headers });
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Failure("offline", OFFLINE);
-  }
-  if (response.ok) return response;
-  let error;
-  try {
-    ({ error } = await response.json());
-  } catch {
-    error = { code: "odd", message: `The server answered with status ${response.status}.` };
-  }
-  throw new Failure(error.code, sentence(error.message), error.conversions);
-}
-
-export function sentence(text) {
-  const line = String(text).trim();
-  const start = line.charAt(0).toUpperCase() + line.slice(1);
-  return /[.!?]$/.test(start) ? start : `${start}.`;
-}
-
-export async function models() {
-  return (await ask("v1/models")).json();
-}
-
-export async function samples() {
-  return (await (await ask("samples")).json()).samples;
-}
-
-export async function file(path) {
-  return (await ask(path)).blob();
-}
-
-export async function ready() {
-  try {
-    return (await fetch("readyz", { cache: "no-store" })).ok;
-  } catch {
-    return false;
-  }
-}
-
-// {blob, converted}: the picture in another format, and what of it was converted where there was consent.
-export async function convert(blob, format, quality, consent = false) {
-  const form = new FormData();
-  form.append("image", blob, "image");
-  form.append("format", format);
-  form.append("quality", quality);
-  if (consent) form.append("convert", true);
-  const response = await ask("v1/convert", { method: "POST", body: form });
-  return { blob: await response.blob(), converted: response.headers.get("X-Maskmend-Converted") ?? "" };
-}
-
-// {blob, resized, channel, note}: a file as a mask of `width` x `height`, what size it had if another, how it was read,
-// and what is odd about it.
-export async function mask(blob, width, height) {
-  const form = new FormData();
-  form.append("mask", blob, "mask");
-  form.append("width", width);
-  form.append("height", height);
-  form.append("fit_mask", true);
-  const response = await ask("v1/mask", { method: "POST", body: form });
-  const [resized, channel, note] = ["Resized", "Channel", "Note"].map((name) => response.headers.get(`X-Maskmend-${name}`));
-  return { blob: await response.blob(), resized, channel, note };
-}
-
-// Yields [name, data] of each event until the fill is done; throws a Failure where it ends otherwise.
-export async function* fill(image, mask, parameters, signal) {
-  const form = new FormData();
-  form.append("image", image, "image");
-  if (mask) form.append("mask", mask, "mask"); // none where only new canvas is filled
-  for (const [name, value] of Object.entries(parameters)) form.append(name, value);
-  const headers = { Accept: "text/event-stream" };
-  const response = await ask("v1/inpaint", { method: "POST", body: form, headers, signal });
-  for await (const [name, data] of events(response.body)) {
-    if (name === "error") throw new Failure(data.error.code, sentence(data.error.message));
-    yield [name, data];
-    if (name === "done") return;
-  }
-  throw new Failure("offline", OFFLINE);
-}
-
-async function* events(stream) {
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
-  // Pieces are joined only when an event is whole: a large picture comes in many.
-  let pieces = [];
-  while (true) {
-    let piece;
-    try {
-      piece = await reader.read();
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      throw new Failure("offline", OFFLINE);
-    }
-    if (piece.done) return;
-    pieces.push(piece.value);
-    if (!piece.value.includes("\n")) continue;
-    const parts = pieces.join("").split("\n\n");
-    pieces = [parts.pop()];
-    for (const part of parts) {
-      const lines = part.split("\n");
-      const name = lines.find((line) => line.startsWith("event: "));
-      const data = lines.find((line) => line.startsWith("data: "));
-      if (name && data) yield [name.slice(7), JSON.parse(data.slice(6))];
-    }
-  }
-}
-
-export function blobFrom(base64, type) {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return new Blob([bytes], { type });
-}
+export { Failure, sentence } from "./failure.js";
+export { convert, file, fill, keepToken, mask, models, ready, samples } from "./server.js";

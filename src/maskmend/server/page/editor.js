@@ -4,7 +4,7 @@ import { Failure, keepToken, models, sentence } from "./api.js";
 import { Colours, colourOf, hex } from "./colours.js";
 import { conversionNotice } from "./consent.js";
 import { Borders, extended, moved, written } from "./extend.js";
-import { clipper, follow } from "./filling.js";
+import { follow, Live } from "./filling.js";
 import { guideOf } from "./guide.js";
 import { History } from "./history.js";
 import { listen as listenToKeys } from "./keys.js";
@@ -254,7 +254,7 @@ async function fill() {
   state.filling = controller;
   state.kept = old;
   state.results = null;
-  state.live = { parts: new Map() };
+  state.live = new Live(mask, settings.steps);
   try {
     const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
     const parameters = { ...settings.parameters(), samples };
@@ -266,24 +266,16 @@ async function fill() {
     picks.begin(samples);
     showPicks.last = null;
     for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part);
-    progress(0, settings.steps, "waiting");
+    progress(...state.live.progress);
     update();
     say("Filling.");
     for await (const news of follow(source, mask, { ...parameters, ...more }, controller.signal)) {
       controller.signal.throwIfAborted(); // what had come by then is decoded all the same
-      if (news.kind === "queued" && news.ahead) progress(0, settings.steps, `${news.ahead} before you`);
+      progress(...state.live.take(news));
       if (news.kind === "step") {
-        const { box, patches } = news;
-        const { parts } = state.live; // far holes, and windows on a long one, are filled side by side
-        const clip = parts.get(news.part)?.clip ?? clipper(mask);
-        parts.set(news.part, { clip, box, patches, patch: patches[0], hidden: news.fills[0].hidden, step: news.step });
-        const seen = [...parts.values()];
-        patches.forEach((_, i) => picks.show(i, source.bitmap, part, seen.map((one) => [one.patches[i], one.box])));
-        const where = news.parts > 1 ? `part ${news.part} of ${news.parts}, ` : "";
-        progress(seen.reduce((sum, one) => sum + one.step, 0), news.parts * news.steps, `${where}step ${news.step} of ${news.steps}`);
+        for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part, state.live.patches(i));
         view.paint();
       }
-      if (news.kind === "level") progress(...detail(news));
       if (news.kind === "done") {
         state.results = old;
         turn("Fill", { results: { ...news, part, pick: news.best, used: parameters } });
@@ -305,13 +297,6 @@ async function fill() {
     }
   }
   return undefined;
-}
-
-// Of a wide hole, what is drawn anew at finer scales, fill by fill: how far, and how long it still takes.
-function detail({ sample, samples, windows, total, seconds_left: left }) {
-  const each = total > windows ? left / (total - windows) : 0;
-  const seconds = Math.max(1, Math.round(left + each * total * (samples - sample - 1)));
-  return [sample * total + windows, samples * total, `finer detail, about ${seconds} s left`];
 }
 
 function stop() {

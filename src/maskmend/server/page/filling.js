@@ -1,6 +1,6 @@
 // One fill, from the request to four alternatives: follows the stream of events and keeps what is needed to show it.
 
-import { blobFrom, fill } from "./api.js";
+import { fill } from "./api.js";
 import { sent } from "./extend.js";
 
 // The entropy's colours, from sure to guessed.
@@ -10,13 +10,13 @@ export async function* follow(source, mask, parameters, signal) {
   const fills = [];
   for await (const [name, data] of fill(source.blob, await sent(mask), parameters, signal)) {
     if (name === "step") {
-      const patches = await Promise.all(data.fills.map(({ image }) => bitmap(blobFrom(image, "image/png"))));
+      const patches = await Promise.all(data.fills.map(({ image }) => createImageBitmap(image)));
       yield { kind: "step", ...data, patches };
     } else if (name === "fill") {
-      const blob = blobFrom(data.image, "image/png");
-      fills.push({ seed: data.seed, likelihood: data.log_likelihood, blob, bitmap: await bitmap(blob) });
+      const { seed, log_likelihood: likelihood, image: blob } = data;
+      fills.push({ seed, likelihood, blob, bitmap: await createImageBitmap(blob) });
     } else if (name === "done") {
-      const uncertainty = await coloured(await bitmap(blobFrom(data.uncertainty, "image/png")));
+      const uncertainty = coloured(await createImageBitmap(data.uncertainty));
       yield { kind: "done", fills, best: data.best, uncertainty, note: data.note, seconds: data.seconds };
     } else {
       yield { kind: name, ...data };
@@ -24,12 +24,45 @@ export async function* follow(source, mask, parameters, signal) {
   }
 }
 
-export function bitmap(blob) {
-  return createImageBitmap(blob);
+// A fill under way: its parts as they were last seen, and how far it is. Far holes, and windows on a long one, are filled
+// side by side.
+export class Live {
+  constructor(mask, steps) {
+    this.mask = mask;
+    this.parts = new Map();
+    this.progress = [0, steps, "waiting"]; // done, of how many, in words
+  }
+
+  // What became of it; returns how far it is.
+  take(news) {
+    if (news.kind === "queued" && news.ahead) this.progress = [0, this.progress[1], `${news.ahead} before you`];
+    if (news.kind === "level") this.progress = detail(news);
+    if (news.kind === "step") {
+      const { box, patches, part, parts, step, steps } = news;
+      const clip = this.parts.get(part)?.clip ?? clipper(this.mask);
+      this.parts.set(part, { clip, box, patches, patch: patches[0], hidden: news.fills[0].hidden, step });
+      const done = [...this.parts.values()].reduce((sum, one) => sum + one.step, 0);
+      const where = parts > 1 ? `part ${part} of ${parts}, ` : "";
+      this.progress = [done, parts * steps, `${where}step ${step} of ${steps}`];
+    }
+    return this.progress;
+  }
+
+  // Those of one of the fills, each with its place.
+  patches(fill) {
+    return [...this.parts.values()].map(({ patches, box }) => [patches[fill], box]);
+  }
+}
+
+// Of a wide hole, what is drawn anew at finer scales, fill by fill: how far, and how long it still takes.
+function detail({ sample, samples, windows, total, seconds_left: left }) {
+  const each = total > windows ? left / (total - windows) : 0;
+  const seconds = Math.max(1, Math.round(left + each * total * (samples - sample - 1)));
+  return [sample * total + windows, samples * total, `finer detail, about ${seconds} s left`];
 }
 
 // Grey levels of entropy as colours; known pixels stay clear.
-async function coloured(grey) {
+function coloured(grey) {
   const canvas = new OffscreenCanvas(grey.width, grey.height);
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.drawImage(grey, 0, 0);
@@ -47,7 +80,7 @@ async function coloured(grey) {
 }
 
 // A function that cuts a patch of the model's size to the hole.
-export function clipper(mask) {
+function clipper(mask) {
   let canvas = null;
   return (patch, box) => {
     canvas ??= new OffscreenCanvas(box.width, box.height);
