@@ -11,8 +11,8 @@ from maskmend import __version__
 from maskmend.cli.benchmark import bench
 from maskmend.cli.completion import add_completions, completion
 from maskmend.cli.convert import convert
-from maskmend.cli.evaluate import evaluate
 from maskmend.cli.doctor import doctor
+from maskmend.cli.evaluate import evaluate
 from maskmend.cli.export import export
 from maskmend.cli.inpaint import demo, inpaint
 from maskmend.cli.masks import masks
