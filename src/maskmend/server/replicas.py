@@ -86,7 +86,6 @@ class Replicas(Filler):
         self._stopped.set()
         self._watch.join()
         if self._own:
-            serve.shutdown()
             ray.shutdown()
         else:
             serve.delete(self.name)
