@@ -161,6 +161,7 @@ class TestReplicas:
         """Catches answers that go to another request, and a second replica that is never asked."""
         spent = {pid: cpu_seconds(pid) for pid in processes()}
         with client_of(app) as client, ThreadPoolExecutor(6) as pool:
+            assert "\nmaskmend_replicas 2.0\n" in client.get("/metrics").text
 
             def ask(seed):
                 settings = {"seed": seed, "steps": 2 + seed % 5}  # six kinds: few batches
