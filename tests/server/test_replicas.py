@@ -28,7 +28,7 @@ from server_parts import IMAGE_FILE, MASK, MASK_FILE, PIXELS, client_of, form, p
 from test_no_session import session
 
 NAME = f"tests-{os.getpid()}"
-PATIENCE = 300
+PATIENCE = 900
 """Seconds for a replica to start, on a machine that is busy with other work."""
 
 
