@@ -24,6 +24,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
 KEPT = PAGE.with_suffix(".json")
 DOLLARS = {"on demand": 0.04, "spot": 0.012}
 """Of a core-hour: about what clouds ask for a virtual processor of a general-purpose machine."""
+NETWORKS = ("encode", "predict", "draw")
+"""Stages that a GPU could take over."""
 RAY_SHARE = 0.05
 """Of a core for each worker's: driver, listing and Ray's own processes. See the page."""
 POOLS = (
@@ -35,12 +37,20 @@ POOLS = (
 )
 
 
-def stages(rounds: int) -> dict[str, str]:
-    """The tables of stages and of costs."""
-    from scale_stages import STAGES, measured
+def stages(rounds: int, busy: bool) -> dict[str, str]:
+    """The tables of stages and of costs; on a busy machine without the time on the clock."""
+    from scale_stages import measured
 
     found = measured(rounds)
+    if busy:
+        found = {name: {"cpu": figures["cpu"]} for name, figures in found.items()}
     KEPT.write_text(json.dumps({"machine": hardware(), "seconds": found}, indent=1) + "\n")
+    return tables(hardware(), found)
+
+
+def tables(machine: str, found: dict[str, Any]) -> dict[str, str]:
+    from scale_stages import STAGES
+
     names = list(found)
     rows = [["CPU milliseconds a picture", *names]]
     for stage, meaning in STAGES.items():
@@ -48,14 +58,17 @@ def stages(rounds: int) -> dict[str, str]:
         if any(figures):
             rows.append([meaning, *(number(1000 * figure) for figure in figures)])
     totals = [total(found[name]["cpu"]) for name in names]
-    clock = [total(found[name]["clock"]) for name in names]
     rows.append(["**together**", *(f"**{number(1000 * figure)}**" for figure in totals)])
-    rows.append(["on the clock", *(number(1000 * figure) for figure in clock)])
+    left = [total(found[name]["cpu"], without=NETWORKS) for name in names]
+    rows.append(["without the three networks", *(number(1000 * figure) for figure in left)])
+    clock = [found[name].get("clock") for name in names]
+    told = ["not measured" if figures is None else number(1000 * total(figures)) for figures in clock]
+    rows.append(["on the clock, of an idle machine", *told])
     rows.append(["pictures a second and core, by CPU time", *(f"{1 / figure:.3g}" for figure in totals)])
     rows.append(
         ["written as PNG instead", *(number(1000 * found[name]["cpu"]["write PNG"]) for name in names)]
     )
-    return {"stages": f"{hardware()}, one thread.\n\n" + table(rows), "costs": costs(found)}
+    return {"stages": f"{machine}.\n\n" + table(rows), "costs": costs(found)}
 
 
 def costs(found: dict[str, Any]) -> str:
@@ -70,9 +83,9 @@ def costs(found: dict[str, Any]) -> str:
     return table(rows)
 
 
-def total(figures: dict[str, float]) -> float:
-    """Seconds of a picture written as JPEG."""
-    return sum(seconds for stage, seconds in figures.items() if stage != "write PNG")
+def total(figures: dict[str, float], without: tuple[str, ...] = ()) -> float:
+    """Seconds of a picture written as JPEG, without these stages."""
+    return sum(seconds for stage, seconds in figures.items() if stage not in ("write PNG", *without))
 
 
 def nodes(pictures: int, every: float) -> dict[str, str]:
@@ -148,6 +161,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=["stages", "nodes", "plan"])
     parser.add_argument("--rounds", type=int, default=5, help="Of `stages`.")
+    parser.add_argument(
+        "--busy", action="store_true", help="Leave out of `stages` what an idle machine takes."
+    )
     parser.add_argument("--pictures", type=int, default=400, help="Of `nodes`.")
     parser.add_argument("--every", type=float, default=20.0, help="Seconds between kills, of `nodes`.")
     parser.add_argument("--times", type=int, default=5, help="Of `plan`.")
@@ -155,7 +171,7 @@ def main() -> None:
     options = parser.parse_args()
     parts: dict[str, str] = {}
     if "stages" in options.parts:
-        parts |= stages(options.rounds)
+        parts |= stages(options.rounds, options.busy)
     if "nodes" in options.parts:
         parts |= nodes(options.pictures, options.every)
     if "plan" in options.parts:

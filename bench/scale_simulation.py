@@ -31,8 +31,9 @@ class Pool:
     """Share of the workers that are slow."""
     factor: float = 3.0
     """How much longer they take."""
-    noting: float = 0.002
-    """Seconds of the driver for a chunk."""
+    noting: float = 0.033
+    """Seconds of the driver for a chunk: at most what `bulk_memory.py` measured, as a part of it goes by the
+    clock and not by chunks."""
     begin: float = 0.0
     """Seconds before the first chunks are taken."""
 

@@ -28,7 +28,7 @@ from server_parts import IMAGE_FILE, MASK, MASK_FILE, PIXELS, client_of, form, p
 from test_no_session import session
 
 NAME = f"tests-{os.getpid()}"
-PATIENCE = 240
+PATIENCE = 900
 """Seconds for a replica to start, on a machine that is busy with other work."""
 
 
@@ -89,6 +89,13 @@ def job(catalogue, told=None, **changes):
     )
 
 
+def ready(client):
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 # Ray warns of its own libraries, and of sockets that its threads close late.
 on_ray = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -96,6 +103,45 @@ on_ray = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 @pytest.fixture
 def app(replicas):
     return create_app(replicas.config, replicas.catalogue, replicas)
+
+
+class TestCommand:
+    pytestmark = on_ray
+
+    def test_it_serves_and_ends_as_it_should(self, tiny_model):
+        """Catches an option that does not reach the replicas, a SIGTERM that loses what is under way, and a
+        cluster that stays behind."""
+        pytest.importorskip("ray.serve", reason="Ray Serve is not installed: pip install '.[ray]'")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        words = [
+            "serve", "--engine", "ray", "--replicas", "2", "--port", str(port), "--model", str(tiny_model),
+            "--drain", str(PATIENCE),
+        ]  # fmt: skip
+        environment = {**os.environ, "RAY_worker_niceness": "0"}
+        environment.pop("RAY_ADDRESS", None)
+        server = subprocess.Popen(
+            [sys.executable, "-m", "maskmend", *words], env=environment, stdout=subprocess.PIPE, text=True
+        )
+        answers = []
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
+                until(lambda: ready(client), PATIENCE)
+
+                def ask():
+                    files = {"image": IMAGE_FILE, "mask": MASK_FILE}
+                    answers.append(client.post("/v1/inpaint", files=files, data={"steps": 60, "samples": 8}))
+
+                asking = threading.Thread(target=ask)
+                asking.start()
+                time.sleep(0.5)
+                server.send_signal(signal.SIGTERM)
+                asking.join()
+            assert server.wait(PATIENCE) == 0
+        finally:
+            server.kill()
+        assert [answer.status_code for answer in answers] == [200]
 
 
 class TestReplicas:
@@ -115,6 +161,7 @@ class TestReplicas:
         """Catches answers that go to another request, and a second replica that is never asked."""
         spent = {pid: cpu_seconds(pid) for pid in processes()}
         with client_of(app) as client, ThreadPoolExecutor(6) as pool:
+            assert "\nmaskmend_replicas 2.0\n" in client.get("/metrics").text
 
             def ask(seed):
                 settings = {"seed": seed, "steps": 2 + seed % 5}  # six kinds: few batches
@@ -184,56 +231,3 @@ class TestReplicas:
 def cpu_seconds(pid):
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-class TestCommand:
-    pytestmark = on_ray
-
-    def test_it_serves_and_ends_as_it_should(self, tiny_model):
-        """Catches an option that does not reach the replicas, a SIGTERM that loses what is under way, and a
-        cluster that stays behind."""
-        pytest.importorskip("ray.serve", reason="Ray Serve is not installed: pip install '.[ray]'")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        words = [
-            "serve",
-            "--engine",
-            "ray",
-            "--replicas",
-            "2",
-            "--port",
-            str(port),
-            "--model",
-            str(tiny_model),
-        ]
-        environment = {**os.environ, "RAY_worker_niceness": "0"}
-        environment.pop("RAY_ADDRESS", None)
-        server = subprocess.Popen(
-            [sys.executable, "-m", "maskmend", *words], env=environment, stdout=subprocess.PIPE, text=True
-        )
-        answers = []
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
-                until(lambda: ready(client), PATIENCE)
-
-                def ask():
-                    files = {"image": IMAGE_FILE, "mask": MASK_FILE}
-                    answers.append(client.post("/v1/inpaint", files=files, data={"steps": 60, "samples": 8}))
-
-                asking = threading.Thread(target=ask)
-                asking.start()
-                time.sleep(0.5)
-                server.send_signal(signal.SIGTERM)
-                asking.join()
-            assert server.wait(PATIENCE) == 0
-        finally:
-            server.kill()
-        assert [answer.status_code for answer in answers] == [200]
-
-
-def ready(client):
-    try:
-        return client.get("/readyz").status_code == 200
-    except httpx.TransportError:
-        return False

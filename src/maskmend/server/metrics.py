@@ -36,6 +36,7 @@ class Metrics:
             "maskmend_fill_seconds", "Of one batch, from tokens to pictures.",
             buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
+        self.replicas = Gauge("maskmend_replicas", "Processes that can fill.", registry=self.registry)
         self.waiting = Gauge("maskmend_waiting", "Requests in the queue.", registry=self.registry)
         self.uploads = Gauge("maskmend_uploads", "Requests whose body is arriving.", registry=self.registry)
         self.taken = Gauge(

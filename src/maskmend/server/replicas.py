@@ -35,8 +35,7 @@ class Replicas(Filler):
 
     def __init__(self, catalogue: Catalogue, handle: Any, name: str, *, own: bool) -> None:
         self.catalogue, self.name = catalogue, name
-        self.running = 0
-        """How many are ready, as last seen."""
+        self.running = 0  # as last seen
         self._handle, self._own = handle, own
         self._failure: str | None = None
         self._stopped = threading.Event()
@@ -86,7 +85,6 @@ class Replicas(Filler):
         self._stopped.set()
         self._watch.join()
         if self._own:
-            serve.shutdown()
             ray.shutdown()
         else:
             serve.delete(self.name)

@@ -59,6 +59,7 @@ class Service:
         self.uploads = Uploads(self.queue, self.limits)
         self.deliveries = Deliveries(3 * self.limits.pixels_at_once, self.metrics.abandoned.inc)
         self.metrics.uploads.set_function(lambda: self.queue.arriving)
+        self.metrics.replicas.set_function(lambda: self.filler.running)
         self.metrics.waiting.set_function(lambda: self.queue.waiting)
         self.metrics.taken.set_function(lambda: self.queue.taken)
         self.workers = Workers(config.batches_at_once, self.queue, self.filler, self.metrics)

@@ -35,6 +35,9 @@ class Abandoned(Exception):
 class Filler(ABC):
     """Where batches are filled."""
 
+    running = 1
+    """Processes that can fill just now."""
+
     @property
     def trouble(self) -> str | None:
         """Why nothing would be filled just now; None when something would."""
