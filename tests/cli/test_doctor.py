@@ -48,6 +48,7 @@ def test_what_is_installed_and_broken_is_told(installed):
     assert result.exit_code == 1
     lines = result.output.splitlines()
     assert f"PyTorch {torch.__version__}" in lines[0]
+    assert lines[4].startswith("  cpu: works, ")
     assert "  heif (pictures): sound 1.2" in lines
     assert "  ray (clusters): does not work: broken" in lines
     assert "  text (words): not installed" in lines

@@ -2,6 +2,8 @@
 folders."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -108,6 +110,20 @@ def test_what_cannot_be_used_is_one_line(inpaint, files, options, words):
     (line,) = result.stderr.splitlines()
     assert all(word in line for word in words), line
     assert not (files / "out.png").exists()
+
+
+def test_a_mistake_is_told_before_pytorch_is_loaded():
+    """Catches a second's wait for the word that an option is missing or miswritten."""
+    program = (
+        "import sys\nfrom maskmend.cli import main\n"
+        "for more in ([], ['--mask-box', '1,2,3'], ['--mask-color', 'grene'], ['--tolerance', '9']):\n"
+        "    try: main(['inpaint', 'x.png', '-o', 'y.png', *more], prog_name='maskmend')\n"
+        "    except SystemExit as end: assert end.code == 2\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) == 4
 
 
 @pytest.mark.parametrize("more", [[], ["--seed-by", "key"]], ids=["folder", "bulk"])

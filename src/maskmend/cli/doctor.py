@@ -64,7 +64,7 @@ def lines_of(report: dict[str, Any], broken: list[str]) -> list[str]:
         "",
         "devices",
     ]
-    lines += [f"  {name}: {told}" for name, told in report["devices"].items()]
+    lines += [f"  {name}: {report['devices'][name]}" for name in ("cpu", "cuda", "mps")]
     lines += ["", "extras"]
     missing = []
     for name, extra in report["extras"].items():
@@ -122,13 +122,22 @@ def _devices() -> dict[str, str]:
     from maskmend.inference.precision import has_fast_bf16
 
     told: dict[str, str] = {}
+    if not torch.cuda.is_available():
+        built = torch.version.cuda is not None
+        told["cuda"] = (
+            f"not here ({'no GPU, or no driver for it' if built else 'PyTorch is built without it'})"
+        )
+    if not torch.backends.mps.is_available():
+        told["mps"] = "not here (Apple's GPUs only)"
     for name in ("cpu", "cuda", "mps"):
+        if name in told:
+            continue
         try:
             device = pick_device(name)
             product = torch.ones(64, 64, device=device) @ torch.ones(64, 64, device=device)
             right = bool((product == 64).all())
         except (ConfigError, RuntimeError) as error:
-            told[name] = f"not here ({_line(error)})" if name != "cpu" else f"does not work ({_line(error)})"
+            told[name] = f"does not work ({_line(error)})"
             continue
         words = ["works" if right else "computes wrongly"]
         if name == "cpu":
@@ -206,4 +215,4 @@ def _speed(model: str) -> dict[str, Any]:
 
 
 def _line(error: Exception) -> str:
-    return str(error).splitlines()[0].strip() if str(error) else type(error).__name__
+    return str(error).splitlines()[0].strip()[:200] if str(error) else type(error).__name__

@@ -53,10 +53,9 @@ def read_drawn(
 ) -> "tuple[DrawnMask, Box | None]":
     """The values of these options. Raises ConfigError, also for a tolerance without a colour."""
     from maskmend.cli.options import refuse_options
-    from maskmend.fill.context_box import OPTION
-    from maskmend.masks.drawn import DrawnMask, read_box
+    from maskmend.masks.drawn import CONTEXT_BOX, DrawnMask, read_box
 
     if not colours:
         refuse_options("a fill without --mask-color", {"tolerance": ""})
     drawn = DrawnMask.read(boxes, colours, tolerance)
-    return drawn, None if context is None else read_box(context, OPTION)
+    return drawn, None if context is None else read_box(context, CONTEXT_BOX)

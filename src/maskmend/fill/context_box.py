@@ -18,9 +18,7 @@ from maskmend.fill.result import Inpainted
 from maskmend.fill.windows import Window
 from maskmend.images.picture import Picture
 from maskmend.masks.box import Box
-from maskmend.masks.drawn import check_inside, written
-
-OPTION = "--context-box"
+from maskmend.masks.drawn import CONTEXT_BOX, check_inside, written
 
 
 def cut_to_box(
@@ -31,7 +29,7 @@ def cut_to_box(
     Raises MaskError for a box that is not within the picture, and where the hole reaches beyond the box.
     """
     height, width = mask.shape
-    check_inside(box, height, width, OPTION)
+    check_inside(box, height, width, CONTEXT_BOX)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     inside = mask[box.slices]
     if int(mask.sum()) != int(inside.sum()):
@@ -42,12 +40,12 @@ def cut_to_box(
             width=int(columns[-1] - columns[0] + 1),
         )
         raise MaskError(
-            f"the hole lies in {written(hole)}, which reaches beyond {OPTION} {written(box)}: give a box "
-            "with the hole and what may be seen around it"
+            f"the hole lies in {written(hole)}, which reaches beyond {CONTEXT_BOX} {written(box)}: give a "
+            "box with the hole and what may be seen around it"
         )
     if mask.size and inside.all():
         raise MaskError(
-            f"{OPTION} {written(box)} holds nothing but the hole: give a box with known pixels around it"
+            f"{CONTEXT_BOX} {written(box)} holds nothing but the hole: give a box with known pixels around it"
         )
     return cut_picture(picture, box), inside
 

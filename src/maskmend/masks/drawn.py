@@ -8,14 +8,19 @@ slip and not an empty hole.
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from maskmend.errors import ConfigError, MaskError
-from maskmend.images.picture import Picture
 from maskmend.masks.box import Box
 
+if TYPE_CHECKING:  # what is wrong on the command line is told before PyTorch is loaded
+    from maskmend.images.picture import Picture
+
+CONTEXT_BOX = "--context-box"
+"""What the box of `fill.context_box` is called in errors."""
 BOX = "X,Y,WIDTH,HEIGHT in pixels, such as 10,20,200,80"
 _NUMBERS = re.compile(r"\s*(\d{1,7})\s*,\s*(\d{1,7})\s*,\s*(\d{1,7})\s*,\s*(\d{1,7})\s*", re.ASCII)
 
@@ -87,7 +92,7 @@ class DrawnMask:
             "tolerance": self.tolerance,
         }
 
-    def hole(self, picture: Picture) -> Bool[np.ndarray, "H W"]:
+    def hole(self, picture: "Picture") -> Bool[np.ndarray, "H W"]:
         """Which pixels of the picture are filled. Raises MaskError where a box or colour finds none.
 
         A pixel without opacity has no colour.
@@ -102,7 +107,7 @@ class DrawnMask:
         return hole
 
     def joined(
-        self, picture: Picture, mask: Bool[np.ndarray, "H W"] | None
+        self, picture: "Picture", mask: Bool[np.ndarray, "H W"] | None
     ) -> Bool[np.ndarray, "H W"] | None:
         """`mask` and what is drawn; None where neither is given. Raises MaskError."""
         if not self:
@@ -110,7 +115,7 @@ class DrawnMask:
         hole = self.hole(picture)
         return hole if mask is None else hole | mask
 
-    def _painted(self, picture: Picture, colour: tuple[int, int, int]) -> Bool[np.ndarray, "H W"]:
+    def _painted(self, picture: "Picture", colour: tuple[int, int, int]) -> Bool[np.ndarray, "H W"]:
         differences = _differences(picture.pixels, colour)
         if picture.alpha is not None:
             differences = np.where(picture.alpha > 0, differences, np.uint8(255))
