@@ -2,8 +2,9 @@
 
     python app.py        # with gradio installed; MASKMEND_MODEL names another model than "default"
 
-Nothing comes from elsewhere but the model, where it is a hub id: fonts are the system's, and gradio's statistics
-are off. Pictures travel as PNG in both directions, so that pixels outside the paint stay as they are.
+Nothing comes from elsewhere but the model, where it is a hub id: fonts are the system's, and gradio's
+statistics are off. Pictures travel as PNG in both directions, so that pixels outside the paint stay as they
+are.
 """
 
 import functools
