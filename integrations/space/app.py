@@ -77,7 +77,9 @@ def build():
                 layers=False,
                 brush=gr.Brush(colors=[PAINT], color_mode="fixed"),
             )
-            fills = gr.Gallery(label="Fills, the best first", format="png", type="pil", elem_id="fills")
+            fills = gr.Gallery(
+                label="Fills, the best first", format="png", type="pil", object_fit="contain", elem_id="fills"
+            )
         with gr.Row():
             samples = gr.Slider(1, MOST, value=1, step=1, label="Fills")
             seed = gr.Number(0, precision=0, minimum=0, label="Seed")

@@ -8,10 +8,10 @@ import json
 import sys
 from pathlib import Path
 
+from comfyui_run import asked, prepare, serving
 from PIL import Image
 
 from browser_parts import launched
-from comfyui_run import asked, prepare, serving
 
 
 def main(comfyui: str, nodes: str, scratch: str) -> None:
@@ -35,7 +35,8 @@ def main(comfyui: str, nodes: str, scratch: str) -> None:
             page.wait_for_timeout(3000)  # the pictures arrive in the nodes
             page.evaluate("""() => {
                 const nodes = window.app.graph._nodes, canvas = window.app.canvas;
-                const left = Math.min(...nodes.map(n => n.pos[0])), top = Math.min(...nodes.map(n => n.pos[1])) - 30;
+                const left = Math.min(...nodes.map(n => n.pos[0]));
+                const top = Math.min(...nodes.map(n => n.pos[1])) - 30;
                 const right = Math.max(...nodes.map(n => n.pos[0] + n.size[0]));
                 const bottom = Math.max(...nodes.map(n => n.pos[1] + n.size[1]));
                 const scale = Math.min(1180 / (right - left), 740 / (bottom - top));
