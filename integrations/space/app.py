@@ -2,8 +2,9 @@
 
     python app.py        # with gradio installed; MASKMEND_MODEL names another model than "default"
 
-Nothing comes from elsewhere but the model, where it is a hub id: fonts are the system's, and gradio's statistics
-are off. Pictures travel as PNG in both directions, so that pixels outside the paint stay as they are.
+Nothing comes from elsewhere but the model, where it is a hub id: fonts are the system's, and gradio's
+statistics are off. Pictures travel as PNG in both directions, so that pixels outside the paint stay as they
+are.
 """
 
 import functools
@@ -76,7 +77,9 @@ def build():
                 layers=False,
                 brush=gr.Brush(colors=[PAINT], color_mode="fixed"),
             )
-            fills = gr.Gallery(label="Fills, the best first", format="png", type="pil", elem_id="fills")
+            fills = gr.Gallery(
+                label="Fills, the best first", format="png", type="pil", object_fit="contain", elem_id="fills"
+            )
         with gr.Row():
             samples = gr.Slider(1, MOST, value=1, step=1, label="Fills")
             seed = gr.Number(0, precision=0, minimum=0, label="Seed")

@@ -93,15 +93,34 @@ def prompt_of(workflow: dict, known: dict) -> dict:
     return prompt
 
 
-def run(url: str, prompt: dict) -> dict:
-    """Queues a prompt and waits; what ComfyUI keeps in its history. Raises SystemExit when it failed."""
-    number = asked(url, "/prompt", {"prompt": prompt})["prompt_id"]
+def done(url: str, number: str) -> dict:
+    """What ComfyUI keeps of a prompt in its history, once it is done."""
     while number not in (history := asked(url, f"/history/{number}")):
         time.sleep(0.5)
-    status = history[number]["status"]
-    if status["status_str"] != "success":
-        raise SystemExit(f"ComfyUI: {json.dumps(status)[-2000:]}")
-    return history[number]["outputs"]
+    return history[number]
+
+
+def run(url: str, prompt: dict) -> dict:
+    """Queues a prompt and waits for what comes out. Raises SystemExit when it failed."""
+    kept = done(url, asked(url, "/prompt", {"prompt": prompt})["prompt_id"])
+    if kept["status"]["status_str"] != "success":
+        raise SystemExit(f"ComfyUI: {json.dumps(kept['status'])[-2000:]}")
+    return kept["outputs"]
+
+
+def check_cancel(url: str, prompt: dict) -> None:
+    """Cancel, pressed while a long fill runs, ends it."""
+    (fill,) = (node for node in prompt.values() if node["class_type"] == "MaskmendInpaint")
+    fill["inputs"] |= {"steps": 64, "seed": 1}
+    number = asked(url, "/prompt", {"prompt": prompt})["prompt_id"]
+    while not asked(url, "/queue")["queue_running"]:
+        time.sleep(0.1)
+    time.sleep(1)
+    urllib.request.urlopen(urllib.request.Request(url + "/interrupt", b"", method="POST")).close()
+    messages = done(url, number)["status"]["messages"]
+    assert [data["node_type"] for kind, data in messages if kind == "execution_interrupted"] == [
+        "MaskmendInpaint"
+    ]
 
 
 def check(name: str, base: Path, saved: dict) -> None:
@@ -129,7 +148,10 @@ def main(comfyui: str, nodes: str, scratch: str) -> None:
             outputs = run(url, prompt_of(json.loads(path.read_text()), known))
             (saved,) = (one["images"][0] for one in outputs.values() if one["images"][0]["type"] == "output")
             check(path.stem, base, saved)
-            print(f"{path.stem}: known pixels as they were, {saved['filename']}")
+            print(f"{path.stem}: known pixels as they were, {saved['filename']}", flush=True)
+        inpaint = Path(nodes) / "example_workflows" / "inpaint.json"
+        check_cancel(url, prompt_of(json.loads(inpaint.read_text()), known))
+        print("Cancel ended a fill under way")
 
 
 if __name__ == "__main__":

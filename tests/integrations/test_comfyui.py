@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import types
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -208,8 +209,10 @@ def test_the_example_workflows_name_nodes_and_inputs_that_there_are(nodes, path)
     """Catches an example that was left behind when a node changed: widgets' values are told by place
     alone."""
     assert path.with_suffix(".jpg").is_file(), "each has a picture"
+    workflow = json.loads(path.read_text())
+    assert str(uuid.UUID(workflow["id"])) == workflow["id"]  # ComfyUI's page wants one
     ours = 0
-    for node in json.loads(path.read_text())["nodes"]:
+    for node in workflow["nodes"]:
         if not node["type"].startswith("Maskmend"):
             continue
         ours += 1

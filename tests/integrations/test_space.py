@@ -16,11 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browser_parts import launched
 from fakes import box_mask, smooth_pixels
 from maskmend.errors import MaskmendError
-
-sys.path.append(str(Path(__file__).parents[1] / "server"))
-from browser_parts import launched
 
 FOLDER = Path(__file__).parents[2] / "integrations" / "space"
 HEIGHT, WIDTH = 96, 128
@@ -124,11 +122,15 @@ def test_a_stroke_in_the_page_is_filled(served, tmp_path):
             lambda one: one.url.startswith((served, "blob:", "data:")) or elsewhere.append(one.url),
         )
         page.goto(served)
-        page.locator("input[type=file]").first.set_input_files(str(tmp_path / "photo.png"))
-        canvas = page.locator(".image-container canvas, canvas").first
-        canvas.wait_for()
-        page.wait_for_timeout(1500)  # the picture is fitted
-        page.get_by_role("button", name=re.compile("brush", re.IGNORECASE)).first.click()
+        upload = page.get_by_role("button", name="Upload", exact=True)
+        upload.wait_for()
+        page.wait_for_timeout(2000)  # the editor builds its canvas
+        with page.expect_file_chooser() as chooser:
+            upload.click()
+        chooser.value.set_files(str(tmp_path / "photo.png"))
+        canvas = page.locator("canvas").first
+        page.wait_for_timeout(3000)  # the picture is fitted
+        page.get_by_role("button", name="Brush", exact=True).click()
         box = canvas.bounding_box()
         middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         page.mouse.move(*middle)

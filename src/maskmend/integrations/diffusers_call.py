@@ -217,8 +217,11 @@ def drawn_seeds(generator: torch.Generator | Sequence[torch.Generator] | None, c
         if len(generator) != count:
             raise ConfigError(f"{len(generator)} generators for {count} fills: give one, or one for each")
         return [drawn_seeds(one, 1)[0] for one in generator]
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ConfigError(
+            f"generator is {type(generator).__name__}: give a torch.Generator, or a list of them"
+        )
     device = "cpu" if generator is None else generator.device
-    assert generator is None or isinstance(generator, torch.Generator)
     return torch.randint(SEEDS, (count,), generator=generator, device=device).tolist()
 
 
