@@ -10,6 +10,7 @@ import click
 from maskmend import __version__
 from maskmend.cli.benchmark import bench
 from maskmend.cli.convert import convert
+from maskmend.cli.data import data
 from maskmend.cli.export import export
 from maskmend.cli.inpaint import demo, inpaint
 from maskmend.cli.models import calibrate, pack, train, weights
@@ -75,6 +76,7 @@ for command in (
     serve,
     demo,
     train,
+    data,
     pack,
     calibrate,
     convert,
