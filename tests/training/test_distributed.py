@@ -78,6 +78,7 @@ def transformer_recipe(folder: Path, tokenizer: Path, **training: Any) -> Recipe
     """A transformer with hints and guesses, over two micro-batches; its rate does not depend on the steps."""
     constant = {"warmup": 0, "final_lr": 1.0, "lr": 1e-3}
     given = {"steps": 4, "batch": 4, "accumulate": 2, "log_every": 1, "validate_every": 2}
+    given["validation_images"] = 4
     model = {"codes": 16, "grid": 4, "dim": 16, "heads": 2, "layers": 2, "mlp": 32, "dropout": 0.0}
     return from_dict(
         Recipe,

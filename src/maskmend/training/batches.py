@@ -203,12 +203,18 @@ def _loader(maker: BatchMaker, workers: int, steps: range) -> DataLoader:
         sampler=steps,
         num_workers=workers,
         prefetch_factor=AHEAD,
+        collate_fn=_as_made,
         worker_init_fn=_leave_signals,
         # A fork shares the pictures in memory. Elsewhere than on Linux it is not safe beside threads.
         multiprocessing_context=multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn"),
         # Else the loader draws from PyTorch's global generator.
         generator=torch.Generator(),
     )
+
+
+def _as_made(made: Made) -> Made:
+    """The loader would look through it for arrays."""
+    return made
 
 
 def _leave_signals(_: int) -> None:

@@ -98,7 +98,13 @@ def train(
             remove_stale(folder)  # left by a killed run, each as large as a checkpoint
     start, best = 0, None
     # Without last.pt, best.pt is the latest: of a run stopped between the two, or repaired by hand.
-    before = next((path for path in (last, best_file) if path.is_file()), None)
+    before = next((path for path in ((last,) if sharded else (last, best_file)) if path.is_file()), None)
+    other = out / ("last.pt" if sharded else "last.json")
+    if resume and before is None and other.is_file():
+        raise TrainingError(
+            f"{out} holds a run with another training.parallel than {config.parallel!r}: give it the same, "
+            "choose another --output, or start over with --restart"
+        )
     if resume and before is not None:
         start, best, changed = resume_run(stage, before, recipe)
         if log and rank == 0 and start < config.steps:
@@ -106,7 +112,7 @@ def train(
     elif rank == 0:
         # Files of an earlier run must not be resumed, nor exported as if they were of this run.
         exported = [out / stage.component / name for name in ("weights.safetensors", "config.json")]
-        for old in (last, best_file, *exported):
+        for old in (out / "last.pt", best_file, *exported):
             old.unlink(missing_ok=True)
         sharded_checkpoint.remove(out / "last.json")
     metrics_log = MetricsLog(out, start, tensorboard=config.tensorboard) if rank == 0 else None
@@ -114,7 +120,8 @@ def train(
         validation_crop(validation_images, i, stage.resolution, recipe.data.crop_scale)
         for i in range(rank, shown, world)
     ]
-    validation = [to_float(held_out[i : i + 32]).to(device) for i in range(0, len(held_out), 32)]
+    part = max(1, 32 // world)  # so that masks are those of the batches of one process
+    validation = [to_float(held_out[i : i + part]).to(device) for i in range(0, len(held_out), part)]
     bad = torch.full((), -1, device=device)
     step = start
     bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")

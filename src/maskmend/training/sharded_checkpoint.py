@@ -52,6 +52,8 @@ def write(path: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> No
         for other in path.parent.glob(f"{path.stem}-*"):
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
+    if not alone:
+        dist.barrier()  # the next look at `path` finds this one
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -221,17 +221,20 @@ class TransformerStage:
     @torch.no_grad()
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
         loss, right, count = 0.0, 0, 0
+        rank, world = rank_and_world()
         for number, images in enumerate(batches):
             rng = np.random.default_rng([7, number])
-            masks = self._masks(rng, len(images))
+            every = self._masks(rng, len(images) * world)
+            masks = every.share(rank, world)
             inputs, targets, hints = self.examples(images, masks, rng)
+            count += int(every.hidden.sum())
             masks = masks.to(self.device)
             logits = self.ema.module(inputs, masks.hole, masks.hidden, hints)
             goal = targets[masks.hidden]
             loss += float(F.cross_entropy(logits, goal, reduction="sum"))
             right += int((logits.argmax(-1) == goal).sum())
-            count += len(goal)
-        return {"loss": loss / count, "accuracy": right / count}
+        # The mean over the processes is that over the masked tokens of all.
+        return {"loss": loss * world / count, "accuracy": right * world / count}
 
     def averaged(self) -> MaskedTransformer:
         """The averaged weights in one piece; where they are sharded all processes have to ask for them, and
