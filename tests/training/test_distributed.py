@@ -106,7 +106,7 @@ def reductions(settings: Recipe, parts: int) -> int:
     stage: Any = build_stage(settings, CPU)
     met = []
 
-    def counted(group: Any, bucket: Any) -> Any:
+    def counted(group: Any, bucket: torch.distributed.GradBucket) -> torch.futures.Future[Tensor]:
         met.append(bucket.index())
         return allreduce_hook(group, bucket)
 

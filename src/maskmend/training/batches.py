@@ -122,7 +122,7 @@ class BatchMaker(Dataset):
 
 class Batches:
     """Micro-batches by step number; the next ones are prepared during the step. A context manager: its thread
-    or processes end with it.
+    or processes end with it. Raises TrainingError at its end where a worker process was killed.
 
     Args:
         log: called with a line for each picture that could not be decoded.
@@ -152,14 +152,19 @@ class Batches:
     def __enter__(self) -> "Batches":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if self.pool is not None:
             self.pool.shutdown(cancel_futures=True)
         self._coming = None  # ends the processes
+        # The loader tells of a process that was killed wherever the training is at that moment.
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            raise TrainingError(
+                f"a process that decodes pictures was ended ({' '.join(str(error).split())}): where memory "
+                "was short, lower data.workers or data.cache_gib, and resume"
+            ) from None
 
     def take(self, step: int) -> list[Any]:
-        """The micro-batches of this process's share of batch `step`. Raises DataError, and TrainingError
-        where a worker process was ended."""
+        """The micro-batches of this process's share of batch `step`. Raises DataError."""
         made = self._from_workers(step) if self.pool is None else self._from_thread(step, self.pool)
         for line in made.skipped:
             if self.log and line not in self._told:
@@ -179,13 +184,7 @@ class Batches:
         if self._coming is None or self._next != step:
             self._coming = iter(made_by_workers(self.maker, self.workers, step))
         self._next = step + 1
-        try:
-            return next(self._coming)
-        except RuntimeError as error:
-            raise TrainingError(
-                f"a process that decodes pictures was ended ({' '.join(str(error).split())}): where memory "
-                "was short, lower data.workers or data.cache_gib, and resume"
-            ) from None
+        return next(self._coming)
 
 
 def made_by_workers(maker: BatchMaker, workers: int, start: int) -> DataLoader:
@@ -203,7 +202,7 @@ def _loader(maker: BatchMaker, workers: int, steps: range) -> DataLoader:
         sampler=steps,
         num_workers=workers,
         prefetch_factor=AHEAD,
-        collate_fn=_as_made,
+        collate_fn=cast("Any", _as_made),
         worker_init_fn=_leave_signals,
         # A fork shares the pictures in memory. Elsewhere than on Linux it is not safe beside threads.
         multiprocessing_context=multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn"),

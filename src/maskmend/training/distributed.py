@@ -9,6 +9,7 @@ With accumulation the processes meet in the last micro-batch only.
 """
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, cast
@@ -50,10 +51,13 @@ def data_parallel(module: nn.Module, *, unused: bool = False) -> nn.Module:
     """
     if not dist.is_initialized():
         return module
-    # The buffers, codebooks, are updated alike in all processes.
-    return nn.parallel.DistributedDataParallel(
-        module, broadcast_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=unused
-    )
+    with warnings.catch_warnings():
+        # The buffers, codebooks, are updated alike in all processes. What newer versions call this, those
+        # before do not know.
+        warnings.simplefilter("ignore", FutureWarning)
+        return nn.parallel.DistributedDataParallel(
+            module, broadcast_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=unused
+        )
 
 
 def fully_sharded(module: nn.Module, blocks: Iterable[nn.Module], *, trained: bool) -> None:

@@ -216,7 +216,7 @@ def _boundary(config: TransformerConfig, images: int) -> int:
 def report(plan: Plan, recipe: Recipe) -> list[str]:
     """The plan in lines for a person."""
 
-    def gib(size: float) -> str:
+    def gib(size: int) -> str:
         return f"{size / 2**30:.2f} GiB"
 
     training = recipe.training

@@ -9,12 +9,15 @@ one alone too. `last.json` is replaced when all is written: a crash leaves the o
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
+from torch.distributed.checkpoint.state_dict_loader import load as load_parts
+from torch.distributed.checkpoint.state_dict_saver import save as save_parts
 
 from maskmend.errors import TrainingError
 from maskmend.files import json_bytes, write_files
@@ -39,9 +42,11 @@ def write(path: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> No
         shutil.rmtree(folder, ignore_errors=True)  # left by a killed run
     if not alone:
         dist.barrier()
-    writer = dcp.HuggingFaceStorageWriter(str(folder), save_distributed=True)
+    writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
     try:
-        dcp.save(tensors, storage_writer=writer, no_dist=alone)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it saves in a single process
+            save_parts(tensors, storage_writer=writer, no_dist=alone)
         if rank == 0:
             write_files({path: json_bytes({"format": FORMAT, **content, "folder": folder.name})})
     except Exception as error:  # a full disk is told in many ways
@@ -75,9 +80,11 @@ def read(path: Path) -> dict[str, Any]:
 def load(path: Path, tensors: dict[str, Tensor]) -> None:
     """Reads the tensors of a checkpoint into `tensors`, in place; all processes call it. Raises
     TrainingError."""
-    reader = dcp.HuggingFaceStorageReader(str(path.parent / read(path)["folder"]))
+    reader = HuggingFaceStorageReader(str(path.parent / read(path)["folder"]))
     try:
-        dcp.load(tensors, storage_reader=reader, no_dist=not dist.is_initialized())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            load_parts(tensors, storage_reader=reader, no_dist=not dist.is_initialized())
     except Exception as error:
         raise TrainingError(
             f"cannot read checkpoint {path}: {one_line(error)}; start over with --restart"

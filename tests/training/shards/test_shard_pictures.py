@@ -202,12 +202,17 @@ def test_shares_of_processes_are_parts_of_one_batch(indexed: bool, shards: Path,
 def test_a_worker_that_is_killed_is_one_line(shards: Path, make_recipe) -> None:
     """Would catch a run that waits for ever, or a traceback of the loader, where memory ran out."""
     recipe = make_recipe("tokenizer", data={"train": str(shards), "workers": 1}, training={"steps": 500})
-    with Batches(open_pictures(str(shards), SIZE), recipe, SIZE, 0, 1) as batches:
-        batches.take(0)
-        for worker in batches._coming._workers:  # type: ignore[union-attr]
-            os.kill(worker.pid, signal.SIGKILL)
-        with pytest.raises(TrainingError, match=r"lower data\.workers"):
-            list(map(batches.take, range(1, 100)))
+    images = open_pictures(str(shards), SIZE)
+
+    def train() -> None:
+        with Batches(images, recipe, SIZE, 0, 1) as batches:
+            batches.take(0)
+            for worker in batches._coming._workers:  # type: ignore[union-attr]
+                os.kill(worker.pid, signal.SIGKILL)
+            list(map(batches.take, range(1, 400)))
+
+    with pytest.raises(TrainingError, match=r"lower data\.workers"):
+        train()
 
 
 def test_a_run_from_shards_is_the_run_from_memory(shards: Path, tmp_path: Path, make_recipe) -> None:

@@ -80,8 +80,8 @@ def test_pictures_are_left_out_where_no_hole_is_encoded(tokens: Path, make_recip
     """Would catch decoding pictures that nobody looks at, and leaving out those that are needed."""
     hidden = {"scheduled": 1.0, "boxes": 0.0, "strokes": 0.0, "random_walk": 0.0}
     for options, model, needed in (
-        (hidden, {}, False),
-        (hidden | {"boxes": 0.1}, {}, True),
+        (hidden, {"hints": False}, False),
+        (hidden | {"boxes": 0.1}, {"hints": False}, True),
         (hidden, {"hints": True}, True),
     ):
         stage = build_stage(make_recipe("transformer", transformer=options, model=model), CPU)
@@ -97,7 +97,8 @@ def test_a_run_on_tokens_resumes_to_the_bit(hole: float, tokens: Path, tmp_path:
         for steps in legs:
             training = {"steps": steps, "warmup": 0, "final_lr": 1.0, "validate_every": 3}
             data = {"train": str(tokens), "workers": len(legs) - 1}
-            recipe = make_recipe("transformer", data=data, transformer=options, training=training)
+            tables = {"data": data, "transformer": options, "training": training}
+            recipe = make_recipe("transformer", model={"hints": bool(hole)}, **tables)
             assert run(recipe, tmp_path / name).finished
         weights.append(torch.load(tmp_path / name / "last.pt", weights_only=True)["stage"]["model"])
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])

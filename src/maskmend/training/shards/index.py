@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -172,7 +172,7 @@ def _records(place: str, number: int) -> np.ndarray:
             while (member := archive.next()) is not None:
                 if member.isfile() and PurePosixPath(member.name).suffix.lower() in TRAINABLE:
                     found.append((member.name, member.offset_data, member.size))
-                archive.members.clear()  # it would keep them all
+                cast("Any", archive).members.clear()  # it would keep them all
     except (tarfile.TarError, OSError) as error:
         raise DataError(f"cannot read {place} as an uncompressed tar file: {error}") from None
     found.sort(key=lambda one: one[0])

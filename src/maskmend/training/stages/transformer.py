@@ -125,20 +125,20 @@ class TransformerStage:
         the guesses."""
         guessed = masks.guessed.nonzero()[:, 0]  # on the CPU: on a device it would synchronise
         if isinstance(images, TokenBatch):
-            targets, images = to_device(images.tokens, self.device), images.images
+            targets, pictures = to_device(images.tokens, self.device), images.images
         else:
-            targets = self._tokens(images, self.token_cache is not None)
+            targets, pictures = self._tokens(images, self.token_cache is not None), images
         all_hole = bool(masks.hole.all()) and not self.config.hints
         masks = masks.to(self.device)
         if all_hole:
             infilled_tokens = targets
         else:
-            assert images is not None  # `needs_pictures`
-            images = to_device(images, self.device)
-            infilled = infill(images, masks.pixels, self.options.infill)
+            assert pictures is not None  # `needs_pictures`
+            pictures = to_device(pictures, self.device)
+            infilled = infill(pictures, masks.pixels, self.options.infill)
             if len(guessed):
                 rows = to_device(guessed, self.device)
-                guesses = make_guesses(images[rows], masks.pixels[rows], self.tokenizer, rng)
+                guesses = make_guesses(pictures[rows], masks.pixels[rows], self.tokenizer, rng)
                 infilled = infilled.index_copy(0, rows, guesses)
             infilled_tokens = self._tokens(infilled, self.caches_holes)
         # A number in torch.where would be copied to the device, which synchronises.
@@ -281,7 +281,7 @@ class TransformerStage:
     def tensors(self) -> dict[str, Tensor]:
         """The same state as one table of tensors, sharded as the weights are, to save and to load in place.
         The averages of an optimizer that has made no step are made first."""
-        found = {}
+        found: dict[str, Tensor] = {}
         optimizer = self.optimizers[0]
         for name, weight in self.model.named_parameters():
             state = optimizer.state[weight]
@@ -290,7 +290,9 @@ class TransformerStage:
                 state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
             found |= {f"optimizer.{name}.{key}": value for key, value in state.items()}
             found[f"model.{name}"] = weight.detach()
-        return found | {f"ema.{name}": value for name, value in self.ema.module.named_parameters()}
+        for name, weight in self.ema.module.named_parameters():
+            found[f"ema.{name}"] = weight.detach()
+        return found
 
     def check_tokenizer(self, expected: str) -> None:
         """Raises ConfigError where the tokenizer is another than that of this hash."""
