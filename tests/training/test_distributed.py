@@ -128,11 +128,11 @@ def transformers(folder: Path, tokenizer: Path, rank: int, world: int) -> dict[s
     stage = train_transformer(transformer_recipe(photos, tokenizer), folder / "ddp", rank, world)
     found: dict[str, Any] = {"ddp": stage.state()["model"]}
     found["met"] = [reductions(transformer_recipe(photos, tokenizer), parts) for parts in (1, 2)]
-    sharded = transformer_recipe(photos, tokenizer, parallel="fsdp")
+    options = {"parallel": "fsdp", "recompute": True}
+    sharded = transformer_recipe(photos, tokenizer, **options)
     whole = train_transformer(sharded, folder / "fsdp", rank, world).tensors()
-    train_transformer(
-        transformer_recipe(photos, tokenizer, parallel="fsdp", steps=2), folder / "stopped", rank, world
-    )
+    half = transformer_recipe(photos, tokenizer, steps=2, **options)
+    train_transformer(half, folder / "stopped", rank, world)
     resumed = train_transformer(sharded, folder / "stopped", rank, world).tensors()
     found["exact"] = {name: torch.equal(local(whole[name]), local(resumed[name])) for name in whole}
     found["share"] = sum(local(value).numel() for name, value in whole.items() if name.startswith("model."))

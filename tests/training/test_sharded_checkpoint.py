@@ -52,6 +52,15 @@ def test_the_other_kind_of_run_is_not_begun_over_it(sharded: Path, make_recipe) 
         run(make_recipe("transformer", training=CONSTANT | {"steps": 6}), sharded)
 
 
+def test_an_older_pytorch_is_named_before_the_training(make_recipe, tmp_path: Path, monkeypatch) -> None:
+    """Would catch a run of hours whose first checkpoint cannot be written."""
+    from torch.distributed.checkpoint import hf_storage
+
+    monkeypatch.delattr(hf_storage, "HuggingFaceStorageWriter")
+    with pytest.raises(ConfigError, match="upgrade torch"):
+        run(make_recipe("transformer", training={"parallel": "fsdp"}), tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"no json", b"[]", b'{"format": 0}'])
 def test_a_damaged_checkpoint_is_one_line(content: bytes, tmp_path: Path) -> None:
     """Would catch a traceback, and a folder that is missing."""

@@ -75,6 +75,9 @@ def fully_sharded(module: nn.Module, blocks: Iterable[nn.Module], *, trained: bo
 @contextmanager
 def gradients_meet(module: nn.Module, last: bool) -> Iterator[None]:
     """Around forward and backward pass of a micro-batch: gradients are averaged in the `last` of a step."""
+    if not dist.is_initialized():
+        yield
+        return
     from torch.distributed.fsdp import FSDPModule
 
     if isinstance(module, FSDPModule):

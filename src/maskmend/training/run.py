@@ -20,6 +20,7 @@ from maskmend.training.distributed import process_group
 from maskmend.training.loop import MetricsCallback, Outcome, train
 from maskmend.training.metrics_log import board_class
 from maskmend.training.recipe import ImageLossConfig, Recipe
+from maskmend.training.sharded_checkpoint import safetensors_storage
 from maskmend.training.shards.index import check_tokens_of
 from maskmend.training.shards.sources import open_pictures, shared_count
 from maskmend.training.shards.tokens import TokenSet
@@ -116,6 +117,8 @@ def run(
         torch.set_num_threads(recipe.training.threads)
     if recipe.training.tensorboard:
         board_class()  # an error now rather than after hours of decoding images
+    if recipe.training.parallel == "fsdp":
+        safetensors_storage()
     device = pick_device(recipe.training.device)
     with process_group(device) as (rank, world):
         if device.type == "cuda" and world > 1:

@@ -13,17 +13,30 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader, HuggingFaceStorageWriter
-from torch.distributed.checkpoint.state_dict_loader import load as load_parts
-from torch.distributed.checkpoint.state_dict_saver import save as save_parts
 
-from maskmend.errors import TrainingError
+from maskmend.errors import ConfigError, TrainingError
 from maskmend.files import json_bytes, write_files
 from maskmend.pretrained.migrations import FORMAT
 from maskmend.training.checkpoint import one_line
 from maskmend.training.distributed import rank_and_world
+
+
+def safetensors_storage() -> Any:
+    """PyTorch's module for parts in safetensors; its usual format is pickled. Raises ConfigError where this
+    PyTorch has none."""
+    try:
+        from torch.distributed.checkpoint import hf_storage
+    except ImportError:
+        hf_storage = None
+    if not hasattr(hf_storage, "HuggingFaceStorageWriter"):
+        raise ConfigError(
+            f'training.parallel = "fsdp" needs checkpoints that PyTorch {torch.__version__} does not know: '
+            "upgrade torch"
+        )
+    return hf_storage
 
 
 def write(path: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> None:
@@ -42,11 +55,14 @@ def write(path: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> No
         shutil.rmtree(folder, ignore_errors=True)  # left by a killed run
     if not alone:
         dist.barrier()
-    writer = HuggingFaceStorageWriter(str(folder), save_distributed=True)
+    storage = safetensors_storage()
+    from torch.distributed.checkpoint import state_dict_saver
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it saves in a single process
-            save_parts(tensors, storage_writer=writer, no_dist=alone)
+            writer = storage.HuggingFaceStorageWriter(str(folder), save_distributed=True)
+            state_dict_saver.save(tensors, storage_writer=writer, no_dist=alone)
         if rank == 0:
             write_files({path: json_bytes({"format": FORMAT, **content, "folder": folder.name})})
     except Exception as error:  # a full disk is told in many ways
@@ -80,11 +96,13 @@ def read(path: Path) -> dict[str, Any]:
 def load(path: Path, tensors: dict[str, Tensor]) -> None:
     """Reads the tensors of a checkpoint into `tensors`, in place; all processes call it. Raises
     TrainingError."""
-    reader = HuggingFaceStorageReader(str(path.parent / read(path)["folder"]))
+    reader = safetensors_storage().HuggingFaceStorageReader(str(path.parent / read(path)["folder"]))
     try:
+        from torch.distributed.checkpoint import state_dict_loader
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            load_parts(tensors, storage_reader=reader, no_dist=not dist.is_initialized())
+            state_dict_loader.load(tensors, storage_reader=reader, no_dist=not dist.is_initialized())
     except Exception as error:
         raise TrainingError(
             f"cannot read checkpoint {path}: {one_line(error)}; start over with --restart"
