@@ -13,10 +13,10 @@ from maskmend.bulk.filling import Item, fill_items
 from maskmend.bulk.job import Filling
 from maskmend.bulk.manifest import all_records
 from maskmend.bulk.run import fill_here, follow
-from maskmend.bulk.stores import Store
 from maskmend.bulk.worker import Report, Worker
 from maskmend.errors import ConfigError
 from maskmend.images.picture import read_image
+from maskmend.stores import Store
 
 COUNT = 13
 

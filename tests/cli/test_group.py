@@ -794,7 +794,12 @@ def test_the_flags_are_frozen():
     assert flags(main.commands["demo"]) == {"-o", "--output", "--model", "--photo-model", "--seed"}
     assert flags(main.commands["train"]) == {
         "stage", "--config", "-o", "--output", "--set", "--restart", "--on", "--from", "--minutes",
-        "--learnt", "--device",
+        "--learnt", "--device", "--plan", "--devices", "--tflops",
+    }  # fmt: skip
+    assert flags(main.commands["data"].commands["index"]) == {"shards", "-o", "--output"}
+    assert flags(main.commands["data"].commands["tokenize"]) == {
+        "source", "--tokenizer", "-o", "--output", "--crops", "--side", "--crop-scale", "--seed",
+        "--shard-size", "--batch", "--device",
     }  # fmt: skip
     assert flags(main.commands["pack"]) == {
         "tokenizer", "transformer", "-o", "--output", "--half", "--set", "--data", "--card",

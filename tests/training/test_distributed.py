@@ -4,6 +4,7 @@ The workers run this file as a script. Each writes what it found into a file of 
 those: gloo now and then aborts a process after all is done, so exit codes say nothing.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -15,13 +16,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
+from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+from torch.nn.parallel import DistributedDataParallel
 
 from maskmend.config import from_dict
 from maskmend.errors import TrainingError
 from maskmend.training import checkpoint
 from maskmend.training.dataset import ImageSet
-from maskmend.training.distributed import agree, average_gradients, mean_over_processes, process_group
+from maskmend.training.distributed import agree, local, mean_over_processes, process_group
 from maskmend.training.loop import train
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import TOKENIZERS, build_stage, configured
@@ -71,12 +74,69 @@ def batch() -> Tensor:
     return torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-def parameters(rank: int) -> list[nn.Parameter]:
-    """Three, the second without a gradient."""
-    made = [nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(5)), nn.Parameter(torch.zeros(4))]
-    made[0].grad = torch.arange(6.0).view(2, 3) * (rank + 1)
-    made[2].grad = torch.full((4,), float(rank)).to(memory_format=torch.contiguous_format)
-    return made
+def transformer_recipe(folder: Path, tokenizer: Path, **training: Any) -> Recipe:
+    """A transformer with hints and guesses, over two micro-batches; its rate does not depend on the steps."""
+    constant = {"warmup": 0, "final_lr": 1.0, "lr": 1e-3}
+    given = {"steps": 4, "batch": 4, "accumulate": 2, "log_every": 1, "validate_every": 2}
+    given["validation_images"] = 4
+    model = {"codes": 16, "grid": 4, "dim": 16, "heads": 2, "layers": 2, "mlp": 32, "dropout": 0.0}
+    return from_dict(
+        Recipe,
+        {
+            "stage": "transformer",
+            "data": {"train": str(folder), "validation": str(folder), "crop_scale": 0.5, "colour": 0.1},
+            "training": given | constant | training,
+            "model": model | {"hints": True, "guesses": True},
+            "transformer": {"tokenizer": str(tokenizer), "guesses": 0.3, "replace": 0.1},
+        },
+    )
+
+
+def train_transformer(settings: Recipe, out: Path, rank: int = 0, world: int = 1) -> Any:
+    """The stage after its run."""
+    stage = build_stage(settings, CPU)
+    images = ImageSet(settings.data.train, 16)
+    options: dict[str, Any] = {"train_images": images, "validation_images": images, "device": CPU}
+    train(settings, stage, out, rank=rank, world=world, **options)
+    return stage
+
+
+def reductions(settings: Recipe, parts: int) -> int:
+    """How often the processes meet in a step of so many micro-batches."""
+    stage: Any = build_stage(settings, CPU)
+    met = []
+
+    def counted(group: Any, bucket: torch.distributed.GradBucket) -> torch.futures.Future[Tensor]:
+        met.append(bucket.index())
+        return allreduce_hook(group, bucket)
+
+    assert isinstance(stage.parallel, DistributedDataParallel)
+    stage.parallel.register_comm_hook(None, counted)
+    stage.train_step(list(batch().chunk(parts)), 0, np.random.default_rng(0))
+    return len(met)
+
+
+def losses(out: Path) -> dict[tuple[str, int], float]:
+    """By kind and step."""
+    lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    return {(line["kind"], line["step"]): line["loss"] for line in lines}
+
+
+def transformers(folder: Path, tokenizer: Path, rank: int, world: int) -> dict[str, Any]:
+    """What both processes found in training transformers, whole and sharded."""
+    photos = folder / "photos"
+    stage = train_transformer(transformer_recipe(photos, tokenizer), folder / "ddp", rank, world)
+    found: dict[str, Any] = {"ddp": stage.state()["model"]}
+    found["met"] = [reductions(transformer_recipe(photos, tokenizer), parts) for parts in (1, 2)]
+    options = {"parallel": "fsdp", "recompute": True}
+    sharded = transformer_recipe(photos, tokenizer, **options)
+    whole = train_transformer(sharded, folder / "fsdp", rank, world).tensors()
+    half = transformer_recipe(photos, tokenizer, steps=2, **options)
+    train_transformer(half, folder / "stopped", rank, world)
+    resumed = train_transformer(sharded, folder / "stopped", rank, world).tensors()
+    found["exact"] = {name: torch.equal(local(whole[name]), local(resumed[name])) for name in whole}
+    found["share"] = sum(local(value).numel() for name, value in whole.items() if name.startswith("model."))
+    return found
 
 
 def nan_in_one_process(folder: Path, rank: int, world: int) -> str:
@@ -100,14 +160,11 @@ def nan_in_one_process(folder: Path, rank: int, world: int) -> str:
     return "finished"
 
 
-def work(folder: Path) -> None:
+def work(folder: Path, tokenizer: Path) -> None:
     """What each process does."""
     torch.set_num_threads(1)
     with process_group(CPU) as (rank, world):
         found: dict[str, Any] = {"rank": rank, "world": world}
-        made = parameters(rank)
-        average_gradients(made)
-        found["gradients"] = [p.grad for p in made]
         found["mean"] = mean_over_processes({"a": float(rank), "b": 3.0}, CPU)
         found["agree"] = [agree(False), agree(rank == 1), agree(True)]
         found["step"] = one_step([batch()[rank::world]])
@@ -119,13 +176,16 @@ def work(folder: Path) -> None:
         outcome = train(settings, stage, folder / "run", rank=rank, world=world, **options)
         found["finished"] = outcome.finished
         found["state"] = stage.state()
+        found |= transformers(folder, tokenizer, rank, world)
         found["nan"] = nan_in_one_process(folder, rank, world)
         # Before the group is left: what comes after may abort.
         torch.save(found, folder / f"rank{rank}.pt")
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+def results(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer_folder: Path
+) -> tuple[Path, list[dict[str, Any]]]:
     """The run's folder and what both processes found."""
     folder = tmp_path_factory.mktemp("two-processes")
     (folder / "photos").mkdir()
@@ -145,7 +205,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[s
     paths = os.pathsep.join(path for path in sys.path if path)
     processes = [
         subprocess.Popen(
-            [sys.executable, __file__, str(folder)],
+            [sys.executable, __file__, str(folder), str(tokenizer_folder)],
             env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank), "PYTHONPATH": paths},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -154,7 +214,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[s
     ]
     said = []
     try:
-        said = [process.communicate(timeout=240)[0].decode() for process in processes]
+        said = [process.communicate(timeout=600)[0].decode() for process in processes]
     finally:
         for process in processes:
             process.kill()
@@ -169,13 +229,9 @@ def test_both_processes_know_their_rank(results) -> None:
     assert [(found["rank"], found["world"]) for found in results[1]] == [(0, 2), (1, 2)]
 
 
-def test_gradients_and_figures_are_averaged(results) -> None:
-    """Would catch sums instead of means, gradients that get into each other's places, and a lost None."""
+def test_figures_are_averaged(results) -> None:
+    """Would catch sums instead of means."""
     for found in results[1]:
-        first, second, third = found["gradients"]
-        assert torch.equal(first, torch.arange(6.0).view(2, 3) * 1.5)
-        assert second is None
-        assert torch.equal(third, torch.full((4,), 0.5))
         assert found["mean"] == {"a": 0.5, "b": 3.0}
         assert found["agree"] == [False, True, True]
 
@@ -210,6 +266,57 @@ def test_one_process_writes_the_run(results) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def alone(results, tokenizer_folder: Path) -> Path:
+    """The folder of the same run of a transformer in one process, longer by two steps."""
+    folder = results[0]
+    train_transformer(transformer_recipe(folder / "photos", tokenizer_folder, steps=6), folder / "alone")
+    return folder / "alone"
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_two_processes_train_to_the_losses_of_one(kind: str, results, alone: Path) -> None:
+    """Would catch crops, masks, guesses or the mean over masked tokens that depend on the number of
+    processes. The tolerance is that of sums in another order, over four steps."""
+    one, two = losses(alone), losses(results[0] / kind)
+    assert two.keys() < one.keys()
+    assert len(two) == 6
+    for at, loss in two.items():
+        assert loss == pytest.approx(one[at], rel=2e-4), at
+
+
+def test_micro_batches_meet_once(results) -> None:
+    """Would catch gradients sent in each micro-batch."""
+    for found in results[1]:
+        once, twice = found["met"]
+        assert once == twice > 0
+
+
+def test_sharded_runs_resume_to_the_bit(results) -> None:
+    """Would catch a moment of the optimizer or an average that is not in the checkpoint."""
+    for found in results[1]:
+        assert len(found["exact"]) > 50
+        assert all(found["exact"].values())
+
+
+def test_each_process_holds_a_share(results) -> None:
+    """Would catch weights that are not sharded at all."""
+    whole = sum(value.numel() for value in results[1][0]["ddp"].values())
+    assert [found["share"] for found in results[1]] == pytest.approx([whole / 2] * 2, rel=0.1)
+
+
+def test_one_process_goes_on_with_what_two_began(results, alone: Path, tokenizer_folder: Path) -> None:
+    """Would catch a checkpoint that only as many processes can load, and one whose parts get mixed up."""
+    folder = results[0]
+    settings = transformer_recipe(folder / "photos", tokenizer_folder, steps=6, parallel="fsdp")
+    train_transformer(settings, folder / "fsdp")
+    one, both = losses(alone), losses(folder / "fsdp")
+    assert both.keys() == one.keys()
+    for at, loss in both.items():
+        assert loss == pytest.approx(one[at], rel=2e-4), at
+    assert sorted(path.name for path in folder.glob("fsdp/last*")) == ["last-0000006", "last.json"]
+
+
 def test_nan_in_one_process_stops_both(results) -> None:
     """Would catch a process that stops alone, while the other waits for it without end."""
     for found in results[1]:
@@ -218,10 +325,6 @@ def test_nan_in_one_process_stops_both(results) -> None:
 
 def test_alone_nothing_is_averaged() -> None:
     """Would catch training on one device that needs a process group."""
-    made = parameters(1)
-    average_gradients(made)
-    assert made[0].grad is not None
-    assert torch.equal(made[0].grad, torch.arange(6.0).view(2, 3) * 2)
     assert mean_over_processes({"a": 2.0}, CPU) == {"a": 2.0}
     assert agree(True)
     assert not agree(False)
@@ -260,7 +363,7 @@ def test_torchrun_trains_the_transformer(tokenizer_folder: Path, photos: Path, t
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     written = tmp_path / "run" / "last.pt"
     assert written.is_file(), said.stdout + said.stderr
@@ -270,4 +373,4 @@ def test_torchrun_trains_the_transformer(tokenizer_folder: Path, photos: Path, t
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]))
+    work(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -21,16 +21,9 @@ from maskmend.errors import ConfigError, DataError, TrainingError
 from maskmend.storage.temporary import beside
 from maskmend.training import checkpoint
 from maskmend.training import run as run_module
+from maskmend.training.batches import Batches, to_float, vary_colour
 from maskmend.training.dataset import ImageSet
-from maskmend.training.loop import (
-    FIRST_PICTURES,
-    Batches,
-    Outcome,
-    learning_rate,
-    to_float,
-    train,
-    vary_colour,
-)
+from maskmend.training.loop import FIRST_PICTURES, Outcome, learning_rate, train
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import build_stage, run
 from maskmend.training.stages.stage import Stage

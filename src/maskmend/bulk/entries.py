@@ -12,9 +12,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from maskmend.bulk.stores import read
 from maskmend.errors import ConfigError
 from maskmend.seeds import MAX_SEED
+from maskmend.stores import read
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ from typing import Any
 from maskmend.bulk.entries import Shard
 from maskmend.bulk.manifest import begin
 from maskmend.bulk.sources import Source
-from maskmend.bulk.stores import Store
 from maskmend.bulk.targets import Form, check_form
 from maskmend.errors import ConfigError
 from maskmend.fill.preparation import Preparation
@@ -19,6 +18,7 @@ from maskmend.masks.options import MaskOptions
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
 from maskmend.seeds import seeds_from
+from maskmend.stores import Store
 
 
 @dataclass(frozen=True, kw_only=True)

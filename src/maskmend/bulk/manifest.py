@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from maskmend.bulk.stores import Store
 from maskmend.errors import ConfigError
 from maskmend.files import json_bytes
+from maskmend.stores import Store
 
 FOLDER = "_maskmend"
 RUN = f"{FOLDER}/run.json"

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from maskmend.bulk.entries import Cell, Entry, Location
-from maskmend.bulk.stores import is_url, joined, open_binary
 from maskmend.errors import ConfigError, DataError, pip_install
+from maskmend.stores import is_url, joined, open_binary
 
 
 def arrow() -> tuple[Any, Any]:

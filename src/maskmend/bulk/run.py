@@ -7,11 +7,11 @@ from pathlib import Path
 from maskmend.bulk.job import Job
 from maskmend.bulk.manifest import FAILURES, PARTS, failures_csv, part_name, read_part
 from maskmend.bulk.sources import Source
-from maskmend.bulk.stores import is_url
 from maskmend.bulk.tally import Tally
 from maskmend.bulk.worker import Report, Worker
 from maskmend.files import write_files
 from maskmend.pipeline import InpaintPipeline
+from maskmend.stores import is_url
 
 EVERY = 10.0
 """Seconds between two writings of the Prometheus figures."""

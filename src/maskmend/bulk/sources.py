@@ -14,8 +14,8 @@ from maskmend.batch.folder import FILLABLE
 from maskmend.bulk.entries import Chunk, Entry, Location, Shard, is_safe, plan
 from maskmend.bulk.guides import Guides
 from maskmend.bulk.parquet import entries_of
-from maskmend.bulk.stores import Store, is_url, joined, open_binary
 from maskmend.errors import ConfigError, DataError
+from maskmend.stores import Store, is_url, joined, open_binary
 
 _MEMBER = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]*)")
 """Key and extension, which begins at the first dot of the file's own name."""

@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 
 from maskmend.bulk.manifest import Record
 from maskmend.bulk.parquet import arrow, table_bytes
-from maskmend.bulk.stores import Store
 from maskmend.errors import ConfigError
+from maskmend.stores import Store
 
 Form = Literal["files", "tar", "parquet"]
 

@@ -11,6 +11,7 @@ from maskmend import __version__
 from maskmend.cli.benchmark import bench
 from maskmend.cli.completion import add_completions, completion
 from maskmend.cli.convert import convert
+from maskmend.cli.data import data
 from maskmend.cli.doctor import doctor
 from maskmend.cli.evaluate import evaluate
 from maskmend.cli.export import export
@@ -80,6 +81,7 @@ for command in (
     serve,
     demo,
     train,
+    data,
     pack,
     calibrate,
     convert,

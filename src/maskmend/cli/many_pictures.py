@@ -107,8 +107,8 @@ def fill_many(
     from maskmend.bulk.ray_engine import Pool, fill_on_ray, start_ray
     from maskmend.bulk.run import failures_name, fill_here, follow
     from maskmend.bulk.sources import open_source
-    from maskmend.bulk.stores import joined
     from maskmend.config import override
+    from maskmend.stores import joined
 
     if samples > 1:
         raise ConfigError(

@@ -45,6 +45,23 @@ from maskmend.errors import ConfigError
 )
 @click.option("--learnt", help='With --on: what the pictures show, in the plural: "cat faces".')
 @click.option("--device", default="auto", show_default=True, help="With --on: auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--plan",
+    is_flag=True,
+    help="Instead of training: the memory and time that a transformer takes.",
+)
+@click.option(
+    "--devices",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="With --plan: how many.",
+)
+@click.option(
+    "--tflops",
+    type=click.FloatRange(min=0, min_open=True),
+    help="With --plan: 10^12 operations a second that each of them sustains.  [default: measured here]",
+)
 def train(
     stage: str | None,
     config_path: Path | None,
@@ -56,6 +73,9 @@ def train(
     minutes: float | None,
     learnt: str | None,
     device: str,
+    plan: bool,
+    devices: int,
+    tflops: float | None,
 ) -> None:
     """Trains a model on your pictures, from a trained one (--on PHOTOS -o MODEL), or one STAGE of a recipe:
     tokenizer (stage 1), transformer (stage 2), or the tokenizer's decoder, fine-tuned on known pixels.
@@ -63,7 +83,7 @@ def train(
     if source is not None:
         if stage is not None:
             raise ConfigError(f"--on {source} trains the stages it needs: leave out {stage!r}")
-        refuse_options("train --on", {"config_path": "--config", "assignments": "--set"})
+        refuse_options("train --on", {"config_path": "--config", "assignments": "--set", "plan": ""})
         train_on(source, output, model=model, minutes=minutes, learnt=learnt, device=device, restart=restart)
         return
     if stage is None or config_path is None:
@@ -74,6 +94,12 @@ def train(
         )
     others = {"model": "--from", "minutes": "", "learnt": "", "device": "--device (--set training.device)"}
     refuse_options(f"train {stage}", others)
+    if plan:
+        from maskmend.training.plan import print_plan
+
+        print_plan(stage, config_path, assignments, devices=devices, tflops=tflops, say=click.echo)
+        return
+    refuse_options("train without --plan", {"devices": "", "tflops": ""})
     from maskmend.training.progress import train_with_progress
 
     folder = output or run_folder(config_path)

@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from maskmend.errors import ConfigError
 from maskmend.models.attention import MultiHeadAttention, Rotation, rope_angles
@@ -130,6 +131,16 @@ def small_config(**changes: Any) -> TransformerConfig:
     return replace(config, **changes)
 
 
+def large_config(**changes: Any) -> TransformerConfig:
+    """300 million weights: blocks as in `small`, as wide and as many as BERT-large's."""
+    return small_config(**{"dim": 1024, "heads": 16, "layers": 24, "mlp": 4096} | changes)
+
+
+def huge_config(**changes: Any) -> TransformerConfig:
+    """A thousand million weights: the same with dim 1792, 28 heads and 26 layers."""
+    return small_config(**{"dim": 1792, "heads": 28, "layers": 26, "mlp": 7168} | changes)
+
+
 class Hints(NamedTuple):
     """The condition of a masked token at its own position."""
 
@@ -200,6 +211,8 @@ class MaskedTransformer(TokenModel):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.config = config
+        self.recompute = False
+        """Whether a block's activations are computed again in the backward pass instead of kept."""
         dim, eps = config.dim, config.norm_eps
         self.token_embedding = nn.Embedding(config.codes + 1, dim)
         self.position_embedding = nn.Embedding(config.tokens, dim) if config.positions != "rotary" else None
@@ -266,7 +279,10 @@ class MaskedTransformer(TokenModel):
         angles = self.angles(positions)
         rope = None if angles is None else Rotation.by(angles)
         for block in self.blocks:
-            x = block(x, attn_mask, rope)
+            if self.recompute and torch.is_grad_enabled():
+                x = checkpoint(block, x, attn_mask, rope, use_reentrant=False)
+            else:
+                x = block(x, attn_mask, rope)
         x, positions = x.flatten(0, 1), positions.flatten()
         if wanted is not None:
             rows = wanted.flatten().nonzero()[:, 0] if wanted.dtype == torch.bool else wanted

@@ -5,12 +5,14 @@ so that random crops still see all of it. What fits within `cache_bytes` stays i
 again when asked for. Unreadable files are named, counted and skipped; an animation is its first picture.
 """
 
+import functools
 import io
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -41,6 +43,8 @@ class ImageSet(Sequence[np.ndarray]):
         self.size = size
         self.skipped: list[str] = []
         self.entries: list[Entry] = []
+        self.shapes: list[tuple[int, int]] = []
+        """Height and width of each picture."""
         self.square = True
         """Whether all pictures are square: then crops are whole pictures, which recur unchanged."""
         self._cache: dict[int, np.ndarray] = {}
@@ -64,6 +68,7 @@ class ImageSet(Sequence[np.ndarray]):
                     skip(entry.name, picture)
                     continue
                 self.square &= picture.shape[0] == picture.shape[1]
+                self.shapes.append((picture.shape[0], picture.shape[1]))
                 if self._left >= picture.nbytes:
                     self._left -= picture.nbytes
                     self._cache[len(self.entries)] = picture
@@ -136,24 +141,52 @@ def decode(data: bytes, size: int) -> np.ndarray:
     return np.asarray(image)
 
 
+class Box(NamedTuple):
+    """Where a square crop lies, and whether it is mirrored."""
+
+    top: int
+    left: int
+    side: int
+    flip: bool
+
+
+def draw_box(shape: tuple[int, int], rng: np.random.Generator, scale: tuple[float, float]) -> Box:
+    """A random crop of a picture of this (height, width): its place, scale (share of the shorter side, even
+    over its logarithm) and flip."""
+    height, width = shape
+    side = round(min(height, width) * float(np.exp(rng.uniform(*np.log(scale)))))
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    return Box(top, left, side, bool(rng.random() < 0.5))
+
+
+def cut(picture: np.ndarray, size: int, box: Box) -> np.ndarray:
+    """The part of `picture` in `box`, scaled to size x size."""
+    square = picture[box.top : box.top + box.side, box.left : box.left + box.side]
+    if box.flip:
+        square = square[:, ::-1]
+    if box.side != size:
+        image = Image.fromarray(np.ascontiguousarray(square))
+        square = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
+    return square
+
+
 def crop(
     picture: np.ndarray, size: int, rng: np.random.Generator | None, scale: tuple[float, float] = (1.0, 1.0)
 ) -> np.ndarray:
-    """A size x size crop: of the centre when `rng` is None, else random in place, scale (share of the side,
-    even over its logarithm) and flip."""
+    """A size x size crop: of the centre when `rng` is None, else a random one (`draw_box`)."""
     height, width = picture.shape[:2]
     if rng is None:
         top, left = (height - size) // 2, (width - size) // 2
         return picture[top : top + size, left : left + size]
-    side = round(min(height, width) * float(np.exp(rng.uniform(*np.log(scale)))))
-    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-    square = picture[top : top + side, left : left + side]
-    if rng.random() < 0.5:
-        square = square[:, ::-1]
-    if side != size:
-        image = Image.fromarray(np.ascontiguousarray(square))
-        square = np.asarray(image.resize((size, size), Image.Resampling.LANCZOS))
-    return square
+    return cut(picture, size, draw_box((height, width), rng, scale))
+
+
+@functools.lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    """The permutation of an epoch: drawn once, for that of a million takes longer than a small step."""
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    order.flags.writeable = False
+    return order
 
 
 def batch_indices(step: int, batch: int, count: int, seed: int) -> np.ndarray:
@@ -163,5 +196,4 @@ def batch_indices(step: int, batch: int, count: int, seed: int) -> np.ndarray:
     """
     positions = np.arange(step * batch, (step + 1) * batch)
     epochs = positions // count
-    orders = {int(e): np.random.default_rng([seed, int(e)]).permutation(count) for e in np.unique(epochs)}
-    return np.array([orders[int(e)][p % count] for e, p in zip(epochs, positions, strict=True)])
+    return np.array([_order(seed, int(e), count)[p % count] for e, p in zip(epochs, positions, strict=True)])

@@ -1,13 +1,18 @@
-"""Data-parallel training through torchrun: start, rank, and the average of gradients.
+"""Training in several processes, started by torchrun: PyTorch's own modules, and what they leave open.
 
-Gradients are averaged by one all-reduce of a flat buffer a step, after accumulation. Unlike the wrapper
-module of PyTorch this leaves the stages free to take gradients of parts of the graph (the adaptive
-adversarial weight needs that) and to call a module several times before stepping.
+    ddp     each process holds the whole model; gradients are averaged bucket by bucket while the backward
+            pass still runs (DistributedDataParallel)
+    fsdp    each holds a share of weights, gradients, moving average and optimizer, and gathers a block's
+            weights when it is its turn (FSDP2, `fully_shard`)
+
+With accumulation the processes meet in the last micro-batch only.
 """
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
@@ -29,18 +34,67 @@ def process_group(device: torch.device) -> Iterator[tuple[int, int]]:
         dist.destroy_process_group()
 
 
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replaces every gradient by its mean over the processes; a no-op with one process."""
+def rank_and_world() -> tuple[int, int]:
+    """(rank, number of processes)."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def data_parallel(module: nn.Module, *, unused: bool = False) -> nn.Module:
+    """`module` behind DistributedDataParallel: to call in training, where gradients are to be averaged. With
+    one process `module` itself.
+
+    Args:
+        unused: whether some weights may play no part in a step, which costs a walk over the graph.
+
+    Gradients of parts of the graph (`torch.autograd.grad`) are those of this process: they do not reach the
+    hooks that average.
+    """
+    if not dist.is_initialized():
+        return module
+    with warnings.catch_warnings():
+        # The buffers, codebooks, are updated alike in all processes. What newer versions call this, those
+        # before do not know.
+        warnings.simplefilter("ignore", FutureWarning)
+        return nn.parallel.DistributedDataParallel(
+            module, broadcast_buffers=False, gradient_as_bucket_view=True, find_unused_parameters=unused
+        )
+
+
+def fully_sharded(module: nn.Module, blocks: Iterable[nn.Module], *, trained: bool) -> None:
+    """Shards the weights of `module` in place, those of each of `blocks` by themselves. A no-op with one
+    process. Weights that are not `trained` are given back after each forward pass."""
     if not dist.is_initialized():
         return
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([g.flatten() for g in gradients])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    start = 0
-    for gradient in gradients:
-        gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
-        start += gradient.numel()
+    from torch.distributed.fsdp import fully_shard
+
+    for block in blocks:
+        fully_shard(block)
+    fully_shard(module, reshard_after_forward=None if trained else True)
+
+
+@contextmanager
+def gradients_meet(module: nn.Module, last: bool) -> Iterator[None]:
+    """Around forward and backward pass of a micro-batch: gradients are averaged in the `last` of a step."""
+    if not dist.is_initialized():
+        yield
+        return
+    from torch.distributed.fsdp import FSDPModule
+
+    if isinstance(module, FSDPModule):
+        module.set_requires_gradient_sync(last)
+    waits = isinstance(module, nn.parallel.DistributedDataParallel) and not last
+    with cast("Any", module).no_sync() if waits else nullcontext():
+        yield
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's share of a sharded tensor; any other as it is."""
+    return cast("Any", tensor).to_local() if hasattr(tensor, "to_local") else tensor
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a sharded tensor, gathered by all processes; any other as it is."""
+    return cast("Any", tensor).full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
 def mean_over_processes(values: dict[str, float], device: torch.device) -> dict[str, float]:

@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from maskmend.training.distributed import local
+
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -25,8 +27,8 @@ class MovingAverage(Generic[M]):
     def update(self, module: M, step: int) -> None:
         """Moves towards `module` after step number `step` (from 0)."""
         decay = min(self.limit, (1 + step) / (10 + step))
-        averages: list[Tensor] = list(self.module.parameters())
-        weights: list[Tensor] = list(module.parameters())
+        averages: list[Tensor] = [local(p) for p in self.module.parameters()]
+        weights: list[Tensor] = [local(p) for p in module.parameters()]
         torch._foreach_lerp_(averages, weights, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
         for average, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
             average.copy_(buffer)

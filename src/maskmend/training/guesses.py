@@ -24,6 +24,12 @@ BLURRED = 0.2
 """Share of guesses that are blurred instead of passed through the tokenizer."""
 
 
+def pass_over(rng: np.random.Generator) -> None:
+    """Draws what `make_guesses` would: for a process without a guess, while others have some."""
+    rng.choice(COARSE_SIZES)
+    rng.random()
+
+
 @torch.no_grad()
 def make_guesses(
     images: Float[Tensor, "B 3 R R"],

@@ -3,20 +3,21 @@
     step k:  batch k of the data order (a pure function of seed and k) ─► stage.train_step ─► metrics.jsonl
     at intervals:  validation, a picture grid, a checkpoint (last.pt; best.pt at the lowest validation loss)
 
-Everything random is drawn from (seed, step, rank), so a resumed run repeats bit for bit what an uninterrupted
-one does. A signal saves a checkpoint before the run ends. A metric that is not finite stops the run before
-anything is saved, with an error that names the step and the last good checkpoint.
+Everything random is drawn from (seed, step), for the whole batch in every process, so a resumed run repeats
+bit for bit what an uninterrupted one does. A signal saves a checkpoint before the run ends. A metric that is
+not finite stops the run before anything is saved, with an error that names the step and the last good
+checkpoint.
 """
 
 import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import cast
 
 import numpy as np
 import torch
@@ -24,14 +25,16 @@ from torch import Tensor
 
 from maskmend.config import to_dict
 from maskmend.errors import DataError, TrainingError
+from maskmend.pretrained.folder import tokens_hash
 from maskmend.storage.temporary import remove_stale
-from maskmend.training import checkpoint
-from maskmend.training.dataset import ImageSet, batch_indices, crop
+from maskmend.training import checkpoint, sharded_checkpoint
+from maskmend.training.batches import Batches, Pictures, to_float, validation_crop
 from maskmend.training.distributed import agree, mean_over_processes
 from maskmend.training.metrics_log import MetricsLog
 from maskmend.training.recipe import Recipe, TrainingConfig
 from maskmend.training.resuming import resume_run
 from maskmend.training.stages.stage import Stage
+from maskmend.training.stages.transformer import TransformerStage
 from maskmend.training.throughput import Meter
 
 MetricsCallback = Callable[[str, dict[str, float]], object]
@@ -56,62 +59,6 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
     return config.lr * (config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-class Batches:
-    """Batches of float images by step number; the next one is prepared in a thread during the step.
-
-    A context manager: the thread ends with it.
-    """
-
-    def __init__(self, images: ImageSet, recipe: Recipe, size: int, rank: int, world: int) -> None:
-        self.images, self.recipe, self.size, self.rank, self.world = images, recipe, size, rank, world
-        self.pool = ThreadPoolExecutor(1)
-        self.ahead: tuple[int, Future[list[Tensor]]] | None = None
-
-    def __enter__(self) -> "Batches":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.pool.shutdown(cancel_futures=True)
-
-    def take(self, step: int) -> list[Tensor]:
-        """The micro-batches of this process's share of batch `step`."""
-        expected = self.ahead is not None and self.ahead[0] == step
-        micro_batches = self.ahead[1].result() if self.ahead and expected else self._make(step)
-        self.ahead = (step + 1, self.pool.submit(self._make, step + 1))
-        return micro_batches
-
-    def _make(self, step: int) -> list[Tensor]:
-        training, data = self.recipe.training, self.recipe.data
-        chosen = batch_indices(step, training.batch, len(self.images), training.seed)[self.rank :: self.world]
-        rng = np.random.default_rng([training.seed, step, self.rank, 1])
-        pictures = [crop(self.images[int(i)], self.size, rng, (data.crop_scale, 1.0)) for i in chosen]
-        batch = to_float(pictures)
-        if data.colour > 0:
-            batch = vary_colour(batch, data.colour, rng)
-        return list(batch.chunk(training.accumulate))
-
-
-def validation_crop(images: ImageSet, index: int, size: int, smallest: float) -> np.ndarray:
-    """The centre of a picture held at `size`; of one held larger a crop at a scale as in training, the same
-    in every run."""
-    rng = None if images.size == size else np.random.default_rng([13, index])
-    return crop(images[index], size, rng, (smallest, 1.0))
-
-
-def to_float(pictures: list[np.ndarray]) -> Tensor:
-    """uint8 (H, W, 3) pictures to one float (B, 3, H, W) batch in [-1, 1]."""
-    stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2)
-    return stacked.float().div_(127.5).sub_(1)
-
-
-def vary_colour(batch: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
-    """Random brightness, contrast and saturation of each picture, within [-1, 1]."""
-    change = torch.from_numpy(rng.uniform(-strength, strength, (3, len(batch), 1, 1, 1))).float()
-    grey = batch.mean(1, keepdim=True)
-    batch = grey + (batch - grey) * (1 + change[2])
-    return (batch * (1 + change[1]) + change[0]).clamp(-1, 1)
-
-
 FIRST_PICTURES = 20
 """A step with a picture grid, whatever `picture_every` is, so that errors in the pictures are seen early."""
 
@@ -121,8 +68,8 @@ def train(
     stage: Stage,
     out: Path,
     *,
-    train_images: ImageSet,
-    validation_images: ImageSet,
+    train_images: Pictures,
+    validation_images: Pictures,
     device: torch.device,
     rank: int = 0,
     world: int = 1,
@@ -143,14 +90,21 @@ def train(
         raise DataError(
             f"{len(validation_images)} validation images for {world} processes: give at least as many"
         )
-    last, best_file = out / "last.pt", out / "best.pt"
+    sharded = config.parallel == "fsdp"
+    last, best_file = out / ("last.json" if sharded else "last.pt"), out / "best.pt"
     _make_folder(out)
     if rank == 0:
         for folder in (out, out / stage.component):
             remove_stale(folder)  # left by a killed run, each as large as a checkpoint
     start, best = 0, None
     # Without last.pt, best.pt is the latest: of a run stopped between the two, or repaired by hand.
-    before = next((path for path in (last, best_file) if path.is_file()), None)
+    before = next((path for path in ((last,) if sharded else (last, best_file)) if path.is_file()), None)
+    other = out / ("last.pt" if sharded else "last.json")
+    if resume and before is None and other.is_file():
+        raise TrainingError(
+            f"{out} holds a run with another training.parallel than {config.parallel!r}: give it the same, "
+            "choose another --output, or start over with --restart"
+        )
     if resume and before is not None:
         start, best, changed = resume_run(stage, before, recipe)
         if log and rank == 0 and start < config.steps:
@@ -158,14 +112,16 @@ def train(
     elif rank == 0:
         # Files of an earlier run must not be resumed, nor exported as if they were of this run.
         exported = [out / stage.component / name for name in ("weights.safetensors", "config.json")]
-        for old in (last, best_file, *exported):
+        for old in (out / "last.pt", best_file, *exported):
             old.unlink(missing_ok=True)
+        sharded_checkpoint.remove(out / "last.json")
     metrics_log = MetricsLog(out, start, tensorboard=config.tensorboard) if rank == 0 else None
     held_out = [
         validation_crop(validation_images, i, stage.resolution, recipe.data.crop_scale)
         for i in range(rank, shown, world)
     ]
-    validation = [to_float(held_out[i : i + 32]).to(device) for i in range(0, len(held_out), 32)]
+    part = max(1, 32 // world)  # so that masks are those of the batches of one process
+    validation = [to_float(held_out[i : i + part]).to(device) for i in range(0, len(held_out), part)]
     bad = torch.full((), -1, device=device)
     step = start
     bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
@@ -173,9 +129,13 @@ def train(
 
     def save(path: Path) -> None:
         _raise_if_not_finite(bad, last)
-        if rank == 0:
-            content = {"step": step, "best": best, "recipe": to_dict(recipe), "stage": stage.state()}
-            checkpoint.write(path, content)
+        content = {"step": step, "best": best, "recipe": to_dict(recipe)}
+        if sharded:
+            transformer = cast("TransformerStage", stage)
+            content["tokenizer"] = tokens_hash(transformer.tokenizer)
+            sharded_checkpoint.write(path, content, transformer.tensors())
+        elif rank == 0:
+            checkpoint.write(path, content | {"stage": stage.state()})
 
     def record(kind: str, values: dict[str, float]) -> None:
         if metrics_log is not None:
@@ -183,7 +143,16 @@ def train(
             if on_metrics:
                 on_metrics(kind, {"step": float(step), **values})
 
-    with Batches(train_images, recipe, stage.resolution, rank, world) as batches, _signals() as stopping:
+    ahead = Batches(
+        train_images,
+        recipe,
+        stage.resolution,
+        rank,
+        world,
+        with_pictures=getattr(stage, "needs_pictures", True),
+        log=log,
+    )
+    with ahead as batches, _signals() as stopping:
         while step < config.steps:
             rate = learning_rate(step, config)
             for optimizer in stage.optimizers:
@@ -194,7 +163,7 @@ def train(
             logged = (step + 1) % config.log_every == 0 or step + 1 == config.steps
             with meter.step(counted=logged):
                 metrics = stage.train_step(
-                    micro_batches, step, np.random.default_rng([config.seed, step, rank, 2])
+                    micro_batches, step, np.random.default_rng([config.seed, step, 0, 2])
                 )
             step += 1
             # Kept on the device: reading it in each step would synchronise. The gradient counts too: it makes
@@ -210,21 +179,25 @@ def train(
                 record("validation", values)
                 if best is None or values["loss"] < best:
                     best = values["loss"]
-                    # Before last.pt: a run stopped in between repeats this validation.
-                    save(best_file)
-                    if rank == 0:
+                    if not sharded:
+                        # Before last.pt: a run stopped in between repeats this validation.
+                        save(best_file)
+                    if rank == 0 or sharded:
                         stage.export(out / stage.component)
                     save(last)
                 meter.restart()
-            if rank == 0 and (step % config.picture_every == 0 or step in (FIRST_PICTURES, config.steps)):
-                (out / "pictures").mkdir(exist_ok=True)
-                stage.pictures(validation[0][:8]).save(out / "pictures" / f"{step:07d}.png")
+            shows = step % config.picture_every == 0 or step in (FIRST_PICTURES, config.steps)
+            if shows and (rank == 0 or sharded):  # sharded weights are gathered by all
+                grid = stage.pictures(validation[0][:8])
+                if rank == 0:
+                    (out / "pictures").mkdir(exist_ok=True)
+                    grid.save(out / "pictures" / f"{step:07d}.png")
             stop = agree(stopping.is_set())
             if step % config.checkpoint_every == 0 or step == config.steps or stop:
                 save(last)
             if stop:
                 break
-    if rank == 0 and config.keep == "last" and step > 0:
+    if (rank == 0 or sharded) and config.keep == "last" and step > 0:
         stage.export(out / stage.component)
     if metrics_log is not None:
         metrics_log.close()

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from maskmend.errors import ConfigError
 from maskmend.models.discriminator import FeatureDiscriminator, PatchDiscriminator, hinge_loss
 from maskmend.training import checkpoint
+from maskmend.training.distributed import data_parallel, gradients_meet
 from maskmend.training.recipe import ImageLossConfig, TrainingConfig
 from maskmend.training.stages.stage import adamw, optimizer_step
 
@@ -125,6 +126,8 @@ class ImageLoss:
                     ) from None
                 self.discriminators[f"{name}_discriminator"] = discriminator
                 self.adversarial_weights[f"{name}_discriminator"] = feature_loss.adversarial
+        self.parallel = {name: data_parallel(one) for name, one in self.discriminators.items()}
+        """What averages the gradients of their own losses over the processes."""
         self.optimizers: list[torch.optim.Optimizer] = [
             adamw([discriminator], training) for discriminator in self.discriminators.values()
         ]
@@ -159,6 +162,7 @@ class ImageLoss:
         step: int,
         mask: Holes | None = None,
         hole_weight: float = 1.0,
+        last_part: bool = True,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient of the loss with respect to `fake`, and its metrics. Gradients of the discriminators' own
         losses are accumulated until `update_discriminators`.
@@ -168,6 +172,7 @@ class ImageLoss:
             step: of the training, from 0.
             mask: the holes, where the composite counts.
             hole_weight: weight of an error in the hole, relative to one outside.
+            last_part: whether these are the last pictures of the step.
         """
         leaf = fake.detach().float().requires_grad_()
         error = (leaf - images).abs()
@@ -206,19 +211,20 @@ class ImageLoss:
             total = total + ramp * self.adversarial_weights[name] * weight * adversarial_gradient
             prefix = name.removesuffix("discriminator")
             metrics |= {f"{prefix}adversarial": adversarial, f"{prefix}adaptive_weight": weight}
-            self._accumulate_d_loss(name, *d_inputs[name])
+            self._accumulate_d_loss(name, *d_inputs[name], last_part)
         return total, _detached(metrics)
 
-    def _accumulate_d_loss(self, name: str, real: Any, fake: Any) -> None:
+    def _accumulate_d_loss(self, name: str, real: Any, fake: Any, last_part: bool) -> None:
         """Adds the gradient of a discriminator's own loss to its weights; none reaches the images."""
-        discriminator = self.discriminators[name]
+        discriminator = self.parallel[name]
         fake = [each.detach() for each in fake] if isinstance(fake, list) else fake.detach()
-        with self._autocast():
-            logits = zip(_as_list(discriminator(real)), _as_list(discriminator(fake)), strict=True)
-        loss = torch.stack(
-            [hinge_loss(of_real.float(), of_fake.float()) for of_real, of_fake in logits]
-        ).mean()
-        loss.backward()
+        with gradients_meet(discriminator, last_part):
+            with self._autocast():
+                logits = zip(_as_list(discriminator(real)), _as_list(discriminator(fake)), strict=True)
+            loss = torch.stack(
+                [hinge_loss(of_real.float(), of_fake.float()) for of_real, of_fake in logits]
+            ).mean()
+            loss.backward()
         self.d_losses.setdefault(name, []).append(loss.detach())
 
     @torch.no_grad()

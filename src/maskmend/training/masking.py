@@ -42,6 +42,10 @@ class Masks(NamedTuple):
     guessed: Bool[Tensor, "B"]
     """Pictures whose hole holds a guess of its content (`guesses`)."""
 
+    def share(self, rank: int, world: int) -> "Masks":
+        """Those of the pictures of process `rank` of `world`: every process draws the masks of all."""
+        return Masks(*(mask[rank::world] for mask in self))
+
     def to(self, device: torch.device) -> "Masks":
         """The same on `device`, copied asynchronously."""
         return Masks(*(to_device(mask, device) for mask in self))

@@ -45,7 +45,9 @@ def _check_choices(table: str, config: Any, choices: Mapping[str, Iterable[str]]
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     train: str
-    """Folder of images (searched recursively), tar file, or folder of tar files."""
+    """Folder of images (searched recursively), tar file, or folder of tar files. Where `maskmend data index`
+    or `maskmend data tokenize` made an index, shards (a folder, a URL, or the index itself), of which
+    pictures are read when they are needed."""
     validation: str
     """Likewise; never trained on."""
     side: int = 0
@@ -58,9 +60,12 @@ class DataConfig:
     """Strength of random brightness, contrast and saturation changes; 0 is none, 0.1 is mild."""
     cache_gib: float = 4.0
     """Memory for decoded pictures, in GiB; what does not fit is decoded again in each epoch."""
+    workers: int = 0
+    """Processes that decode pictures ahead of the step, for each training process; 0: one thread of it."""
 
     def __post_init__(self) -> None:
         bounds = {"side": (0, 4096), "crop_scale": (0.1, 1), "colour": (0, 0.5), "cache_gib": (0, math.inf)}
+        bounds["workers"] = (0, 1024)
         _check("data", self, bounds)
 
 
@@ -70,6 +75,13 @@ class TrainingConfig:
     """Optimizer steps in all."""
     batch: int = 32
     """Images a step, over all processes and micro-batches."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """What several processes (torchrun) do. ddp: each has the whole model and gradients are averaged. fsdp:
+    weights, gradients, moving average and optimizer are shared out, for transformers that one device does
+    not hold, and checkpoints are folders that any number of processes loads."""
+    recompute: bool = False
+    """Activation checkpointing of a transformer: a block's activations are computed again in the backward
+    pass instead of kept, which adds a forward pass of the blocks to each step."""
     accumulate: int = 1
     """Number of micro-batches of a step, over which gradients are accumulated."""
     lr: float = 1e-4
@@ -331,6 +343,13 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.stage == "transformer" and self.transformer is None:
             raise ConfigError('stage = "transformer" needs a [transformer] table with tokenizer = "path"')
+        for name, default in (("parallel", "ddp"), ("recompute", False)):
+            value = getattr(self.training, name)
+            if self.stage != "transformer" and value != default:
+                raise ConfigError(
+                    f"training.{name} = {value!r} with stage = {self.stage!r}: it is for transformers, "
+                    "leave it out"
+                )
         if self.stage == "decoder" and self.decoder is None:
             raise ConfigError('stage = "decoder" needs a [decoder] table with tokenizer = "path"')
 

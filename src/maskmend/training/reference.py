@@ -89,6 +89,19 @@ def preset_lines() -> list[str]:
     ):
         for name, (ours, theirs) in changes(small, coursework).items():
             lines.append(f"| {model} | `{name}` | `{ours!r}` | `{theirs!r}` |")
+    lines += [
+        "",
+        "## The presets `large` and `huge`",
+        "",
+        "Transformers for GPUs, of 300 million and of a thousand million weights. What is not listed is as "
+        "in `small`.",
+        "",
+        "| [model] of a | setting | `large` | `huge` | `small` |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    small, large, huge = transformer.small_config(), transformer.large_config(), transformer.huge_config()
+    for name, (value, other) in changes(large, small).items():
+        lines.append(f"| transformer | `{name}` | `{value!r}` | `{getattr(huge, name)!r}` | `{other!r}` |")
     return [*lines, ""]
 
 

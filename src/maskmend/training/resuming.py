@@ -6,13 +6,14 @@ the lowest validation loss is reset, since losses before and after are not compa
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from maskmend.config import to_dict
 from maskmend.errors import ConfigError, TrainingError
-from maskmend.training import checkpoint
+from maskmend.training import checkpoint, sharded_checkpoint
 from maskmend.training.recipe import Recipe
 from maskmend.training.stages.stage import Stage
+from maskmend.training.stages.transformer import TransformerStage
 
 
 def resume_run(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None, list[str]]:
@@ -20,7 +21,8 @@ def resume_run(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | N
 
     Raises TrainingError for a run that `stage` cannot resume.
     """
-    content = checkpoint.read(path)
+    sharded = recipe.training.parallel == "fsdp"
+    content = sharded_checkpoint.read(path) if sharded else checkpoint.read(path)
     before, now = _with_defaults(content["recipe"], recipe), to_dict(recipe)
     changed = [name for name in ("stage", "preset", "model") if before.get(name) != now.get(name)]
     if changed:
@@ -31,7 +33,10 @@ def resume_run(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | N
     table = recipe.stage
     differing = _changes(before.get(table) or {}, now.get(table) or {}, f"{table}.")
     try:
-        stage.load_state(content["stage"])
+        if sharded:
+            load_sharded(cast("TransformerStage", stage), path, content)
+        else:
+            stage.load_state(content["stage"])
     except (ConfigError, RuntimeError, ValueError, KeyError) as error:
         # A discriminator of another size, or none before: the message of PyTorch names no setting.
         own = isinstance(error, ConfigError) or not differing
@@ -43,6 +48,12 @@ def resume_run(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | N
     validated = (before["data"]["validation"], before["training"]["validation_images"])
     same = not differing and validated == (now["data"]["validation"], now["training"]["validation_images"])
     return int(content["step"]), content["best"] if same else None, _changes(before, now)
+
+
+def load_sharded(stage: TransformerStage, path: Path, content: dict[str, Any]) -> None:
+    """Raises ConfigError where it was trained on other tokens, TrainingError where it cannot be read."""
+    stage.check_tokenizer(content["tokenizer"])
+    sharded_checkpoint.load(path, stage.tensors())
 
 
 def _with_defaults(before: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -14,12 +14,16 @@ from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.models import vqgan
 from maskmend.perceptual.efficientnet import EfficientNet
 from maskmend.perceptual.lpips import Lpips
-from maskmend.pretrained.folder import component_folder, load_tokenizer
-from maskmend.training.dataset import ImageSet, shared_pictures
+from maskmend.pretrained.folder import component_folder, load_tokenizer, tokens_hash
+from maskmend.training.batches import Pictures
 from maskmend.training.distributed import process_group
 from maskmend.training.loop import MetricsCallback, Outcome, train
 from maskmend.training.metrics_log import board_class
 from maskmend.training.recipe import ImageLossConfig, Recipe
+from maskmend.training.sharded_checkpoint import safetensors_storage
+from maskmend.training.shards.index import check_tokens_of
+from maskmend.training.shards.sources import open_pictures, shared_count
+from maskmend.training.shards.tokens import TokenSet
 from maskmend.training.stages.stage import Stage
 
 TOKENIZERS: dict[str, Callable[..., vqgan.TokenizerConfig]] = {
@@ -53,10 +57,10 @@ def build_stage(recipe: Recipe, device: torch.device) -> Stage:
             return DecoderStage(recipe, device, *_feature_networks(recipe.decoder, device))
         from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
 
-        return TransformerStage(recipe, configured(TRANSFORMERS, _after_tokenizer(recipe)), device)
+        return TransformerStage(recipe, configured(TRANSFORMERS, after_tokenizer(recipe)), device)
 
 
-def _after_tokenizer(recipe: Recipe) -> Recipe:
+def after_tokenizer(recipe: Recipe) -> Recipe:
     """The recipe of a transformer with codes and grid of its tokenizer, where [model] does not give them."""
     assert recipe.transformer is not None  # checked by the recipe
     if {"codes", "grid"} <= set(recipe.model):
@@ -79,12 +83,12 @@ def _feature_networks(
     return perceptual, classifier
 
 
-def data_warnings(training: ImageSet, validation: ImageSet) -> list[str]:
+def data_warnings(training: Pictures, validation: Pictures) -> list[str]:
     """Warnings about the data sets, in sentences."""
     lines = []
     if len(training) == 1:
         lines.append("1 training image will be memorised: give some hundreds, better thousands")
-    if shared := shared_pictures(training, validation):
+    if shared := shared_count(training, validation):
         which = "all" if shared == len(validation) else f"{shared} of the {len(validation)}"
         lines.append(
             f"{which} validation images are training images too: the validation loss shows how well they are "
@@ -113,6 +117,8 @@ def run(
         torch.set_num_threads(recipe.training.threads)
     if recipe.training.tensorboard:
         board_class()  # an error now rather than after hours of decoding images
+    if recipe.training.parallel == "fsdp":
+        safetensors_storage()
     device = pick_device(recipe.training.device)
     with process_group(device) as (rank, world):
         if device.type == "cuda" and world > 1:
@@ -126,9 +132,18 @@ def run(
         stage = build_stage(recipe, device)
         cache = int(recipe.data.cache_gib * 2**30)
         training, validation = (
-            ImageSet(source, max(stage.resolution, recipe.data.side), cache_bytes=cache, log=log)
+            open_pictures(
+                source,
+                max(stage.resolution, recipe.data.side),
+                cache_bytes=cache,
+                workers=recipe.data.workers,
+                with_tokens=recipe.stage == "transformer",
+                log=log,
+            )
             for source in (recipe.data.train, recipe.data.validation)
         )
+        if isinstance(training, TokenSet) and isinstance(stage, transformer_stage.TransformerStage):
+            check_tokens_of(training.index, tokens_hash(stage.tokenizer), stage.options.tokenizer)
         if isinstance(stage, transformer_stage.TransformerStage) and not training.square:
             # Random crops hardly ever recur: caching their tokens would only fill memory.
             stage.token_cache = None

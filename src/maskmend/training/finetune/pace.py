@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 
 from maskmend.inference.devices import pick_device
+from maskmend.training.batches import Batches
 from maskmend.training.dataset import ImageSet
-from maskmend.training.loop import Batches
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import build_stage
 

@@ -37,6 +37,7 @@ from maskmend.pretrained.folder import (
     tokens_hash,
 )
 from maskmend.settings import Settings
+from maskmend.training.distributed import data_parallel, gradients_meet, rank_and_world
 from maskmend.training.ema import MovingAverage
 from maskmend.training.guesses import make_guesses
 from maskmend.training.losses import ImageLoss, Perceptual
@@ -89,6 +90,7 @@ class DecoderStage:
                 self.sampler = IterativeSampler(transformer, settings, bf16=self.autocast)
             else:
                 self.sampler = ParallelSampler(transformer, temperature, bf16=self.autocast)
+        self.parallel = data_parallel(self.model.decoder)
         self.ema = MovingAverage(self.model, recipe.training.ema)
         self.image_loss = ImageLoss(
             self.options, perceptual, classifier, self.resolution, recipe.training, device
@@ -130,15 +132,20 @@ class DecoderStage:
     ) -> dict[str, Tensor]:
         metrics: dict[str, Tensor] = {}
         self.model.decoder.train()
-        for images in micro_batches:
+        rank, world = rank_and_world()
+        for number, images in enumerate(micro_batches, 1):
             images = to_device(images, self.device).contiguous(memory_format=torch.channels_last)
-            masks = self._masks(rng, len(images))
-            tokens, known = self.examples(images, masks, int(rng.integers(2**62)))
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                fake = self.model.decoder(self.model.quantizer.lookup(tokens), known)
-            last, weight = self.model.decoder.conv_out.weight, self.options.hole_weight
-            gradient, part = self.image_loss.gradient(images, fake, last, step, known.mask, weight)
-            fake.backward((gradient / len(micro_batches)).to(fake.dtype))
+            masks = self._masks(rng, len(images) * world).share(rank, world)
+            tokens, known = self.examples(images, masks, int(rng.integers(2**62)) + (rank << 32))
+            last_part = number == len(micro_batches)
+            with gradients_meet(self.parallel, last_part):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                    fake = self.parallel(self.model.quantizer.lookup(tokens), known)
+                last, weight = self.model.decoder.conv_out.weight, self.options.hole_weight
+                gradient, part = self.image_loss.gradient(
+                    images, fake, last, step, known.mask, weight, last_part
+                )
+                fake.backward((gradient / len(micro_batches)).to(fake.dtype))
             part["loss"] = part["reconstruction"]
             metrics = {k: metrics.get(k, 0) + v.detach() / len(micro_batches) for k, v in part.items()}
         metrics["gradient"] = optimizer_step(self.model.decoder, self.optimizers[0], self.clip)

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
-from maskmend.training.distributed import average_gradients
+from maskmend.training.distributed import whole
 from maskmend.training.recipe import TrainingConfig
 
 
@@ -26,6 +26,9 @@ class Stage(Protocol):
         self, micro_batches: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
     ) -> dict[str, Tensor]:
         """One optimizer step over the micro-batches of a batch; returns scalar metrics, `loss` among them.
+        Those of a transformer may be `TokenBatch`.
+
+        `rng` is the same in all processes, and masks are drawn from it for the pictures of all.
 
         The micro-batches lie on the CPU, as do the random masks of `rng`: both are copied to the device, and
         the step does not wait for the device.
@@ -69,12 +72,11 @@ def adamw(modules: list[nn.Module], config: TrainingConfig) -> torch.optim.AdamW
 
 
 def optimizer_step(module: nn.Module, optimizer: torch.optim.Optimizer, clip: float) -> Tensor:
-    """One optimizer step with the gradient averaged over processes and clipped; returns its norm."""
-    average_gradients(module.parameters())
+    """One optimizer step with the gradient clipped; returns its norm."""
     norm = nn.utils.clip_grad_norm_(module.parameters(), clip)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return norm.detach()
+    return whole(norm.detach())
 
 
 def picture_grid(rows: dict[str, Float[Tensor, "B 3 H W"]], scale: int = 2) -> Image.Image:

@@ -20,6 +20,7 @@ from maskmend.models.known_encoder import KnownPixels, no_known_pixels
 from maskmend.models.quantizer import codebook_statistics
 from maskmend.models.vqgan import VQGAN, TokenizerConfig
 from maskmend.pretrained.folder import component_folder, load_tokenizer, save_tokenizer
+from maskmend.training.distributed import data_parallel, gradients_meet, rank_and_world
 from maskmend.training.ema import MovingAverage
 from maskmend.training.losses import ImageLoss, Perceptual
 from maskmend.training.masking import draw_weighted
@@ -52,6 +53,9 @@ class TokenizerStage:
         if self.options.start:
             init_from(self.model, load_tokenizer(component_folder(Path(self.options.start), "tokenizer")))
             self.model.quantizer.keep_codebook()
+        quantizer = config.quantizer
+        waits = quantizer.update == "gradient" and self.options.quantize_from > 0
+        self.parallel = data_parallel(self.model, unused=waits)  # a codebook that is not yet used
         self.ema = MovingAverage(self.model, recipe.training.ema)
         self.image_loss = ImageLoss(
             self.options, perceptual, classifier, config.resolution, recipe.training, device
@@ -65,19 +69,21 @@ class TokenizerStage:
         metrics: dict[str, Tensor] = {}
         micro_batches = [to_device(images, self.device) for images in micro_batches]
         self.model.train()
-        for images in micro_batches:
+        for number, images in enumerate(micro_batches, 1):
             images = images.contiguous(memory_format=torch.channels_last)
             known = self._known(images, rng)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                quantize = step >= self.options.quantize_from
-                fake, quantized = self.model(images, generator, quantize, known)
-            last = self.model.decoder.conv_out.weight
-            mask = None if known is None else known.mask
-            gradient, part = self.image_loss.gradient(images, fake, last, step, mask)
-            extra = quantized.loss.detach()
-            part |= {"quantizer": extra, "loss": part["reconstruction"] + extra}
-            share = torch.ones((), device=self.device) / len(micro_batches)
-            torch.autograd.backward([fake, quantized.loss], [(gradient * share).to(fake.dtype), share])
+            last_part = number == len(micro_batches)
+            with gradients_meet(self.parallel, last_part):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+                    quantize = step >= self.options.quantize_from
+                    fake, quantized = self.parallel(images, generator, quantize, known)
+                last = self.model.decoder.conv_out.weight
+                mask = None if known is None else known.mask
+                gradient, part = self.image_loss.gradient(images, fake, last, step, mask, last_part=last_part)
+                extra = quantized.loss.detach()
+                part |= {"quantizer": extra, "loss": part["reconstruction"] + extra}
+                share = torch.ones((), device=self.device) / len(micro_batches)
+                torch.autograd.backward([fake, quantized.loss], [(gradient * share).to(fake.dtype), share])
             metrics = {k: metrics.get(k, 0) + v.detach() / len(micro_batches) for k, v in part.items()}
         metrics["gradient"] = optimizer_step(self.model, self.optimizers[0], self.clip)
         self.ema.update(self.model, step)
@@ -92,7 +98,9 @@ class TokenizerStage:
         if holes == 0:
             return no_known_pixels(count, self.resolution, self.resolution, self.device)
         weights = {"whole": 1 - holes, "boxes": holes / 3, "strokes": holes / 3, "random_walk": holes / 3}
-        masks = draw_weighted(rng, count, self.resolution, self.config.factor, weights)
+        rank, world = rank_and_world()
+        masks = draw_weighted(rng, count * world, self.resolution, self.config.factor, weights)
+        masks = masks.share(rank, world)
         pixels = to_device(masks.pixels, self.device)
         return KnownPixels(infill(images, pixels, "diffusion"), pixels)
 

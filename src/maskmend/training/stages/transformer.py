@@ -36,15 +36,19 @@ from maskmend.pretrained.folder import (
     tokens_hash,
 )
 from maskmend.training import checkpoint
+from maskmend.training.distributed import data_parallel, fully_sharded, gradients_meet, rank_and_world
 from maskmend.training.ema import MovingAverage
-from maskmend.training.guesses import make_guesses
-from maskmend.training.masking import Masks, draw_masks
+from maskmend.training.guesses import make_guesses, pass_over
+from maskmend.training.masking import FAMILIES, WHOLE, Masks, draw_masks
 from maskmend.training.recipe import Recipe
+from maskmend.training.shards.tokens import TokenBatch
 from maskmend.training.stages.stage import adamw, optimizer_step, picture_grid, to_device
 
 TRANSFORMERS: dict[str, Callable[..., TransformerConfig]] = {
     "coursework": transformer.coursework_config,
     "small": transformer.small_config,
+    "large": transformer.large_config,
+    "huge": transformer.huge_config,
 }
 
 
@@ -81,7 +85,14 @@ class TransformerStage:
             self.model.init_from_codebook(self.tokenizer.quantizer.codebook)
         if self.options.start:
             self._init_from(Path(self.options.start))
+        self.model.recompute = recipe.training.recompute
         self.ema = MovingAverage(self.model, recipe.training.ema)
+        self.parallel: torch.nn.Module = self.model
+        if recipe.training.parallel == "fsdp":
+            fully_sharded(self.model, self.model.blocks, trained=True)
+            fully_sharded(self.ema.module, self.ema.module.blocks, trained=False)
+        else:
+            self.parallel = data_parallel(self.model)
         unchanged = recipe.data.colour == 0 and recipe.data.crop_scale == 1  # `run` checks their shape too
         self.token_cache: dict[bytes, Tensor] | None = {} if unchanged else None
         """Tokens by hash of the pixels: images that recur unchanged (but for the flip) are encoded once."""
@@ -99,24 +110,35 @@ class TransformerStage:
                 f"({checkpoint.one_line(error)}): give [model] its settings"
             ) from None
 
+    @property
+    def needs_pictures(self) -> bool:
+        """Whether their tokens are not enough: known tokens and hints are those of infilled pictures."""
+        holes = any(getattr(self.options, family) > 0 for family in FAMILIES if family not in WHOLE)
+        return holes or self.config.hints or self.options.guesses > 0
+
     @torch.no_grad()
     def examples(
-        self, images: Float[Tensor, "B 3 H W"], masks: Masks, rng: np.random.Generator
+        self, images: Float[Tensor, "B 3 H W"] | TokenBatch, masks: Masks, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Hints]:
         """Input tokens (B, N) with `mask_id` where masked, target tokens (B, N), and the masked tokens'
         hints, all on the device. Conditions are evaluated before the copy to the device; `rng` is that of
         the guesses."""
         guessed = masks.guessed.nonzero()[:, 0]  # on the CPU: on a device it would synchronise
-        targets = self._tokens(images, self.token_cache is not None)
+        if isinstance(images, TokenBatch):
+            targets, pictures = to_device(images.tokens, self.device), images.images
+        else:
+            targets, pictures = self._tokens(images, self.token_cache is not None), images
         all_hole = bool(masks.hole.all()) and not self.config.hints
-        images, masks = to_device(images, self.device), masks.to(self.device)
+        masks = masks.to(self.device)
         if all_hole:
             infilled_tokens = targets
         else:
-            infilled = infill(images, masks.pixels, self.options.infill)
+            assert pictures is not None  # `needs_pictures`
+            pictures = to_device(pictures, self.device)
+            infilled = infill(pictures, masks.pixels, self.options.infill)
             if len(guessed):
                 rows = to_device(guessed, self.device)
-                guesses = make_guesses(images[rows], masks.pixels[rows], self.tokenizer, rng)
+                guesses = make_guesses(pictures[rows], masks.pixels[rows], self.tokenizer, rng)
                 infilled = infilled.index_copy(0, rows, guesses)
             infilled_tokens = self._tokens(infilled, self.caches_holes)
         # A number in torch.where would be copied to the device, which synchronises.
@@ -146,63 +168,100 @@ class TransformerStage:
                 self.token_cache |= encoded
         return torch.stack([found[key] for key in keys]).long()
 
-    def train_step(
-        self, micro_batches: list[Float[Tensor, "_ 3 H W"]], step: int, rng: np.random.Generator
-    ) -> dict[str, Tensor]:
+    def train_step(self, micro_batches: list[Any], step: int, rng: np.random.Generator) -> dict[str, Tensor]:
+        """`micro_batches` of pictures (B, 3, H, W), or of tokens (`TokenBatch`)."""
         self.model.train()
         metrics: dict[str, Tensor] = {}
         # Dropout draws from the global generators; seeding them by step is what makes a resumed run exact.
-        torch.manual_seed(int(rng.integers(2**62)))
-        for images in micro_batches:
-            masks = self._masks(rng, len(images))
-            inputs, targets, hints = self.examples(images, masks, rng)
-            if self.options.replace > 0:
-                inputs = self._replace(inputs, masks, rng)
-            hole, goal, wanted = to_device(masks.hole, self.device), targets.flatten(), None
-            if self.options.loss_on == "masked":
-                wanted = to_device(masks.hidden.flatten().nonzero()[:, 0], self.device)
-                goal = goal.index_select(0, wanted)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
-                logits = self.model(inputs, hole, wanted, hints)
-            loss = F.cross_entropy(logits.float(), goal, label_smoothing=self.options.label_smoothing)
-            (loss / len(micro_batches)).backward()
-            accuracy = (logits.detach().argmax(-1) == goal).float().mean()
+        torch.manual_seed(int(rng.integers(2**62)) + rank_and_world()[0])
+        for number, images in enumerate(micro_batches, 1):
+            with gradients_meet(self.parallel, number == len(micro_batches)):
+                loss, accuracy = self.loss(images, rng)
+                (loss / len(micro_batches)).backward()
             for name, value in (("loss", loss.detach()), ("accuracy", accuracy)):
                 metrics[name] = metrics.get(name, 0) + value / len(micro_batches)
         metrics["gradient"] = optimizer_step(self.model, self.optimizers[0], self.training.clip)
         self.ema.update(self.model, step)
         return metrics
 
+    def loss(self, images: Tensor | TokenBatch, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Loss of a micro-batch and the share of its masked tokens that are predicted right, of this process;
+        weighted so that the means over all processes are those of all pictures."""
+        rank, world = rank_and_world()
+        count = len(images.tokens) if isinstance(images, TokenBatch) else len(images)
+        every = self._masks(rng, count * world)
+        masks = every.share(rank, world)
+        inputs, targets, hints = self.examples(images, masks, rng)
+        if every.guessed.any() and not masks.guessed.any():
+            pass_over(rng)
+        if self.options.replace > 0:
+            inputs = self._replace(inputs, masks, rng)
+        hole, goal, wanted, weight = to_device(masks.hole, self.device), targets.flatten(), None, 1.0
+        if self.options.loss_on == "masked":
+            # Processes mask different numbers of tokens; the mean is to be that over all of them.
+            weight = int(masks.hidden.sum()) * world / int(every.hidden.sum())
+            wanted = to_device(masks.hidden.flatten().nonzero()[:, 0], self.device)
+            goal = goal.index_select(0, wanted)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            logits = self.parallel(inputs, hole, wanted, hints)
+        loss = F.cross_entropy(logits.float(), goal, label_smoothing=self.options.label_smoothing)
+        accuracy = (logits.detach().argmax(-1) == goal).float().mean()
+        return loss * weight, accuracy * weight
+
     def _masks(self, rng: np.random.Generator, count: int) -> Masks:
         return draw_masks(rng, count, self.resolution, self.tokenizer.config.factor, self.options)
 
     def _replace(self, inputs: Tensor, masks: Masks, rng: np.random.Generator) -> Tensor:
-        chosen = torch.from_numpy(rng.random(inputs.shape) < self.options.replace) & ~masks.hidden
-        others = torch.from_numpy(rng.integers(0, self.config.codes, inputs.shape))
+        rank, world = rank_and_world()
+        every = len(inputs) * world, inputs.shape[1]
+        chosen = torch.from_numpy(rng.random(every)[rank::world] < self.options.replace) & ~masks.hidden
+        others = torch.from_numpy(rng.integers(0, self.config.codes, every)[rank::world])
         return torch.where(to_device(chosen, self.device), to_device(others, self.device), inputs)
 
     @torch.no_grad()
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
         loss, right, count = 0.0, 0, 0
+        rank, world = rank_and_world()
         for number, images in enumerate(batches):
             rng = np.random.default_rng([7, number])
-            masks = self._masks(rng, len(images))
+            every = self._masks(rng, len(images) * world)
+            masks = every.share(rank, world)
             inputs, targets, hints = self.examples(images, masks, rng)
+            count += int(every.hidden.sum())
             masks = masks.to(self.device)
             logits = self.ema.module(inputs, masks.hole, masks.hidden, hints)
             goal = targets[masks.hidden]
             loss += float(F.cross_entropy(logits, goal, reduction="sum"))
             right += int((logits.argmax(-1) == goal).sum())
-            count += len(goal)
-        return {"loss": loss / count, "accuracy": right / count}
+        # The mean over the processes is that over the masked tokens of all.
+        return {"loss": loss * world / count, "accuracy": right * world / count}
+
+    def averaged(self) -> MaskedTransformer:
+        """The averaged weights in one piece; where they are sharded all processes have to ask for them, and
+        process 0 alone gets them."""
+        if not hasattr(next(self.ema.module.parameters()), "to_local"):
+            return self.ema.module
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        weights = get_model_state_dict(self.ema.module, options=options)
+        with torch.device("meta"):
+            model = MaskedTransformer(self.config)
+        if weights:
+            model.load_state_dict(weights, assign=True)
+            model.to(self.device)
+        return model.eval()
 
     @torch.no_grad()
     def pictures(self, images: Float[Tensor, "B 3 H W"]) -> Image.Image:
+        averaged = self.averaged()
+        if averaged.device.type == "meta":  # another process has them, and draws
+            return Image.new("RGB", (1, 1))
         rng = np.random.default_rng(11)
         masks = self._masks(rng, len(images))
         (known, _, hints), hole = self.examples(images, masks, rng), masks.to(self.device).hole
         known = torch.where(hole, self.config.mask_id, known)
-        predict = InferenceTransformer(self.ema.module).predictor(known, hole, hints)
+        predict = InferenceTransformer(averaged).predictor(known, hole, hints)
         tokens = decode(predict, known, hole, mask_id=self.config.mask_id).tokens
         side = self.config.grid
         hole_pixels = hole.view(-1, 1, side, side).repeat_interleave(self.tokenizer.config.factor, 2)
@@ -219,14 +278,36 @@ class TransformerStage:
             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
         }
 
-    def load_state(self, state: dict[str, Any]) -> None:
-        if state["tokenizer"] != tokens_hash(self.tokenizer):
+    def tensors(self) -> dict[str, Tensor]:
+        """The same state as one table of tensors, sharded as the weights are, to save and to load in place.
+        The averages of an optimizer that has made no step are made first."""
+        found: dict[str, Tensor] = {}
+        optimizer = self.optimizers[0]
+        for name, weight in self.model.named_parameters():
+            state = optimizer.state[weight]
+            if not state:
+                state["step"] = torch.zeros((), dtype=torch.float32, device=weight.device)
+                state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
+            found |= {f"optimizer.{name}.{key}": value for key, value in state.items()}
+            found[f"model.{name}"] = weight.detach()
+        for name, weight in self.ema.module.named_parameters():
+            found[f"ema.{name}"] = weight.detach()
+        return found
+
+    def check_tokenizer(self, expected: str) -> None:
+        """Raises ConfigError where the tokenizer is another than that of this hash."""
+        if expected != tokens_hash(self.tokenizer):
             raise ConfigError(
                 f"it was trained on the tokens of another tokenizer than {self.options.tokenizer}"
             )
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.check_tokenizer(state["tokenizer"])
         self.model.load_state_dict(state["model"])
         self.ema.module.load_state_dict(state["ema"])
         self.optimizers[0].load_state_dict(state["optimizers"][0])
 
     def export(self, folder: Path) -> None:
-        save_transformer(self.ema.module, folder, tokens=tokens_hash(self.tokenizer))
+        averaged = self.averaged()
+        if rank_and_world()[0] == 0:
+            save_transformer(averaged, folder, tokens=tokens_hash(self.tokenizer))

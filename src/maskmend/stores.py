@@ -7,6 +7,7 @@ moving.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,43 @@ def read(place: str, offset: int = -1, size: int = -1) -> bytes:
     if offset >= 0 and len(content) != size:
         raise DataError(f"cannot read {place}: it ends before byte {offset + size}")
     return content
+
+
+def read_ranges(ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
+    """The bytes of each (place, offset, size); those at one file system's URLs are asked for together, as
+    far as it can. Raises DataError, also where there are fewer.
+    """
+    found: list[bytes] = [b""] * len(ranges)
+    remote: dict[str, list[int]] = {}
+    for number, (place, offset, size) in enumerate(ranges):
+        if is_url(place):
+            remote.setdefault(place.split("://")[0], []).append(number)
+        else:
+            found[number] = read(place, offset, size)
+    for numbers in remote.values():
+        opened = [file_system(ranges[number][0]) for number in numbers]
+        starts = [ranges[number][1] for number in numbers]
+        ends = [ranges[number][1] + ranges[number][2] for number in numbers]
+        system, paths = opened[0][0], [path for _, path in opened]
+        for number, content in zip(numbers, system.cat_ranges(paths, starts, ends), strict=True):
+            place, offset, size = ranges[number]
+            if isinstance(content, Exception):
+                raise DataError(f"cannot read {place}: {_line(content)}") from content
+            if len(content) != size:
+                raise DataError(f"cannot read {place}: it ends before byte {offset + size}")
+            found[number] = bytes(content)
+    return found
+
+
+def size_of(place: str) -> int:
+    """Bytes of a file. Raises DataError."""
+    try:
+        if not is_url(place):
+            return Path(place).stat().st_size
+        system, path = file_system(place)
+        return int(system.size(path))
+    except OSError as error:
+        raise DataError(f"cannot read {place}: {_line(error)}") from error
 
 
 def file_system(url: str) -> tuple[Any, str]:
