@@ -56,7 +56,7 @@ def tokenize_pictures(
     *,
     shard_size: int = 4096,
     batch: int = 64,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> str:
     """Writes the shards and their index into `output`; returns the index's place. `progress` is called with
     the number of squares done.
