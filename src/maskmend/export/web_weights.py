@@ -18,7 +18,7 @@ from jaxtyping import Float32
 LEAST = 256
 """Numbers of a tensor below which it stays in its graph."""
 LEAST_8_BIT = 4096
-"""Numbers of a convolution's kernel from which 8 bits are worth their scales."""
+"""Numbers of a kernel or matrix from which 8 bits are worth their scales."""
 LOCATION = "weights"
 
 
@@ -37,8 +37,8 @@ class PackedWeights:
 def pack_weights(graphs: dict[str, bytes], *, eight_bit: Iterable[str] = ()) -> PackedWeights:
     """Packs graphs by name.
 
-    Kernels of convolutions that only the graphs `eight_bit` have are rounded to 8 bits, with a scale for each
-    output channel; all else keeps its value to the bit.
+    Kernels and matrices that only the graphs `eight_bit` have are rounded to 8 bits, with a scale for each
+    row, which is a convolution's output channel; all else keeps its value to the bit.
     """
     import onnx  # pyright: ignore[reportMissingImports]
     from onnx import numpy_helper  # pyright: ignore[reportMissingImports]
@@ -57,7 +57,7 @@ def pack_weights(graphs: dict[str, bytes], *, eight_bit: Iterable[str] = ()) -> 
     small = {
         key: eight_bits(array)
         for key, array in tensors.items()
-        if users[key] <= rounded and array.ndim == 4 and array.size >= LEAST_8_BIT
+        if users[key] <= rounded and array.ndim in (2, 4) and array.size >= LEAST_8_BIT
     }
     half = {k: a for k, a in tensors.items() if k not in small and _exact_in_half(a)}
     full = {k: a for k, a in tensors.items() if k not in small and k not in half}
@@ -96,13 +96,12 @@ def pack_weights(graphs: dict[str, bytes], *, eight_bit: Iterable[str] = ()) -> 
     )
 
 
-def eight_bits(
-    kernel: Float32[np.ndarray, "O I h w"],
-) -> tuple[np.ndarray, Float32[np.ndarray, "O"]]:
-    """Codes -127 to 127 (int8, the kernel's shape) and the scale of each output channel."""
-    largest = np.abs(kernel).reshape(len(kernel), -1).max(1)
-    scales = (np.maximum(largest, np.finfo(np.float32).tiny * 127) / np.float32(127)).astype(np.float32)
-    return np.rint(kernel / scales[:, None, None, None]).astype(np.int8), scales
+def eight_bits(kernel: Float32[np.ndarray, "R ..."]) -> tuple[np.ndarray, Float32[np.ndarray, "R"]]:
+    """Codes -127 to 127 (int8, the kernel's shape) and the scale of each row."""
+    rows = kernel.reshape(len(kernel), -1)
+    largest = np.maximum(np.abs(rows).max(1), np.finfo(np.float32).tiny * 127)
+    scales = (largest / np.float32(127)).astype(np.float32)
+    return np.rint(rows / scales[:, None]).astype(np.int8).reshape(kernel.shape), scales
 
 
 def _key(array: np.ndarray) -> bytes:
