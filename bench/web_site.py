@@ -1,11 +1,11 @@
-"""Fills of an exported site in Chromium beside Python's: the same tokens, how far the pictures differ, seconds.
+"""Fills of an exported site in Chromium beside Python's: tokens, how far the pictures differ, seconds.
 
     maskmend export web cats64 -o site/
     python bench/web_site.py site/ cats64              the sample pictures, four fills each
 
 It prints the site's size, the seconds until the first fill and of later ones, the share of tokens that are
-Python's, and how many grey levels the filled pixels differ by (float16 weights: rounding alone; int8: what 8 bits
-cost). `--lpips` adds the distance of LPIPS to the true pictures, the site's and Python's.
+Python's, and how many grey levels the filled pixels differ by (float16 weights: rounding alone; int8: what
+8 bits cost). `--lpips` adds the distance of LPIPS to the true pictures, the site's and Python's.
 """
 
 import argparse
@@ -50,9 +50,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 def fills_of(site: Path, pairs: list[tuple[str, Path, Path]]) -> list[dict[str, Any]]:
     """What the site makes of each picture; the first fill waits for the model."""
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(site))
-    )
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as runner:
@@ -115,12 +113,16 @@ def main() -> None:
     seconds = [fill["seconds"] for fill in found]
     levels = np.concatenate(off)
     print(f"site: {size / 1e6:.2f} MB")
-    print(f"first four fills, model loaded from this machine: {seconds[0]:.1f} s; later ones: "
-          f"{np.mean(seconds[1:]):.1f} s")
+    print(
+        f"first four fills, model loaded from this machine: {seconds[0]:.1f} s; later ones: "
+        f"{np.mean(seconds[1:]):.1f} s"
+    )
     print(f"tokens that are Python's: {same} of {tokens}")
     print(f"filled pixels differ by {levels.mean():.3f} grey levels on average, {levels.max()} at most")
     if chosen.lpips:
-        print(f"LPIPS to the true pictures: {lpips_of(ours, truths):.4f}, Python {lpips_of(theirs, truths):.4f}")
+        print(
+            f"LPIPS to the true pictures: {lpips_of(ours, truths):.4f}, Python {lpips_of(theirs, truths):.4f}"
+        )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-LEAST = 256
+LEAST = 32
 """Numbers of a tensor below which it stays in its graph."""
 LEAST_8_BIT = 4096
 """Numbers of a kernel or matrix from which 8 bits are worth their scales."""
