@@ -121,7 +121,9 @@ def compared(
     for (image, mask), mine in zip(cases, found, strict=True):
         theirs = pipe(image, mask, seed=7, guide=guide, **settings)
         assert mine["tokens"] == [rows.ravel().tolist() for rows in theirs.tokens]
-        assert mine["best"] == theirs.best
+        # Two of four are equally far from their median, but for rounding.
+        far = np.abs(theirs.log_likelihood - np.median(theirs.log_likelihood))
+        assert far[mine["best"]] == pytest.approx(far[theirs.best], abs=1e-5)
         for one, other in zip(mine["images"], theirs.pictures, strict=True):
             drawn = np.asarray(Image.open(io.BytesIO(base64.b64decode(one))))
             np.testing.assert_array_equal(drawn[~mask], image[~mask])
