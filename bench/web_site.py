@@ -10,6 +10,7 @@ Python's, and how many grey levels the filled pixels differ by (float16 weights:
 
 import argparse
 import base64
+import contextlib
 import functools
 import http.server
 import io
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 from maskmend.assets import PHOTOGRAPHS, SAMPLES
 from maskmend.assets.samples import sample_pairs
@@ -58,7 +59,7 @@ def fills_of(site: Path, pairs: list[tuple[str, Path, Path]]) -> list[dict[str, 
         page = browser.new_page()
         page.set_default_timeout(600_000)
         page.goto(f"http://localhost:{server.server_address[1]}/")
-        page.wait_for_function("globalThis.crossOriginIsolated")
+        until_isolated(page)
         page.locator("#canvas").wait_for()
         found = []
         for _, image, mask in pairs:
@@ -67,6 +68,16 @@ def fills_of(site: Path, pairs: list[tuple[str, Path, Path]]) -> list[dict[str, 
         browser.close()
     server.shutdown()
     return found
+
+
+def until_isolated(page: Any) -> None:
+    """The page is loaded once more as soon as its service worker is there."""
+    while True:
+        # Its security policy forbids `wait_for_function`; a page that goes has no answer.
+        with contextlib.suppress(Error):
+            if page.evaluate("globalThis.crossOriginIsolated"):
+                return
+        page.wait_for_timeout(50)
 
 
 def opened(text: str) -> np.ndarray:

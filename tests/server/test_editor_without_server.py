@@ -1,6 +1,7 @@
 """The site of `maskmend export web` in Chromium: fills in a worker are Python's, without a server."""
 
 import base64
+import contextlib
 import functools
 import http.server
 import io
@@ -93,11 +94,23 @@ def site(pipe: InpaintPipeline, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def editor(browser: Any, site: str) -> Iterator[Editor]:
     context = browser.new_context(viewport={"width": 1200, "height": 800})
     editor = Editor(context, site)
-    editor.page.wait_for_function("globalThis.crossOriginIsolated")
+    until_isolated(editor.page)
     editor.page.locator("#sample-list img").first.wait_for()
     yield editor
     context.close()
     assert editor.complaints == []
+
+
+def until_isolated(page: Any) -> None:
+    """The page is loaded once more as soon as its service worker is there."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    for _ in range(600):
+        # Its security policy forbids `wait_for_function`; a page that goes has no answer.
+        with contextlib.suppress(playwright.Error):
+            if page.evaluate("globalThis.crossOriginIsolated"):
+                return
+        page.wait_for_timeout(50)
+    raise AssertionError("the page is not isolated")
 
 
 def png(pixels: np.ndarray) -> str:
