@@ -3,12 +3,19 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 OUT ?= demo-output
+MODEL ?= photo
 
-.PHONY: demo test test-quick lint docs clean
+.PHONY: demo web test test-quick lint docs clean
 
 demo: $(VENV)/installed
 	$(BIN)/maskmend demo --output $(OUT)
 	@echo "Mend a picture of your own in the browser: $(BIN)/maskmend serve"
+	@echo "The same as a static site, with the model in the browser (needs npm): make web, then open http://localhost:8000"
+
+# Half a minute of exporting, then a server of files until Ctrl+C.
+web: $(VENV)/installed-onnx
+	$(BIN)/maskmend export web $(MODEL) -o $(OUT)/web-$(MODEL)
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(OUT)/web-$(MODEL) 8000
 
 test: $(VENV)/installed-dev
 	$(BIN)/maskmend weights fetch
@@ -38,6 +45,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/installed-onnx: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[onnx]'
 	touch $@
 
 $(VENV)/installed-docs: $(VENV)/installed

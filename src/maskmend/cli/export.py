@@ -26,3 +26,33 @@ def onnx(model: str, output: Path) -> None:
     size = sum(path.stat().st_size for path in files) / 2**20
     click.echo(f"wrote {', '.join(path.name for path in files)} to {output} ({size:.1f} MiB)")
     click.echo(f'without PyTorch: maskmend.runtime.Runtime("{output}").fill(image, mask)')
+
+
+@export.command()
+@click.argument("model", default="cats64")
+@click.option("-o", "--output", type=PATH, required=True, help="Folder for the site.")
+@click.option(
+    "--weights",
+    type=click.Choice(["auto", "float16", "int8"]),
+    default="auto",
+    help="Of the decoder: float16, or 8 bits where no token depends on them (auto).",
+)
+@click.option(
+    "--runtime",
+    type=PATH,
+    metavar="FOLDER",
+    help="Folder with onnxruntime-web's files, instead of fetching them with npm.",
+)
+def web(model: str, output: Path, weights: str, runtime: Path | None) -> None:
+    """Writes MODEL as a static site: the editor, with fills in the browser and no server behind it."""
+    from maskmend.assets import DEFAULT
+    from maskmend.export.web import export_web
+    from maskmend.pipeline import InpaintPipeline
+
+    pipe = InpaintPipeline.from_pretrained(model)
+    name = DEFAULT if model == "default" else Path(model).name
+    with working("exporting"):
+        sizes = export_web(pipe, output, name=name, weights=weights, runtime=runtime)
+    parts = ", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sizes.items())
+    click.echo(f"wrote {output}: {sum(sizes.values()) / 1e6:.1f} MB ({parts})")
+    click.echo(f"open it: python -m http.server --directory {output} 8000, then http://localhost:8000")

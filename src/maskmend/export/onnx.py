@@ -47,15 +47,24 @@ class EncoderGraph(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """tokens (B, h, w), for some models also the image and mask of the encoder ─► image (B, 3, R, R)."""
+    """tokens (B, h, w), for some models also the image and mask of the encoder ─► image (B, 3, R, R).
+
+    `guess` marks the pixels of the hole that hold a guess of its content; without it none do.
+    """
 
     def __init__(self, tokenizer: VQGAN) -> None:
         super().__init__()
         self.tokenizer = tokenizer
 
-    def forward(self, tokens: Tensor, image: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        image: Tensor | None = None,
+        mask: Tensor | None = None,
+        guess: Tensor | None = None,
+    ) -> Tensor:
         # Not None: `decode` would then read the batch size, which would become a constant of the graph.
-        known = () if image is None or mask is None else KnownPixels(image, mask)
+        known = () if image is None or mask is None else KnownPixels(image, mask, guess)
         return self.tokenizer.decode(tokens, known)
 
 
@@ -117,9 +126,11 @@ class StepGraph(TransformerGraph):
         values: Float[Tensor, "L B h K d"],
         known: Bool[Tensor, "B K"],
         asked: Int[Tensor, "S"],
+        guessed: Float[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "S codes"]:
         model, rope = self.model, self.rope(positions)
-        x = model.embed(tokens, model.embed_position(positions, hole), Hints(hint, missing))
+        hints = Hints(hint, missing, guessed)
+        x = model.embed(tokens, model.embed_position(positions, hole), hints)
         attended = torch.cat([known, valid], dim=1)
         for block, old_k, old_v in zip(self.blocks(), keys.unbind(0), values.unbind(0), strict=True):
             q, k, v = block.project(x, rope)
@@ -140,6 +151,21 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
     Each graph is tested with another batch size before anything is written. Raises ConfigError where ONNX is
     not installed or the transformer is not ours, ModelError where a graph does not do what its model does,
     OutputError where nothing can be written.
+    """
+    graphs, about = onnx_graphs(pipe)
+    contents = {folder / f"{name}.onnx": content for name, content in graphs.items()}
+    contents[folder / "model.json"] = json_bytes(about)
+    write_files(contents)
+    return list(contents)
+
+
+def onnx_graphs(pipe: InpaintPipeline, *, guesses: bool = False) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The four graphs by name, and what model.json says of them; raises as `export_onnx`.
+
+    Args:
+        pipe: the model.
+        guesses: where the model was trained to draw a coarser fill anew, the step has one more input
+            `guessed` (B, M) and the decoder `guess` (B, 1, R, R), which mark the guesses.
     """
     try:
         import onnx  # noqa: F401  # pyright: ignore[reportMissingImports]
@@ -168,12 +194,18 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
     known = {name: rows[name][:, :k] for name in ("tokens", "positions", "valid")}
     image = {"image": torch.zeros(b, 3, side, side)}
     tokens = {"tokens": torch.zeros(b, grid, grid, dtype=torch.long)}
+    if guesses and config.guesses:
+        rows["guessed"] = torch.ones(b, m)
     decoder_inputs = dict(tokens)
     if tokenizer.config.known_channels:
         decoder_inputs |= image | {"mask": torch.zeros(b, 1, side, side, dtype=torch.bool)}
+    if guesses and tokenizer.config.known_guesses:
+        decoder_inputs["guess"] = torch.zeros(b, 1, side, side, dtype=torch.bool)
     free = {"hole": {0: "batch", 1: "hole"}, "known": {0: "batch", 1: "known"}}
     axes = dict.fromkeys(("tokens", "positions", "valid", "hole", "hint", "missing"), free["hole"])
     axes |= {"keys": {1: "batch", 3: "known"}, "values": {1: "batch", 3: "known"}, "known": free["known"]}
+    if "guessed" in rows:
+        axes["guessed"] = free["hole"]
     only = {0: "batch"}
     graphs: dict[str, tuple[nn.Module, dict[str, Tensor], dict[str, dict[int, str]], Sequence[str]]] = {
         "encoder": (EncoderGraph(tokenizer), image, {"image": only}, ["tokens"]),
@@ -186,11 +218,11 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
             ["picture"],
         ),
     }
-    contents: dict[Path, bytes] = {}
+    contents: dict[str, bytes] = {}
     for name, (graph, inputs, shapes, outputs) in graphs.items():
         content = _exported(graph.eval(), inputs, shapes, outputs)
         _check(name, content, graph, inputs, shapes)
-        contents[folder / f"{name}.onnx"] = content
+        contents[name] = content
     about: dict[str, Any] = {
         "format": FORMAT,
         "kind": "maskmend-onnx",
@@ -206,9 +238,7 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
         "known_pixels": bool(tokenizer.config.known_channels),
         "defaults": {n: v for n, v in asdict(pipe.defaults).items() if v is not None},
     }
-    contents[folder / "model.json"] = json_bytes(about)
-    write_files(contents)
-    return list(contents)
+    return contents, about
 
 
 def _exported(

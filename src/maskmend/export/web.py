@@ -1,0 +1,172 @@
+"""A model as a static site: the editor, with the model run by onnxruntime-web in a worker (docs/web.md).
+
+    site/  index.html and the editor's modules      model/  weights, graphs, onnxruntime-web
+           api.js: who fills                         browser/  the worker: windows, decoding, compositing
+           service-worker.js                         samples/
+
+Any server of files will do. The site asks no other host for anything, and its security policy forbids it.
+"""
+
+import gzip
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import maskmend
+from maskmend.assets import PHOTOGRAPHS
+from maskmend.assets.samples import sample_pairs
+from maskmend.errors import ConfigError, DataError
+from maskmend.export.onnx import onnx_graphs
+from maskmend.export.web_runtime import SCRIPT, WASM, runtime_files
+from maskmend.export.web_weights import pack_weights
+from maskmend.files import json_bytes, write_files
+from maskmend.pipeline import InpaintPipeline
+from maskmend.settings import SCHEDULES, Settings
+
+SITE = Path(__file__).parent / "site"
+PAGE = Path(maskmend.__file__).parent / "server" / "page"
+"""The served editor's files, read as data."""
+SERVER_ONLY = {"server.js", "docs.html", "docs.js", "docs.css"}
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; "
+    "img-src 'self' blob: data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
+)
+ORDERS, SEAMS = ("confidence", "random"), ("poisson", "hard")
+"""What the worker knows of these settings."""
+LIMITS = {"upload_bytes": 200 * 2**20, "pixels": 40_000_000, "samples": 4, "steps": 32, "grow": 32}
+HTML = (
+    (
+        '<link rel="icon"',
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<link rel="manifest" href="manifest.webmanifest">\n<link rel="icon"',
+    ),
+    ('  <a class="quiet button wide" href="docs" target="_blank" rel="noopener">API</a>\n', ""),
+    (
+        '    <p id="hint"',
+        '    <div id="loading" class="progress" hidden><progress aria-label="Loading the model"></progress>'
+        '<span></span></div>\n    <p id="hint"',
+    ),
+    (
+        "<p>Drop one here, paste it, or choose a file. Then paint over what should go.</p>",
+        "<p>Drop one here, paste it, or choose a file. Then paint over what should go. "
+        "It stays on this device: the model runs in your browser.</p>",
+    ),
+)
+"""What is replaced in the editor's page, each once."""
+
+
+def export_web(
+    pipe: InpaintPipeline, folder: Path, *, name: str, weights: str = "auto", runtime: Path | None = None
+) -> dict[str, int]:
+    """Writes the site into `folder`; returns the bytes of its parts: page, weights, runtime.
+
+    Args:
+        pipe: the model; it stays as it is.
+        folder: where the site goes; files of the same names are replaced.
+        name: what the page calls the model.
+        weights: "float16" keeps shipped weights to the bit; "int8" rounds the decoder's kernels to 8 bits,
+            which changes no token; "auto": int8 unless finer levels look at what the decoder draws (guesses).
+        runtime: folder with onnxruntime-web's files; None: see `web_runtime`.
+
+    Raises ConfigError for settings that the worker does not know, and as `onnx_graphs` and `runtime_files`.
+    """
+    guesses = bool(getattr(pipe.transformer.config, "guesses", False))
+    if weights not in ("auto", "float16", "int8"):
+        raise ConfigError(f"weights = {weights!r}: give auto, float16 or int8")
+    _check_settings(pipe.defaults)
+    ort = runtime_files(runtime)
+    graphs, about = onnx_graphs(pipe, guesses=True)
+    rounded = ("decoder",) if weights == "int8" or (weights == "auto" and not guesses) else ()
+    packed = pack_weights(graphs, eight_bit=rounded)
+    model = {
+        "model/weights.bin": packed.weights,
+        "model/graphs.bin": packed.graphs,
+        "model/runtime.bin": gzip.compress(ort[WASM], 9, mtime=0),
+        "model/onnxruntime.js": ort[SCRIPT],
+    }
+    loaded = {part: f"model/{part}.bin" for part in ("weights", "graphs", "runtime")}
+    defaults = {n: v for n, v in asdict(pipe.defaults).items() if v is not None}
+    model["model/model.json"] = json_bytes(
+        {k: v for k, v in about.items() if k != "defaults"}
+        | {
+            "settings": defaults,
+            "guesses": guesses,
+            "tensors": packed.tensors,
+            "graphs": packed.places,
+            "script": "onnxruntime.js",
+            "files": {
+                part: {"path": f"{part}.bin", "bytes": len(model[path])} for part, path in loaded.items()
+            },
+        }
+    )
+    pages = _pages(name, about, defaults)
+    pages["service-worker.js"] = _service_worker(pages, model)
+    write_files({folder / path: content for path, content in (pages | model).items()})
+    size = {path: len(content) for path, content in model.items()}
+    ort_bytes = size.pop("model/runtime.bin") + size.pop("model/onnxruntime.js")
+    return {
+        "page": sum(map(len, pages.values())),
+        "weights": sum(size.values()),
+        "onnxruntime-web": ort_bytes,
+    }
+
+
+def _check_settings(defaults: Settings) -> None:
+    for name, known in (
+        ("order", ORDERS),
+        ("seam", SEAMS),
+        ("infill", ("diffusion",)),
+        ("ring", (0,)),
+        ("share", (0,)),
+    ):
+        value = getattr(defaults, name)
+        if value not in known:
+            raise ConfigError(
+                f"the model's {name} is {value!r}, the browser knows {', '.join(map(str, known))}: "
+                "change the defaults in its model_index.json"
+            )
+
+
+def _pages(name: str, about: dict[str, Any], settings: dict[str, Any]) -> dict[str, bytes]:
+    """The editor and the worker's modules, by path."""
+    pages = {p.name: p.read_bytes() for p in PAGE.iterdir() if p.is_file() and p.name not in SERVER_ONLY}
+    pages |= {p.relative_to(SITE).as_posix(): p.read_bytes() for p in SITE.rglob("*") if p.is_file()}
+    html = pages["index.html"].decode()
+    for old, new in HTML:
+        assert html.count(old) == 1, old
+        html = html.replace(old, new)
+    pages["index.html"] = html.encode()
+    samples = _samples(name)
+    pages |= {f"samples/{path.name}": path.read_bytes() for path in samples}
+    entry = {"name": name, "loaded": True, "resolution": about["resolution"], "grid": about["grid"]}
+    pages["site.json"] = json_bytes(
+        {
+            "version": maskmend.__version__,
+            "models": [entry | {"codes": about["codes"], "settings": settings}],
+            "limits": LIMITS,
+            "choices": {"schedule": list(SCHEDULES), "order": list(ORDERS), "seam": list(SEAMS)},
+            "samples": [path.name for path in samples],
+        }
+    )
+    return pages
+
+
+def _samples(name: str) -> list[Path]:
+    """Pictures of the kind the model knows; none where they were left out of the installation."""
+    try:
+        pairs = sample_pairs(PHOTOGRAPHS) if name == "photo" else sample_pairs()
+    except DataError:
+        return []
+    return [image for _, image, _ in pairs]
+
+
+def _service_worker(pages: dict[str, bytes], model: dict[str, bytes]) -> bytes:
+    """With the files it keeps, and a version that changes with any of them."""
+    version = hashlib.sha256()
+    for path, content in sorted((pages | model).items()):
+        version.update(path.encode() + hashlib.sha256(content).digest())
+    kept = [path for path in pages if path != "service-worker.js"]
+    site = {"version": version.hexdigest()[:16], "policy": POLICY, "pages": kept, "files": [*kept, *model]}
+    return f"const SITE = {json.dumps(site)};\n".encode() + pages["service-worker.js"]

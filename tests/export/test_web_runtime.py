@@ -1,0 +1,47 @@
+"""onnxruntime-web's files: taken only as they were published."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from maskmend.errors import WeightsError
+from maskmend.export import web_runtime
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder with stand-ins for the two files, whose hashes are the pinned ones."""
+    contents = {name: name.encode() for name in web_runtime.FILES}
+    pinned = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    monkeypatch.setattr(web_runtime, "FILES", pinned)
+    monkeypatch.setenv("MASKMEND_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "package" / "dist"
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_a_folder_or_the_package_above_it_will_do(published: Path):
+    """Catches a folder that is looked for in one place only."""
+    expected = {name: name.encode() for name in web_runtime.FILES}
+    assert web_runtime.runtime_files(published) == expected
+    assert web_runtime.runtime_files(published.parent) == expected
+
+
+def test_other_files_are_refused(published: Path):
+    """Catches files that are taken unchecked, and errors that do not name the file."""
+    (published / web_runtime.WASM).write_bytes(b"other")
+    with pytest.raises(WeightsError, match=rf"{web_runtime.WASM} has SHA-256 .*, expected"):
+        web_runtime.runtime_files(published)
+    (published / web_runtime.SCRIPT).unlink()
+    with pytest.raises(WeightsError, match=f"cannot read .*{web_runtime.SCRIPT}"):
+        web_runtime.runtime_files(published)
+
+
+def test_without_npm_the_remedy_is_named(published: Path, monkeypatch: pytest.MonkeyPatch):
+    """Catches a traceback where npm is not installed."""
+    monkeypatch.setattr(web_runtime.shutil, "which", lambda _: None)
+    with pytest.raises(WeightsError, match=r"npm, .* is not installed: install it, or .*--runtime FOLDER"):
+        web_runtime.runtime_files()
