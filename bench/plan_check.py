@@ -4,7 +4,8 @@
 
 Processor seconds of one thread, so that other work on the machine changes them little. The memory is the
 peak of the process (getrusage) less what it had before the stage was built; the plan is made in another
-process, whose memory does not count.
+process, whose memory does not count. The C library is told to give back at once what is freed
+(MALLOC_MMAP_THRESHOLD_): with `--as-usual` it keeps some of it, which is in no plan.
 """
 
 import argparse
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--as-usual", action="store_true")
     parser.add_argument("--only", choices=["planned", "measured"])
     options = parser.parse_args()
     torch.set_num_threads(1)
