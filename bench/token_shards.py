@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=src python bench/token_shards.py
 
-Of one core (AMD, Intel: its own), in processor seconds of the training process alone: the pictures are
-decoded in it too. `scheduled` hides tokens of the whole picture, so nothing else is encoded; `holes` has the
-recipe of the shipped models, whose infilled pictures are still encoded in each step.
+In processor seconds of one thread; the pictures are decoded in it too. `scheduled` hides tokens of the whole
+picture, so nothing else is encoded; `holes` has the default masks with hints, whose infilled pictures are
+still encoded in each step.
 """
 
 import argparse

@@ -758,6 +758,7 @@ def test_the_flags_are_frozen():
         "serve",
         "demo",
         "train",
+        "data",
         "pack",
         "calibrate",
         "weights",

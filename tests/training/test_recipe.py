@@ -192,10 +192,10 @@ def test_settings_are_frozen_by_name() -> None:
     )
     assert names == {
         "Recipe": "stage data training preset model tokenizer transformer decoder",
-        "DataConfig": "train validation side crop_scale colour cache_gib",
-        "TrainingConfig": "steps batch accumulate lr final_lr warmup beta1 beta2 weight_decay clip ema seed "
-        "log_every validate_every checkpoint_every picture_every validation_images keep precision device "
-        "threads tensorboard",
+        "DataConfig": "train validation side crop_scale colour cache_gib workers",
+        "TrainingConfig": "steps batch parallel recompute accumulate lr final_lr warmup beta1 beta2 "
+        "weight_decay clip ema seed log_every validate_every checkpoint_every picture_every "
+        "validation_images keep precision device threads tensorboard",
         "TokenizerTraining": f"{losses} start holes quantize_from",
         "DecoderTraining": f"{losses} tokenizer transformer temperature steps discriminators whole boxes "
         "strokes random_walk scratches text blobs guesses hole_weight infill",

@@ -259,6 +259,7 @@ print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text(
 """
 
 
+@pytest.mark.slow
 def test_a_million_pictures_start_fast_and_small(tmp_path: Path) -> None:
     """Would catch an index that is read into lists. The bounds are those promised: 5 s and 300 MB, with
     Python and its libraries; the time has room for a busy machine."""
