@@ -1,6 +1,8 @@
 // The server, as the page sees it: what it can do, fills as streams of events, conversion of formats.
 // Every failure becomes a Failure with a sentence for people.
 
+import { t } from "./words.js";
+
 export class Failure extends Error {
   constructor(code, message, conversions = []) {
     super(message);
@@ -9,7 +11,7 @@ export class Failure extends Error {
   }
 }
 
-const OFFLINE = "The server does not answer. Your picture and mask are safe here.";
+const offline = () => new Failure("offline", t`The server does not answer. Your picture and mask are safe here.`);
 const KEY = "maskmend-token";
 
 let token = sessionStorage.getItem(KEY) ?? "";
@@ -34,14 +36,14 @@ async function ask(path, options = {}) {
     response = await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Failure("offline", OFFLINE);
+    throw offline();
   }
   if (response.ok) return response;
   let error;
   try {
     ({ error } = await response.json());
   } catch {
-    error = { code: "odd", message: `The server answered with status ${response.status}.` };
+    error = { code: "odd", message: t`The server answered with status ${response.status}.` };
   }
   throw new Failure(error.code, sentence(error.message), error.conversions);
 }
@@ -109,7 +111,7 @@ export async function* fill(image, mask, parameters, signal) {
     yield [name, data];
     if (name === "done") return;
   }
-  throw new Failure("offline", OFFLINE);
+  throw offline();
 }
 
 async function* events(stream) {
@@ -122,7 +124,7 @@ async function* events(stream) {
       piece = await reader.read();
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Failure("offline", OFFLINE);
+      throw offline();
     }
     if (piece.done) return;
     pieces.push(piece.value);

@@ -18,6 +18,8 @@ export async function* follow(source, mask, parameters, signal) {
     } else if (name === "done") {
       const uncertainty = await coloured(await bitmap(blobFrom(data.uncertainty, "image/png")));
       yield { kind: "done", fills, best: data.best, uncertainty, note: data.note, seconds: data.seconds };
+    } else if (name === "level" && data.image) {
+      yield { kind: name, ...data, patch: await bitmap(blobFrom(data.image, "image/png")) };
     } else {
       yield { kind: name, ...data };
     }
