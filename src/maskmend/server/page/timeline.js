@@ -31,7 +31,8 @@ export class Timeline {
     this.list.replaceChildren(...entries.map((entry, i) => this.item(entry, i - past.length, busy)));
     const current = this.list.querySelector("[aria-current]");
     if (focused) current.focus({ preventScroll: true });
-    current.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const { offsetTop: top, offsetLeft: left } = current.parentElement; // of the list: whatever it lies in stays where it is
+    this.list.scrollTo({ top: top - this.list.clientHeight / 2, left: left - this.list.clientWidth / 2 });
   }
 
   item({ label, picture }, steps, busy) {
