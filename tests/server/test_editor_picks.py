@@ -32,6 +32,12 @@ CROP = """async ([width, height, lines]) => {
 }"""
 
 
+PICK = """(number) => {
+    const canvas = document.querySelectorAll(".pick canvas")[number];
+    return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
+}"""
+
+
 @pytest.mark.parametrize(
     ("name", "size", "lines", "largest"),
     [
@@ -102,8 +108,9 @@ def test_likelihoods_are_said_in_words_and_the_figures_are_at_hand(editor):
     assert page.evaluate(words) == wanted
 
 
-def test_the_finer_scales_of_a_wide_hole_are_counted(browser, tmp_path):
-    """Catches a bar that stands at the last step while most of the work is still to come."""
+def test_the_finer_scales_of_a_wide_hole_are_counted_and_shown(browser, tmp_path):
+    """Catches a bar that stands at the last step while most of the work is still to come, and a coarse picture
+    that stays until all of them are drawn."""
     go_on, reached = threading.Event(), threading.Event()
 
     class Held(InpaintPipeline):
@@ -134,8 +141,15 @@ def test_the_finer_scales_of_a_wide_hole_are_counted(browser, tmp_path):
             bar = editor.page.locator("#bar")
             share = bar.evaluate("(bar) => bar.value / bar.max")
             assert 0.25 < share < 0.75  # two of four fills are drawn finely, or nearly
+            editor.page.wait_for_timeout(200)
+            shown = [editor.page.evaluate(PICK, number) for number in (0, 2)]
         finally:
             go_on.set()
         editor.until_filled()
+        fine, coarse = (
+            np.abs(np.subtract(before, editor.page.evaluate(PICK, number))).mean()
+            for before, number in zip(shown, (0, 2), strict=True)
+        )
+        assert fine < 1 < coarse  # the first was as it is now, the third was still coarse
         assert editor.complaints == []
         context.close()

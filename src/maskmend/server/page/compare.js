@@ -39,7 +39,7 @@ export class Comparison {
   }
 
   closed() {
-    if (document.fullscreenElement) document.exitFullscreen();
+    if (document.fullscreenElement) document.exitFullscreen().catch(() => {}); // it may have been left just now
     this.panes = [];
     this.group.replaceChildren();
   }

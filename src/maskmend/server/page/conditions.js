@@ -5,7 +5,9 @@ export class Conditions {
     this.card = card;
     this.model = null;
     this.guidance.addEventListener("input", () => this.told());
-    this.card.addEventListener("keydown", (event) => { if (event.key === "Enter") document.getElementById("fill").click(); });
+    this.card.addEventListener("keydown", ({ key }) => {
+      if (key === "Enter" && !document.body.classList.contains("filling")) document.getElementById("fill").click();
+    });
   }
 
   get guidance() {

@@ -25,7 +25,7 @@ import { SettingsForm } from "./settings.js";
 import { Timeline } from "./timeline.js";
 import { Tools } from "./tools.js";
 import { View } from "./view.js";
-import { calm, complain, say, whenBack } from "./voice.js";
+import { calm, complain, say, whenBack, whenReady } from "./voice.js";
 import { choose as chooseLanguage, language, LANGUAGES, number, t, word } from "./words.js";
 
 const ALTERNATIVES = 4;
@@ -341,6 +341,7 @@ async function fill() {
     if (error.name === "AbortError") say(t`Stopped. The mask is as it was.`);
     else complain(error);
   } finally {
+    if (settings.model?.loaded === false) relearn().catch(complain); // by now it has been loaded
     if (state.filling === controller) {
       state.filling = state.live = null;
       update();
@@ -599,11 +600,17 @@ function showPicks() {
   picks.check(state.results.pick);
 }
 
+// What a model can be told to draw is known when it is loaded.
+async function relearn() {
+  state.about = await models();
+  settings.learn(state.about);
+  conditions.learn(settings.model);
+}
+
 async function learn() {
   try {
-    state.about = await models();
-    settings.learn(state.about);
-    conditions.learn(settings.model);
+    await relearn();
+    if (settings.model?.loaded === false) whenReady(() => relearn().catch(complain));
     await showSamples(openPicture, complain);
   } catch (error) {
     complain(error);

@@ -36,7 +36,7 @@ export class SettingsForm {
   }
 
   fill(name, values) {
-    this.field(name).replaceChildren(...values.map((value) => new Option(words()[value] ?? value, value)));
+    this.field(name).replaceChildren(...values.map((value) => Object.assign(new Option(words()[value] ?? value, value), { translate: value in words() })));
   }
 
   field(name) {

@@ -40,6 +40,12 @@ addEventListener("unhandledrejection", (event) => {
 });
 addEventListener("error", ({ error }) => { if (error) complain(error); });
 
+// `work` is done once, when the server's first model is loaded.
+export async function whenReady(work) {
+  while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, 2000));
+  work();
+}
+
 async function awaitServer() {
   if (waiting) return;
   waiting = true;
