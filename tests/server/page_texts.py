@@ -83,9 +83,7 @@ def _key(source: str, at: int) -> str:
 def language_file(code: str) -> dict[str, str]:
     """A language's texts by the English ones; English is a list."""
     text = (PAGE / f"words-{code}.js").read_text(encoding="utf-8")
-    content = json.loads(
-        text[text.index("export default") + len("export default") :].strip().removesuffix(";")
-    )
+    content = json.loads(text.partition("export default")[2].strip().removesuffix(";"))
     return {key: key for key in content} if isinstance(content, list) else content
 
 

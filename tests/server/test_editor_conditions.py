@@ -1,4 +1,4 @@
-"""A class or prompt is asked for where the model has any; and what a finished scale of a wide hole looks like is shown."""
+"""A class or prompt is asked for where the model has any, and reaches the fill."""
 
 import pytest
 import torch

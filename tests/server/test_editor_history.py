@@ -1,4 +1,4 @@
-"""The editor's history as pictures, alternatives side by side, several pictures at once, keys on paper, and fingers."""
+"""The editor's history as pictures, fills side by side, several pictures at once, keys on paper, and fingers."""
 
 import io
 import re
@@ -16,7 +16,7 @@ SMALL = """() => [...document.querySelectorAll("button, select, summary, .chips 
     .filter(([, box]) => box.width < 44 || box.height < 44)
     .map(([name, box]) => `${name}: ${box.width} x ${box.height}`)"""
 
-NAMELESS = """() => [...document.querySelectorAll("button, input, select, canvas[tabindex], [role=group], dialog")]
+NAMELESS = """() => [...document.querySelectorAll("button, input, select, [role=group], dialog")]
     .filter((one) => !one.labels?.length && !one.textContent.trim() && !one.hidden && one.type !== "file"
         && !one.getAttribute("aria-label") && !one.getAttribute("aria-labelledby"))
     .map((one) => one.outerHTML.slice(0, 80))"""

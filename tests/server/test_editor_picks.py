@@ -109,8 +109,8 @@ def test_likelihoods_are_said_in_words_and_the_figures_are_at_hand(editor):
 
 
 def test_the_finer_scales_of_a_wide_hole_are_counted_and_shown(browser, tmp_path):
-    """Catches a bar that stands at the last step while most of the work is still to come, and a coarse picture
-    that stays until all of them are drawn."""
+    """Catches a bar that stands at the last step while most of the work is still to come, and a coarse
+    picture that stays until all of them are drawn."""
     go_on, reached = threading.Event(), threading.Event()
 
     class Held(InpaintPipeline):

@@ -1,4 +1,4 @@
-"""Ways to a mask in the editor: similar colours, a polygon, growing and shrinking, pressure, the clipboard."""
+"""Ways to a mask in the editor: similar colours, a polygon, growing, shrinking, pressure, the clipboard."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ from PIL import Image
 from maskmend.masks.morphology import grow
 
 FINGER = """([type, x, y, pressure]) => {
-    const at = { clientX: x, clientY: y, pressure, pointerType: "touch", pointerId: 1, isPrimary: true, bubbles: true };
+    const at = { clientX: x, clientY: y, pressure, pointerType: "touch", pointerId: 1, bubbles: true };
     document.querySelector("#canvas").dispatchEvent(new PointerEvent(type, { ...at, button: 0, buttons: 1 }));
 }"""
 
@@ -105,7 +105,7 @@ def test_a_polygon_is_laid_corner_by_corner(patches):
 
 @pytest.mark.parametrize("by", [5, 1, -3])
 def test_a_mask_grows_as_the_server_grows_it(editor, by):
-    """Catches a preview, and a mask, that are not what `grow` means elsewhere: a square brush, one pixel off."""
+    """Catches a preview, and a mask, that are not what `grow` means elsewhere, by a pixel or in shape."""
     page = editor.page
     editor.take_sample()
     editor.drag((12, 30), (30, 24), (50, 50))
@@ -148,7 +148,7 @@ def test_what_grows_and_where_the_seam_is_blended_is_shown_before(editor):
 
 
 def test_a_finger_that_presses_lightly_paints_finer_where_that_is_measured(editor):
-    """Catches pressure of pens only; and a screen that measures none, whose one number made all strokes thin."""
+    """Catches pressure of pens only; and a screen that measures none, whose one number made strokes thin."""
     page = editor.page
     editor.take_sample()
     page.locator("#size").fill("20")
@@ -171,7 +171,7 @@ def test_a_finger_that_presses_lightly_paints_finer_where_that_is_measured(edito
 
 
 def test_a_pasted_mask_is_taken_for_one(editor):
-    """Catches a mask from another program that can only come in as a file, and a photograph taken for a mask."""
+    """Catches a mask from another program that can only come in as a file, and a photograph taken for one."""
     page = editor.page
     editor.take_sample()
 

@@ -28,7 +28,8 @@ BARE = r"""() => {
         for (const name of ["title", "aria-label", "alt", "placeholder"]) {
             if (node.getAttribute(name)) take(node.getAttribute(name), `${node.tagName} ${name}`);
         }
-        for (const child of node.childNodes) if (child.nodeType === 3) take(child.data, node.id || node.tagName);
+        const texts = [...node.childNodes].filter(({ nodeType }) => nodeType === 3);
+        for (const { data } of texts) take(data, node.id || node.tagName);
     }
     return found;
 }"""

@@ -4,7 +4,8 @@ The Accept header says which; of pictures also the format, unless the parameters
 
 Events, in this order: queued, started, step (one for each decoding step; of a hole in many parts one for each
 part), level (while a wide hole is drawn anew at finer scales: one for each batch of windows, and one with a
-picture for each scale that is done), fill (one for each sample), done; or error, at any time, which is the last.
+picture for each scale that is done), fill (one for each sample), done; or error, at any time, which is the
+last.
 """
 
 import base64
@@ -210,8 +211,8 @@ def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
 
 
 def level_event(news: dict[str, Any], samples: int) -> dict[str, Any]:
-    """How far the finer scales of a wide hole are, which are drawn sample by sample; with a PNG of the hole's box
-    where a scale is done."""
+    """How far the finer scales of a wide hole are, which are drawn sample by sample; where one is done, with a PNG
+    of the hole's box."""
     progress: LevelProgress = news["progress"]
     shown = {}
     if "picture" in news:

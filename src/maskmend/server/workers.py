@@ -131,7 +131,8 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
 
 
 def level_news(progress: LevelProgress, mask: np.ndarray) -> dict[str, Any]:
-    """What a watcher is told of the finer scales: how far they are, and the hole as a picture where a scale is done.
+    """What a watcher is told of the finer scales: how far they are, and the hole as a picture where one is
+    done.
 
     No side of that picture has more than `LARGEST_SHOWN` pixels: it is looked at for a moment.
     """
