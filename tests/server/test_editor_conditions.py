@@ -1,5 +1,7 @@
 """A class or prompt is asked for where the model has any, and reaches the fill."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -34,7 +36,7 @@ class Conditioned(Gated):
 def test_what_a_model_can_be_told_is_in_the_list_of_models(client):
     """Catches a page, or a client, that can only try."""
     assert client.get("/v1/models").json()["models"][0]["conditions"] == NONE
-    pipe = Conditioned()
+    pipe: Any = Conditioned()
     with client_of(app_of(pipe)) as other:
         told = other.get("/v1/models").json()["models"][0]["conditions"]
         assert told == {"classes": 3, "labels": list(pipe.labels), "prompts": False, "guided": True}
@@ -50,7 +52,7 @@ def test_a_model_without_conditions_is_not_asked_for_any(editor):
 @pytest.mark.parametrize("width", [390, 1200])
 def test_a_class_and_a_prompt_reach_the_fill(browser, width):
     """Catches fields that are shown and not heeded; and guidance that is sent without either."""
-    pipe = Conditioned()
+    pipe: Any = Conditioned()
     pipe.prompts = object()
     with on_a_socket(app_of(pipe)) as port:
         context = browser.new_context(viewport={"width": width, "height": 844})

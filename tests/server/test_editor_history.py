@@ -1,4 +1,4 @@
-"""The editor's history as pictures, fills side by side, several pictures at once, keys on paper, and fingers."""
+"""The editor's history as pictures, fills side by side, several pictures at once, keys on paper, fingers."""
 
 import io
 import re

@@ -211,8 +211,8 @@ def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
 
 
 def level_event(news: dict[str, Any], samples: int) -> dict[str, Any]:
-    """How far the finer scales of a wide hole are, which are drawn sample by sample; where one is done, with a PNG
-    of the hole's box."""
+    """How far the finer scales of a wide hole are, which are drawn sample by sample; where one is done, with
+    a PNG of the hole's box."""
     progress: LevelProgress = news["progress"]
     shown = {}
     if "picture" in news:
