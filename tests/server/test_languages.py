@@ -9,11 +9,8 @@ from page_texts import WORD, html_texts, language_file, languages, script_texts
 
 OTHERS = [code for code in languages() if code != "en"]
 
-MARKED = """async () => {
-    const { speak } = await import("./words.js");
-    await speak("zh", new Proxy({}, { get: (_, key) => `⟦${key}⟧` }));
-}"""
-"""Each text of the language files gets brackets around it."""
+MARKED = "export default new Proxy({}, { get: (_, key) => `⟦${String(key)}⟧` });"
+"""A language file in which each text has brackets around it."""
 
 BARE = r"""() => {
     const found = [];
@@ -55,11 +52,14 @@ def test_a_language_is_not_english(code):
     assert [key for key in same if WORD.search(re.sub(r"\{\d\}", "", key))] in ([], ["Alternative {0}, {1}"])
 
 
-def test_no_text_of_the_page_is_outside_the_language_files(editor):
+def test_no_text_of_the_page_is_outside_the_language_files(browser, recorded):
     """Catches English in the middle of a page in another language."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, locale="zh-CN")
+    context.route("**/words-zh.js", lambda route: route.fulfill(body=MARKED, content_type="text/javascript"))
+    editor = Editor(context, recorded[1])
     page = editor.page
-    page.evaluate(MARKED)
     assert page.locator("#choose").inner_text() == "⟦Choose a picture⟧"
+    assert page.evaluate(BARE) == []
     editor.take_sample()
     assert "⟦" in editor.status()
     for key in "brlgsphxket":
@@ -80,6 +80,8 @@ def test_no_text_of_the_page_is_outside_the_language_files(editor):
     page.keyboard.press("a")
     page.keyboard.press("t")
     assert page.evaluate(BARE) == []
+    assert editor.complaints == []
+    context.close()
 
 
 def test_the_browsers_language_is_taken_and_another_can_be_chosen(browser, recorded):

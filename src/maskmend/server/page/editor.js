@@ -672,6 +672,7 @@ on("language", "change", async () => {
   await chooseLanguage($("language").value);
   $("more").textContent = document.body.classList.contains("more") ? t`Less` : t`More`;
   if (state.about) settings.learn(state.about);
+  showSamples(openPicture, complain).catch(complain);
   showPicks.last = null;
   say("");
   update();
