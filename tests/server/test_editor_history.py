@@ -17,7 +17,8 @@ SMALL = """() => [...document.querySelectorAll("button, select, summary, .chips 
     .map(([name, box]) => `${name}: ${box.width} x ${box.height}`)"""
 
 NAMELESS = """() => [...document.querySelectorAll("button, input, select, [role=group], dialog")]
-    .filter((one) => !one.labels?.length && !one.textContent.trim() && !one.querySelector("img[alt]") && !one.hidden && one.type !== "file"
+    .filter((one) => !one.labels?.length && !one.textContent.trim() && !one.querySelector("img[alt]"))
+    .filter((one) => !one.hidden && one.type !== "file"
         && !one.getAttribute("aria-label") && !one.getAttribute("aria-labelledby"))
     .map((one) => one.outerHTML.slice(0, 80))"""
 
