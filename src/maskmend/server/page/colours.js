@@ -53,7 +53,7 @@ export class Colours {
   }
 
   told() {
-    this.card.querySelector("[for=strength]").value = `${this.strengthInput.value} %`;
+    this.card.querySelector("output[for=strength]").value = `${this.strengthInput.value} %`;
   }
 }
 

@@ -30,7 +30,7 @@ export class Conditions {
   }
 
   told() {
-    this.card.querySelector("[for=guidance]").value = this.guidance.value;
+    this.card.querySelector("output[for=guidance]").value = this.guidance.value;
   }
 
   // Those of the API that were given.
