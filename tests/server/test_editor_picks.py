@@ -115,7 +115,7 @@ def test_the_finer_scales_of_a_wide_hole_are_counted_and_shown(browser, tmp_path
                 events.on_level(progress)
                 if progress.sample == 1 and progress.windows:
                     reached.set()
-                    assert go_on.wait(20)
+                    assert go_on.wait(60)
 
             return super().__call__(*given, events=replace(events, on_level=told), **more)
 
@@ -130,7 +130,7 @@ def test_the_finer_scales_of_a_wide_hole_are_counted_and_shown(browser, tmp_path
         editor.drag(*(tuple(60 * at / 64 for at in point) for point in ((25, 25), (40, 40))))
         editor.page.click("#fill")
         try:
-            assert reached.wait(20)
+            assert reached.wait(60)
             editor.page.locator(
                 "#progress-text", has_text=re.compile(r"finer detail, about \d+ s left")
             ).wait_for()
