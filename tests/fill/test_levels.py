@@ -118,6 +118,8 @@ def test_progress_counts_all_windows(pipe):
         assert mine[0].windows == 0
         assert mine[0].seconds_left > 0
         assert mine[-1].seconds_left == 0
+        done = [progress.level for progress in mine if progress.pixels is not None]
+        assert done == list(range(1, mine[-1].levels + 1))  # each scale is shown once, when it is finished
 
 
 def test_finer_levels_change_the_hole_alone(pipe):

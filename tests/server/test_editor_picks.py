@@ -1,6 +1,8 @@
 """What the editor shows of four fills: the hole close by, one key to flip through them, likelihoods in words;
 and how far the finer scales of a wide hole are."""
 
+import base64
+import io
 import re
 import threading
 from dataclasses import replace
@@ -102,8 +104,9 @@ def test_likelihoods_are_said_in_words_and_the_figures_are_at_hand(editor):
     assert page.evaluate(words) == wanted
 
 
-def test_the_finer_scales_of_a_wide_hole_are_counted(browser, tmp_path):
-    """Catches a bar that stands at the last step while most of the work is still to come."""
+def test_the_finer_scales_of_a_wide_hole_are_counted_and_shown(browser, tmp_path):
+    """Catches a bar that stands at the last step while most of the work is still to come, and a coarse
+    picture that stays until all of them are drawn."""
     go_on, reached = threading.Event(), threading.Event()
 
     class Held(InpaintPipeline):
@@ -112,7 +115,7 @@ def test_the_finer_scales_of_a_wide_hole_are_counted(browser, tmp_path):
                 events.on_level(progress)
                 if progress.sample == 1 and progress.windows:
                     reached.set()
-                    assert go_on.wait(20)
+                    assert go_on.wait(60)
 
             return super().__call__(*given, events=replace(events, on_level=told), **more)
 
@@ -127,15 +130,27 @@ def test_the_finer_scales_of_a_wide_hole_are_counted(browser, tmp_path):
         editor.drag(*(tuple(60 * at / 64 for at in point) for point in ((25, 25), (40, 40))))
         editor.page.click("#fill")
         try:
-            assert reached.wait(20)
+            assert reached.wait(60)
             editor.page.locator(
                 "#progress-text", has_text=re.compile(r"finer detail, about \d+ s left")
             ).wait_for()
             bar = editor.page.locator("#bar")
             share = bar.evaluate("(bar) => bar.value / bar.max")
             assert 0.25 < share < 0.75  # two of four fills are drawn finely, or nearly
+            editor.page.wait_for_timeout(200)
+            shown = [thumbnail(editor, number) for number in (0, 2)]
         finally:
             go_on.set()
         editor.until_filled()
+        fine, coarse = (
+            np.abs(before - thumbnail(editor, number)).mean()
+            for before, number in zip(shown, (0, 2), strict=True)
+        )
+        assert fine < 1 < coarse  # the first was as it is now, the third was still coarse
         assert editor.complaints == []
         context.close()
+
+
+def thumbnail(editor, number):
+    url = editor.page.locator(".pick canvas").nth(number).evaluate("(canvas) => canvas.toDataURL()")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"), int)

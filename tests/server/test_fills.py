@@ -117,7 +117,7 @@ def test_a_picture_unlike_what_the_model_learnt_is_told():
 
 
 def test_events_tell_how_far_the_finer_scales_are():
-    """Catches a stream that is silent while most of a wide hole is drawn."""
+    """Catches a stream that is silent while most of a wide hole is drawn, and one that shows none of it."""
     image, mask = file_of(smooth_pixels(60, 60)), box_mask(60, 60, 10, 10, 50, 50)
     with client_of(app_of(InpaintPipeline(*tiny_models(guesses=True)))) as client:
         files = form(image, file_of(mask.astype(np.uint8) * 255))
@@ -131,6 +131,12 @@ def test_events_tell_how_far_the_finer_scales_are():
         assert [mine[0]["windows"], mine[-1]["windows"]] == [0, mine[-1]["total"]]
         assert [mine[-1][name] for name in ("level", "samples", "seconds_left")] == [mine[-1]["levels"], 2, 0]
         assert mine[0]["seconds_left"] > 0
+        done = [one for one in mine if "image" in one]
+        assert [one["level"] for one in done] == list(range(1, mine[-1]["levels"] + 1))
+        assert all(one["box"] == {"top": 10, "left": 10, "height": 40, "width": 40} for one in done)
+        # The last one is the fill
+        filled = pixels_of(base64.b64decode(told[-3 + sample][1]["image"]))
+        np.testing.assert_array_equal(pixels_of(base64.b64decode(done[-1]["image"])), filled[10:50, 10:50])
 
 
 def test_events_tell_the_steps_as_they_come(client, alone):

@@ -21,7 +21,8 @@ class FillEvents:
     on_preview: "Callable[[Preview], object] | None" = None
     """Called after each step with a `Preview`, which draws how a fill stands when asked to."""
     on_level: "Callable[[LevelProgress], object] | None" = None
-    """Called before a wide hole is drawn at finer scales, and after each batch of windows."""
+    """Called before a wide hole is drawn at finer scales, after each batch of windows, and after each scale,
+    then with the picture."""
     on_result: "Callable[[int, Inpainted], object] | None" = None
     """Called with an image's place in the batch and its result as soon as that is there: an image whose hole
     takes many windows keeps no other waiting."""

@@ -46,6 +46,7 @@ def refined(
             seam=settings.seam,
             seed=seed,
             progress=progress,
+            finished=progress.finished,
         )
         pictures.append(filled_picture(result.source, result.mask, pixels))
     return replace(result, pictures=tuple(pictures))
@@ -73,7 +74,10 @@ class _Progress:
         if tell:
             self(1, 0)
 
-    def __call__(self, level: int, windows: int) -> None:
+    def finished(self, level: int, pixels: np.ndarray) -> None:
+        self(level, 0, pixels)
+
+    def __call__(self, level: int, windows: int, pixels: np.ndarray | None = None) -> None:
         self.done += windows
         if self.on_level is None:
             return
@@ -87,6 +91,7 @@ class _Progress:
                 windows=self.done,
                 total=self.total,
                 seconds_left=each * (self.total - self.done),
+                pixels=pixels,
             )
         )
 

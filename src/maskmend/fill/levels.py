@@ -57,6 +57,8 @@ class LevelProgress:
     """Windows in all."""
     seconds_left: float
     """Of this fill, as estimated from what windows have taken so far."""
+    pixels: UInt8[np.ndarray, "H W 3"] | None = None
+    """The picture when a level is finished, else None. It is drawn on afterwards: copy what is to be kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,11 +117,13 @@ def refine(
     seam: str,
     seed: int,
     progress: Progress | None = None,
+    finished: Callable[[int, UInt8[np.ndarray, "H W 3"]], object] | None = None,
 ) -> UInt8[np.ndarray, "H W 3"]:
     """`pixels`, a picture whose hole (mask True) is filled coarsely, with the hole drawn anew level by level.
 
     Pixels outside the mask come back as they are. `progress` is called with the level's number, from 1, and
-    the number of windows drawn since the last call.
+    the number of windows drawn since the last call; `finished` with the level's number and the picture when
+    the level is done.
     """
     result = pixels.copy()
     for number, level in enumerate(levels, start=1):
@@ -140,6 +144,8 @@ def refine(
         result[here] = np.where(
             (hole & _covered(level, (level.box.height, level.box.width)))[:, :, None], drawn, crop
         )
+        if finished is not None:
+            finished(number, result)
     return result
 
 

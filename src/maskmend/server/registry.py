@@ -39,8 +39,21 @@ class Entry:
             "resolution": None if pipe is None else pipe.resolution,
             "grid": None if config is None else config.grid,
             "codes": None if config is None else config.codes,
+            "conditions": None if pipe is None else conditions(pipe),
             "settings": asdict(self.defaults),
         }
+
+
+def conditions(pipe: InpaintPipeline) -> dict[str, Any]:
+    """What a fill of this model can be told to show: classes, a prompt, and how far they count."""
+    config = pipe.transformer.config
+    prompts = pipe.prompts is not None
+    return {
+        "classes": config.labels,
+        "labels": list(pipe.labels),
+        "prompts": prompts,
+        "guided": bool((config.labels or prompts) and config.unconditional),
+    }
 
 
 class Catalogue:

@@ -3,8 +3,9 @@
 The Accept header says which; of pictures also the format, unless the parameters do.
 
 Events, in this order: queued, started, step (one for each decoding step; of a hole in many parts one for each
-part), level (while a wide hole is drawn anew at finer scales: one for each batch of windows), fill (one for
-each sample), done; or error, at any time, which is the last.
+part), level (while a wide hole is drawn anew at finer scales: one for each batch of windows, and one with a
+picture for each scale that is done), fill (one for each sample), done; or error, at any time, which is the
+last.
 """
 
 import base64
@@ -22,6 +23,7 @@ from maskmend.fill.levels import LevelProgress
 from maskmend.fill.result import Inpainted
 from maskmend.images.picture import Picture
 from maskmend.images.writing import encode_picture
+from maskmend.masks.box import Box
 from maskmend.server.errors import ApiError
 from maskmend.server.parameters import Format, Parameters
 from maskmend.server.requests import png
@@ -197,7 +199,7 @@ def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
         "steps": steps,
         "part": news["part"],
         "parts": news["parts"],
-        "box": {"top": box.top, "left": box.left, "height": box.height, "width": box.width},
+        "box": box_of(box),
         "fills": [
             {
                 "hidden": ["".join("01"[int(cell)] for cell in row) for row in hidden],
@@ -208,9 +210,14 @@ def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
     }
 
 
-def level_event(progress: LevelProgress, samples: int) -> dict[str, Any]:
-    """How far the finer scales of a wide hole are, which are drawn sample by sample and have no pictures."""
-    return {
+def level_event(news: dict[str, Any], samples: int) -> dict[str, Any]:
+    """How far the finer scales of a wide hole are, which are drawn sample by sample; where one is done, with
+    a PNG of the hole's box."""
+    progress: LevelProgress = news["progress"]
+    shown = {}
+    if "picture" in news:
+        shown = {"box": box_of(news["box"]), "image": in_base64(png(news["picture"]))}
+    return shown | {
         "sample": progress.sample,
         "samples": samples,
         "level": progress.level,
@@ -219,6 +226,11 @@ def level_event(progress: LevelProgress, samples: int) -> dict[str, Any]:
         "total": progress.total,
         "seconds_left": round(progress.seconds_left, 1),
     }
+
+
+def box_of(box: Box) -> dict[str, int]:
+    """A box of the picture, in its pixels."""
+    return {"top": box.top, "left": box.left, "height": box.height, "width": box.width}
 
 
 def event(name: str, data: dict[str, Any]) -> bytes:

@@ -35,12 +35,20 @@ from maskmend.settings import ORDERS, SCHEDULES
 T = TypeVar("T")
 
 
+class Conditions(BaseModel):
+    classes: int = Field(description="How many `label` can say; 0: it has none.")
+    labels: list[str] = Field(description="Their names, where they are known.")
+    prompts: bool = Field(description="Whether it takes a `prompt`.")
+    guided: bool = Field(description="Whether `guidance` counts.")
+
+
 class Model(BaseModel):
     name: str
     loaded: bool
     resolution: int | None = Field(description="Side of the square it sees, in pixels; null until loaded.")
     grid: int | None = Field(description="Side of that square in tokens.")
     codes: int | None = Field(description="Size of its codebook.")
+    conditions: Conditions | None = Field(description="What a fill can be told to show; null until loaded.")
     settings: dict[str, Any] = Field(description="Its defaults.")
 
 

@@ -202,7 +202,9 @@ class Service:
                 elif what == "step":
                     yield await self.encode(lambda news=detail: event("step", step_event(news, steps)), until)
                 elif what == "level":
-                    yield event("level", level_event(detail, job.samples))
+                    yield await self.encode(
+                        lambda news=detail: event("level", level_event(news, job.samples)), until
+                    )
                 else:
                     filled = self._filled(job, *detail)
                     break

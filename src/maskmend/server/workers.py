@@ -12,11 +12,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
 from maskmend.fill.events import FillEvents
 from maskmend.fill.levels import LevelProgress
 from maskmend.fill.preview import Preview
+from maskmend.masks.box import Box
 from maskmend.server.metrics import Metrics
 from maskmend.server.queue import Job, JobQueue
 from maskmend.server.registry import Catalogue
@@ -26,6 +29,9 @@ LOG = logging.getLogger("maskmend.server")
 FEW = 4
 """Parts of a hole up to which every step is shown. Of more, only each one's last: to draw all would take
 several times as long as to fill them."""
+
+LARGEST_SHOWN = 1024
+"""Pixels of the longer side of the picture of a finished scale."""
 
 
 class Abandoned(Exception):
@@ -136,7 +142,7 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         check_cancelled(progress)
         job = batch[progress.image]
         if job.watched and not job.gone.is_set():
-            job.tell("level", progress)
+            job.tell("level", level_news(progress, job.mask))
 
     first = batch[0]
     guides = [job.guide for job in batch]
@@ -145,11 +151,31 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         [job.mask for job in batch],
         samples=first.samples,
         seed=[job.seed for job in batch],
-        # The finer scales of a wide hole have no previews and may take minutes.
         events=FillEvents(on_preview=on_preview, on_result=finished, on_level=on_level),
         **({"guide": guides} if any(guide is not None for guide in guides) else {}),
         **first.settings,
     )
+
+
+def level_news(progress: LevelProgress, mask: np.ndarray) -> dict[str, Any]:
+    """What a watcher is told of the finer scales: how far they are, and the hole as a picture where one is
+    done.
+
+    No side of that picture has more than `LARGEST_SHOWN` pixels: it is looked at for a moment.
+    """
+    news: dict[str, Any] = {"progress": progress}
+    if progress.pixels is not None:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        box = Box(
+            top=int(rows[0]),
+            left=int(columns[0]),
+            height=int(rows[-1] - rows[0] + 1),
+            width=int(columns[-1] - columns[0] + 1),
+        )
+        shown = Image.fromarray(np.ascontiguousarray(progress.pixels[box.slices]))
+        shown.thumbnail((LARGEST_SHOWN, LARGEST_SHOWN))
+        news |= {"box": box, "picture": np.asarray(shown)}
+    return news
 
 
 def step_news(preview: Preview, index: int) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 // The controls of the colour brush: which colour, whether it rubs out, how far the model follows, and the colours used
 // last. Colours can be taken from the picture.
 
+import { t } from "./words.js";
+
 const FEW = 6;
 
 export class Colours {
@@ -43,7 +45,7 @@ export class Colours {
     this.recent = [value, ...this.recent.filter((one) => one !== value)].slice(0, FEW);
     this.swatches.replaceChildren(...this.recent.map((colour) => {
       const button = Object.assign(document.createElement("button"), { type: "button", title: colour });
-      button.setAttribute("aria-label", `Colour ${colour}`);
+      button.setAttribute("aria-label", t`Colour ${colour}`);
       button.append(chip(colour)); // drawn: the page's security policy takes no style attributes
       button.addEventListener("click", () => this.choose(colour));
       return button;
@@ -51,7 +53,7 @@ export class Colours {
   }
 
   told() {
-    this.card.querySelector("[for=strength]").value = `${this.strengthInput.value} %`;
+    this.card.querySelector("output[for=strength]").value = `${this.strengthInput.value} %`;
   }
 }
 

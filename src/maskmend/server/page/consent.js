@@ -1,5 +1,7 @@
 // The question whether a picture may be converted, and the notice that it was.
 
+import { t } from "./words.js";
+
 const dialog = document.getElementById("convert-dialog");
 
 // Whether the person agrees that `name` be converted; one question at a time.
@@ -11,7 +13,7 @@ export function agreed(name, conversions) {
 }
 
 function ask(name, conversions) {
-  dialog.querySelector("p").textContent = `${name} cannot be filled as it is. It can be opened if it is converted:`;
+  dialog.querySelector("p").textContent = t`${name} cannot be filled as it is. It can be opened if it is converted:`;
   dialog.querySelector("ul").replaceChildren(...conversions.map((one) => Object.assign(document.createElement("li"), { textContent: one })));
   dialog.returnValue = "";
   dialog.showModal();
@@ -21,5 +23,5 @@ function ask(name, conversions) {
 }
 
 export function conversionNotice(converted) {
-  return converted ? `Converted as it was opened: ${converted}. The file itself stays as it is.` : "";
+  return converted ? t`Converted as it was opened: ${converted}. The file itself stays as it is.` : "";
 }

@@ -2,9 +2,15 @@
 
 import { Failure, keepToken, models, sentence } from "./api.js";
 import { Colours, colourOf, hex } from "./colours.js";
+import { asked, looksLikeMask, pasted } from "./clipboard.js";
+import { Comparison } from "./compare.js";
+import { Conditions } from "./conditions.js";
 import { conversionNotice } from "./consent.js";
+import { Drawer } from "./drawer.js";
 import { Borders, extended, moved, written } from "./extend.js";
 import { follow, Live } from "./filling.js";
+import { flood, pixelsOf } from "./flood.js";
+import { EdgePreview, resized } from "./growth.js";
 import { guideOf } from "./guide.js";
 import { History } from "./history.js";
 import { listen as listenToKeys } from "./keys.js";
@@ -16,9 +22,11 @@ import { around, Picks } from "./picks.js";
 import { Pictures } from "./pictures.js";
 import { encoded, ENDINGS, hand, stem } from "./save.js";
 import { SettingsForm } from "./settings.js";
+import { Timeline } from "./timeline.js";
 import { Tools } from "./tools.js";
 import { View } from "./view.js";
-import { calm, complain, say, whenBack } from "./voice.js";
+import { calm, complain, say, whenBack, whenReady } from "./voice.js";
+import { choose as chooseLanguage, language, LANGUAGES, number, t, word } from "./words.js";
 
 const ALTERNATIVES = 4;
 const $ = (id) => document.getElementById(id);
@@ -39,7 +47,7 @@ const state = {
 const view = new View($("canvas"));
 const history = new History(update);
 const picks = new Picks($("picks"), pick);
-const pictures = new Pictures($("pictures"), (picture) => switchTo(picture, "Change of picture"), closePicture);
+const pictures = new Pictures($("pictures"), (picture) => switchTo(picture, t`Change of picture`), closePicture);
 const settings = new SettingsForm($("settings-form"), (note) => { $("settings-note").textContent = note; });
 const tools = new Tools($("canvas"), view, {
   mask: () => (state.filling ? null : state.mask),
@@ -49,6 +57,8 @@ const tools = new Tools($("canvas"), view, {
   sized: (direction) => sized(direction),
   colour: () => ({ guide: guideOf(state.mask), paint: colours.paint }),
   dropper: (point) => takeColour(point),
+  similar: (x, y) => flood(pixelsOf(state.source.bitmap), x, y, Number($("tolerance").value)),
+  laid: (corners) => showCorners(corners),
   grab: ([x, y], scale) => (tools.name === "extend"
     ? borders.grab([x, y], scale)
     : comparing() && Math.abs(x - divider() * state.source.width) * scale < 18 && y >= 0),
@@ -60,12 +70,12 @@ const tools = new Tools($("canvas"), view, {
   release: (cancelled) => (cancelled ? borders.cancel() : borders.release()),
 });
 const colours = new Colours($("colours"), {
-  chosen: (colour) => { choose("colour"); say(`${colour} is the brush's colour.`); },
+  chosen: (colour) => { choose("colour"); say(t`${colour} is the brush's colour.`); },
   cleared: () => {
     tools.end();
     if (state.results) putAway();
     const guide = guideOf(state.mask);
-    commitColours("Clear the colours", guide.clear(), guide);
+    commitColours(t`Clear the colours`, guide.clear(), guide);
   },
 });
 const borders = new Borders($("extend-form"), view, {
@@ -75,11 +85,24 @@ const borders = new Borders($("extend-form"), view, {
   refused: (text) => complain(new Failure("extension", text)),
 });
 
+const edges = new EdgePreview();
+const conditions = new Conditions($("conditions"));
+const drawer = new Drawer($("drawer"), $("drawer-open"), { shown: () => update() });
+const comparison = new Comparison($("compare-dialog"), { picked: pick });
+const timeline = new Timeline($("timeline"), history, {
+  scene: () => state.source && { picture: shown().bitmap, layers: state.results ? [] : [state.mask.canvas, guideOf(state.mask).canvas].filter(Boolean) },
+  jump: (steps) => {
+    tools.end();
+    for (let i = 0; i < Math.abs(steps); i++) (steps < 0 ? history.undo() : history.redo());
+    say(t`Back at the step that was chosen.`);
+  },
+});
+
 // When the server is there again after it was not
 
 whenBack(async () => {
   await learn();
-  say("The server is back. Your picture and mask are as they were.");
+  say(t`The server is back. Your picture and mask are as they were.`);
 });
 
 // What changes
@@ -91,11 +114,29 @@ async function openPicture(blob, name) {
     if (!source) return;
     const picture = { first: source, source, mask: new Mask(source.width, source.height), results: null, unsaved: false };
     pictures.add(picture);
-    switchTo(picture, `Opening ${name}`, () => pictures.remove(picture), () => pictures.add(picture));
-    say(`${name} opened, ${source.width} × ${source.height} pixels. Paint over what should be filled.`);
+    switchTo(picture, t`Opening ${name}`, () => pictures.remove(picture), () => pictures.add(picture));
+    say(t`${name} opened, ${source.width} × ${source.height} pixels. Paint over what should be filled.`);
   } catch (error) {
     complain(error);
   }
+}
+
+// One after the other; the last one is worked on.
+async function openPictures(files) {
+  const before = pictures.all.length;
+  for (const file of files) await openPicture(file, file.name || "pasted.png");
+  const count = pictures.all.length - before;
+  if (files.length > 1 && count > 1) say(t`${count} pictures opened: they are in the strip.`);
+}
+
+// A picture from the clipboard may be meant as the mask of the one that is open.
+async function paste(files) {
+  if (files.length === 1 && state.source && !state.filling && (await looksLikeMask(files[0]))) {
+    const answer = await asked($("paste-dialog"));
+    if (answer === "mask") await loadMask(files[0], files[0].name || "pasted.png");
+    if (answer !== "picture") return;
+  }
+  await openPictures(files);
 }
 
 // The picture to work on becomes `picture`, and the one before stays as it is; Undo goes back to it.
@@ -140,12 +181,12 @@ function enter(picture) {
 function closePicture(picture) {
   let at = pictures.remove(picture);
   history.push({
-    label: `Closing ${picture.source.name}`,
+    label: t`Closing ${picture.source.name}`,
     undo: () => pictures.add(picture, at),
     redo: () => { at = pictures.remove(picture); },
     bytes: picture.source.width * picture.source.height * 4,
   });
-  say(`${picture.source.name} closed. Undo opens it again.`);
+  say(t`${picture.source.name} closed. Undo opens it again.`);
 }
 
 async function loadMask(blob, name) {
@@ -158,7 +199,7 @@ async function loadMask(blob, name) {
     if (state.results) putAway();
     mask.begin();
     mask.read(bitmap);
-    commit("Load mask", mask.end());
+    commit(t`Load mask`, mask.end());
     say(`${words} ${share()}`);
   } catch (error) {
     complain(error);
@@ -171,7 +212,7 @@ function commit(label, patch) {
   const guide = guideOf(mask);
   const gone = guide.clip(patch.box); // colours of what is no hole any more
   history.push({
-    label,
+    label: word(label),
     undo: () => { mask.put(patch.box, patch.before); if (gone) guide.write(gone.before); },
     redo: () => { mask.put(patch.box, patch.after); if (gone) guide.write(gone.after); },
     bytes: patch.before.length * 2 + (gone?.bytes ?? 0),
@@ -182,11 +223,11 @@ function commit(label, patch) {
 
 function commitColours(label, patch, guide) {
   if (!patch) {
-    if (label === "Colour" && !guide.any) say("Colours count inside the hole only: paint it first, with the brush.");
+    if (label === "Colour" && !guide.any) say(t`Colours count inside the hole only: paint it first, with the brush.`);
     return;
   }
   colours.used();
-  history.push({ label, undo: () => guide.write(patch.before), redo: () => guide.write(patch.after), bytes: patch.bytes });
+  history.push({ label: word(label), undo: () => guide.write(patch.before), redo: () => guide.write(patch.after), bytes: patch.bytes });
   state.unsaved = true;
   update();
 }
@@ -207,10 +248,10 @@ function extendTo(margins) {
   const wide = (picture) => (far ? extended(picture.base ?? picture, margins) : (picture.base ?? picture));
   const source = wide(state.source);
   const first = state.first === state.source ? source : wide(state.first);
-  turn("Extend", { results: null, source, first, mask: moved(state.mask, source) });
+  turn(t`Extend`, { results: null, source, first, mask: moved(state.mask, source) });
   state.unsaved = far || state.unsaved;
   update();
-  say(far ? `${source.width} × ${source.height} pixels now. Fill draws what is new.` : `${base.width} × ${base.height} pixels, as it was.`);
+  say(far ? t`${source.width} × ${source.height} pixels now. Fill draws what is new.` : t`${base.width} × ${base.height} pixels, as it was.`);
 }
 
 // A change of the whole state that can be undone; results and pictures are kept by reference.
@@ -229,7 +270,7 @@ function turn(label, after) {
 }
 
 function putAway() {
-  turn("Put the fills away", { results: null });
+  turn(t`Put the fills away`, { results: null });
 }
 
 function changeMask(label, change) {
@@ -259,7 +300,7 @@ async function fill() {
     const samples = Math.min(ALTERNATIVES, state.about?.limits.samples ?? ALTERNATIVES);
     const parameters = { ...settings.parameters(), samples };
     const part = around(mask);
-    const more = {};
+    const more = conditions.parameters;
     if (source.margins) more.extend = written(source.margins);
     if (guideOf(mask).any) Object.assign(more, { guide: await guideOf(mask).png(), guide_strength: colours.strength });
     if (picking) keepFocus(true); // before its place is gone
@@ -268,7 +309,7 @@ async function fill() {
     for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part);
     progress(...state.live.progress);
     update();
-    say("Filling.");
+    say(t`Filling.`);
     for await (const news of follow(source, mask, { ...parameters, ...more }, controller.signal)) {
       controller.signal.throwIfAborted(); // what had come by then is decoded all the same
       progress(...state.live.take(news));
@@ -276,19 +317,24 @@ async function fill() {
         for (let i = 0; i < samples; i++) picks.show(i, source.bitmap, part, state.live.patches(i));
         view.paint();
       }
+      if (news.patch) {
+        picks.show(news.sample, source.bitmap, part, [[news.patch, news.box]]); // a finer scale of one of the fills
+        view.paint();
+      }
       if (news.kind === "done") {
         state.results = old;
-        turn("Fill", { results: { ...news, part, pick: news.best, used: parameters } });
+        turn(t`Fill`, { results: { ...news, part, pick: news.best, used: parameters } });
         state.unsaved = true;
-        say(`${news.fills.length} fills in ${news.seconds.toFixed(1)} seconds. The best is shown: pick another, accept it, or roll again.`);
+        say(t`${news.fills.length} fills in ${number(news.seconds, 1)} seconds. The best is shown: pick another, accept it, or roll again.`);
       }
     }
   } catch (error) {
     if (state.filling !== controller) return undefined; // another picture has been opened
     state.results = old;
-    if (error.name === "AbortError") say("Stopped. The mask is as it was.");
+    if (error.name === "AbortError") say(t`Stopped. The mask is as it was.`);
     else complain(error);
   } finally {
+    if (settings.model?.loaded === false) relearn().catch(complain); // by now it has been loaded
     if (state.filling === controller) {
       state.filling = state.live = null;
       update();
@@ -315,7 +361,7 @@ function pick(index) {
   if (!state.results?.fills[index]) return false;
   state.results.pick = index;
   picks.check(index);
-  say(`Alternative ${index + 1} is shown.`);
+  say(t`Alternative ${index + 1} is shown.`);
   view.paint();
   return true;
 }
@@ -336,9 +382,9 @@ function accept() {
   const settled = (picture) => (picture.margins ? { ...picture, base: undefined, margins: undefined } : picture);
   const transparent = (state.source.base ?? state.source).transparent;
   const source = { ...settled(state.source), blob, bitmap: image, transparent };
-  turn("Accept", { results: null, source, first: settled(state.first), mask: new Mask(width, height) });
+  turn(t`Accept`, { results: null, source, first: settled(state.first), mask: new Mask(width, height) });
   update();
-  say("Accepted. Go on painting, or download the picture.");
+  say(t`Accepted. Go on painting, or download the picture.`);
 }
 
 async function download() {
@@ -346,11 +392,11 @@ async function download() {
   calm();
   const format = $("format").value;
   try {
-    say("Writing the picture.");
+    say(t`Writing the picture.`);
     const blob = await encoded(shown().blob, format, $("quality").value);
     hand(blob, `${stem(state.source.name)}-mended.${ENDINGS[format]}`);
     state.unsaved = false;
-    say(`Downloaded as ${format === "png" ? "PNG, lossless" : format === "jpeg" ? "JPEG" : "WebP"}.`);
+    say(format === "png" ? t`Downloaded as PNG, lossless.` : t`Downloaded as ${format === "jpeg" ? "JPEG" : "WebP"}.`);
   } catch (error) {
     complain(error);
   }
@@ -384,7 +430,8 @@ function scene() {
   return {
     picture: shown().bitmap,
     transparent: source.transparent,
-    live: live ? [...live.parts.values()] : [],
+    live: live ? [...(live.level ? [live.level] : live.parts.values())] : [],
+    edge: $("show-mask").checked && !results && !live ? edges.of(mask, growth(), $("show-feather").checked) : null,
     mask: $("show-mask").checked ? mask.canvas : null,
     guide: $("show-mask").checked ? guideOf(mask).canvas : null,
     frame: (context) => borders.draw(context, tools.name === "extend" && !state.filling, !results),
@@ -397,7 +444,32 @@ function scene() {
 
 function share() {
   const percent = 100 * state.mask.share;
-  return `${percent && percent < 0.1 ? "less than 0.1" : percent.toFixed(1)} % of the picture is to be filled.`;
+  return percent && percent < 0.1 ? t`less than 0.1 % of the picture is to be filled.` : t`${number(percent, 1)} % of the picture is to be filled.`;
+}
+
+// By how many pixels the mask is shown to grow: what is tried in the drawer, and what the settings add when it is filled.
+function growth() {
+  return (drawer.open ? Number($("grow-by").value) : 0) + settings.grow;
+}
+
+function showCorners(corners) {
+  for (const id of ["corner-back", "corner-close"]) $(id).hidden = !corners;
+  $("corner-close").disabled = !corners?.area;
+}
+
+// The brush's own settings take turns in the dock.
+function showDock() {
+  const { name } = tools;
+  for (const id of ["tolerance-label", "tolerance-out"]) $(id).hidden = name !== "smart";
+  for (const id of ["size-label", "size-out"]) $(id).hidden = name === "smart" || name === "polygon";
+  $("tolerance-out").value = $("tolerance").value;
+}
+
+function compare() {
+  if (!state.results) return;
+  const { fills, best, pick: chosen, part } = state.results;
+  const views = fills.map(({ bitmap: picture }, index) => ({ picture, index, name: index === best ? t`${index + 1}, the best` : `${index + 1}` }));
+  comparison.open([{ picture: state.source.bitmap, index: null, name: t`Before` }, ...views], part, chosen);
 }
 
 function progress(step, steps, text) {
@@ -432,12 +504,12 @@ function update() {
     $("file-size").textContent = `${source.width} × ${source.height}`;
   }
   $("fill").disabled = !filling && !mask?.count;
-  $("fill").textContent = filling ? "Stop" : results ? "Fill anew" : "Fill";
+  $("fill").textContent = filling ? t`Stop` : results ? t`Fill anew` : t`Fill`;
   $("fill").classList.toggle("stop", Boolean(filling));
   $("fill").classList.toggle("strong", !results || Boolean(filling));
   $("progress").hidden = !filling;
   $("hint").hidden = Boolean(filling);
-  $("hint").textContent = !source ? "Open a picture to begin." : mask.count ? share() : "Paint over what should be filled.";
+  $("hint").textContent = !source ? t`Open a picture to begin.` : mask.count ? share() : t`Paint over what should be filled.`;
   const [notice] = notices();
   $("notice").hidden = !notice;
   $("notice-text").textContent = notice?.words ?? "";
@@ -449,7 +521,7 @@ function update() {
   borders.show(borders.margins);
   $("extend-reset").disabled = !source?.margins || Boolean(filling);
   for (const field of $("extend-form").elements) if (field.id !== "extend-reset") field.disabled = Boolean(filling);
-  $("results").querySelector("h2").textContent = filling ? "Filling" : "Pick one";
+  $("results").querySelector("h2").textContent = filling ? t`Filling` : t`Pick one`;
   for (const id of ["accept", "again"]) $(id).disabled = !results;
   $("looks").hidden = $("saving").hidden = !source;
   $("show-uncertainty").disabled = !results;
@@ -460,11 +532,18 @@ function update() {
   $("quality-out").value = $("quality").value;
   $("undo").disabled = Boolean(filling) || !history.past.length;
   $("redo").disabled = Boolean(filling) || !history.future.length;
-  for (const id of ["invert", "mask-load"]) $(id).disabled = !source || Boolean(filling);
+  showDock();
+  $("grow-by-out").value = `${$("grow-by").value} px`;
+  $("grow-legend").hidden = !mask?.count || !growth();
+  $("grow-apply").disabled = !mask?.count || Boolean(filling) || !Number($("grow-by").value);
+  $("compare").disabled = !results;
+  $("drawer-open").disabled = !source;
+  for (const id of ["invert", "invert-too", "mask-load", "mask-paste"]) $(id).disabled = !source || Boolean(filling);
   for (const id of ["clear", "mask-save"]) $(id).disabled = !mask?.count || Boolean(filling);
   if (results && !filling) showPicks();
   if (pictures.current) Object.assign(pictures.current, { source, results });
   pictures.show();
+  timeline.show(Boolean(filling));
   keepFocus();
   view.paint();
 }
@@ -498,10 +577,17 @@ function showPicks() {
   picks.check(state.results.pick);
 }
 
+// What a model can be told to draw is known when it is loaded.
+async function relearn() {
+  state.about = await models();
+  settings.learn(state.about);
+  conditions.learn(settings.model);
+}
+
 async function learn() {
   try {
-    state.about = await models();
-    settings.learn(state.about);
+    await relearn();
+    if (settings.model?.loaded === false) whenReady(() => relearn().catch(complain));
     await showSamples(openPicture, complain);
   } catch (error) {
     complain(error);
@@ -541,10 +627,33 @@ on("notice-close", "click", () => { state.dismissed.add(notices()[0].of); update
 on("accept", "click", accept);
 on("download", "click", download);
 on("mask-save", "click", saveMask);
-on("undo", "click", () => { tools.end(); const label = history.undo(); if (label) say(`Undone: ${label}.`); });
-on("redo", "click", () => { tools.end(); const label = history.redo(); if (label) say(`Done again: ${label}.`); });
-on("invert", "click", () => changeMask("Inverted", (value) => 1 - value));
-on("clear", "click", () => changeMask("Cleared", () => 0));
+on("undo", "click", () => { tools.end(); const label = history.undo(); if (label) say(t`Undone: ${label}.`); });
+on("redo", "click", () => { tools.end(); const label = history.redo(); if (label) say(t`Done again: ${label}.`); });
+on("invert", "click", () => changeMask(t`Inverted`, (value) => 1 - value));
+on("clear", "click", () => changeMask(t`Cleared`, () => 0));
+on("invert-too", "click", () => { $("invert").click(); drawer.toggle(false); });
+on("grow-apply", "click", () => {
+  const by = Number($("grow-by").value);
+  const data = resized(state.mask, by);
+  $("grow-by").value = 0;
+  changeMask(by > 0 ? t`Grown by ${by} px` : t`Shrunk by ${-by} px`, (_, i) => data[i]);
+});
+on("mask-paste", "click", () => pasted().then((file) => loadMask(file, t`What was pasted`), complain));
+on("pressure", "input", () => { tools.pressure.on = $("pressure").checked; });
+on("corner-back", "click", () => tools.cornerBack());
+on("corner-close", "click", () => tools.close());
+on("compare", "click", compare);
+on("keys-print", "click", () => print());
+for (const [code, name] of Object.entries(LANGUAGES)) $("language").append(new Option(name, code, false, code === language));
+on("language", "change", async () => {
+  await chooseLanguage($("language").value);
+  $("more").textContent = document.body.classList.contains("more") ? t`Less` : t`More`;
+  if (state.about) settings.learn(state.about);
+  showSamples(openPicture, complain).catch(complain);
+  showPicks.last = null;
+  say("");
+  update();
+});
 on("size", "input", () => sizeTo(Number($("size").value)));
 on("zoom-in", "click", () => view.zoom(1.25));
 on("zoom-out", "click", () => view.zoom(0.8));
@@ -552,20 +661,21 @@ on("fit", "click", () => view.fit());
 on("more", "click", () => {
   const open = document.body.classList.toggle("more");
   $("more").setAttribute("aria-expanded", open);
-  $("more").textContent = open ? "Less" : "More";
+  $("more").textContent = open ? t`Less` : t`More`;
 });
 on("keys", "click", () => $("keys-dialog").showModal());
-for (const id of ["show-mask", "show-uncertainty", "show-compare", "format", "quality"]) on(id, "input", update);
+for (const id of ["show-mask", "show-uncertainty", "show-compare", "format", "quality", "grow-by", "show-feather", "tolerance"]) on(id, "input", update);
 on("divider", "input", () => view.paint());
+on("settings-form", "input", () => { conditions.learn(settings.model); update(); });
 on("token-form", "submit", () => { keepToken($("token").value); $("token").value = ""; calm(); learn(); });
 view.moved = () => { $("zoom-out-text").value = `${Math.round(100 * view.scale)} %`; };
 addEventListener("beforeunload", (event) => { if (state.unsaved || pictures.unsaved) event.preventDefault(); });
 
-listenToFiles({ picture: openPicture, mask: (blob, name) => state.mask && loadMask(blob, name) });
+listenToFiles({ pictures: openPictures, pasted: paste, mask: (blob, name) => state.mask && loadMask(blob, name) });
 listenToKeys({
   canvas: $("canvas"), tools, view, stop, sized, choose: pick, flip,
-  moved: ([x, y]) => say(`${x}, ${y}${tools.stroke ? ", brush down" : ""}`),
-  pressed: (way) => { if (way) say(way === "down" ? "Brush down." : `Brush up. ${share()}`); },
+  moved: ([x, y]) => say(`${x}, ${y}${tools.stroke ? `, ${t`brush down`}` : ""}`),
+  pressed: (way) => { if (way) say(way === "down" ? t`Brush down.` : `${t`Brush up.`} ${share()}`); },
 });
 document.body.dataset.tool = "brush";
 update();

@@ -6,6 +6,7 @@
 
 import { guideOf } from "./guide.js";
 import { Mask } from "./mask.js";
+import { t } from "./words.js";
 
 export const SIDES = ["left", "right", "top", "bottom"];
 const LONGEST = 32_767; // pixels of a side: browsers' canvases hold no more
@@ -155,7 +156,7 @@ export class Borders {
       const text = this.form.elements.namedItem(side).value.trim() || "0";
       const [, number, percent] = /^(\d{1,5}(?:[.,]\d{1,3})?)\s*(%|px)?$/.exec(text) ?? [];
       if (number === undefined) {
-        this.refuse(`${text} is no length: write pixels or percent, such as 200 or 10%.`);
+        this.refuse(t`${text} is no length: write pixels or percent, such as 200 or 10%.`);
         return;
       }
       const across = side === "left" || side === "right" ? base.width : base.height;
@@ -174,8 +175,8 @@ export class Borders {
     const base = this.source().base ?? this.source();
     const [wide, high] = [base.width + margins.left + margins.right, base.height + margins.top + margins.bottom];
     const [would, may] = [wide * high, this.most()].map((count) => `${(count / 1e6).toFixed(1)} Mpx`);
-    if (wide * high > this.most()) this.refuse(`The picture would have ${would}, the server takes ${may}. Extend it less.`);
-    else if (Math.max(wide, high) > LONGEST) this.refuse(`A side would have more than ${LONGEST} pixels. Extend it less.`);
+    if (wide * high > this.most()) this.refuse(t`The picture would have ${would}, the server takes ${may}. Extend it less.`);
+    else if (Math.max(wide, high) > LONGEST) this.refuse(t`A side would have more than ${LONGEST} pixels. Extend it less.`);
     else this.changed(margins);
   }
 

@@ -2,6 +2,7 @@
 
 import { fill } from "./api.js";
 import { sent } from "./extend.js";
+import { t } from "./words.js";
 
 // The entropy's colours, from sure to guessed.
 const RAMP = [[30, 30, 110], [120, 40, 140], [225, 90, 80], [250, 200, 60]];
@@ -18,6 +19,8 @@ export async function* follow(source, mask, parameters, signal) {
     } else if (name === "done") {
       const uncertainty = coloured(await createImageBitmap(data.uncertainty));
       yield { kind: "done", fills, best: data.best, uncertainty, note: data.note, seconds: data.seconds };
+    } else if (name === "level" && data.image) {
+      yield { kind: name, ...data, patch: await createImageBitmap(data.image) };
     } else {
       yield { kind: name, ...data };
     }
@@ -30,20 +33,25 @@ export class Live {
   constructor(mask, steps) {
     this.mask = mask;
     this.parts = new Map();
-    this.progress = [0, steps, "waiting"]; // done, of how many, in words
+    this.level = null; // the finest scale that is done, of the fill under way
+    this.progress = [0, steps, t`waiting`]; // done, of how many, in words
   }
 
   // What became of it; returns how far it is.
   take(news) {
-    if (news.kind === "queued" && news.ahead) this.progress = [0, this.progress[1], `${news.ahead} before you`];
+    if (news.kind === "queued" && news.ahead) this.progress = [0, this.progress[1], t`${news.ahead} before you`];
     if (news.kind === "level") this.progress = detail(news);
+    if (news.patch) {
+      this.clip ??= clipper(this.mask);
+      this.level = { clip: this.clip, patch: news.patch, box: news.box, hidden: null };
+    }
     if (news.kind === "step") {
       const { box, patches, part, parts, step, steps } = news;
       const clip = this.parts.get(part)?.clip ?? clipper(this.mask);
       this.parts.set(part, { clip, box, patches, patch: patches[0], hidden: news.fills[0].hidden, step });
       const done = [...this.parts.values()].reduce((sum, one) => sum + one.step, 0);
-      const where = parts > 1 ? `part ${part} of ${parts}, ` : "";
-      this.progress = [done, parts * steps, `${where}step ${step} of ${steps}`];
+      const where = parts > 1 ? `${t`part ${part} of ${parts}`}, ` : "";
+      this.progress = [done, parts * steps, `${where}${t`step ${step} of ${steps}`}`];
     }
     return this.progress;
   }
@@ -58,7 +66,7 @@ export class Live {
 function detail({ sample, samples, windows, total, seconds_left: left }) {
   const each = total > windows ? left / (total - windows) : 0;
   const seconds = Math.max(1, Math.round(left + each * total * (samples - sample - 1)));
-  return [sample * total + windows, samples * total, `finer detail, about ${seconds} s left`];
+  return [sample * total + windows, samples * total, t`finer detail, about ${seconds} s left`];
 }
 
 // Grey levels of entropy as colours; known pixels stay clear.

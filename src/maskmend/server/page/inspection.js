@@ -3,6 +3,7 @@
 // PNG of, or says what it would have to convert.
 
 import { convert, Failure } from "./api.js";
+import { t } from "./words.js";
 
 const JPEG_FRAMES = new Set([0xc0, 0xc1, 0xc2]); // baseline, extended, progressive
 
@@ -27,7 +28,7 @@ export async function usable(blob, name, agreed) {
 
 function told(error, name) {
   if (error.code === "offline" || error.code === "token_needed" || error.name === "AbortError") return error;
-  return new Failure(error.code, `${name} cannot be opened. ${error.message}`);
+  return new Failure(error.code, t`${name} cannot be opened. ${error.message}`);
 }
 
 // True where the bytes of a file leave no doubt.

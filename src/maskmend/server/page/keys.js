@@ -17,6 +17,7 @@ function onCanvas(event, editor) {
   const arrow = ARROWS[event.key];
   if (arrow && event.altKey) editor.view.pan(-48 * arrow[0], -48 * arrow[1]);
   else if (arrow) editor.moved(editor.tools.key(...arrow, event.shiftKey));
+  else if (event.key === "Enter" && editor.tools.close()) return true;
   else if (event.key === " " || event.key === "Enter") editor.pressed(editor.tools.press());
   else return false;
   return true;
@@ -38,7 +39,7 @@ function everywhere(event, editor) {
     return digit ? editor.choose(Number(digit[1]) - 1) : false;
   }
   switch (key) {
-    case "b": case "e": case "r": case "l": case "h": case "p": case "k": case "x":
+    case "b": case "e": case "r": case "l": case "h": case "p": case "k": case "x": case "s": case "g":
       document.querySelector(`[aria-keyshortcuts="${key.toUpperCase()}"][data-tool]`).click();
       return true;
     case "[": editor.sized(-1); return true;
@@ -56,7 +57,10 @@ function everywhere(event, editor) {
     case "u": return press("show-uncertainty");
     case "c": return press("show-compare");
     case "i": return press("invert", editor);
-    case "Delete": case "Backspace": return press("clear", editor);
+    case "t": return press("drawer-open");
+    case "w": return press("compare");
+    case "Delete": case "Backspace":
+      return editor.tools.cornerBack() || press("clear", editor);
     case "o": return press("open");
     case "?": return press("keys");
     default: return false;

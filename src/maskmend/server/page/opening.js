@@ -3,6 +3,7 @@
 import { Failure, file, samples } from "./api.js";
 import { agreed } from "./consent.js";
 import { usable } from "./inspection.js";
+import { t } from "./words.js";
 
 // What is shown and what is sent are one file: the chosen one, or what the server made of it (`inspection`). Null where
 // it would have to be converted and shall not be.
@@ -11,16 +12,16 @@ export async function open(chosen, name, limits) {
   const found = await usable(chosen, name, agreed);
   if (!found) return null;
   const { blob, converted } = found;
-  if (blob !== chosen) checkBytes(blob, `${name}, as PNG,`, limits);
+  if (blob !== chosen) checkBytes(blob, t`${name}, as PNG,`, limits);
   let bitmap;
   try {
     bitmap = await createImageBitmap(blob);
   } catch {
-    throw new Failure("image_unusable", `${name} cannot be opened. It is damaged, or too large for this browser.`);
+    throw new Failure("image_unusable", t`${name} cannot be opened. It is damaged, or too large for this browser.`);
   }
   if (limits && bitmap.width * bitmap.height > limits.pixels) {
     const [has, may] = [bitmap.width * bitmap.height, limits.pixels].map((pixels) => `${(pixels / 1e6).toFixed(1)} Mpx`);
-    throw new Failure("too_many_pixels", `${name} has ${has}, the server takes ${may}. Scale it down.`);
+    throw new Failure("too_many_pixels", t`${name} has ${has}, the server takes ${may}. Scale it down.`);
   }
   return { blob, name, converted, bitmap, width: bitmap.width, height: bitmap.height, transparent: transparent(bitmap) };
 }
@@ -28,7 +29,7 @@ export async function open(chosen, name, limits) {
 function checkBytes(blob, name, limits) {
   if (!limits || blob.size <= limits.upload_bytes) return;
   const [has, may] = [blob.size, limits.upload_bytes].map((bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`);
-  throw new Failure("too_large", `${name} has ${has}, the server takes ${may}. Pack it better or scale it down.`);
+  throw new Failure("too_large", t`${name} has ${has}, the server takes ${may}. Pack it better or scale it down.`);
 }
 
 // Looked at in small: enough to know whether a checkerboard is needed behind it.
@@ -39,24 +40,25 @@ function transparent(bitmap) {
   return context.getImageData(0, 0, 64, 64).data.some((value, i) => i % 4 === 3 && value < 255);
 }
 
-export function listen({ picture, mask }) {
+// `pictures` and `pasted` take a list of files, `mask` one.
+export function listen({ pictures, pasted, mask }) {
   const input = document.getElementById("file-input");
   const maskInput = document.getElementById("mask-input");
   const take = (field, use) => field.addEventListener("change", () => {
-    const [chosen] = field.files;
+    const chosen = [...field.files];
     field.value = "";
-    if (chosen) use(chosen, chosen.name);
+    if (chosen.length) use(chosen);
   });
-  take(input, picture);
-  take(maskInput, mask);
+  take(input, pictures);
+  take(maskInput, ([chosen]) => mask(chosen, chosen.name));
   for (const id of ["open", "choose"]) document.getElementById(id).addEventListener("click", () => input.click());
   document.getElementById("mask-load").addEventListener("click", () => maskInput.click());
 
   document.addEventListener("paste", (event) => {
-    const chosen = [...(event.clipboardData?.files ?? [])].find(({ type }) => type.startsWith("image/"));
-    if (!chosen) return;
+    const chosen = [...(event.clipboardData?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
+    if (!chosen.length) return;
     event.preventDefault();
-    picture(chosen, chosen.name || "pasted.png");
+    pasted(chosen);
   });
 
   const drop = document.getElementById("drop");
@@ -68,8 +70,8 @@ export function listen({ picture, mask }) {
     if (!carries(event)) return;
     event.preventDefault();
     drop.hidden = true;
-    const [chosen] = event.dataTransfer.files;
-    if (chosen) picture(chosen, chosen.name);
+    const chosen = [...event.dataTransfer.files];
+    if (chosen.length) pictures(chosen);
   });
 }
 
@@ -78,7 +80,7 @@ export async function showSamples(picture, failed) {
   document.getElementById("samples").hidden = names.length === 0;
   document.getElementById("sample-list").replaceChildren(...names.map((name, i) => {
     const button = Object.assign(document.createElement("button"), { type: "button" });
-    button.append(Object.assign(document.createElement("img"), { src: `samples/${name}`, alt: `Sample ${i + 1}` }));
+    button.append(Object.assign(document.createElement("img"), { src: `samples/${name}`, alt: t`Sample ${i + 1}` }));
     button.addEventListener("click", () => file(`samples/${name}`).then((blob) => picture(blob, name), failed));
     return button;
   }));

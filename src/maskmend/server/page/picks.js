@@ -1,6 +1,7 @@
 // The alternatives as pictures to pick from: small ones while they come, then with how likely each is.
 
 import { inFigures, inWords } from "./likelihood.js";
+import { t } from "./words.js";
 
 export class Picks {
   constructor(group, picked) {
@@ -19,7 +20,7 @@ export class Picks {
     const label = document.createElement("label");
     label.className = "pick";
     const radio = Object.assign(document.createElement("input"), { type: "radio", name: "pick", value: index, disabled: true });
-    radio.setAttribute("aria-label", `Alternative ${index + 1}`);
+    radio.setAttribute("aria-label", t`Alternative ${index + 1}`);
     radio.addEventListener("change", () => this.picked(index));
     const canvas = Object.assign(document.createElement("canvas"), { width: 280, height: 280 });
     const facts = Object.assign(document.createElement("span"), { className: "facts" });
@@ -44,11 +45,11 @@ export class Picks {
   facts(fills, best) {
     fills.forEach(({ likelihood }, i) => {
       const { label, radio, facts } = this.cells[i];
-      const words = i === best ? "best" : inWords(likelihood, fills[best].likelihood);
+      const words = i === best ? t`best` : inWords(likelihood, fills[best].likelihood);
       facts.replaceChildren(Object.assign(document.createElement(i === best ? "span" : "b"), { textContent: words }));
       facts.firstChild.classList.toggle("best", i === best);
-      label.title = `Likelihood: ${inFigures(likelihood)}`;
-      radio.setAttribute("aria-label", `Alternative ${i + 1}, ${i === best ? "the best" : words}`);
+      label.title = t`Likelihood: ${inFigures(likelihood)}`;
+      radio.setAttribute("aria-label", t`Alternative ${i + 1}, ${i === best ? t`the best` : words}`);
       radio.disabled = false;
     });
   }

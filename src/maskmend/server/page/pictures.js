@@ -1,6 +1,8 @@
 // The strip of the pictures that are open: each with its mask, its fills and what was accepted, so that opening another
 // loses nothing.
 
+import { t } from "./words.js";
+
 const SIDE = 96; // of a thumbnail, twice the size at which it is shown
 
 export class Pictures {
@@ -47,8 +49,8 @@ export class Pictures {
     open.addEventListener("click", () => { if (picture !== this.current) this.chosen(picture); });
     item.append(open);
     if (picture !== this.current) {
-      const close = Object.assign(document.createElement("button"), { type: "button", className: "close", textContent: "×", title: "Close" });
-      close.setAttribute("aria-label", `Close ${picture.source.name}`);
+      const close = Object.assign(document.createElement("button"), { type: "button", className: "close", textContent: "×", title: t`Close` });
+      close.setAttribute("aria-label", t`Close ${picture.source.name}`);
       close.addEventListener("click", () => this.closed(picture));
       item.append(close);
     }

@@ -2,8 +2,9 @@
 // Every failure becomes a Failure with a sentence for people.
 
 import { Failure, sentence } from "./failure.js";
+import { t } from "./words.js";
 
-const OFFLINE = "The server does not answer. Your picture and mask are safe here.";
+const offline = () => new Failure("offline", t`The server does not answer. Your picture and mask are safe here.`);
 const KEY = "maskmend-token";
 
 let token = sessionStorage.getItem(KEY) ?? "";
@@ -28,14 +29,14 @@ async function ask(path, options = {}) {
     response = await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Failure("offline", OFFLINE);
+    throw offline();
   }
   if (response.ok) return response;
   let error;
   try {
     ({ error } = await response.json());
   } catch {
-    error = { code: "odd", message: `The server answered with status ${response.status}.` };
+    error = { code: "odd", message: t`The server answered with status ${response.status}.` };
   }
   throw new Failure(error.code, sentence(error.message), error.conversions);
 }
@@ -97,7 +98,7 @@ export async function* fill(image, mask, parameters, signal) {
     yield [name, withPictures(name, data)];
     if (name === "done") return;
   }
-  throw new Failure("offline", OFFLINE);
+  throw offline();
 }
 
 async function* events(stream) {
@@ -110,7 +111,7 @@ async function* events(stream) {
       piece = await reader.read();
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Failure("offline", OFFLINE);
+      throw offline();
     }
     if (piece.done) return;
     pieces.push(piece.value);
@@ -129,6 +130,7 @@ async function* events(stream) {
 // Pictures come in base64.
 function withPictures(name, data) {
   if (name === "step") return { ...data, fills: data.fills.map((one) => ({ ...one, image: png(one.image) })) };
+  if (name === "level" && data.image) return { ...data, image: png(data.image) };
   if (name === "fill") return { ...data, image: png(data.image) };
   if (name === "done") return { ...data, uncertainty: png(data.uncertainty) };
   return data;

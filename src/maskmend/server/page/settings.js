@@ -1,6 +1,12 @@
 // The folded form of settings: its choices and defaults come from the server, what was changed goes with each fill.
 
-const WORDS = { square_root: "square root" };
+import { t } from "./words.js";
+
+// Those that are words of a language; the other names are people's, or functions'.
+const words = () => ({
+  cosine: t`cosine`, linear: t`linear`, square: t`square`, square_root: t`square root`, cubic: t`cubic`,
+  confidence: t`confidence`, random: t`random`, hard: t`hard`, feather: t`feather`, multiband: t`multiband`,
+});
 
 export class SettingsForm {
   constructor(form, changed) {
@@ -30,17 +36,22 @@ export class SettingsForm {
   }
 
   fill(name, values) {
-    this.field(name).replaceChildren(...values.map((value) => new Option(WORDS[value] ?? value, value)));
+    this.field(name).replaceChildren(...values.map((value) => Object.assign(new Option(words()[value] ?? value, value), { translate: value in words() })));
   }
 
   field(name) {
     return this.form.elements.namedItem(name);
   }
 
-  get defaults() {
-    if (!this.about) return {}; // nothing is known as long as the server has not answered
+  // The one that is chosen, as the server tells of it.
+  get model() {
     const chosen = this.field("model").value;
-    const model = this.about.models.find(({ name }) => name === chosen) ?? this.about.models[0];
+    return this.about?.models.find(({ name }) => name === chosen) ?? this.about?.models[0];
+  }
+
+  get defaults() {
+    const { model } = this;
+    if (!model) return {}; // nothing is known as long as the server has not answered
     return { grow: 0, seed: 0, ...model.settings };
   }
 
@@ -75,6 +86,10 @@ export class SettingsForm {
     this.told();
   }
 
+  get grow() {
+    return this.about ? Number(this.field("grow").value) : 0;
+  }
+
   get steps() {
     return Number(this.field("steps").value);
   }
@@ -85,6 +100,6 @@ export class SettingsForm {
       field.parentElement.querySelector("output").value = name === "grow" ? `${field.value} px` : field.value;
     }
     const names = Object.keys(this.parameters()).filter((name) => name !== "seed" && name !== "model");
-    this.changed(names.length ? `${names.length} changed` : "");
+    this.changed(names.length ? t`${names.length} changed` : "");
   }
 }

@@ -1,9 +1,13 @@
-// Brush, eraser, rectangle, lasso, hand, colour brush and dropper, moved by mouse, pen, fingers or keys. All four ways end in the same three
-// calls: begin, move, end.
+// Brush, eraser, rectangle, lasso, polygon, smart brush, hand, colour brush and dropper, moved by mouse, pen, fingers or
+// keys. All four ways end in the same three calls: begin, move, end.
 
+import { Corners } from "./corners.js";
+import { Pressure } from "./pressure.js";
 import { capsule, polygon, rectangle } from "./shapes.js";
 
-export const NAMES = { brush: "Brush", eraser: "Eraser", rectangle: "Rectangle", lasso: "Lasso", hand: "Hand", colour: "Colour" };
+export const NAMES = {
+  brush: "Brush", eraser: "Eraser", rectangle: "Rectangle", lasso: "Lasso", polygon: "Polygon", smart: "Smart brush", hand: "Hand", colour: "Colour",
+};
 const PAINTS = new Set(["brush", "eraser", "colour"]);
 const MOVES = new Set(["hand", "extend"]);
 
@@ -19,6 +23,7 @@ export class Tools {
     this.stroke = null;
     this.pointers = new Map();
     this.pinch = null;
+    this.pressure = new Pressure();
     this.listen();
   }
 
@@ -46,7 +51,8 @@ export class Tools {
     return {
       at: paints || this.keyed ? this.at : null,
       radius: paints ? this.size / 2 : 0,
-      points: stroke && this.name === "lasso" ? stroke.points : null,
+      points: stroke?.corners ? [...stroke.corners.points, this.at] : stroke && this.name === "lasso" ? stroke.points : null,
+      knots: stroke?.corners?.points,
       corners: stroke && this.name === "rectangle" ? [stroke.points[0], this.at] : null,
     };
   }
@@ -58,6 +64,11 @@ export class Tools {
       this.editor.dropper(point);
       return;
     }
+    if (this.stroke?.corners) {
+      if (this.stroke.corners.add(point, this.view.scale)) this.end();
+      this.laid();
+      return;
+    }
     this.editor.touching();
     const colour = this.name === "colour" ? this.editor.colour() : null;
     const layer = colour ? colour.guide : mask;
@@ -65,7 +76,40 @@ export class Tools {
     const value = colour ? (takeAway ? null : colour.paint) : this.name === "eraser" || takeAway ? 0 : 1;
     this.stroke = { points: [point], value, layer };
     if (PAINTS.has(this.name)) this.dab(point, point, pressure);
+    if (this.name === "smart") this.flood(point);
+    if (this.name === "polygon") {
+      this.stroke.corners = new Corners(point);
+      this.laid();
+    }
     this.view.paint();
+  }
+
+  // A polygon's corners have changed.
+  laid() {
+    this.editor.laid(this.stroke?.corners ?? null);
+    this.view.paint();
+  }
+
+  // Takes a polygon's last corner back, or closes it; false where none is being laid.
+  cornerBack() {
+    if (!this.stroke?.corners) return false;
+    if (this.stroke.corners.back()) this.laid();
+    else this.give_up();
+    return true;
+  }
+
+  close() {
+    if (!this.stroke?.corners) return false;
+    this.end();
+    return true;
+  }
+
+  // What hangs together with a point and is of its colour; once for each such place a stroke passes.
+  flood(point) {
+    const { layer, value } = this.stroke;
+    const [x, y] = point.map(Math.floor);
+    if (x < 0 || y < 0 || x >= layer.width || y >= layer.height || layer.data[y * layer.width + x] === value) return;
+    layer.spans(this.editor.similar(x, y), value);
   }
 
   move(point, { pressure = 1 } = {}) {
@@ -74,7 +118,8 @@ export class Tools {
     if (stroke) {
       const last = stroke.points.at(-1);
       if (PAINTS.has(this.name)) this.dab(last, point, pressure);
-      stroke.points.push(point);
+      if (this.name === "smart") this.flood(point);
+      if (!stroke.corners) stroke.points.push(point);
     }
     this.view.paint();
   }
@@ -83,10 +128,12 @@ export class Tools {
     const { stroke } = this;
     this.stroke = null;
     if (!stroke) return;
+    if (stroke.corners) this.editor.laid(null);
     this.editor.touched(); // not at its beginning: the first finger of a pinch changes nothing
     const [first, last] = [stroke.points[0], stroke.points.at(-1)];
     if (this.name === "rectangle") stroke.layer.spans(rectangle(...first, ...last), stroke.value);
     if (this.name === "lasso") stroke.layer.spans(polygon(stroke.points), stroke.value);
+    if (stroke.corners?.area) stroke.layer.spans(polygon(stroke.corners.area), stroke.value);
     this.editor.commit(NAMES[this.name], stroke.layer.end(), stroke.layer);
     this.view.paint();
   }
@@ -99,6 +146,7 @@ export class Tools {
     if (!this.stroke) return false;
     this.stroke.layer.cancel();
     this.stroke = null;
+    this.editor.laid(null);
     this.view.paint();
     return true;
   }
@@ -126,12 +174,12 @@ export class Tools {
     this.keyed = true;
     const { width, height } = this.view.size;
     this.at ??= [width / 2, height / 2];
-    if (this.stroke) {
+    if (this.stroke && !this.stroke.corners) {
       this.end();
       return "up";
     }
     this.begin(this.at);
-    return this.stroke ? "down" : null;
+    return this.stroke && !this.stroke.corners ? "down" : null;
   }
 
   listen() {
@@ -164,7 +212,8 @@ export class Tools {
     const place = this.place(event);
     this.pointers.set(event.pointerId, place);
     if (this.pointers.size === 2) {
-      this.give_up();
+      if (this.stroke?.corners) this.cornerBack(); // the first finger's
+      else this.give_up();
       this.pinch = this.spread();
       return;
     }
@@ -175,7 +224,7 @@ export class Tools {
     else if (event.button === 0 || event.button === 5) { // 5: the other end of a pen
       this.at = point;
       if (this.name === "colour" && event.altKey) this.editor.dropper(point);
-      else this.begin(point, { pressure: force(event), takeAway: event.shiftKey || event.button === 5 });
+      else this.begin(point, { pressure: this.pressure.of(event), takeAway: event.shiftKey || event.button === 5 });
     }
     event.preventDefault();
   }
@@ -203,7 +252,7 @@ export class Tools {
     this.keyed = false;
     // A fast hand's way between two frames, too
     const all = event.getCoalescedEvents?.() ?? [];
-    for (const one of all.length ? all : [event]) this.move(this.view.toImage(...this.place(one)), { pressure: force(one) });
+    for (const one of all.length ? all : [event]) this.move(this.view.toImage(...this.place(one)), { pressure: this.pressure.of(one) });
   }
 
   up(event, cancelled) {
@@ -212,7 +261,7 @@ export class Tools {
     if (this.sliding && !cancelled) this.editor.release(false);
     if (cancelled) this.give_up();
     if (this.pointers.size === 0) this.panning = this.sliding = false;
-    if (!cancelled) this.end();
+    if (!cancelled && !this.stroke?.corners) this.end();
   }
 
   spread() {
@@ -230,9 +279,4 @@ export class Tools {
       this.editor.sized(event.deltaY < 0 ? 1 : -1);
     }
   }
-}
-
-// A pen that is hardly pressed paints finer.
-function force(event) {
-  return event.pointerType === "pen" && event.pressure > 0 ? 0.35 + 0.65 * event.pressure : 1;
 }

@@ -103,6 +103,7 @@ export class View {
     context.drawImage(scene.picture, 0, 0);
     if (scene.uncertainty) context.drawImage(scene.uncertainty, 0, 0);
     if (scene.mask) context.drawImage(scene.mask, 0, 0);
+    if (scene.edge) context.drawImage(scene.edge.canvas, scene.edge.left, scene.edge.top);
     if (scene.guide) context.drawImage(scene.guide, 0, 0);
     scene.live.forEach((part) => this.live(part));
     if (scene.before) this.before(scene.before, scene.divider, width, height);
@@ -168,13 +169,17 @@ export class View {
   }
 
   // Outlines in black and white, so that they are seen on any picture.
-  tool({ at, radius, points, corners }) {
+  tool({ at, radius, points, corners, knots }) {
     const { context } = this;
     const path = new Path2D();
     if (points) points.forEach(([x, y], i) => path[i ? "lineTo" : "moveTo"](...this.toStage(x, y)));
     if (corners) {
       const [a, b] = corners.map(([x, y]) => this.toStage(x, y));
       path.rect(Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.abs(a[0] - b[0]), Math.abs(a[1] - b[1]));
+    }
+    for (const [x, y] of knots ?? []) {
+      const [left, top] = this.toStage(x, y);
+      path.rect(left - 4, top - 4, 8, 8);
     }
     if (at) {
       const [x, y] = this.toStage(...at);

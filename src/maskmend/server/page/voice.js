@@ -1,6 +1,7 @@
 // What the page says: how things stand, what went wrong, and that the server is back after it was gone.
 
 import { Failure, ready } from "./api.js";
+import { t } from "./words.js";
 
 const status = document.getElementById("status");
 const trouble = document.getElementById("trouble");
@@ -25,7 +26,7 @@ export function complain(error) {
   if (error?.name === "AbortError") return;
   const known = error instanceof Failure;
   if (!known) console.error(error);
-  trouble.textContent = known ? error.message : `Something went wrong in the page: ${error?.message ?? error}.`;
+  trouble.textContent = known ? error.message : t`Something went wrong in the page: ${error?.message ?? error}.`;
   trouble.hidden = false;
   if (error?.code === "offline") awaitServer();
   const dialog = document.getElementById("token-dialog");
@@ -39,10 +40,16 @@ addEventListener("unhandledrejection", (event) => {
 });
 addEventListener("error", ({ error }) => { if (error) complain(error); });
 
+// `work` is done once, when the server's first model is loaded.
+export async function whenReady(work) {
+  while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, 2000));
+  work();
+}
+
 async function awaitServer() {
   if (waiting) return;
   waiting = true;
-  say("Waiting for the server.");
+  say(t`Waiting for the server.`);
   while (!(await ready())) await new Promise((resolve) => setTimeout(resolve, 1000));
   waiting = false;
   calm();

@@ -1,0 +1,41 @@
+// Keeps the site: its pages when it is installed, the model and onnxruntime-web as they are first loaded. `SITE`, the
+// version and the files, is written above by `maskmend export web`.
+
+const OURS = `maskmend ${new URL(registration.scope).pathname} `; // there may be another site beside this one
+const CACHE = OURS + SITE.version;
+const HEADERS = {
+  "Cross-Origin-Opener-Policy": "same-origin",
+  "Cross-Origin-Embedder-Policy": "require-corp",
+  "Cross-Origin-Resource-Policy": "same-origin",
+  "Content-Security-Policy": SITE.policy,
+};
+
+addEventListener("install", (event) => {
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SITE.pages)).then(() => skipWaiting()));
+});
+
+addEventListener("activate", (event) => {
+  const old = (name) => name.startsWith(OURS) && name !== CACHE;
+  const tidied = caches.keys().then((names) => Promise.all(names.filter(old).map((name) => caches.delete(name))));
+  event.waitUntil(tidied.then(() => clients.claim()));
+});
+
+addEventListener("fetch", (event) => {
+  const { request } = event;
+  const { origin, pathname } = new URL(request.url);
+  const scope = new URL(registration.scope);
+  if (request.method !== "GET" || origin !== scope.origin || !pathname.startsWith(scope.pathname)) return;
+  event.respondWith(answer(request, pathname.slice(scope.pathname.length) || "index.html", event));
+});
+
+async function answer(request, name, event) {
+  const cache = await caches.open(CACHE);
+  let response = await cache.match(name);
+  if (!response) {
+    response = await fetch(request);
+    if (response.ok && SITE.files.includes(name)) event.waitUntil(cache.put(name, response.clone()));
+  }
+  const headers = new Headers(response.headers);
+  for (const [header, value] of Object.entries(HEADERS)) headers.set(header, value);
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
+}

@@ -1,0 +1,79 @@
+"""A class or prompt is asked for where the model has any, and reaches the fill."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from browser_parts import Editor
+from fakes import CODES, tiny_models
+from maskmend.models.halton import Halton, HaltonConfig
+from maskmend.pipeline import InpaintPipeline
+from server_parts import Gated, app_of, client_of, on_a_socket
+
+NONE = {"classes": 0, "labels": [], "prompts": False, "guided": False}
+
+
+class Conditioned(Gated):
+    """A model with three classes, which remembers what it was asked for, prompts among it."""
+
+    def __init__(self) -> None:
+        tokenizer, _ = tiny_models()
+        config = HaltonConfig(codes=CODES, grid=4, dim=16, heads=2, layers=1, mlp=24, labels=3)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            transformer = Halton(config)
+        super().__init__(InpaintPipeline(tokenizer, transformer))
+        self.labels = ("cat", "dog", "sea lion")
+        self.gate.set()
+
+    def __call__(self, image, mask, *, prompt=None, **more):
+        result = super().__call__(image, mask, **more)
+        self.asked[-1]["prompt"] = prompt
+        return result
+
+
+def test_what_a_model_can_be_told_is_in_the_list_of_models(client):
+    """Catches a page, or a client, that can only try."""
+    assert client.get("/v1/models").json()["models"][0]["conditions"] == NONE
+    pipe: Any = Conditioned()
+    with client_of(app_of(pipe)) as other:
+        told = other.get("/v1/models").json()["models"][0]["conditions"]
+        assert told == {"classes": 3, "labels": list(pipe.labels), "prompts": False, "guided": True}
+        pipe.prompts = object()
+        assert other.get("/v1/models").json()["models"][0]["conditions"]["prompts"]
+
+
+def test_a_model_without_conditions_is_not_asked_for_any(editor):
+    editor.take_sample()
+    assert not editor.shown("#conditions")
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_class_and_a_prompt_reach_the_fill(browser, width):
+    """Catches fields that are shown and not heeded; and guidance that is sent without either."""
+    pipe: Any = Conditioned()
+    pipe.prompts = object()
+    with on_a_socket(app_of(pipe)) as port:
+        context = browser.new_context(viewport={"width": width, "height": 844})
+        editor = Editor(context, f"http://127.0.0.1:{port}/")
+        page = editor.page
+        editor.take_sample()
+        assert page.locator("#label-names option").count() == 3
+        page.mouse.click(*editor.middle())
+        editor.fill()
+        assert {"label", "prompt", "guidance"} & set(pipe.asked[-1]) == {"prompt"}
+        assert pipe.asked[-1]["prompt"] is None
+        page.locator("#accept").click()
+        page.mouse.click(*editor.middle())
+        page.locator("#label").fill("sea lion")
+        page.locator("#prompt").fill("a boat")
+        if width == 390:
+            page.click("#more")
+        page.locator("#guidance").fill("2.5")
+        page.locator("#prompt").press("Enter")
+        editor.until_filled()
+        asked = pipe.asked[-1]
+        assert (asked["label"], asked["prompt"], asked["guidance"]) == ("sea lion", "a boat", 2.5)
+        assert editor.complaints == []
+        context.close()

@@ -1,0 +1,109 @@
+"""The editor's texts: the same ones in every language, and none outside the language files."""
+
+import re
+
+import pytest
+
+from browser_parts import Editor
+from page_texts import WORD, html_texts, language_file, languages, script_texts
+
+OTHERS = [code for code in languages() if code != "en"]
+
+MARKED = "export default new Proxy({}, { get: (_, key) => `⟦${String(key)}⟧` });"
+"""A language file in which each text has brackets around it."""
+
+BARE = r"""() => {
+    const found = [];
+    const names = /⟦[^]*⟧|halton|poisson|arccos|log|exp|tiny|\d+\.png|#[0-9a-f]{6}|\b(px|Mpx|MiB)\b/g;
+    const take = (text, where) => {
+        let left = text;
+        while (/⟦[^⟦⟧]*⟧/.test(left)) left = left.replace(/⟦[^⟦⟧]*⟧/g, "");
+        if (/[a-z]{2}/.test(left.replace(names, ""))) found.push(`${where}: ${text.trim()}`);
+    };
+    for (const node of document.querySelectorAll("body, body *")) {
+        if (node.closest("script, style, kbd, [translate=no]")) continue;
+        for (const name of ["title", "aria-label", "alt", "placeholder"]) {
+            if (node.getAttribute(name)) take(node.getAttribute(name), `${node.tagName} ${name}`);
+        }
+        const texts = [...node.childNodes].filter(({ nodeType }) => nodeType === 3);
+        for (const { data } of texts) take(data, node.id || node.tagName);
+    }
+    return found;
+}"""
+"""Texts that have letters and no brackets around them, but for names, numbers with units and colours."""
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_every_language_has_the_texts_of_the_page_and_no_others(code):
+    """Catches a text that is added in one language only, and one that is left when its button is gone."""
+    used, texts = html_texts() | script_texts(), language_file(code)
+    assert used - set(language_file("en")) == set()
+    assert set(language_file("en")) - used == set()
+    assert set(texts) == used
+    for english, other in texts.items():
+        assert sorted(re.findall(r"\{\d\}", other)) == sorted(re.findall(r"\{\d\}", english)), english
+        assert other.strip(), english
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_a_language_is_not_english(code):
+    """Catches texts that were copied to be translated later; short ones may well be the same."""
+    same = [key for key, text in language_file(code).items() if text == key and len(key.split()) > 2]
+    assert [key for key in same if WORD.search(re.sub(r"\{\d\}", "", key))] in ([], ["Alternative {0}, {1}"])
+
+
+def test_no_text_of_the_page_is_outside_the_language_files(browser, recorded):
+    """Catches English in the middle of a page in another language."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, locale="zh-CN")
+    context.route("**/words-zh.js", lambda route: route.fulfill(body=MARKED, content_type="text/javascript"))
+    editor = Editor(context, recorded[1])
+    page = editor.page
+    assert page.locator("#choose").inner_text() == "⟦Choose a picture⟧"
+    assert page.evaluate(BARE) == []
+    editor.take_sample()
+    assert "⟦" in editor.status()
+    for key in "brlgsphxket":
+        page.keyboard.press(key)
+        page.evaluate("document.querySelector('#canvas').focus()")
+    assert page.evaluate(BARE) == []
+    page.click("#drawer-close")
+    page.keyboard.press("b")
+    page.wait_for_timeout(50)
+    editor.drag((20, 20), (40, 30))
+    page.keyboard.press("i")
+    page.keyboard.press("Control+z")
+    editor.fill()
+    page.keyboard.press("u")
+    page.keyboard.press("w")
+    assert page.evaluate(BARE) == []
+    page.keyboard.press("1")
+    page.keyboard.press("a")
+    page.keyboard.press("t")
+    assert page.evaluate(BARE) == []
+    assert editor.complaints == []
+    context.close()
+
+
+def test_the_browsers_language_is_taken_and_another_can_be_chosen(browser, recorded):
+    """Catches a choice that loses the picture, or is forgotten."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, locale="de-AT")
+    editor = Editor(context, recorded[1])
+    page = editor.page
+    assert page.locator("html").get_attribute("lang") == "de"
+    assert page.locator("#fill").inner_text() == "Füllen"
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    assert re.search(r"^\d+,\d % des Bildes", page.locator("#hint").inner_text())
+    page.select_option("#language", "zh")
+    page.locator("#fill", has_text="填充").wait_for()
+    assert "将填充图片的" in page.locator("#hint").inner_text()
+    assert page.locator("button[data-tool=brush]").get_attribute("title").startswith("画笔（B）")
+    editor.fill()
+    assert page.locator(".facts").filter(has_text="最佳").count() == 1
+    page.close(run_before_unload=False)
+    again = Editor(context, recorded[1])
+    assert again.page.locator("html").get_attribute("lang") == "zh"
+    again.page.select_option("#language", "en")
+    again.page.locator("#fill", has_text="Fill").wait_for()
+    assert again.complaints == editor.complaints == []
+    context.close()
