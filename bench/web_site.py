@@ -28,6 +28,11 @@ from maskmend.assets import PHOTOGRAPHS, SAMPLES
 from maskmend.assets.samples import sample_pairs
 from maskmend.pipeline import InpaintPipeline
 
+ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
 FILL = """async ({image, mask}) => {
   const { fill } = await import("./api.js");
   const blob = (text) => new Blob([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))]);
@@ -55,7 +60,7 @@ def fills_of(site: Path, pairs: list[tuple[str, Path, Path]]) -> list[dict[str, 
     threading.Thread(target=server.serve_forever, daemon=True).start()
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as runner:
-        browser = runner.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        browser = runner.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         page = browser.new_page()
         page.set_default_timeout(600_000)
         page.goto(f"http://localhost:{server.server_address[1]}/")
