@@ -788,7 +788,7 @@ def test_the_flags_are_frozen():
     assert flags(main.commands["serve"]) == {
         "--host", "--port", "--allow-remote", "--allow-origin", "--name", "--token", "--model", "--device",
         "--workers", "--max-upload", "--max-megapixels", "--max-samples", "--places", "--batch", "--timeout",
-        "--drain", "--upload-pace", "--upload-silence",
+        "--drain", "--upload-pace", "--upload-silence", "--engine", "--replicas", "--replica-cpus",
     }  # fmt: skip
     assert flags(main.commands["doctor"]) == {"--model", "--no-speed", "--json"}
     assert flags(main.commands["completion"]) == {"shell"}

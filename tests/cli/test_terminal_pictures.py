@@ -5,6 +5,7 @@ import io
 import os
 import re
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -159,8 +160,16 @@ def test_a_terminal_that_does_not_answer_is_not_waited_for(monkeypatch):
             lambda path, flags: os.dup(follower) if path == "/dev/tty" else opened(path, flags),
         )  # fmt: skip
         assert terminal_pictures._asked(b"\x1b[c") == b""
-        os.write(leader, b"\x1b[?62;4c")
+        assert os.read(leader, 64) == b"\x1b[c"
+
+        def answer():
+            os.read(leader, 64)  # once it is asked: what was typed before is thrown away
+            os.write(leader, b"\x1b[?62;4c")
+
+        terminal = threading.Thread(target=answer)
+        terminal.start()
         assert knows_sixel(terminal_pictures._asked(b"\x1b[c"))
+        terminal.join()
     finally:
         os.close(leader)
         os.close(follower)

@@ -569,7 +569,7 @@ def test_settings_reach_the_pipeline_and_go_back(gated):
         else:
             field.fill(value)
         assert note.inner_text() == f"{number} changed"
-    assert page.locator("label", has_text="Grow").locator("output").inner_text() == "4 px"
+    assert page.locator("label", has=page.locator("[name=grow]")).locator("output").inner_text() == "4 px"
     page.locator("[name=seed]").fill("11")
     editor.fill()
     asked = pipe.asked[-1]

@@ -9,6 +9,7 @@ from browser_parts import Editor
 from fakes import CODES, tiny_models
 from maskmend.models.halton import Halton, HaltonConfig
 from maskmend.pipeline import InpaintPipeline
+from maskmend.pretrained.prompts import Prompts
 from server_parts import Gated, app_of, client_of, on_a_socket
 
 NONE = {"classes": 0, "labels": [], "prompts": False, "guided": False}
@@ -40,7 +41,7 @@ def test_what_a_model_can_be_told_is_in_the_list_of_models(client):
     with client_of(app_of(pipe)) as other:
         told = other.get("/v1/models").json()["models"][0]["conditions"]
         assert told == {"classes": 3, "labels": list(pipe.labels), "prompts": False, "guided": True}
-        pipe.prompts = object()
+        pipe.prompts = Prompts.__new__(Prompts)  # one that nobody asks for a condition
         assert other.get("/v1/models").json()["models"][0]["conditions"]["prompts"]
 
 
@@ -53,7 +54,7 @@ def test_a_model_without_conditions_is_not_asked_for_any(editor):
 def test_a_class_and_a_prompt_reach_the_fill(browser, width):
     """Catches fields that are shown and not heeded; and guidance that is sent without either."""
     pipe: Any = Conditioned()
-    pipe.prompts = object()
+    pipe.prompts = Prompts.__new__(Prompts)  # one that nobody asks for a condition
     with on_a_socket(app_of(pipe)) as port:
         context = browser.new_context(viewport={"width": width, "height": 844})
         editor = Editor(context, f"http://127.0.0.1:{port}/")

@@ -113,6 +113,8 @@ class Model:
     codes: int | None
     settings: Mapping[str, Any]
     """Its defaults."""
+    conditions: Mapping[str, Any] | None
+    """What a fill can be conditioned on: classes, labels, prompts, guided; None until it is loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +168,7 @@ def fills_of(body: object) -> Fills:
 
 
 def models_of(body: object) -> Models:
-    names = ("name", "loaded", "resolution", "grid", "codes", "settings")
+    names = ("name", "loaded", "resolution", "grid", "codes", "settings", "conditions")
     return Models(
         version=str(field(body, "version")),
         models=tuple(Model(**{n: field(one, n) for n in names}) for one in field(body, "models")),

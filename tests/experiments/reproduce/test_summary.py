@@ -11,6 +11,7 @@ from maskmend.experiments.reproduce import summary as frame
 from maskmend.experiments.reproduce.dataset import TestSet
 from maskmend.experiments.reproduce.summary import summary_section, verdict_section
 from maskmend.experiments.reproduce.trial import Trial, TrialRunner
+from maskmend.fill.image_filler import ImageFiller
 
 Bars = Callable[..., dict[str, bool]]
 
@@ -67,7 +68,7 @@ def test_fills_that_differ_are_seen(make_runner: Any, monkeypatch: pytest.Monkey
     """Would catch a comparison of a fill with itself."""
     runner: TrialRunner = make_runner()
     assert frame.determinism_section(runner)
-    fill, calls = runner.pipe._fill, []
+    fill, calls = ImageFiller.fill, []
 
     def drifting(*given: Any) -> Any:
         results = fill(*given)
@@ -77,7 +78,7 @@ def test_fills_that_differ_are_seen(make_runner: Any, monkeypatch: pytest.Monkey
             object.__setattr__(result.pictures[0], "pixels", np.where(pixels < 255, pixels + 1, pixels))
         return results
 
-    monkeypatch.setattr(runner.pipe, "_fill", drifting)
+    monkeypatch.setattr(ImageFiller, "fill", drifting)
     assert not frame.determinism_section(runner)
 
 
