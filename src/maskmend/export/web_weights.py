@@ -8,6 +8,7 @@ become float32 again, in one buffer that the graphs read.
 """
 
 import gzip
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +90,7 @@ def pack_weights(graphs: dict[str, bytes], *, eight_bit: Iterable[str] = ()) -> 
         )
     )
     return PackedWeights(
-        weights=gzip.compress(content, 9, mtime=0),
+        weights=_gzipped(content),
         graphs=gzip.compress(b"".join(slim.values()), 9, mtime=0),
         tensors={"f16": f16, "i8": i8, "f32": at - f16 - i8, "scaled": scaled},
         places={name: (end - len(slim[name]), end) for name, end in zip(slim, ends, strict=True)},
@@ -136,3 +137,10 @@ def _strip(model: Any) -> None:
         if hasattr(part, "metadata_props"):
             del part.metadata_props[:]
     del graph.value_info[:]
+
+
+def _gzipped(content: bytes) -> bytes:
+    """As `gzip.compress`, a hundredth smaller: Z_FILTERED leaves out the short matches that numbers have by
+    chance."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS, 9, zlib.Z_FILTERED)
+    return packer.compress(content) + packer.flush()
