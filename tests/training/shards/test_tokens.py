@@ -118,6 +118,21 @@ def test_shares_of_processes_are_parts_of_one_batch(tokens: Path, make_recipe) -
             assert torch.equal(own.tokens, part.tokens[rank::2])
 
 
+def test_settings_that_token_shards_leave_without_use_are_told(
+    tokens: Path, tmp_path: Path, make_recipe
+) -> None:
+    """Would catch a recipe whose crops and colours are left out in silence."""
+    said: list[str] = []
+    for data in ({"crop_scale": 0.5, "colour": 0.1}, {}):
+        recipe = make_recipe(
+            "transformer", data=data | {"train": str(tokens)}, training={"steps": 1, "validate_every": 1}
+        )
+        run(recipe, tmp_path / str(len(data)), log=said.append)
+    told = [line for line in said if "changes no training picture" in line]
+    assert len(told) == 1
+    assert "data.crop_scale = 0.5, data.colour = 0.1 changes" in told[0]
+
+
 def test_tokens_of_another_tokenizer_are_refused(tokens: Path, tmp_path: Path, make_recipe) -> None:
     """Would catch a transformer that learns the codes of one tokenizer and fills with another."""
     head = (tokens / NAME).read_text()
