@@ -96,8 +96,8 @@ def tokenize(
     resolution = model.config.resolution
     say = lambda line: click.echo(line, err=True)  # noqa: E731
     # Of an index each picture is read once, in order: none of them need stay in memory.
-    kept = {"cache_bytes": 0} if find_index(str(source)) else {}
-    pictures = open_pictures(str(source), max(resolution, side), **kept)
+    cache = 0 if find_index(str(source)) else 4 << 30
+    pictures = open_pictures(str(source), max(resolution, side), cache_bytes=cache)
     squares = Squares(count=crops, size=resolution, scale=crop_scale, seed=seed)
     with stages() as told:
         place = tokenize_pictures(
