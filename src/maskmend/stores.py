@@ -98,7 +98,9 @@ def open_binary(place: str) -> Any:
             return Path(place).open("rb")
         system, path = file_system(place)
         return system.open(path, "rb")
-    except OSError as error:
+    except ConfigError:
+        raise
+    except Exception as error:  # missing credentials, to name one, are no OSError
         raise DataError(f"cannot read {place}: {_line(error)}") from error
 
 
@@ -128,18 +130,19 @@ def read_ranges(ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
     far as it can. Raises DataError, also where there are fewer.
     """
     found: list[bytes] = [b""] * len(ranges)
-    remote: dict[str, list[int]] = {}
+    # fsspec gives the same file system again for the same account, not for another one of the same protocol.
+    remote: dict[int, tuple[Any, list[tuple[int, str]]]] = {}
     for number, (place, offset, size) in enumerate(ranges):
         if is_url(place):
-            remote.setdefault(place.split("://")[0], []).append(number)
+            system, path = file_system(place)
+            remote.setdefault(id(system), (system, []))[1].append((number, path))
         else:
             found[number] = read(place, offset, size)
-    for numbers in remote.values():
-        opened = [file_system(ranges[number][0]) for number in numbers]
-        starts = [ranges[number][1] for number in numbers]
-        ends = [ranges[number][1] + ranges[number][2] for number in numbers]
-        system, paths = opened[0][0], [path for _, path in opened]
-        for number, content in zip(numbers, system.cat_ranges(paths, starts, ends), strict=True):
+    for system, wanted in remote.values():
+        spans = [ranges[number][1:] for number, _ in wanted]
+        starts, ends = [offset for offset, _ in spans], [offset + size for offset, size in spans]
+        contents = system.cat_ranges([path for _, path in wanted], starts, ends)
+        for (number, _), content in zip(wanted, contents, strict=True):
             place, offset, size = ranges[number]
             if isinstance(content, Exception):
                 raise DataError(f"cannot read {place}: {_line(content)}") from content
@@ -156,7 +159,9 @@ def size_of(place: str) -> int:
             return Path(place).stat().st_size
         system, path = file_system(place)
         return int(system.size(path))
-    except OSError as error:
+    except ConfigError:
+        raise
+    except Exception as error:
         raise DataError(f"cannot read {place}: {_line(error)}") from error
 
 

@@ -71,6 +71,19 @@ def test_a_program_reads_it_as_json(installed, tiny_model, monkeypatch):
     assert min(speed["fill_ms"], speed["four_fills_ms"], speed["load_ms"]) > 0
 
 
+def test_a_device_that_does_not_work_is_amiss(installed, monkeypatch):
+    """Catches a driver that fails, and "nothing is amiss" said of it."""
+
+    def pick(name):
+        raise RuntimeError("driver version is insufficient\n(more lines)")
+
+    monkeypatch.setattr(module, "EXTRAS", {})
+    monkeypatch.setattr("maskmend.inference.devices.pick_device", pick)
+    result = doctor("--no-speed")
+    assert result.exit_code == 1
+    assert "does not work: cpu: does not work (driver version is insufficient)" in result.output.splitlines()
+
+
 def test_an_unknown_model_is_one_line(installed):
     result = doctor("--model", "photos")
     assert result.exit_code == 2

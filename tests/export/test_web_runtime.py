@@ -40,6 +40,16 @@ def test_other_files_are_refused(published: Path):
         web_runtime.runtime_files(published)
 
 
+def test_a_damaged_file_of_the_cache_is_named_with_its_place(published: Path, tmp_path: Path):
+    """Catches an error that comes again at each export and does not say which file to remove."""
+    cached = tmp_path / "cache" / "onnxruntime-web" / web_runtime.VERSION
+    cached.mkdir(parents=True)
+    for name in web_runtime.FILES:
+        (cached / name).write_bytes(b"cut")
+    with pytest.raises(WeightsError, match=rf"{cached / web_runtime.SCRIPT} has SHA-256 .*: remove it"):
+        web_runtime.runtime_files()
+
+
 def test_without_npm_the_remedy_is_named(published: Path, monkeypatch: pytest.MonkeyPatch):
     """Catches a traceback where npm is not installed."""
     monkeypatch.setattr(web_runtime.shutil, "which", lambda _: None)

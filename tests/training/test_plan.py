@@ -98,3 +98,23 @@ def test_the_command_prints_a_plan(recipe: Recipe, tmp_path: Path) -> None:
     tokenizer = CliRunner().invoke(main, ["train", "tokenizer", "--config", str(file), "--plan"])
     assert tokenizer.exit_code == 2
     assert "for transformers" in tokenizer.output
+    file.write_text('stage = "transformer"\n' + file.read_text())
+    other = CliRunner().invoke(main, ["train", "tokenizer", "--config", str(file), "--plan"])
+    assert other.exit_code == 2
+    assert "is a recipe for stage 'transformer', asked for 'tokenizer'" in other.output
+
+
+@pytest.mark.parametrize(
+    ("command", "refused"),
+    [
+        (["--on", "photos", "-o", "out", "--devices", "2"], "--devices"),
+        (["--on", "photos", "-o", "out", "--tflops", "2"], "--tflops"),
+        (["transformer", "--config", "recipe.toml", "--plan", "--restart"], "--restart"),
+        (["transformer", "--config", "recipe.toml", "--plan", "-o", "out"], "--output"),
+    ],
+)
+def test_options_without_use_are_refused(command: list[str], refused: str) -> None:
+    """Would catch an option that is passed over in silence, and a training where a plan was meant."""
+    result = CliRunner().invoke(main, ["train", *command])
+    assert result.exit_code == 2
+    assert f"has no use for {refused}" in result.output

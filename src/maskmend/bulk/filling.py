@@ -44,6 +44,8 @@ class Item:
     guide: Readable | None = None
     suffix: str = ""
     trouble: str | None = None
+    note: str | None = None
+    """What is said of it beforehand; it goes with what its fill is noted for."""
     tag: Any = None
     """The caller's own; comes back with the outcome."""
 
@@ -124,7 +126,7 @@ def _read(pipe: InpaintPipeline, filling: Filling, item: Item) -> "_Read | Outco
         picture=one.picture,
         mask=one.mask,
         guide=one.guide,
-        notes=one.notes,
+        notes=(*one.notes, *([] if item.note is None else [item.note])),
         windows=windows,
         seconds=time.perf_counter() - began,
     )

@@ -8,6 +8,7 @@ from maskmend.bulk.job import Job
 from maskmend.bulk.manifest import Record, digest_of, read_part, write_part
 from maskmend.bulk.targets import ChunkWriter, Filled, lie_there
 from maskmend.errors import ConfigError, DataError
+from maskmend.fill.preparation import NO_GUIDE
 from maskmend.pipeline import InpaintPipeline
 
 
@@ -51,6 +52,7 @@ class Worker:
         writer = ChunkWriter(store=self.job.store, form=self.job.form, chunk=chunk.name)
         records: dict[str, Record] = {}
         order = {entry.name: number for number, entry in enumerate(chunk.entries)}
+        guided = self.job.source.guided
         items = (
             Item(
                 key=e.key,
@@ -59,6 +61,7 @@ class Worker:
                 guide=e.guide,
                 suffix=e.suffix,
                 trouble=e.trouble,
+                note=NO_GUIDE if guided and e.guide is None else None,
                 tag=e,
             )
             for e in chunk.entries

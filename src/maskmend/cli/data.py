@@ -88,13 +88,16 @@ def tokenize(
     from maskmend.cli.progress import stages
     from maskmend.inference.devices import pick_device
     from maskmend.pretrained.folder import component_folder, load_tokenizer
+    from maskmend.training.shards.index import find_index
     from maskmend.training.shards.sources import open_pictures
     from maskmend.training.shards.tokenizing import Squares, tokenize_pictures
 
     model = load_tokenizer(component_folder(tokenizer, "tokenizer")).to(pick_device(device))
     resolution = model.config.resolution
     say = lambda line: click.echo(line, err=True)  # noqa: E731
-    pictures = open_pictures(str(source), max(resolution, side), log=say)
+    # Of an index each picture is read once, in order: none of them need stay in memory.
+    cache = 0 if find_index(str(source)) else 4 << 30
+    pictures = open_pictures(str(source), max(resolution, side), cache_bytes=cache)
     squares = Squares(count=crops, size=resolution, scale=crop_scale, seed=seed)
     with stages() as told:
         place = tokenize_pictures(

@@ -14,6 +14,8 @@ from maskmend.cli.options import working
 
 ROUNDS = 5
 """Fills of which the median is told; one before them is not counted."""
+BROKEN = ("does not work", "computes wrongly")
+"""How what is told of a device that is there and cannot be used begins."""
 
 
 @click.command()
@@ -43,6 +45,7 @@ def doctor(model: str, no_speed: bool, as_json: bool) -> None:
         for package in extra["packages"]
         if package["trouble"]
     ]
+    broken += [f"{name}: {said}" for name, said in report["devices"].items() if said.startswith(BROKEN)]
     if as_json:
         click.echo(json.dumps(report | {"broken": broken}, indent=2))
     else:
@@ -137,9 +140,9 @@ def _devices() -> dict[str, str]:
             product = torch.ones(64, 64, device=device) @ torch.ones(64, 64, device=device)
             right = bool((product == 64).all())
         except (ConfigError, RuntimeError) as error:
-            told[name] = f"does not work ({_line(error)})"
+            told[name] = f"{BROKEN[0]} ({_line(error)})"
             continue
-        words = ["works" if right else "computes wrongly"]
+        words = ["works" if right else BROKEN[1]]
         if name == "cpu":
             words.append(f"{torch.get_num_threads()} threads")
         elif name == "cuda":

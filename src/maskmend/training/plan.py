@@ -19,12 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskmend.config import override, read_toml
 from maskmend.errors import ConfigError
 from maskmend.inference.devices import pick_device
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
 from maskmend.pretrained.folder import component_folder, load_tokenizer
-from maskmend.training.recipe import Recipe, recipe_from_dict
+from maskmend.training.recipe import Recipe, read_recipe
 from maskmend.training.run import after_tokenizer, build_stage, configured
 from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
 from maskmend.training.throughput import Operations
@@ -254,6 +253,6 @@ def print_plan(
     say: Callable[[str], None],
 ) -> None:
     """Says what the recipe of a file will take. Raises ConfigError."""
-    recipe = recipe_from_dict(override({"stage": stage, **read_toml(config_path)}, assignments))
+    recipe = read_recipe(stage, config_path, assignments)
     for line in report(make_plan(recipe, devices=devices, tflops=tflops), recipe):
         say(line)

@@ -15,10 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from maskmend.config import override, read_toml
-from maskmend.errors import ConfigError
 from maskmend.training.loop import Outcome
-from maskmend.training.recipe import Recipe, TrainingConfig, recipe_from_dict
+from maskmend.training.recipe import Recipe, TrainingConfig, read_recipe
 from maskmend.training.run import run
 
 SHOWN = ("loss", "l1", "lpips", "psnr", "codebook_used", "accuracy", "images_per_second", "mfu", "data_wait")
@@ -41,10 +39,7 @@ def train_with_progress(
     stage: str, config_path: Path, out: Path, assignments: tuple[str, ...] = (), restart: bool = False
 ) -> Outcome:
     """Runs the recipe of a file, as `watch_run` does."""
-    recipe = recipe_from_dict(override({"stage": stage, **read_toml(config_path)}, assignments))
-    if recipe.stage != stage:
-        raise ConfigError(f"{config_path} is a recipe for stage {recipe.stage!r}, asked for {stage!r}")
-    return watch_run(recipe, out, restart)
+    return watch_run(read_recipe(stage, config_path, assignments), out, restart)
 
 
 def watch_run(recipe: Recipe, out: Path, restart: bool = False) -> Outcome:

@@ -8,9 +8,10 @@ Each table is a dataclass that checks itself; the docstring under a field is its
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from maskmend.config import from_dict, nearest
+from maskmend.config import from_dict, nearest, override, read_toml
 from maskmend.errors import ConfigError
 from maskmend.images.infill import STRATEGIES
 from maskmend.pretrained.migrations import migrate_recipe
@@ -357,3 +358,14 @@ class Recipe:
 def recipe_from_dict(tables: Mapping[str, Any]) -> Recipe:
     """The recipe in `tables`, which may use the names of older versions (`migrations.migrate_recipe`)."""
     return from_dict(Recipe, migrate_recipe(tables))
+
+
+def read_recipe(stage: str, path: Path, assignments: tuple[str, ...] = ()) -> Recipe:
+    """The recipe of a file, with settings changed ("training.steps=10").
+
+    Raises ConfigError, also where it is one for another stage.
+    """
+    recipe = recipe_from_dict(override({"stage": stage, **read_toml(path)}, assignments))
+    if recipe.stage != stage:
+        raise ConfigError(f"{path} is a recipe for stage {recipe.stage!r}, asked for {stage!r}")
+    return recipe

@@ -99,6 +99,19 @@ def data_warnings(training: Pictures, validation: Pictures) -> list[str]:
     return lines
 
 
+def unused_data_settings(recipe: Recipe, training: Pictures) -> list[str]:
+    """A line where the recipe varies pictures whose tokens were made before."""
+    data = recipe.data
+    given = {"crop_scale": data.crop_scale < 1, "colour": data.colour > 0, "side": data.side > training.size}
+    names = [f"data.{name} = {getattr(data, name)}" for name, changes in given.items() if changes]
+    if not isinstance(training, TokenSet) or not names:
+        return []
+    return [
+        f"{data.train} holds tokens, of squares that are cut out already: {', '.join(names)} changes no "
+        "training picture"
+    ]
+
+
 def run(
     recipe: Recipe,
     out: Path,
@@ -152,7 +165,7 @@ def run(
             unreadable = f", {skipped} unreadable file{'s' if skipped > 1 else ''} skipped" if skipped else ""
             counts = f"{len(training)} training and {len(validation)} validation images{unreadable}"
             log(f"{counts}; {device}, {world} process{'es' if world > 1 else ''}")
-            for line in data_warnings(training, validation):
+            for line in (*data_warnings(training, validation), *unused_data_settings(recipe, training)):
                 log(line)
         return train(
             recipe,

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from maskmend.cli import main
-from maskmend.errors import DataError, TrainingError
+from maskmend.errors import ConfigError, DataError, TrainingError
 from maskmend.stores import Store
 from maskmend.training.batches import Batches
 from maskmend.training.dataset import ImageSet
@@ -166,6 +166,38 @@ def test_the_cache_is_bounded_and_right() -> None:
     kept = [cache.get(number) for number in range(5)]
     assert [one is not None for one in kept] == [True, True, False, False, False]
     assert np.array_equal(kept[1], pictures[1])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("capacity", [1 << 60, 1 << 80])
+def test_a_cache_larger_than_the_machine_is_one_line(capacity: int) -> None:
+    """Would catch a traceback where data.cache_gib is more than there is."""
+    with pytest.raises(ConfigError, match=r"lower data\.cache_gib"):
+        PictureCache(5, capacity)
+
+
+def test_pictures_that_end_a_run_are_named_before_it_ends(tmp_path: Path, make_recipe) -> None:
+    """Would catch an error that keeps to itself why the pictures could not be decoded."""
+    folder = write_shards(tmp_path / "set", damaged=tuple(range(12)))
+    write_index(make_index(str(folder)), str(folder))
+    said: list[str] = []
+    recipe = make_recipe("tokenizer")
+    images = open_pictures(str(folder), SIZE)
+    with (
+        Batches(images, recipe, SIZE, 0, 1, log=said.append) as batches,
+        pytest.raises(DataError, match="in a row"),
+    ):
+        batches.take(0)
+    assert f"skipped 001.png in {folder}/a.tar: not a picture" in said
+
+
+def test_a_damaged_validation_picture_is_named(shards: Path, tmp_path: Path, make_recipe) -> None:
+    """Would catch another picture that is validated on in silence."""
+    folder = write_shards(tmp_path / "set", damaged=(1,))
+    write_index(make_index(str(folder)), str(folder))
+    data = {"train": str(shards), "validation": str(folder)}
+    said: list[str] = []
+    run(make_recipe("tokenizer", data=data, training={"steps": 1}), tmp_path / "run", log=said.append)
+    assert said.count(f"skipped 001.png in {folder}/a.tar: not a picture") == 1
 
 
 @pytest.mark.parametrize("indexed", [False, True])

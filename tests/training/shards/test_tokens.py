@@ -1,5 +1,6 @@
 """Token shards: the tokens that training would encode itself, once and for all."""
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from maskmend.pretrained.folder import load_tokenizer
 from maskmend.training.batches import Batches, to_float
 from maskmend.training.dataset import ImageSet, crop
 from maskmend.training.run import build_stage, run
-from maskmend.training.shards.index import NAME
+from maskmend.training.shards import pictures
+from maskmend.training.shards.cache import PictureCache
+from maskmend.training.shards.index import NAME, make_index, write_index
 from maskmend.training.shards.sources import open_pictures
 from maskmend.training.shards.tokens import TokenBatch, TokenSet
 
@@ -116,6 +119,47 @@ def test_shares_of_processes_are_parts_of_one_batch(tokens: Path, make_recipe) -
     for rank in range(2):
         for part, own in zip(whole, share(rank, 2), strict=True):
             assert torch.equal(own.tokens, part.tokens[rank::2])
+
+
+def test_a_damaged_picture_is_told_once_and_none_is_kept(
+    photos: Path, tokenizer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch a line that comes twice, and memory taken for pictures that are read once."""
+    for path in (photos / "train").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "0.png").write_bytes(b"no picture")
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        for path in sorted(tmp_path.glob("*.png")):
+            archive.add(path, path.name)
+    write_index(make_index(str(tmp_path / "set.tar")), str(tmp_path / "index"))
+    capacities: list[int] = []
+
+    def cache(count: int, capacity: int, shares: int) -> PictureCache:
+        capacities.append(capacity)
+        return PictureCache(count, capacity, shares)
+
+    monkeypatch.setattr(pictures, "PictureCache", cache)
+    for number, source in enumerate((tmp_path, tmp_path / "index" / NAME)):
+        command = ["data", "tokenize", str(source), "--tokenizer", str(tokenizer_folder), "--device", "cpu"]
+        result = CliRunner().invoke(main, [*command, "-o", str(tmp_path / f"tokens-{number}")])
+        assert result.exit_code == 0, result.output
+        assert result.output.count("skipped 0.png") == 1
+    assert capacities == [0]
+
+
+def test_settings_that_token_shards_leave_without_use_are_told(
+    tokens: Path, tmp_path: Path, make_recipe
+) -> None:
+    """Would catch a recipe whose crops and colours are left out in silence."""
+    said: list[str] = []
+    for data in ({"crop_scale": 0.5, "colour": 0.1}, {}):
+        recipe = make_recipe(
+            "transformer", data=data | {"train": str(tokens)}, training={"steps": 1, "validate_every": 1}
+        )
+        run(recipe, tmp_path / str(len(data)), log=said.append)
+    told = [line for line in said if "changes no training picture" in line]
+    assert len(told) == 1
+    assert "data.crop_scale = 0.5, data.colour = 0.1 changes" in told[0]
 
 
 def test_tokens_of_another_tokenizer_are_refused(tokens: Path, tmp_path: Path, make_recipe) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from maskmend.errors import ConfigError
+
 _ENTRY = np.dtype([("end", "<i8"), ("height", "<u4"), ("width", "<u4")])
 """Where a picture ends in the memory, 0 for one that is not there, and its sides."""
 
@@ -24,12 +26,20 @@ class PictureCache:
         count: how many pictures there are.
         capacity: bytes of pictures that it keeps.
         shares: among how many processes the capacity is divided where they cannot share it.
+
+    Raises ConfigError for a capacity that the machine refuses.
     """
 
     def __init__(self, count: int, capacity: int, shares: int = 1) -> None:
         self.count, self.capacity, self.shares = count, capacity, shares
         self._entries = np.frombuffer(mmap.mmap(-1, max(1, count) * _ENTRY.itemsize), _ENTRY)
-        self._memory = np.frombuffer(mmap.mmap(-1, max(1, capacity)), np.uint8)
+        try:
+            self._memory = np.frombuffer(mmap.mmap(-1, max(1, capacity)), np.uint8)
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"no memory for {capacity / 2**30:.3g} GiB of decoded pictures ({error}): "
+                "lower data.cache_gib"
+            ) from None
         self._used = np.frombuffer(mmap.mmap(-1, 8), np.int64)
         self._lock = multiprocessing.Lock()
 

@@ -1,0 +1,48 @@
+"""Folders behind URLs: what goes wrong there is one line, and every URL is read from where it points."""
+
+import pytest
+
+from maskmend import stores
+from maskmend.errors import DataError
+
+
+class NoCredentialsError(Exception):
+    """As botocore's: no OSError."""
+
+
+class Refusing:
+    """A file system that nobody may use."""
+
+    def size(self, path: str) -> int:
+        raise NoCredentialsError("unable to locate credentials")
+
+    def open(self, path: str, mode: str) -> object:
+        raise NoCredentialsError("unable to locate credentials")
+
+
+@pytest.mark.parametrize("ask", [stores.size_of, stores.open_binary])
+def test_missing_credentials_are_one_line(ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches a traceback of the storage's library, hours into a training."""
+    monkeypatch.setattr(stores, "file_system", lambda url: (Refusing(), url))
+    with pytest.raises(DataError, match=r"cannot read s3://bucket/a\.tar: unable to locate credentials"):
+        ask("s3://bucket/a.tar")
+
+
+class Account:
+    """A file system whose files hold the account's name."""
+
+    def __init__(self, name: bytes) -> None:
+        self.content = name
+
+    def cat_ranges(self, paths: list[str], starts: list[int], ends: list[int]) -> list[bytes]:
+        return [self.content[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def test_urls_of_two_accounts_are_read_from_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches bytes of another account's file of the same name."""
+    accounts = {"one": Account(b"first"), "two": Account(b"other")}
+    monkeypatch.setattr(
+        stores, "file_system", lambda url: (accounts[url.split("@")[1].split("/")[0]], url.rsplit("/", 1)[1])
+    )
+    ranges = [(f"abfs://box@{name}/a.tar", 0, 5) for name in ("one", "two", "one")]
+    assert stores.read_ranges(ranges) == [b"first", b"other", b"first"]
