@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from maskmend import InpaintPipeline
+from maskmend.errors import MaskError
 
 from .hooks import device_for, fill_events
 from .tensors import check_image, check_mask, levels, together, with_fill
@@ -127,7 +128,13 @@ class GuidedFill(Fill):
         size = tuple(check_image(image).shape[1:3])
         batches = {"image": image, "mask": check_mask(mask, size), "guide": check_image(guide, "guide")}
         if guide_mask is not None:
-            batches["guide_mask"] = check_mask(guide_mask, size)
+            of_guide = tuple(batches["guide"].shape[1:3])
+            batches["guide_mask"] = check_mask(guide_mask, of_guide)
+            if (given := tuple(batches["guide_mask"].shape[1:])) != of_guide:
+                raise MaskError(
+                    f"guide_mask is {given[1]} x {given[0]}, the guide {of_guide[1]} x {of_guide[0]}: "
+                    "scale one of them to the other"
+                )
         return filled(model, settings | {"guide_strength": strength}, **batches)
 
 

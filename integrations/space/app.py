@@ -47,7 +47,8 @@ def painted(editor: dict[str, Any] | None) -> tuple[Image.Image, np.ndarray]:
 def fill(editor: dict[str, Any] | None, samples: float = 1, seed: float = 0) -> list[Image.Image]:
     """The fills, the best first. Raises MaskmendError."""
     picture, mask = painted(editor)
-    result = pipeline()(picture, mask, samples=int(samples), seed=int(seed), mask_photo_check="off")
+    samples = min(int(samples), MOST)  # the page's bound is none for who asks without the page
+    result = pipeline()(picture, mask, samples=samples, seed=int(seed), mask_photo_check="off")
     order = sorted(range(len(result.images)), key=lambda number: (number != result.best, number))
     return [result.images[number] for number in order]
 

@@ -124,6 +124,7 @@ def test_the_other_routes(client, tiny_pipeline):
     models = client.models()
     assert models.models[0].name == "tiny"
     assert models.limits["samples"] == 3
+    assert (models.models[0].conditions.classes, models.models[0].conditions.labels) == (0, ())
     assert "cosine" in models.choices["schedule"]
     assert "maskmend" in client.metrics()
     np.testing.assert_array_equal(pixels_of(client.convert(IMAGE_FILE, format="webp").content), PIXELS)
@@ -173,6 +174,9 @@ def test_where_nobody_answers_it_is_said():
     for address in ("127.0.0.1:8765", "ftp://host", ""):
         with pytest.raises(ConfigError, match="the server's address"):
             Client(address)
+    for token in ("of a file, with its line end\n", "schlüssel"):
+        with pytest.raises(ConfigError, match="the token has"):
+            Client(token=token)
 
 
 def on_a_socket_that_closes():

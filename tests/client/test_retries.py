@@ -126,8 +126,45 @@ def test_events_are_found_wherever_the_stream_is_cut(size):
         found += reader.feed(content[start : start + size])
     assert [type(event) for event in found] == [events.Queued, Done]
     assert reader.done
-    with pytest.raises(UnexpectedAnswer):
-        list(events.EventReader().feed(b"event: step\ndata: {nonsense\n\n"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"event: step\ndata: {nonsense\n\n",
+        b'event: queued\ndata: {"ahead":null}\n\n',
+        b'event: queued\ndata: {"ahead":"many"}\n\n',
+        b"event: level\ndata: [3]\n\n",
+        b'event: step\ndata: {"step":1,"steps":2,"part":1,"parts":1,'
+        b'"box":{"top":0,"left":0,"height":1,"width":1},"fills":3}\n\n',
+    ],
+)
+def test_an_event_that_is_none_is_no_traceback(content):
+    """Catches a TypeError where another program, or another version, answers."""
+    with pytest.raises(UnexpectedAnswer, match="the server"):
+        list(events.EventReader().feed(content))
+
+
+def test_a_large_event_takes_time_by_its_size():
+    """Catches pieces that are joined anew as each of them comes: gigabytes copied for a picture."""
+    reader, piece = events.EventReader(), b"A" * 4096
+    list(reader.feed(b'event: new\ndata: "'))
+    for _ in range(50):
+        assert list(reader.feed(piece)) == []
+    assert sum(len(held) == len(piece) for held in reader._pieces) == 50
+    assert list(reader.feed(b'"\n\n' + DONE[:9])) == []
+    assert [type(event) for event in reader.feed(DONE[9:])] == [Done]
+
+
+def test_a_finer_scale_is_told_with_its_picture():
+    """Catches a client that drops what a finished scale looks like."""
+    told = b'"sample":0,"samples":1,"level":1,"levels":2,"windows":3,"total":8,"seconds_left":1.5'
+    box = b'"box":{"top":1,"left":2,"height":3,"width":4},"image":"AAEC"'
+    first, second = events.EventReader().feed(
+        b"event: level\ndata: {" + told + b"}\n\nevent: level\ndata: {" + told + b"," + box + b"}\n\n"
+    )
+    assert (first.box, first.content) == (None, None)
+    assert (second.box, second.content) == (events.Box(top=1, left=2, height=3, width=4), bytes([0, 1, 2]))
 
 
 def test_a_date_is_a_time_to_come_back_too():
@@ -135,7 +172,7 @@ def test_a_date_is_a_time_to_come_back_too():
     assert seconds_of("Fri, 01 May 2026 12:00:30 GMT", now) == 30
     assert seconds_of("Fri, 01 May 2026 11:00:00 GMT", now) == 0
     assert seconds_of(" 7 ") == 7
-    for nothing in (None, "", "-1", "1.5", "soon"):
+    for nothing in (None, "", "-1", "1.5", "soon", "Fri, 01 May 99999999999999999999 12:00:00 GMT"):
         assert seconds_of(nothing) is None
     for wrong in ({"most": -1}, {"longest": float("nan")}, {"longest": -1.0}):
         with pytest.raises(ConfigError, match="give finite numbers"):

@@ -157,6 +157,8 @@ def test_a_guide_counts_where_its_mask_is_white(nodes, tiny_pipeline):
     assert not torch.equal(painted, plain)
     hole = MASK[0] > 0
     assert torch.equal(painted[:, ~hole], IMAGE[:, ~hole])
+    with pytest.raises(MaskError, match="guide_mask is 5 x 4, the guide 34 x 20"):
+        run(nodes, "MaskmendGuidedFill", guide=red, guide_mask=torch.ones(1, 4, 5), **inputs)
 
 
 class Interrupted(Exception):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fakes import box_mask, smooth_pixels
 from maskmend.errors import ConfigError, ImageError
-from maskmend.integrations.diffusers_call import DiffusersInpaintPipeline
+from maskmend.integrations.diffusers_call import DiffusersInpaintPipeline, the_prompt
 
 HEIGHT, WIDTH = 20, 34
 PIXELS = smooth_pixels(HEIGHT, WIDTH)
@@ -115,6 +115,13 @@ def test_batches_masks_of_another_size_and_lists_are_taken(pipe):
         image=np.stack([PIXELS, PIXELS]), mask_image=MASK_IMAGE, generator=seeded(), output_type="np"
     ).images
     assert both.shape == (2, HEIGHT, WIDTH, 3)
+
+
+def test_one_prompt_is_taken_and_several_are_not_mixed():
+    """Catches two prompts for two images that are drawn as one sentence, in both."""
+    assert the_prompt("a cat") == the_prompt(["a cat"]) == the_prompt(["a cat", "a cat"]) == "a cat"
+    with pytest.raises(ConfigError, match="2 different prompts: give one"):
+        the_prompt(["a cat", "a dog"])
 
 
 def test_mistakes_are_told(pipe):

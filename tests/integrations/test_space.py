@@ -58,6 +58,11 @@ def test_the_paint_of_all_layers_is_filled_and_nothing_else(app, tiny_pipeline):
         np.testing.assert_array_equal(np.asarray(image)[~(MASK | other)], PIXELS[~(MASK | other)])
 
 
+def test_who_asks_without_the_page_gets_no_more_fills_than_it_offers(app):
+    """Catches one request that keeps a public Space busy for hours."""
+    assert len(app.fill(editor_value(PIXELS, MASK), samples=9)) == app.MOST
+
+
 @pytest.mark.parametrize(
     "nothing",
     [None, {"background": None, "layers": []}, editor_value(PIXELS), editor_value(PIXELS, MASK & False)],

@@ -1,6 +1,7 @@
 """Models sent to a hub and fetched from it: the card's front matter, and huggingface_hub itself against a
 hub of our own on this machine."""
 
+import socket
 import sys
 import types
 
@@ -154,3 +155,15 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub, tiny_pipeline):
         filled(revision="v9")
     with pytest.raises(ModelError, match="cannot fetch model owner/dogs from the hub"):
         InpaintPipeline.from_pretrained("owner/dogs")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_hub_in_reach_is_told_in_a_line(hub, monkeypatch, tiny_pipeline):
+    """Catches the traceback of a library for the network, which is no error of the hub's own."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, and not listening
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(ModelError, match="cannot send the model to owner/cats on the hub"):
+            tiny_pipeline.push_to_hub("owner/cats")
+        with pytest.raises(ModelError, match="cannot fetch model owner/cats from the hub"):
+            InpaintPipeline.from_pretrained("owner/cats")

@@ -50,6 +50,20 @@ def test_a_model_without_conditions_is_not_asked_for_any(editor):
     assert not editor.shown("#conditions")
 
 
+def test_classes_are_suggested_once_the_model_is_loaded(editor):
+    """Catches names that are never offered, where the page was opened before the model was there."""
+    offered = editor.page.evaluate("""async () => {
+        const { Conditions } = await import("./conditions.js");
+        const card = new Conditions(document.getElementById("conditions"));
+        const model = { name: "m", settings: {}, conditions: null };
+        card.learn(model);
+        const conditions = { classes: 2, labels: ["cat", "dog"], prompts: false, guided: false };
+        card.learn({ ...model, conditions });
+        return document.querySelectorAll("#label-names option").length;
+    }""")
+    assert offered == 2
+
+
 @pytest.mark.parametrize("width", [390, 1200])
 def test_a_class_and_a_prompt_reach_the_fill(browser, width):
     """Catches fields that are shown and not heeded; and guidance that is sent without either."""

@@ -91,6 +91,16 @@ def test_alternatives_are_compared_side_by_side(editor):
     page.click("#compare")
     page.locator(".pane button").nth(1).click()
     assert page.locator(".pick input").nth(1).is_checked()
+    page.click("#compare")
+    page.locator(".pane canvas").first.hover()
+    page.mouse.down()
+    page.keyboard.press("Escape")
+    page.locator("#compare-dialog").wait_for(state="hidden")
+    page.mouse.up()
+    page.click("#compare")
+    before = seen()
+    page.locator(".pane canvas").first.hover(position={"x": 9, "y": 9})
+    assert seen() == before  # the button that was let go of meanwhile drags nothing
 
 
 def test_several_pictures_are_opened_at_once(editor, tmp_path):

@@ -58,6 +58,9 @@ def test_a_refusal_reaches_iopaints_user(client):
     answer = client.post("/api/v1/inpaint", json=wrong).json()
     assert answer["errors"] == answer["error"]["message"]
     assert "errors" not in client.post("/v1/inpaint", json=wrong).json()
+    for answer in (client.post("/api/v1/run_plugin_gen_mask", json={}), client.get("/api/v1/inpaint")):
+        assert answer.status_code in (404, 405)
+        assert answer.json()["errors"] == answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["/api/v1/server-config", "/api/v1/model", "/api/v1/samplers"])

@@ -8,7 +8,7 @@ together. What a request is and what an answer means is said once (`calls`); the
 wait.
 """
 
-from maskmend.client.answers import Converted, Fill, Fills, Mask, Model, Models, Picture, Summary
+from maskmend.client.answers import Conditions, Converted, Fill, Fills, Mask, Model, Models, Picture, Summary
 from maskmend.client.asynchronous import AsyncClient
 from maskmend.client.errors import (
     BadRequest,
@@ -27,7 +27,7 @@ from maskmend.client.errors import (
     Unusable,
     UploadTooSlow,
 )
-from maskmend.client.events import Done, Event, FillMade, Level, Queued, Started, Step
+from maskmend.client.events import Box, Done, Event, FillMade, Level, Queued, Started, Step
 from maskmend.client.parameters import FillParameters, MaskParameters
 from maskmend.client.retries import Retries
 from maskmend.client.synchronous import Client
@@ -35,8 +35,10 @@ from maskmend.client.synchronous import Client
 __all__ = [
     "AsyncClient",
     "BadRequest",
+    "Box",
     "Busy",
     "Client",
+    "Conditions",
     "Converted",
     "Done",
     "Event",

@@ -104,6 +104,20 @@ class Mask:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What a fill can be told to show."""
+
+    classes: int
+    """How many `label` can say; 0: it has none."""
+    labels: tuple[str, ...]
+    """Their names, where they are known."""
+    prompts: bool
+    """Whether it takes a `prompt`."""
+    guided: bool
+    """Whether `guidance` counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     name: str
     loaded: bool
@@ -111,10 +125,10 @@ class Model:
     """Side of the square it sees, in pixels; None until it is loaded."""
     grid: int | None
     codes: int | None
+    conditions: Conditions | None
+    """None until it is loaded."""
     settings: Mapping[str, Any]
     """Its defaults."""
-    conditions: Mapping[str, Any] | None
-    """What a fill can be conditioned on: classes, labels, prompts, guided; None until it is loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,11 +181,22 @@ def fills_of(body: object) -> Fills:
     return Fills(**summary_of(body), fills=tuple(map(fill_of, field(body, "fills"))))
 
 
+def model_of(body: object) -> Model:
+    names = ("name", "loaded", "resolution", "grid", "codes", "settings")
+    told = field(body, "conditions")
+    conditions = None
+    if told is not None:
+        conditions = Conditions(
+            **{name: field(told, name) for name in ("classes", "prompts", "guided")},
+            labels=tuple(field(told, "labels")),
+        )
+    return Model(**{name: field(body, name) for name in names}, conditions=conditions)
+
+
 def models_of(body: object) -> Models:
-    names = ("name", "loaded", "resolution", "grid", "codes", "settings", "conditions")
     return Models(
         version=str(field(body, "version")),
-        models=tuple(Model(**{n: field(one, n) for n in names}) for one in field(body, "models")),
+        models=tuple(map(model_of, field(body, "models"))),
         limits={name: float(most) for name, most in field(body, "limits").items()},
         choices={name: tuple(values) for name, values in field(body, "choices").items()},
     )

@@ -53,6 +53,16 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Box:
+    """A part of the picture, in its pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Level:
     """How far the finer scales of a wide hole are, of one sample."""
 
@@ -63,6 +73,10 @@ class Level:
     windows: int
     total: int
     seconds_left: float
+    box: Box | None = None
+    """What `content` shows; None but where a level is done."""
+    content: bytes | None = None
+    """PNG of the hole as it is now, at most 1024 pixels a side."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +98,18 @@ class EventReader:
     """Takes a stream's bytes as they come, and gives the events that are complete."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._pieces = list[bytes]()  # of a line that is not complete: those of large pictures come in many
         self._name, self._data = "", list[str]()
         self.done = False
         """Whether the last event came."""
 
     def feed(self, content: bytes) -> Iterator[Event]:
         """Raises the server's error (`errors`) when that is what comes, and UnexpectedAnswer."""
-        *lines, self._rest = (self._rest + content).split(b"\n")
+        self._pieces.append(content)
+        if b"\n" not in content:
+            return
+        *lines, rest = b"".join(self._pieces).split(b"\n")
+        self._pieces = [rest]
         for line in lines:
             text = line.rstrip(b"\r").decode("utf-8", "replace")
             if text:
@@ -120,9 +138,17 @@ def event_of(name: str, data: str) -> Event | None:
         body = json.loads(data)
     except (ValueError, RecursionError):
         raise UnexpectedAnswer(f"the server sent an event {name[:40]!r} that is no JSON") from None
+    if name == "error":
+        raise error_of(body)
+    try:
+        return _event(name, body)
+    except (TypeError, ValueError, AttributeError) as error:
+        message = f"the server sent an event {name[:40]!r} that cannot be read ({error})"
+        raise UnexpectedAnswer(message) from error
+
+
+def _event(name: str, body: Any) -> Event | None:
     match name:
-        case "error":
-            raise error_of(body)
         case "queued":
             return Queued(ahead=int(field(body, "ahead")))
         case "started":
@@ -130,14 +156,22 @@ def event_of(name: str, data: str) -> Event | None:
         case "step":
             return _step(body)
         case "level":
-            counts = ("sample", "samples", "level", "levels", "windows", "total")
-            left = float(field(body, "seconds_left"))
-            return Level(**{each: int(field(body, each)) for each in counts}, seconds_left=left)
+            return _level(body)
         case "fill":
             return FillMade(index=int(field(body, "index")), fill=fill_of(body))
         case "done":
             return Done(**summary_of(body))
     return None
+
+
+def _level(body: Any) -> Level:
+    counts = ("sample", "samples", "level", "levels", "windows", "total")
+    told: dict[str, Any] = {each: int(field(body, each)) for each in counts}
+    if body.get("image") is not None:
+        box = field(body, "box")
+        sides = {name: int(field(box, name)) for name in ("top", "left", "height", "width")}
+        told |= {"box": Box(**sides), "content": bytes_of(body["image"])}
+    return Level(**told, seconds_left=float(field(body, "seconds_left")))
 
 
 def _step(body: Any) -> Step:

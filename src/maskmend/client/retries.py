@@ -51,7 +51,7 @@ def seconds_of(retry_after: str | None, now: datetime | None = None) -> float | 
         return float(text[:9])
     try:
         when = parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -120,7 +120,7 @@ class DiffusersInpaintPipeline:
         """Fills the white of `mask_image` in `image`; one of each, or lists, or batches.
 
         Args:
-            prompt: words, for a model that keeps prompts.
+            prompt: words, for a model that keeps prompts: one for all images.
             image: PIL image, array (H, W, 3) or (B, H, W, 3), uint8 or float in [0, 1], or float tensor
                 (3, H, W) or (B, 3, H, W) in [0, 1], or in [-1, 1] where anything is below 0, as diffusers
                 reads them.
@@ -141,7 +141,7 @@ class DiffusersInpaintPipeline:
         if image is None or mask_image is None:
             raise ImageError("image and mask_image: give both")
         if self.model.prompts is not None and prompt:
-            settings["prompt"], prompt = prompt if isinstance(prompt, str) else " ".join(prompt), None
+            settings["prompt"], prompt = the_prompt(prompt), None
             if guidance_scale is not None:
                 settings["guidance"], guidance_scale = guidance_scale, None
         unused = {
@@ -179,6 +179,14 @@ class DiffusersInpaintPipeline:
         if told is None:
             return FillEvents()
         return FillEvents(on_step=lambda step: told(self, step.index - 1, step.index - 1, {}))
+
+
+def the_prompt(prompt: str | Sequence[str]) -> str:
+    """The one prompt of a call. Raises ConfigError for several: a fill here has one for all of its images."""
+    several = {prompt} if isinstance(prompt, str) else set(prompt)
+    if len(several) > 1:
+        raise ConfigError(f"{len(several)} different prompts: give one, and call once for each of them")
+    return several.pop()
 
 
 def listed(items: Any, axes: int = 4) -> list[Any]:

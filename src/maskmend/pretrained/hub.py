@@ -144,7 +144,9 @@ def _hub_errors() -> tuple[type[Exception], ...]:
         LocalEntryNotFoundError,
     )
 
-    return HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError
+    # Where no hub is in reach, the library that it sends with has an error of its own: the first base here.
+    sending = HfHubHTTPError.__bases__[0]
+    return sending, HFValidationError, LocalEntryNotFoundError, OSError
 
 
 def _line(error: Exception) -> str:

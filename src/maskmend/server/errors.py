@@ -152,13 +152,14 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _any)
 
     @app.exception_handler(RequestValidationError)
-    async def _fields(_: Request, error: RequestValidationError) -> JSONResponse:
-        return validation_error(error).response()
+    async def _fields(request: Request, error: RequestValidationError) -> JSONResponse:
+        return validation_error(error).response(request.url.path)
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "refused")
-        return ApiError(error.status_code, code, str(error.detail), error.headers).response()
+        refusal = ApiError(error.status_code, code, str(error.detail), error.headers)
+        return refusal.response(request.url.path)
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:

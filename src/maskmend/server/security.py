@@ -92,7 +92,7 @@ class SecurityMiddleware:
         except asyncio.CancelledError:
             # The drain time is over. Let through, it would be a traceback in the log and a 500 in plain text.
             if not started:
-                await stopping().response()(scope, receive, sending)
+                await stopping().response(scope["path"])(scope, receive, sending)
 
 
 def check_framing(headers: Headers, version: str) -> None:

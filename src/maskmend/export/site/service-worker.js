@@ -11,7 +11,9 @@ const HEADERS = {
 };
 
 addEventListener("install", (event) => {
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SITE.pages)).then(() => skipWaiting()));
+  // Not from the browser's own cache, which may still hold the files of the version before.
+  const pages = SITE.pages.map((page) => new Request(page, { cache: "reload" }));
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(pages)).then(() => skipWaiting()));
 });
 
 addEventListener("activate", (event) => {
@@ -32,8 +34,10 @@ async function answer(request, name, event) {
   const cache = await caches.open(CACHE);
   let response = await cache.match(name);
   if (!response) {
-    response = await fetch(request);
-    if (response.ok && SITE.files.includes(name)) event.waitUntil(cache.put(name, response.clone()));
+    const ours = SITE.files.includes(name);
+    response = await fetch(ours ? new Request(request.url, { cache: "no-cache" }) : request);
+    if (response.type === "opaqueredirect") return response; // a folder without its slash; the browser goes on
+    if (response.ok && ours) event.waitUntil(cache.put(name, response.clone()));
   }
   const headers = new Headers(response.headers);
   for (const [header, value] of Object.entries(HEADERS)) headers.set(header, value);

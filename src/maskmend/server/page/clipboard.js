@@ -15,6 +15,7 @@ export async function looksLikeMask(blob) {
   const context = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
   context.imageSmoothingEnabled = false;
   context.drawImage(picture, 0, 0, side, side);
+  picture.close();
   const { data } = context.getImageData(0, 0, side, side);
   let plain = 0;
   let dark = 0;

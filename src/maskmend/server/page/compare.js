@@ -36,11 +36,13 @@ export class Comparison {
     } catch {
       // where it is not allowed, the window has to do
     }
+    if (!this.dialog.open) this.closed(); // meanwhile
   }
 
   closed() {
     if (document.fullscreenElement) document.exitFullscreen().catch(() => {}); // it may have been left just now
     this.panes = [];
+    this.pointers.clear(); // one that is still down is let go of where nobody hears it
     this.group.replaceChildren();
   }
 

@@ -20,8 +20,8 @@ export class Conditions {
     const has = { label: Boolean(classes), prompt: Boolean(prompts), guidance: Boolean(guided) };
     if (model?.name !== this.model) {
       this.card.querySelectorAll("input").forEach((field) => { field.value = field.id === "guidance" ? (model?.settings.guidance ?? 1) : ""; });
-      this.card.querySelector("datalist").replaceChildren(...(labels ?? []).map((name) => new Option("", name)));
     }
+    this.card.querySelector("datalist").replaceChildren(...(labels ?? []).map((name) => new Option("", name))); // known once it is loaded
     this.model = model?.name ?? null;
     for (const [name, shown] of Object.entries(has)) this.card.querySelector(`#${name}-field`).hidden = !shown;
     this.has = has;

@@ -61,6 +61,7 @@ export function keepToken() {} // there is no door
 export async function* fill(image, mask, { guide, ...parameters }, signal) {
   if (trouble) throw trouble;
   await controlled();
+  signal.throwIfAborted(); // or the worker would hear of the fill, and never that it was stopped
   const id = fills++;
   const news = [];
   let wake = () => {};

@@ -15,8 +15,7 @@ async function begin() {
   const { serviceWorker } = navigator;
   if (!serviceWorker) return; // no https: it works all the same, on one thread
   try {
-    await serviceWorker.register(new URL("../service-worker.js", import.meta.url));
-    await serviceWorker.ready;
+    await active(await serviceWorker.register(new URL("../service-worker.js", import.meta.url)));
   } catch (error) {
     console.warn(`The site cannot be kept for use without a network: ${error.message}`);
     return;
@@ -25,4 +24,16 @@ async function begin() {
   sessionStorage.setItem(ONCE, "tried");
   location.reload();
   await new Promise(() => {}); // the page goes
+}
+
+// `serviceWorker.ready` would wait for ever where the worker cannot be installed, such as without room for its files.
+function active(registration) {
+  const coming = registration.installing ?? registration.waiting;
+  if (registration.active || !coming) return undefined;
+  return new Promise((resolve, reject) => {
+    coming.addEventListener("statechange", () => {
+      if (coming.state === "activated") resolve();
+      if (coming.state === "redundant") reject(new Error("its files could not be stored"));
+    });
+  });
 }
