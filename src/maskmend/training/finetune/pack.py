@@ -44,7 +44,7 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[st
         load_transformer(component_folder(folders["transformer"], "transformer")),
         start.defaults,
     ).to(start.device)
-    say("measuring what it brought, on the held-out pictures")
+    say("measuring the improvement on the held-out pictures")
     judged = judged_pictures(work, plan.pictures.side, start.resolution)
     before, after = np.array(plan.before), measure(pipe, judged)
     change = held_out.change(before, after)

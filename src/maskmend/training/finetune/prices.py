@@ -37,7 +37,7 @@ def price_list(plan: Plan) -> list[str]:
         told = f"{f'{steps[0]} + {steps[1]}':>12}  {_time(plan, *steps):>9}  {gain}"
         lines.append(told + ("  <- this run" if steps == mine else ""))
     where = ": as measured on 200 pictures of one kind (docs/training.md), yours will differ" if gains else ""
-    lines.append(f"LPIPS{where}; it is told of your own at the end" if where else "LPIPS is told at the end")
+    lines.append(f"LPIPS{where}; yours is printed at the end" if where else "LPIPS is printed at the end")
     lines.append("shorter or longer: --minutes; Ctrl-C saves, and the same command resumes")
     return lines
 

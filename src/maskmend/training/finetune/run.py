@@ -125,7 +125,7 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> 
         device=request.device,
         before=tuple(float(value) for value in measure(start, judged)),
     )
-    say("measuring how long a step takes here, with what else this machine does now")
+    say("measuring how long a step takes here, under the current load of this machine")
     images = ImageSet(training, side)
     made = recipes(plan, work, start.tokenizer.config, start.transformer.config)
     decoder = made["decoder"].decoder
