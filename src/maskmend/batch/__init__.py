@@ -1,1 +1,1 @@
-"""Folders of pictures filled one after the other, with a manifest."""
+"""Filling folders of pictures one by one, with a manifest."""

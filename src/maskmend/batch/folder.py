@@ -1,10 +1,9 @@
-"""A folder of images and a folder of masks, filled one after the other into a third.
+"""Fills a folder of images with a folder of masks, one by one, into an output folder.
 
-Files belong together by their path without suffix. A picture that cannot be filled is noted and passed over;
-what lies in the output folder already is not made again, so that a run that was stopped goes on where it was.
-`fills.json` there (`fills_record`) says how the pictures were made; other settings do not go on with them.
-With `overwrite` pictures made otherwise stay until the new ones take their place; until then `fills.json`
-names them.
+Images and masks are matched by path without suffix. Pictures that cannot be filled are recorded and skipped.
+Existing results are not computed again, so an interrupted run can be resumed. `fills.json` in the output
+folder (`fills_record`) records the settings; a run with different settings is refused. With `overwrite`, old
+results stay in place until they are replaced, and `fills.json` lists them until then.
 """
 
 import contextlib
@@ -47,14 +46,14 @@ class Task:
     """One image of the folder."""
 
     name: str
-    """Its path within the folder."""
+    """Path relative to the folder."""
     image: Path
     outputs: tuple[Path, ...]
-    """One for each sample."""
+    """One path per sample."""
     mask: Path | None
     guide: Path | None = None
     trouble: str | None = None
-    """Why it cannot be filled, as far as its name tells."""
+    """Why it cannot be filled, if that is known from the file names."""
 
     @property
     def done(self) -> bool:
@@ -66,13 +65,13 @@ class Outcome:
     filled: int
     skipped: int
     failures: dict[str, str]
-    """What went wrong, by the image's path within its folder."""
+    """Error messages by the image's path relative to its folder."""
     likeliest: dict[str, str]
-    """Of several fills the best one, as a path within the output folder, by the image's
-    path. Of images done before as well, where it is known; of those that failed it is not told."""
+    """With several samples: the best fill, as a path relative to the output folder, by the image's path.
+    Includes images done in earlier runs where it is known, but not those that failed."""
     notes: dict[str, str]
-    """What is to be known of a fill, such as that its picture is unlike what the model learnt, by the image's
-    path. Of the same images."""
+    """Notes on fills, such as that the picture is unlike the training data, by the image's path. For the same
+    images."""
 
 
 def plan_folder(
@@ -85,14 +84,14 @@ def plan_folder(
     suffix: str | None = None,
     may_be_empty: bool = False,
 ) -> list[Task]:
-    """What there is to do; results keep their image's format, or take that of `suffix` (".png").
+    """Lists the tasks. Results keep their image's format, or use that of `suffix` (".png").
 
-    `masks` is a folder, or a file: one mask for all images; None where none is needed. `guides` likewise;
-    images that it has none for are filled without one.
+    `masks` is a folder, or a file with one mask for all images, or None if no mask is needed. `guides`
+    likewise; images without a guide are filled without one.
 
-    Formats that are read but not written (BMP, GIF) become PNG. Raises DataError for a folder that is missing
-    or, unless it `may_be_empty`, holds no image; ConfigError for an output folder that is one of the others
-    or holds one.
+    Formats that can be read but not written (BMP, GIF) become PNG. Raises DataError for a folder that is
+    missing or contains no image (unless it `may_be_empty`), and ConfigError if the output folder is one of
+    the input folders or contains one.
     """
     for_all = masks if masks is not None and masks.is_file() else None
     guide = guides if guides is not None and guides.is_file() else None
@@ -117,7 +116,7 @@ def plan_folder(
     tasks, taken = [], set[Path]()
     for path in _images(images, [*others, output]):
         if path.resolve() in singles:
-            continue  # the one mask, or guide, may lie among the images
+            continue  # the single mask or guide may be in the images folder
         found = [for_all] if for_all else known.get(_stem(path, images), [])
         trouble = None
         colours = [guide] if guide else painted.get(_stem(path, images), [])
@@ -153,7 +152,7 @@ def plan_folder(
 
 
 def lone_masks(tasks: Iterable[Task], images: Path, masks: Path | None, output: Path) -> list[Path]:
-    """Masks that no image of `tasks` has the name of, in order: of images that are missing, or misspelt."""
+    """Masks without an image of the same name in `tasks`, in order."""
     if masks is None or masks.is_file():
         return []
     taken = {_stem(task.image, images) for task in tasks}
@@ -180,15 +179,15 @@ def fill_folder(
     progress: StageProgress | None = None,
     **settings: Any,
 ) -> Outcome:
-    """Works through `tasks`; writes `failures.csv` into `output` when there are any, removes an older one if
-    not. A run that is stopped leaves the failures so far.
+    """Fills `tasks` and writes failures to `failures.csv` in `output`; removes an old list if there are none.
+    An interrupted run leaves the failures so far.
 
-    `reading` says how masks are read; `convert` is an argument of `images.load_image`: pictures that were
-    filled without it are not made anew, it is nothing to them. `drawn`, `extend` and `context_box` are fields
-    of `fill.preparation.Preparation`; `guided` says that there are guides. One bad file, whatever is wrong
-    with it, or one result that cannot be written, stops nothing; a full disk does (OutputError). Raises
-    ConfigError for settings that no file could be filled with, and if the folder's pictures were made
-    otherwise and are not to be made anew; then nothing was changed.
+    `reading` says how masks are read. `convert` is an argument of `images.load_image`; pictures filled
+    without it are not filled again, as it does not affect them. `drawn`, `extend` and `context_box` are
+    fields of `fill.preparation.Preparation`; `guided` says that there are guides. A damaged file or a result
+    that cannot be written does not stop the run; a full disk does (OutputError). Raises ConfigError for
+    settings that are invalid for every file, and for existing results with other settings without
+    `overwrite`; in both cases nothing has been changed.
     """
     tasks = list(tasks)
     preparation = Preparation(
@@ -245,7 +244,7 @@ def fill_folder(
                         outputs = task.outputs[part.first : samples - part.left]
                         pictures = dict(zip(outputs, part.result.pictures, strict=True))
                         files = {path: _encoded(fill, path, quality) for path, fill in pictures.items()}
-                        if not part.left:  # until then the image counts as one that is not done
+                        if not part.left:  # until then the image counts as unfinished
                             best = task.outputs[part.best].relative_to(output).as_posix()
                             note = joined_notes(*said, _noted(part.result))
                             after = record.after(task.name, best if samples > 1 else None, note)
@@ -253,16 +252,16 @@ def fill_folder(
                     filled += 1
                     record = after
                 except ConfigError:
-                    raise  # a setting, and so the same for every file
-                except Exception as error:  # what a library makes of a damaged file, it may raise anything
+                    raise  # a setting that is wrong for every file
+                except Exception as error:  # libraries can raise anything for a damaged file
                     if _disk_is_full(error):
                         raise
                     failures[task.name] = " ".join(str(error).split()) or type(error).__name__
             if progress is not None:
                 progress("filling", number, len(tasks))
     except BaseException:
-        with contextlib.suppress(OutputError):  # what stopped the run is the news
-            if failures:  # an older list says more than none
+        with contextlib.suppress(OutputError):  # the error that stopped the run matters more
+            if failures:  # keep an older list rather than none
                 write_failures(output / FAILURES, failures)
         raise
     write_failures(output / FAILURES, failures)
@@ -279,7 +278,7 @@ def fill_folder(
 
 
 def _try_out(seed: int, samples: int, quality: int, growth: int) -> None:
-    """Raises ConfigError for what would fail at every file, before the first is touched."""
+    """Raises ConfigError, before the first file, for what would fail for every file."""
     seeds_from(seed, samples)
     if not 1 <= quality <= 100:
         raise ConfigError(f"quality = {quality}: give 1 to 100")
@@ -287,13 +286,13 @@ def _try_out(seed: int, samples: int, quality: int, growth: int) -> None:
 
 
 def _disk_is_full(error: BaseException) -> bool:
-    """Whether no other file could be written either."""
+    """Whether writing any other file would fail too."""
     cause = error.__cause__ if isinstance(error, OutputError) else error
     return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _noted(result: Inpainted) -> str | None:
-    """What is to be known of a fill, and of the picture that it was made of."""
+    """Notes on a fill and on its source picture."""
     words = [f"converted: {', '.join(result.converted)}"] if result.converted else []
     return "; ".join(words + ([result.note] if result.note else [])) or None
 
@@ -304,7 +303,7 @@ def _encoded(picture: Picture, path: Path, quality: int) -> bytes:
 
 
 def write_failures(path: Path, failures: dict[str, str]) -> None:
-    """The list of what could not be filled; where that is nothing, none is left there."""
+    """Writes the list of failures, or removes it if there are none."""
     if not failures:
         path.unlink(missing_ok=True)
         return
@@ -312,12 +311,12 @@ def write_failures(path: Path, failures: dict[str, str]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(("file", "reason"))
     table.writerows(failures.items())
-    # Names that are no UTF-8 are written as the bytes they are.
+    # Names that are not valid UTF-8 are written as their original bytes.
     write_files({path: text.getvalue().encode("utf-8", "surrogateescape")})
 
 
 def _images(folder: Path, without: list[Path]) -> list[Path]:
-    """Image files at any depth, in order, outside those of the folders `without` that lie within."""
+    """Image files at any depth, in order, except those inside the folders `without`."""
     whole = folder.resolve()
     inner = [other.resolve() for other in without]
     inner = [other for other in inner if other != whole and other.is_relative_to(whole)]
@@ -331,7 +330,7 @@ def _images(folder: Path, without: list[Path]) -> list[Path]:
 
 
 def _by_stem(folder: Path, without: list[Path]) -> dict[str, list[Path]]:
-    """The folder's images by their path without suffix."""
+    """The folder's images by path without suffix."""
     found: dict[str, list[Path]] = {}
     for path in _images(folder, without):
         found.setdefault(_stem(path, folder), []).append(path)

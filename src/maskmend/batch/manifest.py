@@ -1,7 +1,7 @@
-"""`fills.json` in a folder of fills: how its pictures were made, of several fills which is the best (under
-the key "likeliest", as it was first called), and what is to be known of each picture.
+"""The manifest `fills.json` of an output folder: settings, the best of several fills for each image (under
+the key "likeliest", its original name), and notes on each image.
 
-It is written together with the pictures it speaks of, so that a run may end at any moment.
+It is updated together with the pictures, so a run can be interrupted at any time.
 """
 
 import json
@@ -14,16 +14,16 @@ from maskmend.files import lies_there, write_files
 
 NAME = "fills.json"
 OLDER = "made_otherwise"
-"""Beside the settings in that file: the images whose results there are still those of other settings."""
+"""Key in that file, beside the settings: images whose results still come from other settings."""
 LIKELIEST = "likeliest"
-"""Likewise: of each image that has several fills the path of the one of the highest likelihood."""
+"""Likewise: for each image with several fills, the path of the best one (see `ranking`)."""
 NOTES = "notes"
-"""Likewise: of each image whose fill came with a note (`Inpainted.note`) that note."""
+"""Likewise: for each image whose fill has a note (`Inpainted.note`), that note."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FillsRecord:
-    """What `path` says, or would say."""
+    """The content of `path`, or what would be written there."""
 
     path: Path
     settings: dict[str, Any]
@@ -31,10 +31,10 @@ class FillsRecord:
     likeliest: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     kept: bool = True
-    """False where pictures lie that nobody knows how they were made: then the file is not written."""
+    """False if the folder holds pictures with unknown settings: then the file is not written."""
 
     def after(self, name: str, likeliest: str | None, note: str | None = None) -> "FillsRecord":
-        """What is true once image `name` is filled; `likeliest` is None where there is one fill only."""
+        """Records that image `name` is filled; `likeliest` is None if there is only one fill."""
         return replace(
             self,
             older=self.older - {name},
@@ -59,13 +59,13 @@ class FillsRecord:
 def begin_record(
     folder: Path, settings: dict[str, Any], made: set[str], *, pictures: bool, overwrite: bool
 ) -> FillsRecord:
-    """Writes down how pictures are made, for those that lie in `folder` already as well.
+    """Records the settings of a run, taking into account the pictures already in `folder`.
 
-    `made` are the images that have results there; `pictures` says whether any picture lies there at all.
-    Pictures made otherwise are a ConfigError, or with `overwrite` noted as such: none is removed, for its
-    image may prove not to be fillable any more, and a run stopped halfway leaves no mixture that the next
-    takes for its own. Of pictures without a record nothing is claimed. Likeliest fills that are no longer
-    there are struck out.
+    `made` are the images that have results; `pictures` says whether the folder holds any picture at all.
+    Pictures made with other settings are a ConfigError. With `overwrite` they are listed as outdated instead
+    and not removed, as their images may turn out to be unreadable now; so the next run after an interruption
+    can still tell old and new results apart. Pictures without a record are left as unknown. Entries for
+    likeliest fills that no longer exist are removed.
     """
     path = folder / NAME
     before = _read(path)
@@ -94,7 +94,7 @@ def _with(told: dict[str, str], name: str, value: str | None) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The record there; {} for one that says nothing, None where there is none."""
+    """The record in the folder; {} if it is unreadable or empty, None if there is none."""
     if not path.is_file():
         return None
     try:
@@ -113,7 +113,7 @@ def _noted(before: dict[str, Any]) -> tuple[frozenset[str], dict[str, str], dict
 
 
 def _difference(before: dict[str, Any], settings: dict[str, Any]) -> str | None:
-    """How the pictures there were made, as far as it is another way than `settings`; None if it is not."""
+    """The recorded settings that differ from `settings`; None if none do."""
     if not before:
         return "the pictures there were made otherwise"
     new = json.loads(json.dumps(settings))

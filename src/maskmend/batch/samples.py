@@ -1,6 +1,6 @@
-"""Many fills of one hole, a few at a time: memory does not grow with their number.
+"""Many samples of one hole in small batches, so that memory use does not grow with their number.
 
-A seed gives the same fill in any batch, so that the fills are those of one call with all seeds.
+The same seed gives the same fill in any batch, so the result equals one call with all seeds.
 """
 
 from collections.abc import Iterator
@@ -17,22 +17,22 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.seeds import seeds_from
 
 MOST = 16
-"""Fills that are decoded together: more at once are hardly faster, and take memory."""
+"""Fills decoded together: larger batches are hardly faster and take more memory."""
 PIXELS = 64_000_000
-"""Pixels of the filled pictures that are held at once, if that allows for one."""
+"""Maximum total pixels of filled pictures in memory (but at least one picture)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some of the fills."""
+    """A batch of the fills."""
 
     first: int
-    """Which of all fills its first one is."""
+    """Index of its first fill among all."""
     result: Inpainted
     best: int
-    """The best of all fills so far, counted among all."""
+    """Index among all of the best fill so far."""
     left: int
-    """How many are still to come."""
+    """Number of fills still to come."""
 
 
 def fill_samples(
@@ -46,12 +46,12 @@ def fill_samples(
     context_box: Box | None = None,
     **options: Any,
 ) -> Iterator[Part]:
-    """Fills of seeds seed, seed + 1, ..., part by part.
+    """Yields the fills of seeds seed, seed + 1, ... in batches.
 
-    `guide` and `options` are those of a call of the pipeline. With `context_box` the model sees that part of
-    the picture only (`fill.context_box`).
+    `guide` and `options` are as for a call of the pipeline. With `context_box` the model sees only that part
+    of the picture (`fill.context_box`).
 
-    Raises what such a call does; ConfigError for seeds out of range before the first fill.
+    Raises what such a call raises; ConfigError before the first fill for seeds out of range.
     """
     seeds = seeds_from(seed, samples)
     height, width = picture.pixels.shape[:2]

@@ -1,9 +1,9 @@
-"""New pictures of a folder, each found once it is whole, together with its mask.
+"""Watches a folder for new pictures, each together with its mask.
 
-A file that is being written grows: a picture is taken when it, its mask and its guide have stayed the same,
-by size and time of change, for a second. One whose writer paused that long is found to be damaged when it
-is decoded, and tried again when it has changed. What is done is told by the results that lie there, as for
-any folder, so that every picture is filled once, however often watching is begun.
+A picture is taken when its file, its mask and its guide have kept their size and modification time for one
+second, so that partially written files are not read. If a writer pauses for longer, the file fails to decode
+and is tried again after its next change. As for any folder, existing results mark a picture as done, so every
+picture is filled once, however often watching is restarted.
 """
 
 import time
@@ -13,18 +13,18 @@ from pathlib import Path
 from maskmend.batch.folder import Task
 
 SETTLED = 1.0
-"""Seconds for which files have to stay as they are."""
+"""Seconds for which files must be unchanged."""
 Signature = tuple[tuple[str, int, int], ...]
-"""Of each file its path, size, and the time of its last change in nanoseconds."""
+"""Path, size and modification time in nanoseconds of each file."""
 
 
 class Watcher:
-    """Looks at a folder again and again.
+    """Polls a folder.
 
     Args:
-        plan: what there is to do now (`plan_folder`).
-        needs_mask: whether a picture waits until there is a mask for it.
-        clock: seconds.
+        plan: lists the current tasks (`plan_folder`).
+        needs_mask: whether a picture has to wait for a mask.
+        clock: time in seconds.
     """
 
     def __init__(
@@ -36,17 +36,17 @@ class Watcher:
     ) -> None:
         self.plan, self.needs_mask, self.clock = plan, needs_mask, clock
         self._seen: dict[str, tuple[Signature, float]] = {}
-        """What was seen of each picture, and since when."""
+        """State of each picture's files, and the time since which they have been in it."""
         self._taken: dict[str, Signature] = {}
         self.failures: dict[str, str] = {}
-        """By the picture's path within the folder why it could not be filled, until it is changed or gone."""
+        """Error message by the picture's path within the folder, until the file changes or is removed."""
         self.done: list[Task] = []
-        """Pictures whose results lie there, at the last look."""
+        """Pictures with existing results, at the last look."""
         self.waiting: dict[str, str] = {}
-        """Likewise: what the picture waits for, such as its mask."""
+        """Likewise: what the picture is waiting for, such as its mask."""
 
     def look(self) -> list[Task]:
-        """Pictures that are whole, not done, and not tried before as they are."""
+        """Pictures that are complete, not done, and not tried before in their current state."""
         ready, self.done = [], []
         seen: dict[str, tuple[Signature, float]] = {}
         now = self.clock()
@@ -76,9 +76,9 @@ class Watcher:
         return ready
 
     def tried(self, tasks: Iterable[Task], failures: dict[str, str]) -> list[Task]:
-        """Notes what became of pictures that `look` gave; those that were changed meanwhile are given back.
+        """Records the outcome of pictures from `look`; returns those that have changed in the meantime.
 
-        Their results, of files that were not whole, are removed: they are filled again.
+        Their results come from incomplete files and are removed; the pictures are filled again.
         """
         changed: list[Task] = []
         for task in tasks:
@@ -96,7 +96,7 @@ class Watcher:
 
 
 def signature_of(task: Task) -> Signature | None:
-    """Of all files that the fill is made of; None where one of them is gone."""
+    """State of all files that the fill depends on; None if one of them is missing."""
     try:
         return tuple(_signed(path) for path in (task.image, task.mask, task.guide) if path is not None)
     except OSError:

@@ -1,1 +1,1 @@
-"""`maskmend bench`: how fast everything is on this machine, beside what the machine can do at best."""
+"""`maskmend bench`: measures speed on this machine, compared with the hardware's peak performance."""

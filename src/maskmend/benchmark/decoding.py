@@ -1,9 +1,9 @@
-"""Cases of the decode loop: cost against hole size and steps, number formats, and the published experiment's
-plain loop.
+"""Benchmarks of the decoding loop: cost by hole size and steps, number formats, and the plain loop of the
+published experiment.
 
 A *full pass* is one call of `MaskedTransformer.forward`: all tokens through all blocks, and logits at the
-hole's tokens. A *fill* is all that decoding does for one picture: the pass over the known tokens, each step's
-pass, drawing the tokens and choosing which to keep.
+hole's tokens. A *fill* is the complete decoding of one picture: the pass over the known tokens, the pass of
+each step, and sampling and selecting the tokens.
 """
 
 from collections.abc import Callable
@@ -27,14 +27,14 @@ FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def work_of_pass(config: TransformerConfig, rows: int, logits: int) -> float:
-    """Operations of `rows` tokens through all blocks, over the keys of the whole grid, and of the logits."""
+    """Operations for `rows` tokens through all blocks, attending to the whole grid, and for the logits."""
     d, k = config.dim, config.tokens
     blocks = config.layers * rows * (4 * d * d + 2 * d * config.mlp + 2 * k * d)
     return 2.0 * (blocks + logits * d * (d + config.codes))
 
 
 def work_of_fill(config: TransformerConfig, hole: int, steps: int) -> float:
-    """Operations of a fill as `cached_transformer` does it, the pass over the known tokens included."""
+    """Operations of a fill with `cached_transformer`, including the pass over the known tokens."""
     d, known = config.dim, config.tokens - hole
     block = 4 * d * d + 2 * d * config.mlp + 2 * known * d
     read = 2.0 * known * ((config.layers - 1) * block + 3 * d * d)
@@ -43,8 +43,8 @@ def work_of_fill(config: TransformerConfig, hole: int, steps: int) -> float:
 
 
 def example(config: TransformerConfig, share: int, batch: int = 1) -> tuple[Tensor, Tensor, Hints]:
-    """Random tokens of `batch` pictures with holes of `share` percent: rows of the grid, each picture others,
-    the first picture the first ones."""
+    """Random tokens of `batch` pictures with holes of `share` percent: rows of the grid, different ones for
+    each picture, the first rows for the first picture."""
     codes = torch.randint(config.codes, (batch, config.tokens), generator=torch.Generator().manual_seed(0))
     first = torch.arange(batch)[:, None] * config.tokens // batch
     place = (torch.arange(config.tokens) - first) % config.tokens
@@ -53,7 +53,7 @@ def example(config: TransformerConfig, share: int, batch: int = 1) -> tuple[Tens
 
 
 def fill(ready: InferenceTransformer, share: int, steps: int, batch: int = 1) -> Callable[[], object]:
-    """All that decoding does for `batch` pictures."""
+    """The complete decoding of `batch` pictures."""
     config = ready.model.config
     tokens, hole, hints = example(config, share, batch)
     grid = (config.grid, config.grid)
@@ -69,7 +69,7 @@ def fill(ready: InferenceTransformer, share: int, steps: int, batch: int = 1) ->
 
 
 def full_pass(model: MaskedTransformer, share: int) -> Callable[[], object]:
-    """One plain forward pass over all tokens, with logits at the hole's."""
+    """One plain forward pass over all tokens, with logits at the hole."""
     tokens, hole, hints = example(model.config, share)
 
     @torch.inference_mode()
@@ -80,8 +80,8 @@ def full_pass(model: MaskedTransformer, share: int) -> Callable[[], object]:
 
 
 def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
-    """Fills against hole size, one by one and in batches, and against steps; full passes, and the published
-    experiment's loop at the same size."""
+    """Fills by hole size, singly and in batches, and by steps; full passes, and the published experiment's
+    loop at the same size."""
     config, ready = model.config, InferenceTransformer(model)
     cases = []
     for share in SHARES:
@@ -149,8 +149,8 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
 
 
 def format_cases(model: MaskedTransformer) -> list[Case]:
-    """Fills of a 20 % hole in 8 steps in each format: of this model, and of one of the published experiment's
-    size."""
+    """Fills of a 20 % hole in 8 steps in each number format, for this model and for one of the size of the
+    published experiment."""
     with torch.random.fork_rng(devices=[]):
         large = MaskedTransformer(coursework_config(attention="prefix", dropout=0.0)).eval()
     cases = []

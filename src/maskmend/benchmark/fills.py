@@ -1,4 +1,4 @@
-"""Cases of whole fills and of starting up: what a person waits for."""
+"""Benchmarks of whole fills and of startup time."""
 
 import inspect
 import logging
@@ -20,12 +20,12 @@ from maskmend.runtime import Runtime
 
 IMPORTS = "import maskmend.pipeline"
 SHARES = (2, 5, 10, 20, 35, 50, 75, 100)
-"""Percent of the picture that the holes of the batch take."""
+"""Hole sizes of the batch, in percent of the picture."""
 FIRST_FILL = "imports, loading and the first fill"
 
 
 def picture(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Soft colours and a hole of a fifth of the picture."""
+    """A smooth colour picture with a hole of a fifth of its area."""
     rows, columns = np.mgrid[0:side, 0:side] / side
     image = np.stack([255 * rows, 255 * columns, 128 + 60 * np.sin(9 * rows)], axis=2).astype(np.uint8)
     mask = np.zeros((side, side), dtype=bool)
@@ -34,7 +34,7 @@ def picture(side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scratched(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same colours and a line of five pixels from the upper left to the right."""
+    """The same colours with a scratch five pixels wide from the upper left to the right."""
     rows, columns = np.mgrid[0:side, 0:side]
     return picture(side)[0], np.abs(rows - columns / 2) <= 2
 
@@ -47,18 +47,18 @@ from maskmend.pipeline import InpaintPipeline
 pipe = InpaintPipeline.from_pretrained(sys.argv[1])
 pipe(*picture(pipe.resolution))
 """
-"""The fill of the first of `whole_cases`, as the first of a process."""
+"""The first of `whole_cases`, as the first fill of a process."""
 
 
 def batch(side: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """A picture for each of SHARES, and a hole of that size in its upper rows."""
+    """A picture for each of SHARES, with a hole of that size in its upper rows."""
     image, _ = picture(side)
     rows = np.arange(side)[:, None].repeat(side, 1)
     return [image] * len(SHARES), [rows < max(1, round(share / 100 * side)) for share in SHARES]
 
 
 def whole_cases(pipe: InpaintPipeline) -> list[Case]:
-    """A picture of the model's size, larger ones, four samples, and eight holes at once."""
+    """A picture of the model's size, larger ones, four samples, and a batch of eight holes."""
     cases = []
     side = pipe.resolution
     for name, hole, samples in (
@@ -79,7 +79,7 @@ def whole_cases(pipe: InpaintPipeline) -> list[Case]:
 
 
 def runtime_cases(pipe: InpaintPipeline, folder: Path) -> list[Case]:
-    """The same fill by ONNX Runtime, in float32 and with eight-bit weights; none if it is not installed."""
+    """The same fill by ONNX Runtime, in float32 and with 8-bit weights; empty if it is not installed."""
     try:
         from onnxruntime.quantization import quantize_dynamic  # pyright: ignore[reportMissingImports]
 
@@ -87,7 +87,7 @@ def runtime_cases(pipe: InpaintPipeline, folder: Path) -> list[Case]:
     except (ImportError, ConfigError):
         return []
     shutil.copytree(folder / "fp32", folder / "int8")
-    logging.getLogger().setLevel(logging.ERROR)  # it advises a preparation that changes nothing here
+    logging.getLogger().setLevel(logging.ERROR)  # it recommends a step that changes nothing here
     for graph in ("prefill.onnx", "step.onnx"):
         quantize_dynamic(
             folder / "fp32" / graph, folder / "int8" / graph, per_channel=True,
@@ -105,7 +105,7 @@ def runtime_cases(pipe: InpaintPipeline, folder: Path) -> list[Case]:
 
 
 def start_cases(model: str) -> list[Case]:
-    """Fresh processes: help, imports alone, and everything up to the first filled picture."""
+    """Fresh processes: --help, imports alone, and everything up to the first filled picture."""
 
     def process(*arguments: str) -> Callable[[], object]:
         return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""The ceilings as cases, and what the machine is, without its name."""
+"""Peak performance of the hardware, and a description of the machine without its name."""
 
 import os
 import platform
@@ -19,18 +19,18 @@ EXTENSIONS = {
     "avx512_vnni": "VNNI",
     "amx_bf16": "AMX",
 }
-"""Vector extensions worth knowing, by their names in /proc/cpuinfo."""
+"""Relevant vector extensions, by their names in /proc/cpuinfo."""
 
 
 def ceiling_cases() -> list[Case]:
-    """Large matrix products in the three formats, and a memory copy (read and written bytes)."""
+    """Large matrix products in the three formats, and a memory copy (counting bytes read and written)."""
     cpu, cases = torch.device("cpu"), []
     side = side_of(cpu)
     for name in FORMATS:
         try:
             work = product(name, cpu, side)
             work()
-        except RuntimeError:  # a format this machine does not have
+        except RuntimeError:  # a format this machine does not support
             continue
         cases.append(Case(group="ceilings", name=name, run=clocked(work), operations=2.0 * side**3))
     source, target = torch.ones(COPIED, dtype=torch.uint8), torch.empty(COPIED, dtype=torch.uint8)

@@ -1,7 +1,7 @@
-"""Other projects' models in an environment of their own, which runs one of them when asked.
+"""Benchmarks of other projects' models, which run in a separate environment and process.
 
-`bench/peers/build.py` builds the folder; its `serve.py` speaks JSON lines. One process computes at a time, so
-that ours and theirs can take turns.
+`bench/peers/build.py` builds the folder; its `serve.py` communicates in JSON lines. Only one process computes
+at a time, so that our cases and theirs can alternate.
 """
 
 import json
@@ -23,14 +23,14 @@ from maskmend.threads import WAITING
 
 @contextmanager
 def peer_cases(folder: Path, config: TransformerConfig, resolution: int) -> Iterator[list[Case]]:
-    """Cases that run in the peers' process, for decoding a hole of 20 % in 8 steps. Raises ConfigError."""
+    """Cases that run in the peers' process: decoding a 20 % hole in 8 steps. Raises ConfigError."""
     python, script = folder / "venv" / "bin" / "python", folder / "serve.py"
     if not python.exists() or not script.is_file():
         raise ConfigError(f"no peers in {folder}: build them with python bench/peers/build.py {folder}")
     sizes = {name: getattr(config, name) for name in ("dim", "heads", "layers", "mlp", "codes", "grid")}
     sizes |= {"steps": 8, "share": 20, "resolution": resolution, "threads": torch.get_num_threads()}
     command = [python.absolute(), script.absolute()]
-    # Limits on prepared kernels and the way threads wait are ours; peers are to run as their users run them.
+    # Kernel cache limits and the thread wait policy are ours; peers run with their default settings.
     ours = LIMITS | WAITING
     outside = {name: value for name, value in os.environ.items() if ours.get(name) != value}
     pipe = subprocess.PIPE

@@ -1,7 +1,7 @@
-"""The published experiment's transformer and its decoding, written plainly: what the fast path is compared
-with.
+"""A plain implementation of the published experiment's transformer and decoding, as the baseline for the fast
+path.
 
-Full attention with separate projections and a softmax over written-out scores, logits of all tokens in every
+Full attention with separate projections and explicit softmax over the scores, logits of all tokens in every
 step, and the picture decoded after each step.
 """
 
@@ -19,7 +19,7 @@ from maskmend.models.transformer import TransformerConfig
 
 
 class PlainTransformer(nn.Module):
-    """The published experiment's layout at any size: learned positions, LayerNorm after each part."""
+    """The published experiment's architecture at any size: learned positions, post-LayerNorm."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def plain_decode(
     steps: int,
     draw: Callable[[Tensor], object] | None = None,
 ) -> Int[Tensor, "1 N"]:
-    """The published experiment's loop for one picture; `draw` is given each step's tokens."""
+    """The published experiment's loop for one picture; `draw` is called with the tokens of each step."""
     masked, remaining = hole.clone(), mask_counts(hole.sum(1), steps, "cosine")[0].tolist()
     for left in remaining[1:]:
         probability, best = model(tokens.masked_fill(masked, model.codes)).softmax(-1).max(-1)

@@ -1,4 +1,4 @@
-"""What `maskmend bench` found, as JSON and as the Markdown that the documentation quotes."""
+"""The results of `maskmend bench` as JSON and as the Markdown quoted in the documentation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -21,7 +21,7 @@ TITLES = {
 
 
 def ceilings_of(measured: Sequence[Measured]) -> dict[str, float]:
-    """Operations (bytes, for copy) a second of each ceiling, from its fastest run."""
+    """Peak operations (bytes, for copy) per second of each ceiling, from its fastest run."""
     return {m.case.name: m.case.operations / min(m.seconds) for m in measured if m.case.group == "ceilings"}
 
 
@@ -48,7 +48,7 @@ def as_json(
 
 
 def first_fill(measured: Sequence[Measured]) -> float | None:
-    """The first fill of a fresh process, over its imports plus one fill of a process that runs: at best 1."""
+    """The first fill of a fresh process, divided by imports plus a fill in a running process; at best 1."""
     median = {m.case.name: m.median for m in measured if m.case.group == "start"}
     fills = [m.median for m in measured if m.case.group == "whole fill"]
     if not fills or not {"imports", FIRST_FILL} <= median.keys():
@@ -57,7 +57,7 @@ def first_fill(measured: Sequence[Measured]) -> float | None:
 
 
 def share(measured: Measured, ceilings: Mapping[str, float]) -> float | None:
-    """Operations a second over those of its ceiling, None where they are not counted."""
+    """Operations per second as a share of the ceiling; None if they are not counted."""
     case = measured.case
     if not case.operations or case.ceiling not in ceilings:
         return None
@@ -65,7 +65,7 @@ def share(measured: Measured, ceilings: Mapping[str, float]) -> float | None:
 
 
 def meets_bar(m: Measured, measured: Sequence[Measured]) -> bool:
-    """Whether the median, and the peak memory, are within the case's bar."""
+    """Whether the median and the peak memory are within the case's limits."""
     bar = m.case.bar
     assert bar is not None
     limits = [bar.seconds] if bar.seconds is not None else []
@@ -78,7 +78,7 @@ def meets_bar(m: Measured, measured: Sequence[Measured]) -> bool:
 def as_markdown(
     measured: Sequence[Measured], training: Mapping[str, Mapping[str, float]], about: Mapping[str, Any]
 ) -> str:
-    """The tables, ready to be pasted."""
+    """The tables as Markdown."""
     ceilings = ceilings_of(measured)
     found = {(m.case.group, m.case.name): m for m in measured}
     out = [f"`{about['command']}` on {about['hardware']}. Median [quartiles]."]
@@ -161,5 +161,5 @@ def _part(m: Measured, full: Measured | None, passes: int) -> str:
 
 
 def _times(m: Measured, ours: Measured | None) -> str:
-    # MI-GAN's time is a whole fill's, which the decode loop's is not to be compared with.
+    # MI-GAN's time is that of a whole fill and not comparable with the decoding loop.
     return f"{m.median / ours.median:.1f}" if ours and "whole" not in m.case.name else "-"

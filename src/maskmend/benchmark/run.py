@@ -1,4 +1,4 @@
-"""All of `maskmend bench`: builds the cases, times them in turns, writes what was found."""
+"""`maskmend bench`: builds the cases, times them alternately, writes the results."""
 
 import tempfile
 from contextlib import ExitStack
@@ -22,10 +22,10 @@ from maskmend.pretrained.folder import find_model
 from maskmend.progress import StageProgress
 
 WHOLE, QUICK = (25, 360.0), (4, 60.0)
-"""Rounds, and seconds after which none is begun."""
+"""Number of rounds, and seconds after which no further round starts."""
 BATCHES = {"tokenizer": 16, "transformer": 32}
 TRAININGS = 3
-"""Runs of each stage, of which the median is given."""
+"""Runs per stage; the median is reported."""
 
 
 def bench(
@@ -38,11 +38,11 @@ def bench(
     command: str = "maskmend bench",
     progress: StageProgress | None = None,
 ) -> str:
-    """Measures everything, writes bench.json and bench.md into `output`, and returns the Markdown.
+    """Runs all benchmarks, writes bench.json and bench.md into `output`, and returns the Markdown.
 
     `photo_model` fills the photographs of `waits`.
 
-    `quick` is a look in about a minute: few rounds, no training, no fresh processes. Raises ConfigError.
+    `quick` takes about a minute: few rounds, no training, no fresh processes. Raises ConfigError.
     """
     report = progress or (lambda *_: None)
     pipe = InpaintPipeline.from_pretrained(model)
@@ -68,7 +68,7 @@ def bench(
         write_files({output / "bench.json": content, output / "bench.md": table.encode()})
         return table
 
-    table = write({})  # whatever becomes of the trainings
+    table = write({})  # saved in case the training runs fail
     return table if quick else write(_trainings(pipe, find_model(model) / "tokenizer", report))
 
 

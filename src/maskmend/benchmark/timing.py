@@ -1,7 +1,7 @@
-"""Timing several things in turns, so that a machine's moods fall on all of them alike.
+"""Times several cases alternately, so that fluctuations of the machine affect all of them equally.
 
-In each round every case runs once, in another order; the figure of a case is the median of its rounds, with
-the quartiles as its spread. A case may ask to run in every n-th round only.
+In each round every case runs once, in a different order. The result of a case is the median over its rounds,
+with the quartiles as spread. A case can be limited to every n-th round.
 """
 
 import random
@@ -16,34 +16,34 @@ from maskmend.progress import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """What a case is held against; what is None is not asked for."""
+    """Limits for a case; None means no limit."""
 
     seconds: float | None = None
     times: float | None = None
-    """Times as long as the row named `of`."""
+    """Maximum ratio to the time of the row named `of`."""
     of: str = ""
     bytes: float | None = None
-    """Peak memory."""
+    """Maximum peak memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Something that is timed."""
+    """A benchmark case."""
 
     group: str
     """The table it belongs to."""
     name: str
-    """Its row there."""
+    """Its row in the table."""
     run: Callable[[], float]
-    """Does it once and returns how long it took, in seconds."""
+    """Runs it once and returns the time taken in seconds."""
     operations: float = 0.0
-    """Floating-point operations of its products, 0 where they are not counted; for bytes copied, those."""
+    """Floating-point operations of its matrix products, 0 if not counted; for a copy, its bytes."""
     ceiling: str = ""
     """The ceiling it is compared with: fp32, bf16, int8 or copy."""
     every: int = 1
-    """Runs in every so many rounds."""
+    """Runs in every n-th round only."""
     warm: bool = False
-    """Runs once more before, uncounted: what ran before it has filled the caches with things of its own."""
+    """Do an untimed run first, as the previous case has evicted the caches."""
     bar: Bar | None = None
     peak: Callable[[], float] | None = None
     """Peak memory of all its runs, in bytes."""
@@ -51,7 +51,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a case took."""
+    """The timings of a case."""
 
     case: Case
     seconds: tuple[float, ...]
@@ -67,7 +67,7 @@ class Measured:
 
 
 def clocked(work: Callable[[], object]) -> Callable[[], float]:
-    """`work` as the `run` of a case."""
+    """Wraps `work` as the `run` of a case."""
 
     def run() -> float:
         start = time.perf_counter()
@@ -80,7 +80,7 @@ def clocked(work: Callable[[], object]) -> Callable[[], float]:
 def interleave(
     cases: Sequence[Case], rounds: int, *, limit: float, progress: Progress | None = None
 ) -> list[Measured]:
-    """Times all cases, after one run of each that does not count; no round begins after `limit` seconds."""
+    """Times all cases, after one warm-up run of each; no round starts after `limit` seconds."""
     for case in cases:
         case.run()
     seconds: list[list[float]] = [[] for _ in cases]

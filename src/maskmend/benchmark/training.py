@@ -1,4 +1,4 @@
-"""Cases of training: runs of a few steps on synthetic pictures, measured by their own logs."""
+"""Training benchmarks: runs of a few steps on synthetic pictures, measured from their logs."""
 
 import json
 from pathlib import Path
@@ -30,11 +30,11 @@ def make_pictures(folder: Path, side: int) -> None:
 
 
 def recipe(pipe: InpaintPipeline, stage: str, work: Path, tokenizer: Path, batch: int) -> Recipe:
-    """The pipeline's shapes, in the settings of the shipped model's recipes."""
+    """The pipeline's model sizes, with the settings of the bundled model's recipes."""
     folder = str(work / "pictures")
     tables: dict[str, Any] = {
         "stage": stage,
-        # Colours vary as in the recipes of longer trainings: every picture is encoded in every step.
+        # Colour augmentation as in the recipes of longer runs: every picture is encoded in every step.
         "data": {"train": folder, "validation": folder, "colour": 0.05},
         "training": {
             "steps": STEPS, "batch": batch, "warmup": 0, "log_every": STEPS - 2, "validation_images": 1,
@@ -55,10 +55,10 @@ def recipe(pipe: InpaintPipeline, stage: str, work: Path, tokenizer: Path, batch
 def train_once(
     pipe: InpaintPipeline, stage: str, work: Path, tokenizer: Path, batch: int
 ) -> dict[str, float]:
-    """Images a second, MFU and the share of waiting for data of one short run."""
+    """Images per second, MFU and the share of time waiting for data, from one short run."""
     if not (work / LPIPS).is_file():
         make_pictures(work / "pictures", pipe.resolution)
-        # Random weights take as long as the published ones, which need not be on this machine.
+        # Random weights take as long as the published ones, which may not be on this machine.
         with torch.random.fork_rng(devices=[]):
             save_file(Lpips("vgg16").state_dict(), work / LPIPS)
     out = work / f"run-{stage}"

@@ -1,6 +1,6 @@
-"""Cases of what a person waits for: photographs as cameras make them, other programs running, the shell.
+"""Benchmarks of waiting times for users: camera-sized photographs, a busy machine, the command line.
 
-Each has a bar that it is held against. Pictures and holes are drawn here, the same ones every time.
+Each case has a limit. Pictures and holes are synthetic and the same in every run.
 """
 
 import json
@@ -21,9 +21,9 @@ GROUP = "waits"
 PHOTOGRAPH = (768, 1024)
 LARGE = (3000, 4000)
 OBJECT = 300
-"""Side, in pixels, of what is taken out of the large photograph."""
+"""Side in pixels of the object removed from the large photograph."""
 LOOPS = 2
-"""Programs beside which a fill is timed."""
+"""Number of busy programs beside which a fill is timed."""
 
 SEGMENTS = {
     "0": "abcdef", "1": "bc", "2": "abdeg", "3": "abcdg", "4": "bcfg",
@@ -33,11 +33,11 @@ STROKES = {
     "a": (0, 0, 2, 12), "b": (0, 10, 12, 12), "c": (10, 10, 22, 12), "d": (20, 0, 22, 12),
     "e": (10, 0, 22, 2), "f": (0, 0, 12, 2), "g": (10, 0, 12, 12),
 }  # fmt: skip
-"""Of each segment of a digit: top, left, bottom, right."""
+"""Box of each segment of a digit: top, left, bottom, right."""
 
 
 def photograph(height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
-    """Soft light over two scales of texture and a few edges: neither plain nor noise."""
+    """Smooth light, texture at two scales and a few edges: neither flat nor noise."""
     rng = np.random.default_rng(0)
     down, across = np.mgrid[0:height, 0:width].astype(np.float32)
     light = np.stack([down / height, across / width, 1 - down / height], axis=2)
@@ -51,7 +51,7 @@ def photograph(height: int, width: int) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def scratch_and_date(height: int, width: int) -> Bool[np.ndarray, "H W"]:
-    """A scratch of five pixels from side to side, and a date in the corner, as cameras print it."""
+    """A scratch five pixels wide from side to side, and a date stamp in the corner."""
     down, across = np.mgrid[0:height, 0:width]
     hole = np.abs(down - height / 4 - across * height / (3 * width)) <= 2
     left = width - 9 * 18 - 20
@@ -64,7 +64,7 @@ def scratch_and_date(height: int, width: int) -> Bool[np.ndarray, "H W"]:
 
 
 def square_hole(height: int, width: int, side: int) -> Bool[np.ndarray, "H W"]:
-    """A square off the middle."""
+    """A square away from the centre."""
     hole = np.zeros((height, width), dtype=bool)
     hole[height // 3 : height // 3 + side, width // 2 : width // 2 + side] = True
     return hole
@@ -72,11 +72,11 @@ def square_hole(height: int, width: int, side: int) -> Bool[np.ndarray, "H W"]:
 
 @contextmanager
 def busy_loops(count: int = LOOPS) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Other programs that keep as many cores busy, ended when the block ends, however it does."""
+    """Runs other programs that keep that many cores busy, and ends them at the end of the block."""
     loop = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
     loops = [subprocess.Popen(loop, stdout=subprocess.PIPE) for _ in range(count)]
     try:
-        for process in loops:  # they have begun
+        for process in loops:  # wait until it has started
             assert process.stdout is not None
             process.stdout.readline()
         yield loops
@@ -102,16 +102,16 @@ seconds = time.perf_counter() - begun
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps({"seconds": seconds, "bytes": peak * (1 if sys.platform == "darwin" else 1024)}))
 """
-"""Reads, fills and writes a picture; tells how long that took, and the most memory the process held."""
+"""Reads, fills and writes a picture; prints the time taken and the peak memory of the process."""
 
 
 class FilledByChild:
-    """A fill in a process of its own, so that its peak memory is of nothing else."""
+    """A fill in a separate process, to measure its peak memory alone."""
 
     def __init__(self, *arguments: str | Path) -> None:
         self.arguments = [str(argument) for argument in arguments]
         self.peak = 0
-        """Bytes, the most of all runs so far."""
+        """Peak memory in bytes over all runs so far."""
 
     def __call__(self) -> float:
         command = [sys.executable, "-c", CHILD, *self.arguments]
@@ -121,9 +121,9 @@ class FilledByChild:
 
 
 def wait_cases(pipe: InpaintPipeline, model: str, folder: Path) -> list[Case]:
-    """Photographs, filled by `pipe`, which is `model`, and the command as a whole.
+    """Photographs filled by `pipe`, which is the model `model`, and by the command line.
 
-    `folder` takes pictures.
+    Pictures are written into `folder`.
     """
     image, hole = photograph(*PHOTOGRAPH), scratch_and_date(*PHOTOGRAPH)
     size = f"{PHOTOGRAPH[1]} x {PHOTOGRAPH[0]}, a scratch across and a date"

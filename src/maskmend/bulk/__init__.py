@@ -1,2 +1,2 @@
-"""Many pictures filled: from folders, tar shards or Parquet files, here or in object storage, by one process,
-the jobs of an array or Ray; what was done is not done again."""
+"""Bulk filling: from folders, tar shards or Parquet files, on disk or in object storage, in one process,
+array jobs or Ray; runs can be resumed."""

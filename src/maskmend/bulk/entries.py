@@ -1,9 +1,8 @@
-"""What there is to fill, a reference at a time: pictures by their key, chunks of them, and shares of the
-chunks.
+"""The pictures to fill, as references: entries by key, chunks of entries, and shards of the chunks.
 
-A chunk is what is committed in one piece (`targets`). Where one ends is decided by the keys themselves, not
-by their number: a picture that is added to a source changes the one chunk that it falls in, and which chunks
-there are does not depend on who fills them.
+The results of a chunk are committed together (`targets`). Chunk boundaries depend on the keys, not on their
+count. So a picture that is added to a source changes only the chunk it falls into, and the chunks do not
+depend on how the work is distributed.
 """
 
 import hashlib
@@ -19,13 +18,13 @@ from maskmend.stores import read
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """Where the bytes of a file lie; they are read where they are needed, not where they are listed."""
+    """Reference to the bytes of a file, which are read where they are needed, not where they are listed."""
 
     place: str
     """Path or URL."""
     offset: int = -1
     size: int = -1
-    """Of a member of a tar file."""
+    """Offset and size of a member of a tar file."""
 
     def read(self) -> bytes:
         return read(self.place, self.offset, self.size)
@@ -33,7 +32,7 @@ class Location:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """Bytes in a Parquet file."""
+    """A column of a Parquet file."""
 
     place: str
     column: str
@@ -52,28 +51,28 @@ class Entry:
     """One picture of a source."""
 
     key: str
-    """Its name without suffix, within its part."""
+    """Its name without suffix, relative to its part."""
     part: str = ""
-    """The shard it comes from, without suffix; empty in a folder."""
+    """The shard it comes from, without suffix; empty for a folder."""
     suffix: str = ""
-    """Of the picture's file, such as ".jpg"; empty where it has none."""
+    """Suffix of the picture's file, such as ".jpg"; empty if there is none."""
     image: Location | Cell | None = None
     mask: Location | Cell | None = None
     guide: Location | None = None
     metadata: Location | None = None
     """`key.json` of a tar shard."""
     trouble: str | None = None
-    """Why it cannot be filled, as far as its name tells."""
+    """Why it cannot be filled, if that is known from its name."""
 
     @property
     def name(self) -> str:
-        """Of its result, without suffix: no two entries of a source share it."""
+        """Name of its result without suffix, unique within the source."""
         return f"{self.part}/{self.key}" if self.part else self.key
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """Entries that follow each other in one part of a source."""
+    """Consecutive entries of one part of a source."""
 
     name: str
     entries: tuple[Entry, ...]
@@ -81,7 +80,7 @@ class Chunk:
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """The share of job `index` of `count` jobs, counted from 0."""
+    """The share of job `index` out of `count` jobs, counted from 0."""
 
     index: int = 0
     count: int = 1
@@ -94,7 +93,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """Reads "0/4". Raises ConfigError."""
+        """Parses text such as "0/4". Raises ConfigError."""
         match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
         if match is None:
             raise ConfigError(f"shard {text!r}: give I/N with I from 0 to N - 1, such as 0/4 to 3/4")
@@ -105,19 +104,19 @@ class Shard:
 
 
 def seed_of(key: str, seed: int) -> int:
-    """The seed of a picture: of its key and the run's seed alone, so that nothing else changes its fill."""
+    """The seed of a picture: depends only on its key and the run's seed."""
     digest = hashlib.sha256(f"{seed}\0".encode() + key.encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") & MAX_SEED
 
 
 def is_safe(key: str) -> bool:
-    """Whether the key, which a stranger's archive may hold, stays within the target's folder as a path."""
+    """Whether the key, which may come from an untrusted archive, is a path inside the target's folder."""
     parts = re.split(r"[/\\]", key)
     return not (set(parts) & {"", ".", ".."}) and "\0" not in key and parts[0] != "_maskmend"
 
 
 def cut_chunks(part: str, entries: Iterable[Entry], size: int) -> Iterator[Chunk]:
-    """Chunks of `size` entries on average: each begins at a key whose checksum is a multiple of it."""
+    """Chunks of `size` entries on average: each starts at a key whose checksum is a multiple of `size`."""
     gathered: list[Entry] = []
     for entry in entries:
         starts = zlib.crc32(entry.key.encode(errors="surrogateescape")) % size == 0
@@ -132,7 +131,7 @@ def cut_chunks(part: str, entries: Iterable[Entry], size: int) -> Iterator[Chunk
 def plan(
     parts: list[str], entries: Callable[[str], Iterable[Entry]], *, shard: Shard, size: int
 ) -> Iterator[Chunk]:
-    """The chunks of a shard. With as many parts as jobs or more a job reads parts of its own only."""
+    """The chunks of a shard. With at least as many parts as jobs, each job reads only its own parts."""
     whole = len(parts) >= shard.count
     for part in parts[shard.index :: shard.count] if whole else parts:
         for chunk in cut_chunks(part, entries(part), size):

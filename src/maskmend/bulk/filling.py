@@ -1,7 +1,7 @@
-"""Pictures filled as they come, several together: as many as have a batch of windows between them.
+"""Fills a stream of pictures in batches: as many at a time as together make a batch of windows.
 
-One large picture is a batch of its own, so that small ones do not wait for it, nor it for them; no more
-pictures are held than a batch needs. A picture that cannot be filled is an outcome like any other.
+A large picture is a batch of its own, so that it and the small ones do not wait for each other. Only the
+pictures of the current batch are in memory. A picture that cannot be filled yields an outcome too.
 """
 
 import errno
@@ -23,9 +23,9 @@ from maskmend.images.writing import WRITABLE, encode_picture
 from maskmend.pipeline import InpaintPipeline
 
 WINDOWS = 16
-"""Of the pictures that are filled together; decoding takes as many in one batch."""
+"""Windows of the pictures that are filled together, equal to the batch size of decoding."""
 PIXELS = 64_000_000
-"""Pixels that are held at once, if that allows for one picture."""
+"""Maximum total pixels in memory (but at least one picture)."""
 
 
 @runtime_checkable
@@ -38,7 +38,7 @@ class Item:
     """A picture to fill."""
 
     key: str
-    """Its seed is made of it."""
+    """Determines its seed."""
     image: Readable | None
     mask: Readable | None
     guide: Readable | None = None
@@ -47,7 +47,7 @@ class Item:
     note: str | None = None
     """What is said of it beforehand; it goes with what its fill is noted for."""
     tag: Any = None
-    """The caller's own; comes back with the outcome."""
+    """Opaque value of the caller; returned with the outcome."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Outcome:
     seconds: float
     windows: int = 0
     content: bytes | None = None
-    """The encoded result; None where the picture could not be filled, and then `reason` says why."""
+    """The encoded result; None if the picture could not be filled (see `reason`)."""
     suffix: str = ""
     reason: str | None = None
     note: str | None = None
@@ -76,9 +76,9 @@ class _Read:
 
 
 def fill_items(pipe: InpaintPipeline, filling: Filling, items: Iterable[Item]) -> Iterator[Outcome]:
-    """An outcome for each item, in the order in which they are done.
+    """Yields an outcome for each item, in order of completion.
 
-    Raises ConfigError for what would fail at every picture; OutputError is the caller's to raise.
+    Raises ConfigError for errors that affect every picture. Raising OutputError is up to the caller.
     """
     batch: list[_Read] = []
     for item in items:
@@ -117,8 +117,8 @@ def _read(pipe: InpaintPipeline, filling: Filling, item: Item) -> "_Read | Outco
         shown = one.mask if filling.context_box is None else one.mask[filling.context_box.slices]
         windows = _window_count(pipe, filling, shown)
     except ConfigError:
-        raise  # a setting, and so the same for every file
-    except Exception as error:  # what a library makes of a damaged file, it may raise anything
+        raise  # a setting that is wrong for every file
+    except Exception as error:  # libraries can raise anything for a damaged file
         return _failed(item, seed, began, error)
     return _Read(
         item=item,
@@ -150,7 +150,7 @@ def _filled(pipe: InpaintPipeline, filling: Filling, batch: Sequence[_Read]) -> 
     except ConfigError:
         raise
     except Exception as error:
-        if len(batch) > 1:  # one of them: the others shall not fail with it
+        if len(batch) > 1:  # only one of them is bad: fill them one by one
             for one in batch:
                 yield from _filled(pipe, filling, [one])
         else:
@@ -198,7 +198,7 @@ def _results(pipe: InpaintPipeline, filling: Filling, batch: Sequence[_Read]) ->
 
 
 def _own_suffix(suffix: str, picture: Picture) -> str:
-    """The picture's own format, where it can be written."""
+    """The picture's own format, if it can be written."""
     if suffix in WRITABLE:
         return suffix
     kinds = {kind: name for name, kind in reversed(WRITABLE.items())}

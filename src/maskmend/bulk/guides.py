@@ -1,4 +1,4 @@
-"""Guides of many pictures: one for all, or a folder with one for each, found by the pictures' names."""
+"""Guides for many pictures: one for all, or a folder with guides named like the pictures."""
 
 from dataclasses import replace
 
@@ -8,11 +8,11 @@ from maskmend.stores import Store, joined
 
 
 class Guides:
-    """Gives entries their guide.
+    """Assigns guides to entries.
 
     Args:
-        place: path or URL of a picture, or of a folder.
-        for_all: whether it is a picture.
+        place: path or URL of a picture or folder.
+        for_all: whether `place` is a single picture, used for all entries.
     """
 
     def __init__(self, place: str, *, for_all: bool) -> None:
@@ -21,7 +21,7 @@ class Guides:
         self._found: dict[str, list[str]] = {}
 
     def given_to(self, entry: Entry) -> Entry:
-        """The entry with its guide; as it is where there is none of its name."""
+        """The entry with its guide; unchanged if there is none of its name."""
         if self.for_all:
             return replace(entry, guide=Location(place=self.place))
         names = self._in_folder(entry.name.rpartition("/")[0]).get(entry.name, [])
@@ -31,7 +31,7 @@ class Guides:
         return replace(entry, guide=Location(place=joined(self.place, names[0]))) if names else entry
 
     def _in_folder(self, folder: str) -> dict[str, list[str]]:
-        """The guides of one folder by their name without suffix; entries of a folder follow each other."""
+        """The guides of one folder by name without suffix. Cached, as entries of a folder are consecutive."""
         if folder != self._folder:
             self._folder, self._found = folder, {}
             for name in Store(place=self.place).listing(folder)[1]:

@@ -1,4 +1,4 @@
-"""A run as one value that goes to every worker: which model, which settings, from where to where."""
+"""The description of a run that is sent to every worker: model, settings, source and target."""
 
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -23,31 +23,31 @@ from maskmend.stores import Store
 
 @dataclass(frozen=True, kw_only=True)
 class Filling:
-    """How pictures are filled, wherever they come from."""
+    """How pictures are filled, independent of their source."""
 
     model: str = "default"
     device: str = "cpu"
     precision: str = "auto"
     settings: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
-    """Of the run; each picture's is made of it and the picture's key."""
+    """Seed of the run; a picture's seed is derived from it and the picture's key."""
     growth: int = 0
     reading: MaskOptions = field(default_factory=MaskOptions)
     quality: int = 95
     suffix: str | None = None
-    """Of all results, instead of each picture's own."""
+    """Suffix of all results; default: that of each picture."""
     max_pixels: int = MAX_PIXELS
     convert: bool = False
     drawn: DrawnMask = field(default_factory=DrawnMask)
-    """Filled beside what masks say, or without any."""
+    """Areas filled in addition to the masks, or without any mask."""
     extend: str | None = None
     """Such as "left=200,right=10%"."""
     context_box: Box | None = None
-    """All that the model sees of a picture (`fill.context_box`)."""
+    """The part of a picture that the model sees (`fill.context_box`)."""
 
     def __post_init__(self) -> None:
         seeds_from(self.seed)
-        _ = self.preparation  # an extension that is none is told here
+        _ = self.preparation  # raises for an invalid extension
         if not 1 <= self.quality <= 100:
             raise ConfigError(f"quality = {self.quality}: give 1 to 100")
         if self.growth < 0:
@@ -59,7 +59,7 @@ class Filling:
 
     @property
     def preparation(self) -> Preparation:
-        """How pictures, masks and guides are read."""
+        """How pictures, masks and guides are prepared."""
         return Preparation(
             reading=self.reading,
             growth=self.growth,
@@ -71,14 +71,14 @@ class Filling:
         )
 
     def load(self) -> InpaintPipeline:
-        """Raises ModelError; ConfigError for settings that there are not."""
+        """Loads the model. Raises ModelError; ConfigError for unknown settings."""
         pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)
         pipe = pipe.to(pick_device(self.device))
         pipe.defaults.changed(**self.settings)
         return pipe
 
     def described(self, pipe: InpaintPipeline) -> dict[str, Any]:
-        """All that decides a result's bytes, but for the pictures and masks."""
+        """Everything that determines a result's bytes, except the pictures and masks."""
         names = ("threshold", "fit", "invert", "channel")  # the photo check changes no pixel
         return {
             "seed": self.seed,
@@ -96,7 +96,7 @@ class Filling:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One command. `prepare` makes it ready to be handed to workers."""
+    """A run. `prepare` must be called before it is sent to workers."""
 
     source: Source
     target: str
@@ -104,12 +104,12 @@ class Job:
     form: Form = "files"
     shard: Shard = field(default_factory=Shard)
     chunk: int = 64
-    """Pictures that are committed together, on average."""
+    """Average number of pictures that are committed together."""
     overwrite: bool = False
     retry_failed: bool = False
-    """Chunks of which a picture could not be filled are made anew."""
+    """Fill chunks with failed pictures again."""
     digest: str = ""
-    """Of the settings in `run.json`; workers that would fill otherwise refuse."""
+    """Hash of the settings in `run.json`; workers with different settings refuse to run."""
 
     def __post_init__(self) -> None:
         check_form(self.form)
@@ -125,6 +125,6 @@ class Job:
         return self.filling.described(pipe) | {"form": self.form, "chunk": self.chunk} | guided
 
     def prepare(self, pipe: InpaintPipeline) -> "Job":
-        """Writes `run.json`. Raises ConfigError where the target was begun otherwise."""
+        """Writes `run.json`. Raises ConfigError if the target was begun with other settings."""
         digest = begin(self.store, self.described(pipe), overwrite=self.overwrite)
         return replace(self, digest=digest)

@@ -1,9 +1,9 @@
-"""What a run has done, in the target's folder `_maskmend`: `run.json` says how pictures are filled, and
-`parts/CHUNK.jsonl` has a line for each picture of a chunk.
+"""The manifest of a run, in the target's folder `_maskmend`: `run.json` has the settings, and
+`parts/CHUNK.jsonl` one line for each picture of a chunk.
 
-A part is written whole, after the results that it speaks of, and by that alone the chunk counts as done: a
-process that is killed leaves a chunk without its part, whose results are made again, to the byte, and written
-over. There is no file that two processes add to.
+A chunk counts as done once its part exists, which is written atomically after the results it lists. If a
+process is killed, its chunk has no part, and its results are computed again, byte for byte, and overwritten.
+No file is appended to by two processes.
 """
 
 import csv
@@ -27,24 +27,24 @@ _REMEDY = "give --overwrite, or another --output"
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One picture."""
+    """The record of one picture."""
 
     key: str
     part: str
     status: Literal["filled", "failed"]
     settings: str
-    """`run.json`, shortened by SHA-256."""
+    """SHA-256 of `run.json`, shortened."""
     model: str
-    """The model's hash, likewise."""
+    """Hash of the model, shortened likewise."""
     seed: int
     seconds: float
-    """Of its fill; of pictures that were filled together an equal share."""
+    """Time of its fill; an equal share for pictures that were filled together."""
     result: str | None = None
-    """Where it lies in the target: the file, or the shard."""
+    """Its place in the target: the file, or the shard."""
     reason: str | None = None
     """Why it could not be filled."""
     note: str | None = None
-    """What is to be known of the fill."""
+    """Note or warning about the fill."""
 
 
 def digest_of(settings: dict[str, Any]) -> str:
@@ -52,10 +52,10 @@ def digest_of(settings: dict[str, Any]) -> str:
 
 
 def begin(target: Store, settings: dict[str, Any], *, overwrite: bool) -> str:
-    """Writes `run.json`, unless it lies there, and returns its digest.
+    """Writes `run.json` unless it exists, and returns its digest.
 
-    Raises ConfigError for a target that was begun with other settings, unless it is to be overwritten, or
-    that holds other things.
+    Raises ConfigError for a target that was begun with other settings and is not to be overwritten, or that
+    holds other files.
     """
     new = json.loads(json.dumps(settings))
     if target.holds(RUN):
@@ -74,7 +74,7 @@ def begin(target: Store, settings: dict[str, Any], *, overwrite: bool) -> str:
 
 
 def read_part(target: Store, chunk: str) -> list[Record] | None:
-    """What is recorded of a chunk; None where it is not done, or the part says nothing."""
+    """The records of a chunk; None if it is not done, or if its part is unreadable."""
     name = part_name(chunk)
     if not target.holds(name):
         return None
@@ -94,7 +94,7 @@ def part_name(chunk: str) -> str:
 
 
 def all_records(target: Store) -> Iterator[Record]:
-    """Every record of a target, one part at a time."""
+    """Yields all records of a target, one part at a time."""
     for name in target.listing(PARTS)[1]:
         if name.endswith(".jsonl"):
             yield from read_part(target, name.rsplit("/", 1)[-1].removesuffix(".jsonl")) or ()

@@ -1,7 +1,7 @@
-"""Parquet files (extra `parquet`): pictures as bytes or as paths, and results as one file for each chunk.
+"""Parquet files (extra `parquet`): pictures as bytes or paths, and results as one file per chunk.
 
-Columns of a source: `image` and `mask`, each bytes, a path or URL (relative to the file's folder), or the
-struct with `bytes` that image data sets have; `key`, without which the row's number is the key.
+Columns of a source: `image` and `mask`, each as bytes, as a path or URL (relative to the file's folder), or
+as the struct with `bytes` used by image data sets; and optionally `key`, by default the row number.
 """
 
 import functools
@@ -15,7 +15,7 @@ from maskmend.stores import is_url, joined, open_binary
 
 
 def arrow() -> tuple[Any, Any]:
-    """pyarrow and its module for Parquet. Raises ConfigError where it is not installed."""
+    """pyarrow and its module for Parquet. Raises ConfigError if it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -25,7 +25,7 @@ def arrow() -> tuple[Any, Any]:
 
 
 def entries_of(place: str, part: str, *, with_mask: bool, needs_mask: bool = True) -> Iterator[Entry]:
-    """An entry for each row; bytes stay in the file. Raises DataError."""
+    """An entry for each row; pictures are not loaded. Raises DataError."""
     pyarrow, parquet = arrow()
     with open_binary(place) as handle:
         try:
@@ -70,7 +70,7 @@ def _rows(file: Any, place: str, part: str, columns: list[str]) -> Iterator[Entr
 
 
 def read_cell(place: str, column: str, group: int, row: int) -> bytes:
-    """The bytes there. Raises DataError."""
+    """Reads the bytes of a cell. Raises DataError."""
     value = _column(place, column, group)[row].as_py()
     if isinstance(value, dict):
         value = value.get("bytes")
@@ -80,19 +80,19 @@ def read_cell(place: str, column: str, group: int, row: int) -> bytes:
 
 
 def table_bytes(rows: Sequence[dict[str, Any]]) -> bytes:
-    """Results as the content of a Parquet file."""
+    """Encodes results as a Parquet file."""
     pyarrow, parquet = arrow()
     text, number = pyarrow.string(), pyarrow.int64()
     schema = pyarrow.schema(
         [("key", text), ("image", pyarrow.binary()), ("format", text), ("seed", number), ("note", text)]
     )
     content = io.BytesIO()
-    # Pictures are compressed already.
+    # Pictures are already compressed.
     parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema=schema), content, compression="none")
     return content.getvalue()
 
 
-@functools.lru_cache(maxsize=2)  # the picture's and the mask's
+@functools.lru_cache(maxsize=2)  # one for pictures, one for masks
 def _column(place: str, column: str, group: int) -> Any:
     pyarrow, parquet = arrow()
     with open_binary(place) as handle:

@@ -1,9 +1,8 @@
-"""Fills on a Ray cluster (extra `ray`), by an autoscaling pool of actors that hold the model once each.
+"""Filling on a Ray cluster (extra `ray`), with an autoscaling pool of actors that each load the model once.
 
-`fill_dataset` stands inside a pipeline of one's own: a Ray Dataset of pictures and masks goes in, the same
-with their fills comes out. `fill_on_ray` does what `run.fill_here` does: chunks are listed by tasks, a shard
-each, and a chunk is a block of its own, so that the death of a worker costs the chunk it was at, which Ray
-hands to another.
+`fill_dataset` is for use in your own pipeline: it takes a Ray Dataset of pictures and masks and returns it
+with their fills. `fill_on_ray` does the same as `run.fill_here`: tasks list the chunks, one shard each, and
+every chunk is its own block. When a worker dies, only its current chunk is lost, and Ray reassigns it.
 """
 
 import logging
@@ -29,15 +28,15 @@ LISTERS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """The actors. They are as many as there is work for, within these bounds and the cluster's resources."""
+    """The actor pool, scaled with the work within these bounds and the cluster's resources."""
 
     least: int = 1
     most: int = 0
-    """0: as many as the cluster has processors (or GPUs) for when the run begins."""
+    """0: as many as the cluster's CPUs (or GPUs) allow when the run begins."""
     cpus: float = 1
-    """Of each actor; it computes with as many threads."""
+    """CPUs of each actor, which uses as many threads."""
     gpus: float = 0
-    """Of each actor; above 0 give the device cuda."""
+    """GPUs of each actor; if above 0, set the device to cuda."""
 
     def __post_init__(self) -> None:
         if self.least < 1 or (self.most and self.most < self.least) or self.cpus <= 0 or self.gpus < 0:
@@ -48,11 +47,11 @@ class Pool:
 
 
 def fill_on_ray(job: Job, pool: Pool | None = None) -> Iterator[Report]:
-    """Reports of the chunks, in the order in which they are done.
+    """Yields the reports of the chunks in order of completion.
 
-    Connects to the cluster that RAY_ADDRESS names, or to one on this machine, or starts one there.
+    Connects to the cluster given by RAY_ADDRESS, or to one on this machine, or starts one there.
 
-    Raises ConfigError where Ray is missing, or a worker could not fill as the run began.
+    Raises ConfigError if Ray is missing, or if a worker's model or settings differ from those of the run.
     """
     ray = _ray()
     pool = pool or Pool()
@@ -64,13 +63,13 @@ def fill_on_ray(job: Job, pool: Pool | None = None) -> Iterator[Report]:
     parts = job.source.parts()
 
     context = ray.data.DataContext.get_current()
-    before, context.target_max_block_size = context.target_max_block_size, 1  # a chunk is a block of its own
+    before, context.target_max_block_size = context.target_max_block_size, 1  # one block per chunk
     try:
         dataset = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
     finally:
         context.target_max_block_size = before
     listers = ray.data.TaskPoolStrategy(size=min(LISTERS, len(parts)))
-    # Listing waits for storage, and must go on where the actors have taken every processor.
+    # Listing waits for storage and must continue when the actors use all CPUs.
     dataset = dataset.flat_map(_listed, fn_args=(job.source, job.chunk), num_cpus=0, compute=listers)
     dataset = dataset.map(
         _ChunkActor,
@@ -85,7 +84,7 @@ def fill_on_ray(job: Job, pool: Pool | None = None) -> Iterator[Report]:
             if isinstance(row["report"], MaskmendError):
                 raise row["report"]
             yield row["report"]
-    finally:  # a traceback would keep the iterator, and with it the actors
+    finally:  # a traceback would keep the iterator, and with it the actors, alive
         if isinstance(rows, Generator):
             rows.close()
 
@@ -103,19 +102,19 @@ def fill_dataset(
     pool: Pool | None = None,
     batch_size: int = 32,
 ) -> "Dataset":
-    """A Ray Dataset with its pictures filled.
+    """Fills the pictures of a Ray Dataset.
 
     Args:
-        dataset: with the columns `key` (text; the picture's seed is made of it), `image` and `mask` (bytes
-            of an image file, or its path or URL). Others stay as they are.
+        dataset: with the columns `key` (text; determines the seed), `image` and `mask` (bytes of an image
+            file, or its path or URL). Other columns are kept.
         filling: model, settings, seed, and how masks are read.
-        mask: one for all pictures, as the bytes of an image file; then no column `mask` is read.
-        pool: the actors.
+        mask: one mask for all pictures, as the bytes of an image file; the column `mask` is then not used.
+        pool: the actor pool.
         batch_size: rows that an actor takes at a time; it fills them in batches of windows.
 
     Returns:
-        The dataset with the columns `filled` (bytes, null where it failed), `format` ("png"), `seed`,
-        `reason` (text, null where it was filled), `note` and `seconds`.
+        The dataset with the columns `filled` (bytes, null on failure), `format` ("png"), `seed`, `reason`
+        (text, null on success), `note` and `seconds`.
     """
     ray = _ray()
     pool = pool or Pool()
@@ -131,7 +130,7 @@ def fill_dataset(
 
 
 def start_ray() -> None:
-    """Raises ConfigError where Ray is missing or its cluster cannot be reached."""
+    """Raises ConfigError if Ray is missing or its cluster cannot be reached."""
     ray = _ray()
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False
@@ -139,7 +138,7 @@ def start_ray() -> None:
 
 
 class _ChunkActor:
-    """Hands errors of ours over as results: of one that is raised Ray leaves a traceback and a text."""
+    """Passes our own errors on as results, as Ray turns raised errors into a traceback text."""
 
     def __init__(self, job: Job, cpus: float) -> None:
         _use_threads(cpus)

@@ -1,4 +1,4 @@
-"""A job from its first chunk to its last: by this process, or by an engine that yields reports of chunks."""
+"""Runs a job: in this process, or by an engine that yields reports of chunks."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,11 +14,11 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.stores import is_url
 
 EVERY = 10.0
-"""Seconds between two writings of the Prometheus figures."""
+"""Seconds between two updates of the Prometheus metrics."""
 
 
 def fill_here(job: Job, pipe: InpaintPipeline) -> Iterator[Report]:
-    """Fills the chunks of the job's shard one after the other."""
+    """Fills the chunks of the job's shard one by one."""
     worker = Worker(job, pipe)
     for chunk in job.source.chunks(shard=job.shard, size=job.chunk):
         yield worker.fill(chunk)
@@ -31,11 +31,11 @@ def follow(
     progress: Callable[[Tally], None] | None = None,
     metrics: Path | None = None,
 ) -> Tally:
-    """Draws `reports` to their end and adds them up; lists the failures, also when the run is stopped.
+    """Consumes `reports` and sums them up; writes the list of failures, also when the run is interrupted.
 
-    Memory does not grow with the number of pictures, but for the names of their chunks. Parts of the manifest
-    whose chunks are no longer there, since pictures were taken out of the source, go at the end of a whole
-    run.
+    Memory use does not grow with the number of pictures, except for the names of the chunks. At the end of a
+    complete run, parts of the manifest without a chunk are removed; these are left over when pictures were
+    removed from the source.
     """
     tally = Tally(total=count(job))
     written = 0.0
@@ -57,7 +57,7 @@ def follow(
 
 
 def count(job: Job) -> int | None:
-    """Pictures of the job's shard; None of remote tar shards and Parquet files: they would be read for it."""
+    """Number of pictures in the job's shard; None for remote tar and Parquet files, which would be read."""
     if _is_remote(job.source) and job.source.kind != "folder":
         return None
     return sum(len(chunk.entries) for chunk in job.source.chunks(shard=job.shard, size=job.chunk))

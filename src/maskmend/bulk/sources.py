@@ -1,7 +1,7 @@
-"""Sources of pictures: a folder, tar shards (WebDataset's layout), Parquet files, each on disk or at a URL.
+"""Sources of pictures: a folder, tar shards (WebDataset layout) or Parquet files, on disk or at a URL.
 
-Masks lie beside the pictures (`key.mask.png`, or the column `mask`), in a source of their own with the same
-keys, or are one for all. A source lists one folder, or the heads of one shard, at a time.
+Masks are next to the pictures (`key.mask.png`, or the column `mask`), in a separate source with the same
+keys, or one for all. A source lists one folder, or the headers of one shard, at a time.
 """
 
 import re
@@ -18,30 +18,30 @@ from maskmend.errors import ConfigError, DataError
 from maskmend.stores import Store, is_url, joined, open_binary
 
 _MEMBER = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]*)")
-"""Key and extension, which begins at the first dot of the file's own name."""
+"""Key and extension, split at the first dot of the file name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Pictures with their masks. What is listed depends on what lies there alone, not on who asks."""
+    """Pictures with their masks. The listing depends only on the source's content."""
 
     kind: str
     """folder, tar or parquet."""
     images: str
     masks: str | None = None
-    """A folder, or tar shards named as those of the pictures."""
+    """A folder, or tar shards named like those of the pictures."""
     mask: str | None = None
-    """One for all."""
+    """One mask for all pictures."""
     guides: str | None = None
-    """A folder with a guide for each picture, by their keys, or one picture for all. Pictures without one are
-    filled without."""
+    """A folder with guides by key, or one picture for all. Pictures without a guide are filled without
+    one."""
     guide_for_all: bool = False
     needs_mask: bool = True
-    """Whether a picture without a mask is trouble."""
+    """Whether a picture without a mask is an error."""
     files: tuple[str, ...] = ()
-    """The shards; none of a folder."""
+    """The shards; empty for a folder."""
     without: tuple[str, ...] = ()
-    """Folders that are passed over where they lie within."""
+    """Folders inside the source that are skipped."""
 
     @property
     def guided(self) -> bool:
@@ -51,7 +51,7 @@ class Source:
         return list(self.files) or [""]
 
     def entries(self, part: str) -> Iterator[Entry]:
-        """Those of one part; a shard that cannot be read is one entry with trouble."""
+        """The entries of one part; an unreadable shard is one entry with `trouble`."""
         guides = None if self.guides is None else Guides(self.guides, for_all=self.guide_for_all)
         seen: set[str] = set()
         if self.kind == "folder":
@@ -99,7 +99,7 @@ class Source:
                     masks.setdefault(_stem(name)[:-5], []).append(joined(self.images, name))
             images = [name for name in images if not _stem(name).endswith(".mask")]
         singles = (self.mask, self.guides if self.guide_for_all else None)
-        for single in (one for one in singles if one is not None):  # it may lie among the pictures
+        for single in (one for one in singles if one is not None):  # it may be in the same folder
             images = [name for name in images if _whole(joined(self.images, name)) != _whole(single)]
         taken: set[str] = set()
         for name in images:
@@ -110,7 +110,7 @@ class Source:
                 trouble = f"{len(found)} masks of that name: {names}"
             if key in taken:
                 trouble = f"another picture is called {key!r} too: rename one"
-                key = name  # so that it has a line of its own
+                key = name  # so that it has a record of its own
             taken.add(key)
             yield Entry(
                 key=key,
@@ -138,7 +138,7 @@ class Source:
                     for name, where in others.get(key, {}).items()
                     if f".{name}" in FILLABLE or _is_mask(name)
                 ]
-            if not images and not masks:  # a text or label of another data set
+            if not images and not masks:  # a text or label file of another data set
                 continue
             trouble = None
             if len(images) != 1:
@@ -169,11 +169,11 @@ def open_source(
     needs_mask: bool = True,
     target: str | Path | None = None,
 ) -> Source:
-    """What lies at `images`: a .tar or .parquet file, a folder that holds some, or a folder of pictures.
+    """Opens the source at `images`: a .tar or .parquet file, a folder of such files, or a folder of pictures.
 
-    `guides` is a folder or a picture; without `needs_mask` pictures may lie there without a mask. `target` is
-    not read where it lies within. Raises DataError where there is nothing, ConfigError for masks
-    that do not go with the pictures.
+    `guides` is a folder or a picture. Without `needs_mask`, masks are optional. If `target` is inside the
+    source, it is skipped. Raises DataError if nothing is found, ConfigError for masks that do not match
+    the pictures.
     """
     place = str(images)
     if masks is not None and mask is not None:
@@ -210,9 +210,9 @@ def open_source(
 
 
 def index_tar(place: str) -> dict[str, dict[str, Location]]:
-    """Where each member lies, by key and extension in lower case; the heads alone are read.
+    """The position of each member, by key and lower-case extension; only the headers are read.
 
-    Raises DataError for what is no tar file, or a compressed one, whose members cannot be read singly.
+    Raises DataError unless it is an uncompressed tar file; members of others cannot be read individually.
     """
     found: dict[str, dict[str, Location]] = {}
     try:
@@ -228,7 +228,7 @@ def index_tar(place: str) -> dict[str, dict[str, Location]]:
 
 
 def holds_shards(place: str) -> bool:
-    """Whether it is a tar or Parquet file, or a folder that holds some."""
+    """Whether it is a tar or Parquet file, or a folder that contains some."""
     if _suffix(place) in (".tar", ".parquet"):
         return True
     return any(_suffix(name) in (".tar", ".parquet") for name in Store(place=place).listing()[1])
@@ -257,7 +257,7 @@ def _is_file(place: str) -> bool:
 
 
 def _check_apart(target: str, source: str) -> None:
-    """Raises ConfigError where results could replace what is read."""
+    """Raises ConfigError if results could overwrite input files."""
     own, other = _whole(target), _whole(source)
     if own == other:
         raise ConfigError(f"--output {target} is one of the folders read: choose another")

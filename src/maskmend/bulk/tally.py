@@ -1,4 +1,4 @@
-"""How a run stands: what is done, how fast, how long it will still take, and the same for Prometheus."""
+"""Progress of a run: pictures done, speed, time left; also as Prometheus metrics."""
 
 import time
 from dataclasses import dataclass, field
@@ -6,25 +6,25 @@ from dataclasses import dataclass, field
 from maskmend.bulk.worker import Report
 
 KEPT = 1000
-"""Failures whose reasons are kept in memory; the list at the end of a run has all of them."""
+"""Maximum number of failures kept in memory; the list at the end of a run is complete."""
 
 
 @dataclass(kw_only=True)
 class Tally:
     total: int | None = None
-    """Pictures that there are; None where counting them would take a pass over remote shards."""
+    """Total number of pictures; None if counting them would require reading remote shards."""
     filled: int = 0
     skipped: int = 0
     failed: int = 0
     windows: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
-    """Name and reason, the first of them."""
+    """Name and reason of the first failures."""
     failing: list[str] = field(default_factory=list)
-    """Chunks that hold a failure."""
+    """Chunks with failures."""
     notes: dict[str, int] = field(default_factory=dict)
-    """How many fills came with which note."""
+    """Number of fills by note."""
     names: set[str] = field(default_factory=set)
-    """Chunks that were seen."""
+    """Chunks seen so far."""
     started: float = field(default_factory=time.monotonic)
 
     def add(self, report: Report) -> None:
@@ -50,12 +50,12 @@ class Tally:
 
     @property
     def rate(self) -> float:
-        """Pictures a second, of those that were filled in this run."""
+        """Pictures per second, counting those filled in this run."""
         return self.filled / max(self.seconds, 1e-9)
 
     @property
     def left(self) -> float | None:
-        """Seconds that the rest will take at this rate; None where that is not known."""
+        """Estimated seconds for the remaining pictures; None if unknown."""
         if self.total is None or self.filled == 0:
             return None
         return max(self.total - self.done, 0) / self.rate
@@ -74,7 +74,7 @@ class Tally:
         return ", ".join(words)
 
     def prometheus(self) -> str:
-        """Prometheus' text format, as its node exporter collects it from a file."""
+        """Prometheus' text format, for the textfile collector of its node exporter."""
         figures = [
             ("pictures_filled_total", "counter", "Pictures filled in this run.", self.filled),
             ("pictures_skipped_total", "counter", "Pictures that were done before.", self.skipped),

@@ -1,7 +1,7 @@
-"""Where fills go: files under their pictures' names, tar shards of WebDataset's layout, or Parquet files.
+"""Targets of the results: files named like their pictures, tar shards (WebDataset layout), or Parquet files.
 
-The results of a chunk are one file of the latter two. No byte of a result depends on when, where or beside
-what it was made: seconds stand in the manifest alone.
+With tar and Parquet, the results of a chunk are one file. The bytes of a result do not depend on when, where
+or with which other pictures it was computed; timings are in the manifest only.
 """
 
 import io
@@ -29,12 +29,12 @@ class Filled:
     seed: int
     note: str | None
     metadata: bytes | None = None
-    """`key.json` as it came with the picture."""
+    """`key.json` of the picture, unchanged."""
 
 
 @dataclass(kw_only=True)
 class ChunkWriter:
-    """Takes the results of a chunk; `commit` returns when they lie there."""
+    """Collects the results of a chunk; `commit` returns when they are stored."""
 
     store: Store
     form: Form
@@ -43,7 +43,7 @@ class ChunkWriter:
     tar: io.BytesIO = field(default_factory=io.BytesIO)
 
     def add(self, result: Filled) -> str:
-        """Returns the name under which the result will be found."""
+        """Returns the name of the result in the target."""
         if self.form == "files":
             name = result.name + result.suffix
             self.store.write(name, result.content)
@@ -59,7 +59,7 @@ class ChunkWriter:
                 }
             )
         else:
-            # Members are named by the whole path: shards of two parts may hold the same keys.
+            # Members are named by the full path, as two parts may contain the same keys.
             stem = result.name
             said = {"seed": result.seed} | ({"note": result.note} if result.note else {})
             content = _metadata(result.metadata) | {"maskmend": said}
@@ -74,7 +74,7 @@ class ChunkWriter:
             self.store.write(f"{self.chunk}.tar", self.tar.getvalue() + bytes(2 * tarfile.BLOCKSIZE))
 
     def _append(self, name: str, content: bytes) -> None:
-        head = tarfile.TarInfo(name)  # of no owner and no time
+        head = tarfile.TarInfo(name)  # no owner or time, so that it is reproducible
         head.size = len(content)
         head.mode = 0o644
         self.tar.write(head.tobuf(tarfile.PAX_FORMAT, errors="surrogateescape"))
@@ -83,7 +83,7 @@ class ChunkWriter:
 
 
 def check_form(form: str) -> None:
-    """Raises ConfigError for an unknown form, or one whose package is missing."""
+    """Raises ConfigError for an unknown form, or if its package is missing."""
     if form not in get_args(Form):
         raise ConfigError(f"results cannot be written as {form!r}: choose {', '.join(get_args(Form))}")
     if form == "parquet":
@@ -91,7 +91,7 @@ def check_form(form: str) -> None:
 
 
 def lie_there(store: Store, records: list[Record]) -> bool:
-    """Whether the results that are recorded still lie in the target."""
+    """Whether the recorded results still exist in the target."""
     return all(store.holds(name) for name in {record.result for record in records if record.result})
 
 

@@ -1,4 +1,4 @@
-"""What fills chunks: it holds the model, and commits a chunk's results, then its part of the manifest."""
+"""A worker: loads the model, fills chunks, and commits a chunk's results, then its part of the manifest."""
 
 from dataclasses import dataclass
 
@@ -14,21 +14,21 @@ from maskmend.pipeline import InpaintPipeline
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What became of a chunk, in numbers that may be added up."""
+    """The outcome of a chunk, as counts that can be summed up."""
 
     chunk: str
     filled: int = 0
     skipped: int = 0
     """Pictures that were done before."""
     failures: tuple[tuple[str, str], ...] = ()
-    """Name and reason, of those done before as well."""
+    """Name and reason, including failures of earlier runs."""
     seconds: float = 0.0
     windows: int = 0
     notes: tuple[str, ...] = ()
 
 
 class Worker:
-    """Holds the model once. Raises ConfigError where it would not fill as `run.json` says."""
+    """Loads the model once. Raises ConfigError if its settings differ from `run.json`."""
 
     def __init__(self, job: Job, pipe: InpaintPipeline | None = None) -> None:
         self.job = job
@@ -41,9 +41,9 @@ class Worker:
             )
 
     def fill(self, chunk: Chunk) -> Report:
-        """Fills what is not done. Doing it twice, or two workers at once, writes the same bytes.
+        """Fills the chunk unless it is done. Repeated or concurrent calls write the same bytes.
 
-        Raises OutputError where results cannot be written.
+        Raises OutputError if results cannot be written.
         """
         before = self._done(chunk)
         if before is not None:
@@ -113,14 +113,14 @@ class Worker:
         )
 
     def _remove_replaced(self, before: list[Record], done: list[Record]) -> None:
-        """Results of the same pictures under other names, as after a change of --format."""
+        """Removes old results of the same pictures under other names, as after a change of --format."""
         there = {record.result for record in done}
         names = {_name(record) for record in done if record.result is not None}
         for old in {one.result for one in before if one.result is not None and _name(one) in names} - there:
             self.job.store.remove(old)
 
     def _done(self, chunk: Chunk) -> list[Record] | None:
-        """The chunk's records, where there is nothing left to do."""
+        """The chunk's records if it is complete, else None."""
         if self.job.overwrite:
             return None
         records = read_part(self.job.store, chunk.name)

@@ -3,9 +3,8 @@
     picture, mask, parameters ─► calls (a request, and how its answer is read) ─► Client, AsyncClient
                                               └─ answers, events ─┘   └─ retries ─┘
 
-Every route and parameter of the server's OpenAPI description has its place here; a test holds the two
-together. What a request is and what an answer means is said once (`calls`); the two clients only send and
-wait.
+It covers every route and parameter of the server's OpenAPI description, which a test verifies. Requests and
+responses are defined once, in `calls`; the two clients only send and wait.
 """
 
 from maskmend.client.answers import Conditions, Converted, Fill, Fills, Mask, Model, Models, Picture, Summary

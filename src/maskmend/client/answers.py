@@ -1,6 +1,6 @@
-"""What a server answers, as frozen dataclasses. Pictures are files' contents, as they came.
+"""The server's responses as frozen dataclasses. Pictures are the received file contents.
 
-Fields that a newer server adds are passed over; one that is missing is an `UnexpectedAnswer`.
+Unknown fields of a newer server are ignored; a missing field raises `UnexpectedAnswer`.
 """
 
 import base64
@@ -22,7 +22,7 @@ class Converted:
     media_type: str
     """Such as image/png."""
     converted: tuple[str, ...] = ()
-    """What was converted as the picture was read, such as "CMYK to sRGB"."""
+    """Conversions applied when the picture was read, such as "CMYK to sRGB"."""
 
     def save(self, path: str | Path) -> None:
         """Writes the file as it came."""
@@ -31,16 +31,16 @@ class Converted:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture(Converted):
-    """A fill, the best of those that were made."""
+    """The best fill."""
 
     seed: int
     log_likelihood: float | None
-    """Nats for each token of the hole; None of IOPaint's route."""
+    """Nats per token of the hole; None for IOPaint's route."""
     note: str | None = None
-    """What is to be known of the fill, in ASCII."""
+    """Note or warning about the fill, in ASCII."""
     unfamiliar: float | None = None
-    """How far the picture lies from what the model learnt, as a share of the limit: above 1 it is unlike
-    that."""
+    """Distance of the picture from the training data, relative to the model's limit: above 1 it is unlike
+    them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +49,9 @@ class Fill:
 
     seed: int
     log_likelihood: float
-    """Nats for each token of the hole; higher is likelier."""
+    """Nats per token of the hole; higher is more likely."""
     content: bytes
-    """The whole picture, a file of the format asked for."""
+    """The whole picture as a file in the requested format."""
 
     def save(self, path: str | Path) -> None:
         """Writes the file as it came."""
@@ -60,7 +60,7 @@ class Fill:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What is said of all fills of a hole."""
+    """Information about all fills of a hole."""
 
     model: str
     width: int
@@ -70,7 +70,7 @@ class Summary:
     uncertainty: bytes
     """PNG, 8-bit grey: entropy of the first prediction, 0 where known, 255 at `most`."""
     most: float
-    """Entropy in nats of a token of which nothing is known."""
+    """Maximum entropy of a token (uniform distribution), in nats."""
     settings: Mapping[str, Any]
     seconds: float
     note: str | None
@@ -86,7 +86,7 @@ class Fills(Summary):
 
     @property
     def picture(self) -> Fill:
-        """The best one."""
+        """The best fill."""
         return self.fills[self.best]
 
 
@@ -95,11 +95,11 @@ class Mask:
     """A mask as a fill would read it."""
 
     content: bytes
-    """PNG of the picture's size, white where it is filled."""
+    """PNG of the picture's size; white is filled."""
     channel: str
-    """luma or alpha: what was read."""
+    """The channel that was read: luma or alpha."""
     resized: tuple[int, int] | None
-    """Width and height before, if they were others."""
+    """Width and height before resizing, if the mask was resized."""
     note: str | None
 
 
@@ -122,13 +122,13 @@ class Model:
     name: str
     loaded: bool
     resolution: int | None
-    """Side of the square it sees, in pixels; None until it is loaded."""
+    """Side of the model's view in pixels; None until it is loaded."""
     grid: int | None
     codes: int | None
     conditions: Conditions | None
     """None until it is loaded."""
     settings: Mapping[str, Any]
-    """Its defaults."""
+    """Default settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,13 +137,13 @@ class Models:
     models: tuple[Model, ...]
     """The first is the default."""
     limits: Mapping[str, float]
-    """Of one request: upload_bytes, pixels, samples, steps, grow."""
+    """Limits per request: upload_bytes, pixels, samples, steps, grow."""
     choices: Mapping[str, tuple[str, ...]]
-    """What settings of few values can be."""
+    """Allowed values of the enumerated settings."""
 
 
 def bytes_of(text: object) -> bytes:
-    """Bytes from base64. Raises UnexpectedAnswer."""
+    """Decodes base64. Raises UnexpectedAnswer."""
     try:
         return base64.b64decode(str(text), validate=True)
     except (binascii.Error, ValueError):
@@ -151,7 +151,7 @@ def bytes_of(text: object) -> bytes:
 
 
 def field(body: object, name: str) -> Any:
-    """A field of a JSON object. Raises UnexpectedAnswer where there is none."""
+    """A field of a JSON object. Raises UnexpectedAnswer if it is missing."""
     if not isinstance(body, dict) or name not in body:
         raise UnexpectedAnswer(f"the server's answer has no {name!r}: it may be another program, or version")
     return body[name]

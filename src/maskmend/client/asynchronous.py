@@ -1,4 +1,4 @@
-"""The client for programs of asyncio or trio: `synchronous.Client` with `await`."""
+"""The asynchronous client, for asyncio or trio: `synchronous.Client` with `await`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
@@ -28,18 +28,18 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """Talks to a server; use it as an asynchronous context manager, or `close` it.
+    """An asynchronous client; use it as an asynchronous context manager, or `close` it.
 
     Args:
         url: the server's address.
-        token: what it was started with as `--token`.
-        timeout: seconds without a byte after which a request is given up.
-        retries: how often a request is sent again to a busy server.
-        transport: of httpx2, in the place of the network.
-        sleep: waits so many seconds.
+        token: the server's `--token`.
+        timeout: a request fails after this many seconds without receiving data.
+        retries: retry policy for a busy server.
+        transport: an httpx2 transport to use instead of the network.
+        sleep: called to wait for a number of seconds.
 
-    Every method raises `ServerError`: a subclass for each refusal (`errors`), `NoAnswer` where there is no
-    server, `UnexpectedAnswer` where it is another program. ConfigError for files that cannot be read.
+    Every method raises `ServerError`: a subclass for each error status (`errors`), `NoAnswer` if no server
+    responds, `UnexpectedAnswer` if it is another program. ConfigError for files that cannot be read.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class AsyncClient:
 
         Args:
             image: the picture's file, as bytes or a path.
-            mask: likewise; white, or erased, is filled. May be left out with `extend`.
-            guide: likewise; colours to draw from, transparent where nothing is painted.
+            mask: likewise; white or transparent is filled. Optional with `extend`.
+            guide: likewise; colours that guide the fill, transparent where nothing is painted.
             parameters: those of `FillParameters`.
         """
         return await self._send(calls.inpaint(image, mask, guide, parameters))
@@ -92,7 +92,7 @@ class AsyncClient:
         guide: Source | None = None,
         **parameters: Unpack[FillParameters],
     ) -> Fills:
-        """All fills (`samples`) with uncertainty, settings and likelihoods; arguments as of `inpaint`."""
+        """All fills (`samples`) with uncertainty, settings and likelihoods; arguments as for `inpaint`."""
         return await self._send(calls.inpaint_all(image, mask, guide, parameters))
 
     async def stream(
@@ -103,9 +103,9 @@ class AsyncClient:
         guide: Source | None = None,
         **parameters: Unpack[FillParameters],
     ) -> AsyncIterator[Event]:
-        """The events of a fill as they come, the last of them `Done`; arguments as of `inpaint`.
+        """Yields the events of a fill as they arrive, `Done` last; arguments as for `inpaint`.
 
-        A generator that is closed, or not read to its end, cancels the fill.
+        Closing the generator, or not reading it to its end, cancels the fill.
         """
         call, patience = calls.stream(image, mask, guide, parameters), Patience(self._retries)
         while True:
@@ -129,8 +129,8 @@ class AsyncClient:
         """The picture in another format: PNG, JPEG or WebP.
 
         Args:
-            quality: of JPEG and WebP, 1 to 100; left out, WebP loses nothing.
-            convert: take 16 bits a channel, CMYK and animations, which are refused otherwise.
+            quality: of JPEG and WebP, 1 to 100; by default, WebP is lossless.
+            convert: accept 16 bits per channel, CMYK and animations, which are refused otherwise.
         """
         return await self._send(
             calls.convert(image, {"format": format, "quality": quality, "convert": convert})
@@ -143,26 +143,26 @@ class AsyncClient:
         return await self._send(calls.read_mask(mask, {"width": width, "height": height, **parameters}))
 
     async def iopaint(self, image: Source, mask: Source, *, sd_seed: int = 42) -> Picture:
-        """A fill by IOPaint's route; -1 is a random seed."""
+        """A fill by IOPaint's route; a seed of -1 is random."""
         return await self._send(calls.iopaint(image, mask, sd_seed))
 
     async def models(self) -> Models:
-        """Models with their defaults, the server's limits, and what settings of few values can be."""
+        """The models with their defaults, the server's limits, and the values of enumerated settings."""
         return await self._send(calls.models())
 
     async def alive(self) -> bool:
-        """Whether the server's process is alive. Raises NoAnswer where nobody listens."""
+        """Whether the server process is alive. Raises NoAnswer if no server is listening."""
         return await self._send(calls.alive()) == "alive"
 
     async def ready(self) -> bool:
-        """Whether fills are taken; not while the model is loaded. Does not wait."""
+        """Whether the server accepts fills; false while the model is loading. Does not wait."""
         try:
             return await self._send(calls.ready(), Retries(most=0)) == "ready"
         except Unavailable:
             return False
 
     async def metrics(self) -> str:
-        """Counters in Prometheus' text format."""
+        """Metrics in Prometheus' text format."""
         return await self._send(calls.metrics())
 
     async def _send(self, call: Call[T], retries: Retries | None = None) -> T:

@@ -1,6 +1,6 @@
-"""Each route of the API: what is sent, and how the answer is read. Nothing here sends or waits.
+"""The API's routes: building requests and parsing responses, without network I/O.
 
-Forms carry pictures as they are, a third smaller than in base64; IOPaint's route alone takes JSON.
+Pictures are sent as form files, as base64 is a third larger. Only IOPaint's route takes JSON.
 """
 
 import base64
@@ -24,15 +24,15 @@ from maskmend.errors import ConfigError
 
 T = TypeVar("T")
 Source = bytes | str | Path
-"""A picture's file: its content, or where it lies."""
+"""A picture file: its content or its path."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answered:
-    """A whole answer of a status below 300."""
+    """A complete response with a status below 300."""
 
     headers: Mapping[str, str]
-    """Found by names in any case."""
+    """Case-insensitive mapping."""
     content: bytes
 
     @property
@@ -57,10 +57,10 @@ class Call(Generic[T]):
     """Fields of a form."""
     files: dict[str, bytes] = field(default_factory=dict)
     body: Any = None
-    """JSON, where it is no form."""
+    """JSON body, if it is not a form."""
 
     def options(self) -> dict[str, Any]:
-        """For a client's `request`: may be sent several times."""
+        """Arguments for a client's `request`; can be used several times."""
         options: dict[str, Any] = {"headers": {"Accept": self.accept}}
         if self.body is not None:
             options["json"] = self.body
@@ -87,7 +87,7 @@ def inpaint_all(
 def stream(
     image: Source, mask: Source | None, guide: Source | None, parameters: Mapping[str, Any]
 ) -> Call[None]:
-    """All fills as they are made; the events are read by `events.EventReader`."""
+    """All fills as a stream of events, parsed by `events.EventReader`."""
     return _fill("text/event-stream", lambda _: None, image, mask, guide, parameters)
 
 
@@ -115,7 +115,7 @@ def read_mask(mask: Source, parameters: Mapping[str, Any]) -> Call[Mask]:
 
 
 def iopaint(image: Source, mask: Source, sd_seed: int) -> Call[Picture]:
-    """IOPaint's route, whose answer says less."""
+    """IOPaint's route, which returns fewer details."""
 
     def read(answer: Answered) -> Picture:
         return _picture(answer, seed="X-Seed")
@@ -156,7 +156,7 @@ def content_of(source: Source, name: str) -> bytes:
 
 
 def fields_of(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Parameters as fields of a form, which has no null: None is left out."""
+    """Parameters as form fields. Forms have no null, so None is omitted."""
 
     def written(value: Any) -> str:
         return str(value).lower() if isinstance(value, bool) else str(value)
@@ -176,7 +176,7 @@ def _fill(
     files = {name: content_of(source, name) for name, source in given.items() if source is not None}
     data = fields_of(parameters)
     if "format" in data and accept == "image/*":
-        accept = "*/*"  # the format says it
+        accept = "*/*"  # the `format` parameter decides
     return Call(method="POST", path="/v1/inpaint", read=read, accept=accept, files=files, data=data)
 
 
@@ -201,7 +201,7 @@ def _converted(answer: Answered) -> tuple[str, ...]:
 
 
 def _header(answer: Answered, name: str) -> str:
-    """Raises UnexpectedAnswer where it is missing."""
+    """Raises UnexpectedAnswer if the header is missing."""
     told = answer.headers.get(name)
     if told is None:
         raise UnexpectedAnswer(f"the server's answer has no {name}: it may be another program, or version")

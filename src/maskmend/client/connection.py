@@ -1,4 +1,4 @@
-"""What both clients share: the library that sends, the address, and what becomes of an answer."""
+"""Code shared by both clients: the HTTP library, the address, and error handling."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -17,13 +17,13 @@ except ModuleNotFoundError as error:
 
 T = TypeVar("T")
 ADDRESS = "http://127.0.0.1:8765"
-"""Where `maskmend serve` listens unless told otherwise."""
+"""Default address of `maskmend serve`."""
 PATIENCE = 150.0
-"""Seconds without a byte after which a request is given up; the server gives one up after 120 itself."""
+"""Seconds without receiving data after which a request fails; the server's own time limit is 120 s."""
 
 
 def settings(url: str, token: str | None, timeout: float) -> dict[str, Any]:
-    """For a client of httpx2. Raises ConfigError for what is no address."""
+    """Arguments for an httpx2 client. Raises ConfigError for an invalid address."""
     try:
         address = httpx2.URL(url)
     except (httpx2.InvalidURL, TypeError):
@@ -40,7 +40,7 @@ def settings(url: str, token: str | None, timeout: float) -> dict[str, Any]:
 
 
 def unreachable(url: object, error: httpx2.HTTPError) -> NoAnswer:
-    """The error for what happened on the way."""
+    """The exception for a transport error."""
     what = "in time" if isinstance(error, httpx2.TimeoutException) else f"({error or type(error).__name__})"
     return NoAnswer(f"no answer from {url} {what}: is `maskmend serve` running there?")
 
@@ -50,7 +50,7 @@ def cut_off() -> NoAnswer:
 
 
 def answer_of(call: Call[T], status: int, headers: Mapping[str, str], content: bytes) -> T:
-    """Raises the server's error, and UnexpectedAnswer."""
+    """Raises the server's error, or UnexpectedAnswer."""
     if not 200 <= status < 300:
         raise error_from(status, content)
     try:
@@ -60,13 +60,13 @@ def answer_of(call: Call[T], status: int, headers: Mapping[str, str], content: b
 
 
 class Patience:
-    """Counts how often one request was sent, and how long was waited for it."""
+    """Counts the attempts of one request and the time spent waiting between them."""
 
     def __init__(self, retries: Retries) -> None:
         self.retries, self.sent, self.waited = retries, 0, 0.0
 
     def pause(self, status: int, headers: Mapping[str, str]) -> float | None:
-        """Seconds to wait before the request is sent again; None when it is not."""
+        """Seconds to wait before the next attempt; None to give up."""
         self.sent += 1
         seconds = self.retries.pause(status, headers, sent=self.sent, waited=self.waited)
         self.waited += seconds or 0.0

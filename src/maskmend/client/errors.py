@@ -1,4 +1,4 @@
-"""What a server refuses, as exceptions: one class for each status, with the server's own sentence.
+"""The server's errors as exceptions: one class per status, with the server's message.
 
 {"error": {"code": "too_many_pixels", "message": "..."}} and the status 413 ─► TooLarge
 """
@@ -10,42 +10,42 @@ from maskmend.errors import MaskmendError
 
 
 class ServerError(MaskmendError):
-    """A request that was not answered as it asked; its text is the server's sentence."""
+    """A failed request; the text is the server's message."""
 
     def __init__(self, message: str, *, code: str = "", status: int | None = None) -> None:
         super().__init__(message)
         self.code = code
-        """The server's word for it, such as too_many_pixels."""
+        """The server's error code, such as too_many_pixels."""
         self.status = status
-        """Of HTTP; None where there was none."""
+        """HTTP status; None if there was none."""
 
 
 class NoAnswer(ServerError):
-    """The server cannot be reached, or the connection broke before the answer was complete."""
+    """The server cannot be reached, or the connection was lost before the response was complete."""
 
 
 class UnexpectedAnswer(ServerError):
-    """An answer that this client cannot read: another program, or another version, may have given it."""
+    """A response that this client cannot parse; it may come from another program or version."""
 
 
 class BadRequest(ServerError):
-    """400: the server does not take the request as it is, such as one for a host name that it has not."""
+    """400: the request is malformed, or for a host name that the server does not have."""
 
 
 class TokenNeeded(ServerError):
-    """401: the server wants its token."""
+    """401: the server's token is required."""
 
 
 class Forbidden(ServerError):
-    """403: the request comes from where it may not."""
+    """403: the request comes from a disallowed origin."""
 
 
 class NotFound(ServerError):
-    """404 or 405: there is no such route; the address may be another program's."""
+    """404 or 405: no such route; the address may belong to another program."""
 
 
 class NotAcceptable(ServerError):
-    """406: no kind of answer was asked for that there is."""
+    """406: the server supports none of the accepted response types."""
 
 
 class UploadTooSlow(ServerError):
@@ -61,16 +61,16 @@ class Unusable(ServerError):
 
 
 class NeedsConversion(Unusable):
-    """422: a picture that can be used once it is converted: `convert=True`."""
+    """422: the picture has to be converted first: use `convert=True`."""
 
     def __init__(self, message: str, *, conversions: tuple[str, ...] = (), **more: Any) -> None:
         super().__init__(message, **more)
         self.conversions = conversions
-        """What would be done, such as "CMYK to sRGB"."""
+        """The conversions that would be applied, such as "CMYK to sRGB"."""
 
 
 class Busy(ServerError):
-    """429: too much is asked of the server at once."""
+    """429: the server is busy."""
 
 
 class Unavailable(ServerError):
@@ -78,7 +78,7 @@ class Unavailable(ServerError):
 
 
 class TooSlow(ServerError):
-    """504: the fill was not made within the server's time for a request."""
+    """504: the fill exceeded the server's time limit."""
 
 
 BY_STATUS: dict[int, type[ServerError]] = {
@@ -96,11 +96,11 @@ BY_CODE: dict[str, type[ServerError]] = {
         Unusable,
     ),
 }  # fmt: skip
-"""Of a stream of events, whose status was sent before anything could go wrong."""
+"""For errors in a stream of events, whose status was already sent."""
 
 
 def error_of(body: object, status: int | None = None) -> ServerError:
-    """The exception for an error's JSON body; of a stream's last event `status` is None."""
+    """The exception for a JSON error body; `status` is None for the last event of a stream."""
     told = body.get("error") if isinstance(body, dict) else None
     if not isinstance(told, dict):
         return UnexpectedAnswer(f"the server answered {status or ''} and gave no reason", status=status)
@@ -113,7 +113,7 @@ def error_of(body: object, status: int | None = None) -> ServerError:
 
 
 def error_from(status: int, content: bytes) -> ServerError:
-    """The exception for an answer that is none of the kind asked for."""
+    """The exception for a response of the wrong kind."""
     try:
         return error_of(json.loads(content), status)
     except (ValueError, RecursionError):

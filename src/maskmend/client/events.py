@@ -1,4 +1,4 @@
-"""A fill while it is made: the events of a stream (text/event-stream), in their order.
+"""The progress of a fill: the events of a stream (text/event-stream), in order.
 
 Queued, Started, Step ..., Level ..., FillMade (one for each sample), Done
 """
@@ -14,26 +14,26 @@ from maskmend.client.errors import UnexpectedAnswer, error_of
 
 @dataclass(frozen=True, kw_only=True)
 class Queued:
-    """The request was taken in."""
+    """The request was queued."""
 
     ahead: int
-    """How many are before it."""
+    """Number of requests ahead of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
     batch: int
-    """How many requests are filled together."""
+    """Number of requests in its batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepFill:
-    """How one sample stands."""
+    """The state of one sample."""
 
     hidden: tuple[str, ...]
-    """Rows of 0 and 1: tokens that are still open."""
+    """Rows of 0 and 1; 1 for tokens that are still masked."""
     content: bytes
-    """PNG of the box, at the model's size."""
+    """PNG of the box, at the model's resolution."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Step:
     left: int
     height: int
     width: int
-    """Of what the model sees, in pixels of the picture."""
+    """The model's view, in pixels of the picture."""
     fills: tuple[StepFill, ...]
 
 
@@ -64,7 +64,7 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True)
 class Level:
-    """How far the finer scales of a wide hole are, of one sample."""
+    """Progress of one sample at the finer scales of a wide hole."""
 
     sample: int
     samples: int
@@ -82,7 +82,7 @@ class Level:
 @dataclass(frozen=True, kw_only=True)
 class FillMade:
     index: int
-    """Which of the samples."""
+    """Index of the sample."""
     fill: Fill
 
 
@@ -95,16 +95,16 @@ Event = Queued | Started | Step | Level | FillMade | Done
 
 
 class EventReader:
-    """Takes a stream's bytes as they come, and gives the events that are complete."""
+    """Incremental parser: takes chunks of a stream and returns the complete events."""
 
     def __init__(self) -> None:
         self._pieces = list[bytes]()  # of a line that is not complete: those of large pictures come in many
         self._name, self._data = "", list[str]()
         self.done = False
-        """Whether the last event came."""
+        """Whether the last event has arrived."""
 
     def feed(self, content: bytes) -> Iterator[Event]:
-        """Raises the server's error (`errors`) when that is what comes, and UnexpectedAnswer."""
+        """Raises the server's error (`errors`) for an error event, and UnexpectedAnswer."""
         self._pieces.append(content)
         if b"\n" not in content:
             return
@@ -133,7 +133,7 @@ class EventReader:
 
 
 def event_of(name: str, data: str) -> Event | None:
-    """None of a kind that this client does not know. Raises the server's error, and UnexpectedAnswer."""
+    """None for unknown kinds of event. Raises the server's error, and UnexpectedAnswer."""
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):

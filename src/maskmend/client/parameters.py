@@ -1,7 +1,7 @@
 """The parameters of a request, for type checkers and editors.
 
-They are said again here, as a client knows neither the server's code nor the pipeline's; a test holds them to
-the OpenAPI description, names and values.
+They are repeated here, as the client imports neither the server nor the pipeline. A test compares names and
+values with the OpenAPI description.
 """
 
 from typing import Literal, TypedDict

@@ -1,4 +1,4 @@
-"""Asking again: a busy server (429), or one that is not ready (503), says after how many seconds."""
+"""Retries: a busy server (429), or one that is not ready (503), gives the seconds to wait in Retry-After."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from email.utils import parsedate_to_datetime
 from maskmend.errors import ConfigError
 
 AGAIN = (429, 503)
-"""Statuses after which a request may be sent again: nothing was done."""
+"""Statuses after which a request can safely be retried: the server did no work."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retries:
-    """How often a request is sent again, and how long is waited for that.
+    """Retry policy: number of retries and total waiting time.
 
-    A request is sent again only where the server names a time (Retry-After): without one, such as when a
-    model cannot be used, it would be refused again.
+    A request is retried only if the response has a Retry-After header. Without one, such as when a model
+    cannot be used, it would fail again.
     """
 
     most: int = 4
-    """Times that a request is sent again; 0: never."""
+    """Maximum number of retries; 0: none."""
     longest: float = 60.0
-    """Seconds that are waited in all; a request that would take longer is given up at once."""
+    """Maximum total waiting time in seconds; a request that would have to wait longer fails at once."""
 
     def __post_init__(self) -> None:
         if self.most < 0 or not 0 <= self.longest < float("inf"):
@@ -31,11 +31,11 @@ class Retries:
             )
 
     def pause(self, status: int, headers: Mapping[str, str], *, sent: int, waited: float) -> float | None:
-        """Seconds to wait before the request is sent once more, or None to give up.
+        """Seconds to wait before the next attempt, or None to give up.
 
         Args:
-            headers: of the answer, found by names in any case.
-            sent: how often it was sent.
+            headers: of the response; a case-insensitive mapping.
+            sent: number of attempts so far.
             waited: seconds waited so far.
         """
         if status not in AGAIN or sent > self.most:
@@ -45,7 +45,7 @@ class Retries:
 
 
 def seconds_of(retry_after: str | None, now: datetime | None = None) -> float | None:
-    """What Retry-After says (RFC 9110, 10.2.3: seconds, or a date) in seconds; None where it says nothing."""
+    """The Retry-After header (RFC 9110, 10.2.3: seconds or a date) in seconds; None if missing or invalid."""
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])

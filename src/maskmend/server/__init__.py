@@ -2,6 +2,6 @@
 
     security ─► routes ─► requests (limits, decoding) ─► queue ─► workers ─► responses (PNG, JSON, events)
 
-Nothing is kept between requests: no session, no stored picture, no file. What a client sends is decoded from
-memory under limits, filled, and answered; a client that goes away takes its request with it.
+The server keeps no state between requests: no sessions, no stored pictures, no files. Request data is decoded
+in memory, within limits, and filled. When a client disconnects, its request is cancelled.
 """

@@ -1,4 +1,4 @@
-"""The ASGI application: gate, routes and pages around one service."""
+"""The ASGI application: security middleware, routes and pages for one service."""
 
 from contextlib import asynccontextmanager
 
@@ -17,12 +17,12 @@ from maskmend.server.workers import Filler
 
 
 def create_app(config: ServeConfig, catalogue: Catalogue, filler: Filler | None = None) -> FastAPI:
-    """The application; its `state.service` is the service. Workers start and end with its lifespan.
+    """The application; its `state.service` is the service. Workers start and stop with its lifespan.
 
     Args:
-        config: how it is set up.
-        catalogue: its models.
-        filler: who fills; this process when None.
+        config: the server's configuration.
+        catalogue: the models.
+        filler: fills the batches; this process if None.
     """
     service = Service(config, catalogue, filler)
 
@@ -36,7 +36,7 @@ def create_app(config: ServeConfig, catalogue: Catalogue, filler: Filler | None 
         version=__version__,
         summary="Fills holes in images with masked token modelling (MaskGIT).",
         lifespan=lifespan,
-        docs_url=None,  # FastAPI's own pages fetch scripts from elsewhere; ours is page/docs.html
+        docs_url=None,  # FastAPI's own pages load scripts from a CDN; ours is page/docs.html
         redoc_url=None,
     )
     app.state.service = service

@@ -1,8 +1,8 @@
-"""Pages of other sites that may use the API: those that the server was told of, and no others.
+"""CORS for the origins allowed by `--allow-origin`.
 
-The Fetch standard, 3.2 ("HTTP-CORS protocol"). An origin is compared as a whole; there is no "every origin",
-as any page on the web could then send pictures to a server that only this machine was meant to reach.
-Cookies play no part: a client says its token in a header, which the preflight allows.
+Follows the Fetch standard, 3.2 ("HTTP-CORS protocol"). Origins have to match exactly. There is no wildcard,
+as any web page could then send pictures to a server that is meant for this machine only. Cookies are not
+used: a client sends its token in a header, which the preflight response allows.
 """
 
 import re
@@ -14,17 +14,17 @@ from starlette.responses import Response
 from maskmend.errors import ConfigError
 
 ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.ASCII)
-"""The serialization of an origin (RFC 6454, 6.2) in lower case, of web pages only."""
+"""The serialization of a web page's origin (RFC 6454, 6.2), in lower case."""
 EXPOSED = (
     "Retry-After, X-Maskmend-Seed, X-Maskmend-Log-Likelihood, X-Maskmend-Note, X-Maskmend-Unfamiliar, "
     "X-Maskmend-Converted, X-Maskmend-Channel, X-Maskmend-Resized"
 )
 MAX_AGE = 600
-"""Seconds for which a browser need not ask again."""
+"""Seconds for which a browser may cache the preflight response."""
 
 
 def check_origins(origins: Iterable[str]) -> None:
-    """Raises ConfigError for what is not the origin of a page as browsers send it."""
+    """Raises ConfigError unless each is the origin of a web page as browsers send it."""
     for origin in origins:
         if not ORIGIN.fullmatch(origin):
             raise ConfigError(
@@ -38,7 +38,7 @@ def is_preflight(method: str, headers: Headers) -> bool:
 
 
 def preflight_response(headers: Headers) -> Response:
-    """The answer to a browser that asks on behalf of an allowed origin what it may send."""
+    """The response to the preflight request of an allowed origin."""
     answer = Response(status_code=204)
     answer.headers["Access-Control-Allow-Methods"] = "GET, POST"
     answer.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
@@ -49,7 +49,7 @@ def preflight_response(headers: Headers) -> Response:
 
 
 def allow(answer: MutableHeaders, origin: str) -> None:
-    """Lets a page of `origin`, which is allowed, read an answer with these headers."""
+    """Adds the headers that let a page of the allowed `origin` read a response."""
     answer["Access-Control-Allow-Origin"] = origin
     answer["Access-Control-Expose-Headers"] = EXPOSED
     answer.add_vary_header("Origin")

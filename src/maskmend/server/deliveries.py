@@ -1,9 +1,9 @@
-"""Answers under way: made already, and not yet taken by the clients that asked for them.
+"""Deliveries: responses that are complete but not yet fully received by their clients.
 
-A slot in the queue is for what is worked on: it is released as soon as a fill is made, so that clients
-which do not read hold none. What they leave is bounded here. An answer is sent in pieces, each of which has
-to be taken within `UNREAD` seconds. All answers that wait to be taken may hold so many bytes together; when
-there are more, the slowest one older than `SETTLED` is cut off, for memory is needed by those who do read.
+A queue slot is released as soon as the fill is computed, so clients that do not read hold no slot. This
+module limits the memory that such clients can occupy. A response is sent in pieces, and each has to be
+received within `UNREAD` seconds. The total size of all unread responses is limited; when it is exceeded, the
+slowest response older than `SETTLED` is cut off.
 """
 
 import asyncio
@@ -16,32 +16,32 @@ from starlette.types import Message, Receive, Scope, Send
 LOG = logging.getLogger("maskmend.server")
 
 PIECE = 64 * 1024
-"""Bytes sent at a time: about what the web server itself keeps for a client before it waits."""
+"""Bytes sent at a time: about the size of uvicorn's own write buffer per connection."""
 UNREAD = 30.0
-"""Seconds for a client to make room for the next piece."""
+"""Seconds within which a client must accept the next piece."""
 SETTLED = 5.0
-"""Seconds for which an answer makes way for nobody: how fast it is taken cannot be told yet."""
+"""Responses younger than this many seconds are never cut off: their transfer speed is not known yet."""
 
 
 class Deliveries:
-    """All answers under way, of `most` bytes together. For the event loop only; it is not thread-safe."""
+    """All pending responses, at most `most` bytes in total. Not thread-safe: use in the event loop only."""
 
     def __init__(self, most: int, cut_off: Callable[[], None]) -> None:
         self.most, self.cut_off = most, cut_off
         self.under_way: list[Delivery] = []
 
     def begin(self, until: float) -> "Delivery":
-        """One more answer, which has to be taken by the loop's time `until`."""
+        """Adds a response that must be received by `until` (in the event loop's time)."""
         return Delivery(self, until)
 
     @property
     def size(self) -> int:
-        """Bytes of all answers that are made and not yet taken."""
+        """Total size in bytes of all pending responses."""
         return sum(delivery.size for delivery in self.under_way)
 
 
 class Delivery:
-    """One answer on its way."""
+    """One pending response."""
 
     def __init__(self, deliveries: Deliveries, until: float) -> None:
         self.deliveries, self.until = deliveries, until
@@ -53,22 +53,22 @@ class Delivery:
 
     @property
     def age(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since the response was complete."""
         return self._loop.time() - self._since
 
     def weigh(self, size: int) -> None:
-        """Says that the answer is made and holds `size` bytes; makes room where there is too little."""
+        """Registers the complete response with its size in bytes, and cuts others off if memory is short."""
         self._since, self.size, self.sent = self._loop.time(), size, 0
         deliveries = self.deliveries
         deliveries.under_way.append(self)
         while deliveries.size > deliveries.most:
             others = [one for one in deliveries.under_way if one is not self and one.age >= SETTLED]
             if not others:
-                return  # all are young: what they hold was made within seconds
+                return  # all others are only seconds old
             min(others, key=lambda one: one.sent / one.age)._make_way()
 
     async def deliver(self, answer: Awaitable[None]) -> bool:
-        """Awaits `answer`, which sends by `through`; False when it was cut off as its client is too slow."""
+        """Awaits `answer`, which sends by `through`; False if it was cut off for a slow client."""
         try:
             async with asyncio.timeout_at(self.until) as self._timeout:
                 await answer
@@ -80,7 +80,7 @@ class Delivery:
         return True
 
     def through(self, send: Send) -> Send:
-        """`send` in pieces, each within its time."""
+        """Wraps `send` to send the body in pieces, each with its own timeout."""
 
         async def sending(message: Message) -> None:
             if message["type"] != "http.response.body":
@@ -111,7 +111,7 @@ class Delivery:
 
 
 class Delivered(Response):
-    """A whole answer, taken from memory piece by piece within `seconds`."""
+    """A complete response that is sent from memory in pieces, within `seconds`."""
 
     def __init__(self, answer: Response, deliveries: Deliveries, seconds: float) -> None:
         self.answer, self.deliveries, self.seconds = answer, deliveries, seconds

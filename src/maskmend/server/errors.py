@@ -32,11 +32,11 @@ LOG = logging.getLogger("maskmend.server")
 
 class Mistake(BaseModel):
     code: str = Field(
-        description="A word for programs, such as too_many_pixels.", examples=["too_many_pixels"]
+        description="Machine-readable code, such as too_many_pixels.", examples=["too_many_pixels"]
     )
-    message: str = Field(description="A sentence for people: what is wrong, and what to do.")
+    message: str = Field(description="Human-readable message: what is wrong, and what to do.")
     conversions: list[str] | None = Field(
-        None, description="With conversion_needed: what `convert` would do, such as CMYK to sRGB."
+        None, description="With conversion_needed: the conversions `convert` would apply, e.g. CMYK to sRGB."
     )
 
 
@@ -64,7 +64,7 @@ class ApiError(Exception):
         return {"error": {"code": self.code, "message": self.message} | self.more}
 
     def response(self, path: str = "") -> JSONResponse:
-        """The answer to a request of `path`; IOPaint's clients look for the message under "errors"."""
+        """The response to a request for `path`; IOPaint's clients read the message from "errors"."""
         for_iopaint = {"errors": self.message} if path.startswith("/api/") else {}
         return JSONResponse(self.body() | for_iopaint, self.status, self.headers)
 
@@ -79,7 +79,7 @@ _CODES = {
 
 
 def stopping() -> ApiError:
-    """For requests that arrive after the server began to stop, or are not finished when it must end."""
+    """For requests that arrive during shutdown, or are still unfinished when the server must exit."""
     message = "the server is stopping: try again when it is back"
     return ApiError(503, "stopping", message, {"Connection": "close"})
 
@@ -88,7 +88,7 @@ def api_error_from(error: Exception) -> ApiError:
     """The error response for `error`."""
     if isinstance(error, ApiError):
         return error
-    if isinstance(error, ClientDisconnect):  # in the middle of its body: counted, though not received
+    if isinstance(error, ClientDisconnect):  # while sending its body: counted, though nobody receives it
         return ApiError(499, "client_gone", "the client went away")
     if isinstance(error, ImageSizeError):
         return ApiError(413, "too_many_pixels", in_fields(str(error)))
@@ -102,7 +102,7 @@ def api_error_from(error: Exception) -> ApiError:
     if isinstance(error, ConfigError):
         return ApiError(422, "setting_invalid", in_fields(str(error)))
     if isinstance(error, ModelError):
-        # The reason names folders, which clients are not told.
+        # The reason contains folder paths, which are not revealed to clients.
         LOG.error("a model cannot be used: %s", error)
         return ApiError(503, "model_unavailable", "the model cannot be used: the server's log says why")
     if isinstance(error, MaskmendError):
@@ -115,9 +115,9 @@ def api_error_from(error: Exception) -> ApiError:
 
 
 def in_fields(message: str) -> str:
-    """A message of the command line in the API's words: `--fit-mask` is the field `fit_mask`.
+    """Translates a command-line message into API terms: `--fit-mask` becomes the field `fit_mask`.
 
-    Options that are no fields stay; advice for Python is left out.
+    Options without a corresponding field are kept; hints for Python users are removed.
     """
 
     def field(option: re.Match[str]) -> str:
@@ -130,7 +130,7 @@ def in_fields(message: str) -> str:
 def validation_error(
     error: ValidationError | RequestValidationError, known: Iterable[str] = Parameters.model_fields
 ) -> ApiError:
-    """What is wrong with a request's fields, in one line; `known` are those that there are."""
+    """What is wrong with a request's fields, in one line; `known` are the valid field names."""
     lines = []
     for problem in error.errors()[:5]:
         where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query"))
@@ -142,7 +142,7 @@ def validation_error(
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of `app` a JSON one."""
+    """Makes `app` return every error as JSON."""
 
     @app.exception_handler(Exception)
     async def _any(request: Request, error: Exception) -> JSONResponse:
@@ -163,7 +163,7 @@ def install(app: FastAPI) -> None:
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For the API's description: these statuses answer with a `Failure`."""
+    """For the API description: these statuses return a `Failure`."""
     meanings = {
         400: "The request is malformed, or names a host that is not served.",
         401: "The token is missing or wrong.",

@@ -1,9 +1,8 @@
-"""What IOPaint's page and plug-ins ask for beside a fill: the server's configuration, its model, its
-samplers.
+"""Further routes of IOPaint's API for its web page and plug-ins: server configuration, model, samplers.
 
-The shapes are those of IOPaint 1.6's API (`iopaint/schema.py`: ServerConfigResponse, ModelInfo). The fill
-itself, POST /api/v1/inpaint, is in `routes`. One model is told, the server's first, because a client's fill
-does not say which it means: IOPaint keeps the choice in the server, for all clients at once, and we do not.
+The schemas are those of IOPaint 1.6 (`iopaint/schema.py`: ServerConfigResponse, ModelInfo). The fill itself,
+POST /api/v1/inpaint, is in `routes`. Only the server's first model is listed, because an IOPaint request does
+not name a model: IOPaint stores the selected model on the server, for all clients, and we keep no state.
 """
 
 from typing import Any, Literal
@@ -16,14 +15,14 @@ from maskmend.server.requests import read_json_body
 from maskmend.server.service import Service
 
 SAMPLERS = ["MaskGIT"]
-"""IOPaint's page wants at least one to choose; there is nothing to choose between here."""
+"""IOPaint's page requires at least one sampler; there is no choice here."""
 
 
 class IopaintModel(BaseModel):
-    """IOPaint's ModelInfo, of a model that takes no prompt: its kind "inpaint", as LaMa is."""
+    """IOPaint's ModelInfo for a model without prompts, of the type "inpaint" like LaMa."""
 
     name: str
-    path: str = Field(description="The name again: folders are not told.")
+    path: str = Field(description="The name again: paths are not revealed.")
     model_type: Literal["inpaint"] = "inpaint"
     is_single_file_diffusers: bool = False
     need_prompt: bool = False
@@ -42,7 +41,7 @@ class SwitchModel(BaseModel):
 
 
 def build_iopaint(service: Service) -> APIRouter:
-    """Routes that IOPaint describes, not we: they are left out of the API's own description."""
+    """Routes specified by IOPaint; they are not part of this API's own description."""
     router = APIRouter(prefix="/api/v1", include_in_schema=False)
     name = service.catalogue.default
     model = IopaintModel(name=name, path=name)

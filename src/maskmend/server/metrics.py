@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus' text format."""
+"""The server's metrics, in Prometheus' text format."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -6,7 +6,7 @@ SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 120)
 
 
 class Metrics:
-    """One registry for one server, so that several can live in one process."""
+    """Metrics with their own registry, so that several servers can run in one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -14,12 +14,10 @@ class Metrics:
         self.requests = Counter(
             "maskmend_requests", "Requests answered.", ("route", "status"), registry=self.registry
         )
-        self.fills = Counter(
-            "maskmend_fills", "Holes filled, samples counted singly.", registry=self.registry
-        )
+        self.fills = Counter("maskmend_fills", "Holes filled; each sample counts.", registry=self.registry)
         self.abandoned = Counter(
             "maskmend_abandoned",
-            "Requests whose client went away or whose time was up.",
+            "Requests whose client disconnected or whose time limit expired.",
             registry=self.registry,
         )
         self.batches = Histogram(
@@ -29,18 +27,18 @@ class Metrics:
             registry=self.registry,
         )
         self.waited = Histogram(
-            "maskmend_wait_seconds", "From arrival in the queue to the start of the fill.",
+            "maskmend_wait_seconds", "Time from entering the queue to the start of the fill.",
             buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
         self.spent = Histogram(
-            "maskmend_fill_seconds", "Of one batch, from tokens to pictures.",
+            "maskmend_fill_seconds", "Time to fill one batch.",
             buckets=SECONDS, registry=self.registry,
         )  # fmt: skip
         self.replicas = Gauge("maskmend_replicas", "Processes that can fill.", registry=self.registry)
         self.waiting = Gauge("maskmend_waiting", "Requests in the queue.", registry=self.registry)
         self.uploads = Gauge("maskmend_uploads", "Requests whose body is arriving.", registry=self.registry)
         self.taken = Gauge(
-            "maskmend_places_taken", "Requests that have arrived and are under way.", registry=self.registry
+            "maskmend_places_taken", "Requests that have arrived and are in progress.", registry=self.registry
         )
 
     def text(self) -> bytes:

@@ -1,6 +1,6 @@
-"""The parameters of a fill as the API knows them: one model for the JSON body and for the fields of a form.
+"""The parameters of a fill in the API: one model for the JSON body and the form fields.
 
-Ranges are narrower than the command line's: each bounds what one request can cost.
+The ranges are narrower than on the command line, to bound the cost of a request.
 """
 
 import re
@@ -19,18 +19,18 @@ Format = Annotated[
 ]
 Quality = Annotated[
     int | None,
-    Field(ge=1, le=100, description="Of JPEG and WebP. Left out: JPEG at 95, WebP without loss."),
+    Field(ge=1, le=100, description="Quality of JPEG and WebP. Default: JPEG at 95, lossless WebP."),
 ]
 Convert = Annotated[
     bool,
     Field(
-        description="Take 16 bits a channel as 8, CMYK as sRGB, of an animation the first frame; refused "
-        "otherwise."
+        description="Convert 16 bits per channel to 8 and CMYK to sRGB, and take the first frame of an "
+        "animation. Such pictures are refused otherwise."
     ),
 ]
 
 MAX_SEED = 2**53 - 1
-"""What every JSON reader takes for a whole number; the pipeline itself knows larger ones."""
+"""Largest integer that every JSON parser reads exactly; the pipeline itself accepts larger seeds."""
 
 MOST_GROWTH = 128
 
@@ -54,8 +54,8 @@ Extension = Annotated[
     Annotated[str, AfterValidator(_checked_extension), Field(json_schema_extra={"pattern": _EXTENSION})]
     | None,
     Field(
-        description="New canvas to fill beside the image: left=200,right=10%; also top, bottom. A mask has "
-        "the image's size, a guide the canvas'.",
+        description="Extends the canvas and fills the new area: left=200,right=10%; also top, bottom. A "
+        "mask has the size of the image, a guide that of the canvas.",
     ),
 ]
 
@@ -65,12 +65,12 @@ class MaskReading(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    invert_mask: bool = Field(False, description="Black is filled instead of white.")
-    fit_mask: bool = Field(False, description="Resize a mask of another size to the image.")
+    invert_mask: bool = Field(False, description="Fill black instead of white.")
+    fit_mask: bool = Field(False, description="Resize a mask of a different size to fit the image.")
     mask_channel: Literal["auto", "luma", "alpha"] = "auto"
-    mask_threshold: float = Field(0.5, gt=0, le=1, description="Brightness from which grey is filled.")
+    mask_threshold: float = Field(0.5, gt=0, le=1, description="Brightness at or above which grey is filled.")
     mask_photo_check: Literal["warn", "refuse", "off"] = Field(
-        "warn", description="What happens to a mask that looks like a photograph."
+        "warn", description="How to treat a mask that looks like a photograph."
     )
 
     def mask_options(self) -> MaskOptions:
@@ -85,110 +85,107 @@ class MaskReading(BaseModel):
 
 
 class MaskFields(MaskReading):
-    """A mask by itself, for a picture of this size."""
+    """A mask without an image, for a picture of this size."""
 
-    width: int = Field(ge=1, le=1_000_000, description="Of the picture, in pixels.")
+    width: int = Field(ge=1, le=1_000_000, description="Width of the picture in pixels.")
     height: int = Field(ge=1, le=1_000_000)
 
 
 class Parameters(MaskReading):
-    """Everything about a fill but its image and mask; what is left out is the model's own default.
+    """All parameters of a fill except its image and mask. Omitted ones take the model's default.
 
-    The most samples and steps are each server's own: `Service.check` knows them.
+    Each server has its own limits for samples and steps: see `Service.check`.
     """
 
-    model: str | None = Field(
-        None, max_length=200, description="A name of /v1/models; the first if left out."
-    )
-    samples: int = Field(1, ge=1, description="Fills, of seeds seed, seed + 1, ...")
+    model: str | None = Field(None, max_length=200, description="A name from /v1/models; default: the first.")
+    samples: int = Field(1, ge=1, description="Number of fills, with seeds seed, seed + 1, ...")
     seed: int = Field(
         0,
         ge=0,
         le=MAX_SEED,
-        description="The same seed gives the same fill. That of the last is bounded too.",
+        description="The same seed gives the same fill. The maximum also holds for the last sample's seed.",
     )
-    grow: int = Field(0, ge=0, le=MOST_GROWTH, description="The hole is made larger by so many pixels.")
+    grow: int = Field(0, ge=0, le=MOST_GROWTH, description="Pixels by which the hole is enlarged.")
     steps: int | None = Field(None, ge=1, description="Decoding steps.")
-    schedule: Schedule | None = Field(None, description="How fast the hole empties.")
-    order: Order | None = Field(None, description="Which tokens are kept first.")
+    schedule: Schedule | None = Field(None, description="Mask schedule: how fast the hole is unmasked.")
+    order: Order | None = Field(None, description="Which tokens are unmasked first.")
     confidence: Literal["log_probability", "probability"] | None = None
-    noise: float | None = Field(None, ge=0, le=1000, description="On the confidence; 0 keeps the surest.")
+    noise: float | None = Field(None, ge=0, le=1000, description="Noise on the confidence; 0 for none.")
     choice: Literal["sample", "argmax"] | None = None
-    temperature: float | None = Field(None, ge=0, le=100, description="Below 1 safer, above 1 more varied.")
+    temperature: float | None = Field(None, ge=0, le=100, description="Lower is safer, higher more varied.")
     top_k: int | None = Field(None, ge=1, le=1_000_000)
     top_p: float | None = Field(None, gt=0, le=1)
     sweet_spot: int | None = Field(None, ge=1, description="Stop after this step.")
-    infill: Infill | None = Field(None, description="What stands in the hole before encoding.")
-    ring: int | None = Field(None, ge=0, le=64, description="Tokens around the hole predicted anew.")
+    infill: Infill | None = Field(None, description="How the hole is filled before encoding.")
+    ring: int | None = Field(None, ge=0, le=64, description="Width in tokens re-predicted around the hole.")
     share: float | None = Field(None, ge=0, lt=1)
-    seam: Seam | None = Field(None, description="How fill and known pixels meet.")
+    seam: Seam | None = Field(None, description="How the fill is blended with the known pixels.")
     ranking: Literal["likelihood", "typical"] | None = Field(
-        None, description="Which of several fills is the best: the likeliest, or that of median likelihood."
+        None, description="How the best of several fills is chosen: highest likelihood, or median."
     )
     plain: float | None = Field(
-        None, ge=0, le=255, description="Roughness of the surroundings up to which a hole is interpolated."
+        None, ge=0, le=255, description="Holes in surroundings up to this roughness are interpolated."
     )
-    context: float | None = Field(None, ge=0, le=100, description="How much is seen around the hole.")
-    windows: int | None = Field(None, ge=1, le=1024, description="Most windows on one long, thin hole.")
+    context: float | None = Field(None, ge=0, le=100, description="Amount of context around the hole.")
+    windows: int | None = Field(None, ge=1, le=1024, description="Maximum windows for a long, thin hole.")
     detail: Literal["auto", "full"] | Annotated[int, Field(ge=0, le=16)] | None = Field(
-        None, description="Finer scales at which a wide hole is drawn anew: auto, full, or at most so many."
+        None, description="Finer scales at which a wide hole is redrawn: auto, full, or a maximum number."
     )
-    detail_steps: int | None = Field(None, ge=1, description="Decoding steps at the finer scales.")
+    detail_steps: int | None = Field(None, ge=1, description="Decoding steps at each finer scale.")
     guide_strength: float | None = Field(
-        None, ge=0, le=1, description="How far a guide's colours count; 0: as without one."
+        None, ge=0, le=1, description="Influence of the guide's colours; 0 ignores the guide."
     )
     label: Annotated[int, Field(ge=0, le=1_000_000)] | Annotated[str, Field(max_length=200)] | None = Field(
-        None, description="Class of what is filled, of a model that has any: number, name, or auto."
+        None, description="Class to fill with, for class-conditional models: number, name, or auto."
     )
     prompt: str | None = Field(
-        None, max_length=1000, description="Words for what is filled, of a model that keeps prompts."
+        None, max_length=1000, description="Text prompt for the fill, for models with stored prompts."
     )
     guidance: float | None = Field(
         None,
         ge=0,
         le=20,
-        description="How far class or prompt count; 1: as it is, above: more, twice the time.",
+        description="Guidance scale for the class or prompt. 1 is none; above 1 takes twice the time.",
     )
     extend: Extension = None
     convert: Convert = False
     format: Format = Field(
         "png",
-        description="Of the pictures that come back; left out, Accept may say it: image/webp, image/jpeg.",
+        description="Format of returned pictures. If omitted, Accept decides: image/webp or image/jpeg.",
     )
     quality: Quality = None
 
     def settings(self) -> dict[str, Any]:
-        """Those that are settings of the pipeline and were given."""
+        """The pipeline settings among the parameters that were given."""
         values = {name: getattr(self, name) for name in _SETTINGS}
         return {name: value for name, value in values.items() if value is not None}
 
 
 class JsonBody(Parameters):
-    """Parameters with image, mask and guide in base64; data URIs will do. With `extend` the mask may be left
-    out."""
+    """Parameters with image, mask and guide in base64 or as data URIs. With `extend` the mask is optional."""
 
     image: str = Field(min_length=1, description="A PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF file in base64.")
-    mask: str | None = Field(None, min_length=1, description="Likewise; white, or erased, is filled.")
+    mask: str | None = Field(None, min_length=1, description="Likewise; white or transparent is filled.")
     guide: str | None = Field(
         None,
         min_length=1,
-        description="Likewise, with transparency: colours to draw from, where they lie in the hole.",
+        description="Likewise, with transparency: its opaque pixels inside the hole guide the colours.",
     )
 
 
 class IopaintBody(BaseModel):
-    """What IOPaint's clients send, as far as it means something here; other fields are passed over."""
+    """The supported fields of an IOPaint request; others are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
-    image: str = Field(min_length=1, description="base64, with or without a data URI's head")
+    image: str = Field(min_length=1, description="base64, with or without a data URI prefix")
     mask: str = Field(min_length=1, description="base64; brighter than 127 is filled")
     sd_seed: int = Field(42, ge=-1, le=MAX_SEED, description="-1 for a random one")
 
     @model_validator(mode="before")
     @classmethod
     def _explicit(cls, values: Any) -> Any:
-        # Some clients send null for what they leave to the server.
+        # Some clients send null to request the server's default.
         if isinstance(values, dict) and values.get("sd_seed", 0) is None:
             return {name: value for name, value in values.items() if name != "sd_seed"}
         return values
@@ -200,13 +197,13 @@ EITHER: dict[str, Any] = {
         {"required": ["image", "extend"], "properties": {"extend": {"type": "string"}}},
     ]
 }
-"""Of a fill's fields: there is a mask, or new canvas."""
+"""Schema constraint on a fill: it needs a mask or `extend`."""
 
 
 def fill_schema(model: type[Parameters], *, samples: int, steps: int) -> dict[str, Any]:
     """The JSON schema of `model` with one server's limits.
 
-    Models' names are not in it: the description is told to those without a token too.
+    It does not contain the models' names, as the API description is public even where a token is set.
     """
     schema = model.model_json_schema()
     properties = schema["properties"]
@@ -218,9 +215,9 @@ def fill_schema(model: type[Parameters], *, samples: int, steps: int) -> dict[st
 
 
 def form_schema(schema: dict[str, Any], *files: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A JSON schema as that of a multipart form with `files`, and others that may be left out.
+    """Turns a JSON schema into that of a multipart form with required `files` and `optional` ones.
 
-    A form cannot say null: it leaves out.
+    Forms have no null: such fields are omitted instead.
     """
     fields = {}
     for name, field in schema["properties"].items():
@@ -228,7 +225,7 @@ def form_schema(schema: dict[str, Any], *files: str, optional: tuple[str, ...] =
             kinds = [one for one in field["anyOf"] if one != {"type": "null"}]
             rest = {key: value for key, value in field.items() if key not in ("anyOf", "default")}
             field = (kinds[0] if len(kinds) == 1 else {"anyOf": kinds}) | rest
-        if field.get("type") == "boolean":  # all is text there, and these are read alike
+        if field.get("type") == "boolean":  # form values are text; these all parse as booleans
             field = {key: value for key, value in field.items() if key != "type"} | {
                 "enum": [True, False, 1, 0]
             }

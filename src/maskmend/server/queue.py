@@ -1,8 +1,9 @@
-"""The queue in which requests wait, and from which worker threads take those that can be filled together.
+"""The request queue, from which worker threads take batches of compatible requests.
 
-Bounded by slots: a request takes one when its body has arrived (`uploads` bounds those still on their way),
-and releases it when it is answered or its client is gone. Requests with the same model, settings and number
-of samples form a batch; the oldest one sets the terms, and nothing ever waits for a batch to fill up.
+The queue has a limited number of slots. A request takes one when its body has arrived (`uploads` limits those
+still being received), and releases it when its fill is complete or its client disconnects. Requests with the
+same model, settings and number of samples form a batch. The oldest request determines which; a request never
+waits for a batch to fill up.
 """
 
 import threading
@@ -20,14 +21,14 @@ from maskmend.server.errors import ApiError, stopping
 
 @dataclass(eq=False, kw_only=True)
 class Job:
-    """One image to fill, and how to tell whoever waits for it."""
+    """One image to fill, and the callback that reports to the waiting request."""
 
     picture: Picture
     mask: np.ndarray
     guide: Picture | None = None
-    """Colours to draw from."""
+    """Guide image with colours."""
     note: str | None = None
-    """What the caller should know of what was sent."""
+    """Note for the caller about the inputs."""
     model: str
     samples: int
     seed: int
@@ -35,19 +36,19 @@ class Job:
     tell: Callable[[str, Any], None]
     """Called from worker threads with (what, detail): "started", "step", "filled" or "failed"."""
     watched: bool = False
-    """Somebody wants to see the steps."""
+    """The client wants step events."""
     gone: threading.Event = field(default_factory=threading.Event)
-    """Set when nobody waits for it any more."""
+    """Set when no client waits for the job any more."""
     queued: float = field(default_factory=time.monotonic)
 
     @property
     def terms(self) -> tuple[Any, ...]:
-        """Jobs of the same terms can be filled together."""
+        """Jobs with equal terms can be filled in one batch."""
         return self.model, self.samples, tuple(sorted(self.settings.items()))
 
 
 class JobQueue:
-    """Thread-safe; `places` requests at once, of `pixels` in sum, batches of at most `batch` fills."""
+    """Thread-safe; at most `places` requests with `pixels` in total, in batches of up to `batch` fills."""
 
     def __init__(self, *, places: int, pixels: int, batch: int, workers: int = 1) -> None:
         self.places, self.pixels, self.batch, self.workers = places, pixels, batch, workers
@@ -57,25 +58,25 @@ class JobQueue:
         self._announced = 0
         self._reserved_pixels = 0
         self._closed = False
-        self._seconds = 1.0  # of one request, as lately measured
+        self._seconds = 1.0  # per request, as recently measured
 
     def announce(self) -> None:
-        """Says that a request is arriving, for which workers stay until it is withdrawn.
+        """Announces a request that is being received; workers keep running until it is withdrawn.
 
-        Takes no slot, but raises ApiError (429) when there is none: a body should not be sent in vain.
+        Takes no slot, but raises ApiError (429) when none is free, before the client sends its body in vain.
         """
         with self._change:
             self._check_room(announced=False)
             self._announced += 1
 
     def withdraw(self) -> None:
-        """Says that an announced request has arrived, and taken its slot, or will not come."""
+        """Ends an announcement: the request has arrived and taken its slot, or will not arrive."""
         with self._change:
             self._announced -= 1
             self._change.notify_all()
 
     def acquire(self, *, announced: bool = False) -> "Slot":
-        """Takes a slot; also of a closed queue if it was announced before. Raises ApiError (429, 503)."""
+        """Takes a slot; announced requests can do so even after closing. Raises ApiError (429, 503)."""
         with self._change:
             self._check_room(announced)
             self._taken += 1
@@ -92,17 +93,17 @@ class JobQueue:
         return ApiError(429, "busy", f"{reason}: try again in {wait} s", {"Retry-After": str(wait)})
 
     def add(self, job: Job) -> int:
-        """Lets a job wait; returns how many wait before it."""
+        """Adds a job to the queue; returns the number of jobs ahead of it."""
         with self._change:
             self._jobs.append(job)
             self._change.notify()
             return len(self._jobs) - 1
 
     def next_batch(self) -> list[Job] | None:
-        """The oldest job and those that go with it; blocks until there is one.
+        """The oldest job and the jobs that can be filled with it; blocks until there is one.
 
-        None after the end: the queue is closed, and nobody has a slot, or is arriving, from whom a job could
-        still come.
+        None when the queue is closed and no job can follow: no slot is taken and no request is being
+        received.
         """
         with self._change:
             while True:
@@ -120,11 +121,11 @@ class JobQueue:
             return compatible
 
     def measured(self, seconds: float, requests: int) -> None:
-        """What a batch cost, for honest advice on when to come back."""
+        """Records how long a batch took, to estimate Retry-After."""
         self._seconds += 0.2 * (seconds / requests - self._seconds)
 
     def close(self) -> None:
-        """No further requests; workers finish those that have a slot and then end."""
+        """Stops accepting requests; workers finish the requests that hold a slot, then end."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -147,14 +148,14 @@ class JobQueue:
 
 
 class Slot:
-    """A request's slot, to be released exactly when it is done, however it ends."""
+    """A request's slot; must be released when the request ends, for whatever reason."""
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue: JobQueue | None = queue
         self._reserved_pixels = 0
 
     def reserve_pixels(self, pixels: int) -> None:
-        """Says how large the picture is. Raises ApiError (429) when too much is in memory already."""
+        """Reserves memory for the picture. Raises ApiError (429) when too much is in use already."""
         queue = self._queue
         assert queue is not None
         with queue._change:
@@ -170,7 +171,7 @@ class Slot:
                 queue._taken -= 1
                 queue._reserved_pixels -= self._reserved_pixels
                 if queue._closed and not queue._taken:
-                    queue._change.notify_all()  # workers that waited for it can end
+                    queue._change.notify_all()  # workers that waited for this request can end
 
     def __enter__(self) -> "Slot":
         return self

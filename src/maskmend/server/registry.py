@@ -1,4 +1,4 @@
-"""The models a server offers: found when it starts, loaded when first asked for, shared by all workers."""
+"""The server's models: located at startup, loaded on first use, shared by all workers."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from maskmend.settings import Settings
 
 
 class Entry:
-    """One model; `defaults` are known before its weights are loaded."""
+    """One model; `defaults` are available before the weights are loaded."""
 
     def __init__(self, name: str, defaults: Settings, load: Callable[[], InpaintPipeline]) -> None:
         self.name, self.defaults = name, defaults
@@ -30,7 +30,7 @@ class Entry:
             return self.pipe
 
     def about(self) -> dict[str, Any]:
-        """What a client may want to know; sizes are None until the model is loaded."""
+        """The model's description for clients; sizes are None until the model is loaded."""
         pipe = self.pipe
         config = None if pipe is None else pipe.transformer.config
         return {
@@ -45,7 +45,7 @@ class Entry:
 
 
 def conditions(pipe: InpaintPipeline) -> dict[str, Any]:
-    """What a fill of this model can be told to show: classes, a prompt, and how far they count."""
+    """The conditioning this model takes: classes, prompts, guidance."""
     config = pipe.transformer.config
     prompts = pipe.prompts is not None
     return {
@@ -64,9 +64,9 @@ class Catalogue:
 
     @classmethod
     def open(cls, models: Iterable[str], device: Any) -> "Catalogue":
-        """Shipped names, model folders and hub ids; a folder goes by its own name, so that no path is told.
+        """Opens bundled models, model folders and hub ids. A folder is listed by its name, without its path.
 
-        Raises ModelError for what is no model, ConfigError for two of one name.
+        Raises ModelError for anything that is not a model, ConfigError for duplicate names.
         """
         entries: list[Entry] = []
         for model in models:

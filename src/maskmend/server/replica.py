@@ -1,7 +1,7 @@
 """One replica of `maskmend serve --engine ray`: an actor that holds the models and fills batches.
 
-It keeps nothing from one batch to the next. What a fill tells on its way is streamed back to the server,
-which holds the connections; when that stops listening, the fill ends at its next step.
+It keeps no state between batches. Progress events are streamed back to the server, which holds the client
+connections. When the server stops reading the stream, the fill ends at its next step.
 """
 
 import asyncio
@@ -24,38 +24,38 @@ from maskmend.server.workers import Abandoned, fill
 LOG = logging.getLogger("maskmend.server")
 
 BEAT = 0.5
-"""Seconds of silence after which the server is given a chance to say that nobody waits any more."""
+"""Seconds without news after which a heartbeat is sent, so that the server can cancel the batch."""
 CARRIED = ("picture", "mask", "guide", "note", "model", "samples", "seed", "settings", "watched")
-"""What a replica is told of a job: all but who waits for it."""
+"""The fields of a job that are sent to a replica: all but the callback and the cancellation flag."""
 
 News = tuple[int | None, str, Any]
-"""(a job's place in the batch, what, detail) as jobs are told; of the whole batch "failed", "done" and
-"beat", with None as the place."""
+"""(index of the job in the batch, what, detail), the last two as passed to `Job.tell`. For the whole batch
+the index is None and `what` is "failed", "done" or "beat"."""
 
 
 def carried(job: Job) -> dict[str, Any]:
-    """A job as it is sent."""
+    """The fields of a job that are sent to a replica."""
     return {name: getattr(job, name) for name in CARRIED}
 
 
 class Replica:
-    """Raises ModelError where the default model cannot be loaded.
+    """A Ray actor that fills batches. Raises ModelError if the default model cannot be loaded.
 
     Args:
-        models: as `Catalogue.open` takes them, to be found on this machine.
+        models: as for `Catalogue.open`; they must be available on the replica's machine.
         device: cpu, cuda, auto.
-        threads: processors for all batches at once.
-        batches: how many are filled at the same time.
+        threads: CPU threads for all concurrent batches together.
+        batches: number of batches filled concurrently.
     """
 
     def __init__(self, models: tuple[str, ...], device: str, threads: int, batches: int) -> None:
         self.catalogue = Catalogue.open(models, pick_device(device))
         self.catalogue.entry(None).loaded()
-        share = max(1, threads // batches)  # OpenMP counts for each thread that starts work
+        share = max(1, threads // batches)  # OpenMP keeps this setting per calling thread
         self.threads = ThreadPoolExecutor(batches, initializer=torch.set_num_threads, initargs=(share,))
 
     async def fill(self, jobs: list[dict[str, Any]]) -> AsyncGenerator[News, None]:
-        """Fills a batch of one kind: `carried` jobs in, news of them out, "done" or "failed" at the end."""
+        """Fills a batch of `carried` jobs with the same terms; yields their news, then "done" or "failed"."""
         loop, inbox = asyncio.get_running_loop(), asyncio.Queue[News]()
 
         def tell(place: int | None, what: str, detail: Any = None) -> None:
@@ -78,7 +78,7 @@ class Replica:
 
     def _fill(self, batch: list[Job], tell: Any) -> None:
         def finished(index: int, result: Inpainted) -> None:
-            # What no answer shows stays here, and the picture is there already.
+            # Fields that no response uses are not sent back; the server already has the source picture.
             tell(index, "filled", replace(result, source=None, history=(), regions=()))  # pyright: ignore
 
         try:
@@ -89,7 +89,7 @@ class Replica:
             tell(None, "failed", error)
         except Exception as error:
             LOG.exception("a batch failed")
-            # As a kind of error that the other side knows.
+            # As an error class that the server can unpickle.
             tell(None, "failed", RuntimeError(f"{type(error).__name__}: {error}"))
         else:
             tell(None, "done")

@@ -2,11 +2,10 @@
 
     clients ─► this process: security, uploads, limits, queue, batches, answers ─► replicas: fills
 
-Everything that holds for one process holds here, as it is the same code: only `fill` is somewhere else. No
-request depends on an earlier one, so that each may go to any replica, and Serve chooses the one with least
-to do. A replica that dies costs no request: its batch is filled anew by another one, from the same seeds and
-so to the same pixels, while Serve starts a new replica in its place. Serve's own HTTP proxy is not used, as
-it bounds neither slow uploads nor clients that do not read.
+Everything except the fill itself runs in this process, with the same code as without Ray. Requests are
+stateless, so any replica can fill them, and Serve picks the least busy one. When a replica dies, no request
+is lost: another replica fills the batch again from the same seeds, with the same result, while Serve starts a
+replacement. Serve's own HTTP proxy is not used, as it limits neither slow uploads nor slow readers.
 """
 
 import logging
@@ -25,17 +24,17 @@ from maskmend.server.workers import Abandoned, Filler
 LOG = logging.getLogger("maskmend.server")
 
 ATTEMPTS = 2
-"""Replicas that may die of a batch before it counts as failed: it may be the batch that kills them."""
+"""Replicas that may die while filling a batch before it counts as failed: the batch may be the cause."""
 LOOK = 1.0
-"""Seconds between two looks at which replicas run."""
+"""Seconds between two checks of the running replicas."""
 
 
 class Replicas(Filler):
-    """The replicas of one server. Made by `start`, to be ended by `stop`."""
+    """The replicas of one server, created by `start` and ended by `stop`."""
 
     def __init__(self, catalogue: Catalogue, handle: Any, name: str, *, own: bool) -> None:
         self.catalogue, self.name = catalogue, name
-        self.running = 0  # as last seen
+        self.running = 0  # at the last check
         self._handle, self._own = handle, own
         self._failure: str | None = None
         self._stopped = threading.Event()
@@ -43,11 +42,11 @@ class Replicas(Filler):
 
     @classmethod
     def start(cls, config: ServeConfig, catalogue: Catalogue, name: str) -> "Replicas":
-        """Asks the cluster for the replicas, without waiting until they run.
+        """Requests the replicas from the cluster, without waiting until they run.
 
-        `name` is that of Serve's application; one that was left behind under it is replaced.
+        `name` is the name of the Serve application; a leftover application of that name is replaced.
 
-        Raises ConfigError where Ray is missing or its cluster cannot be reached.
+        Raises ConfigError if Ray is missing or its cluster cannot be reached.
         """
         serve = import_ray("serve").serve
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
@@ -78,7 +77,7 @@ class Replicas(Filler):
         return replicas
 
     def stop(self) -> None:
-        """Ends the replicas, and the cluster where it was started for them."""
+        """Ends the replicas, and the cluster if it was started for them."""
         import ray  # pyright: ignore[reportMissingImports]
         from ray import serve  # pyright: ignore[reportMissingImports]
 
@@ -96,11 +95,11 @@ class Replicas(Filler):
         return self._failure or "no replica is ready yet"
 
     def fill(self, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
-        """As `workers.fill`, by any replica. Raises Abandoned; what went wrong there; RuntimeError when
-        replicas are lost over it."""
+        """Like `workers.fill`, on any replica. Raises Abandoned; the replica's error; RuntimeError when
+        `ATTEMPTS` replicas die while filling the batch."""
         from ray.exceptions import RayError, RayTaskError  # pyright: ignore[reportMissingImports]
 
-        self.catalogue.entry(batch[0].model).loaded()  # answers tell its sizes
+        self.catalogue.entry(batch[0].model).loaded()  # responses need its sizes
         left = dict(enumerate(batch))
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -117,7 +116,7 @@ class Replicas(Filler):
                 return
 
     def _fill(self, left: dict[int, Job], finished: Callable[[int, Any], None]) -> None:
-        """Fills the jobs in `left`, and takes out those that are filled."""
+        """Fills the jobs in `left`, and removes each one that is filled."""
         places, jobs = list(left), list(left.values())
         stream = self._handle.fill.remote([carried(job) for job in jobs])
         try:
@@ -143,7 +142,7 @@ class Replicas(Filler):
             try:
                 application = serve.status().applications[self.name]
                 state = application.deployments["replica"]
-            except Exception as error:  # whatever it is, it may be over at the next look
+            except Exception as error:  # whatever it is, the next check may succeed
                 self.running, self._failure = 0, "the Ray cluster does not answer"
                 LOG.warning("cannot see the replicas: %s", _line(error))
                 continue
@@ -151,11 +150,11 @@ class Replicas(Filler):
             failed = "FAILED" in application.status or "UNHEALTHY" in state.status
             if failed and self._failure is None:
                 LOG.error("replicas cannot be started: %s", _line(state.message))
-            # Not in the answer: the reason names folders of a machine.
+            # Not in the response: the reason contains paths of the replica's machine.
             self._failure = "replicas cannot be started: the server's log says why" if failed else None
 
 
 def _line(error: object) -> str:
-    """The last line of what Ray says: the error itself, below the traceback of the other process."""
+    """The last line of Ray's message: the error itself, below the remote traceback."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:500] if lines else type(error).__name__

@@ -1,8 +1,6 @@
-"""What a client sent, made into a picture, a mask and parameters; every way in which it can be wrong is a
-4xx.
+"""Parses a client's request into a picture, a mask and parameters; every invalid request is a 4xx error.
 
-Forms and JSON say the same things. Sizes are checked before anything is decoded; files' names are not looked
-at.
+Forms and JSON have the same fields. Sizes are checked before anything is decoded; file names are ignored.
 """
 
 import base64
@@ -50,25 +48,25 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """What a request sent, ready to be filled: all of the same size."""
+    """The decoded inputs of a fill, all of the same size."""
 
     picture: Picture
     mask: np.ndarray
     guide: Picture | None
     note: str | None = None
-    """What the caller should know of the mask."""
+    """Note for the caller about the mask."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReadMask:
-    """A mask that was sent by itself."""
+    """A mask that was sent without an image."""
 
     hole: np.ndarray
     shape: tuple[int, ...]
-    """Of the file's picture: rows and columns."""
+    """Rows and columns of the picture in the file."""
     by_alpha: bool
     note: str | None = None
-    """What the caller should know of it, such as that it looks like a photograph."""
+    """Note for the caller, such as that the mask looks like a photograph."""
 
 
 async def read_order(request: Request) -> Order:
@@ -96,7 +94,7 @@ async def read_order(request: Request) -> Order:
 
 
 async def read_upload(request: Request, model: type[B], name: str = "image") -> tuple[bytes, B]:
-    """One file, of this name, and the fields of `model`, from a form. Raises ApiError."""
+    """The file called `name` and the fields of `model`, from a form. Raises ApiError."""
     if (kind := content_type(request)) != "multipart/form-data":
         raise unknown_type(kind, "multipart/form-data")
     async with read_form(request) as form:
@@ -104,14 +102,14 @@ async def read_upload(request: Request, model: type[B], name: str = "image") -> 
 
 
 async def read_iopaint(request: Request) -> Order:
-    """A fill from IOPaint's body. Raises ApiError."""
-    # Its own clients do not all say what they send.
+    """A fill from an IOPaint request body. Raises ApiError."""
+    # Not all of its clients set the content type.
     body = await read_json_body(request, IopaintBody, strict=False)
     seed = body.sd_seed if body.sd_seed >= 0 else int(np.random.default_rng().integers(2**31))
     return Order(
         image=from_base64(body.image, "image"),
         mask=from_base64(body.mask, "mask"),
-        # Its clients could not say that a photograph is meant.
+        # IOPaint's clients have no way to confirm that a photograph is meant as the mask.
         parameters=Parameters.model_validate(
             {"seed": seed, "mask_channel": "luma", "mask_photo_check": "off"}
         ),
@@ -127,21 +125,21 @@ def unknown_type(kind: str, wanted: str) -> ApiError:
 
 
 class InMemory(MultiPartParser):
-    """Starlette's, whose files never reach the disk: how large they can be is the gate's matter."""
+    """Starlette's parser without files on disk; `security` already limits the body's size."""
 
-    spool_max_size = max_file_size = 0  # never; the second name is that of older versions
+    spool_max_size = max_file_size = 0  # never spool; older versions use the second name
 
 
 @asynccontextmanager
 async def read_form(request: Request) -> AsyncIterator[FormData]:
-    """The form's parts. Raises ApiError; what is the machine's fault passes."""
+    """The form's parts. Raises ApiError; errors of the machine itself are passed on."""
     bounds = {"max_files": 3, "max_fields": 40, "max_part_size": 64 * 1024}
     try:
         async with aclosing(request.stream()) as stream:
             form = await InMemory(request.headers, stream, **bounds).parse()
     except (ClientDisconnect, ApiError, OSError, MemoryError):
         raise
-    except Exception as error:  # the form's parser has many ways to stumble
+    except Exception as error:  # the form parser can raise many kinds of error
         raise ApiError(400, "form_malformed", f"the form cannot be read: {str(error)[:200]}") from None
     try:
         names = [name for name, _ in form.multi_items()]
@@ -166,7 +164,7 @@ async def read_json_body(request: Request, model: type[B], *, strict: bool = Tru
 
 
 def from_base64(text: str, name: str) -> bytes:
-    """Bytes of base64 or of a data URI. Raises ApiError (422)."""
+    """Decodes base64 or a data URI. Raises ApiError (422)."""
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
@@ -190,7 +188,7 @@ async def _file(form: FormData, name: str) -> bytes:
 
 
 def _fields(model: type[B], form: FormData, files: set[str]) -> B:
-    """The form's other fields; an empty one counts as left out."""
+    """The form's other fields; empty ones count as omitted."""
     given = {name: value for name, value in form.multi_items() if name not in files and value != ""}
     uploads = [name for name, value in given.items() if isinstance(value, UploadFile)]
     if uploads:
@@ -202,7 +200,7 @@ def _fields(model: type[B], form: FormData, files: set[str]) -> B:
 
 
 class Decoder:
-    """Decodes uploads, one at a time: memory is dear, and the imaging library's warnings the process's."""
+    """Decodes uploads one at a time: it saves memory, and Pillow's warning filters are process-wide."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -211,8 +209,8 @@ class Decoder:
     async def picture(
         self, content: bytes, slot: Slot, samples: int = 1, *, convert: bool = False
     ) -> Picture:
-        """Raises ImageError, or ApiError (429) when too much is in memory, `samples` fills of this one
-        too."""
+        """Raises ImageError, or ApiError (429) when this image and its `samples` fills exceed the memory
+        limit."""
 
         def work() -> Picture:
             with open_image(content, max_pixels=self.limits.pixels, several=True) as image:
@@ -254,7 +252,7 @@ class Decoder:
         return Decoded(picture=picture, mask=mask, guide=guide, note=joined_notes(*notes))
 
     async def mask(self, content: bytes, wanted: MaskFields, slot: Slot) -> ReadMask:
-        """A mask by itself. Raises MaskError, ImageSizeError, or ApiError (413, 429)."""
+        """A mask without an image. Raises MaskError, ImageSizeError, or ApiError (413, 429)."""
         if wanted.width * wanted.height > self.limits.pixels:
             raise ImageSizeError(
                 f"width x height is {wanted.width * wanted.height / 1e6:.1f} Mpx, more than the limit of "
@@ -288,7 +286,7 @@ class Decoder:
         )
 
     async def _guide(self, content: bytes, mask: np.ndarray, slot: Slot, *, convert: bool) -> Picture:
-        """The guide, known to fit. Raises ApiError, ImageSizeError."""
+        """The guide, with its size checked. Raises ApiError, ImageSizeError."""
         try:
             picture = await self.picture(content, slot, convert=convert)
             as_guide(picture, mask)
@@ -300,7 +298,7 @@ class Decoder:
 
 
 def png(levels: np.ndarray) -> bytes:
-    """A grey (H, W) or colour (H, W, 3) array as PNG, packed for speed."""
+    """Encodes a grey (H, W) or colour (H, W, 3) array as PNG, with fast compression."""
     content = io.BytesIO()
     Image.fromarray(levels).save(content, "PNG", compress_level=1)
     return content.getvalue()

@@ -1,11 +1,10 @@
-"""A fill as an answer: one picture, a JSON object, or a stream of events (text/event-stream).
+"""Responses to a fill: one picture, a JSON object, or a stream of events (text/event-stream).
 
-The Accept header says which; of pictures also the format, unless the parameters do.
+The Accept header selects the kind. It also selects the picture format, unless the `format` parameter is set.
 
-Events, in this order: queued, started, step (one for each decoding step; of a hole in many parts one for each
-part), level (while a wide hole is drawn anew at finer scales: one for each batch of windows, and one with a
-picture for each scale that is done), fill (one for each sample), done; or error, at any time, which is the
-last.
+Events, in this order: queued; started; step (one per decoding step; for a hole in many parts, one per part);
+level (while a wide hole is redrawn at finer scales: one per batch of windows, and one with a picture for each
+finished scale); fill (one per sample); done. An error event can come at any time and ends the stream.
 """
 
 import base64
@@ -30,7 +29,7 @@ from maskmend.server.requests import png
 
 Kind = Literal["picture", "json", "events"]
 MEDIA: dict[Format, str] = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
-"""The formats that are written, and what they are called in headers; those without loss first."""
+"""Output formats and their media types; lossless formats first."""
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys((*MEDIA.values(), "image/*", "*/*"), "picture"),
     **dict.fromkeys(("application/json", "application/*"), "json"),
@@ -40,8 +39,8 @@ _KINDS: dict[str, Kind] = {
 
 class Fill(BaseModel):
     seed: int
-    log_likelihood: float = Field(description="Nats for each token of the hole; higher is likelier.")
-    image: str = Field(description="The whole picture, a file of the format asked for, in base64.")
+    log_likelihood: float = Field(description="Nats per token of the hole; higher is more likely.")
+    image: str = Field(description="The whole picture as a base64-encoded file in the requested format.")
 
 
 class Answer(BaseModel):
@@ -51,32 +50,32 @@ class Answer(BaseModel):
     fills: list[Fill]
     best: int = Field(description="Index of the best fill, by `settings.ranking`.")
     uncertainty: str = Field(
-        description="PNG in base64, 8-bit grey: entropy of the first prediction, 0 if known, 255 at `most`."
+        description="8-bit grey PNG in base64: entropy of the first prediction; 0 if known, 255 at `most`."
     )
-    most: float = Field(description="Entropy in nats of a token of which nothing is known.")
+    most: float = Field(description="Maximum entropy of a token (uniform distribution), in nats.")
     settings: dict[str, Any]
-    seconds: float = Field(description="Spent on the fill and those it was batched with.")
-    note: str | None = Field(None, description="What is to be known of the fill.")
+    seconds: float = Field(description="Time taken by the batch that contained this fill.")
+    note: str | None = Field(None, description="Note or warning about the fill.")
     converted: list[str] = Field(
-        default=[], description="What was converted as the picture was read (`convert`)."
+        default=[], description="Conversions applied when the picture was read (`convert`)."
     )
     unfamiliar: float | None = Field(
         None,
-        description="How far the known part of the picture lies from what the model learnt, as a share of "
-        "the limit: above 1 it is unlike that. Null where too little is known, or the model has no limit.",
+        description="Distance of the known part of the picture from the training data, relative to the "
+        "model's limit: above 1 it is unlike them. Null if too little is known or the model has no limit.",
     )
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """What the client accepts: the kind of answer, and the weight above 0 of each format of a picture."""
+    """What the client accepts: the kind of response, and the weight of each picture format (above 0)."""
 
     kind: Kind
     formats: dict[Format, float]
 
     def format(self, parameters: Parameters) -> Format:
-        """The parameters' format, else the one accepted most. Raises ApiError (406)."""
-        if self.kind != "picture":  # pictures within JSON and events are no matter of Accept
+        """The format of the parameters, else the preferred one of Accept. Raises ApiError (406)."""
+        if self.kind != "picture":  # Accept does not concern pictures inside JSON and events
             return parameters.format
         if "format" not in parameters.model_fields_set:
             return max(self.formats, key=lambda name: self.formats[name])
@@ -91,9 +90,9 @@ class Accepted:
 
 
 def accepted(request: Request) -> Accepted:
-    """What the Accept header asks for; a picture when it takes anything. Raises ApiError (406).
+    """Parses the Accept header; a picture when it accepts anything. Raises ApiError (406).
 
-    Several such headers are one; an empty one says nothing.
+    Several Accept headers are joined; an empty one is ignored.
     """
     given = (one.strip().lower() for one in request.headers.getlist("accept"))
     weights = _weights(",".join(filter(None, given)) or "*/*")
@@ -114,7 +113,7 @@ def accepted(request: Request) -> Accepted:
 
 
 def _weights(accept: str) -> dict[str, float]:
-    """The media ranges of an Accept header in their order, each with its q."""
+    """The media ranges of an Accept header in order, each with its quality value."""
     weights: dict[str, float] = {}
     for item in accept.split(","):
         media, *options = (part.strip() for part in item.split(";"))
@@ -136,7 +135,7 @@ def check_format(picture: Picture, kind: Format) -> None:
 
 
 def encoded(picture: Picture, kind: Format, quality: int | None) -> bytes:
-    """The file's bytes; without `quality` WebP is lossless, as PNG always is. Raises ImageError."""
+    """The encoded file; PNG is always lossless, WebP without `quality`. Raises ImageError."""
     check_format(picture, kind)
     if quality is None:
         return encode_picture(picture, kind.upper())
@@ -149,7 +148,7 @@ def in_base64(content: bytes) -> str:
 
 def uncertainty_png(result: Inpainted, most: float) -> bytes:
     levels = np.clip(np.rint(result.uncertainty / most * 255), 0, 255).astype(np.uint8)
-    # A hole's surest pixel is still no known one.
+    # Even the most certain pixel of a hole must differ from a known one (0).
     return png(np.where(result.mask, np.maximum(levels, 1), levels).astype(np.uint8))
 
 
@@ -164,7 +163,7 @@ def fill_of(result: Inpainted, sample: int, parameters: Parameters) -> dict[str,
 
 
 def summary(result: Inpainted, model: str, codes: int, seconds: float) -> dict[str, Any]:
-    """What `Answer` says beside the fills."""
+    """The fields of `Answer` other than the fills."""
     height, width = result.mask.shape
     most = math.log(codes)
     return {
@@ -183,15 +182,15 @@ def summary(result: Inpainted, model: str, codes: int, seconds: float) -> dict[s
 
 
 def converted_header(picture: Picture) -> dict[str, str]:
-    """What was converted as `picture` was read."""
+    """The conversions applied when `picture` was read."""
     return {"X-Maskmend-Converted": ", ".join(picture.converted)} if picture.converted else {}
 
 
 def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
-    """What a step looks like on the wire: open tokens as rows of 0 and 1, pictures as PNG of the box.
+    """The data of a step event: masked tokens as rows of 0 and 1, pictures as PNG of the box.
 
-    Holes far apart are parts, and so are the windows on a long one: filled one after the other, each in
-    `steps` steps of its own.
+    Distant holes are separate parts, and so are the windows on a long hole. They are filled one after the
+    other, each in `steps` steps.
     """
     box = news["box"]
     return {
@@ -211,8 +210,8 @@ def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
 
 
 def level_event(news: dict[str, Any], samples: int) -> dict[str, Any]:
-    """How far the finer scales of a wide hole are, which are drawn sample by sample; where one is done, with
-    a PNG of the hole's box."""
+    """The data of a level event: progress of a wide hole's finer scales, sample by sample. For a finished
+    scale it includes a PNG of the hole's bounding box."""
     progress: LevelProgress = news["progress"]
     shown = {}
     if "picture" in news:

@@ -36,19 +36,19 @@ T = TypeVar("T")
 
 
 class Conditions(BaseModel):
-    classes: int = Field(description="How many `label` can say; 0: it has none.")
-    labels: list[str] = Field(description="Their names, where they are known.")
-    prompts: bool = Field(description="Whether it takes a `prompt`.")
-    guided: bool = Field(description="Whether `guidance` counts.")
+    classes: int = Field(description="Number of classes for `label`; 0 if the model has none.")
+    labels: list[str] = Field(description="Names of the classes, if known.")
+    prompts: bool = Field(description="Whether the model takes a `prompt`.")
+    guided: bool = Field(description="Whether `guidance` has an effect.")
 
 
 class Model(BaseModel):
     name: str
     loaded: bool
-    resolution: int | None = Field(description="Side of the square it sees, in pixels; null until loaded.")
-    grid: int | None = Field(description="Side of that square in tokens.")
+    resolution: int | None = Field(description="Side of the model's view in pixels; null until loaded.")
+    grid: int | None = Field(description="Side of the model's view in tokens.")
     codes: int | None = Field(description="Size of its codebook.")
-    conditions: Conditions | None = Field(description="What a fill can be told to show; null until loaded.")
+    conditions: Conditions | None = Field(description="Conditioning that it takes; null until loaded.")
     settings: dict[str, Any] = Field(description="Its defaults.")
 
 
@@ -56,9 +56,9 @@ class Models(BaseModel):
     version: str
     models: list[Model] = Field(description="The first is the default.")
     limits: dict[str, float] = Field(
-        description="Of one request: upload_bytes, pixels, samples, steps, grow."
+        description="Limits per request: upload_bytes, pixels, samples, steps, grow."
     )
-    choices: dict[str, list[str]] = Field(description="What settings of few values can be.")
+    choices: dict[str, list[str]] = Field(description="Allowed values of the enumerated settings.")
 
 
 class State(BaseModel):
@@ -74,9 +74,9 @@ class Conversion(BaseModel):
 
 
 class SlotStream(StreamingResponse):
-    """A stream that releases its slot in the queue, if it still holds it, at its end, even if never begun.
+    """A stream that releases its queue slot, if it still holds it, when it ends, even if it never started.
 
-    It ends at the latest when `delivery` does. When the server has to stop before, its last event says so.
+    It ends no later than `delivery`. If the server has to stop first, an error event is sent last.
     """
 
     def __init__(self, content: AsyncGenerator[bytes, None], slot: Slot, delivery: Delivery) -> None:
@@ -95,7 +95,7 @@ class SlotStream(StreamingResponse):
             try:
                 await self.delivery.deliver(super().__call__(scope, receive, self.delivery.through(sending)))
             finally:
-                await self.content.aclose()  # it may wait at a yield, and would not know that it is over
+                await self.content.aclose()  # it may be suspended at a yield
                 self.slot.release()
         except asyncio.CancelledError:  # the drain time is over
             if not begun:
@@ -112,9 +112,9 @@ def build_routes(service: Service) -> APIRouter:
     @router.post(
         "/v1/inpaint",
         summary="Fill a hole",
-        description="Answers as the Accept header asks: one picture (the best), all of them as JSON, "
+        description="The Accept header selects the response: one picture (the best fill), all fills as JSON, "
         "or a stream of events: queued, started, step..., level..., fill..., done, or error. Without "
-        "`format`, image/webp or image/jpeg in Accept give such a picture.",
+        "`format`, image/webp or image/jpeg in Accept selects the picture format.",
         response_class=Response,
         responses={
             200: {
@@ -139,10 +139,10 @@ def build_routes(service: Service) -> APIRouter:
         try:
             order.parameters.format = wanted.format(order.parameters)
             if wanted.kind == "events":
-                service.check(order.parameters)  # a stream that has begun has no status left to say it with
+                service.check(order.parameters)  # a stream that has begun can no longer send an error status
                 delivery = service.deliveries.begin(until + GRACE)
                 stream = SlotStream(service.events(order, slot, until, delivery), slot, delivery)
-                slot = None  # the stream's own from here on
+                slot = None  # the stream releases it from here on
                 return stream
             answer = json_answer if wanted.kind == "json" else picture_answer
             return service.delivered(await answered(service, request, order, slot, answer, until))
@@ -153,8 +153,8 @@ def build_routes(service: Service) -> APIRouter:
     @router.post(
         "/v1/convert",
         summary="Write a picture in another format",
-        description="Pixels, transparency, colour profile and EXIF as they are; turned upright. What cannot "
-        "be kept is refused, or with `convert` converted: X-Maskmend-Converted says how.",
+        description="Keeps pixels, transparency, colour profile and EXIF; applies the EXIF orientation. What "
+        "cannot be kept is refused, or converted with `convert`: X-Maskmend-Converted lists the conversions.",
         response_class=Response,
         responses={200: {"description": "The file.", "content": pictures}} | unusable,
         openapi_extra=body_schema(
@@ -181,13 +181,13 @@ def build_routes(service: Service) -> APIRouter:
     @router.post(
         "/v1/mask",
         summary="Read a mask",
-        description="As a fill reads it, with the same refusals, for a picture of `width` x `height`. "
-        "X-Maskmend-Channel says whether its brightness (luma) or its transparency (alpha) was read, "
-        "X-Maskmend-Resized what size it had if `fit_mask` changed it.",
+        description="Reads the mask as a fill would, with the same checks, for a picture of `width` x "
+        "`height`. X-Maskmend-Channel says whether brightness (luma) or transparency (alpha) was read, "
+        "X-Maskmend-Resized gives the original size if `fit_mask` changed it.",
         response_class=Response,
         responses={
             200: {
-                "description": "The mask: a PNG of that size, white where it is filled.",
+                "description": "The mask: a PNG of that size; white is filled.",
                 "content": {"image/png": pictures["image/png"]},
             }
         }
@@ -217,7 +217,7 @@ def build_routes(service: Service) -> APIRouter:
 
     @router.post(
         "/api/v1/inpaint",
-        summary="Fill a hole, as IOPaint's clients ask for it",
+        summary="Fill a hole (IOPaint's API)",
         response_class=Response,
         responses={200: {"description": "The fill.", "content": {"image/png": pictures["image/png"]}}}
         | unusable,
@@ -277,7 +277,7 @@ def build_routes(service: Service) -> APIRouter:
 
 
 def body_schema(*kinds: tuple[str, dict[str, Any]]) -> dict[str, Any]:
-    """For the API's description: a body that is read by hand."""
+    """For the API description: a request body that is parsed by hand."""
     content = {kind: {"schema": schema} for kind, schema in kinds}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -285,14 +285,14 @@ def body_schema(*kinds: tuple[str, dict[str, Any]]) -> dict[str, Any]:
 async def received(
     service: Service, request: Request, read: Callable[[Request], Awaitable[T]], until: float
 ) -> tuple[T, Slot]:
-    """What `read` makes of the body, and a slot in the queue for it. Raises ApiError (408, 429, 503)."""
+    """Reads the body with `read` and takes a queue slot. Raises ApiError (408, 429, 503)."""
     with service.uploads.begin(request) as upload:
         content = await upload.read(read(upload.request), until)
         return content, upload.take_slot()
 
 
 async def in_time(service: Service, work: Callable[[], Awaitable[T]], until: float) -> T:
-    """`work`'s outcome, if it comes in time. Raises ApiError (504)."""
+    """Awaits `work` with a time limit. Raises ApiError (504)."""
     try:
         async with asyncio.timeout_at(until):
             return await work()
@@ -306,7 +306,7 @@ Answering = Callable[[Service, Filled, Order, float], Awaitable[Response]]
 async def answered(
     service: Service, request: Request, order: Order, slot: Slot, answer: Answering, until: float
 ) -> Response:
-    """The fill and its encoding, in time."""
+    """The fill and its encoding, within the time limit."""
 
     async def work() -> Response:
         return await service.answered(
@@ -317,7 +317,7 @@ async def answered(
 
 
 async def json_answer(service: Service, filled: Filled, order: Order, until: float) -> Response:
-    """All fills; encoded one by one, so that little is done in vain when time is up."""
+    """All fills; encoded one by one, so that little work is lost when the time limit expires."""
     fills = []
     for sample in range(order.parameters.samples):
         fills.append(
@@ -338,7 +338,7 @@ async def picture_answer(service: Service, filled: Filled, order: Order, until: 
     }
     headers |= converted_header(result.source)
     if result.note:
-        # A header holds Latin-1 at most, and a model may have learnt what is written otherwise.
+        # Headers are limited to Latin-1, and the note may name training data in another script.
         headers["X-Maskmend-Note"] = result.note.encode("ascii", "replace").decode()
     if result.unfamiliar is not None:
         headers["X-Maskmend-Unfamiliar"] = f"{result.unfamiliar:.4f}"

@@ -1,7 +1,7 @@
-"""`maskmend serve`: the application on a socket, until it is told to stop.
+"""`maskmend serve`: runs the application on a socket until it is stopped.
 
-On SIGTERM or Ctrl-C no new request is taken, those under way are finished (within `Limits.drain`; the others
-are told that the server is stopping), then the process ends.
+On SIGTERM or Ctrl-C the server accepts no new requests and finishes those in progress within `Limits.drain`;
+the remaining ones get an error that the server is stopping. Then the process exits.
 """
 
 import asyncio
@@ -26,29 +26,29 @@ from maskmend.server.settings import Limits, ServeConfig
 from maskmend.server.workers import Filler, InProcess
 
 IDLE = 30
-"""Seconds for the headers of a request, from the opening of the connection or the answer before."""
+"""Timeout for the headers of a request, in seconds since the connection opened or the last response."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which closes the line as soon as it is told to stop, and ends with status 0 then."""
+    """uvicorn's server, but it closes the queue as soon as a stop signal arrives, and exits with status 0."""
 
     def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
         super().__init__(config)
         self._stop = stop
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        # Not the parent's: it would raise the signal anew at the end.
+        # Does not call the parent's handler, which would raise the signal again at the end.
         self._stop()
         self.force_exit = self.should_exit and sig == signal.SIGINT  # Ctrl-C twice: at once
         self.should_exit = True
 
 
 class Protocol(H11Protocol):
-    """uvicorn's, which does not wait for a request's headers for ever either.
+    """uvicorn's protocol with a timeout for request headers.
 
-    uvicorn bounds only the silence after an answer; a new connection may stay silent, and one byte of headers
-    now and then ends any silence. Here the same timer begins with the connection, and only the next request's
-    headers end it: neither a part of them nor the rest of a body that is answered already.
+    uvicorn only has a timeout for idle connections after a response. A new connection may stay idle, and a
+    single header byte resets the timer. Here the timer also starts with the connection, and only the complete
+    headers of the next request stop it, not partial headers or the rest of a body already responded to.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -62,10 +62,10 @@ class Protocol(H11Protocol):
             self._wait_until(timer.when())
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP is answered in JSON like every other mistake, if it can still be answered.
+        """Responds to invalid HTTP with a JSON error, like to any other error, if that is still possible.
 
-        Whoever is at work on the request whose body it was is told that its client is gone: its own answer
-        would come second.
+        If it was in a request's body, the request's handler sees a disconnected client, as its own
+        response would be a second one.
         """
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
@@ -87,7 +87,7 @@ class Protocol(H11Protocol):
 
 
 def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
-    """Listens and serves until stopped. Raises ConfigError for an address that cannot be used, ModelError."""
+    """Serves until stopped. Raises ModelError, and ConfigError for an address that cannot be used."""
     catalogue = Catalogue.open(config.models, device)
     with (
         listen(config.host, config.port, patience=config.limits.seconds) as listening,
@@ -106,7 +106,7 @@ def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
 
 @contextmanager
 def filler_of(config: ServeConfig, catalogue: Catalogue, port: int) -> Iterator[Filler]:
-    """Who fills for the server on `port`, as long as it runs. Raises ConfigError where Ray is missing."""
+    """The filler of the server on `port`, for as long as it runs. Raises ConfigError if Ray is missing."""
     if config.engine == "local":
         yield InProcess(catalogue)
         return
@@ -120,7 +120,7 @@ def filler_of(config: ServeConfig, catalogue: Catalogue, port: int) -> Iterator[
 
 
 def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
-    """How uvicorn serves `app`."""
+    """uvicorn's configuration for `app`."""
     return uvicorn.Config(
         app,
         http=Protocol,
@@ -137,8 +137,8 @@ def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
 def listen(host: str, port: int, *, patience: float = 120.0) -> socket.socket:
     """A listening socket. Raises ConfigError.
 
-    A client that takes nothing for `patience` seconds, while there is something for it, is cut off (on
-    Linux): else what it was to get would stay in memory for as long as it likes.
+    On Linux, a client that acknowledges no data for `patience` seconds is disconnected. Otherwise its
+    response could stay in memory indefinitely.
     """
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
@@ -149,10 +149,10 @@ def listen(host: str, port: int, *, patience: float = 120.0) -> socket.socket:
         raise _cannot_listen(host, port, error) from None
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # taken over by every connection
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # inherited by every connection
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(1000 * patience))
         listening.bind(where)
-        listening.listen(128)  # whoever comes from here on waits until the application has started
+        listening.listen(128)  # connections from here on wait until the application has started
     except OSError as error:
         listening.close()
         raise _cannot_listen(host, port, error) from None
@@ -165,7 +165,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
 
 
 def address(listening: socket.socket, config: ServeConfig) -> str:
-    """What to open in the browser."""
+    """The address to open in the browser."""
     host, port = listening.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = config.names[0] if config.names else socket.gethostname()

@@ -1,16 +1,15 @@
-"""What every request passes before anything else: who may come in, and how much may be carried in.
+"""Middleware that checks every request first: access control and size limits.
 
-- The Host header must name this server, so that a page of another site cannot reach it under a name of its
-  own that points here (DNS rebinding). Addresses cannot be rebound: loopback ones always pass, others with
-  allow_remote.
-- A request that says from which page it comes (Origin) must come from ours, or from one that `--allow-origin`
-  names (see `cors`).
-- With a token, the API answers only those who send it.
-- A body whose end could be seen in two places is refused, and the connection closed (request smuggling).
-- A body larger than the limit is refused by what it says of itself, or else while it arrives.
+- The Host header must name this server, so that other sites cannot reach it through a host name of their own
+  that resolves here (DNS rebinding). IP addresses cannot be rebound: loopback addresses are always allowed,
+  others with `allow_remote`.
+- A request with an Origin header must come from the server's own page, or from an origin allowed by
+  `--allow-origin` (see `cors`).
+- If a token is set, the API requires it.
+- A body of ambiguous length is refused and the connection is closed (request smuggling).
+- A body above the size limit is refused by its Content-Length, or else while it is being received.
 
-Every answer carries headers that keep browsers from guessing types, framing the page, or fetching from
-elsewhere.
+Every response carries headers that prevent MIME sniffing, framing, and loading resources from elsewhere.
 """
 
 import asyncio
@@ -29,8 +28,8 @@ from maskmend.server.settings import ServeConfig, is_loopback
 
 PROTECTED = ("/v1/", "/api/", "/metrics")
 ABANDONED = (408, 499, 504)
-"""Answers to those whose time is up or who have left. Streams of events, which have a status by then, count
-for themselves."""
+"""Statuses of requests that timed out or whose client disconnected. Event streams, whose status was already
+sent, count their own."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -76,7 +75,7 @@ class SecurityMiddleware:
             origin = headers.get("origin")
             if origin in self.config.origins:
                 allowed = origin
-                if cors.is_preflight(scope["method"], headers):  # without the token, by the standard
+                if cors.is_preflight(scope["method"], headers):  # preflights carry no token (Fetch standard)
                     await cors.preflight_response(headers)(scope, receive, sending)
                     return
             else:
@@ -86,20 +85,20 @@ class SecurityMiddleware:
             check_length(headers, self.config.limits.upload_bytes)
             await self.app(scope, counted(receive, self.config.limits.upload_bytes), sending)
         except Exception as error:
-            if started:  # too late to say anything
+            if started:  # too late for an error response
                 raise
             await api_error_from(error).response(scope["path"])(scope, receive, sending)
         except asyncio.CancelledError:
-            # The drain time is over. Let through, it would be a traceback in the log and a 500 in plain text.
+            # The drain time is over. Passed on, it would log a traceback and send a 500 in plain text.
             if not started:
                 await stopping().response(scope["path"])(scope, receive, sending)
 
 
 def check_framing(headers: Headers, version: str) -> None:
-    """Raises ApiError (400) for a body that has a length and is chunked, and for a chunked one of HTTP/1.0.
+    """Raises ApiError (400) for a chunked body with a Content-Length, and for a chunked body in HTTP/1.0.
 
-    RFC 9112, 6.1 and 11.2: a proxy in front may go by the one and we by the other. What is the rest of a body
-    to it would be a request to us, and its answer would go to whoever comes next.
+    RFC 9112, 6.1 and 11.2: a proxy and this server may disagree on where the body ends. The rest of the body
+    could then be taken for a second request, whose response would go to the next client.
     """
     if "transfer-encoding" in headers and ("content-length" in headers or version != "1.1"):
         raise ApiError(
@@ -127,11 +126,11 @@ def check_host(headers: Headers, config: ServeConfig) -> None:
 
 
 HOST = re.compile(r"(?:(?P<name>[a-z0-9._-]+)|\[(?P<v6>[0-9a-f:.]+)\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
-"""uri-host [":" port] of RFC 9110, 7.2, in lower case; without the names that no host has."""
+"""uri-host [":" port] of RFC 9110, 7.2, in lower case and without impossible host names."""
 
 
 def host_name(host: str) -> str | None:
-    """The name or address in a Host header without its port; None for what is no host and port."""
+    """The name or address in a Host header without its port; None if the header is invalid."""
     match = HOST.fullmatch(host.strip(" \t").lower())
     if match is None or int(match["port"] or 0) > 65535:
         return None
@@ -149,7 +148,7 @@ def is_address(host: str) -> bool:
 
 
 def check_origin(headers: Headers) -> None:
-    """Raises ApiError (403) when the request says that it comes from another site's page."""
+    """Raises ApiError (403) when the request comes from another site's page."""
     origin = headers.get("origin")
     if origin is not None:
         host = headers.get("host", "").strip().lower()
@@ -164,10 +163,10 @@ def check_origin(headers: Headers) -> None:
 
 
 def check_token(headers: Headers, token: str | None) -> None:
-    """Raises ApiError (401) when a token is wanted and not there."""
+    """Raises ApiError (401) when a token is required and missing or wrong."""
     if token is None:
         return
-    sent = headers.getlist("authorization")  # of two, a proxy may have looked at the other
+    sent = headers.getlist("authorization")  # of two headers, a proxy may have checked the other one
     kind, _, given = (sent[0] if len(sent) == 1 else "").partition(" ")
     if kind.lower() != "bearer" or not hmac.compare_digest(given.strip(" \t").encode(), token.encode()):
         raise ApiError(
@@ -177,14 +176,14 @@ def check_token(headers: Headers, token: str | None) -> None:
 
 
 def check_length(headers: Headers, limit: int) -> None:
-    """Raises ApiError (413) for a body that says itself that it is too large."""
+    """Raises ApiError (413) when Content-Length exceeds the limit."""
     said = headers.get("content-length", "")
     if said.isascii() and said.isdigit() and int(said[:20]) > limit:
         raise _too_large(limit)
 
 
 def counted(receive: Receive, limit: int) -> Receive:
-    """`receive`, refusing a body as soon as more than `limit` bytes have come."""
+    """Wraps `receive` to refuse a body as soon as more than `limit` bytes were received."""
     came = 0
 
     async def receiving() -> Message:

@@ -1,4 +1,4 @@
-"""What a running server consists of, and the way of one fill through it."""
+"""The components of a running server, and how a fill passes through them."""
 
 import asyncio
 import contextlib
@@ -29,10 +29,10 @@ LOG = logging.getLogger("maskmend.server")
 T = TypeVar("T")
 
 HEARTBEAT = 10.0
-"""Seconds of silence after which a stream says that it is still there."""
+"""Seconds without an event after which a stream sends a heartbeat."""
 
 GRACE = 10.0
-"""Seconds beyond the time limit for a client to take what a stream has to say at its end."""
+"""Seconds beyond the time limit for a client to read a stream's last events."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Workers at work, the default model being loaded; afterwards everything under way is finished."""
+        """Starts the workers and loads the default model; on exit, waits for fills in progress."""
         self.workers.start()
         loading = asyncio.create_task(asyncio.to_thread(self._load_default))
         try:
@@ -84,13 +84,13 @@ class Service:
         try:
             self.catalogue.entry(None).loaded()
         except Exception as error:
-            # Not in the answer: whoever asks may be anybody, and the reason names folders of this machine.
+            # Not in the response: any client may read that, and the reason contains local paths.
             LOG.error("the model cannot be used: %s", error)  # noqa: TRY400 - the message is enough
             self.trouble = "the server's log says why"
 
     @property
     def ready(self) -> str | None:
-        """None when fills are taken, else what they wait for."""
+        """None when the server accepts fills, else the reason why it does not."""
         if self.queue.closed:
             return "stopping"
         if self.trouble is not None:
@@ -98,7 +98,7 @@ class Service:
         return self.filler.trouble if self.catalogue.entry(None).pipe is not None else "loading the model"
 
     def check(self, parameters: Parameters) -> None:
-        """Raises ApiError for a model that is not there, and for more than this server's limits."""
+        """Raises ApiError for an unknown model, and for parameters above this server's limits."""
         entry = self.catalogue.entry(parameters.model)
         for name, value, most in (
             ("samples", parameters.samples, self.limits.samples),
@@ -122,11 +122,11 @@ class Service:
             raise ApiError(422, "setting_invalid", str(error)) from None
 
     async def job(self, order: Order, slot: Slot, tell: Any, *, watched: bool = False) -> Job:
-        """The order, checked and decoded; not yet in the queue."""
+        """The order as a checked and decoded job that is not yet queued."""
         parameters = order.parameters
         self.check(parameters)
         decoded = await self.decoder.order(order, slot)
-        check_format(decoded.picture, parameters.format)  # or the fill would be in vain
+        check_format(decoded.picture, parameters.format)  # before the fill is computed
         return Job(
             picture=decoded.picture,
             mask=decoded.mask,
@@ -143,7 +143,10 @@ class Service:
     async def answered(
         self, request: Request, order: Order, slot: Slot, answer: Callable[[Filled], Awaitable[T]]
     ) -> T:
-        """A fill from order to `answer`. Raises ApiError; a client that goes away cancels it."""
+        """Queues the order and passes its result to `answer`. Raises ApiError.
+
+        The job is cancelled if the client disconnects.
+        """
         inbox = Inbox()
         job = await self.job(order, slot, inbox.put)
         self.queue.add(job)
@@ -163,7 +166,7 @@ class Service:
         return Filled(result=result, model=job.model, codes=codes, seconds=seconds)
 
     def delivered(self, answer: Response) -> Delivered:
-        """`answer`, for which its client has as long as for the request."""
+        """`answer`, with the same time limit for reading it as for the request."""
         return Delivered(answer, self.deliveries, self.limits.seconds)
 
     async def events(
@@ -171,9 +174,9 @@ class Service:
     ) -> AsyncGenerator[bytes, None]:
         """A fill as a stream of events; ends with "done" or "error".
 
-        As soon as the fill is made, whatever has been read of the stream by then, its slot is released.
+        The slot is released as soon as the fill is computed, however much of the stream has been read.
 
-        No timeout spans a `yield`: it would go off in whoever sends, so that whoever sends needs one too.
+        No timeout spans a `yield`, as it would fire in the code that sends; the sender needs its own.
         """
         inbox, loop = Inbox(), asyncio.get_running_loop()
         job: Job | None = None
@@ -220,7 +223,7 @@ class Service:
             yield event("error", self.too_slow().body())
         except Exception as error:
             yield event("error", api_error_from(error).body())
-        except BaseException:  # whoever listened is gone, or cut off
+        except BaseException:  # the client disconnected, or was cut off
             self.metrics.abandoned.inc()
             raise
         finally:
@@ -231,7 +234,7 @@ class Service:
         return summary(filled.result, filled.model, filled.codes, filled.seconds)
 
     async def encode(self, work: Callable[[], T], until: float) -> T:
-        """`work` in a thread, of which few run at once. Raises TimeoutError at `until`."""
+        """Runs `work` in one of a few threads. Raises TimeoutError at `until`."""
         async with asyncio.timeout_at(until):
             return await anyio.to_thread.run_sync(work, limiter=self.encoders)
 
@@ -247,19 +250,19 @@ class Service:
 
 
 class Inbox:
-    """News from worker threads, for the event loop."""
+    """Messages from worker threads to the event loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
     def put(self, what: str, detail: Any) -> None:
-        """From any thread, also after the loop has ended."""
+        """Can be called from any thread, also after the loop has ended."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._queue.put_nowait, (what, detail))
 
     async def get(self, leaving: asyncio.Task[None]) -> tuple[str, Any]:
-        """The next news. Raises ApiError when the fill failed, and when the client leaves before."""
+        """The next message. Raises ApiError when the fill fails or the client disconnects first."""
         news = asyncio.create_task(self._queue.get())
         try:
             await asyncio.wait({news, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -270,7 +273,10 @@ class Inbox:
             news.cancel()
 
     async def next(self, until: float) -> tuple[str, Any]:
-        """The next news, or ("silence", None) after a while. Raises TimeoutError at `until`, and ApiError."""
+        """The next message, or ("silence", None) after `HEARTBEAT` seconds.
+
+        Raises TimeoutError at `until`, and ApiError.
+        """
         left = until - self._loop.time()
         try:
             return _unless_failed(await asyncio.wait_for(self._queue.get(), min(HEARTBEAT, max(left, 0))))
@@ -287,6 +293,6 @@ def _unless_failed(news: tuple[str, Any]) -> tuple[str, Any]:
 
 
 async def _departure(request: Request) -> None:
-    """Returns when the client is gone; the body has been read, so all that can come is that."""
+    """Returns when the client disconnects; with the body read, no other message can arrive."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

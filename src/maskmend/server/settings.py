@@ -1,4 +1,4 @@
-"""How the server is set up, and what it takes in at most: frozen dataclasses that check themselves."""
+"""The server's configuration and limits: frozen dataclasses that validate themselves."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -20,33 +20,33 @@ OPTIONS = {
     "seconds": "--timeout",
     "drain": "--drain",
 }
-"""What `maskmend serve` calls the limits; errors name them so."""
+"""The options of `maskmend serve` for the limits, as error messages name them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What one request may cost, and how many there may be at once."""
+    """Limits on the cost of a request and on the number of concurrent requests."""
 
     upload_mib: float = 32.0
-    """Largest request body; more is refused while it arrives."""
+    """Maximum request body; a larger one is refused while it is being received."""
     megapixels: float = 50.0
-    """Largest image; checked in the file's header, before anything is decoded."""
+    """Maximum image size; checked in the file header, before decoding."""
     samples: int = 8
-    """Most fills of one request."""
+    """Maximum number of fills per request."""
     steps: int = 64
-    """Most decoding steps of one request."""
+    """Maximum number of decoding steps per request."""
     places: int = 32
-    """Requests that have arrived, waiting or at work; one more is told to come back later (429)."""
+    """Maximum number of received requests, queued or being filled; further ones get status 429."""
     pace_kib: float = 1.0
-    """KiB a second that an upload has to bring on average over `silence`, or it is cut off (408)."""
+    """Minimum upload speed in KiB per second, averaged over `silence`; slower uploads are cut off (408)."""
     silence: float = 10.0
-    """Seconds over which the pace of an upload is taken."""
+    """Seconds over which the upload speed is averaged."""
     batch: int = 16
-    """Most fills (requests times samples) that are decoded together."""
+    """Maximum number of fills (requests times samples) decoded together."""
     seconds: float = 120.0
-    """Time for one request, from the end of its headers to its last result."""
+    """Time limit of a request, from the end of its headers to its last result."""
     drain: float = 30.0
-    """Time for requests under way when the server is told to stop."""
+    """Time limit for requests in progress when the server shuts down."""
 
     def __post_init__(self) -> None:
         for name in ("upload_mib", "megapixels", "seconds", "drain", "pace_kib", "silence"):
@@ -64,12 +64,12 @@ class Limits:
 
     @property
     def uploads_of_one(self) -> int:
-        """Uploads under way from one address."""
+        """Maximum number of concurrent uploads from one address."""
         return self.places
 
     @property
     def uploads(self) -> int:
-        """Uploads under way in all: one address alone cannot take them all."""
+        """Maximum number of concurrent uploads in total; a single address cannot use them all."""
         return 2 * self.places
 
     @property
@@ -78,7 +78,7 @@ class Limits:
 
     @property
     def pixels_at_once(self) -> int:
-        """Of all images taken in at once: two of the largest."""
+        """Maximum total size of all images in memory: two of the largest."""
         return 2 * self.pixels
 
 
@@ -87,26 +87,26 @@ class ServeConfig:
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 8765
-    """0 takes any free one."""
+    """0 picks a free port."""
     allow_remote: bool = False
-    """Listen on an address that other machines reach."""
+    """Allow an address that is reachable from other machines."""
     names: tuple[str, ...] = ()
-    """Host names under which clients know the server, beside addresses and localhost."""
+    """Host names of the server, besides addresses and localhost."""
     origins: tuple[str, ...] = ()
-    """Pages of other sites that may use the API: scheme, host and port, such as https://app.example."""
+    """Origins of other sites that may use the API: scheme, host and port, such as https://app.example."""
     token: str | None = None
-    """What clients must send as `Authorization: Bearer TOKEN`."""
+    """Token that clients must send as `Authorization: Bearer TOKEN`."""
     models: tuple[str, ...] = ("default",)
     """The first is the default."""
     device: str = "cpu"
     workers: int = 1
-    """Threads that each fill one batch at a time; with the engine ray those of each replica."""
+    """Threads that each fill one batch at a time; with the engine ray, per replica."""
     engine: Literal["local", "ray"] = "local"
-    """Fills are made in this process, or by replicas on a Ray cluster."""
+    """Fill in this process, or in replicas on a Ray cluster."""
     replicas: int = 1
-    """Processes that fill, with the engine ray."""
+    """Number of replica processes (engine ray)."""
     replica_cpus: float = 1.0
-    """Processors that each of them reserves, and computes with."""
+    """CPUs that each replica reserves and uses."""
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -141,7 +141,7 @@ class ServeConfig:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` is this machine as only this machine sees it."""
+    """Whether `host` is a loopback address, reachable from this machine only."""
     if host == "localhost":
         return True
     try:

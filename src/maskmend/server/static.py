@@ -1,7 +1,6 @@
-"""The editor's page and its parts, the API's offline description, the sample pictures: files of the package
-only.
+"""Static files of the package: the editor's page, the offline API documentation, the sample pictures.
 
-Each is served under a name that is known when the server starts; a client's path never reaches the disk.
+The set of files is fixed when the server starts; paths from clients are never used to access the disk.
 """
 
 import hashlib
@@ -46,7 +45,7 @@ def build_pages() -> APIRouter:
 
 
 def samples() -> list[tuple[str, Path, Path]]:
-    """The shipped pictures and photographs, or none where they were left out of the installation."""
+    """The bundled pictures and photographs, or none if they are not installed."""
     try:
         return [*sample_pairs(), *sample_pairs(PHOTOGRAPHS)]
     except DataError:
@@ -54,7 +53,7 @@ def samples() -> list[tuple[str, Path, Path]]:
 
 
 def add_file(router: APIRouter, route: str, path: Path) -> None:
-    """Serves `path` at `route`, from memory, with a tag so that an unchanged file is not sent again."""
+    """Serves `path` at `route` from memory, with an ETag so that an unchanged file is not sent again."""
     content, media = path.read_bytes(), TYPES[path.suffix]
     tag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache"}

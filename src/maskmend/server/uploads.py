@@ -1,9 +1,9 @@
-"""Uploads under way: bodies that are still arriving, kept apart from the requests that are being worked on.
+"""Uploads: request bodies that are still being received, counted separately from queued requests.
 
-A request takes a slot in the queue only once its body is there, so that clients which announce a body and
-then send nothing hold no slot. Their number is bounded, in all and for each address. When there are too
-many, the slowest one older than a second makes way for the newcomer; if all are younger, the newcomer is
-refused. However many there are, an upload that falls behind the stated pace is cut off.
+A request takes a queue slot only after its whole body has arrived, so clients that announce a body and then
+send nothing hold no slot. The number of uploads is limited, in total and per address. When the limit is
+reached, the slowest upload older than one second is cut off in favour of the new one; if all are younger, the
+new one is refused. Uploads slower than the minimum speed are always cut off.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from maskmend.server.queue import JobQueue, Slot
 from maskmend.server.settings import Limits
 
 YOUNG = 1.0
-"""Seconds for which an upload makes way for nobody: its pace cannot be told yet."""
+"""Uploads younger than this many seconds are never displaced: their speed is not known yet."""
 T = TypeVar("T")
 
 
 class Uploads:
-    """All uploads under way. For the event loop only; it is not thread-safe."""
+    """All uploads in progress. Not thread-safe: use in the event loop only."""
 
     def __init__(self, queue: JobQueue, limits: Limits) -> None:
         self.queue, self.limits = queue, limits
@@ -33,8 +33,8 @@ class Uploads:
     def begin(self, request: Request) -> "Upload":
         """Admits the body of `request`.
 
-        Raises ApiError: 503 when the server is stopping, 429 when all slots of the queue are taken or there
-        are too many uploads, none of which can make way.
+        Raises ApiError: 503 when the server is stopping; 429 when all queue slots are taken, or when there
+        are too many uploads and none can be displaced.
         """
         owner = owner_of(request.client.host if request.client is not None else "")
         own = [upload for upload in self.under_way if upload.owner == owner]
@@ -61,12 +61,12 @@ class Uploads:
 
 
 class Upload:
-    """One body on its way; a context manager that ends when the body has been read or given up."""
+    """One upload; a context manager that ends when the body has been read or abandoned."""
 
     def __init__(self, uploads: Uploads, request: Request, owner: str) -> None:
         self.uploads, self.owner, self.came = uploads, owner, 0
         self.request = Request(request.scope, self._receive)
-        """The request, to be read through this: its bytes are counted."""
+        """The request, wrapped so that received bytes are counted."""
         self._wire = request.receive
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -77,11 +77,11 @@ class Upload:
 
     @property
     def age(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the upload began."""
         return self._loop.time() - self._began
 
     async def read(self, reading: Awaitable[T], until: float) -> T:
-        """The body as `reading` gives it. Raises ApiError (408) when it is too slow, or late at `until`."""
+        """Awaits `reading`. Raises ApiError (408) when the upload is too slow, or incomplete at `until`."""
         limits = self.uploads.limits
         self._until = until
         try:
@@ -99,7 +99,7 @@ class Upload:
             raise ApiError(408, "upload_too_slow", message, {"Connection": "close"}) from None
 
     def take_slot(self) -> Slot:
-        """A slot in the queue for what has arrived. Raises ApiError (429)."""
+        """Takes a queue slot for the received request. Raises ApiError (429)."""
         return self.uploads.queue.acquire(announced=True)
 
     def cut_off(self) -> None:
@@ -118,7 +118,7 @@ class Upload:
         return message
 
     def _next_stretch(self) -> None:
-        """As many bytes as the pace asks for in `silence` seconds have to come in this time, and so on."""
+        """Starts the next interval of `silence` seconds, in which the minimum number of bytes must arrive."""
         limits = self.uploads.limits
         self._owed = limits.pace_kib * 1024 * limits.silence
         if self._timeout is not None and not self._timeout.expired():
@@ -137,7 +137,7 @@ class Upload:
 
 
 def owner_of(host: str) -> str:
-    """Whom an address counts for: itself; of IPv6 its network of 64 bits, which is given out as a whole."""
+    """The client that an address belongs to: the address itself, or for IPv6 its /64 network."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

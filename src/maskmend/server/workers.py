@@ -1,8 +1,8 @@
-"""Threads that take batches from the queue and have them filled, in this process or by replicas elsewhere.
+"""Worker threads that take batches from the queue and fill them, in this process or by replicas.
 
-PyTorch lets go of the interpreter while it computes, so threads work side by side and share one copy of each
-model; the processor's cores are divided among them. A batch in which something goes wrong is filled again one
-by one, so that a bad request spoils no other.
+PyTorch releases the GIL while it computes, so threads run in parallel and share one copy of each model; the
+CPU cores are divided among them. If a batch fails, its requests are filled again one by one, so that a bad
+request does not affect the others.
 """
 
 import logging
@@ -27,35 +27,35 @@ from maskmend.server.registry import Catalogue
 LOG = logging.getLogger("maskmend.server")
 
 FEW = 4
-"""Parts of a hole up to which every step is shown. Of more, only each one's last: to draw all would take
-several times as long as to fill them."""
+"""Up to this many parts of a hole, every step is shown; with more, only the last step of each part, because
+rendering all of them would take several times as long as filling."""
 
 LARGEST_SHOWN = 1024
-"""Pixels of the longer side of the picture of a finished scale."""
+"""Longer side, in pixels, of the picture of a finished scale."""
 
 
 class Abandoned(Exception):
-    """Nobody waits for this batch any more."""
+    """No client is waiting for this batch any more."""
 
 
 class Filler(ABC):
-    """Where batches are filled."""
+    """Fills batches: in this process or elsewhere."""
 
     running = 1
-    """Processes that can fill just now."""
+    """Number of processes that are ready to fill."""
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing would be filled just now; None when something would."""
+        """Why batches cannot be filled at the moment, or None if they can."""
         return None
 
     @abstractmethod
     def fill(self, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
-        """As the function `fill`."""
+        """Like the function `fill`."""
 
 
 class InProcess(Filler):
-    """With this process's own models."""
+    """Fills batches with the models of this process."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
@@ -65,11 +65,11 @@ class InProcess(Filler):
 
 
 class Workers:
-    """`count` threads that fill jobs of `queue`, started by `start`, ended by closing the queue."""
+    """`count` threads that fill jobs from `queue`. `start` starts them; closing the queue ends them."""
 
     def __init__(self, count: int, queue: JobQueue, filler: Filler, metrics: Metrics) -> None:
         self.queue, self.filler, self.metrics = queue, filler, metrics
-        # The process's own setting, or the machine's cores, divided
+        # The process's thread setting (default: the number of cores), divided among the workers
         self.share = max(1, torch.get_num_threads() // count)
         names = (f"maskmend-worker-{n}" for n in range(1, count + 1))
         self.threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
@@ -85,10 +85,10 @@ class Workers:
             thread.join(max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
-        torch.set_num_threads(self.share)  # OpenMP counts for each thread that starts work
+        torch.set_num_threads(self.share)  # OpenMP keeps this setting per calling thread
         while (batch := self.queue.next_batch()) is not None:
             self._fill(batch)
-            del batch  # or the last pictures stay in memory until the next ones come
+            del batch  # otherwise the pictures stay in memory until the next batch arrives
 
     def _fill(self, batch: list[Job]) -> None:
         start = time.monotonic()
@@ -100,7 +100,7 @@ class Workers:
         def finished(index: int, result: Any) -> None:
             job, spent = waiting.pop(index), time.monotonic() - start
             self.metrics.fills.inc(job.samples)
-            if not waiting:  # counted before the last one is answered, who may ask for the figures at once
+            if not waiting:  # before the last response: its client may read the metrics at once
                 self.queue.measured(spent, len(batch))
                 self.metrics.spent.observe(spent)
                 self.metrics.batches.observe(len(batch))
@@ -120,10 +120,10 @@ class Workers:
 
 
 def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
-    """Fills a batch of one kind; `finished` is called with each job's index in the batch and its result, when
-    it is there.
+    """Fills a batch of jobs with the same terms; calls `finished` with the index and result of each job as
+    soon as it is ready.
 
-    Raises Abandoned as soon as nobody waits for any of them.
+    Raises Abandoned as soon as no client waits for any of the jobs.
     """
 
     def check_cancelled(_: object) -> None:
@@ -158,10 +158,10 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
 
 
 def level_news(progress: LevelProgress, mask: np.ndarray) -> dict[str, Any]:
-    """What a watcher is told of the finer scales: how far they are, and the hole as a picture where one is
-    done.
+    """The detail of a "level" event: the progress of the finer scales, and a picture of the hole for each
+    finished scale.
 
-    No side of that picture has more than `LARGEST_SHOWN` pixels: it is looked at for a moment.
+    The picture is only a preview, so neither side exceeds `LARGEST_SHOWN` pixels.
     """
     news: dict[str, Any] = {"progress": progress}
     if progress.pixels is not None:
@@ -179,7 +179,7 @@ def level_news(progress: LevelProgress, mask: np.ndarray) -> dict[str, Any]:
 
 
 def step_news(preview: Preview, index: int) -> dict[str, Any]:
-    """What a watcher is shown of one step: where, which tokens are open, and the picture, for each sample."""
+    """The detail of a "step" event: the box, and for each sample the masked tokens and the picture."""
     return {
         "step": preview.step.index,
         "part": preview.part,

@@ -1,1 +1,1 @@
-"""How well photographs are repaired, against what else a user could take: `maskmend photographs`."""
+"""Comparison with other inpainting methods on photographs: `maskmend photographs`."""

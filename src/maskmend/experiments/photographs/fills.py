@@ -1,7 +1,7 @@
-"""Fills kept on disk: a PNG for each method, photograph and hole, so that a stopped run is resumed.
+"""Cache of fills on disk: one PNG per method, photograph and hole, so that a run can be resumed.
 
-A file's name is a hash of the method's identity, the photograph's pixels, the hole and the seed. How long the
-fill took is written into the PNG itself.
+The file name is a hash of the method's identity, the photograph's pixels, the hole and the seed. The time the
+fill took is stored in the PNG.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from maskmend.progress import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class Filled:
-    """What a method made of a photograph."""
+    """A method's fill of a photograph."""
 
     pixels: UInt8[np.ndarray, "H W 3"]
     seconds: float
@@ -39,14 +39,14 @@ def fill_all(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Filled]:
-    """The fills of all photographs, number i with seed + i; those in `folder` are taken from there."""
+    """The fills of all photographs, number i with seed + i; existing ones are read from `folder`."""
     filled = []
     ready = False
     for number, (scene, hole) in enumerate(zip(scenes, holes, strict=True)):
         path = folder / f"{_key(method, scene, hole, seed + number)}.png"
         found = _read(path, scene.pixels.shape)
         if found is None:
-            if not ready:  # the first fill also prepares the network, which is not its own time
+            if not ready:  # warm-up: the first fill also prepares the network
                 method.fill(scene.pixels, hole, seed + number)
                 ready = True
             found = _fill(method, scene, hole, seed + number)
@@ -79,7 +79,7 @@ def _png(filled: Filled) -> bytes:
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> Filled | None:
-    """The fill of that file; None where there is none, or it is damaged."""
+    """Reads a fill; None if the file is missing or damaged."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
             pixels = np.asarray(image)

@@ -1,7 +1,7 @@
-"""The methods that repair: models of this package, and what else a user could take.
+"""The compared methods: models of this package and other inpainting software.
 
-A method's identity is all that decides its fills: versions, files, settings, and for our own models the code
-that fills. Fills kept on disk are known by it, so that none is taken for another method's.
+A method's identity covers everything that determines its fills: versions, files, settings, and for our own
+models the code. It is part of the key of cached fills, so that they are never mixed up.
 """
 
 import hashlib
@@ -21,16 +21,16 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import model_hash
 
 THIN = ("scratches", "text")
-"""Holes that the biharmonic fill is measured on: in wide ones it takes minutes and overshoots."""
+"""Kinds of holes for the biharmonic fill: in wide holes it takes minutes and overshoots."""
 ELSEWHERE = ("benchmark", "commands", "experiment", "metrics", "photographs", "server", "study", "training")
-"""Folders of this package that decide no fill."""
+"""Folders of this package that do not affect fills."""
 
 Seeded = Callable[[UInt8[np.ndarray, "H W 3"], Bool[np.ndarray, "H W"], int], UInt8[np.ndarray, "H W 3"]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One way of filling."""
+    """An inpainting method."""
 
     name: str
     identity: dict[str, Any]
@@ -38,11 +38,11 @@ class Method:
     """(image, mask, seed) to the filled image."""
     ours: bool = False
     kinds: Sequence[str] = field(default=PHOTOGRAPHIC)
-    """Of holes that it is measured on."""
+    """Kinds of holes it is measured on."""
 
 
 def our_model(name: str, pipe: InpaintPipeline, settings: dict[str, Any]) -> Method:
-    """A model of this package; `settings` are laid over its own defaults."""
+    """A model of this package; `settings` override its defaults."""
     chosen = asdict(pipe.defaults.changed(**settings))
 
     def fill(image: np.ndarray, mask: np.ndarray, seed: int) -> np.ndarray:
@@ -82,7 +82,7 @@ def _rival(name: str, identity: dict[str, Any], fill: Fill, kinds: Sequence[str]
 
 
 def installed(*packages: str) -> str:
-    """The version of the first of these packages that is there."""
+    """The version of the first of these packages that is installed."""
     for package in packages:
         try:
             return version(package)
@@ -92,7 +92,7 @@ def installed(*packages: str) -> str:
 
 
 def code_hash() -> str:
-    """SHA-256 over the modules of this package that a fill may pass through."""
+    """SHA-256 over the modules of this package that can affect a fill."""
     root = Path(maskmend.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):

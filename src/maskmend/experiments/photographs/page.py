@@ -1,4 +1,4 @@
-"""The page's words and tables: in short, then a section for each kind of hole."""
+"""The page's text and tables: a summary, then a section for each kind of hole."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -25,13 +25,13 @@ class Measured:
 
     kind: str
     whole: bool
-    """Whole photographs at their own size, not squares."""
+    """Whole photographs at their original size instead of squares."""
     scores: Mapping[str, Score]
     """By the method's name."""
     ours: Sequence[str]
     """Names of our models among them."""
     share: float
-    """Mean share of the pixels that are missing."""
+    """Mean share of missing pixels."""
     masks: str
     """SHA-256 of the holes."""
 
@@ -41,7 +41,7 @@ class Measured:
 
 
 def in_short(results: Sequence[Measured]) -> Section:
-    """FID and LPIPS of every method on every kind, and our first model against the others."""
+    """FID and LPIPS of every method and kind of hole, and our first model compared with the others."""
     squares = [result for result in results if not result.whole] or list(results)
     names = list(dict.fromkeys(name for result in squares for name in result.scores))
     rows = []
@@ -63,7 +63,7 @@ def _pair(score: Score, best: float) -> str:
 
 
 def section(result: Measured, drawings: Sequence[Drawing]) -> Section:
-    """All figures of one kind, and how far ours lie below the others'."""
+    """All results for one kind of hole, and the differences between ours and the others'."""
     fids = any(score.fid is not None for score in result.scores.values())
     header = ["method", *(["FID"] if fids else []), "LPIPS", "PSNR in the hole, dB", "known-pixel error",
               "s/picture"]  # fmt: skip
@@ -100,7 +100,7 @@ def section(result: Measured, drawings: Sequence[Drawing]) -> Section:
 
 
 def _marks(scores: Sequence[Score]) -> list[Mark]:
-    """The best LPIPS, and those whose difference to it is within its interval."""
+    """The methods with the best LPIPS: the best one, and those not significantly different from it."""
     best = min(scores, key=lambda score: score.lpips.value)
     marks: list[Mark] = []
     for score in scores:
@@ -122,7 +122,7 @@ def _percent(gap: Interval | None) -> str:
 
 
 def facts(result: Measured) -> dict[str, Any]:
-    """The same as plain values, every photograph's LPIPS and PSNR included."""
+    """The same as JSON values, with LPIPS and PSNR of every photograph."""
     methods = {}
     for name, score in result.scores.items():
         values = asdict(score)

@@ -1,7 +1,7 @@
-"""Which photographs are shown beside the figures: picked by number, never by hand.
+"""Selects the photographs shown on the page: by score, never by hand.
 
-By our LPIPS less the rival's (MI-GAN where it takes part, else Telea): the photograph where it is lowest, the
-median one, and the one where it is highest.
+The score is our LPIPS minus the rival's (MI-GAN if it takes part, else Telea). The photographs with the
+lowest, the median and the highest score are shown.
 """
 
 import csv
@@ -20,11 +20,11 @@ class Pick:
 
     why: str
     number: int
-    """Its place in the test set, from 0."""
+    """Index in the test set, from 0."""
 
 
 def pick(ours: Sequence[float], theirs: Sequence[float], rival: str) -> list[Pick]:
-    """Best, median and worst by LPIPS of each photograph; of equal ones the first. Each but once."""
+    """Best, median and worst photograph by LPIPS; the first one on ties. No photograph appears twice."""
     order = np.argsort(np.array(ours) - np.array(theirs), kind="stable")
     places = {
         f"best against {rival}": order[0],
@@ -39,10 +39,10 @@ def pick(ours: Sequence[float], theirs: Sequence[float], rival: str) -> list[Pic
 
 
 def read_credits(*files: Path) -> dict[str, str]:
-    """Licence and author's page of each photograph, by its name, from CSV files.
+    """Licence and author's page of each photograph, by name, from CSV files.
 
-    They have the columns `file` and `licence`, and may have `attribution_url` and `source_repository`. Raises
-    DataError for a file that cannot be read or lacks them.
+    The files have the columns `file` and `licence`, and optionally `attribution_url` and `source_repository`.
+    Raises DataError for a file that cannot be read or lacks the required columns.
     """
     found: dict[str, str] = {}
     for path in files:

@@ -1,8 +1,8 @@
-"""`maskmend photographs`: photographs repaired by every method, measured and written as one page.
+"""`maskmend photographs`: inpaints photographs with every method, scores the fills and writes a page.
 
     photographs ─► holes of four kinds ─► fills (kept on disk) ─► scores ─► page, pictures, JSON
 
-The page is rewritten after each kind of hole, so that a stopped run leaves its results so far.
+The page is rewritten after each kind of hole, so that an interrupted run leaves its results so far.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,26 +34,26 @@ FOOT = "Made by `maskmend photographs`. Every figure, photograph by photograph, 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """A set of photographs with common scores."""
+    """A set of photographs that are scored together."""
 
     name: str
-    """Beginning of its pictures' file names."""
+    """Prefix of its pictures' file names."""
     scenes: list[Scene]
     whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """Who repairs what.
+    """The setup of a comparison.
 
     Args:
         methods: in the order of the columns; ours last.
         groups: sets of photographs.
-        meter: networks of the figures; without FID for whole photographs.
-        work: folder of the fills and features that are kept.
-        kinds: of holes.
-        seed: photograph i is filled with seed + i, its hole drawn from (seed, i).
-        credits: licence and author of a photograph by its name, for those that are shown.
+        meter: networks for the scores; without FID for whole photographs.
+        work: folder for cached fills and features.
+        kinds: kinds of holes.
+        seed: photograph i is filled with seed + i; its hole is drawn from (seed, i).
+        credits: licence and author by photograph name, for the photographs that are shown.
     """
 
     methods: Sequence[Method]
@@ -76,7 +76,7 @@ class Contest:
 def repair_photographs(
     contest: Contest, page: Path, *, command: str = "", progress: StageProgress | None = None
 ) -> dict[str, Any]:
-    """Writes `page` (Markdown) and a folder of its name with pictures and `page.json`; returns the JSON."""
+    """Writes `page` (Markdown) and a folder of that name with pictures and `page.json`; returns the JSON."""
     folder = folder_of(page)
     about: dict[str, Any] = {
         "command": command,
@@ -114,8 +114,8 @@ def repair_photographs(
 
 
 def folder_of(page: Path) -> Path:
-    """Where the page's pictures lie. Raises ConfigError for a page without a suffix, which would be its own
-    folder."""
+    """The folder of the page's pictures. Raises ConfigError for a page without a suffix, as folder and page
+    would have the same name."""
     folder = page.with_suffix("")
     if folder == page:
         raise ConfigError(f"{page} has no suffix: name a Markdown file, such as {page}.md")
@@ -166,7 +166,7 @@ def _picture(
     fills: dict[str, list[Filled]],
     folder: Path,
 ) -> tuple[Drawing | None, list[Pick]]:
-    """The picked photographs; none without our models or without others."""
+    """The selected photographs; none if our models or all others are missing."""
     if not result.ours or not result.rivals:
         return None, []
     rival = "MI-GAN" if "MI-GAN" in result.rivals else result.rivals[0]
@@ -242,5 +242,5 @@ def _versions() -> dict[str, str]:
 
 
 def _slug(name: str) -> str:
-    """A method's name as a folder's."""
+    """A method's name as a folder name."""
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower())

@@ -1,4 +1,4 @@
-"""The photographs that are repaired: central squares of one size, or whole ones at their own."""
+"""The test photographs: central squares of one size, or whole photographs at their original size."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,23 +12,24 @@ from maskmend.masks.sets import draw_mask
 from maskmend.training.dataset import crop, decode, list_images
 
 SIDE = 256
-"""Of the squares, in pixels: the size that figures of photographs are published at."""
+"""Side of the squares in pixels: the usual size for published scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A photograph, by its name in the folder or tar file."""
+    """A photograph with its name in the folder or tar file."""
 
     name: str
     pixels: UInt8[np.ndarray, "H W 3"]
 
 
 def load_scenes(source: Path, side: int | None = None, limit: int | None = None) -> list[Scene]:
-    """The photographs of a folder or tar file, in the order of their names.
+    """The photographs of a folder or tar file, sorted by name.
 
-    `limit`: only so many, evenly spread over all, since names often begin with what a photograph is of.
-    `side`: the shorter side is scaled to so many pixels and the middle cut out square; None: as they are.
-    Raises DataError for fewer than two, and for one that cannot be read: without it all masks would move.
+    `limit`: take only this many, evenly spaced, as names often start with the subject.
+    `side`: scale the shorter side to this many pixels and crop the central square; None: original size.
+    Raises DataError for fewer than two photographs, and for an unreadable one, as skipping it would assign
+    other masks to all that follow.
     """
     found = sorted(list_images(source), key=lambda entry: Path(entry.name))
     if limit is not None and limit < len(found):
@@ -49,5 +50,5 @@ def load_scenes(source: Path, side: int | None = None, limit: int | None = None)
 
 
 def holes_for(scenes: list[Scene], kind: str, seed: int) -> list[Bool[np.ndarray, "H W"]]:
-    """A hole for each, as `maskmend masks make KIND` draws them."""
+    """A hole for each photograph, as drawn by `maskmend masks make KIND`."""
     return [draw_mask(kind, seed, n, *scene.pixels.shape[:2]) for n, scene in enumerate(scenes)]

@@ -1,8 +1,8 @@
-"""What a method's fills score: FID, LPIPS, PSNR in the hole, known-pixel error, seconds.
+"""Scores of a method's fills: FID, LPIPS, PSNR in the hole, known-pixel error, seconds.
 
-All pictures are composited: known pixels from the photograph, the hole from the method; the known-pixel error
-is of what the method itself gave back. All methods draw the same bootstrap photographs, so that the ratio of
-two figures has an interval of its own: what both share cancels.
+All pictures are composited: known pixels from the photograph, the hole from the method. The known-pixel error
+is that of the method's own output. All methods use the same bootstrap samples of photographs, so the relative
+difference of two scores has a paired confidence interval.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,24 +23,24 @@ from maskmend.metrics.pixels import hole_psnr, known_error
 from maskmend.progress import Progress
 
 MOST_DB = 60.0
-"""A hole that is met to the last grey level counts as this PSNR, not as an infinite one."""
+"""PSNR used for a hole without any error, instead of infinity."""
 
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """The figures of one method on one kind of hole."""
+    """The scores of one method on one kind of hole."""
 
     fid: Interval | None
-    """None of photographs of several sizes, of which there are too few."""
+    """None for whole photographs of different sizes, of which there are too few."""
     lpips: Interval
     psnr: Interval
-    """In the hole, dB, mean over the photographs."""
+    """PSNR in the hole in dB, mean over the photographs."""
     known_error: int
     """Largest change of a known pixel by the method itself, in grey levels."""
     seconds: float
-    """Median of a photograph."""
+    """Median over the photographs."""
     fid_draws: list[float]
     lpips_each: list[float]
     psnr_each: list[float]
@@ -48,15 +48,15 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Meter:
-    """Networks and settings of a measurement.
+    """Networks and settings for scoring.
 
     Args:
-        extract: features for FID; None leaves it out.
-        network: what `extract` computes.
+        extract: features for FID; None skips it.
+        network: identifies the network of `extract`.
         distance: LPIPS of two batches.
-        folder: where features are kept.
-        repeats: bootstrap draws of a FID's interval.
-        device: where `distance` computes.
+        folder: cache of features.
+        repeats: bootstrap samples for the interval of a FID.
+        device: device of `distance`.
     """
 
     extract: FeatureFunction | None
@@ -73,7 +73,7 @@ class Meter:
         fills: Sequence[Filled],
         progress: Progress | None = None,
     ) -> Score:
-        """The figures of these fills."""
+        """The scores of these fills."""
         truths = [scene.pixels for scene in scenes]
         pictures = composited(scenes, holes, fills)
         fid, draws = None, np.zeros(0)
@@ -117,7 +117,7 @@ def composited(
 
 
 def fid_ratio(ours: Score, theirs: Score) -> Interval | None:
-    """How far our FID lies below (negative) or above theirs, as a share of theirs, with its interval."""
+    """Relative difference of our FID to theirs (negative: ours is lower), with its interval."""
     if ours.fid is None or theirs.fid is None or theirs.fid.value == 0:
         return None
     draws = np.array(ours.fid_draws) / np.array(theirs.fid_draws) - 1
@@ -125,7 +125,7 @@ def fid_ratio(ours: Score, theirs: Score) -> Interval | None:
 
 
 def lpips_ratio(ours: Score, theirs: Score) -> Interval | None:
-    """The same of the mean LPIPS."""
+    """The same for the mean LPIPS."""
     if theirs.lpips.value == 0:
         return None
     a, b = (

@@ -1,4 +1,4 @@
-"""Pictures beside the figures: a row for each picked photograph, a column for each method."""
+"""Example strips: a row for each selected photograph, a column for each method."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from maskmend.evaluation.contact_sheet import FAINT, HOLE, INK, PAPER, fit
 
 CELL, GAP, LABEL = 256, 8, 20
 QUALITY = 88
-"""Of the JPEGs: pages of photographs as PNG would be tens of megabytes."""
+"""JPEG quality: as PNG, a page of photographs would take tens of megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One photograph, its hole, and its fills by the method's name with the caption of each."""
+    """One photograph, its hole, and the fill and caption of each method by name."""
 
     title: str
     truth: UInt8[np.ndarray, "H W 3"]
@@ -26,10 +26,10 @@ class Row:
 
 
 def strip(rows: Sequence[Row], *, zoom: bool = False) -> Image.Image:
-    """Input, fills and truth at their own pixels, `CELL` across.
+    """Input, fills and ground truth at original resolution, `CELL` pixels wide.
 
-    `zoom`: of larger photographs the whole input in front, then of all pictures the square of `CELL` pixels
-    that holds most of the hole.
+    `zoom`: for larger photographs; shows the whole input first, then the same square of `CELL` pixels, with
+    the largest part of the hole, from all pictures.
     """
     names = ["input", *rows[0].fills, "truth"]
     columns = len(names) + zoom
@@ -55,7 +55,7 @@ def strip(rows: Sequence[Row], *, zoom: bool = False) -> Image.Image:
 
 
 def densest(hole: Bool[np.ndarray, "H W"], side: int = CELL) -> tuple[slice, slice]:
-    """The square of `side` pixels with most of the hole's, the first of equal ones; smaller in small
+    """The square of `side` pixels that contains most of the hole, the first on ties; smaller for small
     pictures."""
     tall, wide = min(side, hole.shape[0]), min(side, hole.shape[1])
     sums = np.pad(hole.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))

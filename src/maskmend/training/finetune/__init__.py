@@ -1,1 +1,1 @@
-"""`maskmend train --on FOLDER`: a trained model goes on learning from a folder of pictures."""
+"""`maskmend train --on FOLDER`: fine-tunes a trained model on a folder of pictures."""

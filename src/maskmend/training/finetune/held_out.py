@@ -1,6 +1,6 @@
-"""What a model makes of held-out pictures: LPIPS of fills, and a labelled sheet for the eye.
+"""Evaluates a model on held-out pictures: LPIPS of fills, and a labelled contact sheet.
 
-Picture number i gets the same holes from every model: scratches, strokes and a blob, from (seed, i) alone.
+The holes of picture i are the same for every model: scratches, strokes and a blob, derived from (seed, i).
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from maskmend.training.stages.stage import picture_grid
 
 KINDS = ("scratches", "strokes_photo", "blobs")
 JUDGED = 16
-"""Pictures that are filled, with a hole of each kind."""
+"""Number of pictures that are filled, with a hole of each kind."""
 SHOWN = 8
-"""Pictures on a sheet, kinds of holes in turn."""
+"""Number of pictures on a sheet, with alternating kinds of holes."""
 REPEATS = 1000
 
 
@@ -58,7 +58,7 @@ def fill_distances(
     lpips: Perceptual,
     progress: Progress | None = None,
 ) -> Float[np.ndarray, "N"]:
-    """Mean LPIPS of each picture's fills, composited, over its holes."""
+    """LPIPS of each picture's composited fills, averaged over its holes."""
     means = []
     for number, holes in enumerate(pictures):
         means.append(
@@ -81,7 +81,7 @@ def _distance(
 
 
 def change(before: Float[np.ndarray, "N"], after: Float[np.ndarray, "N"]) -> Interval:
-    """How much higher `after` is than `before` on average, as a share of it (negative: lower, better)."""
+    """Mean relative change from `before` to `after` (negative: lower, better)."""
 
     def ratio(counts: np.ndarray) -> float:
         return float((counts * after).sum() / (counts * before).sum() - 1)
@@ -90,7 +90,7 @@ def change(before: Float[np.ndarray, "N"], after: Float[np.ndarray, "N"]) -> Int
 
 
 def sheet(pictures: Sequence[Sequence[Holed]], pipes: dict[str, InpaintPipeline]) -> Image.Image:
-    """Rows: the pictures, their holes, and what each of the models, by its name, fills in."""
+    """Rows: the pictures, the pictures with holes, and the fills of each model by its name."""
     shown = [holes[number % len(holes)] for number, holes in enumerate(pictures[:SHOWN])]
     originals = torch.cat([to_tensor(one.pixels) for one in shown])
     holes = torch.cat([torch.from_numpy(one.hole)[None, None] for one in shown])

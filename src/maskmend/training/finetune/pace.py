@@ -1,7 +1,7 @@
-"""How long a training will take here: seconds of a few steps, measured before it begins.
+"""Estimates how long training will take on this machine, by timing a few steps before it begins.
 
-Steps are timed on the stage itself, over pictures of the run, and thrown away: the run starts afresh. The
-first step of each stage is left out, in which kernels are chosen and memory is taken.
+The steps run the actual stage on pictures of the run and are discarded; the run starts from scratch. The
+first step of each stage is not counted, as it selects kernels and allocates memory.
 """
 
 import time
@@ -19,7 +19,7 @@ TIMED = 3
 
 
 def seconds_a_step(recipe: Recipe, images: ImageSet, steps: int = TIMED) -> float:
-    """The median of `steps` training steps of `recipe`, its discriminators at work, in seconds."""
+    """The median time of `steps` training steps of `recipe` in seconds, with active discriminators."""
     if recipe.decoder is not None:
         recipe = replace(recipe, decoder=replace(recipe.decoder, adversarial_start=0))
     device = pick_device(recipe.training.device)

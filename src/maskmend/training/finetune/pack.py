@@ -1,4 +1,4 @@
-"""The end of a fine-tuning: the model folder, with a card, and what the training brought."""
+"""Finishes a fine-tuning: writes the model folder with its card, and measures the improvement."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,29 +22,29 @@ from maskmend.training.finetune.plan import Plan, stage_folders, write_plan
 from maskmend.training.finetune.request import Finetuned, Request
 
 LONGEST_NAME = 40
-"""Characters of a folder's name that a model is called after."""
+"""Maximum length of a folder name that is used in the model's description."""
 
 
 def judged_pictures(work: Path, side: int, resolution: int) -> list[list[held_out.Holed]]:
-    """Held-out pictures with holes, up to twice the model's view: so that it has scales to go through."""
+    """Held-out pictures with holes, up to twice the model's view, so that finer scales are used too."""
     pictures = ImageSet(validation_file(work / "pictures"), side)
     return held_out.holed_pictures(pictures, min(side, 2 * resolution))
 
 
 def measure(pipe: InpaintPipeline, judged: list[list[held_out.Holed]]) -> np.ndarray:
-    """LPIPS of each picture's fills, by AlexNet: the training looks through VGG, and would flatter itself."""
+    """LPIPS of each picture's fills by AlexNet, as training uses VGG and a score by it would be biased."""
     return held_out.fill_distances(pipe, judged, Lpips.load("alexnet").to(pipe.device))
 
 
 def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[str], None]) -> Finetuned:
-    """Joins the runs of `plan` into `request.output`; `start` is the model they started from."""
+    """Combines the runs of `plan` into `request.output`; `start` is the model they started from."""
     work, folders = request.work, stage_folders(request.work)
     pipe = InpaintPipeline(
         load_tokenizer(component_folder(folders["decoder"], "tokenizer")),
         load_transformer(component_folder(folders["transformer"], "transformer")),
         start.defaults,
     ).to(start.device)
-    say("measuring what it brought, on the held-out pictures")
+    say("measuring the improvement on the held-out pictures")
     judged = judged_pictures(work, plan.pictures.side, start.resolution)
     before, after = np.array(plan.before), measure(pipe, judged)
     change = held_out.change(before, after)
@@ -53,8 +53,8 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[st
         f"{before.mean():.4f} with {request.model}, {after.mean():.4f} now, {_percent(change)}"
     )
     learnt = request.learnt or default_name(request.source)
-    # Encoder and codebook are those it started from: to them all pictures here are new, and more of them make
-    # a steadier limit than the held-out ones alone.
+    # Encoder and codebook are unchanged, so all pictures here are new to them, and using them all gives a
+    # more stable limit than the held-out ones alone.
     pipe.domain, _ = measure_domain(pipe.tokenizer, _squares(work, start.resolution), learnt)
     card = draft_card(
         folders["decoder"],
@@ -62,7 +62,7 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[st
         data=f"{plan.pictures.training} pictures ({learnt}), starting from the model {request.model}: write "
         f"here where they come from and under which terms, beside the terms of that model.\n\n{result}.",
     )
-    # Folders of this machine are nobody's business where the model is shown to others.
+    # Paths of this machine must not appear in a model that may be shared.
     pipe.card = card.replace(plan.model, request.model).replace(str(work), work.name)
     pipe.save_pretrained(request.output, half=True)
     write_plan(work, replace(plan, packed=True))
@@ -81,7 +81,7 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[st
 
 
 def default_name(source: Path) -> str:
-    """What a model learnt where nobody says: after the folder, if that makes a line."""
+    """A default description of the training data, with the folder's name if it is usable."""
     name = source.resolve().stem
     fits = name.isprintable() and name.strip()
     return f"pictures like those in {name[:LONGEST_NAME]}" if fits else "pictures of one folder"

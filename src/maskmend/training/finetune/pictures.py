@@ -1,10 +1,10 @@
-"""A folder of pictures made ready for fine-tuning: read once, split once, kept beside the runs.
+"""Prepares a folder of pictures for fine-tuning: read once, split once, stored beside the runs.
 
     folder ─ drop copies, what is unreadable or too small ─► order by content ─► validation.tar, training.tar
 
-The order is that of the SHA-256 of the files' bytes, so a picture's name and date play no part in which side
-it falls on. Pictures are kept as PNG at the size training wants, so that a run that goes on needs neither the
-folder as it was nor the time to decode it again.
+Pictures are sorted by the SHA-256 of their bytes, so the split does not depend on names or dates. They are
+stored as PNG at the size used for training, so that a resumed run needs neither the original folder nor the
+time to decode it again.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ class _Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which pictures fall on which side; none is decoded yet."""
+    """The split into training and validation pictures; none is decoded yet."""
 
     training: list[_Found]
     validation: list[_Found]
@@ -81,7 +81,7 @@ def validation_file(folder: Path) -> Path:
 
 
 def listing_hash(source: Path) -> str:
-    """SHA-256 over names and sizes of the pictures of a folder or tar file; nothing is decoded."""
+    """SHA-256 over the names and sizes of the pictures in a folder or tar file, without decoding."""
     digest = hashlib.sha256()
     for entry in list_images(source, lambda name, reason: None, TRAINABLE):
         digest.update(f"{entry.name}\0{_size(entry)}\0".encode())
@@ -89,14 +89,14 @@ def listing_hash(source: Path) -> str:
 
 
 def split_pictures(source: Path, resolution: int, say: Say) -> Split:
-    """Looks at every picture once: content, and size.
+    """Reads the content and size of every picture once.
 
     Args:
         source: a folder, searched recursively, a tar file, or a folder of tar files.
-        resolution: side of what the model sees, in pixels; smaller pictures are skipped.
-        say: told of each file that is skipped.
+        resolution: side of the model's view in pixels; smaller pictures are skipped.
+        say: called with a message for each file that is skipped.
 
-    Raises DataError where fewer than `FEWEST` pictures are left.
+    Raises DataError if fewer than `FEWEST` pictures are left.
     """
     skipped = 0
 
@@ -141,10 +141,10 @@ def split_pictures(source: Path, resolution: int, say: Say) -> Split:
 
 
 def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, say: Say) -> int:
-    """Writes pictures into a tar file, which appears whole or not at all; returns how many could be decoded.
+    """Writes pictures into a tar file atomically; returns how many could be decoded.
 
-    `say` is told of those that could not, and now and then how far it is. Raises DataError where none could
-    be decoded, OutputError where the file cannot be written.
+    `say` is called for pictures that could not be decoded, and with progress messages. Raises DataError if
+    none could be decoded, OutputError if the file cannot be written.
     """
     written = 0
     told = time.monotonic()
@@ -190,14 +190,14 @@ def _size(entry: Entry) -> int:
 
 
 def _look(entry: Entry) -> _Found | str:
-    """Content and size of a picture, or why it cannot be taken; its pixels are not decoded."""
+    """Content and size of a picture, or why it cannot be used; its pixels are not decoded."""
     try:
         data = entry.read()
         with Image.open(io.BytesIO(data), formats=READABLE) as image:
             shorter = min(image.size)
     except UnidentifiedImageError:
         return "not a picture"
-    except Exception as error:  # a damaged file makes the imaging library raise nearly anything
+    except Exception as error:  # Pillow can raise almost anything for a damaged file
         return _one_line(error)
     return _Found(entry=entry, digest=hashlib.sha256(data).digest(), shorter=shorter)
 

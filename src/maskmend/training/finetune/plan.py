@@ -1,10 +1,10 @@
-"""What a fine-tuning does: two stages from a trained model's weights, over its own tokens.
+"""The plan of a fine-tuning: two stages that start from a trained model's weights and use its tokens.
 
     pictures ─► transformer, from the model's ─► decoder, from the model's, over its draws ─► pack
 
-Encoder and codebook stay as they are: trained too, they would change what the codes mean, and the transformer
-would have to learn that anew before it got any better. View, grid, codes and networks are the model's. The
-holes are those that `photo` was trained on.
+Encoder and codebook are frozen: training them would change the meaning of the codes, which the transformer
+would have to relearn first. Resolution, grid, codebook size and networks are those of the model. The holes
+are those that `photo` was trained on.
 """
 
 import json
@@ -23,36 +23,36 @@ from maskmend.training.recipe import Recipe
 
 PLAN = "plan.json"
 STEPS = {"transformer": 400, "decoder": 400}
-"""Steps of a run as long as it was measured; docs/training.md."""
+"""Steps of a default run, whose gain was measured: see docs/training.md."""
 FEWEST_STEPS = 20
-"""Of a stage: fewer are over before the learning rate has risen and fallen."""
+"""Minimum steps per stage: with fewer, the learning rate schedule is too short to be useful."""
 HOLES: dict[str, float] = {
     "boxes": 0.15, "strokes": 0.3, "random_walk": 0.0, "scratches": 0.2, "text": 0.05, "blobs": 0.25,
 }  # fmt: skip
 GUESSES = 0.4
 LEAST_JUDGED = 32
-"""Side of the smallest pictures that a discriminator of LPIPS's features can look at."""
+"""Minimum side of pictures for a discriminator on LPIPS features."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A fine-tuning as `plan.json` keeps it, so that the same command goes on with the same one."""
+    """A fine-tuning as stored in `plan.json`, so that the same command resumes it."""
 
     model: str
-    """The folder it starts from."""
+    """The model folder it starts from."""
     model_hash: str
-    """Of its weights and settings (`pretrained.folder.model_hash`)."""
+    """Hash of that model's weights and settings (`pretrained.folder.model_hash`)."""
     pictures: PictureCounts
     steps: dict[str, int]
-    """Of each stage."""
+    """Steps of each stage."""
     seconds: dict[str, float]
-    """A step of each stage took, when it was measured."""
+    """Measured time of a step of each stage."""
     precision: str = "auto"
     device: str = "auto"
     before: tuple[float, ...] = ()
-    """LPIPS of the fills of each held-out picture by the model it starts from."""
+    """LPIPS of the starting model's fills of each held-out picture."""
     packed: bool = False
-    """Whether the output folder holds the model of this plan."""
+    """Whether the output folder contains the model of this plan."""
 
     def __post_init__(self) -> None:
         for stage, steps in self.steps.items():
@@ -65,9 +65,9 @@ class Plan:
 
 
 def shared_out(minutes: float, seconds: dict[str, float]) -> dict[str, int]:
-    """Steps of each stage that take so many minutes in all, in the proportion of `STEPS`.
+    """Steps of each stage for a total of `minutes`, in the proportion of `STEPS`.
 
-    Raises ConfigError where that leaves a stage fewer than `FEWEST_STEPS`, with the minutes it would need.
+    Raises ConfigError if that leaves a stage fewer than `FEWEST_STEPS`, with the minutes it would need.
     """
     whole = sum(STEPS[stage] * seconds[stage] for stage in STEPS) / 60
     share = minutes / whole
@@ -82,7 +82,7 @@ def shared_out(minutes: float, seconds: dict[str, float]) -> dict[str, int]:
 
 
 def stage_folders(work: Path) -> dict[str, Path]:
-    """Where the runs of the stages lie, in their order."""
+    """The folders of the stages' runs, in order."""
     return {"transformer": work / "transformer", "decoder": work / "decoder"}
 
 
@@ -102,7 +102,7 @@ def recipes(
         "crop_scale": max(1 / SCALES, min(1.0, tokenizer.resolution / plan.pictures.side)),
         "colour": 0.05,
     }
-    # A model whose transformer or decoder knows no guesses fills wide holes at one scale: it learns none.
+    # Without guesses in transformer or decoder, a model fills wide holes at one scale and needs none.
     guesses = GUESSES if transformer.guesses and tokenizer.known_guesses else 0.0
     perceives = {} if tokenizer.resolution >= LEAST_JUDGED else {"feature_adversarial": 0.0}
     ramp = max(1, plan.steps["decoder"] // 10)
@@ -148,7 +148,7 @@ def recipes(
 
 
 def _training(steps: int) -> dict[str, Any]:
-    """Settings that follow from how long a stage is. The average reaches over a fifth of it."""
+    """Settings that depend on the length of a stage. The EMA window is a fifth of it."""
     return {
         "steps": steps,
         "final_lr": 0.05,
@@ -168,7 +168,7 @@ def write_plan(work: Path, plan: Plan) -> None:
 
 
 def read_plan(work: Path) -> Plan | None:
-    """The plan of the runs in `work`, if there is one. Raises TrainingError where it cannot be read."""
+    """The plan of the runs in `work`, if there is one. Raises TrainingError if it cannot be read."""
     try:
         return from_dict(Plan, json.loads((work / PLAN).read_text(encoding="utf-8")))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What a fine-tuning costs here, and what shorter ones brought where that was measured."""
+"""The estimated time of a fine-tuning, and the measured gain of shorter ones where known."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from maskmend.training.finetune.plan import Plan
 
 
 class Measured(NamedTuple):
-    """A run of so many steps, and how it changed the LPIPS of held-out fills, as shares of it."""
+    """A run with its number of steps and the relative change of LPIPS of held-out fills."""
 
     transformer: int
     decoder: int
@@ -18,13 +18,13 @@ class Measured(NamedTuple):
 MEASURED: tuple[Measured, ...] = (Measured(100, 100, -0.25, -0.35, -0.15),)
 """docs/training.md has the commands, the pictures and the times."""
 SHORTER = (0.25, 0.5)
-"""Shares of a run whose time is told too."""
+"""Fractions of a run whose time is shown too."""
 
 
 def price_list(plan: Plan) -> list[str]:
-    """A table in lines: steps, time on this machine, what such a run brought; and how to choose another.
+    """A table as lines of text: steps, time on this machine, measured gain; and how to change the length.
 
-    Where nobody measured what a run of that length brings, it says so.
+    Lengths without a measurement are marked as such.
     """
     pace = ", ".join(f"{stage} {seconds:.2g} s" for stage, seconds in plan.seconds.items())
     lines = [f"a step takes here: {pace}", f"{'steps':>12}  {'time here':>9}  LPIPS of held-out fills"]
@@ -37,7 +37,7 @@ def price_list(plan: Plan) -> list[str]:
         told = f"{f'{steps[0]} + {steps[1]}':>12}  {_time(plan, *steps):>9}  {gain}"
         lines.append(told + ("  <- this run" if steps == mine else ""))
     where = ": as measured on 200 pictures of one kind (docs/training.md), yours will differ" if gains else ""
-    lines.append(f"LPIPS{where}; it is told of your own at the end" if where else "LPIPS is told at the end")
+    lines.append(f"LPIPS{where}; yours is printed at the end" if where else "LPIPS is printed at the end")
     lines.append("shorter or longer: --minutes; Ctrl-C saves, and the same command resumes")
     return lines
 
@@ -47,7 +47,7 @@ def _time(plan: Plan, transformer: int, decoder: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """As a person says it: 40 s, 25 min, 3.2 h."""
+    """A readable duration, such as 40 s, 25 min, 3.2 h."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

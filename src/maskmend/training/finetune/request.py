@@ -1,4 +1,4 @@
-"""What a person asks of a fine-tuning, and what it hands back."""
+"""The request for a fine-tuning and its outcome."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from maskmend.metrics.bootstrap import Interval
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a person asks for."""
+    """A request for a fine-tuning."""
 
     source: Path
     """Folder or tar file of pictures."""
@@ -18,7 +18,7 @@ class Request:
     model: str = "photo"
     """The model to start from."""
     minutes: float | None = None
-    """How long the training may take; None: as long as `plan.STEPS` do."""
+    """Training time; None: the time needed for `plan.STEPS`."""
     learnt: str | None = None
     """What the pictures show, in the plural."""
     device: str = "auto"
@@ -32,19 +32,19 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Finetuned:
-    """How it ended."""
+    """The outcome of a fine-tuning."""
 
     finished: bool
-    """Whether the model folder is written; else it was stopped, and goes on from there."""
+    """Whether the model folder was written; if not, the run was interrupted and can be resumed."""
     before: float | None = None
-    """Mean LPIPS of held-out fills by the model it started from; None where nothing was packed."""
+    """Mean LPIPS of the starting model's held-out fills; None if no model was written."""
     after: float | None = None
     change: Interval | None = None
-    """As a share of `before`."""
+    """Change relative to `before`."""
 
 
 def check_folders(request: Request) -> None:
-    """Raises ConfigError where reading and writing would meet, or the output cannot be a folder."""
+    """Raises ConfigError if input and output overlap, or if the output cannot be a folder."""
     source, output = request.source.resolve(), request.output.resolve()
     if output.is_file():
         raise ConfigError(f"{request.output} is a file: give a folder for the model")

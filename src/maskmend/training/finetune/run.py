@@ -1,10 +1,10 @@
-"""From a folder of pictures to a model folder, in parts that can be stopped at any time.
+"""Fine-tunes from a folder of pictures to a model folder, in resumable stages.
 
-    work folder      plan.json     what was decided: pictures, steps, the pace they were planned by
+    work folder      plan.json     the plan: pictures, steps, and the measured time of a step
                      pictures/     training.tar, validation.tar, and the sheets before.png and after.png
                      transformer/  decoder/      runs like any other (`training.run`)
 
-What is done already is not done again: each part is written whole before the plan tells of it.
+Finished parts are not repeated: each one is written completely before it is recorded in the plan.
 """
 
 import shutil
@@ -48,27 +48,27 @@ from maskmend.training.recipe import Recipe
 
 Say = Callable[[str], None]
 Watch = Callable[[Recipe, Path], Outcome]
-"""Trains a recipe into a folder, for a person to watch."""
+"""Trains a recipe into a folder, with progress output."""
 WEIGHTS = ("lpips-vgg16", "efficientnet-lite0", "lpips-alexnet")
-"""Networks that the decoder's training, and the measure before and after, look through."""
+"""Networks used by the decoder's training and by the evaluation before and after."""
 FEW = 100
 
 
 def finetune(request: Request, watch: Watch, say: Say) -> Finetuned:
-    """Trains a model on `request.source` and packs it as `request.output`; goes on with what was begun.
+    """Trains a model on `request.source` and writes it to `request.output`; resumes an unfinished run.
 
-    `say` is told what happens, a line at a time.
+    `say` is called with progress messages, one line at a time.
 
     Raises:
-        ConfigError: for folders that get into each other's way, a run of another model, too few minutes.
+        ConfigError: for conflicting folders, a run from another model, too few minutes.
         DataError: for too few pictures.
         ModelError: for a model that cannot be loaded.
-        WeightsError: where a network of `WEIGHTS` is not on this machine.
+        WeightsError: if a network of `WEIGHTS` is not on this machine.
     """
     check_folders(request)
     Domain(learnt=request.learnt or default_name(request.source), distance=1.0)
     work = request.work
-    # Where there is a folder of runs, the model beside it came from there.
+    # If there is a folder of runs, the model beside it came from there.
     if (request.output / INDEX).exists() and not work.is_dir():
         raise ConfigError(
             f"{request.output} already holds a model: choose another --output, or remove it first"
@@ -97,7 +97,7 @@ def finetune(request: Request, watch: Watch, say: Say) -> Finetuned:
 
 
 def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> Plan:
-    """Pictures made ready, the sheet before, the pace: all before the first step."""
+    """Prepares the run before the first step: pictures, first contact sheet, time of a step."""
     work, resolution = request.work, start.resolution
     split = split_pictures(request.source, resolution, say)
     counts, side = split.counts, split.counts.side
@@ -108,7 +108,7 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> 
         f"{config.grid}x{config.grid} tokens of {config.quantizer.codes} codes"
     )
     validation, training = validation_file(work / "pictures"), training_file(work / "pictures")
-    # Those that are held out first: there is something to look at while the others are read.
+    # The held-out pictures first, so that there is a sheet to look at while the others are read.
     counts = replace(counts, validation=keep_pictures(split.validation, validation, side, say))
     judged = judged_pictures(work, side, resolution)
     sheet = work / "pictures" / "before.png"
@@ -125,12 +125,12 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> 
         device=request.device,
         before=tuple(float(value) for value in measure(start, judged)),
     )
-    say("measuring how long a step takes here, with what else this machine does now")
+    say("measuring how long a step takes here, under the current load of this machine")
     images = ImageSet(training, side)
     made = recipes(plan, work, start.tokenizer.config, start.transformer.config)
     decoder = made["decoder"].decoder
     assert decoder is not None
-    # The run's own transformer is not there yet; the one it starts from takes as long.
+    # The run's own transformer does not exist yet; the one it starts from is as fast.
     made["decoder"] = replace(made["decoder"], decoder=replace(decoder, transformer=plan.model))
     seconds = {stage: seconds_a_step(recipe, images) for stage, recipe in made.items()}
     steps = dict(STEPS) if request.minutes is None else shared_out(request.minutes, seconds)
@@ -142,7 +142,7 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> 
 
 
 def _go_on(plan: Plan, request: Request, start: InpaintPipeline, say: Say) -> Plan:
-    """The plan of a run that was begun, with what the command asks of it now."""
+    """The plan of an unfinished run, updated with the arguments of this command."""
     work = request.work
     if model_hash(start.tokenizer, start.transformer) != plan.model_hash:
         raise ConfigError(
@@ -184,7 +184,7 @@ def _tell_pictures(counts: PictureCounts, source: Path, say: Say) -> None:
 
 
 def _remove(work: Path) -> None:
-    """The plan first: what a removal that was stopped leaves is no run."""
+    """Removes the plan first, so that an interrupted removal leaves no valid run."""
     (work / PLAN).unlink(missing_ok=True)
     for folder in (*stage_folders(work).values(), work / "pictures"):
         if folder.is_dir():

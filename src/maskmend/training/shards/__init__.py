@@ -1,1 +1,1 @@
-"""Data sets in tar shards: an index of byte ranges, pictures read when they are needed, tokens of them."""
+"""Data sets in tar shards: an index of byte ranges, pictures read on demand, precomputed tokens."""

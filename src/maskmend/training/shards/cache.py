@@ -1,7 +1,7 @@
-"""Decoded pictures in memory that worker processes share, up to a number of bytes.
+"""A cache of decoded pictures in memory shared by worker processes, with a limited size.
 
-What fits stays: an epoch shows every picture once, in an order of its own, and under such an order no rule of
-replacement finds more of the pictures than keeping the first. The memory is taken as it fills.
+Pictures are added until the cache is full and never evicted. An epoch visits every picture once, in random
+order, and for such access no eviction policy has a higher hit rate. Memory is allocated as the cache fills.
 """
 
 import mmap
@@ -13,19 +13,19 @@ import numpy as np
 from maskmend.errors import ConfigError
 
 _ENTRY = np.dtype([("end", "<i8"), ("height", "<u4"), ("width", "<u4")])
-"""Where a picture ends in the memory, 0 for one that is not there, and its sides."""
+"""The end of a picture in memory (0 if it is not cached), its height and its width."""
 
 
 class PictureCache:
     """uint8 pictures (H, W, 3) by their number.
 
-    Processes that are forked share it. One that is started afresh and gets a copy of it begins with an empty
-    cache of its own, a share of the capacity.
+    Forked processes share the cache. A spawned process that receives a pickled copy starts with its own empty
+    cache, with a share of the capacity.
 
     Args:
-        count: how many pictures there are.
-        capacity: bytes of pictures that it keeps.
-        shares: among how many processes the capacity is divided where they cannot share it.
+        count: number of pictures.
+        capacity: maximum size in bytes.
+        shares: number of processes that divide the capacity if they cannot share the memory.
 
     Raises ConfigError for a capacity that the machine refuses.
     """
@@ -48,7 +48,7 @@ class PictureCache:
 
     @property
     def used(self) -> int:
-        """Bytes of the pictures it holds."""
+        """Total size in bytes of the cached pictures."""
         return int(self._used[0])
 
     def get(self, number: int) -> np.ndarray | None:
@@ -58,7 +58,7 @@ class PictureCache:
         return self._memory[end - height * width * 3 : end].reshape(height, width, 3)
 
     def put(self, number: int, picture: np.ndarray) -> None:
-        """Keeps `picture` if there is room for it."""
+        """Adds `picture` if there is room for it."""
         height, width, _ = picture.shape
         with self._lock:
             start = self.used
@@ -67,5 +67,5 @@ class PictureCache:
             self._used[0] = start + picture.nbytes
         self._memory[start : start + picture.nbytes] = picture.reshape(-1)
         self._entries[number]["height"], self._entries[number]["width"] = height, width
-        # Last: another process takes it from here on.
+        # Written last, as other processes read the picture from here on.
         self._entries[number]["end"] = start + picture.nbytes

@@ -1,12 +1,11 @@
-"""The index of a data set in tar shards: where each picture lies, made once (`maskmend data index`).
+"""The index of a data set in tar shards: the position of each picture, created once by `maskmend data index`.
 
     index.maskmend.json    format, the shards with their sizes in bytes, what the tokens are if there are any
     index.maskmend.npy     one record a picture: shard, offset, size (16 bytes)
 
-The records are mapped into memory, not read: a run over a million pictures starts as fast as one over ten.
-Pictures are in the order of shards and of names within them, as `dataset.ImageSet` has them; what is no
-picture is left out. Only the heads of the tar files are read, so whether a picture can be decoded is not
-known before it is its turn.
+The records are memory-mapped, so a run over a million pictures starts as fast as one over ten. Pictures are
+sorted by shard and by name within it, as in `dataset.ImageSet`; other files are left out. Indexing reads only
+the tar headers, so pictures that cannot be decoded are found only when they are used.
 """
 
 import io
@@ -37,13 +36,13 @@ class Index:
     place: str
     """Folder or URL of the shards."""
     shards: tuple[str, ...]
-    """Their names within it."""
+    """Names of the shards, relative to `place`."""
     sizes: tuple[int, ...]
-    """Bytes of each shard when it was indexed."""
+    """Size in bytes of each shard when it was indexed."""
     records: np.ndarray
-    """Of `RECORD`, or `TOKEN_RECORD`; mapped, where the index is a local file."""
+    """Array of `RECORD` or `TOKEN_RECORD`; memory-mapped if the index is a local file."""
     tokens: dict[str, Any] | None = field(default=None)
-    """What the tokens are: `tokenizer` (hash), `grid`, `resolution`, `bytes` a token; None without tokens."""
+    """Kind of the tokens: `tokenizer` (hash), `grid`, `resolution`, `bytes` per token; None without any."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -53,9 +52,9 @@ class Index:
 
 
 def make_index(place: str, *, log: Callable[[str], None] | None = None) -> Index:
-    """Reads the heads of all tar files in a folder (searched recursively) or URL, or of one tar file.
+    """Indexes all tar files in a folder (searched recursively) or URL, or one tar file.
 
-    Raises DataError where there are none, where one is damaged or compressed, or holds no pictures.
+    Raises DataError if there are none, if one is damaged or compressed, or if it contains no pictures.
     """
     if place.lower().endswith(".tar"):
         place, name = place.rsplit("/", 1) if "/" in place else (".", place)
@@ -79,9 +78,9 @@ def make_index(place: str, *, log: Callable[[str], None] | None = None) -> Index
 
 
 def write_index(index: Index, target: str) -> str:
-    """Writes `index` into a folder or URL and returns its place. Raises OutputError.
+    """Writes `index` into a folder or URL and returns its path or URL. Raises OutputError.
 
-    Where it lies beside the shards they can be moved together; elsewhere it names their place.
+    An index next to its shards can be moved together with them; elsewhere it stores their location.
     """
     own = index.place if is_url(index.place) else str(Path(index.place).resolve())
     beside = target.rstrip("/") == index.place.rstrip("/") or (
@@ -96,14 +95,14 @@ def write_index(index: Index, target: str) -> str:
     content = io.BytesIO()
     np.save(content, index.records, allow_pickle=False)
     store = Store(place=target)
-    # The records first: whoever finds the one finds the other.
+    # The records first, so that they exist whenever the JSON file does.
     store.write(_records_name(NAME), content.getvalue())
     store.write(NAME, (json.dumps(head) + "\n").encode())
     return joined(target, NAME)
 
 
 def find_index(source: str) -> str | None:
-    """The place of the index that `source` is or holds; None where there is none."""
+    """The path or URL of the index that `source` is or contains; None if there is none."""
     if source.endswith(".json"):
         return source
     if source.lower().endswith(".tar"):
@@ -112,7 +111,7 @@ def find_index(source: str) -> str | None:
 
 
 def open_index(place: str) -> Index:
-    """Raises DataError for what is no index, a damaged one, or one of a newer format."""
+    """Raises DataError for anything but an index, for a damaged index, and for a newer format."""
     again = "make it with `maskmend data index`"
     try:
         head = json.loads(read(place))
@@ -137,7 +136,7 @@ def open_index(place: str) -> Index:
 
 
 def without_index(source: str) -> DataError:
-    """The error for a URL that cannot be listed at each start."""
+    """The error for a URL without an index, which would have to be listed at every start."""
     return DataError(
         f"no index at {source}: make one with `maskmend data index {source}`, or where it cannot be written "
         f"with -o FOLDER, and give FOLDER/{NAME} as data"
@@ -145,7 +144,7 @@ def without_index(source: str) -> DataError:
 
 
 def check_tokens_of(index: Index, tokenizer: str, what: str) -> None:
-    """Raises ConfigError where the tokens are those of another tokenizer than the one of this hash."""
+    """Raises ConfigError if the tokens were made by a tokenizer other than the one with this hash."""
     if index.tokens is not None and index.tokens["tokenizer"] != tokenizer:
         raise ConfigError(
             f"the tokens at {index.place} are those of another tokenizer than {what}: "
@@ -165,14 +164,14 @@ def _tar_files(store: Store, folder: str = "") -> Iterator[str]:
 
 
 def _records(place: str, number: int) -> np.ndarray:
-    """The pictures of one shard, by name."""
+    """The pictures of one shard, sorted by name."""
     found: list[tuple[str, int, int]] = []
     try:
         with open_binary(place) as file, tarfile.open(fileobj=file, mode="r:") as archive:
             while (member := archive.next()) is not None:
                 if member.isfile() and PurePosixPath(member.name).suffix.lower() in TRAINABLE:
                     found.append((member.name, member.offset_data, member.size))
-                cast("Any", archive).members.clear()  # it would keep them all
+                cast("Any", archive).members.clear()  # otherwise tarfile keeps them all in memory
     except (tarfile.TarError, OSError) as error:
         raise DataError(f"cannot read {place} as an uncompressed tar file: {error}") from None
     found.sort(key=lambda one: one[0])

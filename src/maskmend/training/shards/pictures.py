@@ -1,7 +1,7 @@
-"""Pictures in tar shards, local or remote, read by byte range when they are needed.
+"""Pictures in tar shards, local or remote, read on demand by byte range.
 
-As `dataset.ImageSet`, whose pictures and order these are to the bit, but nothing is read at the start: a
-picture that cannot be decoded is named when it is met, and the next one takes its place, in every epoch.
+The pictures and their order are identical to `dataset.ImageSet`, but nothing is read at the start. A picture
+that cannot be decoded is reported when it is used and replaced by the next one, in every epoch.
 """
 
 import tarfile
@@ -22,21 +22,21 @@ class ShardSet:
     """Pictures of an index as uint8 (H, W, 3) arrays with min(H, W) = size.
 
     Args:
-        index: where they lie.
+        index: positions of the pictures.
         size: length of the shorter side, in pixels.
-        cache_bytes: how much decoded data may stay in memory, for all worker processes together.
-        workers: how many there will be.
+        cache_bytes: maximum size of decoded data in memory, for all worker processes together.
+        workers: number of worker processes.
     """
 
     square = False
-    """Not known: crops need not recur."""
+    """Not known: crops may not repeat."""
     in_a_row = 16
-    """So many pictures in a row that cannot be decoded are no accident."""
+    """After this many undecodable pictures in a row, the data set counts as damaged."""
 
     def __init__(self, index: Index, size: int, *, cache_bytes: int = 4 << 30, workers: int = 1) -> None:
         self.index, self.size = index, size
         self.skipped: list[str] = []
-        """A line for each picture that could not be decoded so far, in this process."""
+        """A message for each picture that could not be decoded so far in this process."""
         self._bad: set[int] = set()
         self._checked: set[int] = set()
         self._cache = PictureCache(len(index), cache_bytes, max(1, workers))
@@ -53,8 +53,8 @@ class ShardSet:
     def take(self, numbers: Sequence[int]) -> list[np.ndarray]:
         """The pictures of these numbers, their bytes asked for together.
 
-        Raises DataError where a shard cannot be read or has changed since it was indexed, or where
-        `in_a_row` pictures in a row cannot be decoded.
+        Raises DataError if a shard cannot be read or has changed since it was indexed, or if `in_a_row`
+        pictures in a row cannot be decoded.
         """
         found: dict[int, np.ndarray] = {}
         missing: list[int] = []
@@ -69,7 +69,7 @@ class ShardSet:
         return [found[number] for number in numbers]
 
     def place(self, number: int) -> str:
-        """For messages: the name of a picture in its shard."""
+        """The name of a picture in its shard, for messages."""
         record = self.index.records[number]
         shard, offset = self.index.shard(int(record["shard"])), int(record["offset"])
         try:
@@ -87,7 +87,7 @@ class ShardSet:
         )
 
     def _check(self, shard: int) -> None:
-        """Once for each shard: other bytes would be decoded as damaged pictures."""
+        """Checks each shard's size once, as pictures of a changed shard would appear damaged."""
         if shard in self._checked:
             return
         place = self.index.shard(shard)
@@ -108,13 +108,13 @@ class ShardSet:
                 continue
             try:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # odd metadata of one picture in a million
+                    warnings.simplefilter("ignore")  # unusual metadata of single pictures
                     picture = decode(content if turn == 0 else self._read([other])[0], self.size)
             except (ConfigError, DataError):
                 raise
             except UnidentifiedImageError:
                 self._skip(other, "not a picture")
-            except Exception as error:  # a damaged file makes the imaging library raise nearly anything
+            except Exception as error:  # Pillow can raise almost anything for a damaged file
                 self._skip(other, " ".join(str(error).split()) or type(error).__name__)
             else:
                 self._cache.put(other, picture)

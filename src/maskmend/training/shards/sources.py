@@ -1,4 +1,4 @@
-"""From the `data` of a recipe to a set of pictures: in memory, from shards by an index, or with tokens."""
+"""Opens the `data` of a recipe as a set of pictures: in memory, from indexed shards, or with tokens."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +21,10 @@ def open_pictures(
     with_tokens: bool = False,
     log: Callable[[str], None] | None = None,
 ) -> ImageSet | ShardSet:
-    """The pictures at `source`: read when needed where it has an index, else decoded now.
+    """The pictures at `source`: read on demand if it has an index, else decoded now.
 
     Args:
-        with_tokens: whether tokens are wanted where it has them; their pictures have a size of their own.
+        with_tokens: whether to use tokens if there are any; their pictures have a fixed size.
 
     Raises DataError, also for a URL without an index.
     """
@@ -40,8 +40,8 @@ def open_pictures(
 
 
 def shared_count(training: ImageSet | ShardSet, validation: ImageSet | ShardSet) -> int:
-    """How many validation pictures are training pictures too: as far as an index is concerned the same
-    places, for it says nothing of what lies there."""
+    """The number of validation pictures that are also training pictures. Indexed pictures are compared by
+    position, as an index has no information on their content."""
     if isinstance(training, ImageSet) and isinstance(validation, ImageSet):
         return shared_pictures(training, validation)
     ours, theirs = _offsets(training), _offsets(validation)
@@ -49,7 +49,7 @@ def shared_count(training: ImageSet | ShardSet, validation: ImageSet | ShardSet)
 
 
 def _offsets(images: ImageSet | ShardSet) -> dict[str, np.ndarray]:
-    """Offsets of the pictures in each file, -1 for a picture that is a file."""
+    """Offsets of the pictures in each file, -1 for a picture that is a file of its own."""
     if isinstance(images, ImageSet):
         found: dict[str, list[int]] = {}
         for entry in images.entries:

@@ -21,14 +21,14 @@ from maskmend.training.shards.index import NAME, TOKEN_RECORD, Index, write_inde
 
 @dataclass(frozen=True, kw_only=True)
 class Squares:
-    """Which squares of a picture are encoded."""
+    """The square crops of a picture that are encoded."""
 
     count: int = 1
-    """1: the centre; more: at random places."""
+    """1: the central square; more: random crops."""
     size: int
-    """Of the squares, in pixels: the tokenizer's resolution."""
+    """Side of the squares in pixels: the tokenizer's resolution."""
     scale: float = 1.0
-    """Smallest side of a random one, as a share of the picture's shorter side."""
+    """Minimum side of a random crop, as a share of the picture's shorter side."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -38,11 +38,11 @@ class Squares:
             )
 
     def of(self, picture: np.ndarray, number: int) -> Iterator[np.ndarray]:
-        """Those of picture `number`, a pure function of it and of the seed; some of random ones mirrored."""
+        """The crops of picture `number`, determined by it and the seed; random ones may be mirrored."""
         for turn in range(self.count):
             rng = None if self.count == 1 else np.random.default_rng([self.seed, number, turn])
             square = crop(picture, self.size, rng, (self.scale, 1.0))
-            if square.shape[:2] != (self.size, self.size):  # the centre of a picture that is held larger
+            if square.shape[:2] != (self.size, self.size):  # the centre of a picture stored at a larger size
                 image = Image.fromarray(np.ascontiguousarray(square))
                 square = np.asarray(image.resize((self.size, self.size), Image.Resampling.LANCZOS))
             yield np.ascontiguousarray(square)
@@ -58,10 +58,10 @@ def tokenize_pictures(
     batch: int = 64,
     progress: Callable[[int], object] | None = None,
 ) -> str:
-    """Writes the shards and their index into `output`; returns the index's place. `progress` is called with
-    the number of squares done.
+    """Writes the shards and their index into `output`; returns the path of the index. `progress` is called
+    with the number of crops done.
 
-    Raises ConfigError where `output` holds an index already, OutputError.
+    Raises ConfigError if `output` already contains an index, OutputError.
     """
     if (output / NAME).exists():
         raise ConfigError(f"{output} already holds a data set: choose another folder, or remove it first")
@@ -129,7 +129,7 @@ def _groups(pictures: Pictures, squares: Squares, batch: int) -> Iterator[list[n
 def _shard(
     members: list[tuple[np.ndarray, np.ndarray]], first: int
 ) -> tuple[bytes, list[tuple[int, int, int]]]:
-    """A tar file, and of each square offset and size of its picture and the offset of its tokens."""
+    """A tar file, and for each crop the offset and size of its picture and the offset of its tokens."""
     content, places = io.BytesIO(), []
     with tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for number, (square, codes) in enumerate(members, first):
@@ -143,7 +143,7 @@ def _shard(
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> int:
-    """The offset of the member's content."""
+    """Adds a member; returns the offset of its content."""
     member = tarfile.TarInfo(name)
     member.size = len(content)
     offset = archive.offset + tarfile.BLOCKSIZE

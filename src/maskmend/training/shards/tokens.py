@@ -1,10 +1,10 @@
-"""Token shards: pictures with the tokens of each and of its mirror image, encoded once.
+"""Token shards: pictures with precomputed tokens of each picture and its mirror image.
 
     000000017.png      the square picture, 8 bits, lossless
     000000017.codes    uint16 or uint32, (2, N): tokens of the picture and of its mirror image
 
-`maskmend data tokenize` writes them. Training on them encodes the targets no more; what depends on the hole
-of the moment, known tokens around it and hints, is still encoded in each step where the recipe needs it.
+`maskmend data tokenize` writes them. Training on them skips encoding the targets. What depends on the current
+hole (known tokens around it, hints) is still encoded in each step if the recipe needs it.
 """
 
 from collections.abc import Sequence
