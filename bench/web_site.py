@@ -65,7 +65,6 @@ def fills_of(site: Path, pairs: list[tuple[str, Path, Path]]) -> list[dict[str, 
         page.set_default_timeout(600_000)
         page.goto(f"http://localhost:{server.server_address[1]}/")
         until_isolated(page)
-        page.locator("#canvas").wait_for()
         found = []
         for _, image, mask in pairs:
             files = (base64.b64encode(file.read_bytes()).decode() for file in (image, mask))
