@@ -17,6 +17,9 @@ from maskmend.errors import ConfigError
 
 T = TypeVar("T")
 
+WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+"""What a setting of a type takes, in words."""
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """' (did you mean X?)' where some known name is close, else the list of known names."""
@@ -74,7 +77,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         except OverflowError:  # not shown: its digits may be thousands
             raise ConfigError(f"{path} is larger than any float: give a smaller number") from None
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise ConfigError(f"{path} = {value!r}: expected {hint.__name__}, got {type(value).__name__}")
+        raise ConfigError(f"{path} = {value!r}: give {WANTED.get(hint, hint.__name__)}")
     return value
 
 
@@ -108,13 +111,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read recipe {path}: {error}") from None
 
 
-def override(data: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
+def override(
+    data: dict[str, Any], assignments: Iterable[str], example: str = "training.steps=1000"
+) -> dict[str, Any]:
     """Applies `key.sub=value` assignments (values in TOML; a bare word is a string) to a copy of `data`."""
     result = {k: dict(v) if isinstance(v, dict) else v for k, v in data.items()}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key.strip():
-            raise ConfigError(f"--set {assignment!r}: write it as key=value, such as training.steps=1000")
+            raise ConfigError(f"--set {assignment!r}: write it as key=value, such as {example}")
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except ValueError:  # malformed, or a number of more digits than Python reads

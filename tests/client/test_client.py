@@ -169,6 +169,7 @@ def test_where_nobody_answers_it_is_said():
     with on_a_socket_that_closes() as port, Client(f"http://127.0.0.1:{port}") as client:
         with pytest.raises(NoAnswer, match="is `maskmend serve` running there"):
             client.alive()
+        assert not client.ready()
         with pytest.raises(NoAnswer):
             list(client.stream(IMAGE_FILE, MASK_FILE))
     for address in ("127.0.0.1:8765", "ftp://host", ""):

@@ -185,7 +185,7 @@ def test_all_may_read_what_is_written(folder):
             lambda c: c["config"].update(resolutoin=8),
             r"unknown setting 'resolutoin' \(did you mean 'resolution'\?\)",
         ),
-        (lambda c: c["config"].update(resolution="8"), "resolution = '8': expected int, got str"),
+        (lambda c: c["config"].update(resolution="8"), "resolution = '8': give a whole number"),
         (lambda c: c["config"].update(resolution=7), "resolution=7: choose a multiple of the factor 2"),
         (lambda c: c["config"]["quantizer"].update(codes=1), "codes=1.*choose at least 2"),
     ],

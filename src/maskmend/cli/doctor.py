@@ -144,7 +144,8 @@ def _devices() -> dict[str, str]:
             continue
         words = ["works" if right else BROKEN[1]]
         if name == "cpu":
-            words.append(f"{torch.get_num_threads()} threads")
+            threads = torch.get_num_threads()
+            words.append("1 thread" if threads == 1 else f"{threads} threads")
         elif name == "cuda":
             memory = torch.cuda.get_device_properties(device).total_memory / 2**30
             words.append(f"{torch.cuda.get_device_name(device)}, {memory:.0f} GiB")

@@ -293,7 +293,9 @@ def inpaint(
         _inpaint_coursework(image, output, filler, seed, fit_mask)
         return
     if mask_path is None and extend is None and not drawn:
-        raise click.MissingParameter(param_hint="'--mask'", param_type="option")
+        raise ConfigError(
+            "nothing to fill: give --mask FILE, --mask-box or --mask-color, or --extend for new canvas"
+        )
     inpaint_picture(
         image, mask_path, output, uncertainty, suffix, filler,
         samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,

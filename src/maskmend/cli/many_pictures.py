@@ -123,7 +123,7 @@ def fill_many(
         model=filler.model,
         device=filler.device,
         precision=filler.precision,
-        settings=filler.given | override({}, filler.assignments),
+        settings=filler.given | override({}, filler.assignments, "steps=8"),
         suffix=None if suffix is None else f".{suffix}",
         **how,
     )

@@ -145,7 +145,7 @@ def pack(
 
     if (output / "model_index.json").exists():
         raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
-    defaults = from_dict(Settings, override({}, assignments), "defaults")
+    defaults = from_dict(Settings, override({}, assignments, "steps=8"), "defaults")
     predicts = component_folder(transformer, "transformer")
     pipe = InpaintPipeline(
         load_tokenizer(component_folder(tokenizer, "tokenizer")), load_transformer(predicts), defaults

@@ -71,7 +71,7 @@ class Filler:
         pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)
         pipe = pipe.to(pick_device(self.device))
         resume_collection()
-        chosen = self.given | override({}, self.assignments)
+        chosen = self.given | override({}, self.assignments, "steps=8")
         pipe.defaults.changed(**chosen)
         return pipe, chosen
 

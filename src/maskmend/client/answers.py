@@ -197,6 +197,6 @@ def models_of(body: object) -> Models:
     return Models(
         version=str(field(body, "version")),
         models=tuple(map(model_of, field(body, "models"))),
-        limits={name: float(most) for name, most in field(body, "limits").items()},
+        limits=dict(field(body, "limits")),
         choices={name: tuple(values) for name, values in field(body, "choices").items()},
     )

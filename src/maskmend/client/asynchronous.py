@@ -19,7 +19,7 @@ from maskmend.client.connection import (
     settings,
     unreachable,
 )
-from maskmend.client.errors import Unavailable, error_from
+from maskmend.client.errors import NoAnswer, Unavailable, error_from
 from maskmend.client.events import Event, EventReader
 from maskmend.client.parameters import FillParameters, Format, MaskParameters
 from maskmend.client.retries import Retries
@@ -155,10 +155,11 @@ class AsyncClient:
         return await self._send(calls.alive()) == "alive"
 
     async def ready(self) -> bool:
-        """Whether the server accepts fills; false while the model is loading. Does not wait."""
+        """Whether the server accepts fills: false while the model is loading, and without a server. Does not
+        wait."""
         try:
             return await self._send(calls.ready(), Retries(most=0)) == "ready"
-        except Unavailable:
+        except (Unavailable, NoAnswer):
             return False
 
     async def metrics(self) -> str:

@@ -18,7 +18,7 @@ from maskmend.client.connection import (
     settings,
     unreachable,
 )
-from maskmend.client.errors import Unavailable, error_from
+from maskmend.client.errors import NoAnswer, Unavailable, error_from
 from maskmend.client.events import Event, EventReader
 from maskmend.client.parameters import FillParameters, Format, MaskParameters
 from maskmend.client.retries import Retries
@@ -149,10 +149,11 @@ class Client:
         return self._send(calls.alive()) == "alive"
 
     def ready(self) -> bool:
-        """Whether the server accepts fills; false while the model is loading. Does not wait."""
+        """Whether the server accepts fills: false while the model is loading, and without a server. Does not
+        wait."""
         try:
             return self._send(calls.ready(), Retries(most=0)) == "ready"
-        except Unavailable:
+        except (Unavailable, NoAnswer):
             return False
 
     def metrics(self) -> str:

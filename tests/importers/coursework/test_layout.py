@@ -326,6 +326,4 @@ def test_masks_of_another_size_are_fitted_when_asked(folder, tmp_path, tiny_mode
 
 
 def test_a_mask_is_still_needed_without_a_layout(folder, tmp_path):
-    assert_refused(
-        run(folder, "-o", tmp_path / "out.png"), "Missing option '--mask'", "maskmend inpaint --help"
-    )
+    assert_refused(run(folder, "-o", tmp_path / "out.png"), "nothing to fill: give --mask FILE", "--extend")
