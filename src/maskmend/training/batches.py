@@ -158,10 +158,7 @@ class Batches:
         self._coming = None  # ends the processes
         # The loader tells of a process that was killed wherever the training is at that moment.
         if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-            raise TrainingError(
-                f"a process that decodes pictures was ended ({' '.join(str(error).split())}): where memory "
-                "was short, lower data.workers or data.cache_gib, and resume"
-            ) from None
+            raise _ended(error) from None
 
     def take(self, step: int) -> list[Any]:
         """The micro-batches of this process's share of batch `step`. Raises DataError."""
@@ -184,7 +181,18 @@ class Batches:
         if self._coming is None or self._next != step:
             self._coming = iter(made_by_workers(self.maker, self.workers, step))
         self._next = step + 1
-        return next(self._coming)
+        try:
+            return next(self._coming)
+        except (EOFError, ConnectionError) as error:  # its pipe is closed before the loader has noticed
+            raise _ended(error) from None
+
+
+def _ended(error: Exception) -> TrainingError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return TrainingError(
+        f"a process that decodes pictures was ended ({reason}): where memory was short, lower data.workers "
+        "or data.cache_gib, and resume"
+    )
 
 
 def made_by_workers(maker: BatchMaker, workers: int, start: int) -> DataLoader:
