@@ -295,7 +295,13 @@ def test_pictures_held_out_in_the_same_shards_are_counted(shards: Path, tmp_path
 STARTS = """
 import re, sys, time
 from pathlib import Path
-start = time.perf_counter()
+
+def most():
+    # Not getrusage, which after a fork begins with the memory of the process before.
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+import torch
+libraries, start = most(), time.perf_counter()
 from maskmend.training.dataset import batch_indices
 from maskmend.training.shards.sources import open_pictures
 images = open_pictures(sys.argv[1], 64)
@@ -303,15 +309,14 @@ order = batch_indices(0, 64, len(images), 0)
 records = images.index.records[order]
 shards = {images.index.shard(int(one)) for one in records["shard"]}
 print(len(images), len(shards), time.perf_counter() - start)
-# Not getrusage, which after a fork begins with the memory of the process before.
-print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024)
+print(most() - libraries)
 """
 
 
 @pytest.mark.slow
 def test_a_million_pictures_start_fast_and_small(tmp_path: Path) -> None:
-    """Would catch an index that is read into lists. The bounds are those promised: 5 s and 300 MB, with
-    Python and its libraries; the time has room for a busy machine."""
+    """Would catch an index that is read into lists, which would be hundreds of MB. PyTorch alone takes 220 to
+    270 MB, depending on what is installed beside it; the index and the order of an epoch add about 45."""
     count, shards = 1_000_000, 100
     records = np.zeros(count, RECORD)
     records["shard"] = np.arange(count) // (count // shards)
@@ -331,5 +336,5 @@ def test_a_million_pictures_start_fast_and_small(tmp_path: Path) -> None:
     ).stdout.split()
     assert int(said[0]) == count
     assert float(said[2]) < 60  # 5 s on an idle machine: no test depends on the clock
-    assert float(said[3]) < 300e6
+    assert float(said[3]) < 60e6
     assert Store(place=str(tmp_path)).holds(NAME)
