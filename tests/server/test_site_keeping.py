@@ -4,6 +4,7 @@ import contextlib
 import functools
 import http.server
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +70,9 @@ def lay(folder: Path, version: str, words: str, *more: str) -> None:
     files["service-worker.js"] = f"const SITE = {json.dumps(about)};\n".encode() + worker
     for path, content in files.items():
         (folder / path).write_bytes(content)
+        # A server tells versions by the second in which they were written: within one, nothing would be new.
+        written = 1_700_000_000 + 60 * int(version)
+        os.utime(folder / path, (written, written))
 
 
 def until(page: Any, expression: str) -> None:

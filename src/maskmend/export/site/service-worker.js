@@ -31,15 +31,19 @@ addEventListener("fetch", (event) => {
 });
 
 async function answer(request, name, event) {
-  const cache = await caches.open(CACHE);
-  let response = await cache.match(name);
+  let response = await caches.match(name, { cacheName: CACHE });
   if (!response) {
     const ours = SITE.files.includes(name);
     response = await fetch(ours ? new Request(request.url, { cache: "no-cache" }) : request);
     if (response.type === "opaqueredirect") return response; // a folder without its slash; the browser goes on
-    if (response.ok && ours) event.waitUntil(cache.put(name, response.clone()));
+    if (response.ok && ours) event.waitUntil(keep(name, response.clone()));
   }
   const headers = new Headers(response.headers);
   for (const [header, value] of Object.entries(HEADERS)) headers.set(header, value);
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
+}
+
+// Not once a newer version has removed this one's cache: opening it would bring it back.
+async function keep(name, response) {
+  if (await caches.has(CACHE)) await (await caches.open(CACHE)).put(name, response);
 }
