@@ -67,7 +67,10 @@ def class_conditional(
 
     Args:
         files: the network's checkpoint and the tokenizer's, named in the card.
-        tokenizer, model, weights, defaults: see `Conversion`.
+        tokenizer: see `Conversion`, as for the next three.
+        model: likewise.
+        weights: likewise.
+        defaults: likewise.
         card: with places for layers, dim, side (of the picture), grid, name and tokenizer (of the files).
     """
     config = model.config
