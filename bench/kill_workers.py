@@ -92,7 +92,7 @@ def kill_while_running(
         try:
             while driver.poll() is None:
                 time.sleep(rng.uniform(0.05, options.pause))
-                workers = list(busy_workers(raylets))
+                workers = list(workers_of(raylets))
                 if sum(killed.values()) >= options.kills or not workers or done() <= before:
                     continue
                 if driver.poll() is not None:
@@ -113,8 +113,9 @@ def kill_while_running(
             raise SystemExit(f"the driver ended with status {driver.returncode}: {told[-2000:]}")
 
 
-def busy_workers(raylets: list[int]) -> Iterator[int]:
-    """Process numbers of the workers that fill: children of these raylets, as Ray names them."""
+def workers_of(raylets: list[int], *, ready: bool = False) -> Iterator[int]:
+    """Process numbers of the workers that fill: children of these raylets, as Ray names them. `ready`: only
+    those whose model is loaded."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -123,7 +124,8 @@ def busy_workers(raylets: list[int]) -> Iterator[int]:
             name = (entry / "cmdline").read_bytes()
         except OSError:  # it ended
             continue
-        if parent in raylets and name.startswith(b"ray::MapWorker"):
+        loading = b"__init__" in name
+        if parent in raylets and name.startswith(b"ray::MapWorker") and not (ready and loading):
             yield int(entry.name)
 
 

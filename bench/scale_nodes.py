@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kill_workers import command, done, draw_pictures, environment
+from kill_workers import command, done, draw_pictures, environment, workers_of
 from scale_simulation import Pool, repeated
 
 
@@ -78,13 +78,13 @@ def run(folder: Path, options: argparse.Namespace) -> tuple[float, int, list[flo
         words = command(folder, folder / "out", "ray", options)
         driver = subprocess.Popen(words, env=where, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            while len(ready(raylets)) < 2 and driver.poll() is None:
+            while len(set(workers_of(raylets, ready=True))) < 2 and driver.poll() is None:
                 time.sleep(0.05)
             began = last = time.monotonic()
             seen, missing, kill_at = 0, None, began + pause(rng, options)
             while driver.poll() is None:
                 time.sleep(0.05)
-                now, workers = time.monotonic(), sorted(ready(raylets))
+                now, workers = time.monotonic(), sorted(workers_of(raylets, ready=True))
                 if (count := done(folder / "out")) > seen:
                     seen, last = count, now
                 if missing is not None and len(workers) == 2:
@@ -105,22 +105,6 @@ def run(folder: Path, options: argparse.Namespace) -> tuple[float, int, list[flo
 def pause(rng: random.Random, options: argparse.Namespace) -> float:
     """Seconds until the next kill."""
     return rng.expovariate(1 / options.every) if options.every else float("inf")
-
-
-def ready(raylets: list[int]) -> set[int]:
-    """Process numbers of the workers whose model is loaded: children of these raylets, as Ray names them."""
-    found = set()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            name = (entry / "cmdline").read_bytes()
-        except OSError:  # it ended
-            continue
-        if parent in raylets and name.startswith(b"ray::MapWorker") and b"__init__" not in name:
-            found.add(int(entry.name))
-    return found
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Chromium for the editor's tests: Debian's, by the path of its executable; nothing is downloaded."""
 
+import functools
+import http.server
 import io
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +41,29 @@ def launched() -> Iterator[Any]:
             yield browser
         finally:
             browser.close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves files and logs nothing."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def files_served(folder: Path, handler: type[Quiet] = Quiet) -> Iterator[str]:
+    """The address of a server of the files in `folder`. A browser trusts localhost as it trusts https."""
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(handler, directory=str(folder))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://localhost:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Editor:

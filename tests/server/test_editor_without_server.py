@@ -2,10 +2,7 @@
 
 import base64
 import contextlib
-import functools
-import http.server
 import io
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser_parts import Editor
+from browser_parts import Editor, files_served
 from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.assets import SAMPLES
 from maskmend.errors import WeightsError
@@ -50,11 +47,6 @@ FILLS = """async ({images, masks, guide, parameters}) => {
 }"""
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def pipe() -> InpaintPipeline:
     """A tiny model of 64 x 64 pixels that draws coarser fills anew."""
@@ -77,17 +69,8 @@ def site(pipe: InpaintPipeline, tmp_path_factory: pytest.TempPathFactory) -> Ite
         export_web(pipe, folder, name="tiny")
     finally:
         jaxtyping.config.update("jaxtyping_disable", before)
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://localhost:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with files_served(folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

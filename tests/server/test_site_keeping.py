@@ -1,17 +1,15 @@
 """How the site of `maskmend export web` is kept by its service worker: a small site, without the editor."""
 
 import contextlib
-import functools
-import http.server
 import json
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browser_parts import Quiet, files_served
 from maskmend.export.web import POLICY, SITE
 
 PAGE = b'<!doctype html><title>waiting</title><script type="module" src="page.js"></script>'
@@ -19,15 +17,12 @@ SCRIPT = b"""import { controlled } from "./browser/offline.js";
 controlled().then(() => { document.title = "ready"; });"""
 
 
-class Keeping(http.server.SimpleHTTPRequestHandler):
+class Keeping(Quiet):
     """A server whose answers may be kept for an hour, as many are."""
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "max-age=3600")
         super().end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Keeping, directory=str(folder))
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://localhost:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with files_served(folder, Keeping) as address:
+        yield address
 
 
 @pytest.fixture
