@@ -201,6 +201,15 @@ def test_impossible_options_are_refused(inpaint, tmp_path, options, words):
 
 
 @pytest.mark.parametrize(
+    "options", [["--steps", "0"], ["--set", "topp=0.9"], ["--set", "steps"]], ids=" ".join
+)
+def test_wrong_settings_are_refused_before_the_model_loads(inpaint, monkeypatch, options):
+    """Catches a misspelt setting that is told only after half a minute on a slow machine."""
+    monkeypatch.setattr(InpaintPipeline, "from_pretrained", lambda *_, **__: pytest.fail("loaded first"))
+    assert_refused(inpaint("photo.png", *options), *options[-1].split("=")[:1])
+
+
+@pytest.mark.parametrize(
     ("image", "output", "words"),
     [
         ("photo.png", "nowhere/out.png", ["nowhere", "create it first"]),

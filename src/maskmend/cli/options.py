@@ -65,13 +65,18 @@ class Filler:
         """The pipeline and its settings, known to be settings and not other arguments (--set seed=1)."""
         from maskmend.cli.collection import resume_collection
         from maskmend.config import override
+        from maskmend.settings import Settings
+
+        chosen = self.given | override({}, self.assignments, "steps=8")
+        # What cannot be is refused before the model loads; a sweet spot is held against the model's steps.
+        Settings().changed(**{name: value for name, value in chosen.items() if name != "sweet_spot"})
+
         from maskmend.inference.devices import pick_device
         from maskmend.pipeline import InpaintPipeline
 
         pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)
         pipe = pipe.to(pick_device(self.device))
         resume_collection()
-        chosen = self.given | override({}, self.assignments, "steps=8")
         pipe.defaults.changed(**chosen)
         return pipe, chosen
 
