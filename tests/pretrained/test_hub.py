@@ -4,6 +4,7 @@ hub of our own on this machine."""
 import socket
 import sys
 import types
+from fnmatch import fnmatch
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from PIL import Image
 from fakes import box_mask, smooth_pixels
 from hub_server import hub_server
 from maskmend.errors import ConfigError, ModelError
+from maskmend.importers.amused.prompts import OPTIONAL, TOKENIZER
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.hub import hub_card
+from maskmend.pretrained.hub import PATTERNS, hub_card
+from maskmend.pretrained.prompts import PROMPTS
 
 PIXELS, MASK = smooth_pixels(20, 34), box_mask(20, 34, 5, 6, 14, 19)
 CARD = """---
@@ -51,6 +54,12 @@ def test_the_front_matter_is_yaml():
     head = yaml.safe_load(CARD.split("---")[1])
     assert head["tags"][-1] == "cats: grey"
     assert head["widget"] == [{"src": "widget/1-before.png", "output": {"url": "widget/1-after.png"}}]
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights.safetensors", *TOKENIZER, *OPTIONAL])
+def test_what_prompts_need_is_fetched(name):
+    """Catches a file left on the hub, without which the fetched model fails at its first prompt."""
+    assert any(fnmatch(f"{PROMPTS}/{name}", pattern) for pattern in PATTERNS)
 
 
 def test_a_model_is_sent_whole(monkeypatch, tiny_pipeline):

@@ -18,7 +18,7 @@ from maskmend.images.picture import picture_from
 from maskmend.images.writing import encode_picture
 
 CARD = "README.md"
-PATTERNS = (CARD, "*.json", "*/*.json", "*/*.safetensors")
+PATTERNS = (CARD, "*.json", "*/*.json", "*/*.safetensors", "prompts/merges.txt")
 """What a model folder holds."""
 TAGS = ("inpainting", "image-inpainting", "maskgit", "masked-token-modelling")
 FENCE = "---"
