@@ -4,7 +4,8 @@
 
 A policy is read when PyTorch's library is loaded, so each is tried in fresh processes, in turns. Prints, for
 each, the median time by the clock and of the processors. "PyTorch's own" is what a process gets without
-maskmend's default; "passive" is that default. What it costs an idle machine shows in the first two rows.
+maskmend's default; "a short spin" is that default. The first rows show
+what a policy costs an idle machine.
 """
 
 import argparse
@@ -17,13 +18,14 @@ from contextlib import nullcontext
 import numpy as np
 
 from maskmend.benchmark.waits import LOOPS, busy_loops
-from maskmend.threads import OWN_CHOICE
+from maskmend.threads import OWN_CHOICE, WAITING
 
 POLICIES = {
     "PyTorch's own": {"GOMP_SPINCOUNT": "300000"},  # what GNU's library takes where nothing is set
     "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
-    "a short spin": {"GOMP_SPINCOUNT": "2000"},
-    "passive, one thread": {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1"},
+    "a short spin": WAITING,
+    "a longer spin": {"GOMP_SPINCOUNT": "10000"},
+    "a short spin, one thread": WAITING | {"OMP_NUM_THREADS": "1"},
 }
 PROGRAM = """
 import hashlib, json, sys, time
@@ -71,7 +73,7 @@ def main() -> None:
         small, seconds, cpu = (np.median([run[key] for run in runs]) for key in ("small", "seconds", "cpu"))
         pixels = ", ".join(sorted({run["pixels"] for run in runs}))
         beside = "yes" if busy else "no"
-        print(f"| {name} | {beside} | {small:.2f} s | {seconds:.1f} s | {cpu:.1f} s | {pixels} |")
+        print(f"| {name} | {beside} | {small:.3f} s | {seconds:.2f} s | {cpu:.1f} s | {pixels} |")
 
 
 if __name__ == "__main__":

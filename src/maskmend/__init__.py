@@ -23,7 +23,7 @@ from maskmend.errors import (
     TrainingError,
     WeightsError,
 )
-from maskmend.threads import wait_passively
+from maskmend.threads import wait_briefly
 
 if TYPE_CHECKING:
     from maskmend.decoding import decode
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-wait_passively()
+wait_briefly()
 
 _LAZY = {
     "FillEvents": "maskmend.fill.events",

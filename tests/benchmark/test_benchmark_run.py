@@ -128,13 +128,13 @@ def test_the_batch_has_holes_of_all_sizes():
 def test_peers_run_without_our_limits(tmp_path, monkeypatch):
     """Catches peers that prepare their kernels anew in every round, or sleep, because ours do."""
     first, second = LIMITS
-    (waiting,) = WAITING
     monkeypatch.setenv(first, LIMITS[first])
-    monkeypatch.setenv(waiting, WAITING[waiting])
+    for name, value in WAITING.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv(second, "7")  # the user's own stays
     told = "".join(
         f"import os; assert os.environ.get({n!r}) == {v!r}\n"
-        for n, v in ((first, None), (second, "7"), (waiting, None))
+        for n, v in ((first, None), (second, "7"), *((name, None) for name in WAITING))
     )
     folder = peers(tmp_path)
     (folder / "serve.py").write_text(told + (folder / "serve.py").read_text())
