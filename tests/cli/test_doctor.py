@@ -10,7 +10,6 @@ import torch
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
-from maskmend.cli import doctor as module
 from maskmend.cli import extras, main
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
@@ -35,7 +34,6 @@ def installed(monkeypatch, tmp_path):
         "text": ("words", {"absent": "absent_package"}),
     }
     monkeypatch.setattr(extras, "EXTRAS", found)
-    monkeypatch.setattr(module, "EXTRAS", found)
 
 
 def doctor(*options):
@@ -59,7 +57,7 @@ def test_what_is_installed_and_broken_is_told(installed):
 
 def test_a_program_reads_it_as_json(installed, tiny_model, monkeypatch):
     """Catches figures that are missing, or a device that is said to work and was not tried."""
-    monkeypatch.setattr(module, "EXTRAS", {"text": extras.EXTRAS["text"]})
+    monkeypatch.setattr(extras, "EXTRAS", {"text": extras.EXTRAS["text"]})
     result = doctor("--json", "--model", str(tiny_model))
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
@@ -77,7 +75,7 @@ def test_a_device_that_does_not_work_is_amiss(installed, monkeypatch):
     def pick(name):
         raise RuntimeError("driver version is insufficient\n(more lines)")
 
-    monkeypatch.setattr(module, "EXTRAS", {})
+    monkeypatch.setattr(extras, "EXTRAS", {})
     monkeypatch.setattr("maskmend.inference.devices.pick_device", pick)
     result = doctor("--no-speed")
     assert result.exit_code == 1

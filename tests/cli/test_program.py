@@ -34,8 +34,8 @@ NOT_NEEDED = (
     "concurrent.futures.process", "matplotlib", "numpy.f2py", "onnxruntime", "rich",
     "scipy.interpolate", "scipy.ndimage", "scipy.optimize", "scipy.stats", "sympy",
     "torch._dynamo", "torch._inductor", "torch.distributed.tensor", "torch.onnx",
-    "maskmend.benchmark", "maskmend.evaluation", "maskmend.experiments", "maskmend.export",
-    "maskmend.perceptual", "maskmend.runtime", "maskmend.server", "maskmend.training",
+    "maskmend.benchmark", "maskmend.cli.extras", "maskmend.evaluation", "maskmend.experiments",
+    "maskmend.export", "maskmend.perceptual", "maskmend.runtime", "maskmend.server", "maskmend.training",
 )  # fmt: skip
 
 

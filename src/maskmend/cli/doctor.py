@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from maskmend import __version__
-from maskmend.cli.extras import EXTRAS, packages_of
 from maskmend.cli.options import working
 
 ROUNDS = 5
@@ -155,15 +154,17 @@ def _devices() -> dict[str, str]:
 
 
 def _extras() -> dict[str, Any]:
+    from maskmend.cli import extras  # which asks for versions: 30 ms that other commands need not wait
+
     return {
         name: {
             "purpose": purpose,
             "packages": [
                 {"name": one.name, "version": one.version, "trouble": one.trouble}
-                for one in packages_of(name)
+                for one in extras.packages_of(name)
             ],
         }
-        for name, (purpose, _) in EXTRAS.items()
+        for name, (purpose, _) in extras.EXTRAS.items()
     }
 
 
