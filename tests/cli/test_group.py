@@ -31,7 +31,9 @@ from maskmend.cli import main
 from maskmend.images.picture import load_image
 from maskmend.perceptual import weights
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import save_tokenizer, save_transformer, tokens_hash, write_domain
+from maskmend.pretrained.component import save_tokenizer, save_transformer
+from maskmend.pretrained.folder import write_domain
+from maskmend.pretrained.hashes import tokens_hash
 from maskmend.settings import Settings
 
 HEIGHT, WIDTH = 20, 34

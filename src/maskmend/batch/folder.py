@@ -24,7 +24,8 @@ from maskmend.files import lies_there, write_files
 from maskmend.fill.preparation import NO_GUIDE, Preparation
 from maskmend.fill.result import Inpainted, joined_notes
 from maskmend.images.listing import SUFFIXES
-from maskmend.images.picture import MAX_PIXELS, Picture
+from maskmend.images.opening import MAX_PIXELS
+from maskmend.images.picture import Picture
 from maskmend.images.writing import WRITABLE, encode_image
 from maskmend.masks.box import Box
 from maskmend.masks.drawn import NOTHING_DRAWN, DrawnMask
@@ -32,7 +33,7 @@ from maskmend.masks.morphology import grow
 from maskmend.masks.options import MaskOptions
 from maskmend.masks.reading import READ_AS_IT_IS
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import model_hash
+from maskmend.pretrained.hashes import model_hash
 from maskmend.progress import StageProgress
 from maskmend.seeds import seeds_from
 from maskmend.storage.temporary import remove_stale

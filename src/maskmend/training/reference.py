@@ -11,19 +11,14 @@ import json
 from typing import Any
 
 from maskmend.assets import ASSETS, DEFAULT
-from maskmend.models import transformer, vqgan
+from maskmend.models import tokenizer_config, transformer
 from maskmend.models.quantizer import QuantizerConfig
+from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.transformer import TransformerConfig
-from maskmend.models.vqgan import TokenizerConfig
 from maskmend.settings import Settings
-from maskmend.training.recipe import (
-    DataConfig,
-    DecoderTraining,
-    Recipe,
-    TokenizerTraining,
-    TrainingConfig,
-    TransformerTraining,
-)
+from maskmend.training.recipe import Recipe
+from maskmend.training.run_config import DataConfig, TrainingConfig
+from maskmend.training.stage_config import DecoderTraining, TokenizerTraining, TransformerTraining
 
 TABLES: tuple[tuple[str, type], ...] = (
     ('Filling: arguments of a call, `--set` of `maskmend inpaint`, "defaults" of a model folder', Settings),
@@ -84,7 +79,7 @@ def preset_lines() -> list[str]:
         "| --- | --- | --- | --- |",
     ]
     for model, small, coursework in (
-        ("tokenizer", vqgan.small_config(), vqgan.coursework_config()),
+        ("tokenizer", tokenizer_config.small_config(), tokenizer_config.coursework_config()),
         ("transformer", transformer.small_config(), transformer.coursework_config()),
     ):
         for name, (ours, theirs) in changes(small, coursework).items():

@@ -13,7 +13,7 @@ from PIL import Image
 from maskmend.errors import ConfigError
 from maskmend.files import write_files
 from maskmend.models.vqgan import VQGAN
-from maskmend.pretrained.folder import tokens_hash
+from maskmend.pretrained.hashes import tokens_hash
 from maskmend.training.batches import Pictures, to_float
 from maskmend.training.dataset import crop
 from maskmend.training.shards.index import NAME, TOKEN_RECORD, Index, write_index
