@@ -88,7 +88,10 @@ def test_what_is_not_given_keeps_its_default():
         ({"name": "x", "inner": {"rate": 10**400}}, r"inner\.rate is larger than any float: give a smaller"),
         ({"name": "x", "inner": 3}, "inner: expected a table of settings, got 3"),
         ({"name": "x", "other": []}, r"other: expected a table of settings, got \[\]"),
-        ({"name": "x", "kind": "fany"}, "kind = 'fany': choose one of 'plain', 'fancy'"),
+        (
+            {"name": "x", "kind": "fany"},
+            r"kind = 'fany': choose one of 'plain', 'fancy' \(did you mean 'fancy'",
+        ),
         ({"name": "x", "kind": []}, r"kind = \[\]: choose one of"),
         ({"name": "x", "channels": 3}, "channels = 3: expected a list"),
         ({"name": "x", "channels": "34"}, "channels = '34': expected a list"),

@@ -28,6 +28,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known) or 'none'})"
 
 
+def choice_error(name: str, value: Any, choices: Iterable[Any]) -> str:
+    """The message for a `value` that is none of the choices: it names them, and the nearest one.
+
+    Settings, options of the command line and fields of the API all use it.
+    """
+    choices = list(choices)
+    close = difflib.get_close_matches(str(value)[:60], list(map(str, choices)), n=1, cutoff=0.5)
+    meant = f" (did you mean {close[0]!r}?)" if close else ""
+    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}..."
+    return f"{name} = {shown}: choose one of {', '.join(map(repr, choices))}{meant}"
+
+
 def from_dict(cls: type[T], data: Any, where: str = "") -> T:
     """Builds dataclass `cls` from table `data`; nested dataclasses from nested tables. Raises ConfigError."""
     if not isinstance(data, Mapping):
@@ -61,7 +73,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         return from_dict(typing.cast(type, hint), value, path)
     if origin is Literal:
         if value not in args:
-            raise ConfigError(f"{path} = {value!r}: choose one of {', '.join(map(repr, args))}")
+            raise ConfigError(choice_error(path, value, args))
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):

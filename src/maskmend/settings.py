@@ -8,7 +8,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from maskmend.config import from_dict, nearest
+from maskmend.config import choice_error, from_dict
 from maskmend.errors import ConfigError
 
 SEAMS = ("hard", "feather", "multiband", "poisson")
@@ -103,7 +103,7 @@ class Settings:
         ):
             value = getattr(self, name)
             if value not in known:
-                raise ConfigError(f"{name} = {value!r} is unknown{nearest(str(value), known)}")
+                raise ConfigError(choice_error(name, value, known))
         if self.steps < 1:
             raise ConfigError(f"steps = {self.steps}: give 1 or more")
         if self.steps > MOST_STEPS:

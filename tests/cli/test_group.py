@@ -730,7 +730,7 @@ def test_evaluate_wants_one_kind_of_input(files, tmp_path, tiny_model):
 
 
 def test_unknown_weights_are_refused():
-    assert_refused(invoke(["weights", "fetch", "lpips"]), "unknown weights 'lpips'")
+    assert_refused(invoke(["weights", "fetch", "lpips"]), "weights = 'lpips'", "did you mean 'lpips-vgg16'")
 
 
 def test_weights_come_from_a_file_without_a_network(tmp_path, monkeypatch):

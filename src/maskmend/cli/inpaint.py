@@ -15,6 +15,7 @@ from maskmend.cli.options import (
     DEVICE,
     PATH,
     PLACE,
+    Choice,
     Filler,
     SettingOption,
     default_settings,
@@ -82,7 +83,7 @@ class Inpaint(click.Command):
 @click.option(
     "--format",
     "suffix",
-    type=click.Choice(["png", "jpg", "webp", "tif"]),
+    type=Choice(["png", "jpg", "webp", "tif"]),
     help="With --input: of all results, instead of each image's own. With --output -: instead of png.",
 )
 @click.option(
@@ -92,7 +93,7 @@ class Inpaint(click.Command):
 )
 @click.option(
     "--layout",
-    type=click.Choice(["coursework", "lab"]),
+    type=Choice(["coursework", "lab"]),
     metavar="[coursework]",
     help="IMAGE and OUTPUT are folders as in the published experiment: masked_image/ and mask64/ in, no "
     "--mask.",

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from maskmend.cli.options import Choice
+
 if TYPE_CHECKING:
     from maskmend.masks.options import MaskOptions
 
@@ -25,7 +27,7 @@ def mask_reading_options(command: Callable[..., None]) -> Callable[..., None]:
             "--invert-mask", is_flag=True, help="Black is filled (the published experiment's polarity)."
         ),
         click.option(
-            "--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
+            "--mask-channel", type=Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
         ),
         click.option(
             "--mask-threshold",
@@ -36,7 +38,7 @@ def mask_reading_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--mask-photo-check",
-            type=click.Choice(["warn", "refuse", "off"]),
+            type=Choice(["warn", "refuse", "off"]),
             default="warn",
             show_default=True,
             help="What happens to a mask that looks like a photograph.",

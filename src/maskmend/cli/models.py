@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from maskmend.cli.options import PATH, Commands, refuse_options, working
+from maskmend.cli.options import PATH, Choice, Commands, refuse_options, working
 from maskmend.cli.train_on import train_on
 from maskmend.errors import ConfigError
 
 
 @click.command()
-@click.argument("stage", required=False, type=click.Choice(["tokenizer", "transformer", "decoder"]))
+@click.argument("stage", required=False, type=Choice(["tokenizer", "transformer", "decoder"]))
 @click.option("--config", "config_path", type=PATH, help="The recipe of STAGE, a TOML file.")
 @click.option(
     "-o", "--output", type=PATH, help="Folder of the run (default: runs/RECIPE); with --on, of the model."

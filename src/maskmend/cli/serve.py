@@ -4,7 +4,7 @@ import os
 
 import click
 
-from maskmend.cli.options import DEVICE
+from maskmend.cli.options import DEVICE, Choice
 from maskmend.errors import ConfigError, pip_install
 
 TOKEN = "MASKMEND_TOKEN"
@@ -40,7 +40,7 @@ TOKEN = "MASKMEND_TOKEN"
 @click.option("--workers", default=1, show_default=True, help="Threads that each fill one batch at a time.")
 @click.option(
     "--engine",
-    type=click.Choice(["local", "ray"]),
+    type=Choice(["local", "ray"]),
     default="local",
     show_default=True,
     help="Fill in this process, or by replicas on a Ray cluster (RAY_ADDRESS, or this machine).",

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from maskmend.config import choice_error
 from maskmend.errors import ConfigError
 from maskmend.models.attention import MultiHeadAttention, Rotation, rope_angles
 from maskmend.models.token_model import TokenModel
@@ -71,7 +72,7 @@ class TransformerConfig:
         choices["attention"] = ("full", "prefix")
         for name, known in choices.items():
             if getattr(self, name) not in known:
-                raise ConfigError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(known)}")
+                raise ConfigError(choice_error(name, getattr(self, name), known))
         if self.dim % self.heads:
             raise ConfigError(f"heads = {self.heads} does not divide dim = {self.dim}: choose a divisor")
         if self.positions != "learned" and (self.dim // self.heads) % 4:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from maskmend.config import nearest
+from maskmend.config import choice_error
 from maskmend.errors import ConfigError
 
 
@@ -30,4 +30,4 @@ def check_choices(table: str, config: Any, choices: Mapping[str, Iterable[str]])
     for name, known in choices.items():
         value = getattr(config, name)
         if value not in known:
-            raise ConfigError(f"{table}.{name} = {value!r} is unknown{nearest(value, known)}")
+            raise ConfigError(choice_error(f"{table}.{name}", value, known))
