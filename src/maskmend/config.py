@@ -33,11 +33,21 @@ def choice_error(name: str, value: Any, choices: Iterable[Any]) -> str:
 
     Settings, options of the command line and fields of the API all use it.
     """
+    return f"{name} = {shown(value)}: {one_of(value, choices)}"
+
+
+def one_of(value: Any, choices: Iterable[Any]) -> str:
+    """The remedy in `choice_error`."""
     choices = list(choices)
     close = difflib.get_close_matches(str(value)[:60], list(map(str, choices)), n=1, cutoff=0.5)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
-    shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}..."
-    return f"{name} = {shown}: choose one of {', '.join(map(repr, choices))}{meant}"
+    return f"choose one of {', '.join(map(repr, choices))}{meant}"
+
+
+def shown(value: Any) -> str:
+    """A value in an error message, where it is long its beginning."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def from_dict(cls: type[T], data: Any, where: str = "") -> T:

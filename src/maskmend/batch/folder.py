@@ -23,7 +23,7 @@ from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import lies_there, write_files
 from maskmend.fill.preparation import NO_GUIDE, Preparation
 from maskmend.fill.result import Inpainted, joined_notes
-from maskmend.images.listing import SUFFIXES
+from maskmend.images.listing import SUFFIXES, files_below
 from maskmend.images.opening import MAX_PIXELS
 from maskmend.images.picture import Picture
 from maskmend.images.writing import WRITABLE, encode_image
@@ -323,7 +323,7 @@ def _images(folder: Path, without: list[Path]) -> list[Path]:
     inner = [other for other in inner if other != whole and other.is_relative_to(whole)]
     return [
         path
-        for path in sorted(folder.rglob("*"))
+        for path in files_below(folder)
         if path.suffix.lower() in FILLABLE
         and path.is_file()
         and not any(path.resolve().is_relative_to(other) for other in inner)

@@ -4,6 +4,7 @@ import os
 
 import click
 
+from maskmend.assets import DEFAULT
 from maskmend.cli.options import DEVICE, Choice
 from maskmend.errors import ConfigError, pip_install
 
@@ -94,11 +95,6 @@ def serve(
     drain: float,
 ) -> None:
     """Opens the editor in the browser, and the same as an HTTP API."""
-    try:
-        from maskmend.server.run import serve as run
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"{error.name} is not installed: {pip_install('server')}") from None
-    from maskmend.inference.devices import pick_device
     from maskmend.server.settings import Limits, ServeConfig
 
     if token is None:
@@ -129,6 +125,22 @@ def serve(
             drain=drain,
         ),
     )
+    # Before PyTorch and the web framework are imported, which takes seconds.
+    click.echo(_loading(models, replicas if engine == "ray" else 0), err=True)
+    try:
+        from maskmend.server.run import serve as run
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is not installed: {pip_install('server')}") from None
+    from maskmend.inference.devices import pick_device
+
     # With replicas the device is theirs: this process may have none.
     own = pick_device("cpu" if engine == "ray" else device)
     run(config, own, lambda url: click.echo(f"the editor is at {url} (Ctrl-C ends it)"))
+
+
+def _loading(models: tuple[str, ...], replicas: int) -> str:
+    """What is loaded now, and what will be when it is asked for."""
+    first, *others = (f"default ({DEFAULT})" if model == "default" else model for model in models)
+    where = f" in {replicas} replica{'' if replicas == 1 else 's'}" if replicas else ""
+    later = f"; when first asked for: {', '.join(others)}" if others else ""
+    return f"loading the model {first}{where}{later}"
