@@ -14,7 +14,7 @@ from maskmend.models.quantizer import QuantizerConfig
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
     resolution: int = 64
-    """Side of the square images it is trained on, in pixels; other sizes work if divisible by the factor."""
+    """Side of the square training images, in pixels; other sizes work if they are divisible by the factor."""
     encoder_channels: tuple[int, ...] = (128, 128, 128, 256, 256, 512)
     """Channels of the first convolution, then of each encoder stage."""
     encoder_blocks: int = 2
@@ -22,11 +22,12 @@ class TokenizerConfig:
     downsample_after: tuple[int, ...] = (2, 4)
     """Encoder stages (from 1) followed by a downsampling by 2; two of them make factor 4."""
     encoder_norm: Literal["group", "position"] = "group"
-    """GroupNorm over the picture, or normalisation of each position alone (keeps tokens local)."""
+    """GroupNorm over the picture, or normalisation of each position by itself (keeps tokens local)."""
     encoder_attention: bool = True
     """Attention at the latent resolution in the encoder."""
     attention: bool = True
-    """Attention anywhere: False for tokenizers of convolutions alone, such as that of Google's MaskGIT."""
+    """Whether there is any attention; False for purely convolutional tokenizers, such as that of Google's
+    MaskGIT."""
     decoder_channels: tuple[int, ...] = (512, 256, 256, 128, 128)
     """Channels of each decoder stage, from the latent resolution to the full one."""
     decoder_blocks: int = 3
@@ -36,21 +37,21 @@ class TokenizerConfig:
     attention_heads: int = 1
     """Heads of the attention blocks."""
     design: Literal["plain", "coursework"] = "plain"
-    """Layout of the blocks: ours, or the published experiment's, for its checkpoints
-    (coursework-checkpoints.md) and those of other projects (checkpoints.md), which are all laid out as in
-    Taming Transformers."""
+    """Layout of the blocks: ours (plain), or that of the published experiment, for its checkpoints
+    (coursework-checkpoints.md) and those of other projects (checkpoints.md), which all follow Taming
+    Transformers."""
     downsampling: Literal["convolution", "average"] = "convolution"
-    """How the encoder halves the resolution: by a strided convolution, or by the mean of four pixels."""
+    """How the encoder halves the resolution: with a strided convolution, or by averaging four pixels."""
     decoder_activation: bool = True
     """SiLU between the decoder's last normalisation and its last convolution."""
     known_channels: tuple[int, ...] = ()
-    """Channels of the encoder of the known pixels that conditions the decoder, from the full resolution down
-    to the latent one, one more than there are downsamplings; empty for none."""
+    """Channels of the encoder of the known pixels, which conditions the decoder, from the full resolution
+    down to the latent one (one more than there are downsamplings); empty: no such encoder."""
     known_guesses: bool = False
-    """That encoder has one more input, which marks guesses of the hole's content (an upsampled coarser fill,
-    or a sketch)."""
+    """Adds an input to that encoder that marks guesses of the hole's content (an upsampled coarser fill, or a
+    sketch)."""
     colour_blur: float = 0.0
-    """Standard deviation, in pixels, by which the decoder's colours are blurred, not its brightness: JPEG
+    """Standard deviation, in pixels, of a blur of the decoder's colours, but not of its brightness. JPEG
     photographs have colour at half the resolution, and sharp colour shows as specks."""
     quantizer: QuantizerConfig = field(default_factory=QuantizerConfig)
 

@@ -38,22 +38,23 @@ __all__ = [
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     stage: Literal["tokenizer", "transformer", "decoder"]
-    """What is trained: stage 1, stage 2, or stage 1's decoder, conditioned on the known pixels."""
+    """What is trained: stage 1, stage 2, or the decoder of stage 1, conditioned on the known pixels."""
     data: DataConfig
-    """A table, below."""
+    """Table, see below."""
     training: TrainingConfig
-    """A table, below."""
+    """Table, see below."""
     preset: str = "small"
-    """Preset of the model; the [model] table changes single settings of it."""
+    """Preset of the model. The [model] table changes single settings of it."""
     model: dict[str, Any] = field(default_factory=dict)
-    """A table, below; what it leaves out is the preset's, or with stage "decoder" the trained tokenizer's;
-    but without `known_channels` in either the decoder gets them, as wide as itself; [] for none."""
+    """Table, see below. Settings left out are those of the preset, or with stage "decoder" those of the
+    trained tokenizer. If neither has `known_channels`, the decoder gets them, as wide as its own stages; []
+    for none."""
     tokenizer: TokenizerTraining = field(default_factory=TokenizerTraining)
-    """A table, below; of stage 1."""
+    """Table of stage 1, see below."""
     transformer: TransformerTraining | None = None
-    """A table, below; of stage 2, which needs it."""
+    """Table of stage 2, which needs it, see below."""
     decoder: DecoderTraining | None = None
-    """A table, below; of stage "decoder", which needs it."""
+    """Table of stage "decoder", which needs it, see below."""
 
     def __post_init__(self) -> None:
         if self.stage == "transformer" and self.transformer is None:

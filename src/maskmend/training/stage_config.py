@@ -16,34 +16,37 @@ class ImageLossConfig:
 
     TABLE: ClassVar[str]
     perceptual: float = 1.0
-    """Weight of the LPIPS distance; 0 trains without it (and needs no weights)."""
+    """Weight of the LPIPS distance; 0: train without it, and without its weights file."""
     perceptual_net: Literal["vgg16", "alexnet"] = "vgg16"
     """The network whose features LPIPS compares."""
     perceptual_weights: str = ""
-    """A file with the LPIPS weights; empty takes the one `maskmend weights fetch` stored."""
+    """File with the LPIPS weights; empty: the file stored by `maskmend weights fetch`."""
     perceptual_share: float = 1.0
-    """Share of each batch whose perceptual distance is computed: it costs more than a small tokenizer."""
+    """Share of each batch for which the perceptual distance is computed. It takes longer than a small
+    tokenizer."""
     adversarial: float = 0.8
-    """Weight of the adversarial loss, on top of the adaptive weight; 0 trains without this discriminator."""
+    """Weight of the adversarial loss, which multiplies the adaptive weight; 0: train without this
+    discriminator."""
     feature_adversarial: float = 0.0
-    """The same of a second discriminator, whose inputs are the features of the perceptual network of those
+    """The same for a second discriminator. Its inputs are the features of the perceptual network, for the
     images whose perceptual distance is computed."""
     classifier: float = 0.0
-    """Weight of the distance in the features of a classifier of photographs (EfficientNet-Lite0); 0 trains
-    without it."""
+    """Weight of the distance between the features of a classifier of photographs (EfficientNet-Lite0); 0:
+    train without it."""
     classifier_adversarial: float = 0.0
-    """Weight of the adversarial loss of a discriminator of that classifier's features."""
+    """Weight of the adversarial loss of a discriminator on the features of that classifier."""
     classifier_weights: str = ""
-    """A file with the classifier's weights; empty takes the one `maskmend weights fetch` stored."""
+    """File with the classifier's weights; empty: the file stored by `maskmend weights fetch`."""
     adversarial_start: int = 2000
-    """First step with the discriminators."""
+    """First step that uses the discriminators."""
     adversarial_ramp: int = 200
-    """Steps over which the adversarial weight rises."""
+    """Steps over which the adversarial weight increases."""
     discriminator_channels: int = 64
-    """Filters of the first one's first layer, a multiple of 4; each layer doubles them, up to eight times as
-    many."""
+    """Filters in the first layer of the first discriminator, a multiple of 4. Each layer doubles them, up to
+    a factor of eight."""
     discriminator_layers: int = 2
-    """Layers between the first one's first and last; more see larger patches."""
+    """Layers between the first and the last layer of that discriminator; with more layers it sees larger
+    patches."""
 
     def __post_init__(self) -> None:
         weights = ("perceptual", "adversarial", "feature_adversarial", "classifier")
@@ -65,14 +68,15 @@ class ImageLossConfig:
 class TokenizerTraining(ImageLossConfig):
     TABLE: ClassVar[str] = "tokenizer"
     start: str = ""
-    """A trained tokenizer, its run folder or that of a model, from whose weights the run starts; empty: fresh
-    weights."""
+    """A trained tokenizer (the folder of its run or of a model), whose weights initialise the run; empty:
+    random weights."""
     holes: float = 0.0
     """Share of the pictures that a decoder with `known_channels` reconstructs as in inference, conditioned on
-    the known pixels around a hole (a box, strokes or a random walk); the others from their tokens alone."""
+    the known pixels around a hole (a box, strokes or a random walk). The others are reconstructed from their
+    tokens alone."""
     quantize_from: int = 0
-    """First step with quantization. Before it the autoencoder trains on continuous latents, so that the
-    codebook is initialised with vectors of a partly trained encoder."""
+    """First step with quantization. Before it, the autoencoder trains on continuous latents, so that the
+    codebook is initialised with the latents of a partly trained encoder."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -83,20 +87,20 @@ class TokenizerTraining(ImageLossConfig):
 class DecoderTraining(ImageLossConfig):
     TABLE: ClassVar[str] = "decoder"
     tokenizer: str
-    """The trained tokenizer whose decoder is fine-tuned: its run folder or that of a model."""
+    """The trained tokenizer whose decoder is fine-tuned: the folder of its run or of a model."""
     transformer: str = ""
-    """A trained transformer over its tokens, from which those of the hole are sampled; empty: true tokens
-    only."""
+    """A trained transformer for its tokens, from which the tokens of the hole are sampled; empty: only true
+    tokens are used."""
     temperature: float = 1.0
     """Temperature at which tokens are sampled."""
     steps: int = 0
     """Number of steps in which the transformer fills the whole hole, as in inference with the other settings
     at their defaults. 0: it samples a part of the hole in one step, given the true tokens of the rest."""
     discriminators: str = ""
-    """A run folder whose discriminators the run starts from; empty: new ones, whose first gradients mislead
+    """A run folder whose discriminators initialise the run; empty: new ones, whose first gradients mislead
     the decoder."""
     whole: float = 0.1
-    """Weight of pictures that are all hole, decoded from their true tokens alone."""
+    """Weight of completely masked pictures, decoded from their true tokens alone."""
     boxes: float = 0.25
     """Weight of box-shaped holes."""
     strokes: float = 0.25
@@ -110,12 +114,12 @@ class DecoderTraining(ImageLossConfig):
     blobs: float = 0.0
     """Weight of object-like holes."""
     guesses: float = 0.0
-    """Share of pictures whose hole is wide and filled with a guess of its content, as in coarse-to-fine
+    """Share of pictures with a wide hole that is filled with a guess of its content, as in coarse-to-fine
     fills; the model needs `known_guesses`."""
     hole_weight: float = 4.0
-    """Weight of an error in the hole, relative to one at a known pixel, which the composite replaces."""
+    """Weight of an error in the hole, relative to an error at a known pixel, which the composite replaces."""
     infill: str = "diffusion"
-    """What is put into the hole before encoding (grey, mean, nearest, diffusion)."""
+    """How the hole is filled before encoding (grey, mean, nearest, diffusion)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -134,17 +138,18 @@ class DecoderTraining(ImageLossConfig):
 @dataclass(frozen=True, kw_only=True)
 class TransformerTraining:
     tokenizer: str
-    """The trained tokenizer: its run folder or the `tokenizer` folder of a model."""
+    """The trained tokenizer: the folder of its run, or the `tokenizer` folder of a model."""
     start: str = ""
-    """A trained transformer of the same [model] whose weights the run starts from; empty: fresh weights."""
+    """A trained transformer with the same [model], whose weights initialise the run; empty: random
+    weights."""
     bernoulli: float = 0.0
     """Weight of masks that hide each token with probability `bernoulli_p`."""
     bernoulli_p: float = 0.5
-    """The probability; 0.5 in the published experiment."""
+    """That probability; 0.5 in the published experiment."""
     scheduled: float = 0.25
-    """Weight of masks with a ratio gamma(u), u uniform, positions uniform."""
+    """Weight of masks with the ratio gamma(u), u uniform, at uniformly sampled positions."""
     schedule: str = "cosine"
-    """gamma of the scheduled masks and of how much of a hole is already filled."""
+    """The function gamma, of the scheduled masks and of the share of a hole that is already filled."""
     boxes: float = 0.25
     """Weight of box-shaped holes."""
     strokes: float = 0.25
@@ -158,18 +163,20 @@ class TransformerTraining:
     blobs: float = 0.0
     """Weight of object-like holes."""
     guesses: float = 0.0
-    """Share of pictures whose hole is wide and filled with a guess of its content, as in coarse-to-fine
+    """Share of pictures with a wide hole that is filled with a guess of its content, as in coarse-to-fine
     fills; the model needs `guesses`."""
     loss_on: Literal["masked", "all"] = "masked"
-    """Tokens whose cross-entropy is the loss: the masked ones, or all."""
+    """Tokens over which the cross-entropy is averaged: the masked ones, or all."""
     label_smoothing: float = 0.1
-    """Share of the probability that goes to all codes alike."""
+    """Share of the target probability that is spread evenly over all codes."""
     infill: str = "diffusion"
-    """What is put into the hole before encoding (grey, mean, nearest, diffusion)."""
+    """How the hole is filled before encoding (grey, mean, nearest, diffusion)."""
     codebook_start: bool = False
-    """Initialise the token embedding from the tokenizer's codebook, so that similar codes start similar."""
+    """Initialise the token embedding from the tokenizer's codebook, so that similar codes have similar
+    embeddings."""
     replace: float = 0.0
-    """Share of the visible tokens that are replaced by random ones, so that wrong tokens do less harm."""
+    """Share of the visible tokens that are replaced by random ones, which makes the model more robust to
+    wrong tokens."""
 
     def __post_init__(self) -> None:
         families = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
