@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from maskmend.config import from_dict, nearest, override, read_toml, to_dict
+from maskmend.config import from_dict, override, read_toml, to_dict
 from maskmend.errors import ConfigError
 
 
@@ -121,19 +121,6 @@ def test_to_dict_is_what_from_dict_reads():
     assert plain["other"] == {"depth": 2, "rate": 0.5}
     assert "limit" not in plain
     assert from_dict(Outer, plain) == config
-
-
-@pytest.mark.parametrize(
-    ("name", "known", "hint"),
-    [
-        ("stpes", ["steps", "batch"], " (did you mean 'steps'?)"),
-        ("xyz", ["steps", "batch"], " (known: batch, steps)"),
-        ("xyz", [], " (known: none)"),
-    ],
-)
-def test_nearest(name, known, hint):
-    """Catches a suggestion that is no help."""
-    assert nearest(name, known) == hint
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from maskmend.config import choice_error, from_dict
+from maskmend.choices import choice_error
+from maskmend.config import from_dict
 from maskmend.errors import ConfigError
 
 SEAMS = ("hard", "feather", "multiband", "poisson")

@@ -88,7 +88,7 @@ class Choice(click.Choice):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            from maskmend.config import choice_error
+            from maskmend.choices import choice_error
 
             written = "value" if param is None else param.human_readable_name
             if isinstance(param, click.Option):
@@ -103,7 +103,7 @@ class Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
-            from maskmend.config import nearest
+            from maskmend.choices import nearest
 
             known = [known for known in self.list_commands(ctx) if not self.commands[known].hidden]
             raise click.UsageError(f"No such command {name!r}{nearest(name, known)}", ctx)

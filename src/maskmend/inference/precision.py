@@ -9,7 +9,7 @@ token in a hundred would change.
 
 import torch
 
-from maskmend.config import choice_error
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.models.token_model import TokenModelConfig
 

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from maskmend.config import choice_error
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.models.attention import MultiHeadAttention, Rotation, rope_angles
 from maskmend.models.token_model import TokenModel

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from maskmend.config import choice_error
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.perceptual.frozen import load_frozen
 from maskmend.perceptual.weights import locate

@@ -29,7 +29,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_safetensors
 
-from maskmend.config import choice_error
+from maskmend.choices import choice_error
 from maskmend.errors import OutputError, WeightsError
 from maskmend.files import write_files
 from maskmend.perceptual.restricted_pickle import read_numpy_pickle, read_torchscript

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from maskmend.config import WANTED, nearest, one_of, shown
+from maskmend.choices import nearest, one_of, shown
+from maskmend.config import WANTED
 
 MOST = 5
 """Fields that are told of."""

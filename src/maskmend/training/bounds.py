@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from maskmend.config import choice_error
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 
 
