@@ -1,6 +1,8 @@
 """`maskmend serve`."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -95,8 +97,8 @@ def serve(
     drain: float,
 ) -> None:
     """Opens the editor in the browser, and the same as an HTTP API."""
-    from maskmend.server.settings import Limits, ServeConfig
-
+    with _extra():
+        from maskmend.server.settings import Limits, ServeConfig
     if token is None:
         # To click an empty variable is none; it is a secret that got lost, and no wish for an open server.
         token = os.environ.get(TOKEN)
@@ -127,15 +129,22 @@ def serve(
     )
     # Before PyTorch and the web framework are imported, which takes seconds.
     click.echo(_loading(models, replicas if engine == "ray" else 0), err=True)
-    try:
+    with _extra():
         from maskmend.server.run import serve as run
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"{error.name} is not installed: {pip_install('server')}") from None
     from maskmend.inference.devices import pick_device
 
     # With replicas the device is theirs: this process may have none.
     own = pick_device("cpu" if engine == "ray" else device)
     run(config, own, lambda url: click.echo(f"the editor is at {url} (Ctrl-C ends it)"))
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Names the extra where one of its packages is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is not installed: {pip_install('server')}") from None
 
 
 def _loading(models: tuple[str, ...], replicas: int) -> str:
