@@ -18,7 +18,7 @@ from torch import Tensor
 from maskmend.errors import ImageError
 from maskmend.images.conversion import convert_image, frames_of, needs_of, refusal_of
 from maskmend.images.metadata import Metadata, read_metadata
-from maskmend.images.opening import (
+from maskmend.images.opening import (  # noqa: F401 - moved
     MAX_PIXELS,
     READABLE,
     bits_per_channel,
@@ -27,23 +27,7 @@ from maskmend.images.opening import (
     open_image,
 )
 from maskmend.images.png import Chunks, read_colour
-from maskmend.images.tensors import ValueRange, array_from, to_tensor, to_uint8
-
-__all__ = [
-    "MAX_PIXELS",
-    "READABLE",
-    "ImageLike",
-    "Picture",
-    "ValueRange",
-    "decoded",
-    "load_image",
-    "open_image",
-    "picture_from",
-    "pil_from",
-    "read_image",
-    "to_tensor",
-    "to_uint8",
-]
+from maskmend.images.tensors import ValueRange, array_from, to_tensor, to_uint8  # noqa: F401 - moved
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

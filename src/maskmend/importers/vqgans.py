@@ -16,10 +16,8 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
 from maskmend.importers.source import Source
-from maskmend.importers.vqgan_layout import GOOGLE_VQGAN, Layout, Place, expected_shapes, places, read_layout
+from maskmend.importers.vqgan_layout import GOOGLE_VQGAN, Layout, Place, expected_shapes, places, read_layout  # noqa: F401 - moved
 from maskmend.models.vqgan import VQGAN
-
-__all__ = ["GOOGLE_VQGAN", "Layout", "Place", "convert_vqgan", "expected_shapes", "places", "read_layout"]
 
 CONSTANT = 1.0
 """Value of the channel that carries a bias; all codes have it, so that it decides nothing."""

@@ -31,17 +31,7 @@ from maskmend.models.blocks import (
 from maskmend.models.colour_blur import ColourBlur
 from maskmend.models.known_encoder import KnownEncoder, KnownPixels, no_known_pixels
 from maskmend.models.quantizer import Quantized, VectorQuantizer
-from maskmend.models.tokenizer_config import TokenizerConfig, coursework_config, small_config
-
-__all__ = [
-    "VQGAN",
-    "ColourBlur",
-    "Decoder",
-    "Encoder",
-    "TokenizerConfig",
-    "coursework_config",
-    "small_config",
-]
+from maskmend.models.tokenizer_config import TokenizerConfig, coursework_config, small_config  # noqa: F401 - moved
 
 
 class Encoder(nn.Module):

@@ -24,7 +24,7 @@ from maskmend.errors import ModelError
 from maskmend.files import json_bytes, write_files
 from maskmend.models.token_model import TokenModel
 from maskmend.models.vqgan import VQGAN
-from maskmend.pretrained.component import (
+from maskmend.pretrained.component import (  # noqa: F401 - moved
     check_tokens,
     component_index,
     learnt_tokens,
@@ -37,39 +37,11 @@ from maskmend.pretrained.component import (
     save_tokenizer,
     save_transformer,
 )
-from maskmend.pretrained.hashes import model_hash, tokens_hash, weights_hash
+from maskmend.pretrained.hashes import model_hash, tokens_hash, weights_hash  # noqa: F401 - moved
 from maskmend.pretrained.hub import CARD
 from maskmend.pretrained.json_files import check_index, read_json, write_json
-from maskmend.pretrained.lookup import component_folder, find_model
+from maskmend.pretrained.lookup import component_folder, find_model  # noqa: F401 - moved
 from maskmend.pretrained.migrations import FORMAT
-
-__all__ = [
-    "INDEX",
-    "check_index",
-    "check_tokens",
-    "component_folder",
-    "component_index",
-    "find_model",
-    "learnt_tokens",
-    "load_model",
-    "load_token_model",
-    "load_tokenizer",
-    "load_transformer",
-    "load_weights",
-    "model_hash",
-    "read_card",
-    "read_config",
-    "read_index",
-    "read_json",
-    "save_component",
-    "save_model",
-    "save_tokenizer",
-    "save_transformer",
-    "tokens_hash",
-    "weights_hash",
-    "write_domain",
-    "write_json",
-]
 
 INDEX = "model_index.json"
 

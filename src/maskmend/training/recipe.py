@@ -15,24 +15,12 @@ from maskmend.config import from_dict, override, read_toml
 from maskmend.errors import ConfigError
 from maskmend.pretrained.migrations import migrate_recipe
 from maskmend.training.run_config import DataConfig, TrainingConfig
-from maskmend.training.stage_config import (
+from maskmend.training.stage_config import (  # noqa: F401 - moved
     DecoderTraining,
     ImageLossConfig,
     TokenizerTraining,
     TransformerTraining,
 )
-
-__all__ = [
-    "DataConfig",
-    "DecoderTraining",
-    "ImageLossConfig",
-    "Recipe",
-    "TokenizerTraining",
-    "TrainingConfig",
-    "TransformerTraining",
-    "read_recipe",
-    "recipe_from_dict",
-]
 
 
 @dataclass(frozen=True, kw_only=True)
