@@ -16,7 +16,9 @@ import torch
 
 from maskmend.inference.precision import has_fast_bf16
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import find_model, load_tokenizer, load_transformer, model_hash
+from maskmend.pretrained.component import load_tokenizer, load_transformer
+from maskmend.pretrained.hashes import model_hash
+from maskmend.pretrained.lookup import find_model
 from maskmend.training.finetune.held_out import change, sheet
 from maskmend.training.finetune.pack import judged_pictures, measure
 from maskmend.training.finetune.pictures import (

@@ -22,7 +22,7 @@ from maskmend.config import override
 from maskmend.fill.levels import plan_levels
 from maskmend.fill.windows import FULLEST_GUESSED, lay_windows
 from maskmend.images.listing import list_images
-from maskmend.images.picture import to_tensor
+from maskmend.images.tensors import to_tensor
 from maskmend.masks.generators import HOLES
 from maskmend.perceptual.lpips import Lpips
 from maskmend.pipeline import InpaintPipeline

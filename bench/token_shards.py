@@ -19,7 +19,7 @@ import torch
 from two_processes import TOKENIZER, draw_pictures
 
 from maskmend.config import from_dict
-from maskmend.pretrained.folder import load_tokenizer
+from maskmend.pretrained.component import load_tokenizer
 from maskmend.training.batches import Batches
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import build_stage

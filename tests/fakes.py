@@ -15,8 +15,9 @@ import maskmend
 from maskmend.fill.windows import square_around
 from maskmend.masks.box import Box
 from maskmend.models.quantizer import QuantizerConfig
+from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.transformer import MaskedTransformer, small_config
-from maskmend.models.vqgan import VQGAN, TokenizerConfig
+from maskmend.models.vqgan import VQGAN
 
 CODES = 24
 

@@ -21,12 +21,14 @@ from maskmend.errors import ConfigError, ImageError, MaskError, MaskmendError, M
 from maskmend.fill.compositing import SEAMS
 from maskmend.fill.events import FillEvents
 from maskmend.images.infill import STRATEGIES
-from maskmend.images.picture import Picture, load_image, to_tensor
+from maskmend.images.picture import Picture, load_image
+from maskmend.images.tensors import to_tensor
 from maskmend.images.writing import save_image
 from maskmend.inference.kernel_caches import LIMITS
 from maskmend.masks.reading import load_mask
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import find_model, save_transformer
+from maskmend.pretrained.component import save_transformer
+from maskmend.pretrained.lookup import find_model
 from maskmend.settings import ORDERS, Settings
 
 SIDE = 16

@@ -12,7 +12,8 @@ import torch
 
 from maskmend.assets import PHOTOGRAPHS
 from maskmend.assets.samples import sample_pairs
-from maskmend.images.picture import load_image, to_tensor
+from maskmend.images.picture import load_image
+from maskmend.images.tensors import to_tensor
 from maskmend.masks.generators import HOLES
 from maskmend.masks.reading import load_mask
 from maskmend.perceptual.lpips import Lpips

@@ -4,6 +4,7 @@ import pytest
 
 from maskmend import stores
 from maskmend.errors import DataError
+from maskmend.stores import Store
 
 
 class NoCredentialsError(Exception):
@@ -19,6 +20,18 @@ class Refusing:
     def open(self, path: str, mode: str) -> object:
         raise NoCredentialsError("unable to locate credentials")
 
+    def info(self, path: str) -> dict[str, object]:
+        raise NoCredentialsError("unable to locate credentials")
+
+    def isfile(self, path: str) -> bool:
+        """As fsspec's."""
+        try:
+            return self.info(path)["type"] == "file"
+        except Exception:
+            return False
+
+    exists = isfile
+
 
 @pytest.mark.parametrize("ask", [stores.size_of, stores.open_binary])
 def test_missing_credentials_are_one_line(ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +39,26 @@ def test_missing_credentials_are_one_line(ask, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(stores, "file_system", lambda url: (Refusing(), url))
     with pytest.raises(DataError, match=r"cannot read s3://bucket/a\.tar: unable to locate credentials"):
         ask("s3://bucket/a.tar")
+
+
+@pytest.mark.parametrize("ask", [Store.holds, Store.remove])
+def test_what_may_not_be_looked_at_is_not_called_missing(ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches wrong credentials taken for an empty place: a run would start over, or find no shards."""
+    monkeypatch.setattr(stores, "file_system", lambda url: (Refusing(), url))
+    with pytest.raises(DataError, match=r"cannot .* s3://bucket/a\.tar: unable to locate credentials"):
+        ask(Store(place="s3://bucket"), "a.tar")
+
+
+def test_a_place_behind_a_url_holds_its_files_and_no_others() -> None:
+    """Catches a folder taken for a file, and an error for what is merely not there."""
+    pytest.importorskip("fsspec", reason="fsspec is not installed: pip install '.[cloud]'")
+    store = Store(place="memory://tidy")
+    store.write("in/a.tar", b"a")
+    assert store.holds("in/a.tar")
+    assert not any(store.holds(name) for name in ("in", "b.tar", "in/a.tar/b"))
+    for _ in range(2):
+        store.remove("in/a.tar")
+    assert not store.holds("in/a.tar")
 
 
 class Account:

@@ -5,7 +5,6 @@ field, value and what is wanted. Cross-field checks live in each dataclass's own
 """
 
 import dataclasses
-import difflib
 import tomllib
 import types
 import typing
@@ -13,19 +12,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
+from maskmend.choices import choice_error, nearest
 from maskmend.errors import ConfigError
 
 T = TypeVar("T")
 
 WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 """What a setting of a type takes, in words."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """' (did you mean X?)' where some known name is close, else the list of known names."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known) or 'none'})"
 
 
 def from_dict(cls: type[T], data: Any, where: str = "") -> T:
@@ -61,7 +54,7 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         return from_dict(typing.cast(type, hint), value, path)
     if origin is Literal:
         if value not in args:
-            raise ConfigError(f"{path} = {value!r}: choose one of {', '.join(map(repr, args))}")
+            raise ConfigError(choice_error(path, value, args))
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):

@@ -34,7 +34,8 @@ from maskmend.fill.region_filler import RegionFiller
 from maskmend.fill.requests import read_requests
 from maskmend.fill.result import Inpainted
 from maskmend.images.canvas import Length
-from maskmend.images.picture import ImageLike, Picture, ValueRange
+from maskmend.images.picture import ImageLike, Picture
+from maskmend.images.tensors import ValueRange
 from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.inference.full_pass import FullPass, ready
 from maskmend.inference.kernel_caches import bound_kernel_caches
@@ -43,8 +44,9 @@ from maskmend.masks.options import Channel, MaskOptions, PhotoCheck
 from maskmend.masks.reading import READ_AS_IT_IS, MaskLike
 from maskmend.models.token_model import TokenModel
 from maskmend.models.vqgan import VQGAN
-from maskmend.pretrained.folder import find_model, load_model, read_card, read_index, save_model
+from maskmend.pretrained.folder import load_model, read_card, read_index, save_model
 from maskmend.pretrained.hub import push_model, write_hub_card
+from maskmend.pretrained.lookup import find_model
 from maskmend.pretrained.prompts import Prompts, open_prompts
 from maskmend.settings import Settings
 

@@ -8,7 +8,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from maskmend.config import from_dict, nearest
+from maskmend.choices import choice_error
+from maskmend.config import from_dict
 from maskmend.errors import ConfigError
 
 SEAMS = ("hard", "feather", "multiband", "poisson")
@@ -35,61 +36,67 @@ FARTHEST = 1000
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     steps: int = 8
-    """Decoding steps; more steps cost more time and let later tokens see more of the earlier ones."""
+    """Number of decoding steps. More steps take longer, and later tokens can depend on more of the earlier
+    ones."""
     schedule: str = "cosine"
-    """Share of the hole still masked after each step: cosine, linear, square, square_root, arccos, cubic, log
-    or exp."""
+    """Share of the hole that is still masked after each step: cosine, linear, square, square_root, arccos,
+    cubic, log or exp."""
     order: str = "confidence"
     """Which tokens are kept first: confidence, random or halton."""
     confidence: Literal["log_probability", "probability"] = "log_probability"
-    """What order = confidence compares."""
+    """The measure of confidence that order = confidence uses."""
     noise: float = 1.0
-    """Weight of the annealed Gumbel noise on the confidence; 0 keeps the surest tokens first."""
+    """Weight of the annealed Gumbel noise added to the confidence; 0: none, so the most confident tokens are
+    kept first."""
     choice: Literal["sample", "argmax"] = "sample"
-    """Draw each token from its distribution, or take the most probable one."""
+    """Sample each token from its distribution, or take the most probable one (argmax)."""
     temperature: float = 1.0
-    """Of drawing: below 1 safer, above 1 more varied."""
+    """Sampling temperature: below 1 safer, above 1 more varied."""
     top_k: int | None = None
-    """Draw among the k most probable codes only."""
+    """Sample from the k most probable codes only."""
     top_p: float | None = None
-    """Draw among the most probable codes that sum to this probability."""
+    """Sample from the most probable codes only, as many as it takes to reach this probability in total."""
     sweet_spot: int | None = None
-    """Stop after this step and take its prediction for all tokens still masked."""
+    """Stop after this step and take its prediction for all tokens that are still masked."""
     infill: str = "diffusion"
-    """What stands in the hole while the known part is encoded: grey, mean, nearest or diffusion."""
+    """How the hole is filled before the known part is encoded: grey, mean, nearest or diffusion."""
     ring: int = 0
-    """Also predict this many tokens around the hole anew."""
+    """Width, in tokens, of a ring around the hole that is predicted again too."""
     share: float = 0.0
-    """Predict only cells that miss more than this share of their pixels; 0: every touched cell."""
+    """Predict only tokens of which more than this share of the pixels is missing; 0: every token that the
+    hole touches."""
     seam: str = "poisson"
-    """How fill and known pixels meet: hard, feather, multiband or poisson. Known pixels never change."""
+    """How the fill is blended with the known pixels: hard, feather, multiband or poisson. Known pixels never
+    change."""
     ranking: Literal["likelihood", "typical"] = "likelihood"
-    """Which of several fills is the best: the likeliest, or the one of median likelihood (typical). In wide
-    holes the likeliest is the most washed-out one."""
+    """Which of several fills is the best: the one with the highest likelihood, or with the median likelihood
+    (typical). In wide holes the fill with the highest likelihood is the most washed-out one."""
     plain: float = 0.0
-    """Roughness of the surroundings, in grey levels, up to which a hole is interpolated and not drawn, as in
-    a clear sky. 0: all holes are drawn."""
+    """Roughness of the surroundings, in grey levels, up to which a hole is interpolated instead of generated,
+    as in a clear sky. 0: no hole is interpolated."""
     context: float = 0.75
-    """Larger pictures than the model's: how much is seen around a hole in one window, as a share of its
+    """For pictures larger than the model's: the context around a hole in one window, as a share of the hole's
     longer side."""
     windows: int = 64
-    """Larger pictures: the most windows through which one long, thin hole is filled; 1: always one."""
+    """For larger pictures: the maximum number of windows for one long, thin hole; 1: always a single
+    window."""
     detail: str | int = "auto"
-    """Wide holes in larger pictures: how far beyond the scale at which the hole fits into the model's view.
-    full: up to the picture's own scale; auto: likewise, for models trained to draw a coarser fill anew and
-    within 512 windows; a number: so many finer scales at most, 0 for none."""
+    """For wide holes in larger pictures: the number of finer scales after the one at which the hole fits into
+    the model's view. full: up to the picture's own scale; auto: the same, with models trained to redraw a
+    coarser fill and up to 512 windows; a number: at most so many; 0: none."""
     detail_steps: int = 1
-    """Decoding steps at the finer scales, where a coarser fill is a guess of the content."""
+    """Decoding steps at each finer scale, where the coarser fill is a guess of the content."""
     guide_strength: float = 1.0
-    """How far a guide's colours take the place of the smooth infill: 1: wholly; 0: as without a guide."""
+    """How far a guide's colours replace the smooth infill: 1: completely; 0: not at all, as without a
+    guide."""
     label: str | int | None = None
-    """Models with classes only: the class of what is filled, a number or a name; several with / between, or
-    auto for eight, of which the likeliest fill is kept."""
+    """Only for models with classes: the class of the content, a number or a name. Several, separated by /, or
+    auto (eight classes) are all tried, and the most likely fill is kept."""
     prompt: str | None = None
-    """Models that keep prompts only: words for what is filled; none stands for the empty prompt."""
+    """Only for models with stored prompts: a text that describes the content; none: the empty prompt."""
     guidance: float = 1.0
-    """Models with classes or prompts that were trained without one too: how far the class or prompt counts
-    (classifier-free guidance); 1: as it is, above 1: more, at twice the time."""
+    """Scale of classifier-free guidance, for models with classes or prompts that were also trained without
+    them. 1: no guidance; above 1: the class or prompt has more influence, at twice the time."""
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -103,7 +110,7 @@ class Settings:
         ):
             value = getattr(self, name)
             if value not in known:
-                raise ConfigError(f"{name} = {value!r} is unknown{nearest(str(value), known)}")
+                raise ConfigError(choice_error(name, value, known))
         if self.steps < 1:
             raise ConfigError(f"steps = {self.steps}: give 1 or more")
         if self.steps > MOST_STEPS:

@@ -56,10 +56,19 @@ class Store:
         return folders, sorted(name for name, kind in named if kind == "file")
 
     def holds(self, name: str) -> bool:
+        """Whether there is a file of that name. Raises DataError where that cannot be known, as with wrong
+        credentials."""
+        place = joined(self.place, name)
         if not is_url(self.place):
-            return os.path.isfile(joined(self.place, name))  # noqa: PTH113 - many thousands of them
-        system, path = file_system(joined(self.place, name))
-        return bool(system.isfile(path))
+            return os.path.isfile(place)  # noqa: PTH113 - many thousands of them
+        system, path = file_system(place)
+        try:
+            # Not `isfile`: it takes any error, of credentials or of the network, for "no such file".
+            return system.info(path)["type"] == "file"
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except Exception as error:
+            raise DataError(f"cannot look for {place}: {_line(error)}") from error
 
     def read(self, name: str) -> bytes:
         return read(joined(self.place, name))
@@ -82,13 +91,20 @@ class Store:
             raise OutputError(f"cannot write {place}: {_line(error)}") from error
 
     def remove(self, name: str) -> None:
-        """What is not there need not go."""
+        """What is not there need not go. Raises DataError where it cannot be removed."""
+        place = joined(self.place, name)
         if not is_url(self.place):
-            Path(joined(self.place, name)).unlink(missing_ok=True)
+            Path(place).unlink(missing_ok=True)
             return
-        system, path = file_system(joined(self.place, name))
-        if system.exists(path):
+        if not self.holds(name):  # some systems raise no FileNotFoundError for it
+            return
+        system, path = file_system(place)
+        try:
             system.rm_file(path)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise DataError(f"cannot remove {place}: {_line(error)}") from error
 
 
 def open_binary(place: str) -> Any:

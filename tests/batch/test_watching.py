@@ -77,6 +77,25 @@ def test_a_picture_is_taken_when_it_no_longer_grows(folders, watcher):
     assert names(watcher.look()) == ["a.png"]
 
 
+def test_a_folder_that_vanishes_during_a_look_is_no_error(folders, watcher, monkeypatch):
+    """Catches a watch that ends because a camera's program removed a folder within at the wrong moment."""
+    photos, masks, _ = folders
+    put(masks / "a.png", MASK)
+    put(photos / "a.png", picture())
+    (photos / "going").mkdir()
+    look = os.scandir
+
+    def scandir(path="."):
+        if Path(path).name == "going":
+            Path(path).rmdir()
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert watcher.look() == []
+    assert not (photos / "going").exists()
+    assert names(watcher.look()) == ["a.png"]
+
+
 def test_a_picture_waits_for_its_mask_and_the_mask_to_be_whole(folders, watcher):
     photos, masks, _ = folders
     put(photos / "a.png", picture())

@@ -31,7 +31,9 @@ from maskmend.cli import main
 from maskmend.images.picture import load_image
 from maskmend.perceptual import weights
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import save_tokenizer, save_transformer, tokens_hash, write_domain
+from maskmend.pretrained.component import save_tokenizer, save_transformer
+from maskmend.pretrained.folder import write_domain
+from maskmend.pretrained.hashes import tokens_hash
 from maskmend.settings import Settings
 
 HEIGHT, WIDTH = 20, 34
@@ -728,7 +730,7 @@ def test_evaluate_wants_one_kind_of_input(files, tmp_path, tiny_model):
 
 
 def test_unknown_weights_are_refused():
-    assert_refused(invoke(["weights", "fetch", "lpips"]), "unknown weights 'lpips'")
+    assert_refused(invoke(["weights", "fetch", "lpips"]), "weights = 'lpips'", "did you mean 'lpips-vgg16'")
 
 
 def test_weights_come_from_a_file_without_a_network(tmp_path, monkeypatch):

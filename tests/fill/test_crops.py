@@ -11,7 +11,8 @@ from fakes import box_mask, holes, smooth_pixels, square
 from maskmend.fill.crops import NOT_YET, Region, cut_region, enlarge, join, spread_entropy
 from maskmend.fill.windows import Window
 from maskmend.images.infill import STRATEGIES
-from maskmend.images.picture import picture_from, to_tensor
+from maskmend.images.picture import picture_from
+from maskmend.images.tensors import to_tensor
 from maskmend.masks.box import Box
 
 R = 16

@@ -13,7 +13,8 @@ from maskmend.fill.crops import cut_region
 from maskmend.fill.guide import as_guide, guided
 from maskmend.fill.region_filler import RegionFiller
 from maskmend.fill.windows import lay_windows
-from maskmend.images.picture import Picture, picture_from, to_tensor
+from maskmend.images.picture import Picture, picture_from
+from maskmend.images.tensors import to_tensor
 from maskmend.pipeline import InpaintPipeline
 from maskmend.settings import Settings
 

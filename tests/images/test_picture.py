@@ -1,32 +1,20 @@
 """Pictures: nothing is lost in silence, refusals say why, files appear whole or not at all."""
 
-import contextlib
 import io
 import os
 import struct
-import warnings
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
-from maskmend.errors import ConfigError, ImageError, ImageSizeError, MaskError, OutputError
+from maskmend.errors import ImageError, ImageSizeError, MaskError, OutputError
 from maskmend.images.metadata import COMMENT
-from maskmend.images.picture import (
-    Picture,
-    load_image,
-    picture_from,
-    pil_from,
-    read_image,
-    to_tensor,
-    to_uint8,
-)
+from maskmend.images.picture import Picture, load_image, picture_from, pil_from, read_image
+from maskmend.images.tensors import to_tensor
 from maskmend.images.writing import check_writable, encode_picture, save_image
 from maskmend.masks.reading import as_mask
 
@@ -230,30 +218,6 @@ def test_an_animation_is_refused_from_memory_too(tmp_path):
         picture_from(image.copy())
 
 
-def test_a_tensor_that_may_go_from_0_to_1_is_refused():
-    """Catches a picture made pale because its tensor was meant otherwise."""
-    with pytest.raises(ImageError, match=r"value_range=\(0, 1\) or value_range=\(-1, 1\)"):
-        picture_from(torch.full((3, 4, 4), 0.5))
-    picture_from(torch.full((3, 4, 4), -0.5))
-
-
-@pytest.mark.parametrize("value_range", [(0, 1), (-1, 1), (0.0, 255.0), (-0.5, 0.5)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
-def test_every_level_of_a_scale_that_is_told_comes_back(value_range, dtype):
-    """Catches known pixels that are shifted, or off by one in a scale's arithmetic."""
-    levels = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16).expand(3, 16, 16)
-    low, high = value_range
-    scaled = (levels.double() / 255 * (high - low) + low).to(dtype)
-    np.testing.assert_array_equal(picture_from(scaled, value_range).pixels, levels.permute(1, 2, 0))
-    np.testing.assert_array_equal(picture_from(levels, value_range).pixels, levels.permute(1, 2, 0))
-
-
-@pytest.mark.parametrize("wrong", [(1, 0), (0, 0), (0, float("nan")), (0, float("inf"))])
-def test_a_range_that_is_none_is_refused(wrong):
-    with pytest.raises(ConfigError, match=r"value_range = .*such as"):
-        picture_from(torch.zeros(3, 4, 4), wrong)
-
-
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -439,65 +403,6 @@ def test_what_cannot_be_kept_is_refused_by_name(tmp_path, name):
     assert name in str(caught.value)
 
 
-def test_missing_files_and_folders_are_named(tmp_path):
-    """Catches a bare FileNotFoundError."""
-    with pytest.raises(ImageError, match="missing"):
-        load_image(tmp_path / "none.png")
-    with pytest.raises(ImageError, match="folder"):
-        load_image(tmp_path)
-
-
-def test_bombs_are_refused_before_decoding(tmp_path):
-    """Catches a decode of gigabytes: this file has no pixel data at all, so only its header can be judged."""
-    for name, width in (("huge.png", 60_000), ("big.png", 1_500)):
-        head = struct.pack(">IIBBBBB", width, 60_000, 8, 2, 0, 0, 0)
-        body = b"IHDR" + head
-        (tmp_path / name).write_bytes(
-            b"\x89PNG\r\n\x1a\n"
-            + struct.pack(">I", 13)
-            + body
-            + struct.pack(">I", zlib.crc32(body))
-            + b"\0\0\0\0IDAT"
-        )
-        with pytest.raises(ImageError, match=r"scale it down"):
-            load_image(tmp_path / name)
-    Image.fromarray(PIXELS).save(tmp_path / "a.png")
-    with pytest.raises(ImageError, match="14 x 9"):
-        load_image(tmp_path / "a.png", max_pixels=100)
-
-
-WHOLE = {
-    kind: saved(Image.fromarray(RNG.integers(0, 256, (40, 40, 3), dtype=np.uint8)), kind)
-    for kind in ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
-}
-
-
-@settings(deadline=None, max_examples=60)
-@given(kind=st.sampled_from(sorted(WHOLE)), share=st.floats(0, 1))
-def test_a_cut_file_is_an_error_or_still_complete(tmp_path_factory, kind, share):
-    """Catches truncated files read as images with a grey lower half, and tracebacks from odd places."""
-    whole = WHOLE[kind]
-    folder = tmp_path_factory.mktemp("cut")
-    (folder / "whole").write_bytes(whole)
-    (folder / "cut").write_bytes(whole[: int(share * len(whole))])
-    try:
-        picture = load_image(folder / "cut")
-    except ImageError:
-        return
-    np.testing.assert_array_equal(picture.pixels, load_image(folder / "whole").pixels)
-
-
-def test_uint8_round_trip_is_exact():
-    """Catches off-by-one greys on the way through [-1, 1]."""
-    levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
-    tensor = to_tensor(levels)
-    assert tensor.shape == (1, 3, 16, 16)
-    assert tensor.dtype == torch.float32
-    assert (tensor.min(), tensor.max()) == (-1, 1)
-    np.testing.assert_array_equal(to_uint8(tensor), levels)
-    np.testing.assert_array_equal(to_uint8(tensor[0] * 3)[0, 0], [0, 0, 0])
-
-
 def test_pictures_from_memory_agree():
     """Catches swapped axes or channels between the forms an image may come in."""
     forms = [
@@ -671,22 +576,3 @@ def test_what_a_format_cannot_hold_is_refused():
     for kind, quality, word in (("JPEG", 95, "alpha"), ("PNG", 0, "quality"), ("XCF", 95, "not supported")):
         with pytest.raises(ImageError, match=word):
             encode_picture(picture, kind, quality=quality)
-
-
-def test_odd_metadata_is_no_warning(recwarn):
-    """Catches a warning of the imaging library that becomes an error, or a line in a server's log."""
-    content = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(content, "TIFF")
-    for end in range(8, len(content.getvalue())):
-        with contextlib.suppress(ImageError):
-            read_image(content.getvalue()[:end])
-    assert [str(warning.message) for warning in recwarn] == []
-
-
-def test_warnings_are_as_they_were_after_several_threads_read():
-    """Catches filters put back in the wrong order, after which the whole process warns of nothing."""
-    content = saved(Image.fromarray(PIXELS), "PNG")
-    before = list(warnings.filters)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(read_image, [content] * 400))
-    assert list(warnings.filters) == before

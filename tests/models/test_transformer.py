@@ -232,9 +232,9 @@ def test_configs_go_round(config):
         ({"positions": "rotary", "heads": 8}, "positions = 'rotary' with dim / heads = 2: .*divisible by 4"),
         ({"dropout": 1.0}, "dropout = 1.0: choose"),
         ({"norm_eps": 0.0}, "norm_eps = 0.0: choose a small number above 0"),
-        ({"norm": "before"}, "norm = 'before': choose one of pre, post"),
-        ({"positions": "sine"}, "positions = 'sine': choose one of learned, rotary, both"),
-        ({"attention": "contxt"}, "attention = 'contxt': choose one of full, prefix"),
+        ({"norm": "before"}, "norm = 'before': choose one of 'pre', 'post'"),
+        ({"positions": "sine"}, "positions = 'sine': choose one of 'learned', 'rotary', 'both'"),
+        ({"attention": "contxt"}, "attention = 'contxt': choose one of 'full', 'prefix'"),
     ],
 )
 def test_impossible_settings_are_named(changes, message):

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from fakes import waves
 from maskmend.errors import ConfigError, WeightsError
-from maskmend.images.picture import to_tensor
+from maskmend.images.tensors import to_tensor
 from maskmend.perceptual.lpips import LAYERS, Lpips, NetName
 from maskmend.perceptual.weights import cached_path
 

@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.errors import ModelError
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import find_model, load_model, model_hash, save_model
+from maskmend.pretrained.folder import load_model, save_model
+from maskmend.pretrained.hashes import model_hash
+from maskmend.pretrained.lookup import find_model
 from maskmend.pretrained.migrations import (
     config_in_format_1,
     migrate_config,

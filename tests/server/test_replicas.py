@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx2 as httpx
 import numpy as np
@@ -22,6 +23,7 @@ from maskmend.images.picture import picture_from
 from maskmend.server.app import create_app
 from maskmend.server.queue import Job
 from maskmend.server.registry import Catalogue
+from maskmend.server.replicas import Replicas
 from maskmend.server.settings import Limits, ServeConfig
 from maskmend.server.workers import Abandoned
 from server_parts import IMAGE_FILE, MASK, MASK_FILE, PIXELS, client_of, form, pixels_of, until
@@ -37,7 +39,26 @@ def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     ran = CliRunner().invoke(main, ["serve", "--engine", "ray", "--port", "0"], prog_name="maskmend")
     assert ran.exit_code == 2
-    assert ran.stderr.startswith("maskmend: the engine ray needs Ray: pip install '.[ray]'")
+    assert "\nmaskmend: the engine ray needs Ray: pip install '.[ray]'" in ran.stderr
+
+
+def test_a_cluster_that_hangs_does_not_keep_the_server_from_ending(monkeypatch):
+    """Catches a server that never ends, as its check of the replicas never returns."""
+    deleted = []
+    ray = SimpleNamespace(serve=SimpleNamespace(delete=deleted.append))
+    for name, module in (("ray", ray), ("ray.serve", ray.serve)):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("maskmend.server.replicas.LAST_LOOK", 0.01)
+    never = threading.Event()
+    replicas = Replicas(Catalogue([]), None, "app", own=False)
+    replicas._watch = threading.Thread(target=never.wait, daemon=True)
+    replicas._watch.start()
+    stopping = threading.Thread(target=replicas.stop, daemon=True)
+    stopping.start()
+    stopping.join(60)
+    assert not stopping.is_alive()
+    assert deleted == ["app"]
+    never.set()
 
 
 def test_replicas_without_their_engine_are_a_mistake():
@@ -51,8 +72,6 @@ def replicas(tiny_model):
     """Two replicas of the tiny model."""
     ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
     pytest.importorskip("ray.serve", reason="Ray Serve is not installed: pip install '.[ray]'")
-    from maskmend.server.replicas import Replicas
-
     os.environ.setdefault("RAY_worker_niceness", "0")  # else they starve where the machine has other work
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     config = ServeConfig(engine="ray", replicas=2, models=(str(tiny_model),), limits=Limits(drain=5.0))

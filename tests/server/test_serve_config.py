@@ -1,5 +1,7 @@
 """How a server may be set up: nothing that opens it to others by accident."""
 
+import sys
+
 import pytest
 from click.testing import CliRunner
 
@@ -114,6 +116,22 @@ def test_every_option_of_the_command_reaches_the_server(monkeypatch):
     ran = CliRunner().invoke(main, ["serve"], prog_name="maskmend", env={"MASKMEND_TOKEN": line["--token"]})
     assert ran.exit_code == 0, ran.output
     assert came.pop()[0] == ServeConfig(token=line["--token"])  # its defaults are the server's own
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ([], "loading the model default (photo)"),
+        (["--model", "cats64", "--model", "photo"], "loading the model cats64; when first asked for: photo"),
+        (["--engine", "ray", "--replicas", "2"], "loading the model default (photo) in 2 replicas"),
+    ],
+)
+def test_what_is_loaded_is_told_at_once(monkeypatch, options, line):
+    """Catches a terminal that shows nothing while PyTorch and the model load."""
+    monkeypatch.setitem(sys.modules, "maskmend.server.run", None)
+    ran = CliRunner().invoke(main, ["serve", *options], prog_name="maskmend")
+    assert ran.stderr.splitlines()[0] == line
+    assert ran.stdout == ""  # where scripts read the address
 
 
 @pytest.mark.parametrize(

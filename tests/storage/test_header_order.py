@@ -16,7 +16,7 @@ from safetensors.numpy import save as save_numpy
 from safetensors.torch import load, save
 
 from fakes import tiny_models
-from maskmend.pretrained.folder import save_tokenizer, save_transformer
+from maskmend.pretrained.component import save_tokenizer, save_transformer
 from maskmend.storage.header_order import ordered
 
 SAVE_PUBLISHED = """

@@ -12,7 +12,7 @@ from PIL import Image
 
 from maskmend.config import from_dict, merge
 from maskmend.models.vqgan import VQGAN
-from maskmend.pretrained.folder import save_tokenizer
+from maskmend.pretrained.component import save_tokenizer
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import TOKENIZERS, configured
 

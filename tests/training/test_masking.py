@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from maskmend.decoding.schedules import SCHEDULES
 from maskmend.masks.generators import HOLES
 from maskmend.training.masking import FAMILIES, Masks, draw_masks
-from maskmend.training.recipe import TransformerTraining
+from maskmend.training.stage_config import TransformerTraining
 
 HOLED = ("boxes", "strokes", "random_walk", "scratches", "text", "blobs")
 

@@ -8,16 +8,11 @@ import pytest
 
 from maskmend.config import from_dict, merge, override, read_toml, to_dict
 from maskmend.errors import ConfigError
-from maskmend.models.vqgan import small_config
-from maskmend.training.recipe import (
-    DataConfig,
-    DecoderTraining,
-    Recipe,
-    TokenizerTraining,
-    TrainingConfig,
-    TransformerTraining,
-)
+from maskmend.models.tokenizer_config import small_config
+from maskmend.training.recipe import Recipe
 from maskmend.training.run import TOKENIZERS, configured
+from maskmend.training.run_config import DataConfig, TrainingConfig
+from maskmend.training.stage_config import DecoderTraining, TokenizerTraining, TransformerTraining
 from maskmend.training.stages.decoder import fine_tuned_config
 from maskmend.training.stages.transformer import TRANSFORMERS
 

@@ -23,8 +23,9 @@ from maskmend.errors import ConfigError, DataError, OutputError
 from maskmend.files import lies_there, write_files
 from maskmend.fill.preparation import NO_GUIDE, Preparation
 from maskmend.fill.result import Inpainted, joined_notes
-from maskmend.images.listing import SUFFIXES
-from maskmend.images.picture import MAX_PIXELS, Picture
+from maskmend.images.listing import SUFFIXES, files_below
+from maskmend.images.opening import MAX_PIXELS
+from maskmend.images.picture import Picture
 from maskmend.images.writing import WRITABLE, encode_image
 from maskmend.masks.box import Box
 from maskmend.masks.drawn import NOTHING_DRAWN, DrawnMask
@@ -32,7 +33,7 @@ from maskmend.masks.morphology import grow
 from maskmend.masks.options import MaskOptions
 from maskmend.masks.reading import READ_AS_IT_IS
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import model_hash
+from maskmend.pretrained.hashes import model_hash
 from maskmend.progress import StageProgress
 from maskmend.seeds import seeds_from
 from maskmend.storage.temporary import remove_stale
@@ -322,7 +323,7 @@ def _images(folder: Path, without: list[Path]) -> list[Path]:
     inner = [other for other in inner if other != whole and other.is_relative_to(whole)]
     return [
         path
-        for path in sorted(folder.rglob("*"))
+        for path in files_below(folder)
         if path.suffix.lower() in FILLABLE
         and path.is_file()
         and not any(path.resolve().is_relative_to(other) for other in inner)

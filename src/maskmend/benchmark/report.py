@@ -16,7 +16,7 @@ TITLES = {
     "peers": "Peers of the same size, a 20 % hole, 8 steps",
     "whole fill": "Whole fills, picture in to picture out",
     "start": "Starting up",
-    "waits": "What a person waits for, and the bars it is held against",
+    "waits": "Waiting times against their targets",
 }
 
 
@@ -121,7 +121,7 @@ def _table(
         "peers": (("times our time", lambda m: _times(m, ours)),),
         "waits": (
             ("peak memory", lambda m: f"{m.case.peak() / 1e9:.1f} GB" if m.case.peak else "-"),
-            ("bar", _bar),
+            ("target", _bar),
             ("met", lambda m: "yes" if meets_bar(m, list(found.values())) else "no"),
         ),
     }.get(group, ())

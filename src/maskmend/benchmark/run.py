@@ -18,7 +18,7 @@ from maskmend.benchmark.waits import wait_cases
 from maskmend.files import json_bytes, write_files
 from maskmend.models.architectures import only_ours
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import find_model
+from maskmend.pretrained.lookup import find_model
 from maskmend.progress import StageProgress
 
 WHOLE, QUICK = (25, 360.0), (4, 60.0)

@@ -9,14 +9,14 @@ from maskmend.bulk.sources import Source
 from maskmend.bulk.targets import Form, check_form
 from maskmend.errors import ConfigError
 from maskmend.fill.preparation import Preparation
-from maskmend.images.picture import MAX_PIXELS
+from maskmend.images.opening import MAX_PIXELS
 from maskmend.images.writing import WRITABLE
 from maskmend.inference.devices import pick_device
 from maskmend.masks.box import Box
 from maskmend.masks.drawn import DrawnMask
 from maskmend.masks.options import MaskOptions
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import model_hash
+from maskmend.pretrained.hashes import model_hash
 from maskmend.seeds import seeds_from
 from maskmend.stores import Store
 

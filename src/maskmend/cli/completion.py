@@ -10,6 +10,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from maskmend.cli.options import Choice
+
 PROGRAM = "maskmend"
 WHERE = {
     "bash": 'eval "$(maskmend completion bash)" in ~/.bashrc',
@@ -19,7 +21,7 @@ WHERE = {
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(list(WHERE)))
+@click.argument("shell", type=Choice(list(WHERE)))
 def completion(shell: str) -> None:
     """Prints what makes a shell complete maskmend's commands, options and their values.
 

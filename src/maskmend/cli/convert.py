@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from maskmend.cli.options import PATH, Commands, working
+from maskmend.cli.options import PATH, Choice, Commands, working
 from maskmend.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def amused(source: str, output: Path, half: bool, prompts: bool) -> None:
 )
 @click.option(
     "--pixels",
-    type=click.Choice(["coursework", "signed", "lab"]),
+    type=Choice(["coursework", "signed", "lab"]),
     metavar="[coursework|signed]",
     default="coursework",
     show_default=True,

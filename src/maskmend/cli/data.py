@@ -87,7 +87,8 @@ def tokenize(
     index. The tokens of each and of its mirror image are kept beside it."""
     from maskmend.cli.progress import stages
     from maskmend.inference.devices import pick_device
-    from maskmend.pretrained.folder import component_folder, load_tokenizer
+    from maskmend.pretrained.component import load_tokenizer
+    from maskmend.pretrained.lookup import component_folder
     from maskmend.training.shards.index import find_index
     from maskmend.training.shards.sources import open_pictures
     from maskmend.training.shards.tokenizing import Squares, tokenize_pictures

@@ -4,7 +4,17 @@ from pathlib import Path
 
 import click
 
-from maskmend.cli.options import ASSIGNMENTS, DEVICE, PATH, PRECISION, REPEATS, SEED, Filler, refuse_options
+from maskmend.cli.options import (
+    ASSIGNMENTS,
+    DEVICE,
+    PATH,
+    PRECISION,
+    REPEATS,
+    SEED,
+    Choice,
+    Filler,
+    refuse_options,
+)
 from maskmend.errors import ConfigError
 
 
@@ -37,7 +47,7 @@ from maskmend.errors import ConfigError
 @PRECISION
 @click.option(
     "--preset",
-    type=click.Choice(["coursework", "report"]),
+    type=Choice(["coursework", "report"]),
     metavar="[coursework]",
     help="Settings of the published experiment; --set changes single ones.",
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from maskmend.cli.options import PATH, Commands, working
+from maskmend.cli.options import PATH, Choice, Commands, working
 
 
 @click.group(cls=Commands)
@@ -33,7 +33,7 @@ def onnx(model: str, output: Path) -> None:
 @click.option("-o", "--output", type=PATH, required=True, help="Folder for the site.")
 @click.option(
     "--weights",
-    type=click.Choice(["auto", "float16", "int8"]),
+    type=Choice(["auto", "float16", "int8"]),
     default="auto",
     help="Of the decoder: float16, or 8 bits where no token depends on them (auto).",
 )

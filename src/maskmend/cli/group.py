@@ -12,10 +12,11 @@ from maskmend.cli.benchmark import bench
 from maskmend.cli.completion import add_completions, completion
 from maskmend.cli.convert import convert
 from maskmend.cli.data import data
+from maskmend.cli.demo_command import demo
 from maskmend.cli.doctor import doctor
 from maskmend.cli.evaluate import evaluate
 from maskmend.cli.export import export
-from maskmend.cli.inpaint import demo, inpaint
+from maskmend.cli.inpaint import inpaint
 from maskmend.cli.masks import masks
 from maskmend.cli.models import calibrate, pack, train, weights
 from maskmend.cli.options import Commands

@@ -1,4 +1,4 @@
-"""`maskmend inpaint` and `maskmend demo`."""
+"""`maskmend inpaint`: its options, and which of its four ways to fill they ask for."""
 
 import sys
 from pathlib import Path
@@ -10,11 +10,12 @@ from maskmend.assets import DEFAULT
 from maskmend.cli.drawn_mask import drawn_mask_options, read_drawn
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
 from maskmend.cli.many_pictures import ONLY_MANY, many_pictures
+from maskmend.cli.mask_reading import mask_options, mask_reading_options
 from maskmend.cli.options import (
     DEVICE,
     PATH,
     PLACE,
-    SEED,
+    Choice,
     Filler,
     SettingOption,
     default_settings,
@@ -82,7 +83,7 @@ class Inpaint(click.Command):
 @click.option(
     "--format",
     "suffix",
-    type=click.Choice(["png", "jpg", "webp", "tif"]),
+    type=Choice(["png", "jpg", "webp", "tif"]),
     help="With --input: of all results, instead of each image's own. With --output -: instead of png.",
 )
 @click.option(
@@ -92,7 +93,7 @@ class Inpaint(click.Command):
 )
 @click.option(
     "--layout",
-    type=click.Choice(["coursework", "lab"]),
+    type=Choice(["coursework", "lab"]),
     metavar="[coursework]",
     help="IMAGE and OUTPUT are folders as in the published experiment: masked_image/ and mask64/ in, no "
     "--mask.",
@@ -131,33 +132,7 @@ class Inpaint(click.Command):
     metavar="KEY=VALUE",
     help="Any other setting, below: --set top_p=0.9; several times.",
 )
-@click.option(
-    "--grow",
-    "growth",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Make the hole larger by so many pixels.",
-)
-@click.option("--fit-mask", is_flag=True, help="Resize the mask to the image.")
-@click.option("--invert-mask", is_flag=True, help="Black is filled (the published experiment's polarity).")
-@click.option(
-    "--mask-channel", type=click.Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
-)
-@click.option(
-    "--mask-threshold",
-    type=float,
-    default=0.5,
-    show_default=True,
-    help="Brightness from which grey is filled, up to 1.",
-)
-@click.option(
-    "--mask-photo-check",
-    type=click.Choice(["warn", "refuse", "off"]),
-    default="warn",
-    show_default=True,
-    help="What happens to a mask that looks like a photograph.",
-)
+@mask_reading_options
 @click.option(
     "--convert",
     is_flag=True,
@@ -230,15 +205,7 @@ def inpaint(
     """
     given = {name: value for name, value in settings.items() if value is not None}
     filler = Filler(model=model, device=device, precision=precision, given=given, assignments=assignments)
-    from maskmend.masks.options import MaskOptions
-
-    reading = MaskOptions(
-        threshold=mask_threshold,
-        fit=fit_mask,
-        invert=invert_mask,
-        channel=mask_channel,
-        photo_check=mask_photo_check,
-    )
+    reading = mask_options(fit_mask, invert_mask, mask_channel, mask_threshold, mask_photo_check)
     drawn, context = read_drawn(mask_boxes, mask_colors, tolerance, context_box)
     if samples > SENSIBLE and not yes and layout is None:
         _ask(samples, PIPE in (image, mask_path))
@@ -290,7 +257,9 @@ def inpaint(
     if output != PIPE:
         refuse_options("an output with a name", {"suffix": "--format"})
     if layout is not None:
-        _inpaint_coursework(image, output, filler, seed, fit_mask)
+        from maskmend.cli.inpaint_coursework import inpaint_coursework
+
+        inpaint_coursework(image, output, filler, seed, fit_mask)
         return
     if mask_path is None and extend is None and not drawn:
         raise ConfigError(
@@ -331,64 +300,3 @@ def _ask(samples: int, piped: bool) -> None:
     )
     if not click.confirm(question, err=True):
         raise ConfigError(f"--samples {samples} was not meant: nothing was written")
-
-
-def _inpaint_coursework(folder: Path, output: Path, filler: Filler, seed: int, fit_mask: bool) -> None:
-    """`inpaint --layout coursework`, in older versions `--layout lab`."""
-    useless = (
-        "convert",
-        "extend",
-        "overwrite",
-        "samples",
-        "yes",
-        "growth",
-        "invert_mask",
-        "mask_channel",
-        "mask_threshold",
-        "mask_photo_check",
-        "max_megapixels",
-        "quality",
-        "uncertainty",
-    )
-    named = {"mask_path": "--mask", "guide_path": "--guide", "growth": "--grow"}
-    named |= {"mask_boxes": "--mask-box", "mask_colors": "--mask-color", "context_box": "", "show": ""}
-    refuse_options("--layout coursework", named | dict.fromkeys(useless, ""))
-    from maskmend.cli.progress import stages
-    from maskmend.importers.coursework.layout import (
-        check_output,
-        fill_coursework_folder,
-        read_coursework_folder,
-    )
-
-    check_output(output)
-    pairs = read_coursework_folder(folder, fit=fit_mask)
-    pipe, chosen = filler.load()
-    with stages() as progress:
-        fill_coursework_folder(pipe, pairs, output, seed=seed, progress=progress, **chosen)
-    click.echo(f"filled {len(pairs)} pictures of {folder}: {output / 'test_results'}, its strips beside it")
-
-
-@click.command()
-@click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    default=Path("demo-output"),
-    show_default=True,
-    help="Folder for the results.",
-)
-@click.option(
-    "--model",
-    default="cats64",
-    show_default=True,
-    help="For the cats: shipped name, model folder, or hub id.",
-)
-@click.option("--photo-model", default="photo", show_default=True, help="For the photographs: likewise.")
-@click.option("--seed", type=SEED, default=0, show_default=True)
-def demo(output: Path, model: str, photo_model: str, seed: int) -> None:
-    """Fills holes in the shipped cat faces, showing every step, and repairs three photographs."""
-    from maskmend.cli.demo import run_demo
-    from maskmend.cli.demo_photographs import repair_photographs
-
-    run_demo(output, model=model, seed=seed)
-    repair_photographs(output, model=photo_model, seed=seed)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click import format_filename as shown
 
-from maskmend.cli.options import PATH, Filler
+from maskmend.cli.options import PATH, Choice, Filler
 from maskmend.errors import ConfigError
 
 ONLY_MANY = ("engine", "shard", "seed_by", "write_as", "chunk", "workers", "retry_failed", "metrics")
@@ -23,7 +23,7 @@ def many_pictures(command: Callable[..., None]) -> Callable[..., None]:
     options = (
         click.option(
             "--engine",
-            type=click.Choice(["local", "ray"]),
+            type=Choice(["local", "ray"]),
             help="With --input: fill in this process, or on a Ray cluster (RAY_ADDRESS, or this machine).",
         ),
         click.option(
@@ -33,7 +33,7 @@ def many_pictures(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--seed-by",
-            type=click.Choice(["run", "key"]),
+            type=Choice(["run", "key"]),
             default="run",
             show_default=True,
             help="With --input: every picture has --seed, or a seed of its own made of --seed and its name. "
@@ -41,7 +41,7 @@ def many_pictures(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--write-as",
-            type=click.Choice(["files", "tar", "parquet"]),
+            type=Choice(["files", "tar", "parquet"]),
             help="With --input: results as files (the default), tar shards or Parquet files.",
         ),
         click.option(

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from maskmend.cli.options import PATH, Commands, refuse_options, working
+from maskmend.cli.options import PATH, Choice, Commands, refuse_options, working
 from maskmend.cli.train_on import train_on
 from maskmend.errors import ConfigError
 
 
 @click.command()
-@click.argument("stage", required=False, type=click.Choice(["tokenizer", "transformer", "decoder"]))
+@click.argument("stage", required=False, type=Choice(["tokenizer", "transformer", "decoder"]))
 @click.option("--config", "config_path", type=PATH, help="The recipe of STAGE, a TOML file.")
 @click.option(
     "-o", "--output", type=PATH, help="Folder of the run (default: runs/RECIPE); with --on, of the model."
@@ -139,7 +139,8 @@ def pack(
     """Makes a model folder of two training runs (or component folders), with a model card."""
     from maskmend.config import from_dict, override
     from maskmend.pipeline import InpaintPipeline
-    from maskmend.pretrained.folder import check_tokens, component_folder, load_tokenizer, load_transformer
+    from maskmend.pretrained.component import check_tokens, load_tokenizer, load_transformer
+    from maskmend.pretrained.lookup import component_folder
     from maskmend.settings import Settings
     from maskmend.training.card import draft_card
 
@@ -178,7 +179,8 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
     from dataclasses import asdict
 
     from maskmend.cli.progress import stages
-    from maskmend.pretrained.folder import load_tokenizer, read_index, write_domain
+    from maskmend.pretrained.component import load_tokenizer
+    from maskmend.pretrained.folder import read_index, write_domain
     from maskmend.training.calibration import ENOUGH, PERCENTILE, measure_domain
     from maskmend.training.dataset import ImageSet
 

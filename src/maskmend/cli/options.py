@@ -81,8 +81,33 @@ class Filler:
         return pipe, chosen
 
 
+class Choice(click.Choice):
+    """One of several words; the error for any other is worded as that for a setting."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            from maskmend.choices import choice_error
+
+            written = "value" if param is None else param.human_readable_name
+            if isinstance(param, click.Option):
+                written = max(param.opts, key=len)
+            raise click.UsageError(choice_error(written, value, self.choices), ctx) from None
+
+
 class Commands(click.Group):
-    """A group whose help has whole sentences on each command, over several lines where needed."""
+    """A group whose help has whole sentences on each command, over several lines where needed, and whose
+    error for an unknown one names the nearest."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            from maskmend.choices import nearest
+
+            known = [known for known in self.list_commands(ctx) if not self.commands[known].hidden]
+            raise click.UsageError(f"No such command {name!r}{nearest(name, known)}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [

@@ -1,10 +1,13 @@
 """`maskmend serve`."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
-from maskmend.cli.options import DEVICE
+from maskmend.assets import DEFAULT
+from maskmend.cli.options import DEVICE, Choice
 from maskmend.errors import ConfigError, pip_install
 
 TOKEN = "MASKMEND_TOKEN"
@@ -40,7 +43,7 @@ TOKEN = "MASKMEND_TOKEN"
 @click.option("--workers", default=1, show_default=True, help="Threads that each fill one batch at a time.")
 @click.option(
     "--engine",
-    type=click.Choice(["local", "ray"]),
+    type=Choice(["local", "ray"]),
     default="local",
     show_default=True,
     help="Fill in this process, or by replicas on a Ray cluster (RAY_ADDRESS, or this machine).",
@@ -94,13 +97,8 @@ def serve(
     drain: float,
 ) -> None:
     """Opens the editor in the browser, and the same as an HTTP API."""
-    try:
-        from maskmend.server.run import serve as run
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"{error.name} is not installed: {pip_install('server')}") from None
-    from maskmend.inference.devices import pick_device
-    from maskmend.server.settings import Limits, ServeConfig
-
+    with _extra():
+        from maskmend.server.settings import Limits, ServeConfig
     if token is None:
         # To click an empty variable is none; it is a secret that got lost, and no wish for an open server.
         token = os.environ.get(TOKEN)
@@ -129,6 +127,29 @@ def serve(
             drain=drain,
         ),
     )
+    # Before PyTorch and the web framework are imported, which takes seconds.
+    click.echo(_loading(models, replicas if engine == "ray" else 0), err=True)
+    with _extra():
+        from maskmend.server.run import serve as run
+    from maskmend.inference.devices import pick_device
+
     # With replicas the device is theirs: this process may have none.
     own = pick_device("cpu" if engine == "ray" else device)
     run(config, own, lambda url: click.echo(f"the editor is at {url} (Ctrl-C ends it)"))
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Names the extra where one of its packages is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is not installed: {pip_install('server')}") from None
+
+
+def _loading(models: tuple[str, ...], replicas: int) -> str:
+    """What is loaded now, and what will be when it is asked for."""
+    first, *others = (f"default ({DEFAULT})" if model == "default" else model for model in models)
+    where = f" in {replicas} replica{'' if replicas == 1 else 's'}" if replicas else ""
+    later = f"; when first asked for: {', '.join(others)}" if others else ""
+    return f"loading the model {first}{where}{later}"

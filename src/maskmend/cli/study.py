@@ -46,7 +46,8 @@ def study(
     from maskmend.experiments.reproduce.dataset import load_test_set
     from maskmend.perceptual.inception import Inception
     from maskmend.perceptual.lpips import Lpips
-    from maskmend.pretrained.folder import component_folder, find_model, load_tokenizer
+    from maskmend.pretrained.component import load_tokenizer
+    from maskmend.pretrained.lookup import component_folder, find_model
 
     inception, lpips = Inception.load(), Lpips.load("alexnet")
     folder = find_model(tokenizer)

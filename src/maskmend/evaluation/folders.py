@@ -19,7 +19,7 @@ from torch import Tensor
 from maskmend.errors import ConfigError, pip_install
 from maskmend.evaluation.pairing import Comparison, pair_folders
 from maskmend.evaluation.report import METRICS, STEADY, Report
-from maskmend.images.picture import to_tensor
+from maskmend.images.tensors import to_tensor
 from maskmend.masks.sets import masks_hash
 from maskmend.metrics import pixels
 from maskmend.metrics.bootstrap import Interval, mean_interval

@@ -19,7 +19,8 @@ from maskmend.errors import ConfigError
 from maskmend.evaluation.folders import Distance, evaluate_folders
 from maskmend.evaluation.pairing import named_files, pair_folders
 from maskmend.evaluation.report import Report
-from maskmend.images.picture import load_image, to_tensor, to_uint8
+from maskmend.images.picture import load_image
+from maskmend.images.tensors import to_tensor, to_uint8
 from maskmend.images.writing import save_image
 from maskmend.metrics.features import FeatureFunction
 from maskmend.perceptual.inception import Inception

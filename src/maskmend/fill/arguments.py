@@ -9,7 +9,8 @@ from typing import Literal, TypedDict
 
 from maskmend.fill.events import FillEvents
 from maskmend.images.canvas import Length
-from maskmend.images.picture import ImageLike, ValueRange
+from maskmend.images.picture import ImageLike
+from maskmend.images.tensors import ValueRange
 from maskmend.masks.options import Channel, PhotoCheck
 
 

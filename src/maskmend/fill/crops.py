@@ -21,7 +21,8 @@ from torch import Tensor
 from maskmend.fill.compositing import composite
 from maskmend.fill.windows import Window
 from maskmend.images.infill import infill
-from maskmend.images.picture import Picture, to_tensor, to_uint8
+from maskmend.images.picture import Picture
+from maskmend.images.tensors import to_tensor, to_uint8
 from maskmend.masks.box import Box
 
 NOT_YET = 128

@@ -20,7 +20,8 @@ from torch import Tensor
 from maskmend.errors import ImageError
 from maskmend.fill.crops import Region, scaled_to, shrink_mask
 from maskmend.images.infill import infill
-from maskmend.images.picture import Picture, ValueRange, picture_from, to_tensor
+from maskmend.images.picture import Picture, picture_from
+from maskmend.images.tensors import ValueRange, to_tensor
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

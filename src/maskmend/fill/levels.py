@@ -23,7 +23,7 @@ from PIL import Image
 from maskmend.fill.compositing import composite
 from maskmend.fill.crops import Region, enlarge, shrink_mask
 from maskmend.fill.windows import Window, around_cell, bounds, boxes_by_part, cells_over
-from maskmend.images.picture import to_tensor
+from maskmend.images.tensors import to_tensor
 from maskmend.masks.box import Box
 from maskmend.progress import Progress
 from maskmend.seeds import window_seed

@@ -14,7 +14,8 @@ from maskmend.errors import ConfigError, ImageError
 from maskmend.fill.context_box import cut_to_box
 from maskmend.fill.guide import as_guide
 from maskmend.images.canvas import extend_canvas, margins_of, read_extension
-from maskmend.images.picture import MAX_PIXELS, Picture, load_image, read_image
+from maskmend.images.opening import MAX_PIXELS
+from maskmend.images.picture import Picture, load_image, read_image
 from maskmend.masks.box import Box
 from maskmend.masks.drawn import DrawnMask, written
 from maskmend.masks.morphology import grow

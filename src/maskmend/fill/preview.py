@@ -14,7 +14,7 @@ from jaxtyping import Bool, UInt8
 from maskmend.decoding.loop import Step
 from maskmend.fill.compositing import composite
 from maskmend.fill.crops import Region
-from maskmend.images.picture import to_uint8
+from maskmend.images.tensors import to_uint8
 from maskmend.masks.box import Box
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from maskmend.errors import ConfigError
 from maskmend.fill.crops import NOT_YET, Region, join
 from maskmend.fill.result import Inpainted, checked_sample
-from maskmend.images.picture import to_uint8
+from maskmend.images.tensors import to_uint8
 from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.vqgan import VQGAN
 from maskmend.seeds import whole

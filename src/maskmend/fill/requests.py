@@ -14,7 +14,8 @@ from torch import Tensor
 from maskmend.errors import ConfigError, ImageError, MaskError
 from maskmend.fill.guide import Guide, guides_from
 from maskmend.images.canvas import Length, extend_canvas
-from maskmend.images.picture import ImageLike, Picture, ValueRange, picture_from
+from maskmend.images.picture import ImageLike, Picture, picture_from
+from maskmend.images.tensors import ValueRange
 from maskmend.masks.options import MaskOptions
 from maskmend.masks.reading import MaskLike, as_mask
 from maskmend.seeds import seeds_from

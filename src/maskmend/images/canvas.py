@@ -17,7 +17,8 @@ from maskmend.config import nearest
 from maskmend.errors import ConfigError, ImageSizeError, MaskError
 from maskmend.images.exif import resized_exif
 from maskmend.images.metadata import resized_xmp
-from maskmend.images.picture import MAX_PIXELS, Picture
+from maskmend.images.opening import MAX_PIXELS
+from maskmend.images.picture import Picture
 
 SIDES = ("left", "right", "top", "bottom")
 Length = int | str

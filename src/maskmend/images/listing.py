@@ -1,5 +1,6 @@
 """Pictures in a folder (searched recursively), in a tar file, or in a folder of tar files."""
 
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
@@ -29,6 +30,15 @@ class Entry(NamedTuple):
             return file.read(self.size)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All files at any depth, in order.
+
+    Unlike with `Path.rglob`, a folder within that vanishes while it is listed, or may not be read, is left
+    out: others may be at work in it.
+    """
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
+
+
 def list_images(
     source: Path, skip: Callable[[str, str], None] | None = None, suffixes: AbstractSet[str] = SUFFIXES
 ) -> Iterator[Entry]:
@@ -42,7 +52,7 @@ def list_images(
         return
     if not source.is_dir():
         raise DataError(f"no folder or tar file at {source}: check the path")
-    for path in sorted(source.rglob("*")):
+    for path in files_below(source):
         name, suffix = path.relative_to(source).as_posix(), path.suffix.lower()
         if suffix == ".tar" and path.is_file():
             try:

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
 from maskmend.importers.source import Source, read_source
-from maskmend.importers.vqgans import Layout, convert_vqgan, read_layout
+from maskmend.importers.vqgan_layout import Layout, read_layout
+from maskmend.importers.vqgans import convert_vqgan
 from maskmend.importers.writing import Conversion, built_empty, class_conditional
 from maskmend.models.halton import Halton, HaltonConfig
 from maskmend.models.vqgan import VQGAN

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
 from maskmend.importers.source import Source, read_source
-from maskmend.importers.vqgans import GOOGLE_VQGAN, convert_vqgan, read_layout
+from maskmend.importers.vqgan_layout import GOOGLE_VQGAN, read_layout
+from maskmend.importers.vqgans import convert_vqgan
 from maskmend.importers.writing import Conversion, built_empty
 from maskmend.models.mage import Mage, MageConfig
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from maskmend.errors import ModelError
 from maskmend.importers.source import Source, read_source
-from maskmend.importers.vqgans import GOOGLE_VQGAN, Layout, convert_vqgan, places, read_layout
+from maskmend.importers.vqgan_layout import GOOGLE_VQGAN, Layout, places, read_layout
+from maskmend.importers.vqgans import convert_vqgan
 from maskmend.importers.writing import Conversion, built_empty, class_conditional
 from maskmend.models.class_token import GoogleConfig, GoogleMaskgit
 from maskmend.storage.tensor_files import LazyTensor

@@ -20,14 +20,9 @@ from maskmend.importers.class_names import imagenet_names
 from maskmend.models.token_model import TokenModel
 from maskmend.models.transformer import MaskedTransformer
 from maskmend.models.vqgan import VQGAN
-from maskmend.pretrained.folder import (
-    CARD,
-    FORMAT,
-    INDEX,
-    component_index,
-    save_tokenizer,
-    tokens_hash,
-)
+from maskmend.pretrained.component import component_index, save_tokenizer
+from maskmend.pretrained.folder import CARD, FORMAT, INDEX
+from maskmend.pretrained.hashes import tokens_hash
 from maskmend.progress import Progress
 from maskmend.storage.temporary import beside
 from maskmend.storage.tensor_writing import Planned, write_tensors

@@ -9,7 +9,7 @@ token in a hundred would change.
 
 import torch
 
-from maskmend.config import nearest
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.models.token_model import TokenModelConfig
 
@@ -21,7 +21,7 @@ BF16_MIN_DIM = 512
 def decoding_dtype(precision: str, config: TokenModelConfig, device: torch.device) -> torch.dtype:
     """The format for a transformer on a device. Raises ConfigError for an unknown precision."""
     if precision not in PRECISIONS:
-        raise ConfigError(f"precision = {precision!r} is unknown{nearest(precision, PRECISIONS)}")
+        raise ConfigError(choice_error("precision", precision, PRECISIONS))
     if precision == "auto":
         precision = "bf16" if config.dim >= BF16_MIN_DIM and has_fast_bf16(device) else "fp32"
     return torch.bfloat16 if precision == "bf16" else torch.float32

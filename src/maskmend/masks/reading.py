@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from maskmend.errors import ImageError, MaskError, MaskWarning
-from maskmend.images.picture import MAX_PIXELS, decoded, open_image
+from maskmend.images.opening import MAX_PIXELS, decoded, open_image
 from maskmend.masks.options import Channel, MaskOptions, Note, PhotoCheck
 from maskmend.masks.photo_check import is_photograph
 

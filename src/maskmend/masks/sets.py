@@ -19,7 +19,7 @@ from maskmend.config import nearest
 from maskmend.errors import ConfigError, DataError, ImageError
 from maskmend.files import json_bytes, write_files
 from maskmend.images.listing import SUFFIXES
-from maskmend.images.picture import decoded, open_image
+from maskmend.images.opening import decoded, open_image
 from maskmend.masks.generators import HOLES
 from maskmend.seeds import MAX_SEED
 

@@ -29,14 +29,15 @@ class QuantizerConfig:
     code_dim: int = 256
     """Width of a code."""
     update: Literal["ema", "gradient"] = "ema"
-    """How the codebook is learnt: moving average of its vectors, or gradient of the codebook loss."""
+    """How the codebook is learnt: as a moving average of the vectors assigned to it, or by the gradient of
+    the codebook loss."""
     commitment: float = 0.25
     """Weight beta of the commitment loss."""
     decay: float = 0.97
-    """Decay of the moving average, a step."""
+    """Decay of the moving average, per step."""
     revive_below: float = 0.1
-    """A code whose moving-average cluster size falls below this share of the uniform one is dead and replaced
-    by a vector of the batch."""
+    """A code is dead if its moving-average cluster size falls below this share of the uniform one; it is
+    replaced by a vector of the batch."""
 
     def __post_init__(self) -> None:
         if self.codes < 2 or self.code_dim < 1:

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.models.attention import MultiHeadAttention, Rotation, rope_angles
 from maskmend.models.token_model import TokenModel
@@ -31,37 +32,39 @@ from maskmend.models.token_model import TokenModel
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig:
     codes: int = 1024
-    """Codes of the tokenizer; the mask token is one more."""
+    """Number of codes of the tokenizer, not counting the mask token."""
     grid: int = 16
-    """Tokens along a side of the picture."""
+    """Number of tokens along a side of the picture."""
     dim: int = 768
     """Width of a token."""
     heads: int = 16
     """Attention heads, a divisor of `dim`."""
     layers: int = 15
-    """Blocks of attention and feed-forward."""
+    """Number of transformer blocks (attention and feed-forward)."""
     mlp: int = 1536
     """Hidden width of the feed-forward part."""
     norm: Literal["pre", "post"] = "post"
-    """LayerNorm before each part (trains more steadily) or after it (as in BERT and the published
+    """LayerNorm before each sublayer (more stable training) or after it (as in BERT and the published
     experiment)."""
     positions: Literal["learned", "rotary", "both"] = "learned"
-    """One learned vector a position, 2-D rotary positions in the attention, or both."""
+    """One learned vector per position, 2-D rotary positions in the attention, or both."""
     attention: Literal["full", "prefix"] = "full"
-    """Whether known tokens attend to the hole (full) or to known tokens only (prefix)."""
+    """Whether known tokens attend to all tokens (full) or to known tokens only (prefix)."""
     marks_hole: bool = False
-    """A learned vector added to the tokens of the hole, which distinguishes filled tokens from known ones."""
+    """Adds a learned vector to the tokens of the hole, which distinguishes filled tokens from known ones."""
     hints: bool = False
-    """Masked tokens carry the infilled image's token at their position, and their cell's missing share."""
+    """Adds to each masked token the token of the infilled image at its position, and the missing share of its
+    cell."""
     guesses: bool = False
-    """Hints also say whether a guess of the content filled the hole before encoding (an upsampled coarser
-    fill, or a sketch) or a smooth infill. Needs `hints`."""
+    """Hints also say whether the hole was filled with a guess of its content before encoding (an upsampled
+    coarser fill, or a sketch) or with a smooth infill. Needs `hints`."""
     dropout: float = 0.1
     """Dropout of embeddings and residual branches in training; not of attention weights."""
     norm_eps: float = 1e-5
-    """What LayerNorm adds to the variance; 1e-12 in the published experiment."""
+    """Value that LayerNorm adds to the variance; 1e-12 in the published experiment."""
     position_bias: bool = False
-    """The bias of the logits is one vector a position (as in the published experiment), not one for all."""
+    """The bias of the logits is a vector per position (as in the published experiment) instead of one for
+    all."""
 
     def __post_init__(self) -> None:
         for name in ("codes", "grid", "dim", "heads", "layers", "mlp"):
@@ -71,7 +74,7 @@ class TransformerConfig:
         choices["attention"] = ("full", "prefix")
         for name, known in choices.items():
             if getattr(self, name) not in known:
-                raise ConfigError(f"{name} = {getattr(self, name)!r}: choose one of {', '.join(known)}")
+                raise ConfigError(choice_error(name, getattr(self, name), known))
         if self.dim % self.heads:
             raise ConfigError(f"heads = {self.heads} does not divide dim = {self.dim}: choose a divisor")
         if self.positions != "learned" and (self.dim // self.heads) % 4:

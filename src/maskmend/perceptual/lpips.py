@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.perceptual.frozen import load_frozen
 from maskmend.perceptual.weights import locate
@@ -70,7 +71,7 @@ class Lpips(nn.Module):
     def __init__(self, net: NetName = "vgg16"):
         super().__init__()
         if net not in LAYERS:
-            raise ConfigError(f"net={net!r}: choose one of {', '.join(LAYERS)}")
+            raise ConfigError(choice_error("net", net, LAYERS))
         self.net = net
         convs, heads, width = [], [], 3
         for layer in LAYERS[net]:
@@ -90,7 +91,7 @@ class Lpips(nn.Module):
     def load(cls, net: NetName = "vgg16", path: str | os.PathLike[str] | None = None) -> "Lpips":
         """The published distance: from the cache, or from `path`. WeightsError if the weights are absent."""
         if net not in LAYERS:
-            raise ConfigError(f"net={net!r}: choose one of {', '.join(LAYERS)}")
+            raise ConfigError(choice_error("net", net, LAYERS))
         return cls.from_file(locate(f"lpips-{net}", path), net)
 
     @classmethod

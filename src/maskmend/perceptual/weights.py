@@ -29,6 +29,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as save_safetensors
 
+from maskmend.choices import choice_error
 from maskmend.errors import OutputError, WeightsError
 from maskmend.files import write_files
 from maskmend.perceptual.restricted_pickle import read_numpy_pickle, read_torchscript
@@ -210,7 +211,7 @@ def adopt(name: str, path: str | os.PathLike[str]) -> Path:
 
 def _source(name: str) -> Source:
     if name not in SOURCES:
-        raise WeightsError(f"unknown weights {name!r}: choose one of {', '.join(SOURCES)}")
+        raise WeightsError(choice_error("weights", name, SOURCES))
     return SOURCES[name]
 
 

@@ -25,7 +25,7 @@ from maskmend.models.clip_text import ClipTextConfig, clip_text_shapes, encode_t
 from maskmend.models.token_model import TokenModel
 from maskmend.models.uvit import UViT
 from maskmend.models.uvit_conditioning import condition, micro_conditions
-from maskmend.pretrained.folder import check_index, read_json
+from maskmend.pretrained.json_files import check_index, read_json
 
 PROMPTS = "prompts"
 CONDITION = "condition."

@@ -15,7 +15,6 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from maskmend.config import nearest
 from maskmend.errors import (
     ConfigError,
     ConversionNeeded,
@@ -25,6 +24,7 @@ from maskmend.errors import (
     MaskmendError,
     ModelError,
 )
+from maskmend.server.field_errors import field_errors
 from maskmend.server.parameters import Parameters
 
 LOG = logging.getLogger("maskmend.server")
@@ -131,14 +131,7 @@ def validation_error(
     error: ValidationError | RequestValidationError, known: Iterable[str] = Parameters.model_fields
 ) -> ApiError:
     """What is wrong with a request's fields, in one line; `known` are the valid field names."""
-    lines = []
-    for problem in error.errors()[:5]:
-        where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query"))
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"unknown parameter {where[:60]!r}{nearest(where[:60], known)}")
-            continue
-        lines.append(f"{where}: {problem['msg']}" if where else str(problem["msg"]))
-    return ApiError(422, "parameters_invalid", "; ".join(lines)[:1000])
+    return ApiError(422, "parameters_invalid", "; ".join(field_errors(error.errors(), known))[:1000])
 
 
 def install(app: FastAPI) -> None:

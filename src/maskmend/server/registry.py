@@ -9,7 +9,8 @@ from typing import Any
 from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError, ModelError
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import find_model, read_json
+from maskmend.pretrained.json_files import read_json
+from maskmend.pretrained.lookup import find_model
 from maskmend.server.errors import ApiError
 from maskmend.settings import Settings
 

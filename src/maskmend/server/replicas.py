@@ -27,6 +27,8 @@ ATTEMPTS = 2
 """Replicas that may die while filling a batch before it counts as failed: the batch may be the cause."""
 LOOK = 1.0
 """Seconds between two checks of the running replicas."""
+LAST_LOOK = 5.0
+"""Seconds that `stop` waits for a check to return: the server must end even where the cluster hangs."""
 
 
 class Replicas(Filler):
@@ -82,7 +84,7 @@ class Replicas(Filler):
         from ray import serve  # pyright: ignore[reportMissingImports]
 
         self._stopped.set()
-        self._watch.join()
+        self._watch.join(LAST_LOOK)
         if self._own:
             ray.shutdown()
         else:

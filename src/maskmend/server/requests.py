@@ -23,7 +23,8 @@ from maskmend.errors import ImageError, ImageSizeError, MaskError
 from maskmend.fill.guide import as_guide
 from maskmend.fill.result import joined_notes
 from maskmend.images.canvas import extend_canvas, extended_size, margins_of, read_extension
-from maskmend.images.picture import Picture, open_image, read_image
+from maskmend.images.opening import open_image
+from maskmend.images.picture import Picture, read_image
 from maskmend.masks.morphology import grow
 from maskmend.masks.options import MaskOptions, Note
 from maskmend.masks.reading import as_mask, read_mask, reads_alpha

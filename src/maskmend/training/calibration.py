@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from maskmend.fill.familiarity import Domain, quantization_distance
-from maskmend.images.picture import to_tensor
+from maskmend.images.tensors import to_tensor
 from maskmend.models.vqgan import VQGAN
 from maskmend.training.dataset import crop
 

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from maskmend.errors import DataError
 from maskmend.images.listing import TRAINABLE, Entry, list_images
-from maskmend.images.picture import READABLE
+from maskmend.images.opening import READABLE
 
 
 class ImageSet(Sequence[np.ndarray]):

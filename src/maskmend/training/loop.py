@@ -25,14 +25,15 @@ from torch import Tensor
 
 from maskmend.config import to_dict
 from maskmend.errors import DataError, TrainingError
-from maskmend.pretrained.folder import tokens_hash
+from maskmend.pretrained.hashes import tokens_hash
 from maskmend.storage.temporary import remove_stale
 from maskmend.training import checkpoint, sharded_checkpoint
 from maskmend.training.batches import Batches, Pictures, to_float, validation_crop
 from maskmend.training.distributed import agree, mean_over_processes
 from maskmend.training.metrics_log import MetricsLog
-from maskmend.training.recipe import Recipe, TrainingConfig
+from maskmend.training.recipe import Recipe
 from maskmend.training.resuming import resume_run
+from maskmend.training.run_config import TrainingConfig
 from maskmend.training.stages.stage import Stage
 from maskmend.training.stages.transformer import TransformerStage
 from maskmend.training.throughput import Meter

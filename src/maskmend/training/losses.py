@@ -25,7 +25,8 @@ from maskmend.errors import ConfigError
 from maskmend.models.discriminator import FeatureDiscriminator, PatchDiscriminator, hinge_loss
 from maskmend.training import checkpoint
 from maskmend.training.distributed import data_parallel, gradients_meet
-from maskmend.training.recipe import ImageLossConfig, TrainingConfig
+from maskmend.training.run_config import TrainingConfig
+from maskmend.training.stage_config import ImageLossConfig
 from maskmend.training.stages.stage import adamw, optimizer_step
 
 Pictures = Float[Tensor, "B 3 H W"]

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from maskmend.decoding.schedules import schedule_named
 from maskmend.masks.generators import HOLES
-from maskmend.training.recipe import DecoderTraining, TransformerTraining
+from maskmend.training.stage_config import DecoderTraining, TransformerTraining
 from maskmend.training.stages.stage import to_device
 
 FAMILIES = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")

@@ -22,7 +22,8 @@ from torch import Tensor
 from maskmend.errors import ConfigError
 from maskmend.inference.devices import pick_device
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
-from maskmend.pretrained.folder import component_folder, load_tokenizer
+from maskmend.pretrained.component import load_tokenizer
+from maskmend.pretrained.lookup import component_folder
 from maskmend.training.recipe import Recipe, read_recipe
 from maskmend.training.run import after_tokenizer, build_stage, configured
 from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage

@@ -16,8 +16,9 @@ from rich.progress import (
 )
 
 from maskmend.training.loop import Outcome
-from maskmend.training.recipe import Recipe, TrainingConfig, read_recipe
+from maskmend.training.recipe import Recipe, read_recipe
 from maskmend.training.run import run
+from maskmend.training.run_config import TrainingConfig
 
 SHOWN = ("loss", "l1", "lpips", "psnr", "codebook_used", "accuracy", "images_per_second", "mfu", "data_wait")
 

@@ -11,24 +11,27 @@ from maskmend.config import from_dict, merge, nearest, to_dict
 from maskmend.errors import ConfigError
 from maskmend.inference.devices import pick_device
 from maskmend.inference.kernel_caches import bound_kernel_caches
-from maskmend.models import vqgan
+from maskmend.models import tokenizer_config
 from maskmend.perceptual.efficientnet import EfficientNet
 from maskmend.perceptual.lpips import Lpips
-from maskmend.pretrained.folder import component_folder, load_tokenizer, tokens_hash
+from maskmend.pretrained.component import load_tokenizer
+from maskmend.pretrained.hashes import tokens_hash
+from maskmend.pretrained.lookup import component_folder
 from maskmend.training.batches import Pictures
 from maskmend.training.distributed import process_group
 from maskmend.training.loop import MetricsCallback, Outcome, train
 from maskmend.training.metrics_log import board_class
-from maskmend.training.recipe import ImageLossConfig, Recipe
+from maskmend.training.recipe import Recipe
 from maskmend.training.sharded_checkpoint import safetensors_storage
 from maskmend.training.shards.index import check_tokens_of
 from maskmend.training.shards.sources import open_pictures, shared_count
 from maskmend.training.shards.tokens import TokenSet
+from maskmend.training.stage_config import ImageLossConfig
 from maskmend.training.stages.stage import Stage
 
-TOKENIZERS: dict[str, Callable[..., vqgan.TokenizerConfig]] = {
-    "coursework": vqgan.coursework_config,
-    "small": vqgan.small_config,
+TOKENIZERS: dict[str, Callable[..., tokenizer_config.TokenizerConfig]] = {
+    "coursework": tokenizer_config.coursework_config,
+    "small": tokenizer_config.small_config,
 }
 
 

@@ -5,7 +5,7 @@ from maskmend.experiments.ablation.ingredients import CHANGES, cumulative
 from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_MODEL, COURSEWORK_TRAINING
 from maskmend.models.transformer import small_config
 from maskmend.settings import Settings
-from maskmend.training.recipe import TransformerTraining
+from maskmend.training.stage_config import TransformerTraining
 
 
 def test_the_lowest_rung_is_the_reports_recipe() -> None:

@@ -7,7 +7,8 @@ from maskmend.experiments.reproduce.tables import Row, Table, the_grid, the_tabl
 from maskmend.experiments.reproduce.trial import Trial
 from maskmend.importers.coursework.published import COURSEWORK_FID
 from maskmend.metrics.bootstrap import Interval
-from maskmend.pretrained.folder import find_model, load_model
+from maskmend.pretrained.folder import load_model
+from maskmend.pretrained.lookup import find_model
 from maskmend.settings import Settings
 
 

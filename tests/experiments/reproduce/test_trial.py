@@ -16,7 +16,7 @@ from maskmend.masks.sets import masks_hash
 from maskmend.metrics.fid import fid
 from maskmend.models.vqgan import VQGAN
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import weights_hash
+from maskmend.pretrained.hashes import weights_hash
 
 Make = Callable[..., TrialRunner]
 

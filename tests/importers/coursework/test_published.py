@@ -15,7 +15,7 @@ from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEW
 from maskmend.models.transformer import coursework_config
 from maskmend.settings import Settings
 from maskmend.training.masking import draw_masks
-from maskmend.training.recipe import TransformerTraining
+from maskmend.training.stage_config import TransformerTraining
 
 GAMMA = {
     "cosine": lambda r: math.cos(math.pi / 2 * r),

@@ -17,7 +17,7 @@ from finetuning import write_photos
 from maskmend.cli import main
 from maskmend.errors import WeightsError
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import model_hash, tokens_hash
+from maskmend.pretrained.hashes import model_hash, tokens_hash
 from maskmend.training.finetune import run
 from maskmend.training.finetune.pack import default_name
 from maskmend.training.stages.decoder import DecoderStage

@@ -7,9 +7,9 @@ import pytest
 
 from maskmend.assets import ASSETS
 from maskmend.errors import ConfigError, TrainingError
+from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.transformer import TransformerConfig
-from maskmend.models.vqgan import TokenizerConfig
-from maskmend.pretrained.folder import read_config
+from maskmend.pretrained.component import read_config
 from maskmend.training.finetune import prices
 from maskmend.training.finetune.pictures import PictureCounts
 from maskmend.training.finetune.plan import PLAN, STEPS, Plan, read_plan, recipes, shared_out, write_plan

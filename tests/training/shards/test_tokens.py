@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from maskmend.cli import main
 from maskmend.errors import ConfigError
-from maskmend.pretrained.folder import load_tokenizer
+from maskmend.pretrained.component import load_tokenizer
 from maskmend.training.batches import Batches, to_float
 from maskmend.training.dataset import ImageSet, crop
 from maskmend.training.run import build_stage, run

@@ -16,20 +16,17 @@ from maskmend.errors import ConfigError, TrainingError
 from maskmend.images.infill import infill
 from maskmend.models.blocks import ResidualBlock
 from maskmend.models.quantizer import QuantizerConfig
+from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.transformer import Hints, MaskedTransformer
-from maskmend.models.vqgan import VQGAN, TokenizerConfig
+from maskmend.models.vqgan import VQGAN
 from maskmend.perceptual.efficientnet import EfficientNet
-from maskmend.pretrained.folder import (
-    load_tokenizer,
-    load_transformer,
-    save_tokenizer,
-    save_transformer,
-    tokens_hash,
-)
+from maskmend.pretrained.component import load_tokenizer, load_transformer, save_tokenizer, save_transformer
+from maskmend.pretrained.hashes import tokens_hash
 from maskmend.training import checkpoint
 from maskmend.training.masking import draw_holes
-from maskmend.training.recipe import DecoderTraining, Recipe
+from maskmend.training.recipe import Recipe
 from maskmend.training.run import build_stage, configured, run
+from maskmend.training.stage_config import DecoderTraining
 from maskmend.training.stages.decoder import DecoderStage, fine_tuned_config, init_from
 from maskmend.training.stages.transformer import TRANSFORMERS
 

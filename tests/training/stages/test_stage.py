@@ -10,7 +10,7 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError
 from maskmend.models.transformer import MaskedTransformer
-from maskmend.pretrained.folder import save_transformer
+from maskmend.pretrained.component import save_transformer
 from maskmend.training.run import build_stage, configured
 from maskmend.training.stages.stage import picture_grid
 from maskmend.training.stages.transformer import TRANSFORMERS

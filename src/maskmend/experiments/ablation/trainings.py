@@ -14,14 +14,17 @@ from maskmend.errors import TrainingError
 from maskmend.experiments.ablation.ingredients import Ingredient
 from maskmend.models.transformer import MaskedTransformer
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import component_folder, load_tokenizer
+from maskmend.pretrained.component import load_tokenizer
+from maskmend.pretrained.lookup import component_folder
 from maskmend.progress import StageProgress
 from maskmend.settings import Settings
 from maskmend.training import checkpoint
 from maskmend.training.dataset import ImageSet
 from maskmend.training.loop import train
-from maskmend.training.recipe import DataConfig, Recipe, TrainingConfig, TransformerTraining
+from maskmend.training.recipe import Recipe
 from maskmend.training.run import build_stage, configured
+from maskmend.training.run_config import DataConfig, TrainingConfig
+from maskmend.training.stage_config import TransformerTraining
 from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
 
 

@@ -18,7 +18,7 @@ import maskmend
 from maskmend.experiments.reproduce.baselines import Fill, biharmonic, migan, navier_stokes, telea
 from maskmend.masks.generators import PHOTOGRAPHIC
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import model_hash
+from maskmend.pretrained.hashes import model_hash
 
 THIN = ("scratches", "text")
 """Kinds of holes for the biharmonic fill: in wide holes it takes minutes and overshoots."""

@@ -15,7 +15,7 @@ from jaxtyping import Bool
 
 from maskmend.experiments.photographs.fills import Filled
 from maskmend.experiments.photographs.scenes import Scene
-from maskmend.images.picture import to_tensor
+from maskmend.images.tensors import to_tensor
 from maskmend.metrics.bootstrap import Interval, bootstrap_draws, centred_interval, mean_interval
 from maskmend.metrics.features import FeatureFunction, cached_features
 from maskmend.metrics.fid import fid_draws

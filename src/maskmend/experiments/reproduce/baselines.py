@@ -13,7 +13,7 @@ from jaxtyping import Bool, UInt8
 
 from maskmend.errors import ConfigError, pip_install
 from maskmend.images.infill import infill
-from maskmend.images.picture import to_tensor, to_uint8
+from maskmend.images.tensors import to_tensor, to_uint8
 
 Picture = UInt8[np.ndarray, "H W 3"]
 Fill = Callable[[Picture, Bool[np.ndarray, "H W"]], Picture]

@@ -12,7 +12,8 @@ from PIL import Image
 from maskmend.assets import SAMPLES
 from maskmend.errors import DataError, ImageError
 from maskmend.images.listing import Entry, list_images
-from maskmend.images.picture import READABLE, picture_from
+from maskmend.images.opening import READABLE
+from maskmend.images.picture import picture_from
 from maskmend.masks.options import MaskOptions
 from maskmend.masks.reading import load_mask
 from maskmend.masks.sets import draw_mask

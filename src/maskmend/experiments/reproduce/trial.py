@@ -24,14 +24,14 @@ from jaxtyping import Bool, Float, UInt8
 
 from maskmend.experiments.reproduce.dataset import TestSet
 from maskmend.files import json_bytes, write_files
-from maskmend.images.picture import to_tensor
+from maskmend.images.tensors import to_tensor
 from maskmend.masks.sets import masks_hash
 from maskmend.metrics.bootstrap import Interval, centred_interval, mean_interval
 from maskmend.metrics.features import FeatureFunction, cached_features, content_hash, extract_features
 from maskmend.metrics.fid import fid_draws
 from maskmend.metrics.pixels import hole_l1, known_error, seam_l1
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import model_hash
+from maskmend.pretrained.hashes import model_hash
 from maskmend.progress import StageProgress
 from maskmend.settings import Settings
 

@@ -12,7 +12,8 @@ import re
 from maskmend.errors import ModelError
 from maskmend.importers.amused.component import Component
 from maskmend.importers.source import Source
-from maskmend.importers.vqgans import Layout, convert_vqgan, expected_shapes
+from maskmend.importers.vqgan_layout import Layout, expected_shapes
+from maskmend.importers.vqgans import convert_vqgan
 from maskmend.models.vqgan import VQGAN
 
 FIXED = {

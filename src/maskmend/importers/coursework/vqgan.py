@@ -19,7 +19,8 @@ from torch import Tensor
 from maskmend.errors import ConfigError, ModelError
 from maskmend.importers.coursework.state_dict import CourseworkState
 from maskmend.models.quantizer import QuantizerConfig
-from maskmend.models.vqgan import VQGAN, TokenizerConfig
+from maskmend.models.tokenizer_config import TokenizerConfig
+from maskmend.models.vqgan import VQGAN
 
 PIXELS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "coursework": ((0.4868, 0.4341, 0.3844), (0.2620, 0.2527, 0.2543)),

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from maskmend.images.picture import to_tensor
+from maskmend.images.tensors import to_tensor
 from maskmend.masks.sets import draw_mask
 from maskmend.metrics.bootstrap import Interval, bootstrap
 from maskmend.pipeline import InpaintPipeline

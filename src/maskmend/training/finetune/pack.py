@@ -11,7 +11,8 @@ from maskmend.errors import OutputError
 from maskmend.metrics.bootstrap import Interval
 from maskmend.perceptual.lpips import Lpips
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import component_folder, load_tokenizer, load_transformer
+from maskmend.pretrained.component import load_tokenizer, load_transformer
+from maskmend.pretrained.lookup import component_folder
 from maskmend.storage.temporary import written_whole
 from maskmend.training.calibration import measure_domain
 from maskmend.training.card import draft_card

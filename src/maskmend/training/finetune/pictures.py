@@ -22,7 +22,7 @@ from PIL import Image, UnidentifiedImageError
 
 from maskmend.errors import DataError, OutputError
 from maskmend.images.listing import TRAINABLE, Entry, list_images
-from maskmend.images.picture import READABLE
+from maskmend.images.opening import READABLE
 from maskmend.storage.temporary import written_whole
 from maskmend.training.dataset import decode
 

@@ -18,7 +18,9 @@ from maskmend.inference.devices import pick_device
 from maskmend.inference.precision import has_fast_bf16
 from maskmend.perceptual.weights import locate
 from maskmend.pipeline import InpaintPipeline
-from maskmend.pretrained.folder import INDEX, find_model, model_hash
+from maskmend.pretrained.folder import INDEX
+from maskmend.pretrained.hashes import model_hash
+from maskmend.pretrained.lookup import find_model
 from maskmend.training.dataset import ImageSet
 from maskmend.training.finetune import held_out
 from maskmend.training.finetune.pace import seconds_a_step

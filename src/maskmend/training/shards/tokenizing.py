@@ -1,7 +1,5 @@
 """Encodes a data set once into token shards (`maskmend data tokenize`; the format: `tokens`)."""
 
-import io
-import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +9,12 @@ import torch
 from PIL import Image
 
 from maskmend.errors import ConfigError
-from maskmend.files import write_files
 from maskmend.models.vqgan import VQGAN
-from maskmend.pretrained.folder import tokens_hash
+from maskmend.pretrained.hashes import tokens_hash
 from maskmend.training.batches import Pictures, to_float
 from maskmend.training.dataset import crop
 from maskmend.training.shards.index import NAME, TOKEN_RECORD, Index, write_index
+from maskmend.training.shards.shard_file import ShardWriter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +57,7 @@ def tokenize_pictures(
     progress: Callable[[int], object] | None = None,
 ) -> str:
     """Writes the shards and their index into `output`; returns the path of the index. `progress` is called
-    with the number of crops done.
+    with the number of crops done. Of the crops, only those of one batch are in memory.
 
     Raises ConfigError if `output` already contains an index, OutputError.
     """
@@ -67,35 +65,20 @@ def tokenize_pictures(
         raise ConfigError(f"{output} already holds a data set: choose another folder, or remove it first")
     config = tokenizer.config
     dtype = np.dtype("<u2" if config.quantizer.codes <= 2**16 else "<u4")
-    names, sizes, records = [], [], []
     done = 0
-    members: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def finish() -> None:
-        content, places = _shard(members, done - len(members))
-        name = f"tokens-{len(names):05d}.tar"
-        write_files({output / name: content})
-        records.extend((len(names), *place) for place in places)
-        names.append(name)
-        sizes.append(len(content))
-        members.clear()
-
-    for group in _groups(pictures, squares, batch):
-        codes = encode_both(tokenizer, group).astype(dtype)
-        for square, own in zip(group, codes, strict=True):
-            members.append((square, own))
-            done += 1
-            if len(members) == shard_size:
-                finish()
-        if progress:
-            progress(done)
-    if members:
-        finish()
+    with ShardWriter(output, shard_size) as shards:
+        for group in _groups(pictures, squares, batch):
+            codes = encode_both(tokenizer, group).astype(dtype)
+            for square, own in zip(group, codes, strict=True):
+                shards.add(square, own)
+            done += len(group)
+            if progress:
+                progress(done)
     index = Index(
         place=str(output),
-        shards=tuple(names),
-        sizes=tuple(sizes),
-        records=np.array(records, dtype=TOKEN_RECORD),
+        shards=tuple(shards.names),
+        sizes=tuple(shards.sizes),
+        records=np.array(shards.records, dtype=TOKEN_RECORD),
         tokens={
             "tokenizer": tokens_hash(tokenizer),
             "grid": config.grid,
@@ -124,28 +107,3 @@ def _groups(pictures: Pictures, squares: Squares, batch: int) -> Iterator[list[n
                 gathered = []
     if gathered:
         yield gathered
-
-
-def _shard(
-    members: list[tuple[np.ndarray, np.ndarray]], first: int
-) -> tuple[bytes, list[tuple[int, int, int]]]:
-    """A tar file, and for each crop the offset and size of its picture and the offset of its tokens."""
-    content, places = io.BytesIO(), []
-    with tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for number, (square, codes) in enumerate(members, first):
-            picture = io.BytesIO()
-            Image.fromarray(square).save(picture, "png")
-            offset = _add(archive, f"{number:09d}.png", picture.getvalue())
-            places.append(
-                (offset, len(picture.getvalue()), _add(archive, f"{number:09d}.codes", codes.tobytes()))
-            )
-    return content.getvalue(), places
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> int:
-    """Adds a member; returns the offset of its content."""
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    offset = archive.offset + tarfile.BLOCKSIZE
-    archive.addfile(member, io.BytesIO(content))
-    return offset

@@ -26,16 +26,12 @@ from maskmend.images.infill import infill
 from maskmend.masks.morphology import missing_share
 from maskmend.models.blocks import AttentionBlock, ResidualBlock, Upsample
 from maskmend.models.known_encoder import KnownPixels
+from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.transformer import Hints
-from maskmend.models.vqgan import VQGAN, TokenizerConfig
-from maskmend.pretrained.folder import (
-    check_tokens,
-    component_folder,
-    load_tokenizer,
-    load_transformer,
-    save_tokenizer,
-    tokens_hash,
-)
+from maskmend.models.vqgan import VQGAN
+from maskmend.pretrained.component import check_tokens, load_tokenizer, load_transformer, save_tokenizer
+from maskmend.pretrained.hashes import tokens_hash
+from maskmend.pretrained.lookup import component_folder
 from maskmend.settings import Settings
 from maskmend.training.distributed import data_parallel, gradients_meet, rank_and_world
 from maskmend.training.ema import MovingAverage

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 
 from maskmend.training.distributed import whole
-from maskmend.training.recipe import TrainingConfig
+from maskmend.training.run_config import TrainingConfig
 
 
 @runtime_checkable

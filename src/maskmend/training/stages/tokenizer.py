@@ -18,8 +18,10 @@ from torch import Tensor
 from maskmend.images.infill import infill
 from maskmend.models.known_encoder import KnownPixels, no_known_pixels
 from maskmend.models.quantizer import codebook_statistics
-from maskmend.models.vqgan import VQGAN, TokenizerConfig
-from maskmend.pretrained.folder import component_folder, load_tokenizer, save_tokenizer
+from maskmend.models.tokenizer_config import TokenizerConfig
+from maskmend.models.vqgan import VQGAN
+from maskmend.pretrained.component import load_tokenizer, save_tokenizer
+from maskmend.pretrained.lookup import component_folder
 from maskmend.training.distributed import data_parallel, gradients_meet, rank_and_world
 from maskmend.training.ema import MovingAverage
 from maskmend.training.losses import ImageLoss, Perceptual

@@ -28,13 +28,9 @@ from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.masks.morphology import missing_share
 from maskmend.models import transformer
 from maskmend.models.transformer import Hints, MaskedTransformer, TransformerConfig
-from maskmend.pretrained.folder import (
-    component_folder,
-    load_tokenizer,
-    load_transformer,
-    save_transformer,
-    tokens_hash,
-)
+from maskmend.pretrained.component import load_tokenizer, load_transformer, save_transformer
+from maskmend.pretrained.hashes import tokens_hash
+from maskmend.pretrained.lookup import component_folder
 from maskmend.training import checkpoint
 from maskmend.training.distributed import data_parallel, fully_sharded, gradients_meet, rank_and_world
 from maskmend.training.ema import MovingAverage

@@ -1,0 +1,51 @@
+"""The JSON files of a model folder, and the check of what each begins with: format and kind."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from maskmend.config import nearest
+from maskmend.errors import ModelError
+from maskmend.files import json_bytes, write_files
+from maskmend.pretrained.migrations import FORMAT
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes JSON to a temporary name, syncs and renames. Raises OutputError when that fails."""
+    write_files({path: json_bytes(content)})
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object. Raises ModelError when it is missing or malformed."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"no {path.name} in {path.parent}: is this a maskmend model folder?") from None
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: of JSON, of UTF-8, of endless digits
+        raise ModelError(f"cannot read {path}: {error}; copy the model folder again") from None
+    if not isinstance(content, dict):
+        found = type(content).__name__
+        raise ModelError(f"{path} holds {found}, expected an object: is this a maskmend model folder?")
+    return content
+
+
+def check_index(content: dict[str, Any], kind: str, path: Path, keys: Iterable[str]) -> None:
+    """Raises ModelError when `content` of `path` is of a newer format or another kind, or has unknown keys.
+
+    `keys` are those beside "format" and "kind".
+    """
+    found = content.get("format")
+    if type(found) is not int or found < 1:
+        raise ModelError(
+            f"{path} has format {found!r}, expected 1 to {FORMAT}: is this a maskmend model folder?"
+        )
+    if found > FORMAT:
+        raise ModelError(f"{path} has format {found}, this version reads up to {FORMAT}: upgrade maskmend")
+    if content.get("kind") != kind:
+        found = content.get("kind")
+        raise ModelError(f"{path} describes kind {found!r}, expected {kind!r}: give another folder")
+    known = {"format", "kind", *keys}
+    for key in content:
+        if key not in known:
+            raise ModelError(f"{path} has an unknown key {key!r}{nearest(key, known)}: remove it")
