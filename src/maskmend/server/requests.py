@@ -11,7 +11,6 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-import anyio
 import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ValidationError
@@ -31,6 +30,7 @@ from maskmend.server.errors import ApiError, validation_error
 from maskmend.server.parameters import IopaintBody, JsonBody, MaskFields, Parameters
 from maskmend.server.queue import Slot
 from maskmend.server.settings import Limits
+from maskmend.server.threads import Threads
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -204,7 +204,7 @@ class Decoder:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._turn = anyio.CapacityLimiter(1)
+        self.threads = Threads("maskmend-decoder", 1)
 
     async def picture(
         self, content: bytes, slot: Slot, samples: int = 1, *, convert: bool = False
@@ -218,7 +218,7 @@ class Decoder:
                 slot.reserve_pixels(image.width * image.height * (1 + samples) // 2)
             return read_image(content, max_pixels=self.limits.pixels, convert=convert)
 
-        return await anyio.to_thread.run_sync(work, limiter=self._turn)
+        return await self.threads.run(work)
 
     async def order(self, order: Order, slot: Slot) -> Decoded:
         """Raises ImageError, MaskError, ConfigError or ApiError."""
@@ -245,7 +245,7 @@ class Decoder:
                 picture, hole = extend_canvas(before, extend, mask=hole, max_pixels=self.limits.pixels)
             return picture, grow(hole, parameters.grow)
 
-        picture, mask = await anyio.to_thread.run_sync(work, limiter=self._turn)
+        picture, mask = await self.threads.run(work)
         guide = None
         if order.guide is not None:
             guide = await self._guide(order.guide, mask, slot, convert=parameters.convert)
@@ -274,7 +274,7 @@ class Decoder:
                 note=joined_notes(*notes),
             )
 
-        return await anyio.to_thread.run_sync(work, limiter=self._turn)
+        return await self.threads.run(work)
 
     def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters, note: Note) -> np.ndarray:
         return read_mask(
