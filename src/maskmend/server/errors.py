@@ -132,7 +132,11 @@ def validation_error(
 ) -> ApiError:
     """What is wrong with a request's fields, in one line; `known` are the valid field names."""
     lines = []
-    for problem in error.errors()[:5]:
+    if isinstance(error, ValidationError):  # what was sent may be large, and is not needed
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+    else:
+        problems = error.errors()
+    for problem in problems[:5]:
         where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query"))
         if problem["type"] == "extra_forbidden":
             lines.append(f"unknown parameter {where[:60]!r}{nearest(where[:60], known)}")
