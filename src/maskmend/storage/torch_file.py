@@ -157,6 +157,9 @@ class _Reading:
                 case "BINGET" | "LONG_BINGET":
                     stack.append(memo[argument])
                 case "BINPUT" | "LONG_BINPUT":
+                    # Python's unpickler has a table as long as twice the highest number: 16 GiB for 2^29.
+                    if argument >= OPERATIONS:
+                        raise Refused(f"its pickle remembers something as number {argument}")
                     memo[argument] = stack[-1]
                 case "MARK":
                     outer.append(stack)
