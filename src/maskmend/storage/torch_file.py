@@ -225,7 +225,8 @@ class _Reading:
             raise Refused("it is damaged or no checkpoint")
         if function.name in _TENSORS:
             storage, _, shape = arguments[:3]
-            if not isinstance(storage, _Storage) or len(shape) > 64 or min(shape, default=0) < 0:
+            whole = all(type(side) is int for side in shape)
+            if not isinstance(storage, _Storage) or len(shape) > 64 or not whole or min(shape, default=0) < 0:
                 raise Refused("it is damaged or no checkpoint")
             self.tensor_bytes += math.prod(shape) * storage.size
             return _Object()
