@@ -75,7 +75,7 @@ def test_a_folder_goes_on_with_what_could_not_be_filled(files, model):
     assert "2 done before" in result.output
     assert "1 picture: converted: 16 bits a channel to 8" in result.stderr
     notes = json.loads((out / "fills.json").read_text())["notes"]
-    assert notes["moving.gif"] == "converted: the first of 2 frames"
+    assert notes["moving.gif"] == "converted: the first of several frames"
 
 
 def test_in_python(files):

@@ -134,7 +134,7 @@ def names(folder):
         ("truncated.jpg", ["truncated.jpg", "truncated or damaged", "intact copy"]),
         ("bomb.png", ["bomb.png", "too large to decode safely", "scale it down"]),
         ("large.png", ["large.png", "10000 x 9000 = 90.0 Mpx", "scale it down"]),
-        ("animated.gif", ["animated.gif", "3 frames", "extract one"]),
+        ("animated.gif", ["animated.gif", "several frames", "extract one"]),
         ("deep.png", ["deep.png", "16 bits", "convert it to 8 bits"]),
         ("print.tif", ["print.tif", "CMYK", "convert it"]),
     ],

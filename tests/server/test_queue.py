@@ -92,7 +92,23 @@ def test_large_pictures_count_by_their_size():
         with queue.acquire() as three:
             three.reserve_pixels(10)
     with queue.acquire() as alone:
-        alone.reserve_pixels(500)  # one alone is always let in: its own limit is another
+        alone.reserve_pixels(100)
+
+
+def test_a_request_that_is_too_large_alone_is_told_the_limit():
+    """Catches one request that takes several times the memory that is promised, because nobody else is there;
+    and one that is told to come back, for ever.
+    """
+    queue = a_queue(pixels=100)
+    with queue.acquire() as alone:
+        alone.reserve_pixels(60)
+        with pytest.raises(ApiError) as caught:
+            alone.reserve_pixels(41_000_000)
+        assert caught.value.status == 413
+        assert "41.0 Mpx in all" in caught.value.message
+        assert "0.0001 Mpx" in caught.value.message
+        alone.reserve_pixels(40)
+    queue.acquire().reserve_pixels(100)  # all of it was given back
 
 
 def test_closing_lets_what_waits_be_finished_and_then_ends_the_workers():

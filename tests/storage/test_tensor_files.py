@@ -2,6 +2,7 @@
 
 import argparse
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,8 @@ def test_flax_arrays(tmp_path):
         (packed((2, 3), name=b"object"), "unknown format 'object'"),
         (b"\x81\xa1a" + b"\x91" * 5000, "nested too deeply"),
         (b"\x81\xa1a\xdd\xff\xff\xff\xff", "ends early"),
+        (b"\x81\xa1a\xdd" + struct.pack(">I", 10**6) + b"\xc0" * 10**6, "more than 300000 values"),
+        (packed((2, 3)).replace(b"\xce\0\0\0\2\xce", b"\xca\x40\0\0\0\xce"), "whole numbers"),
         (b"\x81\xc1", "damaged"),
         (b"", "damaged"),
         (b"hello", "damaged"),
@@ -123,3 +126,43 @@ def test_tensors_written_one_by_one_are_a_safetensors_file(tmp_path):
     for name, value in values.items():
         assert torch.equal(found[name].read(), value)
     assert torch.equal(found["half"].read(), torch.arange(3).half())
+
+
+def saved(folder: Path) -> tuple[Path, zipfile.ZipInfo, int]:
+    """A file of torch.save, the entry of its numbers, and where its table of contents tells of that."""
+    path = folder / "whole.pth"
+    torch.save({"a": torch.arange(2.0)}, path)
+    with zipfile.ZipFile(path) as archive:
+        (entry,) = [one for one in archive.infolist() if one.filename.endswith("data/0")]
+    return path, entry, path.read_bytes().rindex(entry.filename.encode()) - 46
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [("extra", 0xFFFF), ("name", 0xFFFF), ("offset", 2**31 - 1), ("offset", 20)]
+)
+def test_numbers_that_lie_nowhere_are_refused(tmp_path, place, value):
+    """Catches a traceback of NumPy's, or of struct, over a place that the file does not have."""
+    path, entry, listed = saved(tmp_path)
+    content = bytearray(path.read_bytes())
+    if place == "offset":
+        struct.pack_into("<I", content, listed + 42, value)
+    else:
+        struct.pack_into("<H", content, entry.header_offset + {"name": 26, "extra": 28}[place], value)
+    path.write_bytes(content)
+    with pytest.raises(Refused, match=r"leaves the file|damaged"):
+        open_tensors(path)
+
+
+def test_a_shape_of_fractions_is_refused(tmp_path):
+    """Catches a 2.0 that equals the 2 that is expected, and a traceback when the tensor is read."""
+    path = tmp_path / "whole.pth"
+    torch.save({"a": torch.arange(2.0)}, path)
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(tmp_path / "made.pth", "w") as made:
+        for entry in archive.infolist():
+            inside = archive.read(entry)
+            if entry.filename.endswith("data.pkl"):
+                assert inside.count(b"K\x02\x85") == 1  # the shape, (2,)
+                inside = inside.replace(b"K\x02\x85", b"G" + struct.pack(">d", 2.0) + b"\x85")
+            made.writestr(entry.filename, inside)
+    with pytest.raises(Refused, match=r"damaged|whole numbers"):
+        open_tensors(tmp_path / "made.pth")

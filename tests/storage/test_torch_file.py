@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import resource
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from torch import nn
 from maskmend.errors import ModelError, TrainingError
 from maskmend.importers.coursework.state_dict import read_state
 from maskmend.storage import torch_file
+from maskmend.storage.tensor_files import open_tensors
 from maskmend.storage.torch_file import Refused, check
 from maskmend.training import checkpoint
 
@@ -67,6 +69,8 @@ def of(key: bytes, value: bytes) -> bytes:
 NESTED = b")" + b"".join(b"q" + bytes([n]) + b"h" + bytes([n]) + b"\x86" for n in range(60))
 REPEATED, TOO_LARGE = tensor((10**6, 10**6), 1), tensor((1,), 10**9)
 ROOM = b"c__builtin__\nbytearray\n\x8a\x08" + struct.pack("<q", 2**60) + b"\x85R"
+MEMO = b"}r" + struct.pack("<I", 2**27)
+"""Remembers a dictionary as a number for which Python's unpickler makes room: 2 GiB."""
 CRAFTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "packed marks": (
         lambda path: archive(path, START + b"(" * 200_000_000 + STOP, packed=True), "packed"
@@ -78,6 +82,8 @@ CRAFTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "repeated value": (lambda path: archive(path, of(text("w"), REPEATED), s0=bytes(4)), "many times"),
     "storage too large": (lambda path: archive(path, of(text("w"), TOO_LARGE), s0=bytes(4)), "not as large"),
     "storage missing": (lambda path: archive(path, of(text("w"), tensor((1,), 1))), "not as large|more than"),
+    "memo": (lambda path: archive(path, START + MEMO + STOP), "number 134217728"),
+    "memo of old": (lambda path: path.write_bytes(START + MEMO + STOP), "number 134217728"),
     "room for nothing": (lambda path: archive(path, of(text("w"), ROOM)), "bytearray"),
     "sets": (lambda path: archive(path, of(text("w"), b"c__builtin__\nset\n(]tR")), "set"),
     "cut": (lambda path: archive(path, START + b"}"), "damaged"),
@@ -93,6 +99,7 @@ def test_what_is_crafted_is_refused_at_once(tmp_path: Path, name: str) -> None:
     path = tmp_path / "crafted.pt"
     make, reason = CRAFTED[name]
     make(path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
     with pytest.raises(Refused, match=reason):
         check(path)
@@ -102,6 +109,9 @@ def test_what_is_crafted_is_refused_at_once(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(told.value)
     with pytest.raises(TrainingError, match="cannot read checkpoint"):
         checkpoint.read(path)
+    with pytest.raises(Refused):
+        open_tensors(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB
 
 
 def test_an_archive_of_two_entries_of_one_name_is_refused(tmp_path: Path) -> None:

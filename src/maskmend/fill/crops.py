@@ -13,16 +13,16 @@ from itertools import groupby
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from maskmend.fill.compositing import composite
 from maskmend.fill.windows import Window
-from maskmend.images.infill import infill
+from maskmend.images.infill import infill, infill_levels
 from maskmend.images.picture import Picture
-from maskmend.images.tensors import to_tensor, to_uint8
+from maskmend.images.strips import strips
+from maskmend.images.tensors import to_tensor
 from maskmend.masks.box import Box
 
 NOT_YET = 128
@@ -59,27 +59,33 @@ def cut_region(
 ) -> Region:
     """What the model sees through a window, at `resolution`."""
     box = window.box
-    hole = torch.from_numpy(np.ascontiguousarray(mask[box.slices]))[None, None]
-    image = infill(to_tensor(np.ascontiguousarray(pixels[box.slices])), hole, strategy)
-    if (box.height, box.width) != (resolution, resolution):
-        size = (resolution, resolution)
-        hole = torch.from_numpy(shrink_mask(hole[0, 0].numpy(), size))[None, None]
-        # Once more at the model's resolution: what training saw is a smooth fill of the hole at this size.
-        image = infill(scaled_to(image, size), hole, strategy)
+    crop, hole, size = pixels[box.slices], mask[box.slices], (resolution, resolution)
+    if crop.shape[:2] == size:
+        image = to_tensor(np.ascontiguousarray(crop))
+    else:
+        image = scaled_to(infill_levels(crop, hole, strategy), size)
+        hole = shrink_mask(hole, size)
+    hole = torch.from_numpy(np.ascontiguousarray(hole))[None, None]
+    # After scaling once more: what training saw is a smooth fill of the hole at the model's resolution.
+    image = infill(image, hole, strategy)
     return Region(window=window, image=image, mask=hole)
 
 
-def scaled_to(image: Float[Tensor, "1 3 H W"], size: tuple[int, int]) -> Float[Tensor, "1 3 h w"]:
-    """The image in [-1, 1] at another size (height, width), of 256 levels."""
+def scaled_to(levels: UInt8[np.ndarray, "H W 3"], size: tuple[int, int]) -> Float[Tensor, "1 3 h w"]:
+    """The image at another size (height, width), in [-1, 1]."""
     height, width = size
-    scaled = Image.fromarray(to_uint8(image)).resize((width, height), Image.Resampling.LANCZOS)
+    scaled = Image.fromarray(levels).resize((width, height), Image.Resampling.LANCZOS)
     return to_tensor(np.asarray(scaled))
 
 
 def shrink_mask(hole: Bool[np.ndarray, "H W"], size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     """The hole at another size: a pixel is hole where any part of it was."""
-    # Adaptive max pooling covers every input pixel whether it shrinks or enlarges.
-    return (F.adaptive_max_pool2d(torch.from_numpy(hole)[None, None].float(), size) > 0)[0, 0].numpy()
+    for axis, (before, after) in enumerate(zip(hole.shape, size, strict=True)):
+        # Every pixel before counts, whether the hole shrinks or grows; neighbours may share one.
+        edges = np.arange(after + 1) * before
+        starts, last = edges[:-1] // after, -(-edges[1:] // after) - 1
+        hole = np.logical_or.reduceat(hole, starts, axis) | hole.take(last, axis)
+    return hole
 
 
 def enlarge(
@@ -88,9 +94,11 @@ def enlarge(
     """`fill` (float32) at the size of the crop; `kind` bilinear never leaves the range of its values."""
     if fill.shape[:2] == (box.height, box.width):
         return fill
-    channels = (Image.fromarray(np.ascontiguousarray(fill[:, :, c])) for c in range(fill.shape[2]))
-    size = (box.width, box.height)
-    return np.stack([np.asarray(channel.resize(size, kind)) for channel in channels], axis=2)
+    enlarged = np.empty((box.height, box.width, fill.shape[2]), dtype=np.float32)
+    for c in range(fill.shape[2]):
+        channel = Image.fromarray(np.ascontiguousarray(fill[:, :, c]))
+        enlarged[:, :, c] = channel.resize((box.width, box.height), kind)
+    return enlarged
 
 
 def join(
@@ -148,15 +156,38 @@ def spread_entropy(
 def _blended(
     regions: Sequence[Region], values: Iterable[np.ndarray]
 ) -> Iterator[tuple[Box, Float[np.ndarray, "h w C"], Bool[np.ndarray, "h w 1"]]]:
-    """The `values` (h, w, C) in the boxes of the regions, blended: for each part of the hole over its bounds,
-    and where there are any. The regions of a part follow each other."""
+    """The `values` (h, w, C) in the boxes of the regions, blended: strip by strip of each part of the hole,
+    and where there are any. The regions of a part follow each other, from top to bottom."""
     for part, pairs in groupby(zip(regions, values, strict=True), key=lambda pair: pair[0].window.part):
-        summed, total = np.zeros(1), np.zeros((part.height, part.width, 1))
-        for region, value in pairs:
-            shown, weight = region.window.shown, region.window.weight()[:, :, None]
-            if summed.ndim == 1:
-                summed = np.zeros((part.height, part.width, value.shape[2]))
-            here = shown.within(part).slices
-            summed[here] += weight * value[shown.within(region.box).slices]
-            total[here] += weight
-        yield part, summed / np.maximum(total, np.finfo(float).tiny), total > 0
+        showing: list[tuple[Region, np.ndarray]] = []
+        waiting = iter(pairs)
+        coming = next(waiting, None)
+        for rows in strips((part.height, part.width)):
+            strip = Box(
+                top=part.top + rows.start, left=part.left, height=rows.stop - rows.start, width=part.width
+            )
+            bottom = strip.top + strip.height
+            while coming is not None and coming[0].window.shown.top < bottom:
+                assert coming[0].window.shown.top >= strip.top
+                showing.append(coming)
+                coming = next(waiting, None)
+            if not showing:
+                continue
+            summed = np.zeros((strip.height, strip.width, showing[0][1].shape[2]))
+            total = np.zeros((strip.height, strip.width, 1))
+            for region, value in showing:
+                shown, start = region.window.shown, max(region.window.shown.top, strip.top)
+                length = min(_bottom(shown), bottom) - start
+                seen = Box(top=start, left=shown.left, height=length, width=shown.width)
+                weight = region.window.weight(seen.within(shown).slices[0])[:, :, None]
+                here = seen.within(strip).slices
+                summed[here] += weight * value[seen.within(region.box).slices]
+                total[here] += weight
+            yield strip, summed / np.maximum(total, np.finfo(float).tiny), total > 0
+            showing = [
+                one for one in showing if one[0].window.shown.top + one[0].window.shown.height > bottom
+            ]
+
+
+def _bottom(box: Box) -> int:
+    return box.top + box.height

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from maskmend.errors import ImageError
 from maskmend.fill.crops import Region, scaled_to, shrink_mask
-from maskmend.images.infill import infill
+from maskmend.images.infill import infill, infill_levels
 from maskmend.images.picture import Picture, picture_from
 from maskmend.images.tensors import ValueRange, to_tensor
 
@@ -99,11 +99,13 @@ def guided(
     if strength <= 0 or not painted.any():
         return region
     colours = np.where(painted[:, :, None], guide.pixels[here], pixels[here])
-    image = infill(to_tensor(colours), _batched(mask[here] & ~painted), strategy)
+    hole = mask[here] & ~painted
     size = (region.mask.shape[2], region.mask.shape[3])
-    if painted.shape != size:
+    if painted.shape == size:
+        image = infill(to_tensor(colours), _batched(hole), strategy)
+    else:
         painted = shrink_mask(painted, size)
-        image = scaled_to(image, size)
+        image = scaled_to(infill_levels(colours, hole, strategy), size)
         image = infill(image, region.mask & ~_batched(painted), strategy)
     mixed = image if strength >= 1 else _mixed(region.image, image, strength)
     # Scaling rings: known pixels stay those of the region without a guide.

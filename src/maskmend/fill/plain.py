@@ -8,11 +8,14 @@ interpolation of the known pixels, and where it is high, it stays as the model d
 the hole is used.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, UInt8
 
-from maskmend.images.infill import infill
+from maskmend.images.infill import Membrane
+from maskmend.images.strips import strips, widened
 
 BLUR = 2.0
 """Standard deviation, in pixels, of the blur that roughness is measured against."""
@@ -36,22 +39,39 @@ def interpolate_plain(
         return pixels
     from scipy.ndimage import gaussian_filter  # takes as long to load as a small hole to fill
 
-    smooth = _spread(pixels.astype(np.float32), mask)
-    # The interpolation stands in for the hole, so that its border is no edge.
-    rough = np.abs(smooth - gaussian_filter(smooth, (BLUR, BLUR, 0), mode="nearest")).mean(2)
-    known = (~mask).astype(np.float32)
-    total = gaussian_filter(known, REACH, mode="nearest")
-    local = gaussian_filter(rough * known, REACH, mode="nearest") / np.maximum(total, 1e-6)
-    around = _spread(local[:, :, None].repeat(3, 2).astype(np.float32), mask)[:, :, 0]
-    # A limit of next to nothing is a number too, and must not overflow.
-    share = np.clip(2 - around / max(limit, 1e-6), 0, 1)[:, :, None]
-    blended = np.rint(share * smooth + (1 - share) * pixels).clip(0, 255).astype(np.uint8)
-    return np.where(mask[:, :, None], blended, pixels)
+    smooth = _spread(lambda rows: pixels[rows].astype(np.float32), mask)
+    local = np.empty(mask.shape, dtype=np.float32)
+    blur, reach = (int(4 * sigma + 0.5) for sigma in (BLUR, REACH))  # where SciPy cuts a Gaussian off
+    for rows in strips(mask.shape):
+        around, here = widened(rows, blur + reach, len(mask))
+        # The interpolation stands in for the hole, so that its border is no edge.
+        calm = smooth(around)
+        rough = np.abs(calm - gaussian_filter(calm, (BLUR, BLUR, 0), mode="nearest")).mean(2)
+        known = (~mask[around]).astype(np.float32)
+        total = gaussian_filter(known, REACH, mode="nearest")
+        averaged = gaussian_filter(rough * known, REACH, mode="nearest") / np.maximum(total, 1e-6)
+        local[rows] = averaged[here]
+    spread = _spread(lambda rows: local[rows, :, None], mask)
+    filled = pixels.copy()
+    for rows in strips(mask.shape):
+        hole = mask[rows, :, None]
+        if not hole.any():
+            continue
+        # A limit of next to nothing is a number too, and must not overflow.
+        share = np.clip(2 - spread(rows) / max(limit, 1e-6), 0, 1)
+        blended = np.rint(share * smooth(rows) + (1 - share) * pixels[rows]).clip(0, 255).astype(np.uint8)
+        filled[rows] = np.where(hole, blended, pixels[rows])
+    return filled
 
 
-def _spread(values: Float[np.ndarray, "H W C"], mask: Bool[np.ndarray, "H W"]) -> Float[np.ndarray, "H W C"]:
-    """Known values, extended smoothly into the hole."""
-    # `infill` works in [-1, 1].
-    scaled = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None] / 127.5 - 1
-    filled = infill(scaled, torch.from_numpy(mask)[None, None], "diffusion")[0]
-    return ((filled + 1) * 127.5).numpy().transpose(1, 2, 0)
+def _spread(
+    values: Callable[[slice], np.ndarray], mask: Bool[np.ndarray, "H W"]
+) -> Callable[[slice], np.ndarray]:
+    """Known values (rows, W, C), extended smoothly into the hole; both some rows at a time."""
+
+    def read(rows: slice) -> torch.Tensor:
+        # In [-1, 1], as pictures are filled.
+        return torch.from_numpy(np.ascontiguousarray(values(rows).transpose(2, 0, 1)))[None] / 127.5 - 1
+
+    membrane = Membrane(read, mask)
+    return lambda rows: ((membrane(rows)[0] + 1) * 127.5).numpy().transpose(1, 2, 0)

@@ -48,16 +48,16 @@ class Window:
         right = min(self.box.left + self.box.width, self.part.left + self.part.width)
         return Box(top=top, left=left, height=bottom - top, width=right - left)
 
-    def weight(self) -> Float[np.ndarray, "h w"]:
-        """How much its fill counts at each pixel of `shown`.
+    def weight(self, rows: slice = slice(None)) -> Float[np.ndarray, "h w"]:
+        """How much its fill counts at each pixel of `shown`, or of some of its rows.
 
         1 in the cell's middle, 1/2 at its border, 0 from half as far beyond. Where there are cells on all
         sides their weights add up to 1.
         """
         if self.cell is None:
-            return np.ones((self.shown.height, self.shown.width))
+            return np.ones((len(range(self.shown.height)[rows]), self.shown.width))
         down = _fade(self.shown.top, self.shown.height, self.cell.top, self.cell.height)
-        return down[:, None] * _fade(self.shown.left, self.shown.width, self.cell.left, self.cell.width)
+        return down[rows, None] * _fade(self.shown.left, self.shown.width, self.cell.left, self.cell.width)
 
 
 def _fade(start: int, length: int, cell: int, side: int) -> Float[np.ndarray, "L"]:
@@ -170,8 +170,11 @@ def _several(
 
 def _counter(mask: Bool[np.ndarray, "h w"], part: Box) -> Callable[[Box], int]:
     """What counts the pixels of a part's hole (`mask`) in a box."""
-    sums = np.zeros((part.height + 1, part.width + 1), dtype=np.int64)
-    np.cumsum(mask.cumsum(0, dtype=np.int64), 1, out=sums[1:, 1:])
+    sums = np.zeros((part.height + 1, part.width + 1), dtype=np.int32)  # no picture has 2^31 pixels
+    inner = sums[1:, 1:]
+    np.cumsum(mask, 0, dtype=np.int32, out=inner)
+    for row in inner:
+        np.cumsum(row, out=row)
 
     def count(box: Box) -> int:
         top, bottom = np.clip([box.top - part.top, box.top + box.height - part.top], 0, part.height)

@@ -32,14 +32,28 @@ class Need:
     """What a conversion makes of it, such as "16 bits a channel to 8"."""
 
 
+SEVERAL = 0
+"""Frames of a file that has more than one; how many is not counted."""
+_UNCOUNTED = ("GIF", "TIFF")
+"""Formats that do not say how many frames they have: the library follows them one by one, for an hour where
+a crafted file has a million."""
+
+
 def frames_of(image: Image.Image, name: str) -> int:
-    """How many pictures a file holds. Raises ImageError."""
+    """How many pictures a file holds, or `SEVERAL`. Raises ImageError."""
+    if image.format == "MPO":
+        return 1  # the JPEG of phones, with a preview or a second view behind the photo
     try:
-        frames = getattr(image, "n_frames", 1)
+        if image.format in _UNCOUNTED:
+            return SEVERAL if getattr(image, "is_animated", False) else 1
+        return getattr(image, "n_frames", 1)
     except DAMAGED as error:
         raise ImageError(f"{name} is damaged ({error}): give another copy.") from error
-    # MPO is the JPEG of phones with a preview or a second view behind the photo; the photo is frame one.
-    return 1 if image.format == "MPO" else frames
+
+
+def told(frames: int) -> str:
+    """The number of frames in words."""
+    return "several frames" if frames == SEVERAL else f"{frames} frames"
 
 
 def needs_of(image: Image.Image, name: str, *, depth: int, frames: int, memory: bool = False) -> list[Need]:
@@ -47,11 +61,11 @@ def needs_of(image: Image.Image, name: str, *, depth: int, frames: int, memory: 
     cannot be.
     """
     needs = []
-    if frames > 1:
+    if frames != 1:
         here = image.tell()
         which = "the main" if image.format == "HEIF" else "the first" if here == 0 else f"frame {here + 1}"
         one = "give one of them, such as image.copy()" if memory else "extract one and give that"
-        needs.append(Need(f"has {frames} frames", one, f"{which} of {frames} frames"))
+        needs.append(Need(f"has {told(frames)}", one, f"{which} of {told(frames)}"))
     deep = image.mode.startswith("I;16")
     if depth > DEEPEST or (depth > 8 and not (deep or image.mode in (*KEPT, "CMYK"))):
         raise ImageError(

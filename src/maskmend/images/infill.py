@@ -8,15 +8,17 @@ element-wise additions, multiplications and divisions in a fixed order, no libra
 whose order of summation may depend on the batch: an image's fill is the same bits in any batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from maskmend.config import nearest
 from maskmend.errors import ConfigError, MaskError
+from maskmend.images.tensors import to_tensor, to_uint8
+from maskmend.images.strips import AT_ONCE, strips, widened
 
 RELAXATIONS = 6  # Jacobi sweeps a pyramid level; more change the fill by less than a grey level
 
@@ -42,16 +44,102 @@ def infill(
     return torch.where(masks, STRATEGIES[strategy](blank, masks), images)
 
 
+def infill_levels(
+    pixels: UInt8[np.ndarray, "H W 3"], mask: Bool[np.ndarray, "H W"], strategy: str
+) -> UInt8[np.ndarray, "H W 3"]:
+    """`infill` in 256 levels. A large picture is filled some rows at a time, with the same result."""
+    filled = pixels.copy()
+    for rows, levels in _filled_levels(pixels, mask, strategy):
+        filled[rows] = np.where(mask[rows, :, None], levels, pixels[rows])
+    return filled
+
+
+def _filled_levels(pixels: np.ndarray, mask: np.ndarray, strategy: str) -> Iterator[tuple[slice, np.ndarray]]:
+    def read(rows: slice) -> Tensor:
+        return to_tensor(np.ascontiguousarray(pixels[rows]))
+
+    if mask.size <= AT_ONCE or strategy not in STRATEGIES:
+        hole = torch.from_numpy(np.ascontiguousarray(mask))[None, None]
+        yield slice(0, len(mask)), to_uint8(infill(read(slice(0, len(mask))), hole, strategy))
+    elif strategy == "diffusion":
+        membrane = Membrane(read, mask)
+        for rows in strips(mask.shape):
+            if mask[rows].any():
+                yield rows, to_uint8(membrane(rows))
+    elif strategy == "nearest" and mask.any() and not mask.all():
+        from scipy.ndimage import distance_transform_edt  # as in `_nearest`
+
+        indices = distance_transform_edt(mask, return_distances=False, return_indices=True)
+        down, across = np.asarray(indices)
+        for rows in strips(mask.shape):
+            yield rows, pixels[down[rows], across[rows]]
+    else:  # one colour
+        colour = torch.zeros(1, 3, 1, 1)
+        if strategy == "mean":
+            halves = [_halved(read(rows), mask[rows]) for rows in strips(mask.shape)]
+            colour = _pooled(*(torch.cat(parts, 2) for parts in zip(*halves, strict=True)))
+        yield slice(0, len(mask)), to_uint8(colour)
+
+
+class Membrane:
+    """An image whose hole is filled by "diffusion", some rows at a time: the same numbers, to the bit.
+
+    Args:
+        read: gives rows of the image as (1, C, rows, W); its numbers in the hole play no part.
+        mask: the hole.
+    """
+
+    def __init__(self, read: Callable[[slice], Tensor], mask: Bool[np.ndarray, "H W"]) -> None:
+        self.read, self.mask = read, mask
+        colours, holes = [], []
+        for rows in strips(mask.shape):
+            total, count = _halved(read(rows), mask[rows])
+            colours.append(total / count.clamp(min=1))
+            holes.append(count == 0)
+        self.coarse, hole = torch.cat(colours, 2), torch.cat(holes, 2)
+        if hole.numel() <= AT_ONCE:
+            self.coarse = _diffusion(self.coarse, hole)
+            return
+        colour = self.coarse  # filled in place: only its known cells are read
+        finer = Membrane(lambda rows: colour[:, :, rows], hole[0, 0].numpy())
+        for rows in strips(finer.mask.shape):
+            colour[:, :, rows] = finer(rows)
+
+    def __call__(self, rows: slice) -> Tensor:
+        """These rows, filled."""
+        height, width = self.mask.shape
+        around, here = widened(rows, RELAXATIONS, height)
+        first, last = max(around.start // 2 - 1, 0), min(-(-around.stop // 2) + 1, self.coarse.shape[2])
+        filled = _double(self.coarse[:, :, first:last])
+        filled = filled[:, :, around.start - 2 * first : around.stop - 2 * first, :width]
+        hole = torch.from_numpy(np.ascontiguousarray(self.mask[around]))[None, None]
+        filled = torch.where(hole, filled, self.read(around))
+        for _ in range(RELAXATIONS):
+            filled = torch.where(hole, _neighbour_mean(filled), filled)
+        return filled[:, :, here]
+
+
+def _halved(image: Tensor, mask: np.ndarray) -> tuple[Tensor, Tensor]:
+    """The sums of the known pixels of 2 x 2 blocks, and how many those are."""
+    hole = torch.from_numpy(np.ascontiguousarray(mask))[None, None]
+    blank = torch.where(hole, torch.zeros_like(image), image)
+    return _sum_blocks(blank), _sum_blocks((~hole).to(image.dtype))
+
+
 def _grey(blank: Tensor, masks: Tensor) -> Tensor:
     del masks
     return torch.zeros_like(blank)
 
 
 def _mean(blank: Tensor, masks: Tensor) -> Tensor:
-    total, count = blank, (~masks).to(blank.dtype)
+    return _pooled(blank, (~masks).to(blank.dtype)).expand_as(blank)
+
+
+def _pooled(total: Tensor, count: Tensor) -> Tensor:
+    """The mean over all cells, of sums and counts."""
     while max(total.shape[2:]) > 1:
         total, count = _sum_blocks(total), _sum_blocks(count)
-    return (total / count.clamp(min=1)).expand_as(blank)
+    return total / count.clamp(min=1)
 
 
 def _nearest(blank: Tensor, masks: Tensor) -> Tensor:

@@ -13,8 +13,9 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError, features
 
 from maskmend.errors import ImageError, ImageSizeError
+from maskmend.images.bounds import check_demand, check_tiles
 from maskmend.images.containers import HEAD, container_of, main_picture, open_heic
-from maskmend.images.conversion import frames_of
+from maskmend.images.conversion import frames_of, told
 from maskmend.images.exif import DAMAGED, orientation_of
 from maskmend.images.pillow import quiet
 
@@ -90,9 +91,10 @@ def _opened(source: str | Path | bytes, max_pixels: int, several: bool) -> Itera
             raise ImageSizeError(
                 f"{name} has {size}, more than the limit of {max_pixels / 1e6:g} Mpx: {SMALLER}."
             )
+        check_tiles(image, name)
         frames = frames_of(image, name)
-        if frames > 1 and not several:
-            raise ImageError(f"{name} has {frames} frames: extract one and give that.")
+        if frames != 1 and not several:
+            raise ImageError(f"{name} has {told(frames)}: extract one and give that.")
         yield image
 
 
@@ -105,7 +107,7 @@ def _open(file: Path | io.BytesIO) -> Image.Image:
     with stream as content:
         kind = container_of(content.read(HEAD))
         main = None if kind is None else main_picture(content)
-        content.seek(0)
+        check_demand(content)
     if kind == "AVIF" and not features.check("avif"):
         raise ImageError("it is an AVIF file, which this build of Pillow does not read: save it as PNG")
     image = open_heic(file) if kind == "HEIC" else Image.open(file, formats=READABLE)

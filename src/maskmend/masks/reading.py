@@ -15,6 +15,7 @@ from torch import Tensor
 
 from maskmend.errors import ImageError, MaskError, MaskWarning
 from maskmend.images.opening import MAX_PIXELS, decoded, open_image
+from maskmend.images.strips import strips
 from maskmend.masks.options import Channel, MaskOptions, Note, PhotoCheck
 from maskmend.masks.photo_check import is_photograph
 
@@ -54,8 +55,10 @@ def as_mask(
         brightness = peak - alpha.astype(np.float64)
     elif channels >= 3:
         # The weights of ITU-R BT.601 over a common denominator: exact for integers, so grey stays itself.
-        red, green, blue = (values[:, :, i].astype(np.float64) for i in range(3))
-        brightness = (red * 19595 + green * 38470 + blue * 7471) / 65536
+        brightness = np.empty(values.shape[:2])
+        for rows in strips(values.shape):
+            red, green, blue = (values[rows, :, i].astype(np.float64) for i in range(3))
+            brightness[rows] = (red * 19595 + green * 38470 + blue * 7471) / 65536
     else:
         brightness = values[:, :, 0].astype(np.float64)
     most = float(brightness.max()) / peak

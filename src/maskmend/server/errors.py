@@ -131,7 +131,8 @@ def validation_error(
     error: ValidationError | RequestValidationError, known: Iterable[str] = Parameters.model_fields
 ) -> ApiError:
     """What is wrong with a request's fields, in one line; `known` are the valid field names."""
-    return ApiError(422, "parameters_invalid", "; ".join(field_errors(error.errors(), known))[:1000])
+    problems = error.errors(include_url=False) if isinstance(error, ValidationError) else error.errors()
+    return ApiError(422, "parameters_invalid", "; ".join(field_errors(problems, known))[:1000])
 
 
 def install(app: FastAPI) -> None:

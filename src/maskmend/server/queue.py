@@ -155,11 +155,20 @@ class Slot:
         self._reserved_pixels = 0
 
     def reserve_pixels(self, pixels: int) -> None:
-        """Reserves memory for the picture. Raises ApiError (429) when too much is in use already."""
+        """Reserves memory for the picture. Raises ApiError: 413 when the request alone takes more than there
+        is, 429 when too much is in use already."""
         queue = self._queue
         assert queue is not None
         with queue._change:
-            if queue._reserved_pixels and queue._reserved_pixels + pixels > queue.pixels:
+            if (wanted := self._reserved_pixels + pixels) > queue.pixels:
+                raise ApiError(
+                    413,
+                    "too_many_pixels",
+                    f"the request's pictures have {wanted / 1e6:.1f} Mpx in all, where each fill after the "
+                    f"first counts as half a picture: more than the {queue.pixels / 1e6:g} Mpx that this "
+                    "server holds at once; take fewer samples, or a smaller picture",
+                )
+            if queue._reserved_pixels + pixels > queue.pixels:
                 raise queue._full("other large pictures are under way")
             queue._reserved_pixels += pixels
             self._reserved_pixels += pixels

@@ -9,7 +9,7 @@ import io
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import numpy as np
@@ -32,8 +32,12 @@ from maskmend.server.errors import ApiError, validation_error
 from maskmend.server.parameters import IopaintBody, JsonBody, MaskFields, Parameters
 from maskmend.server.queue import Slot
 from maskmend.server.settings import Limits
+from maskmend.server.threads import Threads
 
 B = TypeVar("B", bound=BaseModel)
+
+MARKS = 20_000
+"""Quotes, commas, brackets and braces of a JSON body; one of every field with a long prompt has a tenth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +89,8 @@ async def read_order(request: Request) -> Order:
         if body.mask is None and body.extend is None:
             raise ApiError(422, "parameters_invalid", "mask is missing: send one, or extend")
         given = body.model_dump(exclude_unset=True, exclude={"image", "mask", "guide"})
-        return Order(
-            image=from_base64(body.image, "image"),
-            mask=None if body.mask is None else from_base64(body.mask, "mask"),
-            guide=None if body.guide is None else from_base64(body.guide, "guide"),
-            parameters=Parameters.model_validate(given),
-        )
+        files = await _files(image=body.image, mask=body.mask, guide=body.guide)
+        return Order(**files, parameters=Parameters.model_validate(given))
     raise unknown_type(kind, "multipart/form-data or application/json")
 
 
@@ -108,8 +108,7 @@ async def read_iopaint(request: Request) -> Order:
     body = await read_json_body(request, IopaintBody, strict=False)
     seed = body.sd_seed if body.sd_seed >= 0 else int(np.random.default_rng().integers(2**31))
     return Order(
-        image=from_base64(body.image, "image"),
-        mask=from_base64(body.mask, "mask"),
+        **await _files(image=body.image, mask=body.mask),
         # IOPaint's clients have no way to confirm that a photograph is meant as the mask.
         parameters=Parameters.model_validate(
             {"seed": seed, "mask_channel": "luma", "mask_photo_check": "off"}
@@ -153,15 +152,34 @@ async def read_form(request: Request) -> AsyncIterator[FormData]:
 
 
 async def read_json_body(request: Request, model: type[B], *, strict: bool = True) -> B:
+    """The body as `model`. Raises ApiError."""
     body = await request.body()
+    return await anyio.to_thread.run_sync(lambda: _parsed(body, model, strict))
+
+
+def _parsed(body: bytes, model: type[B], strict: bool) -> B:
+    # Each key that is not known is an error of its own, and each value an object: a body of 30 MB would be
+    # gigabytes of them.
+    if sum(body.count(mark) for mark in (b'"', b",", b"[", b"{")) > MARKS:
+        raise ApiError(
+            422,
+            "parameters_invalid",
+            f"the body has more than {MARKS} quotes, commas and brackets: send image, mask and parameters",
+        )
     try:
         return model.model_validate_json(body, strict=strict)
     except ValidationError as error:
-        if any(problem["type"] == "json_invalid" for problem in error.errors()):
-            raise ApiError(
-                400, "json_malformed", f"the body is no JSON: {error.errors()[0]['msg']}"
-            ) from None
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise ApiError(400, "json_malformed", f"the body is no JSON: {first['msg']}") from None
         raise validation_error(error, model.model_fields) from None
+
+
+async def _files(**texts: str | None) -> dict[str, Any]:
+    """The files of a JSON body by their names, decoded beside the event loop. Raises ApiError."""
+    return await anyio.to_thread.run_sync(
+        lambda: {name: None if text is None else from_base64(text, name) for name, text in texts.items()}
+    )
 
 
 def from_base64(text: str, name: str) -> bytes:
@@ -205,7 +223,7 @@ class Decoder:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._turn = anyio.CapacityLimiter(1)
+        self.threads = Threads("maskmend-decoder", 1)
 
     async def picture(
         self, content: bytes, slot: Slot, samples: int = 1, *, convert: bool = False
@@ -219,7 +237,7 @@ class Decoder:
                 slot.reserve_pixels(image.width * image.height * (1 + samples) // 2)
             return read_image(content, max_pixels=self.limits.pixels, convert=convert)
 
-        return await anyio.to_thread.run_sync(work, limiter=self._turn)
+        return await self.threads.run(work)
 
     async def order(self, order: Order, slot: Slot) -> Decoded:
         """Raises ImageError, MaskError, ConfigError or ApiError."""
@@ -246,7 +264,7 @@ class Decoder:
                 picture, hole = extend_canvas(before, extend, mask=hole, max_pixels=self.limits.pixels)
             return picture, grow(hole, parameters.grow)
 
-        picture, mask = await anyio.to_thread.run_sync(work, limiter=self._turn)
+        picture, mask = await self.threads.run(work)
         guide = None
         if order.guide is not None:
             guide = await self._guide(order.guide, mask, slot, convert=parameters.convert)
@@ -275,7 +293,7 @@ class Decoder:
                 note=joined_notes(*notes),
             )
 
-        return await anyio.to_thread.run_sync(work, limiter=self._turn)
+        return await self.threads.run(work)
 
     def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters, note: Note) -> np.ndarray:
         return read_mask(

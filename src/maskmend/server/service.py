@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from maskmend.server.registry import Catalogue
 from maskmend.server.requests import Decoder, Order
 from maskmend.server.responses import check_format, event, fill_of, level_event, step_event, summary
 from maskmend.server.settings import ServeConfig
+from maskmend.server.threads import Threads
 from maskmend.server.uploads import Uploads
 from maskmend.server.workers import Filler, InProcess, Workers
 
@@ -64,7 +64,7 @@ class Service:
         self.metrics.taken.set_function(lambda: self.queue.taken)
         self.workers = Workers(config.batches_at_once, self.queue, self.filler, self.metrics)
         self.decoder = Decoder(self.limits)
-        self.encoders = anyio.CapacityLimiter(2)
+        self.encoders = Threads("maskmend-encoder", 2)
         self.trouble: str | None = None
         """Why the default model could not be loaded."""
 
@@ -78,6 +78,8 @@ class Service:
         finally:
             self.queue.close()
             await asyncio.to_thread(self.workers.join, self.limits.drain)
+            for threads in (self.decoder.threads, self.encoders):
+                threads.close()
             await loading
 
     def _load_default(self) -> None:
@@ -95,6 +97,9 @@ class Service:
             return "stopping"
         if self.trouble is not None:
             return f"the model cannot be used: {self.trouble}"
+        for name, threads in (("decoding", self.decoder.threads), ("encoding", self.encoders)):
+            if threads.busy_for > self.limits.seconds:
+                return f"{name} one picture takes longer than the time limit of {self.limits.seconds:g} s"
         return self.filler.trouble if self.catalogue.entry(None).pipe is not None else "loading the model"
 
     def check(self, parameters: Parameters) -> None:
@@ -236,7 +241,7 @@ class Service:
     async def encode(self, work: Callable[[], T], until: float) -> T:
         """Runs `work` in one of a few threads. Raises TimeoutError at `until`."""
         async with asyncio.timeout_at(until):
-            return await anyio.to_thread.run_sync(work, limiter=self.encoders)
+            return await self.encoders.run(work)
 
     def too_slow(self) -> ApiError:
         return ApiError(

@@ -78,8 +78,9 @@ class Limits:
 
     @property
     def pixels_at_once(self) -> int:
-        """Maximum total size of all images in memory: two of the largest."""
-        return 2 * self.pixels
+        """Maximum total size of all images in memory: two and a half of the largest, or one with four fills,
+        of which each after the first counts as half an image."""
+        return 5 * self.pixels // 2
 
 
 @dataclass(frozen=True, kw_only=True)

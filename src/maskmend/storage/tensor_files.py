@@ -52,6 +52,8 @@ FLAX_DTYPES = {
 }  # fmt: skip
 DEEPEST = 64
 """Levels of a msgpack file; flax's have ten."""
+VALUES = 300_000
+"""Most values in one, a few for each array: a second, and some ten MB."""
 
 
 class LazyTensor(NamedTuple):
@@ -151,17 +153,22 @@ def _torch_archive(path: Path) -> dict[Any, Any]:
     torch_file.check(path, INERT)
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         entries = {entry.filename: entry for entry in archive.infolist()}
+        size = path.stat().st_size
         folder = next(iter(entries)).partition("/")[0] + "/"
         starts = {name: _start(file, entry) for name, entry in entries.items() if "/data/" in name}
 
         def tensor(
             storage: _Storage, offset: int, shape: tuple[int, ...], stride: tuple[int, ...], *_: Any
         ) -> LazyTensor:
-            last = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+            if not _whole(offset, *shape, *stride):
+                raise Refused("a tensor in it is not of whole numbers")
+            last = offset + sum((side - 1) * step for side, step in zip(shape, stride, strict=True))
             empty = 0 in shape
             if min(offset, *stride, 0) < 0 or (not empty and last >= storage.length):
                 raise Refused("a tensor in it leaves its storage")
             place = starts[f"{folder}data/{storage.key}"]
+            if place + storage.length * storage.dtype.itemsize > size:
+                raise Refused("a tensor in it leaves the file")
 
             def read() -> Tensor:
                 values = _mapped(path, place, storage.dtype, storage.length)
@@ -188,10 +195,16 @@ def _torch_archive(path: Path) -> dict[Any, Any]:
 
 def _start(file: Any, entry: zipfile.ZipInfo) -> int:
     """Where an entry's bytes begin; the lengths in its own header may differ from the table's."""
-    file.seek(entry.header_offset)
+    file.seek(max(0, entry.header_offset))
     header = file.read(30)
+    if len(header) < 30 or header[:4] != b"PK\x03\x04" or entry.header_offset < 0:
+        raise Refused("it is damaged or no checkpoint")
     name, extra = struct.unpack("<HH", header[26:30])
     return entry.header_offset + 30 + name + extra
+
+
+def _whole(*numbers: Any) -> bool:
+    return all(type(number) is int for number in numbers)
 
 
 def _mapped(path: Path, place: int, dtype: torch.dtype, count: int) -> Tensor:
@@ -229,7 +242,7 @@ class _Msgpack:
         self.path = path
         with path.open("rb") as file:
             self.bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self.place = 0
+        self.place = self.values = 0
 
     def content(self) -> dict[Any, Any]:
         try:
@@ -252,6 +265,9 @@ class _Msgpack:
 
     def _value(self, depth: int) -> Any:
         first = self._number("B")
+        self.values += 1
+        if self.values > VALUES:
+            raise Refused(f"it has more than {VALUES} values")
         if depth > DEEPEST:
             raise Refused("it is nested too deeply for a checkpoint")
         if first < 0x80:
@@ -319,6 +335,8 @@ class _Msgpack:
         dtype = FLAX_DTYPES.get(str(name))
         if dtype is None or not isinstance(shape, list) or not isinstance(place, range):
             raise Refused(f"an array in it is of the unknown format {str(name)[:40]!r}")
+        if not _whole(*shape):
+            raise Refused("an array in it is not of whole numbers")
         count = math.prod(shape)  # not NumPy's, which overflows
         if min(shape, default=0) < 0 or count * torch.empty(0, dtype=dtype).element_size() != len(place):
             raise Refused("an array in it is not as large as it says")

@@ -157,6 +157,9 @@ class _Reading:
                 case "BINGET" | "LONG_BINGET":
                     stack.append(memo[argument])
                 case "BINPUT" | "LONG_BINPUT":
+                    # Python's unpickler has a table as long as twice the highest number: 16 GiB for 2^29.
+                    if argument >= OPERATIONS:
+                        raise Refused(f"its pickle remembers something as number {argument}")
                     memo[argument] = stack[-1]
                 case "MARK":
                     outer.append(stack)
@@ -222,7 +225,8 @@ class _Reading:
             raise Refused("it is damaged or no checkpoint")
         if function.name in _TENSORS:
             storage, _, shape = arguments[:3]
-            if not isinstance(storage, _Storage) or len(shape) > 64 or min(shape, default=0) < 0:
+            whole = all(type(side) is int for side in shape)
+            if not isinstance(storage, _Storage) or len(shape) > 64 or not whole or min(shape, default=0) < 0:
                 raise Refused("it is damaged or no checkpoint")
             self.tensor_bytes += math.prod(shape) * storage.size
             return _Object()

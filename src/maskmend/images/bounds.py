@@ -1,0 +1,139 @@
+"""What a file may ask of the library that decodes it, looked at before that begins.
+
+A file of a few megabytes can keep the library busy for an hour, and with it the lock that all decoding shares
+(`pillow.quiet`): a progressive JPEG of ten thousand scans, each of which goes over the whole picture; a TIFF
+whose strips all cover it; a GIF whose comment comes in pieces that are put together one by one; a PNG of
+millions of empty chunks. No program writes such files. Damage is left to the library.
+"""
+
+import re
+import struct
+from typing import BinaryIO
+
+from PIL import Image
+
+from maskmend.errors import ImageError
+
+SCANS = 100
+"""Of a JPEG; encoders write up to about twenty."""
+SEGMENTS = 10_000
+"""Of a JPEG; the largest profile takes 255."""
+CHUNKS = 200_000
+"""Of a PNG; encoders write one for each 8 KiB or more."""
+STRIPS = 300_000
+"""Strips or tiles of a TIFF; 16 x 16 pixels, the smallest there may be, in a picture of 64 megapixels."""
+COVERAGE = 8
+"""How often a TIFF's strips may cover the picture: once for each band."""
+GIF_EXTRAS = 1 << 20
+"""Bytes of comments and other extensions of a GIF."""
+GIF_BLOCKS = 1 << 20
+"""Blocks of a GIF's first picture; encoders write one for each 255 bytes."""
+
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_SCAN, _END = 0xDA, 0xD9
+_BARE = (0x01, 0xD8)
+"""Markers without a length."""
+_OFFSETS = (273, 324)
+"""Tags of the places of a TIFF's strips and tiles."""
+
+
+def check_demand(file: BinaryIO) -> None:
+    """Raises ImageError for a file that asks for more than any picture needs; leaves `file` at its start."""
+    file.seek(0)
+    start = file.read(16)
+    if start[:2] == b"\xff\xd8":
+        _check_jpeg(file)
+    elif start[:8] == b"\x89PNG\r\n\x1a\n":
+        _check_png(file)
+    elif start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        _check_tiff(file, start)
+    elif start[:6] in (b"GIF87a", b"GIF89a"):
+        _check_gif(file)
+    file.seek(0)
+
+
+def check_tiles(image: Image.Image, name: str) -> None:
+    """Raises ImageError for an opened image whose strips or tiles cover it many times."""
+    boxes = [tile[1] for tile in getattr(image, "tile", ()) if tile[1] is not None]
+    covered = sum((right - left) * (lower - upper) for left, upper, right, lower in boxes)
+    if covered > COVERAGE * image.width * image.height:
+        raise ImageError(f"{name} has strips that cover it {COVERAGE} times and more: save it anew.")
+
+
+def _check_jpeg(file: BinaryIO) -> None:
+    file.seek(0)
+    content = file.read()
+    at, scans, segments = 2, 0, 0
+    while (found := _MARKER.search(content, at)) is not None:
+        kind, at = content[found.start() + 1], found.end()
+        if kind == _END:  # what follows is another picture
+            return
+        segments += 1
+        scans += kind == _SCAN
+        if scans > SCANS or segments > SEGMENTS:
+            what = f"{SCANS} scans" if scans > SCANS else f"{SEGMENTS} segments"
+            raise ImageError(f"it is a JPEG of more than {what}: save it anew")
+        if kind not in _BARE:
+            at += max(2, int.from_bytes(content[at : at + 2]))
+
+
+def _check_png(file: BinaryIO) -> None:
+    file.seek(8)
+    for _ in range(CHUNKS):
+        head = file.read(8)
+        if len(head) < 8 or head[4:] == b"IEND":
+            return
+        file.seek(int.from_bytes(head[:4]) + 4, 1)
+    raise ImageError(f"it is a PNG of more than {CHUNKS} chunks: save it anew")
+
+
+def _check_tiff(file: BinaryIO, start: bytes) -> None:
+    order, large = "<" if start[:2] == b"II" else ">", start[2:3] == b"+" or start[3:4] == b"+"
+    entry, number = (f"{order}HHQQ", f"{order}Q") if large else (f"{order}HHLL", f"{order}H")
+    try:
+        (place,) = struct.unpack_from(f"{order}{'Q' if large else 'L'}", start, 8 if large else 4)
+        file.seek(place)
+        (count,) = struct.unpack(number, file.read(struct.calcsize(number)))
+        for _ in range(min(count, 2**16)):
+            tag, _, values, _ = struct.unpack(entry, file.read(struct.calcsize(entry)))
+            if tag in _OFFSETS and values > STRIPS:
+                raise ImageError(f"it is a TIFF of {values} strips: save it anew")
+    except (struct.error, OSError, ValueError, OverflowError):
+        return  # it is damaged, as the library will say
+
+
+def _check_gif(file: BinaryIO) -> None:
+    """Up to the second picture, which is as far as anybody looks."""
+    file.seek(0)
+    flags = file.read(13)[10:11]
+    file.seek(_colours(flags), 1)
+    pictures = blocks = extras = 0
+    while pictures < 2:
+        kind = file.read(1)
+        if kind == b"!":
+            file.read(1)
+            extras += _skip_blocks(file, GIF_BLOCKS)[1]
+        elif kind == b",":
+            pictures += 1
+            file.seek(_colours(file.read(9)[8:9]) + 1, 1)
+            if pictures < 2:
+                blocks = _skip_blocks(file, GIF_BLOCKS)[0]
+        elif kind != b"\0":  # the end, or damage
+            return
+        extras += 2  # of an extension of nothing, too
+        if extras > GIF_EXTRAS or blocks > GIF_BLOCKS:
+            raise ImageError("it is a GIF of more comments and blocks than pictures need: save it anew")
+
+
+def _colours(flags: bytes) -> int:
+    """Bytes of a GIF's table of colours."""
+    return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
+
+
+def _skip_blocks(file: BinaryIO, most: int) -> tuple[int, int]:
+    """How many blocks follow, up to one more than `most`, and their bytes."""
+    count = size = 0
+    while count <= most and (length := file.read(1)) not in (b"", b"\0"):
+        file.seek(length[0], 1)
+        count, size = count + 1, size + 1 + length[0]
+    return count, size

@@ -1,0 +1,144 @@
+"""Files that would keep the imaging library busy for minutes or hours are refused; ordinary ones are read."""
+
+import io
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskmend.errors import ConversionNeeded, ImageError
+from maskmend.images import bounds
+from maskmend.images.picture import load_image, read_image
+
+SIDE = 64
+PIXELS = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+
+
+def saved(kind: str, **options) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(PIXELS).save(content, kind, **options)
+    return content.getvalue()
+
+
+def tiff(*directories: list[tuple[int, int, int, int]], data: bytes = b"") -> bytes:
+    """A TIFF of these directories: tag, type, count and value of each entry; `data` lies at byte 8."""
+    content = struct.pack("<2sHL", b"II", 42, 8 + len(data)) + data
+    for number, entries in enumerate(directories):
+        end = len(content) + 2 + 12 * len(entries) + 4
+        content += struct.pack("<H", len(entries))
+        content += b"".join(struct.pack("<HHLL", *entry) for entry in entries)
+        content += struct.pack("<L", end if number + 1 < len(directories) else 0)
+    return content
+
+
+def pages(count: int) -> bytes:
+    """A TIFF of `count` pictures of one pixel, of 42 bytes each."""
+    return tiff(*[[(256, 4, 1, 1), (257, 4, 1, 1), (273, 4, 1, 0)]] * count)
+
+
+def strips(side: int, count: int) -> bytes:
+    """A black and white TIFF of `count` strips, each but one row as high as the picture, at one place."""
+    data = bytes(side * side // 8) + struct.pack("<L", 8) * count
+    head = [(256, 4, 1, side), (257, 4, 1, side), (258, 3, 1, 1), (259, 3, 1, 1), (262, 3, 1, 1)]
+    return tiff([*head, (273, 4, count, 8 + side * side // 8), (278, 4, 1, side - 1)], data=data)
+
+
+def scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan comes `count` times."""
+    content = saved("JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    return content[:last] + content[last:-2] * count + b"\xff\xd9"
+
+
+def chunks(count: int) -> bytes:
+    """A PNG with `count` empty chunks that nobody knows."""
+    content = saved("PNG")
+    empty = struct.pack(">L4sL", 0, b"maSk", zlib.crc32(b"maSk"))
+    return content[:33] + empty * count + content[33:]
+
+
+def comment(count: int, *, behind: bool = False) -> bytes:
+    """A GIF with a comment of `count` blocks, before its picture or behind it."""
+    content = saved("GIF")
+    place = len(content) - 1 if behind else 13 + 3 * 256
+    return content[:place] + b"!\xfe" + (b"\xff" + bytes(255)) * count + b"\0" + content[place:]
+
+
+CRAFTED = {
+    "strips over strips": (lambda: strips(2048, 20_000), "strips that cover it"),
+    "a million strips": (lambda: strips(64, 1_000_000), "a TIFF of 1000000 strips"),
+    "scans": (lambda: scans(2000), "more than 100 scans"),
+    "segments": (lambda: saved("JPEG")[:2] + b"\xff\xfe\0\2" * 20_000 + saved("JPEG")[2:], "10000 segments"),
+    "chunks": (lambda: chunks(300_000), "more than 200000 chunks"),
+    "comment": (lambda: comment(20_000), "more comments"),
+    "comment behind": (lambda: comment(20_000, behind=True), "more comments"),
+}
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+@pytest.mark.parametrize("convert", [False, True])
+def test_what_asks_for_hours_is_refused_at_once(name, convert):
+    """Catches a small file that holds the lock of all decoding, so that nobody else's picture is read."""
+    make, reason = CRAFTED[name]
+    content = make()
+    began = time.process_time()
+    with pytest.raises(ImageError, match=reason):
+        read_image(content, convert=convert)
+    assert time.process_time() - began < 2
+
+
+def test_frames_are_not_counted_where_the_file_does_not_say_how_many():
+    """Catches a chain of directories that is followed to its end, in time that grows with its square: a
+    minute for this file of 4 MB, an hour for one of 32 MB.
+    """
+    content = pages(100_000)
+    began = time.process_time()
+    with pytest.raises(ConversionNeeded, match="has several frames") as told:
+        read_image(content)
+    assert told.value.offers == ("the first of several frames",)
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {"progressive": True}), ("JPEG", {"exif": b"Exif\0\0" + bytes(60_000)}),
+        ("PNG", {}), ("GIF", {"comment": b"x" * 5000}), ("TIFF", {}),
+        ("TIFF", {"compression": "jpeg"}), ("TIFF", {"tiffinfo": {278: 1}}), ("WEBP", {}), ("BMP", {}),
+    ],
+)  # fmt: skip
+def test_ordinary_files_are_read(tmp_path, kind, options):
+    """Catches bounds that a picture comes upon, and a file that is not read from its start."""
+    content = saved(kind, **options)
+    (tmp_path / "a").write_bytes(content)
+    for picture in (read_image(content), load_image(tmp_path / "a")):
+        assert picture.pixels.shape == (SIDE, SIDE, 3)
+
+
+@pytest.mark.parametrize("prefix", ["<", ">"])
+@pytest.mark.parametrize("large", [False, True])
+def test_strips_are_counted_in_every_kind_of_tiff(prefix, large):
+    """Catches a check that knows one byte order only."""
+    mark = b"II" if prefix == "<" else b"MM"
+    if large:
+        head = mark + struct.pack(f"{prefix}HHHQ", 43, 8, 0, 16) + struct.pack(f"{prefix}Q", 1)
+        content = head + struct.pack(f"{prefix}HHQQ", 273, 16, 400_000, 60) + bytes(8)
+    else:
+        head = mark + struct.pack(f"{prefix}HL", 42, 8) + struct.pack(f"{prefix}H", 1)
+        content = head + struct.pack(f"{prefix}HHLL", 273, 4, 400_000, 60) + bytes(4)
+    with pytest.raises(ImageError, match="400000 strips"):
+        read_image(content)
+
+
+@pytest.mark.parametrize("start", [b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"II*\0\xff\xff\xff\xff", b"GIF89a"])
+@pytest.mark.parametrize("rest", [b"", b"\xff", bytes(40), b"\xff" * 300, b"!\xfe\xff" * 9])
+def test_damage_is_left_to_the_library(start, rest):
+    """Catches a check of what is asked for that itself stumbles over what is not there."""
+    file = io.BytesIO(start + rest)
+    bounds.check_demand(file)
+    assert file.tell() == 0
+    with pytest.raises(ImageError):
+        read_image(start + rest)

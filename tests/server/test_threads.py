@@ -1,0 +1,84 @@
+"""Work in threads: what is not waited for any more still counts, and keeps nothing alive."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from maskmend.server.settings import Limits
+from maskmend.server.threads import Threads
+from server_parts import app_of, client_of, form, until
+
+
+def test_abandoned_work_keeps_its_thread():
+    """Catches a second picture that is decoded beside the one whose request has reached its time limit."""
+    gate, begun = threading.Event(), []
+
+    async def work() -> None:
+        threads = Threads("test", 1)
+
+        def stuck() -> None:
+            begun.append("first")
+            gate.wait(20)
+
+        first = asyncio.create_task(threads.run(stuck))
+        while not begun:
+            await asyncio.sleep(0.01)
+        first.cancel()
+        left_out = asyncio.create_task(threads.run(lambda: begun.append("left out")))
+        second = asyncio.create_task(threads.run(lambda: begun.append("second")))
+        await asyncio.sleep(0.05)
+        left_out.cancel()
+        assert begun == ["first"]
+        assert threads.busy_for > 0
+        gate.set()
+        await second
+        assert threads.busy_for == 0
+        threads.close()
+
+    asyncio.run(work())
+    assert begun == ["first", "second"]
+
+
+def test_results_and_errors_come_back():
+    async def work() -> None:
+        threads = Threads("test", 2)
+        assert await asyncio.gather(*(threads.run(lambda n=n: n * n) for n in range(9))) == [
+            n * n for n in range(9)
+        ]
+        with pytest.raises(ZeroDivisionError):
+            await threads.run(lambda: 1 // 0)
+        with pytest.raises(RuntimeError, match="SystemExit"):
+            await threads.run(sys.exit)
+        assert await threads.run(lambda: "still there") == "still there"
+        threads.close()
+
+    asyncio.run(work())
+
+
+def test_a_process_ends_while_a_thread_is_stuck():
+    """Catches a server that cannot be stopped because a picture takes an hour to decode."""
+    program = (
+        "import asyncio, time\nfrom maskmend.server.threads import Threads\n"
+        "async def work():\n"
+        "    try:\n        await asyncio.wait_for(Threads('test', 1).run(lambda: time.sleep(300)), 0.1)\n"
+        "    except TimeoutError:\n        print('over')\n"
+        "asyncio.run(work())\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (0, "over\n"), ran.stderr
+
+
+def test_a_server_whose_decoder_is_stuck_says_that_it_is_not_ready(tiny_pipeline, monkeypatch):
+    """Catches a replica that is sent requests though it can answer none."""
+    app, gate = app_of(tiny_pipeline, limits=Limits(seconds=0.3, drain=1.0)), threading.Event()
+    monkeypatch.setattr("maskmend.server.requests.read_image", lambda *_, **__: gate.wait(20))
+    with client_of(app) as client:
+        assert client.post("/v1/convert", files={"image": form()["image"]}).status_code == 504
+        until(lambda: client.get("/readyz").status_code == 503)
+        assert "decoding" in client.get("/readyz").json()["error"]["message"]
+        assert client.get("/healthz").status_code == 200
+        gate.set()
+        until(lambda: client.get("/readyz").status_code == 200)
