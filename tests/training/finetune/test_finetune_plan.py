@@ -1,5 +1,6 @@
 """What is trained, for how long, from which settings."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,22 @@ def test_the_plan_comes_back_as_it_was(tmp_path: Path) -> None:
     assert read_plan(tmp_path) is None
     write_plan(tmp_path, PLAN_OF_TWO)
     assert read_plan(tmp_path) == PLAN_OF_TWO
+
+
+def test_a_plan_without_a_format_is_read(tmp_path: Path) -> None:
+    """Would catch runs begun before plans had a format that can no longer be resumed."""
+    write_plan(tmp_path, PLAN_OF_TWO)
+    content = json.loads((tmp_path / PLAN).read_text())
+    assert content.pop("format") == 1
+    (tmp_path / PLAN).write_text(json.dumps(content))
+    assert read_plan(tmp_path) == PLAN_OF_TWO
+
+
+def test_a_plan_of_a_newer_format_says_upgrade(tmp_path: Path) -> None:
+    """Would catch advice to restart a run that a newer version can continue."""
+    (tmp_path / PLAN).write_text('{"format": 2, "stages": []}')
+    with pytest.raises(TrainingError, match="format 2, this version reads up to 1: upgrade maskmend"):
+        read_plan(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"model": 5}'])
