@@ -209,9 +209,7 @@ def fill_folder(
         "grow": growth,
         "precision": pipe.precision,
     }
-    # The photo check changes no pixel.
-    names = ("threshold", "fit", "invert", "channel")
-    chosen |= {f"mask_{name}": getattr(reading, name) for name in names}
+    chosen |= reading.described()
     chosen |= preparation.described() | ({"guide": True} if guided else {})
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]

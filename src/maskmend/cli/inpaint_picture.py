@@ -13,6 +13,7 @@ from maskmend.cli.options import Filler, refuse_options, seen_by_a_person, worki
 from maskmend.cli.showing import MOST, show_pictures
 from maskmend.cli.window_report import WindowReport
 from maskmend.errors import ConfigError
+from maskmend.progress import duration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -193,20 +194,15 @@ class LevelReport:
         if sample == progress.windows == 0 and left > self.LONG:
             windows = progress.total * self.samples
             click.echo(
-                f"a wide hole: {windows} windows on {progress.levels} finer levels, about {left:.0f} s "
+                f"a wide hole: {windows} windows on {progress.levels} finer levels, about {duration(left)} "
                 "(--set detail=0 stops at the coarse fill)",
                 err=True,
             )
         which = f" of fill {sample + 1} of {self.samples}" if self.samples > 1 else ""
         self.status.update(
             f"filling: level {progress.level} of {progress.levels}, window {progress.windows} of "
-            f"{progress.total}{which}, about {left:.0f} s left"
+            f"{progress.total}{which}, about {duration(left)} left"
         )
-
-
-def duration(seconds: float) -> str:
-    """Such as "40 s" or "12 min"."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _check_pipe(samples: int) -> None:

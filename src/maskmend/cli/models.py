@@ -99,7 +99,7 @@ def train(
         refuse_options("train --plan", {"output": "", "restart": ""})
         from maskmend.training.plan import print_plan
 
-        print_plan(stage, config_path, assignments, devices=devices, tflops=tflops, say=click.echo)
+        print_plan(stage, config_path, assignments, devices=devices, tflops=tflops, log=click.echo)
         return
     refuse_options("train without --plan", {"devices": "", "tflops": ""})
     from maskmend.training.progress import train_with_progress

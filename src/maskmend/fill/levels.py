@@ -25,7 +25,7 @@ from maskmend.fill.crops import Region, enlarge, shrink_mask
 from maskmend.fill.windows import Window, around_cell, bounds, boxes_by_part, cells_over
 from maskmend.images.picture import to_tensor
 from maskmend.masks.box import Box
-from maskmend.progress import Progress
+from maskmend.progress import Count, Progress
 from maskmend.seeds import window_seed
 
 MOST_WINDOWS = 512
@@ -157,7 +157,7 @@ def _draw_level(
     resolution: int,
     seam: str,
     seeds: tuple[int, int],
-    progress: Callable[[int], object] | None,
+    progress: Count | None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     from scipy.ndimage import gaussian_filter  # takes as long to load as a small hole to fill
 

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from maskmend.errors import ImageError, MaskError, MaskWarning
 from maskmend.images.picture import MAX_PIXELS, decoded, open_image
-from maskmend.masks.options import Channel, MaskOptions, Note, PhotoCheck
+from maskmend.masks.options import Channel, MaskOptions, PhotoCheck
 from maskmend.masks.photo_check import is_photograph
+from maskmend.progress import Log
 
 MaskLike = Image.Image | np.ndarray | Tensor
 READ_AS_IT_IS = MaskOptions()
@@ -27,7 +28,7 @@ def as_mask(
     *,
     size: tuple[int, int] | None = None,
     options: MaskOptions = READ_AS_IT_IS,
-    note: Note | None = None,
+    note: Log | None = None,
 ) -> Bool[np.ndarray, "H W"]:
     """The mask as booleans, True = fill.
 
@@ -87,7 +88,7 @@ def as_mask(
     return holes
 
 
-def _tell_photo(check: PhotoCheck, note: Note | None) -> None:
+def _tell_photo(check: PhotoCheck, note: Log | None) -> None:
     looks = "the mask looks like a photograph"
     if check == "refuse":
         raise MaskError(
@@ -97,7 +98,7 @@ def _tell_photo(check: PhotoCheck, note: Note | None) -> None:
     _tell(f"{looks}: its bright parts are filled (were image and mask swapped?)", note)
 
 
-def _tell(told: str, note: Note | None) -> None:
+def _tell(told: str, note: Log | None) -> None:
     if note is None:
         warnings.warn(told, MaskWarning, stacklevel=4)
     else:
@@ -109,7 +110,7 @@ def load_mask(
     *,
     size: tuple[int, int] | None = None,
     options: MaskOptions = READ_AS_IT_IS,
-    note: Note | None = None,
+    note: Log | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Bool[np.ndarray, "H W"]:
     """`as_mask` for a file, EXIF orientation applied. Raises MaskError, also for a file that cannot be
@@ -132,7 +133,7 @@ def read_mask(
     *,
     size: tuple[int, int],
     options: MaskOptions = READ_AS_IT_IS,
-    note: Note | None = None,
+    note: Log | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Bool[np.ndarray, "H W"]:
     """`load_mask` for a file's content, such as an upload."""

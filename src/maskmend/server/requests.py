@@ -25,8 +25,9 @@ from maskmend.fill.result import joined_notes
 from maskmend.images.canvas import extend_canvas, extended_size, margins_of, read_extension
 from maskmend.images.picture import Picture, open_image, read_image
 from maskmend.masks.morphology import grow
-from maskmend.masks.options import MaskOptions, Note
+from maskmend.masks.options import MaskOptions
 from maskmend.masks.reading import as_mask, read_mask, reads_alpha
+from maskmend.progress import Log
 from maskmend.server.errors import ApiError, validation_error
 from maskmend.server.parameters import IopaintBody, JsonBody, MaskFields, Parameters
 from maskmend.server.queue import Slot
@@ -276,7 +277,7 @@ class Decoder:
 
         return await anyio.to_thread.run_sync(work, limiter=self._turn)
 
-    def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters, note: Note) -> np.ndarray:
+    def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters, note: Log) -> np.ndarray:
         return read_mask(
             content,
             size=size,

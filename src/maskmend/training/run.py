@@ -15,6 +15,7 @@ from maskmend.models import vqgan
 from maskmend.perceptual.efficientnet import EfficientNet
 from maskmend.perceptual.lpips import Lpips
 from maskmend.pretrained.folder import component_folder, load_tokenizer, tokens_hash
+from maskmend.progress import Log
 from maskmend.training.batches import Pictures
 from maskmend.training.distributed import process_group
 from maskmend.training.loop import MetricsCallback, Outcome, train
@@ -25,6 +26,7 @@ from maskmend.training.shards.index import check_tokens_of
 from maskmend.training.shards.sources import open_pictures, shared_count
 from maskmend.training.shards.tokens import TokenSet
 from maskmend.training.stages.stage import Stage
+from maskmend.training.stages.token_cache import TokenCache
 
 TOKENIZERS: dict[str, Callable[..., vqgan.TokenizerConfig]] = {
     "coursework": vqgan.coursework_config,
@@ -118,7 +120,7 @@ def run(
     *,
     resume: bool = True,
     on_metrics: MetricsCallback | None = None,
-    log: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> Outcome:
     """Trains what `recipe` describes into folder `out`; joins torchrun's processes when started by it."""
     from maskmend.training.stages import transformer as transformer_stage
@@ -157,9 +159,9 @@ def run(
         )
         if isinstance(training, TokenSet) and isinstance(stage, transformer_stage.TransformerStage):
             check_tokens_of(training.index, tokens_hash(stage.tokenizer), stage.options.tokenizer)
-        if isinstance(stage, transformer_stage.TransformerStage) and not training.square:
-            # Random crops hardly ever recur: caching their tokens would only fill memory.
-            stage.token_cache = None
+        recur = training.square and recipe.data.colour == 0 and recipe.data.crop_scale == 1
+        if isinstance(stage, transformer_stage.TransformerStage) and recur:
+            stage.use_cache(TokenCache())  # of random crops it would only fill memory
         if log and rank == 0:
             skipped = len(training.skipped) + len(validation.skipped)
             unreadable = f", {skipped} unreadable file{'s' if skipped > 1 else ''} skipped" if skipped else ""

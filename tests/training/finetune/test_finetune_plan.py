@@ -14,7 +14,7 @@ from maskmend.pretrained.folder import read_config
 from maskmend.training.finetune import prices
 from maskmend.training.finetune.pictures import PictureCounts
 from maskmend.training.finetune.plan import PLAN, STEPS, Plan, read_plan, recipes, shared_out, write_plan
-from maskmend.training.finetune.prices import Measured, duration, price_list
+from maskmend.training.finetune.prices import Measured, price_list
 
 COUNTS = PictureCounts(training=180, validation=20, side=256, skipped=0, copies=0, listing="")
 PLAN_OF_TWO = Plan(
@@ -118,12 +118,3 @@ def test_the_table_says_time_here_and_gain_there(monkeypatch: pytest.MonkeyPatch
     assert "200 + 200" in mine
     assert "15 min" in mine
     assert "not measured" in mine
-
-
-def test_durations_are_those_a_person_says() -> None:
-    assert [duration(seconds) for seconds in (0.2, 40.0, 1500.0, 11000.0)] == [
-        "1 s",
-        "40 s",
-        "25 min",
-        "3.1 h",
-    ]

@@ -1,6 +1,5 @@
 """Finishes a fine-tuning: writes the model folder with its card, and measures the improvement."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from maskmend.metrics.bootstrap import Interval
 from maskmend.perceptual.lpips import Lpips
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import component_folder, load_tokenizer, load_transformer
+from maskmend.progress import Log
 from maskmend.storage.temporary import written_whole
 from maskmend.training.calibration import measure_domain
 from maskmend.training.card import draft_card
@@ -36,7 +36,7 @@ def measure(pipe: InpaintPipeline, judged: list[list[held_out.Holed]]) -> np.nda
     return held_out.fill_distances(pipe, judged, Lpips.load("alexnet").to(pipe.device))
 
 
-def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[str], None]) -> Finetuned:
+def pack(request: Request, plan: Plan, start: InpaintPipeline, log: Log) -> Finetuned:
     """Combines the runs of `plan` into `request.output`; `start` is the model they started from."""
     work, folders = request.work, stage_folders(request.work)
     pipe = InpaintPipeline(
@@ -44,7 +44,7 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[st
         load_transformer(component_folder(folders["transformer"], "transformer")),
         start.defaults,
     ).to(start.device)
-    say("measuring the improvement on the held-out pictures")
+    log("measuring the improvement on the held-out pictures")
     judged = judged_pictures(work, plan.pictures.side, start.resolution)
     before, after = np.array(plan.before), measure(pipe, judged)
     change = held_out.change(before, after)
@@ -68,15 +68,15 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[st
     write_plan(work, replace(plan, packed=True))
     sheet = work / "pictures" / "after.png"
     save_sheet(held_out.sheet(judged, {request.model: start, request.output.name: pipe}), sheet)
-    say(result)
+    log(result)
     if change.high >= 0:
-        say(
+        log(
             f"that is no sure gain over {request.model}: more pictures or --minutes may bring one, or the "
             "pictures are too much like what it knew"
         )
-    say(f"before and after: {sheet}")
-    say(f"wrote {request.output}; use it with --model {request.output}")
-    say(f"{work} holds the runs: remove it when you will not train on")
+    log(f"before and after: {sheet}")
+    log(f"wrote {request.output}; use it with --model {request.output}")
+    log(f"{work} holds the runs: remove it when you will not train on")
     return Finetuned(finished=True, before=float(before.mean()), after=float(after.mean()), change=change)
 
 

@@ -12,7 +12,7 @@ import io
 import os
 import tarfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,9 @@ from PIL import Image, UnidentifiedImageError
 from maskmend.errors import DataError, OutputError
 from maskmend.images.listing import TRAINABLE, Entry, list_images
 from maskmend.images.picture import READABLE
+from maskmend.progress import Log
 from maskmend.storage.temporary import written_whole
 from maskmend.training.dataset import decode
-
-Say = Callable[[str], None]
 
 FEWEST = 10
 """Pictures below which there is nothing to split."""
@@ -88,13 +87,13 @@ def listing_hash(source: Path) -> str:
     return digest.hexdigest()
 
 
-def split_pictures(source: Path, resolution: int, say: Say) -> Split:
+def split_pictures(source: Path, resolution: int, log: Log) -> Split:
     """Reads the content and size of every picture once.
 
     Args:
         source: a folder, searched recursively, a tar file, or a folder of tar files.
         resolution: side of the model's view in pixels; smaller pictures are skipped.
-        say: called with a message for each file that is skipped.
+        log: called with a message for each file that is skipped.
 
     Raises DataError if fewer than `FEWEST` pictures are left.
     """
@@ -103,7 +102,7 @@ def split_pictures(source: Path, resolution: int, say: Say) -> Split:
     def skip(name: str, reason: str) -> None:
         nonlocal skipped
         skipped += 1
-        say(f"skipped {name}: {reason}")
+        log(f"skipped {name}: {reason}")
 
     listing = listing_hash(source)
     entries = list(list_images(source, skip, TRAINABLE))
@@ -140,10 +139,10 @@ def split_pictures(source: Path, resolution: int, say: Say) -> Split:
     return Split(training=ordered[held_out:], validation=ordered[:held_out], counts=counts)
 
 
-def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, say: Say) -> int:
+def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, log: Log) -> int:
     """Writes pictures into a tar file atomically; returns how many could be decoded.
 
-    `say` is called for pictures that could not be decoded, and with progress messages. Raises DataError if
+    `log` is called for pictures that could not be decoded, and with progress messages. Raises DataError if
     none could be decoded, OutputError if the file cannot be written.
     """
     written = 0
@@ -156,7 +155,7 @@ def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, say: Say) -
                     pngs = pool.map(lambda picture: _png(picture, side), pictures)
                     for number, (picture, png) in enumerate(zip(pictures, pngs, strict=True)):
                         if isinstance(png, str):
-                            say(f"skipped {picture.entry.name}: {png}")
+                            log(f"skipped {picture.entry.name}: {png}")
                             continue
                         about = tarfile.TarInfo(f"{written:06d}.png")
                         about.size = len(png)
@@ -164,7 +163,7 @@ def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, say: Say) -
                         written += 1
                         if time.monotonic() > told + TOLD_EVERY:
                             told = time.monotonic()
-                            say(f"picture {number + 1} of {len(pictures)}")
+                            log(f"picture {number + 1} of {len(pictures)}")
                 opened.flush()
                 os.fsync(opened.fileno())
             if written == 0:

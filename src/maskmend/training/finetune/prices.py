@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from maskmend.progress import duration
 from maskmend.training.finetune.plan import Plan
 
 
@@ -44,10 +45,3 @@ def price_list(plan: Plan) -> list[str]:
 
 def _time(plan: Plan, transformer: int, decoder: int) -> str:
     return duration(transformer * plan.seconds["transformer"] + decoder * plan.seconds["decoder"])
-
-
-def duration(seconds: float) -> str:
-    """A readable duration, such as 40 s, 25 min, 3.2 h."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,7 +2,7 @@
 
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from maskmend.errors import ConfigError
 from maskmend.files import write_files
 from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.folder import tokens_hash
+from maskmend.progress import Count
 from maskmend.training.batches import Pictures, to_float
 from maskmend.training.dataset import crop
 from maskmend.training.shards.index import NAME, TOKEN_RECORD, Index, write_index
@@ -56,7 +57,7 @@ def tokenize_pictures(
     *,
     shard_size: int = 4096,
     batch: int = 64,
-    progress: Callable[[int], object] | None = None,
+    progress: Count | None = None,
 ) -> str:
     """Writes the shards and their index into `output`; returns the path of the index. `progress` is called
     with the number of crops done.
