@@ -48,7 +48,7 @@ class Settings:
     confidence: Literal["log_probability", "probability"] = "log_probability"
     """What order = confidence compares."""
     noise: float = 1.0
-    """Weight of the annealed Gumbel noise on the confidence; 0 keeps the surest tokens first."""
+    """Weight of the annealed Gumbel noise on the confidence; 0 keeps the most confident tokens first."""
     choice: Literal["sample", "argmax"] = "sample"
     """Draw each token from its distribution, or take the most probable one."""
     temperature: float = 1.0

@@ -263,7 +263,7 @@ def fill_folder(
                 write_failures(output / FAILURES, failures)
         raise
     write_failures(output / FAILURES, failures)
-    told = {
+    likeliest = {
         task.name: record.likeliest[task.name]
         for task in tasks
         if task.name in record.likeliest
@@ -272,7 +272,7 @@ def fill_folder(
     }
     names = {task.name for task in tasks} - failures.keys()
     notes = {name: note for name, note in record.notes.items() if name in names}
-    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=told, notes=notes)
+    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=likeliest, notes=notes)
 
 
 def _try_out(seed: int, samples: int, quality: int, growth: int) -> None:

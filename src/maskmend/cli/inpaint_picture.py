@@ -95,7 +95,7 @@ def inpaint_picture(
     assert mask is not None  # a mask, a drawn one or an extension is given
     mask = grow(mask, growth)
     if context_box is not None:
-        cut_to_box(picture, mask, context_box)  # one that cannot be used is told before the model is loaded
+        cut_to_box(picture, mask, context_box)  # reports an invalid box before the model is loaded
     guide = None if guide_path is None else _read_guide(_source(guide_path), mask, max_pixels, convert)
     pipe, chosen = filler.load()
     spent, begun, chosen_one = 0.0, time.monotonic(), 0
@@ -146,7 +146,7 @@ def inpaint_picture(
     assert result is not None  # there is one sample at least
     if piped:
         sys.stdout.buffer.write(writing.encode_picture(result.pictures[0], kind, quality=quality))
-        sys.stdout.buffer.flush()  # a full disk is told while it can be
+        sys.stdout.buffer.flush()  # raises the error of a full disk here
     for what, one in (("the image", before), ("the guide", guide)):
         if one is not None and one.converted:
             click.echo(f"{what} was converted: {', '.join(one.converted)}", err=True)

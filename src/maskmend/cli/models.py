@@ -187,12 +187,12 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
     read_index(model)
     tokenizer = load_tokenizer(model / "tokenizer")
     pictures = ImageSet(images, tokenizer.config.resolution, log=lambda line: click.echo(line, err=True))
-    with stages() as told:
+    with stages() as stage:
         domain, distances = measure_domain(
             tokenizer,
             pictures,
             learnt,
-            progress=lambda done: told("measuring", done, len(pictures)),
+            progress=lambda done: stage("measuring", done, len(pictures)),
         )
     write_domain(model, asdict(domain))
     click.echo(

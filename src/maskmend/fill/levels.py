@@ -136,8 +136,8 @@ def refine(
                 (width, height), Image.Resampling.LANCZOS
             )
             canvas, open_hole = np.asarray(scaled), shrink_mask(hole, level.size)
-        told = None if progress is None else (lambda done, n=number: progress(n, done))
-        drawn = _draw_level(canvas, open_hole, level, redraw, resolution, seam, (seed, number), told)
+        on_count = None if progress is None else (lambda done, n=number: progress(n, done))
+        drawn = _draw_level(canvas, open_hole, level, redraw, resolution, seam, (seed, number), on_count)
         if drawn.shape != crop.shape:
             whole = Box(top=0, left=0, height=crop.shape[0], width=crop.shape[1])
             drawn = composite(crop, enlarge(drawn.astype(np.float32), whole), hole, seam=seam)
@@ -164,10 +164,10 @@ def _draw_level(
     canvas, undrawn = canvas.copy(), hole.copy()
     numbered = list(enumerate(level.cells))
     for colour in (0, 1):
-        turn = [(number, cell) for number, (cell, its) in numbered if its == colour]
+        cells = [(number, cell) for number, (cell, its) in numbered if its == colour]
         before, left = canvas.copy(), undrawn.copy()
-        for start in range(0, len(turn), BATCH):
-            batch = turn[start : start + BATCH]
+        for start in range(0, len(cells), BATCH):
+            batch = cells[start : start + BATCH]
             regions = [_region(before, left, cell, resolution) for _, cell in batch]
             fills = redraw(regions, [window_seed(*seeds, number) for number, _ in batch])
             for (_, cell), region, fill in zip(batch, regions, fills, strict=True):

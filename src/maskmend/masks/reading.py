@@ -98,11 +98,11 @@ def _tell_photo(check: PhotoCheck, note: Log | None) -> None:
     _tell(f"{looks}: its bright parts are filled (were image and mask swapped?)", note)
 
 
-def _tell(told: str, note: Log | None) -> None:
+def _tell(message: str, note: Log | None) -> None:
     if note is None:
-        warnings.warn(told, MaskWarning, stacklevel=4)
+        warnings.warn(message, MaskWarning, stacklevel=4)
     else:
-        note(told)
+        note(message)
 
 
 def load_mask(
@@ -115,7 +115,7 @@ def load_mask(
 ) -> Bool[np.ndarray, "H W"]:
     """`as_mask` for a file, EXIF orientation applied. Raises MaskError, also for a file that cannot be
     read."""
-    notes: list[str] = []  # told below: what Pillow warns of while a file is open goes unheard
+    notes: list[str] = []  # warned of below: warnings are ignored while Pillow has the file open
     try:
         with open_image(path, max_pixels=max_pixels) as image:
             holes = as_mask(image, size=size, options=options, note=notes.append)
@@ -123,8 +123,8 @@ def load_mask(
         raise MaskError(f"the mask cannot be used: {error}") from error
     except MaskError as error:
         raise MaskError(f"{path}: {error}") from error
-    for told in notes:
-        _tell(f"{path}: {told}", note)
+    for message in notes:
+        _tell(f"{path}: {message}", note)
     return holes
 
 
@@ -143,8 +143,8 @@ def read_mask(
             holes = as_mask(image, size=size, options=options, note=notes.append)
     except ImageError as error:
         raise MaskError(f"the mask cannot be used: {error}") from error
-    for told in notes:
-        _tell(told, note)
+    for message in notes:
+        _tell(message, note)
     return holes
 
 

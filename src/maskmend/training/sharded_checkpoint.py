@@ -65,7 +65,7 @@ def write(path: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> No
             state_dict_saver.save(tensors, storage_writer=writer, no_dist=alone)
         if rank == 0:
             write_files({path: json_bytes({"format": FORMAT, **content, "folder": folder.name})})
-    except Exception as error:  # a full disk is told in many ways
+    except Exception as error:  # a full disk raises one of many types
         raise TrainingError(
             f"cannot write checkpoint {path}: {one_line(error)}; make room or choose another --output"
         ) from error

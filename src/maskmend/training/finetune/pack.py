@@ -25,15 +25,15 @@ LONGEST_NAME = 40
 """Maximum length of a folder name that is used in the model's description."""
 
 
-def judged_pictures(work: Path, side: int, resolution: int) -> list[list[held_out.Holed]]:
+def held_out_pictures(work: Path, side: int, resolution: int) -> list[list[held_out.Holed]]:
     """Held-out pictures with holes, up to twice the model's view, so that finer scales are used too."""
     pictures = ImageSet(validation_file(work / "pictures"), side)
     return held_out.holed_pictures(pictures, min(side, 2 * resolution))
 
 
-def measure(pipe: InpaintPipeline, judged: list[list[held_out.Holed]]) -> np.ndarray:
+def measure(pipe: InpaintPipeline, pictures: list[list[held_out.Holed]]) -> np.ndarray:
     """LPIPS of each picture's fills by AlexNet, as training uses VGG and a score by it would be biased."""
-    return held_out.fill_distances(pipe, judged, Lpips.load("alexnet").to(pipe.device))
+    return held_out.fill_distances(pipe, pictures, Lpips.load("alexnet").to(pipe.device))
 
 
 def pack(request: Request, plan: Plan, start: InpaintPipeline, log: Log) -> Finetuned:
@@ -45,8 +45,8 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, log: Log) -> Fine
         start.defaults,
     ).to(start.device)
     log("measuring the improvement on the held-out pictures")
-    judged = judged_pictures(work, plan.pictures.side, start.resolution)
-    before, after = np.array(plan.before), measure(pipe, judged)
+    pictures = held_out_pictures(work, plan.pictures.side, start.resolution)
+    before, after = np.array(plan.before), measure(pipe, pictures)
     change = held_out.change(before, after)
     result = (
         f"LPIPS of fills of {len(after)} held-out pictures, {len(held_out.KINDS)} holes each: "
@@ -67,12 +67,12 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, log: Log) -> Fine
     pipe.save_pretrained(request.output, half=True)
     write_plan(work, replace(plan, packed=True))
     sheet = work / "pictures" / "after.png"
-    save_sheet(held_out.sheet(judged, {request.model: start, request.output.name: pipe}), sheet)
+    save_sheet(held_out.sheet(pictures, {request.model: start, request.output.name: pipe}), sheet)
     log(result)
     if change.high >= 0:
         log(
-            f"that is no sure gain over {request.model}: more pictures or --minutes may bring one, or the "
-            "pictures are too much like what it knew"
+            f"no significant improvement over {request.model}: train longer (--minutes), give more "
+            f"pictures, or go on using {request.model}"
         )
     log(f"before and after: {sheet}")
     log(f"wrote {request.output}; use it with --model {request.output}")

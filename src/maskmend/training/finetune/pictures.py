@@ -33,7 +33,7 @@ HELD_OUT_SHARE = 0.1
 MOST_HELD_OUT = 200
 SCALES = 4
 """Pictures are kept with a shorter side of so many times the model's view: crops show 1 to 1/4 of that."""
-TOLD_EVERY = 15.0
+MESSAGE_EVERY = 15.0
 """Seconds between words about how far it is."""
 ENLARGED = 0.25
 """Share of the pictures that may be smaller than that, and are enlarged."""
@@ -146,7 +146,7 @@ def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, log: Log) -
     none could be decoded, OutputError if the file cannot be written.
     """
     written = 0
-    told = time.monotonic()
+    last_message = time.monotonic()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(file) as temporary:
@@ -161,8 +161,8 @@ def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, log: Log) -
                         about.size = len(png)
                         archive.addfile(about, io.BytesIO(png))
                         written += 1
-                        if time.monotonic() > told + TOLD_EVERY:
-                            told = time.monotonic()
+                        if time.monotonic() > last_message + MESSAGE_EVERY:
+                            last_message = time.monotonic()
                             log(f"picture {number + 1} of {len(pictures)}")
                 opened.flush()
                 os.fsync(opened.fileno())

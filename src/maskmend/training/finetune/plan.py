@@ -32,7 +32,7 @@ HOLES: dict[str, float] = {
     "boxes": 0.15, "strokes": 0.3, "random_walk": 0.0, "scratches": 0.2, "text": 0.05, "blobs": 0.25,
 }  # fmt: skip
 GUESSES = 0.4
-LEAST_JUDGED = 32
+MIN_DISCRIMINATOR_SIDE = 32
 """Minimum side of pictures for a discriminator on LPIPS features."""
 
 
@@ -106,7 +106,7 @@ def recipes(
     }
     # Without guesses in transformer or decoder, a model fills wide holes at one scale and needs none.
     guesses = GUESSES if transformer.guesses and tokenizer.known_guesses else 0.0
-    perceives = {} if tokenizer.resolution >= LEAST_JUDGED else {"feature_adversarial": 0.0}
+    perceives = {} if tokenizer.resolution >= MIN_DISCRIMINATOR_SIDE else {"feature_adversarial": 0.0}
     ramp = max(1, plan.steps["decoder"] // 10)
     tables: dict[str, dict[str, Any]] = {
         "transformer": {

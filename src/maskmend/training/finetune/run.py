@@ -23,7 +23,7 @@ from maskmend.progress import Log, duration
 from maskmend.training.dataset import ImageSet
 from maskmend.training.finetune import held_out
 from maskmend.training.finetune.pace import seconds_a_step
-from maskmend.training.finetune.pack import default_name, judged_pictures, measure, pack, save_sheet
+from maskmend.training.finetune.pack import default_name, held_out_pictures, measure, pack, save_sheet
 from maskmend.training.finetune.pictures import (
     PictureCounts,
     keep_pictures,
@@ -110,9 +110,9 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, log: Log) -> 
     validation, training = validation_file(work / "pictures"), training_file(work / "pictures")
     # The held-out pictures first, so that there is a sheet to look at while the others are read.
     counts = replace(counts, validation=keep_pictures(split.validation, validation, side, log))
-    judged = judged_pictures(work, side, resolution)
+    holed = held_out_pictures(work, side, resolution)
     sheet = work / "pictures" / "before.png"
-    save_sheet(held_out.sheet(judged, {request.model: start}), sheet)
+    save_sheet(held_out.sheet(holed, {request.model: start}), sheet)
     log(f"what {request.model} makes of held-out pictures: {sheet}")
     counts = replace(counts, training=keep_pictures(split.training, training, side, log))
     plan = Plan(
@@ -123,7 +123,7 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, log: Log) -> 
         seconds=dict.fromkeys(STEPS, 1.0),
         precision=_precision(start),
         device=request.device,
-        before=tuple(float(value) for value in measure(start, judged)),
+        before=tuple(float(value) for value in measure(start, holed)),
     )
     log("measuring how long a step takes here, under the current load of this machine")
     images = ImageSet(training, side)

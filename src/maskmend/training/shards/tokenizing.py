@@ -40,8 +40,8 @@ class Squares:
 
     def of(self, picture: np.ndarray, number: int) -> Iterator[np.ndarray]:
         """The crops of picture `number`, determined by it and the seed; random ones may be mirrored."""
-        for turn in range(self.count):
-            rng = None if self.count == 1 else np.random.default_rng([self.seed, number, turn])
+        for crop_number in range(self.count):
+            rng = None if self.count == 1 else np.random.default_rng([self.seed, number, crop_number])
             square = crop(picture, self.size, rng, (self.scale, 1.0))
             if square.shape[:2] != (self.size, self.size):  # the centre of a picture stored at a larger size
                 image = Image.fromarray(np.ascontiguousarray(square))
