@@ -20,7 +20,7 @@ from maskmend.pretrained.component import load_tokenizer, load_transformer
 from maskmend.pretrained.hashes import model_hash
 from maskmend.pretrained.lookup import find_model
 from maskmend.training.finetune.held_out import change, sheet
-from maskmend.training.finetune.pack import judged_pictures, measure
+from maskmend.training.finetune.pack import held_out_pictures, measure
 from maskmend.training.finetune.pictures import (
     keep_pictures,
     split_pictures,
@@ -81,13 +81,13 @@ def main() -> None:
         load_transformer(folders["transformer"] / "transformer"),
         start.defaults,
     )
-    judged = judged_pictures(work, split.counts.side, start.resolution)
-    before, after = measure(start, judged), measure(pipe, judged)
+    holed = held_out_pictures(work, split.counts.side, start.resolution)
+    before, after = measure(start, holed), measure(pipe, holed)
     print(
-        f"{split.counts.validation} held out, {len(judged)} filled: LPIPS {before.mean():.4f} before, "
+        f"{split.counts.validation} held out, {len(holed)} filled: LPIPS {before.mean():.4f} before, "
         f"{after.mean():.4f} after; as a share {change(before, after)}"
     )
-    sheet(judged, {given.model: start, "trained on": pipe}).save(work / "sheet.png")
+    sheet(holed, {given.model: start, "trained on": pipe}).save(work / "sheet.png")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,6 @@ def rate(source: Path, kind: str, options: argparse.Namespace) -> float:
         },
     )
     stage = build_stage(recipe, torch.device("cpu"))
-    stage.token_cache = None  # type: ignore[attr-defined]  # a set too large for it
     images = open_pictures(str(source), stage.resolution, with_tokens=True)
     begun = 0.0
     needed = stage.needs_pictures  # type: ignore[attr-defined]

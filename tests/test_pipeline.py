@@ -98,7 +98,7 @@ def test_known_pixels_come_back_bit_identical(tiny_pipeline, picture, seam, infi
 
 @settings(max_examples=60)
 @given(pictures(), st.sampled_from(SEAMS), st.sampled_from(sorted(STRATEGIES)), st.data())
-def test_pixels_inside_the_hole_play_no_part(tiny_pipeline, picture, seam, infill, data):
+def test_pixels_inside_the_hole_are_ignored(tiny_pipeline, picture, seam, infill, data):
     """Catches any way for the erased content to reach the fill: scaling, encoding, seams, share of a cell."""
     pixels, mask, rng = picture
     content = data.draw(st.sampled_from(["noise", "black", "white"]))

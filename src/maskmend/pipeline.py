@@ -81,7 +81,7 @@ class InpaintPipeline:
         self.defaults = defaults or Settings()
         self.precision = precision
         self._transformer_ready: InferenceTransformer | FullPass | None = None  # made for the first fill
-        decoding_dtype(precision, transformer.config, self.device)  # an unknown one is told now
+        decoding_dtype(precision, transformer.config, self.device)  # raises for an unknown one
         self.card: str | None = None
         """The model card, Markdown; `save_pretrained` writes it as README.md."""
         self.labels: tuple[str, ...] = ()
@@ -123,7 +123,7 @@ class InpaintPipeline:
             pipe.domain = None if domain is None else from_dict(Domain, domain, "domain")
         except ConfigError as error:
             raise ModelError(f"model {folder}: {error}") from None
-        decoding_dtype(precision, transformer.config, pipe.device)  # an unknown one is told now
+        decoding_dtype(precision, transformer.config, pipe.device)  # raises for an unknown one
         pipe.precision = precision
         pipe.card = read_card(folder)
         return pipe if str(device) == "cpu" else pipe.to(device)
@@ -267,7 +267,7 @@ class InpaintPipeline:
         """
         check_names(settings)
         chosen = self.defaults.changed(**settings)
-        self.labels_for(chosen)  # one that there is not is told now
+        self.labels_for(chosen)  # raises for an unknown one
         options = MaskOptions(
             threshold=mask_threshold,
             invert=invert_mask,

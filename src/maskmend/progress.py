@@ -1,4 +1,4 @@
-"""The types of the callbacks that are told how far something is."""
+"""Types of progress callbacks, and durations in words."""
 
 from collections.abc import Callable
 
@@ -6,3 +6,16 @@ Progress = Callable[[int, int], object]
 """Called with how much is done and how much there is in all."""
 StageProgress = Callable[[str, int, int], object]
 """The same with the name of the stage in front."""
+Count = Callable[[int], object]
+"""Called with a number; whoever takes the callback says of what."""
+Log = Callable[[str], object]
+"""Called with messages of one line."""
+
+
+def duration(seconds: float) -> str:
+    """A duration such as "40 s", "25 min", "3.1 h" or "2.5 days"; "0 s" for nothing left only."""
+    if seconds < 90:
+        return f"{max(1, round(seconds)) if seconds > 0 else 0} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

@@ -23,6 +23,10 @@ CHOICES = ("sample", "argmax")
 STRATEGIES = ("grey", "mean", "nearest", "diffusion")
 """Ways to fill a hole before encoding; `images.infill` has them."""
 RANKINGS = ("likelihood", "typical")
+DETAILS = ("auto", "full")
+"""Besides a number of levels."""
+PRECISIONS = ("auto", "fp32", "bf16")
+"""Number formats of decoding (`inference.precision`); not a setting of a fill, but of a loaded model."""
 
 MOST_STEPS = 100_000
 """More than there are tokens; each has its place in a table, even where decoding ends long before."""
@@ -46,8 +50,7 @@ class Settings:
     confidence: Literal["log_probability", "probability"] = "log_probability"
     """The measure of confidence that order = confidence uses."""
     noise: float = 1.0
-    """Weight of the annealed Gumbel noise added to the confidence; 0: none, so the most confident tokens are
-    kept first."""
+    """Weight of the annealed Gumbel noise on the confidence; 0 keeps the most confident tokens first."""
     choice: Literal["sample", "argmax"] = "sample"
     """Sample each token from its distribution, or take the most probable one (argmax)."""
     temperature: float = 1.0
@@ -127,7 +130,7 @@ class Settings:
                 raise ConfigError(f"{name} = {getattr(self, name)}: give 0 to {FARTHEST}")
         if self.ring < 0 or not 0 <= self.share < 1:
             raise ConfigError(f"ring = {self.ring}, share = {self.share}: give ring >= 0 and 0 <= share < 1")
-        if self.detail not in ("auto", "full") and not (isinstance(self.detail, int) and self.detail >= 0):
+        if self.detail not in DETAILS and not (isinstance(self.detail, int) and self.detail >= 0):
             raise ConfigError(f"detail = {self.detail!r}: give auto, full, or a number of levels, 0 or more")
         if not 1 <= self.detail_steps <= MOST_STEPS:
             raise ConfigError(f"detail_steps = {self.detail_steps}: give 1 to {MOST_STEPS}")

@@ -175,6 +175,24 @@ def test_other_settings_do_not_go_on_with_a_run(tiny_pipeline, tiny_model, folde
         fill(job_of(tiny_model, photos, made_by_hand, masks=masks), tiny_pipeline)
 
 
+def test_a_run_without_a_format_is_resumed_and_a_newer_one_is_not(
+    tiny_pipeline, tiny_model, folders, tmp_path
+):
+    """Catches runs begun before manifests had a format that are filled again, and one of a later version
+    that is continued by guesswork."""
+    photos, masks = folders
+    job = job_of(tiny_model, photos, tmp_path / "out", masks=masks)
+    fill(job, tiny_pipeline)
+    path = tmp_path / "out" / "_maskmend" / "run.json"
+    content = json.loads(path.read_text())
+    assert content.pop("manifest_format") == 1
+    path.write_text(json.dumps(content))
+    assert fill(job, tiny_pipeline).skipped == COUNT
+    path.write_text(json.dumps(content | {"manifest_format": 2}))
+    with pytest.raises(ConfigError, match="format 2, this version reads up to 1: upgrade maskmend"):
+        fill(job, tiny_pipeline)
+
+
 def test_a_worker_with_another_model_refuses(tiny_pipeline, tiny_model, folders, tmp_path):
     """Catches a cluster of which one machine has an older model."""
     photos, masks = folders

@@ -65,7 +65,7 @@ def test_a_refusal_reaches_iopaints_user(client):
 
 @pytest.mark.parametrize("path", ["/api/v1/server-config", "/api/v1/model", "/api/v1/samplers"])
 def test_token_host_and_origin_count_for_these_routes_too(tiny_pipeline, path):
-    """Catches routes that were added beside the gate."""
+    """Catches new routes that bypass the middleware."""
     token = "0123456789abcdef"
     with client_of(app_of(tiny_pipeline, token=token)) as client:
         assert client.get(path).json()["errors"].startswith("send the server's token")

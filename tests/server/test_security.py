@@ -106,7 +106,7 @@ def test_pages_of_other_sites_are_turned_away(headers, wanted):
         ("", 401),
     ],
 )
-def test_a_token_opens_the_door_and_nothing_else_does(sent, wanted):
+def test_only_the_token_gives_access(sent, wanted):
     assert status(check_token, Headers({"authorization": sent}), TOKEN) == wanted
     assert status(check_token, Headers({"authorization": sent}), None) == 200
 
@@ -156,8 +156,8 @@ def test_pages_of_other_sites_use_the_api_where_they_are_allowed(tiny_pipeline):
         assert "access-control-allow-origin" not in own.headers
 
 
-def test_the_gate_stands_before_every_route(tiny_pipeline):
-    """Catches a route that was added behind the gate's back."""
+def test_host_origin_and_token_are_checked_for_every_route(tiny_pipeline):
+    """Catches a new route that bypasses the middleware."""
     app = app_of(tiny_pipeline, token=TOKEN)
     with client_of(app) as client:
         for path in (

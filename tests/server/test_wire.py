@@ -119,7 +119,7 @@ def test_the_token_counts_in_its_one_place_only(port, sent):
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "TRACE", "CONNECT"])
 def test_no_spelling_of_a_path_leads_past_the_token(port, method, path):
-    """Catches a route that the router finds and the gate does not, and a file that is no page."""
+    """Catches a path that the router resolves to a route and the middleware does not, and other files."""
     lines = f"{method} {path} HTTP/1.1\r\n{HOST}Content-Length: 0\r\nConnection: close\r\n\r\n"
     statuses, answer, _ = exchange(port, lines)
     assert statuses in ([400], [401], [404], [405])

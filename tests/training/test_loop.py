@@ -27,6 +27,8 @@ from maskmend.training.loop import FIRST_PICTURES, Outcome, learning_rate, train
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import build_stage, run
 from maskmend.training.stages.stage import Stage
+from maskmend.training.stages.token_cache import TokenCache
+from maskmend.training.stages.transformer import TransformerStage
 
 CPU = torch.device("cpu")
 TIMES = ("time", "images_per_second", "mfu", "data_wait")
@@ -571,22 +573,25 @@ def test_a_transformer_of_another_tokenizer_does_not_go_on(tmp_path: Path, make_
         go(longer, stage, tmp_path)
 
 
-@pytest.mark.parametrize("shapes", ["square", "any"])
-def test_only_pictures_that_come_back_are_remembered(
-    shapes: str, tmp_path: Path, make_recipe, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("shapes", "data"),
+    [("square", {}), ("any", {}), ("square", {"colour": 0.1}), ("square", {"crop_scale": 0.8})],
+)
+def test_only_tokens_of_pictures_that_recur_are_cached(
+    shapes: str, data: dict, tmp_path: Path, make_recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Would catch random crops of wide pictures filling the memory, though they hardly ever come back."""
+    """Would catch random crops and colours that hardly ever recur filling the memory."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     for number, width in enumerate([16, 16 if shapes == "square" else 19]):
         Image.new("RGB", (width, 16), (99, 60 * number, 7)).save(folder / f"{number}.png")
-    recipe = make_recipe("transformer", data={"train": str(folder)}, training={"steps": 1, "device": "cpu"})
-    built: list[Any] = []
-    monkeypatch.setattr(
-        run_module, "build_stage", lambda *given: built.append(build_stage(*given)) or built[0]
+    recipe = make_recipe(
+        "transformer", data={"train": str(folder)} | data, training={"steps": 1, "device": "cpu"}
     )
+    caches: list[TokenCache] = []
+    monkeypatch.setattr(TransformerStage, "use_cache", lambda stage, cache: caches.append(cache))
     assert run_module.run(recipe, tmp_path / "run").finished
-    assert bool(built[0].token_cache) == (shapes == "square")
+    assert len(caches) == (shapes == "square" and not data)
 
 
 def test_operations_are_counted_where_they_are_told(tmp_path: Path, make_recipe) -> None:

@@ -69,6 +69,13 @@ def test_a_damaged_checkpoint_is_one_line(content: bytes, tmp_path: Path) -> Non
         read(tmp_path / "last.json")
 
 
+def test_a_newer_format_says_upgrade(tmp_path: Path) -> None:
+    """Would catch advice to start over for a checkpoint that a newer version can continue."""
+    (tmp_path / "last.json").write_text('{"format": 3, "weights": []}')
+    with pytest.raises(TrainingError, match="format 3, this version reads up to 2: upgrade maskmend"):
+        read(tmp_path / "last.json")
+
+
 def test_a_missing_folder_is_one_line(sharded: Path, tmp_path: Path) -> None:
     """Would catch tensors that are looked for in vain."""
     content = json.loads((sharded / "last.json").read_bytes())

@@ -210,9 +210,7 @@ def fill_folder(
         "grow": growth,
         "precision": pipe.precision,
     }
-    # The photo check changes no pixel.
-    names = ("threshold", "fit", "invert", "channel")
-    chosen |= {f"mask_{name}": getattr(reading, name) for name in names}
+    chosen |= reading.described()
     chosen |= preparation.described() | ({"guide": True} if guided else {})
     chosen |= asdict(pipe.defaults.changed(**settings))
     chosen["model"] = model_hash(pipe.tokenizer, pipe.transformer)[:16]
@@ -266,7 +264,7 @@ def fill_folder(
                 write_failures(output / FAILURES, failures)
         raise
     write_failures(output / FAILURES, failures)
-    told = {
+    likeliest = {
         task.name: record.likeliest[task.name]
         for task in tasks
         if task.name in record.likeliest
@@ -275,7 +273,7 @@ def fill_folder(
     }
     names = {task.name for task in tasks} - failures.keys()
     notes = {name: note for name, note in record.notes.items() if name in names}
-    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=told, notes=notes)
+    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=likeliest, notes=notes)
 
 
 def _try_out(seed: int, samples: int, quality: int, growth: int) -> None:

@@ -88,8 +88,8 @@ def begin_record(
     return record
 
 
-def _with(told: dict[str, str], name: str, value: str | None) -> dict[str, str]:
-    others = {other: its for other, its in told.items() if other != name}
+def _with(values: dict[str, str], name: str, value: str | None) -> dict[str, str]:
+    others = {other: its for other, its in values.items() if other != name}
     return others if value is None else others | {name: value}
 
 
@@ -105,9 +105,9 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _noted(before: dict[str, Any]) -> tuple[frozenset[str], dict[str, str], dict[str, str]]:
-    older, told = before.get(OLDER), [before.get(key) for key in (LIKELIEST, NOTES)]
+    older, found = before.get(OLDER), [before.get(key) for key in (LIKELIEST, NOTES)]
     likeliest, notes = (
-        {name: str(value) for name, value in one.items()} if isinstance(one, dict) else {} for one in told
+        {name: str(value) for name, value in one.items()} if isinstance(one, dict) else {} for one in found
     )
     return frozenset(map(str, older)) if isinstance(older, list) else frozenset(), likeliest, notes
 

@@ -115,9 +115,9 @@ class FilledByChild:
 
     def __call__(self) -> float:
         command = [sys.executable, "-c", CHILD, *self.arguments]
-        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        self.peak = max(self.peak, told["bytes"])
-        return told["seconds"]
+        measured = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        self.peak = max(self.peak, measured["bytes"])
+        return measured["seconds"]
 
 
 def wait_cases(pipe: InpaintPipeline, model: str, folder: Path) -> list[Case]:

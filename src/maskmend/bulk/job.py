@@ -79,7 +79,6 @@ class Filling:
 
     def described(self, pipe: InpaintPipeline) -> dict[str, Any]:
         """Everything that determines a result's bytes, except the pictures and masks."""
-        names = ("threshold", "fit", "invert", "channel")  # the photo check changes no pixel
         return {
             "seed": self.seed,
             "seed_by": "key",
@@ -87,7 +86,7 @@ class Filling:
             "format": self.suffix,
             "grow": self.growth,
             "precision": pipe.precision,
-            **{f"mask_{name}": getattr(self.reading, name) for name in names},
+            **self.reading.described(),
             **self.preparation.described(),
             **asdict(pipe.defaults.changed(**self.settings)),
             "model": model_hash(pipe.tokenizer, pipe.transformer)[:16],

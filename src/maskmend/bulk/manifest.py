@@ -22,6 +22,9 @@ FOLDER = "_maskmend"
 RUN = f"{FOLDER}/run.json"
 PARTS = f"{FOLDER}/parts"
 FAILURES = f"{FOLDER}/failures"
+FORMAT = 1
+"""Format of the manifest, in `run.json`; files without one are read as format 1."""
+_FORMAT_KEY = "manifest_format"  # "format" is that of the results
 _REMEDY = "give --overwrite, or another --output"
 
 
@@ -33,7 +36,7 @@ class Record:
     part: str
     status: Literal["filled", "failed"]
     settings: str
-    """SHA-256 of `run.json`, shortened."""
+    """SHA-256 of the settings in `run.json`, shortened."""
     model: str
     """Hash of the model, shortened likewise."""
     seed: int
@@ -52,10 +55,10 @@ def digest_of(settings: dict[str, Any]) -> str:
 
 
 def begin(target: Store, settings: dict[str, Any], *, overwrite: bool) -> str:
-    """Writes `run.json` unless it exists, and returns its digest.
+    """Writes `run.json` unless it exists, and returns the digest of the settings.
 
-    Raises ConfigError for a target that was begun with other settings and is not to be overwritten, or that
-    holds other files.
+    Raises ConfigError for a target that was begun with other settings or has a manifest of a newer format,
+    and is not to be overwritten, or that holds other files.
     """
     new = json.loads(json.dumps(settings))
     if target.holds(RUN):
@@ -63,13 +66,19 @@ def begin(target: Store, settings: dict[str, Any], *, overwrite: bool) -> str:
             before = json.loads(target.read(RUN))
         except ValueError:
             before = None
-        if before == new:
+        found = before.pop(_FORMAT_KEY, 1) if isinstance(before, dict) else 1
+        if type(found) is int and found > FORMAT and not overwrite:
+            raise ConfigError(
+                f"the manifest of {target.place} has format {found}, this version reads up to {FORMAT}: "
+                "upgrade maskmend"
+            )
+        if before == new and found == FORMAT:
             return digest_of(settings)
         if not overwrite:
             raise ConfigError(f"{target.place} was filled with {_difference(before, new)}: {_REMEDY}")
     elif not overwrite and any(name for found in target.listing() for name in found):
         raise ConfigError(f"{target.place} holds files of something else: {_REMEDY}")
-    target.write(RUN, json_bytes(settings))
+    target.write(RUN, json_bytes({_FORMAT_KEY: FORMAT, **settings}))
     return digest_of(settings)
 
 

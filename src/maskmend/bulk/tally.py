@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 
 from maskmend.bulk.worker import Report
+from maskmend.progress import duration
 
 KEPT = 1000
 """Maximum number of failures kept in memory; the list at the end of a run is complete."""
@@ -92,11 +93,3 @@ class Tally:
             name = f"maskmend_bulk_{name}"
             lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", f"{name} {value:.6g}"]
         return "\n".join(lines) + "\n"
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"

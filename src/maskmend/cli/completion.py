@@ -81,8 +81,9 @@ def values_of(setting: str) -> tuple[str, ...]:
         "confidence": settings.CONFIDENCES,
         "choice": settings.CHOICES,
         "ranking": settings.RANKINGS,
-        "detail": ("auto", "full"),
+        "detail": settings.DETAILS,
         "label": ("auto",),
+        "precision": settings.PRECISIONS,
     }
     return tuple(few.get(setting, ()))
 
@@ -92,9 +93,8 @@ COMPLETE: dict[str, Any] = {
     "photo_model": complete_model,
     "models": complete_model,
     "assignments": complete_setting,
-    "precision": lambda *given: choices(("auto", "fp32", "bf16"), given[-1]),
     "device": lambda *given: choices(("cpu", "cuda", "mps", "auto"), given[-1]),
-    **dict.fromkeys(("schedule", "order", "seam", "infill", "label"), complete_value),
+    **dict.fromkeys(("schedule", "order", "seam", "infill", "label", "precision"), complete_value),
 }
 """By a parameter's name what may stand there, of those that click does not know itself."""
 

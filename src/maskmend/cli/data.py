@@ -95,12 +95,11 @@ def tokenize(
 
     model = load_tokenizer(component_folder(tokenizer, "tokenizer")).to(pick_device(device))
     resolution = model.config.resolution
-    say = lambda line: click.echo(line, err=True)  # noqa: E731
     # Of an index each picture is read once, in order: none of them need stay in memory.
     cache = 0 if find_index(str(source)) else 4 << 30
     pictures = open_pictures(str(source), max(resolution, side), cache_bytes=cache)
     squares = Squares(count=crops, size=resolution, scale=crop_scale, seed=seed)
-    with stages() as told:
+    with stages() as stage:
         place = tokenize_pictures(
             pictures,
             model,
@@ -108,8 +107,8 @@ def tokenize(
             squares,
             shard_size=shard_size,
             batch=batch,
-            progress=lambda done: told("encoding", done, len(pictures) * crops),
+            progress=lambda done: stage("encoding", done, len(pictures) * crops),
         )
     for line in pictures.skipped:
-        say(f"skipped {line}")
+        click.echo(f"skipped {line}", err=True)
     click.echo(f"{len(pictures) * crops} squares encoded; data.train = {place!r}")

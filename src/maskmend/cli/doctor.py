@@ -12,9 +12,9 @@ from maskmend import __version__
 from maskmend.cli.options import working
 
 ROUNDS = 5
-"""Fills of which the median is told; one before them is not counted."""
+"""Number of timed fills, of which the median is shown; one more before them is not timed."""
 BROKEN = ("does not work", "computes wrongly")
-"""How what is told of a device that is there and cannot be used begins."""
+"""Prefixes of the state of a device that is present but cannot be used."""
 
 
 @click.command()
@@ -123,23 +123,23 @@ def _devices() -> dict[str, str]:
     from maskmend.inference.devices import pick_device
     from maskmend.inference.precision import has_fast_bf16
 
-    told: dict[str, str] = {}
+    found: dict[str, str] = {}
     if not torch.cuda.is_available():
         built = torch.version.cuda is not None
-        told["cuda"] = (
+        found["cuda"] = (
             f"not here ({'no GPU, or no driver for it' if built else 'PyTorch is built without it'})"
         )
     if not torch.backends.mps.is_available():
-        told["mps"] = "not here (Apple's GPUs only)"
+        found["mps"] = "not here (Apple's GPUs only)"
     for name in ("cpu", "cuda", "mps"):
-        if name in told:
+        if name in found:
             continue
         try:
             device = pick_device(name)
             product = torch.ones(64, 64, device=device) @ torch.ones(64, 64, device=device)
             right = bool((product == 64).all())
         except (ConfigError, RuntimeError) as error:
-            told[name] = f"{BROKEN[0]} ({_line(error)})"
+            found[name] = f"{BROKEN[0]} ({_line(error)})"
             continue
         words = ["works" if right else BROKEN[1]]
         if name == "cpu":
@@ -149,8 +149,8 @@ def _devices() -> dict[str, str]:
             memory = torch.cuda.get_device_properties(device).total_memory / 2**30
             words.append(f"{torch.cuda.get_device_name(device)}, {memory:.0f} GiB")
         words.append("bfloat16 in hardware" if has_fast_bf16(device) else "float32")
-        told[name] = ", ".join(words)
-    return told
+        found[name] = ", ".join(words)
+    return found
 
 
 def _extras() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from maskmend.cli.options import Filler, refuse_options, seen_by_a_person, worki
 from maskmend.cli.showing import MOST, show_pictures
 from maskmend.cli.window_report import WindowReport
 from maskmend.errors import ConfigError
+from maskmend.progress import duration
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,7 +95,7 @@ def inpaint_picture(
     assert mask is not None  # a mask, a drawn one or an extension is given
     mask = grow(mask, growth)
     if context_box is not None:
-        cut_to_box(picture, mask, context_box)  # one that cannot be used is told before the model is loaded
+        cut_to_box(picture, mask, context_box)  # reports an invalid box before the model is loaded
     guide = None if guide_path is None else _read_guide(_source(guide_path), mask, max_pixels, convert)
     pipe, chosen = filler.load()
     spent, begun, chosen_one = 0.0, time.monotonic(), 0
@@ -145,7 +146,7 @@ def inpaint_picture(
     assert result is not None  # there is one sample at least
     if piped:
         sys.stdout.buffer.write(writing.encode_picture(result.pictures[0], kind, quality=quality))
-        sys.stdout.buffer.flush()  # a full disk is told while it can be
+        sys.stdout.buffer.flush()  # raises the error of a full disk here
     for what, one in (("the image", before), ("the guide", guide)):
         if one is not None and one.converted:
             click.echo(f"{what} was converted: {', '.join(one.converted)}", err=True)
@@ -193,20 +194,15 @@ class LevelReport:
         if sample == progress.windows == 0 and left > self.LONG:
             windows = progress.total * self.samples
             click.echo(
-                f"a wide hole: {windows} windows on {progress.levels} finer levels, about {left:.0f} s "
+                f"a wide hole: {windows} windows on {progress.levels} finer levels, about {duration(left)} "
                 "(--set detail=0 stops at the coarse fill)",
                 err=True,
             )
         which = f" of fill {sample + 1} of {self.samples}" if self.samples > 1 else ""
         self.status.update(
             f"filling: level {progress.level} of {progress.levels}, window {progress.windows} of "
-            f"{progress.total}{which}, about {left:.0f} s left"
+            f"{progress.total}{which}, about {duration(left)} left"
         )
-
-
-def duration(seconds: float) -> str:
-    """Such as "40 s" or "12 min"."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _check_pipe(samples: int) -> None:

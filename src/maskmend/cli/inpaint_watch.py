@@ -42,19 +42,19 @@ def inpaint_watch(
         may_be_empty=True,
     )
     watcher = Watcher(plan, needs_mask=masks is not None)
-    watcher.look()  # folders that are none are told before the model is loaded
+    watcher.look()  # reports missing folders before the model is loaded
     pipe, chosen = filler.load()
     fill = partial(fill_folder, pipe, output=output, guided=guides is not None, **options, **chosen)
-    fill(watcher.done)  # results of other settings in the output folder are told now
-    told, filled = dict[str, str](), 0
+    fill(watcher.done)  # reports results of other settings in the output folder now
+    reported, filled = dict[str, str](), 0
     click.echo(f"watching {shown(folder)}: fills go to {shown(output)} (Ctrl-C ends it)")
     try:
         while True:
             ready = watcher.look()[:AT_ONCE]
             for name, why in watcher.waiting.items():
-                if told.get(name) != why:
+                if reported.get(name) != why:
                     click.echo(shown(f"{name} waits: {why}"), err=True)
-            told = dict(watcher.waiting)
+            reported = dict(watcher.waiting)
             if ready:
                 outcome = fill([*watcher.done, *ready])  # those that are done are passed over
                 changed = {task.name for task in watcher.tried(ready, outcome.failures)}

@@ -15,7 +15,7 @@ from maskmend.errors import ConfigError
 ONLY_MANY = ("engine", "shard", "seed_by", "write_as", "chunk", "workers", "retry_failed", "metrics")
 """Options that one picture has no use for."""
 SHOWN = 5
-"""Failures that are told; all are in a file."""
+"""Number of failures that are printed; all are in a file."""
 
 
 def many_pictures(command: Callable[..., None]) -> Callable[..., None]:
@@ -154,8 +154,8 @@ def fill_many(
     if engine == "ray":
         del pipe  # the workers have their own
     try:
-        with _progress() as told:
-            tally = follow(job, reports, progress=told, metrics=metrics)
+        with _progress() as on_tally:
+            tally = follow(job, reports, progress=on_tally, metrics=metrics)
     except KeyboardInterrupt:
         same = "the same command, without --overwrite," if overwrite else "the same command"
         click.echo(f"stopped; {same} goes on with what is missing", err=True)
@@ -187,7 +187,7 @@ class _progress:
         terminal, last = sys.stderr.isatty(), time.monotonic()
         self.status.start()
 
-        def told(tally: Any) -> None:
+        def on_tally(tally: Any) -> None:
             nonlocal last
             if terminal:
                 self.status.update(tally.line())
@@ -195,7 +195,7 @@ class _progress:
                 click.echo(tally.line(), err=True)
                 last = time.monotonic()
 
-        return told
+        return on_tally
 
     def __exit__(self, *_: object) -> None:
         self.status.stop()

@@ -99,7 +99,7 @@ def train(
         refuse_options("train --plan", {"output": "", "restart": ""})
         from maskmend.training.plan import print_plan
 
-        print_plan(stage, config_path, assignments, devices=devices, tflops=tflops, say=click.echo)
+        print_plan(stage, config_path, assignments, devices=devices, tflops=tflops, log=click.echo)
         return
     refuse_options("train without --plan", {"devices": "", "tflops": ""})
     from maskmend.training.progress import train_with_progress
@@ -189,12 +189,12 @@ def calibrate(model: Path, images: Path, learnt: str) -> None:
     read_index(model)
     tokenizer = load_tokenizer(model / "tokenizer")
     pictures = ImageSet(images, tokenizer.config.resolution, log=lambda line: click.echo(line, err=True))
-    with stages() as told:
+    with stages() as stage:
         domain, distances = measure_domain(
             tokenizer,
             pictures,
             learnt,
-            progress=lambda done: told("measuring", done, len(pictures)),
+            progress=lambda done: stage("measuring", done, len(pictures)),
         )
     write_domain(model, asdict(domain))
     click.echo(

@@ -1,4 +1,4 @@
-"""What a person at the terminal is told while the windows of a hole are decoded."""
+"""Progress on the terminal while the windows of a hole are decoded."""
 
 import time
 from collections.abc import Callable

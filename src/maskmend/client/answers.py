@@ -105,7 +105,7 @@ class Mask:
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What a fill can be told to show."""
+    """Classes and prompts that a model takes."""
 
     classes: int
     """How many `label` can say; 0: it has none."""
@@ -183,12 +183,12 @@ def fills_of(body: object) -> Fills:
 
 def model_of(body: object) -> Model:
     names = ("name", "loaded", "resolution", "grid", "codes", "settings")
-    told = field(body, "conditions")
+    found = field(body, "conditions")
     conditions = None
-    if told is not None:
+    if found is not None:
         conditions = Conditions(
-            **{name: field(told, name) for name in ("classes", "prompts", "guided")},
-            labels=tuple(field(told, "labels")),
+            **{name: field(found, name) for name in ("classes", "prompts", "guided")},
+            labels=tuple(field(found, "labels")),
         )
     return Model(**{name: field(body, name) for name in names}, conditions=conditions)
 

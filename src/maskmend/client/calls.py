@@ -196,16 +196,16 @@ def _picture(answer: Answered, seed: str = "X-Maskmend-Seed") -> Picture:
 
 
 def _converted(answer: Answered) -> tuple[str, ...]:
-    told = answer.headers.get("X-Maskmend-Converted")
-    return tuple(told.split(", ")) if told else ()
+    value = answer.headers.get("X-Maskmend-Converted")
+    return tuple(value.split(", ")) if value else ()
 
 
 def _header(answer: Answered, name: str) -> str:
     """Raises UnexpectedAnswer if the header is missing."""
-    told = answer.headers.get(name)
-    if told is None:
+    value = answer.headers.get(name)
+    if value is None:
         raise UnexpectedAnswer(f"the server's answer has no {name}: it may be another program, or version")
-    return told
+    return value
 
 
 def _status(answer: Answered) -> str:

@@ -31,7 +31,7 @@ def settings(url: str, token: str | None, timeout: float) -> dict[str, Any]:
     if address is None or address.scheme not in ("http", "https") or not address.host:
         raise ConfigError(f"the server's address {url!r} is none: give one such as {ADDRESS}")
     if token is not None and not (token.isascii() and token.isprintable()):
-        raise ConfigError("the token has a line end, or characters beyond ASCII: give it as it was told")
+        raise ConfigError("the token has a line end, or characters beyond ASCII: give it unchanged")
     return {
         "base_url": address,
         "headers": {} if token is None else {"Authorization": f"Bearer {token}"},

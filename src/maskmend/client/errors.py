@@ -101,12 +101,12 @@ BY_CODE: dict[str, type[ServerError]] = {
 
 def error_of(body: object, status: int | None = None) -> ServerError:
     """The exception for a JSON error body; `status` is None for the last event of a stream."""
-    told = body.get("error") if isinstance(body, dict) else None
-    if not isinstance(told, dict):
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
         return UnexpectedAnswer(f"the server answered {status or ''} and gave no reason", status=status)
-    code, message = str(told.get("code", "")), str(told.get("message", ""))
+    code, message = str(error.get("code", "")), str(error.get("message", ""))
     if code == "conversion_needed":
-        conversions = tuple(map(str, told.get("conversions") or ()))
+        conversions = tuple(map(str, error.get("conversions") or ()))
         return NeedsConversion(message, conversions=conversions, code=code, status=status)
     kind = BY_CODE.get(code) if status is None else BY_STATUS.get(status)
     return (kind or ServerError)(message or f"the server answered {status}", code=code, status=status)

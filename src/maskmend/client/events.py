@@ -166,12 +166,12 @@ def _event(name: str, body: Any) -> Event | None:
 
 def _level(body: Any) -> Level:
     counts = ("sample", "samples", "level", "levels", "windows", "total")
-    told: dict[str, Any] = {each: int(field(body, each)) for each in counts}
+    values: dict[str, Any] = {each: int(field(body, each)) for each in counts}
     if body.get("image") is not None:
         box = field(body, "box")
         sides = {name: int(field(box, name)) for name in ("top", "left", "height", "width")}
-        told |= {"box": Box(**sides), "content": bytes_of(body["image"])}
-    return Level(**told, seconds_left=float(field(body, "seconds_left")))
+        values |= {"box": Box(**sides), "content": bytes_of(body["image"])}
+    return Level(**values, seconds_left=float(field(body, "seconds_left")))
 
 
 def _step(body: Any) -> Step:

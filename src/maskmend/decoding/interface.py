@@ -12,13 +12,13 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from maskmend.decoding.loop import Decoded, Predict, Sample, Score, Step, iterative_decode
+from maskmend.decoding.confidence import score_function
+from maskmend.decoding.loop import Decoded, Predict, Sample, Step, iterative_decode
 from maskmend.decoding.mask_counts import mask_counts
-from maskmend.decoding.noise import SlotNoise, Stream
-from maskmend.decoding.orders import halton_rank, random_score
+from maskmend.decoding.noise import Stream, slot_noise
 from maskmend.decoding.sampling import sample
 from maskmend.errors import ConfigError, ModelError
 from maskmend.seeds import seeds_from
@@ -101,7 +101,7 @@ def decode(
         mask_id=mask_id,
         n_keep=-masked[:, : taken + 1].diff(dim=1).to(hole.device),
         sample=_sampling(chosen, seed, hole, taken, mask_id),
-        score=_scoring(chosen, seed, hole, taken, grid),
+        score=score_function(chosen, seed, hole, taken, grid),
         on_step=on_step,
     )
     if decoded.log_likelihood.isnan().any():
@@ -115,7 +115,7 @@ def _sampling(
     """How codes are drawn from logits, which are checked first."""
     noise = None
     if settings.choice == "sample" and settings.temperature > 0:
-        noise = _slot_noise(Stream.TOKEN, seed, hole, taken)
+        noise = slot_noise(Stream.TOKEN, seed, hole, taken)
 
     def draw(t: int, slots: Int[Tensor, "S"], logits: Tensor) -> Int[Tensor, "S"]:
         _check_logits(logits, len(slots), mask_id)
@@ -125,40 +125,6 @@ def _sampling(
         )
 
     return draw
-
-
-def _scoring(
-    settings: Settings,
-    seed: Int[Tensor, "B"],
-    hole: Bool[Tensor, "B N"],
-    taken: int,
-    grid: tuple[int, int] | None,
-) -> Score:
-    """Which codes are kept first: by confidence, or in an order that is known before the first step."""
-    if settings.order != "confidence":
-        if grid is not None and settings.order == "halton":
-            fixed = -halton_rank(*grid).to(hole.device).float().expand_as(hole)
-        else:
-            fixed = random_score(seed, hole.shape[1])
-        of_slot = fixed[hole]
-        return lambda t, slots, log_p: of_slot[slots]
-
-    shake = None
-    if settings.noise > 0:
-        weights = [[settings.noise * (1 - t / settings.steps)] for t in range(1, taken + 1)]
-        weight = torch.tensor(weights, dtype=torch.float32, device=hole.device)  # annealed to 0
-        shake = _slot_noise(Stream.CONFIDENCE, seed, hole, taken).gumbels() * weight  # (T, S)
-
-    def score(t: int, slots: Int[Tensor, "S"], log_p: Float[Tensor, "S"]) -> Float[Tensor, "S"]:
-        confidence = log_p if settings.confidence == "log_probability" else log_p.exp()
-        return confidence if shake is None else confidence + shake[t, slots]
-
-    return score
-
-
-def _slot_noise(stream: Stream, seed: Int[Tensor, "B"], hole: Bool[Tensor, "B N"], taken: int) -> SlotNoise:
-    steps = torch.arange(1, taken + 1, device=hole.device)
-    return SlotNoise(seed, stream, steps, *hole.nonzero(as_tuple=True))
 
 
 def _check_tokens(tokens: Tensor, hole: Tensor, mask_id: int) -> None:

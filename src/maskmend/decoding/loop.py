@@ -5,7 +5,7 @@
     keep   = the n_keep[t] codes of highest score; the others are masked again
 
 How many tokens each step keeps (`mask_counts`), how a code is drawn (`sampling`) and how codes are scored
-(`orders`) are passed in; `interface.decode` takes them by name. Known tokens are only ever read.
+(`confidence`) are passed in; `interface.decode` takes them by name. Known tokens are only ever read.
 
 Differences from the paper: every image of a batch has its own hole and count, and decoding ends once nothing
 is masked.

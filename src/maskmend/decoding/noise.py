@@ -14,7 +14,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _LOW = 0xFFFFFFFF  # the low 32 bits
@@ -122,6 +122,12 @@ class SlotNoise:
     def gumbels(self) -> Float[Tensor, "T S"]:
         """One number (that of code 0) for every step and slot."""
         return _gumbel(_table(self.lanes, 1))[..., 0]
+
+
+def slot_noise(stream: Stream, seeds: Int[Tensor, "B"], hole: Bool[Tensor, "B N"], steps: int) -> SlotNoise:
+    """The noise of steps 1 to `steps` for all tokens of the images' holes, in row-major order."""
+    numbers = torch.arange(1, steps + 1, device=hole.device)
+    return SlotNoise(seeds, stream, numbers, *hole.nonzero(as_tuple=True))
 
 
 def uniform(

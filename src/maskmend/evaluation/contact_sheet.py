@@ -42,7 +42,7 @@ def _masked(result: Inpainted, step: int, sample: int) -> Bool[np.ndarray, "h w"
 def uncertainty_map(
     uncertainty: Float[np.ndarray, "H W"], source: UInt8[np.ndarray, "H W 3"], most: float
 ) -> Image.Image:
-    """Entropy in the hole from dark blue (sure) to yellow (`most` nats), over the dimmed picture."""
+    """Entropy in the hole from dark blue (certain) to yellow (`most` nats), over the dimmed picture."""
     level = np.clip(uncertainty / most, 0, 1)[:, :, None]
     stops = np.array([[30, 30, 110], [120, 40, 140], [225, 90, 80], [250, 200, 60]], np.float64)
     place = level * (len(stops) - 1)

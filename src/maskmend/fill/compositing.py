@@ -71,28 +71,6 @@ def composite(
     return result
 
 
-def seam_error(
-    image: UInt8[np.ndarray, "H W 3"],
-    mask: Bool[np.ndarray, "H W"],
-    truth: UInt8[np.ndarray, "H W 3"] | None = None,
-) -> float:
-    """Mean absolute step, in grey levels (0-255), between neighbouring pixels of which one is known and one
-    filled.
-
-    A picture has steps of its own, so zero is not the aim: compare with the figure of the untouched image.
-    Given that image as `truth`, the return value is the mean absolute deviation of each step from the true
-    one instead (zero is perfect). Zero also if the mask has no edge.
-    """
-    _check(image, mask)
-    levels = image.astype(np.float64)
-    if truth is not None:
-        _check(truth, mask)
-        levels = levels - truth
-    steps = [np.diff(levels, axis=axis)[np.diff(mask, axis=axis)].ravel() for axis in (0, 1)]
-    steps = np.concatenate(steps)
-    return float(np.abs(steps).mean()) if len(steps) else 0.0
-
-
 def _feather(wanted: Rows, mask: np.ndarray) -> Rows:
     from scipy.ndimage import distance_transform_edt  # takes as long to load as a small hole to fill
 

@@ -25,7 +25,7 @@ from maskmend.fill.crops import Region, enlarge, shrink_mask
 from maskmend.fill.windows import Window, around_cell, bounds, boxes_by_part, cells_over
 from maskmend.images.tensors import to_tensor
 from maskmend.masks.box import Box
-from maskmend.progress import Progress
+from maskmend.progress import Count, Progress
 from maskmend.seeds import window_seed
 
 MOST_WINDOWS = 512
@@ -136,8 +136,8 @@ def refine(
                 (width, height), Image.Resampling.LANCZOS
             )
             canvas, open_hole = np.asarray(scaled), shrink_mask(hole, level.size)
-        told = None if progress is None else (lambda done, n=number: progress(n, done))
-        drawn = _draw_level(canvas, open_hole, level, redraw, resolution, seam, (seed, number), told)
+        on_count = None if progress is None else (lambda done, n=number: progress(n, done))
+        drawn = _draw_level(canvas, open_hole, level, redraw, resolution, seam, (seed, number), on_count)
         if drawn.shape != crop.shape:
             whole = Box(top=0, left=0, height=crop.shape[0], width=crop.shape[1])
             drawn = composite(crop, enlarge(drawn.astype(np.float32), whole), hole, seam=seam)
@@ -157,17 +157,17 @@ def _draw_level(
     resolution: int,
     seam: str,
     seeds: tuple[int, int],
-    progress: Callable[[int], object] | None,
+    progress: Count | None,
 ) -> UInt8[np.ndarray, "h w 3"]:
     from scipy.ndimage import gaussian_filter  # takes as long to load as a small hole to fill
 
     canvas, undrawn = canvas.copy(), hole.copy()
     numbered = list(enumerate(level.cells))
     for colour in (0, 1):
-        turn = [(number, cell) for number, (cell, its) in numbered if its == colour]
+        cells = [(number, cell) for number, (cell, its) in numbered if its == colour]
         before, left = canvas.copy(), undrawn.copy()
-        for start in range(0, len(turn), BATCH):
-            batch = turn[start : start + BATCH]
+        for start in range(0, len(cells), BATCH):
+            batch = cells[start : start + BATCH]
             regions = [_region(before, left, cell, resolution) for _, cell in batch]
             fills = redraw(regions, [window_seed(*seeds, number) for number, _ in batch])
             for (_, cell), region, fill in zip(batch, regions, fills, strict=True):

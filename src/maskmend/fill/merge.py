@@ -80,7 +80,7 @@ class Steps(Sequence[Step]):
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = tuple(parts)
-        self._places = [(turn, n) for turn, part in enumerate(parts) for n in range(len(part.history))]
+        self._places = [(place, n) for place, part in enumerate(parts) for n in range(len(part.history))]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -92,8 +92,8 @@ class Steps(Sequence[Step]):
     def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
         if isinstance(index, slice):
             return tuple(self[number] for number in range(*index.indices(len(self))))
-        turn, number = self._places[index]
-        part, before, after = self._parts[turn], self._parts[:turn], self._parts[turn + 1 :]
+        place, number = self._places[index]
+        part, before, after = self._parts[place], self._parts[:place], self._parts[place + 1 :]
         step, samples = part.history[number], len(part.tokens)
         filled = [one.tokens for one in before]
         settled = [torch.zeros_like(tokens, dtype=torch.bool) for tokens in filled]

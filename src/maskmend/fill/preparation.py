@@ -55,7 +55,7 @@ class Preparation:
 
     def __post_init__(self) -> None:
         if self.extend is not None:
-            # What is no extension, whatever the picture, is told before the first one.
+            # An invalid extension is reported before the first picture.
             margins_of(LARGE, LARGE, read_extension(self.extend))
 
     @property

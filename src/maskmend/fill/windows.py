@@ -246,9 +246,8 @@ def _pieces(mask: Bool[np.ndarray, "H W"], resolution: int, context: float) -> l
     """The bounds of pieces of the hole that are certainly parts of one.
 
     A square is wider than its hole by at least resolution * 2c / (1 + 2c) in all, half of it on either side:
-    holes closer than that have overlapping squares (but where the picture is too narrow for them: there we
-    join more than we would have to). Pieces are told apart on cells of half that distance, as there may be a
-    million specks.
+    holes closer than that have overlapping squares. (In pictures too narrow for such squares, more are joined
+    than necessary.) Pieces are found on a grid of half that distance, as there may be a million specks.
     """
     cell = max(1, int(resolution * context / (1 + 2 * context)))
     padding = [(0, -side % cell) for side in mask.shape]

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from maskmend.config import nearest
 from maskmend.errors import ConfigError, MaskError
-from maskmend.images.tensors import to_tensor, to_uint8
 from maskmend.images.strips import AT_ONCE, strips, widened
+from maskmend.images.tensors import to_tensor, to_uint8
 
 RELAXATIONS = 6  # Jacobi sweeps a pyramid level; more change the fill by less than a grey level
 

@@ -95,9 +95,9 @@ def save_options(metadata: Metadata, kind: str) -> dict[str, Any]:
 
 
 def resized_xmp(packet: bytes | None, height: int, width: int) -> bytes | None:
-    """The packet of a picture whose canvas has this size now: where it tells a size, it tells this one."""
-    for told, length in zip(_XMP_SIZES, (height, width), strict=True):
-        packet = None if packet is None else told.sub(rb"\g<1>%d" % length, packet)
+    """The XMP packet with the sizes in it replaced by that of the extended picture."""
+    for pattern, length in zip(_XMP_SIZES, (height, width), strict=True):
+        packet = None if packet is None else pattern.sub(rb"\g<1>%d" % length, packet)
     return packet
 
 

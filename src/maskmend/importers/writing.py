@@ -114,7 +114,7 @@ def write_conversion(
     total = sum(math.prod(one.shape) * dtype.itemsize for one in planned.values())
     done = 0
 
-    def told(size: int) -> None:
+    def on_bytes(size: int) -> None:
         nonlocal done
         done += size
         if progress is not None:
@@ -131,7 +131,7 @@ def write_conversion(
         )
         form = FORMAT
         metadata = {"kind": "transformer", "format": str(form)}
-        write_tensors(place / "transformer" / "weights.safetensors", planned, metadata, told)
+        write_tensors(place / "transformer" / "weights.safetensors", planned, metadata, on_bytes)
         about: dict[str, Any] = {"format": FORMAT, "kind": "maskmend"}
         about |= {"components": ["tokenizer", "transformer"], "defaults": dict(made.defaults)}
         if made.labels:

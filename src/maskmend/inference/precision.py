@@ -12,8 +12,8 @@ import torch
 from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.models.token_model import TokenModelConfig
+from maskmend.settings import PRECISIONS
 
-PRECISIONS = ("auto", "fp32", "bf16")
 BF16_MIN_DIM = 512
 """Width of a token from which `auto` takes bfloat16."""
 

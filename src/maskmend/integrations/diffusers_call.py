@@ -175,10 +175,10 @@ class DiffusersInpaintPipeline:
     def _output(self, images: Any) -> Any:
         return FillOutput(images)
 
-    def _events(self, told: Callable[..., Any] | None) -> FillEvents:
-        if told is None:
+    def _events(self, callback: Callable[..., Any] | None) -> FillEvents:
+        if callback is None:
             return FillEvents()
-        return FillEvents(on_step=lambda step: told(self, step.index - 1, step.index - 1, {}))
+        return FillEvents(on_step=lambda step: callback(self, step.index - 1, step.index - 1, {}))
 
 
 def the_prompt(prompt: str | Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from jaxtyping import Bool, UInt8
 from maskmend.errors import ConfigError, MaskError
 from maskmend.masks.box import Box
 
-if TYPE_CHECKING:  # what is wrong on the command line is told before PyTorch is loaded
+if TYPE_CHECKING:  # errors on the command line are reported before PyTorch is loaded
     from maskmend.images.picture import Picture
 
 CONTEXT_BOX = "--context-box"

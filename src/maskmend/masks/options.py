@@ -1,16 +1,13 @@
 """How a mask is read: its polarity, channel, threshold and size, as one object."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from maskmend.errors import ConfigError
 
 Channel = Literal["auto", "luma", "alpha"]
 PhotoCheck = Literal["warn", "refuse", "off"]
-Note = Callable[[str], object]
-"""What takes a warning, one line of text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +25,11 @@ class MaskOptions:
     photo_check: PhotoCheck = "warn"
     """What happens to a mask that looks like a photograph, which is most often one given in the wrong place:
     warn, refuse, or off, which does not look."""
+
+    def described(self) -> dict[str, Any]:
+        """Everything that determines the mask's pixels, for manifests."""
+        names = ("threshold", "fit", "invert", "channel")  # the photo check changes no pixel
+        return {f"mask_{name}": getattr(self, name) for name in names}
 
     def __post_init__(self) -> None:
         if not (0 < self.threshold <= 1 and math.isfinite(self.threshold)):

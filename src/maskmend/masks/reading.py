@@ -16,8 +16,9 @@ from torch import Tensor
 from maskmend.errors import ImageError, MaskError, MaskWarning
 from maskmend.images.opening import MAX_PIXELS, decoded, open_image
 from maskmend.images.strips import strips
-from maskmend.masks.options import Channel, MaskOptions, Note, PhotoCheck
+from maskmend.masks.options import Channel, MaskOptions, PhotoCheck
 from maskmend.masks.photo_check import is_photograph
+from maskmend.progress import Log
 
 MaskLike = Image.Image | np.ndarray | Tensor
 READ_AS_IT_IS = MaskOptions()
@@ -28,7 +29,7 @@ def as_mask(
     *,
     size: tuple[int, int] | None = None,
     options: MaskOptions = READ_AS_IT_IS,
-    note: Note | None = None,
+    note: Log | None = None,
 ) -> Bool[np.ndarray, "H W"]:
     """The mask as booleans, True = fill.
 
@@ -90,7 +91,7 @@ def as_mask(
     return holes
 
 
-def _tell_photo(check: PhotoCheck, note: Note | None) -> None:
+def _tell_photo(check: PhotoCheck, note: Log | None) -> None:
     looks = "the mask looks like a photograph"
     if check == "refuse":
         raise MaskError(
@@ -100,11 +101,11 @@ def _tell_photo(check: PhotoCheck, note: Note | None) -> None:
     _tell(f"{looks}: its bright parts are filled (were image and mask swapped?)", note)
 
 
-def _tell(told: str, note: Note | None) -> None:
+def _tell(message: str, note: Log | None) -> None:
     if note is None:
-        warnings.warn(told, MaskWarning, stacklevel=4)
+        warnings.warn(message, MaskWarning, stacklevel=4)
     else:
-        note(told)
+        note(message)
 
 
 def load_mask(
@@ -112,12 +113,12 @@ def load_mask(
     *,
     size: tuple[int, int] | None = None,
     options: MaskOptions = READ_AS_IT_IS,
-    note: Note | None = None,
+    note: Log | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Bool[np.ndarray, "H W"]:
     """`as_mask` for a file, EXIF orientation applied. Raises MaskError, also for a file that cannot be
     read."""
-    notes: list[str] = []  # told below: what Pillow warns of while a file is open goes unheard
+    notes: list[str] = []  # warned of below: warnings are ignored while Pillow has the file open
     try:
         with open_image(path, max_pixels=max_pixels) as image:
             holes = as_mask(image, size=size, options=options, note=notes.append)
@@ -125,8 +126,8 @@ def load_mask(
         raise MaskError(f"the mask cannot be used: {error}") from error
     except MaskError as error:
         raise MaskError(f"{path}: {error}") from error
-    for told in notes:
-        _tell(f"{path}: {told}", note)
+    for message in notes:
+        _tell(f"{path}: {message}", note)
     return holes
 
 
@@ -135,7 +136,7 @@ def read_mask(
     *,
     size: tuple[int, int],
     options: MaskOptions = READ_AS_IT_IS,
-    note: Note | None = None,
+    note: Log | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Bool[np.ndarray, "H W"]:
     """`load_mask` for a file's content, such as an upload."""
@@ -145,8 +146,8 @@ def read_mask(
             holes = as_mask(image, size=size, options=options, note=notes.append)
     except ImageError as error:
         raise MaskError(f"the mask cannot be used: {error}") from error
-    for told in notes:
-        _tell(told, note)
+    for message in notes:
+        _tell(message, note)
     return holes
 
 

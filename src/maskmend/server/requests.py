@@ -26,8 +26,9 @@ from maskmend.images.canvas import extend_canvas, extended_size, margins_of, rea
 from maskmend.images.opening import open_image
 from maskmend.images.picture import Picture, read_image
 from maskmend.masks.morphology import grow
-from maskmend.masks.options import MaskOptions, Note
+from maskmend.masks.options import MaskOptions
 from maskmend.masks.reading import as_mask, read_mask, reads_alpha
+from maskmend.progress import Log
 from maskmend.server.errors import ApiError, validation_error
 from maskmend.server.parameters import IopaintBody, JsonBody, MaskFields, Parameters
 from maskmend.server.queue import Slot
@@ -295,7 +296,7 @@ class Decoder:
 
         return await self.threads.run(work)
 
-    def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters, note: Note) -> np.ndarray:
+    def _mask(self, content: bytes, size: tuple[int, int], parameters: Parameters, note: Log) -> np.ndarray:
         return read_mask(
             content,
             size=size,

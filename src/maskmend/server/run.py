@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from maskmend.errors import ConfigError
+from maskmend.progress import Log
 from maskmend.server.app import create_app
 from maskmend.server.errors import ApiError
 from maskmend.server.registry import Catalogue
@@ -86,7 +87,7 @@ class Protocol(H11Protocol):
         self.timeout_keep_alive_task = self.loop.call_at(when, self.timeout_keep_alive_handler)
 
 
-def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
+def serve(config: ServeConfig, device: Any, log: Log) -> None:
     """Serves until stopped. Raises ModelError, and ConfigError for an address that cannot be used."""
     catalogue = Catalogue.open(config.models, device)
     with (
@@ -94,7 +95,7 @@ def serve(config: ServeConfig, device: Any, say: Callable[[str], None]) -> None:
         filler_of(config, catalogue, listening.getsockname()[1]) as filler,
     ):
         app = create_app(config, catalogue, filler)
-        say(address(listening, config))
+        log(address(listening, config))
         server = Server(
             configuration(app, config.limits),
             app.state.service.queue.close,

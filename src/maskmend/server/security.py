@@ -83,7 +83,7 @@ class SecurityMiddleware:
             if scope["path"].startswith(PROTECTED):
                 check_token(headers, self.config.token)
             check_length(headers, self.config.limits.upload_bytes)
-            await self.app(scope, counted(receive, self.config.limits.upload_bytes), sending)
+            await self.app(scope, limit_body(receive, self.config.limits.upload_bytes), sending)
         except Exception as error:
             if started:  # too late for an error response
                 raise
@@ -182,7 +182,7 @@ def check_length(headers: Headers, limit: int) -> None:
         raise _too_large(limit)
 
 
-def counted(receive: Receive, limit: int) -> Receive:
+def limit_body(receive: Receive, limit: int) -> Receive:
     """Wraps `receive` to refuse a body as soon as more than `limit` bytes were received."""
     came = 0
 

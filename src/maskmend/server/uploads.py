@@ -3,7 +3,8 @@
 A request takes a queue slot only after its whole body has arrived, so clients that announce a body and then
 send nothing hold no slot. The number of uploads is limited, in total and per address. When the limit is
 reached, the slowest upload older than one second is cut off in favour of the new one; if all are younger, the
-new one is refused. Uploads slower than the minimum speed are always cut off.
+new one is refused. Uploads slower than the minimum speed are always cut off. The size of a body is limited
+in `security` (`check_length`, `limit_body`).
 """
 
 import asyncio

@@ -21,7 +21,7 @@ from pathlib import Path
 DAY = 24 * 3600.0
 _NAME = re.compile(r"\.maskmend-(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-[0-9a-f]{12}", re.ASCII)
 _OLD_NAME = re.compile(r"\.(?:last|best)\.pt\.(?P<process>[0-9]{1,10})", re.ASCII)
-"""What checkpoints were called while they were written before names told the machine."""
+"""Suffix of temporary checkpoints written by versions whose temporary names lacked the machine."""
 _STARTED = time.time()
 
 

@@ -26,7 +26,8 @@ def write_tensors(
     metadata: Mapping[str, str],
     progress: Callable[[int], object] | None = None,
 ) -> None:
-    """Writes float32 and float16 tensors in the order given; `progress` hears of each one's bytes.
+    """Writes float32 and float16 tensors in the order given; `progress` is called with the number of
+    bytes of each.
 
     Raises OSError.
     """
@@ -40,10 +41,10 @@ def write_tensors(
         header[name] = {
             "dtype": NAMES[planned.dtype], "shape": list(planned.shape), "data_offsets": [start, end]
         }  # fmt: skip
-    told = json.dumps(header, separators=(",", ":")).encode()
-    told += b" " * (-len(told) % 8)
+    encoded = json.dumps(header, separators=(",", ":")).encode()
+    encoded += b" " * (-len(encoded) % 8)
     with path.open("xb") as file:
-        file.write(len(told).to_bytes(8, "little") + told)
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
         for name, planned in tensors.items():
             value = planned.make().to(planned.dtype).contiguous()
             assert tuple(value.shape) == tuple(planned.shape), (name, value.shape, planned.shape)

@@ -9,7 +9,7 @@ import multiprocessing
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from maskmend.errors import DataError, MaskmendError, TrainingError
+from maskmend.progress import Log
 from maskmend.training.dataset import Box, ImageSet, batch_indices, crop, cut, draw_box
 from maskmend.training.recipe import Recipe
 from maskmend.training.shards.pictures import ShardSet
@@ -137,7 +138,7 @@ class Batches:
         world: int,
         *,
         with_pictures: bool = True,
-        log: Callable[[str], None] | None = None,
+        log: Log | None = None,
     ) -> None:
         self.maker = BatchMaker(
             images=images, recipe=recipe, size=size, rank=rank, world=world, with_pictures=with_pictures

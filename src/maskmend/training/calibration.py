@@ -4,7 +4,7 @@ It is a high percentile of their quantization distances (`fill.familiarity`): on
 model's own domain gets the note by mistake. They should be pictures that the model was not trained on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from maskmend.fill.familiarity import Domain, quantization_distance
 from maskmend.images.tensors import to_tensor
 from maskmend.models.vqgan import VQGAN
+from maskmend.progress import Count
 from maskmend.training.dataset import crop
 
 PERCENTILE = 99.0
@@ -26,7 +27,7 @@ def measure_domain(
     pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
     learnt: str,
     *,
-    progress: Callable[[int], object] | None = None,
+    progress: Count | None = None,
 ) -> tuple[Domain, Float[np.ndarray, "N"]]:
     """What a model with this tokenizer learnt, called `learnt`, and the distance of each picture.
 

@@ -8,7 +8,7 @@ again when asked for. Unreadable files are named, counted and skipped; an animat
 import functools
 import io
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from maskmend.errors import DataError
 from maskmend.images.listing import TRAINABLE, Entry, list_images
 from maskmend.images.opening import READABLE
+from maskmend.progress import Log
 
 
 class ImageSet(Sequence[np.ndarray]):
@@ -38,7 +39,7 @@ class ImageSet(Sequence[np.ndarray]):
         size: int,
         *,
         cache_bytes: int = 4 << 30,
-        log: Callable[[str], None] | None = None,
+        log: Log | None = None,
     ) -> None:
         self.size = size
         self.skipped: list[str] = []

@@ -26,11 +26,13 @@ from torch import Tensor
 from maskmend.config import to_dict
 from maskmend.errors import DataError, TrainingError
 from maskmend.pretrained.hashes import tokens_hash
+from maskmend.progress import Log
 from maskmend.storage.temporary import remove_stale
 from maskmend.training import checkpoint, sharded_checkpoint
 from maskmend.training.batches import Batches, Pictures, to_float, validation_crop
 from maskmend.training.distributed import agree, mean_over_processes
 from maskmend.training.metrics_log import MetricsLog
+from maskmend.training.precision import uses_bf16
 from maskmend.training.recipe import Recipe
 from maskmend.training.resuming import resume_run
 from maskmend.training.run_config import TrainingConfig
@@ -76,7 +78,7 @@ def train(
     world: int = 1,
     resume: bool = True,
     on_metrics: MetricsCallback | None = None,
-    log: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> Outcome:
     """Trains `stage` to the recipe's last step, writing into `out`. Where a run is resumed, `log` is called
     with a line that names the settings changed since.
@@ -129,8 +131,7 @@ def train(
     validation = [to_float(held_out[i : i + part]).to(device) for i in range(0, len(held_out), part)]
     bad = torch.full((), -1, device=device)
     step = start
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and device.type == "cuda")
-    meter = Meter(config.batch, device, bf16=bf16)
+    meter = Meter(config.batch, device, bf16=uses_bf16(config, device))
 
     def save(path: Path) -> None:
         _raise_if_not_finite(bad, last)

@@ -25,6 +25,7 @@ from maskmend.errors import ConfigError
 from maskmend.models.discriminator import FeatureDiscriminator, PatchDiscriminator, hinge_loss
 from maskmend.training import checkpoint
 from maskmend.training.distributed import data_parallel, gradients_meet
+from maskmend.training.precision import uses_bf16
 from maskmend.training.run_config import TrainingConfig
 from maskmend.training.stage_config import ImageLossConfig
 from maskmend.training.stages.stage import adamw, optimizer_step
@@ -79,7 +80,7 @@ class ImageLoss:
     ) -> None:
         self.options, self.perceptual, self.clip = options, perceptual, training.clip
         self.device = device
-        self.bf16 = training.precision == "bf16" or (training.precision == "auto" and device.type == "cuda")
+        self.bf16 = uses_bf16(training, device)
         self.discriminators: dict[str, nn.Module] = {}
         self.adversarial_weights: dict[str, float] = {}
         self.d_losses: dict[str, list[Tensor]] = {}

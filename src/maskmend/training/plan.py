@@ -24,6 +24,7 @@ from maskmend.inference.devices import pick_device
 from maskmend.models.transformer import MaskedTransformer, TransformerConfig
 from maskmend.pretrained.component import load_tokenizer
 from maskmend.pretrained.lookup import component_folder
+from maskmend.progress import Log
 from maskmend.training.recipe import Recipe, read_recipe
 from maskmend.training.run import after_tokenizer, build_stage, configured
 from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
@@ -165,7 +166,6 @@ def probe(
     )
     stage = build_stage(small, device)
     assert isinstance(stage, TransformerStage)
-    stage.token_cache = None
     generator = torch.Generator().manual_seed(0)
     shape = images, 3, stage.resolution, stage.resolution
     pictures = torch.rand(shape, generator=generator) * 2 - 1
@@ -251,9 +251,9 @@ def print_plan(
     *,
     devices: int,
     tflops: float | None,
-    say: Callable[[str], None],
+    log: Log,
 ) -> None:
     """Says what the recipe of a file will take. Raises ConfigError."""
     recipe = read_recipe(stage, config_path, assignments)
     for line in report(make_plan(recipe, devices=devices, tflops=tflops), recipe):
-        say(line)
+        log(line)

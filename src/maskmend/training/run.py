@@ -17,6 +17,7 @@ from maskmend.perceptual.lpips import Lpips
 from maskmend.pretrained.component import load_tokenizer
 from maskmend.pretrained.hashes import tokens_hash
 from maskmend.pretrained.lookup import component_folder
+from maskmend.progress import Log
 from maskmend.training.batches import Pictures
 from maskmend.training.distributed import process_group
 from maskmend.training.loop import MetricsCallback, Outcome, train
@@ -28,6 +29,7 @@ from maskmend.training.shards.sources import open_pictures, shared_count
 from maskmend.training.shards.tokens import TokenSet
 from maskmend.training.stage_config import ImageLossConfig
 from maskmend.training.stages.stage import Stage
+from maskmend.training.stages.token_cache import TokenCache
 
 TOKENIZERS: dict[str, Callable[..., tokenizer_config.TokenizerConfig]] = {
     "coursework": tokenizer_config.coursework_config,
@@ -121,7 +123,7 @@ def run(
     *,
     resume: bool = True,
     on_metrics: MetricsCallback | None = None,
-    log: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> Outcome:
     """Trains what `recipe` describes into folder `out`; joins torchrun's processes when started by it."""
     from maskmend.training.stages import transformer as transformer_stage
@@ -160,9 +162,9 @@ def run(
         )
         if isinstance(training, TokenSet) and isinstance(stage, transformer_stage.TransformerStage):
             check_tokens_of(training.index, tokens_hash(stage.tokenizer), stage.options.tokenizer)
-        if isinstance(stage, transformer_stage.TransformerStage) and not training.square:
-            # Random crops hardly ever recur: caching their tokens would only fill memory.
-            stage.token_cache = None
+        recur = training.square and recipe.data.colour == 0 and recipe.data.crop_scale == 1
+        if isinstance(stage, transformer_stage.TransformerStage) and recur:
+            stage.use_cache(TokenCache())  # of random crops it would only fill memory
         if log and rank == 0:
             skipped = len(training.skipped) + len(validation.skipped)
             unreadable = f", {skipped} unreadable file{'s' if skipped > 1 else ''} skipped" if skipped else ""

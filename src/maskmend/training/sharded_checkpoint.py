@@ -65,7 +65,7 @@ def write(path: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> No
             state_dict_saver.save(tensors, storage_writer=writer, no_dist=alone)
         if rank == 0:
             write_files({path: json_bytes({"format": FORMAT, **content, "folder": folder.name})})
-    except Exception as error:  # a full disk is told in many ways
+    except Exception as error:  # a full disk raises one of many types
         raise TrainingError(
             f"cannot write checkpoint {path}: {one_line(error)}; make room or choose another --output"
         ) from error
@@ -78,12 +78,17 @@ def write(path: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> No
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What is beside the tensors. Raises TrainingError."""
+    """The content of the JSON file. Raises TrainingError when it is damaged or of a newer format."""
     reason = None
     try:
         content = json.loads(path.read_bytes())
-        if content["format"] != FORMAT:
-            reason = f"it has format {content['format']!r}, expected {FORMAT}"
+        found = content["format"]
+        if type(found) is int and found > FORMAT:
+            raise TrainingError(
+                f"{path} has checkpoint format {found}, this version reads up to {FORMAT}: upgrade maskmend"
+            )
+        if found != FORMAT:  # there were none before format 2
+            reason = f"it has format {found!r}, expected {FORMAT}"
         elif not (path.parent / str(content["folder"])).is_dir():
             reason = f"its folder {content['folder']} is missing"
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,5 +1,4 @@
-"""The ladder: from the published experiment's recipe to ours, each ingredient one ingredient, nothing lost on
-the way."""
+"""The ingredients lead from the published recipe to ours, one change at a time, none left out."""
 
 from maskmend.experiments.ablation.ingredients import CHANGES, cumulative
 from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_MODEL, COURSEWORK_TRAINING

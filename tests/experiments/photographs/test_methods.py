@@ -62,3 +62,16 @@ def test_an_identity_changes_with_settings_and_weights(tiny_pipeline: InpaintPip
     assert plain.identity != fewer.identity
     assert plain.identity["model"] == fewer.identity["model"]
     assert our_model("tiny", tiny_pipeline, {}).identity == plain.identity
+
+
+def test_an_identity_changes_with_code_and_libraries_not_with_the_version(
+    tiny_pipeline: InpaintPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch kept fills of other code, and days of fills discarded by a release."""
+    before = our_model("tiny", tiny_pipeline, {}).identity
+    monkeypatch.setattr("maskmend.__version__", "999")
+    assert our_model("tiny", tiny_pipeline, {}).identity == before
+    for name, answer in (("code_hash", lambda: "other"), ("installed", lambda name: "other")):
+        with monkeypatch.context() as changed:
+            changed.setattr(f"maskmend.experiments.photographs.methods.{name}", answer)
+            assert our_model("tiny", tiny_pipeline, {}).identity != before

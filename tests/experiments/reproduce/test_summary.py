@@ -8,6 +8,7 @@ import pytest
 
 from experiments.reproduce.test_tables import trial
 from maskmend.experiments.reproduce import summary as frame
+from maskmend.experiments.reproduce.baselines import leave_grey
 from maskmend.experiments.reproduce.dataset import TestSet
 from maskmend.experiments.reproduce.summary import summary_section, verdict_section
 from maskmend.experiments.reproduce.trial import Trial, TrialRunner
@@ -29,7 +30,7 @@ class Fake(TrialRunner):
     def measure(self, progress: Any, *, by: Any = (), steps: int = 8, **changes: Any) -> Trial:
         return self.trials[steps]
 
-    def baseline(self, name: str, fill: Any, progress: Any) -> Trial:
+    def baseline(self, name: str, fill: Any, progress: Any, *, identity: Any) -> Trial:
         return self.trials[0]
 
     def reconstruction(self, progress: Any) -> Trial:
@@ -80,6 +81,19 @@ def test_fills_that_differ_are_seen(make_runner: Any, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(ImageFiller, "fill", drifting)
     assert not frame.determinism_section(runner)
+
+
+def test_telea_of_another_opencv_is_measured_anew(make_runner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Would catch the figures of one library under the name of another's."""
+    runner: TrialRunner = make_runner()
+    monkeypatch.setattr(frame, "rivals", lambda file: {"OpenCV Telea": leave_grey})
+    paths = []
+    for version in ("4.9", "4.9", "4.10"):
+        monkeypatch.setattr(frame, "opencv_version", lambda version=version: version)
+        summary_section(runner, None, quiet)
+        paths.append({path.name for path in runner.folder.iterdir()})
+    assert paths[0] == paths[1]
+    assert len(paths[2] - paths[1]) == 1
 
 
 def test_the_frame_marks_the_best_and_its_ties(monkeypatch: pytest.MonkeyPatch, test_set: TestSet) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from fakes import tiny_models
 from maskmend.experiments.reproduce.baselines import leave_grey
 from maskmend.experiments.reproduce.dataset import TestSet
 from maskmend.experiments.reproduce.trial import Trial, TrialRunner, difference, lpips_difference, tied
+from maskmend.fill.image_filler import ImageFiller
 from maskmend.masks.sets import masks_hash
 from maskmend.metrics.fid import fid
 from maskmend.models.vqgan import VQGAN
@@ -87,6 +89,28 @@ def test_another_model_is_another_trial(make_runner: Make) -> None:
     assert weights_hash(tokenizer) == weights_hash(tiny_models()[0])
 
 
+def test_another_way_of_filling_is_another_trial_and_another_version_is_not(
+    make_runner: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch figures of code that fills otherwise, and hours measured again after a release."""
+    measured = make_runner().measure(by=("composited",), steps=2)
+    folder = make_runner().folder
+    monkeypatch.setattr("maskmend.__version__", "999")
+    assert make_runner().measure(by=("composited",), steps=2) == measured
+    assert len(list(folder.iterdir())) == 1
+    fill = ImageFiller.fill
+
+    def darker(*given: Any) -> Any:
+        results = fill(*given)
+        for result in results:
+            object.__setattr__(result.pictures[0], "pixels", result.pictures[0].pixels // 2)
+        return results
+
+    monkeypatch.setattr(ImageFiller, "fill", darker)
+    assert make_runner().measure(by=("composited",), steps=2) != measured
+    assert len(list(folder.iterdir())) == 2
+
+
 def test_masks_have_the_hash_that_other_commands_tell(make_runner: Make) -> None:
     """Would catch one set of masks under two names: `masks make` and `evaluate` say the manifest's."""
     runner = make_runner()
@@ -102,7 +126,7 @@ def test_another_setting_of_the_model_is_another_trial(make_runner: Make) -> Non
     assert blurred.digests["model"] != make_runner().digests["model"]
 
 
-def test_the_first_images_are_a_laboratory_of_their_own(make_runner: Make) -> None:
+def test_the_first_images_get_a_runner_of_their_own(make_runner: Make) -> None:
     """Would catch truths of all images beside fills of some, and one that measures twice what it has."""
     runner = make_runner()
     few = runner.first(3)

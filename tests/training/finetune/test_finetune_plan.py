@@ -1,5 +1,6 @@
 """What is trained, for how long, from which settings."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from maskmend.pretrained.component import read_config
 from maskmend.training.finetune import prices
 from maskmend.training.finetune.pictures import PictureCounts
 from maskmend.training.finetune.plan import PLAN, STEPS, Plan, read_plan, recipes, shared_out, write_plan
-from maskmend.training.finetune.prices import Measured, duration, price_list
+from maskmend.training.finetune.prices import Measured, price_list
 
 COUNTS = PictureCounts(training=180, validation=20, side=256, skipped=0, copies=0, listing="")
 PLAN_OF_TWO = Plan(
@@ -78,6 +79,22 @@ def test_the_plan_comes_back_as_it_was(tmp_path: Path) -> None:
     assert read_plan(tmp_path) == PLAN_OF_TWO
 
 
+def test_a_plan_without_a_format_is_read(tmp_path: Path) -> None:
+    """Would catch runs begun before plans had a format that can no longer be resumed."""
+    write_plan(tmp_path, PLAN_OF_TWO)
+    content = json.loads((tmp_path / PLAN).read_text())
+    assert content.pop("format") == 1
+    (tmp_path / PLAN).write_text(json.dumps(content))
+    assert read_plan(tmp_path) == PLAN_OF_TWO
+
+
+def test_a_plan_of_a_newer_format_says_upgrade(tmp_path: Path) -> None:
+    """Would catch advice to restart a run that a newer version can continue."""
+    (tmp_path / PLAN).write_text('{"format": 2, "stages": []}')
+    with pytest.raises(TrainingError, match="format 2, this version reads up to 1: upgrade maskmend"):
+        read_plan(tmp_path)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"model": 5}'])
 def test_a_damaged_plan_is_one_line(content: str, tmp_path: Path) -> None:
     """Would catch a traceback, and a run begun anew over one of many hours."""
@@ -101,12 +118,3 @@ def test_the_table_says_time_here_and_gain_there(monkeypatch: pytest.MonkeyPatch
     assert "200 + 200" in mine
     assert "15 min" in mine
     assert "not measured" in mine
-
-
-def test_durations_are_those_a_person_says() -> None:
-    assert [duration(seconds) for seconds in (0.2, 40.0, 1500.0, 11000.0)] == [
-        "1 s",
-        "40 s",
-        "25 min",
-        "3.1 h",
-    ]

@@ -24,12 +24,12 @@ def test_holes_are_the_pictures_own() -> None:
 
 
 def test_a_model_measures_the_same_twice(tiny_pipeline: InpaintPipeline) -> None:
-    judged = holed_pictures(PICTURES[:2], 32)
+    holed = holed_pictures(PICTURES[:2], 32)
     told: list[tuple[int, int]] = []
-    first = fill_distances(tiny_pipeline, judged, FakePerceptual(), lambda done, of: told.append((done, of)))
+    first = fill_distances(tiny_pipeline, holed, FakePerceptual(), lambda done, of: told.append((done, of)))
     assert told == [(1, 2), (2, 2)]
     assert first.min() > 0
-    assert np.array_equal(first, fill_distances(tiny_pipeline, judged, FakePerceptual()))
+    assert np.array_equal(first, fill_distances(tiny_pipeline, holed, FakePerceptual()))
 
 
 def test_the_change_is_that_of_the_means() -> None:
@@ -45,8 +45,8 @@ def test_the_change_is_that_of_the_means() -> None:
 
 
 def test_the_sheet_has_a_row_for_each_model(tiny_pipeline: InpaintPipeline) -> None:
-    judged = holed_pictures(PICTURES, 32)
-    two = sheet(judged, {"photo": tiny_pipeline, "mine": tiny_pipeline})
+    holed = holed_pictures(PICTURES, 32)
+    two = sheet(holed, {"photo": tiny_pipeline, "mine": tiny_pipeline})
     assert two.height == 4 * 64
-    assert sheet(judged, {"photo": tiny_pipeline}).height == 3 * 64
+    assert sheet(holed, {"photo": tiny_pipeline}).height == 3 * 64
     assert two.width > SHOWN * 64

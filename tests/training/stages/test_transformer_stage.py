@@ -14,6 +14,7 @@ from maskmend.images.infill import infill
 from maskmend.training.masking import FAMILIES, Masks, draw_masks
 from maskmend.training.recipe import Recipe
 from maskmend.training.run import configured
+from maskmend.training.stages.token_cache import TokenCache
 from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
 
 CPU = torch.device("cpu")
@@ -119,12 +120,17 @@ def test_loss_is_smoothed_cross_entropy_on_the_wanted_tokens(
     assert figures["accuracy"] == pytest.approx(float(right), abs=1e-6)
 
 
-@pytest.mark.parametrize("changing", [{"colour": 0.1}, {"crop_scale": 0.8}, {}], ids=str)
-def test_unchanged_pictures_are_encoded_once(changing: dict, make_recipe, batch: Tensor, monkeypatch) -> None:
-    """Would catch pictures encoded again in every epoch, remembered ones mixed up, and a memory that fills
-    with pictures that never come back: those with holes, and those with changed colours. Would also catch
-    remembered ones encoded in batches, whose size (and with it the last bits) depends on what is known."""
-    stage = build(make_recipe("transformer", transformer=only(boxes=1.0), data=changing))
+@pytest.mark.parametrize("infilled", [None, False, True])
+def test_a_cache_encodes_unchanged_pictures_once(
+    infilled: bool | None, make_recipe, batch: Tensor, monkeypatch
+) -> None:
+    """Would catch pictures encoded again in every epoch, cached ones mixed up, and a cache that fills with
+    pictures that do not recur: those with holes. Would also catch cached ones encoded in batches, whose
+    size (and with it the last bits) depends on what is in the cache."""
+    stage = build(make_recipe("transformer", transformer=only(boxes=1.0)))
+    cache = TokenCache(infilled=bool(infilled))
+    if infilled is not None:
+        stage.use_cache(cache)
     encoded = []
     encode = stage.tokenizer.encode
 
@@ -141,8 +147,17 @@ def test_unchanged_pictures_are_encoded_once(changing: dict, make_recipe, batch:
     assert torch.equal(first, stage.tokenizer.encode(batch).flatten(1))
     assert torch.equal(second, stage.tokenizer.encode(other).flatten(1))
     assert second.dtype == torch.int64
-    assert encoded == ([4, 4, 4, 4] if changing else [1, 1, 1, 1, 4, 1, 1, 4])
-    assert len(stage.token_cache or {}) == (0 if changing else 6)
+    assert encoded == {None: [4, 4, 4, 4], False: [1, 1, 1, 1, 4, 1, 1, 4], True: [1] * 14}[infilled]
+    assert len(cache) == {None: 0, False: 6, True: 14}[infilled]
+
+
+def test_a_full_cache_takes_no_more(batch: Tensor) -> None:
+    """Would catch memory that grows with the data set."""
+    cache = TokenCache(limit=2)
+    for images in (batch[:2], batch):
+        tokens = cache.encode(images, lambda some: some.mean((2, 3)).mul(1000).long())
+        assert torch.equal(tokens, images.mean((2, 3)).mul(1000).long())
+    assert len(cache) == 2
 
 
 def test_overfits_a_tiny_batch(make_recipe, batch: Tensor) -> None:

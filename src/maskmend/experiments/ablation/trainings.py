@@ -1,7 +1,6 @@
 """The trainings of the ablation: equal size, steps, batches and pictures; those that rows share, once."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -16,7 +15,7 @@ from maskmend.models.transformer import MaskedTransformer
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.component import load_tokenizer
 from maskmend.pretrained.lookup import component_folder
-from maskmend.progress import StageProgress
+from maskmend.progress import Count, StageProgress
 from maskmend.settings import Settings
 from maskmend.training import checkpoint
 from maskmend.training.dataset import ImageSet
@@ -25,6 +24,7 @@ from maskmend.training.recipe import Recipe
 from maskmend.training.run import build_stage, configured
 from maskmend.training.run_config import DataConfig, TrainingConfig
 from maskmend.training.stage_config import TransformerTraining
+from maskmend.training.stages.token_cache import TokenCache
 from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
 
 
@@ -90,7 +90,7 @@ class Trainings:
     folder: Path
     _places: dict[str, Path] = field(default_factory=dict)
     _images: dict[str, ImageSet] = field(default_factory=dict)
-    _tokens: dict[bytes, torch.Tensor] = field(default_factory=dict)
+    _tokens: TokenCache = field(default_factory=lambda: TokenCache(infilled=True))
 
     def __post_init__(self) -> None:
         self._tokenizer = load_tokenizer(component_folder(self.budget.tokenizer, "tokenizer"))
@@ -125,10 +125,10 @@ class Trainings:
         model.load_state_dict(content["stage"]["ema" if ingredient.averaged else "model"])
         return InpaintPipeline(self._tokenizer, model, Settings(**ingredient.settings))
 
-    def _train(self, place: Path, recipe: Recipe, progress: Callable[[int], object]) -> None:
+    def _train(self, place: Path, recipe: Recipe, progress: Count) -> None:
         stage = build_stage(recipe, torch.device("cpu"))
         assert isinstance(stage, TransformerStage)
-        stage.token_cache, stage.caches_holes = self._tokens, True
+        stage.use_cache(self._tokens)
         for source in (self.budget.train, self.budget.validation):
             if source not in self._images:
                 self._images[source] = ImageSet(source, stage.resolution)

@@ -14,8 +14,9 @@ import numpy as np
 
 from maskmend import __version__
 from maskmend.errors import ConfigError
+from maskmend.experiments.identity import installed, opencv_version
 from maskmend.experiments.photographs.fills import Filled, fill_all
-from maskmend.experiments.photographs.methods import Method, installed
+from maskmend.experiments.photographs.methods import Method
 from maskmend.experiments.photographs.page import Measured, facts, in_short, section
 from maskmend.experiments.photographs.picks import Pick, pick
 from maskmend.experiments.photographs.scenes import Scene, holes_for
@@ -237,7 +238,7 @@ def _versions() -> dict[str, str]:
     return (
         {"maskmend": __version__, "python": platform.python_version()}
         | {name: installed(name) for name in packages}
-        | {"opencv": installed("opencv-python-headless", "opencv-python")}
+        | {"opencv": opencv_version()}
     )
 
 

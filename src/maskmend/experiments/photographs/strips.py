@@ -6,9 +6,10 @@ from io import BytesIO
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from maskmend.evaluation.contact_sheet import FAINT, HOLE, INK, PAPER, fit
+from maskmend.evaluation.contact_sheet import HOLE
+from maskmend.experiments.picture_table import PictureRow, picture_table
 
 CELL, GAP, LABEL = 256, 8, 20
 QUALITY = 88
@@ -32,26 +33,18 @@ def strip(rows: Sequence[Row], *, zoom: bool = False) -> Image.Image:
     the largest part of the hole, from all pictures.
     """
     names = ["input", *rows[0].fills, "truth"]
-    columns = len(names) + zoom
-    height = CELL + 2 * LABEL + GAP
-    sheet = Image.new("RGB", (GAP + columns * (CELL + GAP), LABEL + len(rows) * height), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for column, name in enumerate((["whole"] if zoom else []) + names):
-        draw.text((GAP + column * (CELL + GAP), 3), name, fill=FAINT, font=font)
-    for number, row in enumerate(rows):
-        top = LABEL + number * height
-        draw.text((GAP, top + 2), row.title, fill=INK, font=font)
+    table = []
+    for row in rows:
         given = np.where(row.hole[:, :, None], np.array(HOLE, np.uint8), row.truth)
         window = densest(row.hole) if zoom else (slice(None), slice(None))
         shown = [(given, "")] if zoom else []
         shown.append((given[window], ""))
         shown += [(pixels[window], note) for pixels, note in row.fills.values()]
         shown.append((row.truth[window], ""))
-        for column, (pixels, note) in enumerate(shown):
-            place = GAP + column * (CELL + GAP), top + LABEL
-            sheet.paste(fit(Image.fromarray(np.ascontiguousarray(pixels)), CELL), place)
-            draw.text((place[0], place[1] + CELL + 2), note, fill=FAINT, font=font)
-    return sheet
+        pictures = [Image.fromarray(np.ascontiguousarray(pixels)) for pixels, _ in shown]
+        table.append(PictureRow(title=row.title, pictures=pictures, notes=[note for _, note in shown]))
+    columns = (["whole"] if zoom else []) + names
+    return picture_table(columns, table, cell=CELL, gap=GAP, label=LABEL, font_size=13)
 
 
 def densest(hole: Bool[np.ndarray, "H W"], side: int = CELL) -> tuple[slice, slice]:

@@ -15,11 +15,3 @@ def change(value: Interval | None, digits: int = 2) -> str:
 
 def _written(value: Interval, form: str) -> str:
     return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
-
-
-def duration(seconds: float) -> str:
-    """ "40 seconds", "12 minutes" or "2 h 10 min"."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{round(seconds)} seconds"
-    return f"{minutes} minutes" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -5,7 +5,7 @@
 Trials are kept in OUT/trials, so a stopped run is resumed; the page is rewritten after each table.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from maskmend import __version__
 from maskmend.errors import ConfigError
 from maskmend.evaluation.report import STEADY
 from maskmend.experiments.reproduce.charts import schedule_curves
-from maskmend.experiments.reproduce.formatting import duration
 from maskmend.experiments.reproduce.page import Drawing, Section, html_page, markdown
 from maskmend.experiments.reproduce.sections import section_of, table_facts
 from maskmend.experiments.reproduce.strips import gallery, png_bytes, schedule_strips
@@ -24,7 +23,8 @@ from maskmend.experiments.reproduce.summary import rivals, summary_section, verd
 from maskmend.experiments.reproduce.tables import Table, the_grid, the_tables, verdict_of
 from maskmend.experiments.reproduce.trial import TrialRunner
 from maskmend.files import json_bytes, write_files
-from maskmend.progress import StageProgress
+from maskmend.progress import Log, StageProgress, duration
+from maskmend.settings import SCHEDULES
 
 QUICK_IMAGES, QUICK_REPEATS = 16, 10
 PUBLISHED_SCHEDULES = ("cosine", "linear", "square")
@@ -44,7 +44,7 @@ def reproduce(
     migan_file: Path | None = None,
     shown: int = 2,
     progress: StageProgress | None = None,
-    log: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> dict[str, Any]:
     """Measures all tables; writes `page.html`, `page.md`, `page.json` and PNGs into `out`; returns the JSON.
 
@@ -169,7 +169,7 @@ def _pictures(runner: TrialRunner, shown: int, migan_file: Path | None) -> list[
     )
     curves = Drawing(
         file="schedules.png",
-        png=schedule_curves(("cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp")),
+        png=schedule_curves(SCHEDULES),
         caption="The mask schedules.",
     )
     drawings = [curves]

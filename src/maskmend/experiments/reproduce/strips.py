@@ -5,12 +5,13 @@ from io import BytesIO
 
 import numpy as np
 from jaxtyping import Bool, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
-from maskmend.evaluation.contact_sheet import FAINT, INK, PAPER, fit, latent_mask, masked_input
+from maskmend.evaluation.contact_sheet import latent_mask, masked_input
+from maskmend.experiments.picture_table import PictureRow, picture_table
 from maskmend.pipeline import InpaintPipeline
 
-CELL, GAP, LABEL = 96, 6, 18
+CELL, GAP, LABEL, FONT = 96, 6, 18, 12
 LARGE = 128
 """Side of a picture of the gallery."""
 
@@ -49,20 +50,14 @@ def gallery(
     """A row for each image: input, the rivals' fills, ours composited and uncomposited, the truth."""
     results = pipe(list(images), list(masks), seed=[seed + n for n in range(len(images))])
     names = ["input", *rivals, "maskmend", "uncomposited", "truth"]
-    height, left = LARGE + GAP, GAP
-    sheet = Image.new("RGB", (left + len(names) * (LARGE + GAP), LABEL + len(results) * height + GAP), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
-    for column, name in enumerate(names):
-        draw.text((left + column * (LARGE + GAP), 2), name, fill=FAINT, font=font)
-    for number, result in enumerate(results):
+    rows = []
+    for result in results:
         others = [Image.fromarray(fill(result.source.pixels, result.mask)) for fill in rivals.values()]
         drawn = pipe.draw_tokens(result.tokens, result.regions) if result.tokens.size else result.images
         shown = [masked_input(result), *others, result.images[0], drawn[0]]
         shown.append(Image.fromarray(result.source.pixels))
-        for column, picture in enumerate(shown):
-            place = (left + column * (LARGE + GAP), LABEL + number * height)
-            sheet.paste(fit(picture.convert("RGB"), LARGE), place)
-    return sheet
+        rows.append(PictureRow(pictures=[picture.convert("RGB") for picture in shown]))
+    return picture_table(names, rows, cell=LARGE, gap=GAP, label=LABEL, font_size=FONT)
 
 
 def png_bytes(image: Image.Image) -> bytes:
@@ -73,15 +68,6 @@ def png_bytes(image: Image.Image) -> bytes:
 
 def _rows(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> Image.Image:
     columns = max(len(pictures) for _, pictures in rows)
-    height = CELL + LABEL + GAP
-    sheet = Image.new("RGB", (GAP + columns * (CELL + GAP), LABEL + len(rows) * height + GAP), PAPER)
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
-    for column in range(columns):
-        text = "input" if column == 0 else f"{column}"
-        draw.text((GAP + column * (CELL + GAP), 2), text, fill=FAINT, font=font)
-    for number, (name, pictures) in enumerate(rows):
-        top = LABEL + number * height
-        draw.text((GAP, top), name.replace("_", " "), fill=INK, font=font)
-        for column, picture in enumerate(pictures):
-            sheet.paste(fit(picture, CELL), (GAP + column * (CELL + GAP), top + LABEL))
-    return sheet
+    names = ["input", *(str(step) for step in range(1, columns))]
+    table = [PictureRow(title=name.replace("_", " "), pictures=pictures) for name, pictures in rows]
+    return picture_table(names, table, cell=CELL, gap=GAP, label=LABEL, font_size=FONT)

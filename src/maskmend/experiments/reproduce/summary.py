@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from maskmend.experiments.identity import code_hash, installed, opencv_version
 from maskmend.experiments.reproduce.baselines import Picture, leave_grey, migan, telea
 from maskmend.experiments.reproduce.formatting import interval
 from maskmend.experiments.reproduce.page import Mark, Section, Shown, Tile
@@ -43,13 +44,25 @@ def rivals(migan_file: Path | None = None) -> dict[str, Fill]:
     return found
 
 
+def rival_identities(migan_file: Path | None = None) -> dict[str, dict[str, str]]:
+    """What determines the fills of each of `rivals`, besides its name: part of the key of its trial."""
+    found: dict[str, dict[str, str]] = {"OpenCV Telea": {"opencv": opencv_version()}}
+    if migan_file is not None:
+        found["MI-GAN"] = {
+            "file": hashlib.sha256(migan_file.read_bytes()).hexdigest(),
+            "onnxruntime": installed("onnxruntime"),
+            "under": code_hash("images.infill"),
+        }
+    return found
+
+
 def summary_section(
     runner: TrialRunner, migan_file: Path | None, progress: StageProgress
 ) -> tuple[Section, dict[str, dict[str, Any]]]:
     """The section, and its trials by name."""
-    versions = {} if migan_file is None else {"MI-GAN": hashlib.sha256(migan_file.read_bytes()).hexdigest()}
+    identities = rival_identities(migan_file)
     trials = {
-        name: runner.baseline(f"{name} {versions.get(name, '')}".strip(), fill, progress)
+        name: runner.baseline(name, fill, progress, identity=identities.get(name))
         for name, fill in rivals(migan_file).items()
     }
     trials["this model, decoded as in the published experiment"] = runner.measure(

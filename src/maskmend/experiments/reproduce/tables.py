@@ -107,7 +107,12 @@ def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
         return tables
     single: list[tuple[str, str, Sequence[Any], str]] = [
         ("order", "Order", ("confidence", "random", "halton"), "Which tokens are kept first."),
-        ("noise", "Gumbel noise on the confidence", (0.0, 0.5, 1.0, 2.0, 4.5), "0 keeps the surest first."),
+        (
+            "noise",
+            "Gumbel noise on the confidence",
+            (0.0, 0.5, 1.0, 2.0, 4.5),
+            "0: most confident first.",
+        ),
         ("sweet_spot", "Sweet spot", (1, 2, 4, 6, 8), "Steps after which the rest is taken at once, of 8."),
         ("temperature", "Temperature", (0.3, 0.5, 0.7, 0.8, 1.0, 1.2), "Of drawing a token."),
         ("top_p", "Top-p", (0.5, 0.7, 0.9, 1.0), "Share of the probability that is drawn from."),

@@ -173,8 +173,10 @@ class TrialRunner:
         name: str,
         fill: Callable[[Picture, Bool[np.ndarray, "H W"]], Picture],
         progress: StageProgress | None = None,
+        *,
+        identity: dict[str, str] | None = None,
     ) -> Trial:
-        """The trial of another method, `fill(image, mask)`; `name` identifies it."""
+        """The trial of another method, `fill(image, mask)`; `name` and `identity` determine its fills."""
 
         def work(missing: Sequence[Measure]) -> Trial:
             start = time.perf_counter()
@@ -185,7 +187,7 @@ class TrialRunner:
                     progress("filling", len(drawn), len(self.data.images))
             return self._score({"composited": drawn}, drawn, time.perf_counter() - start, progress)
 
-        return self._cached({"baseline": name}, ("composited",), work)
+        return self._cached({"baseline": name, **(identity or {})}, ("composited",), work)
 
     def reconstruction(self, progress: StageProgress | None = None) -> Trial:
         """Whole images through the tokenizer and back: the floor of an uncomposited result."""

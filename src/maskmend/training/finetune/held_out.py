@@ -22,7 +22,7 @@ from maskmend.training.losses import Perceptual
 from maskmend.training.stages.stage import picture_grid
 
 KINDS = ("scratches", "strokes_photo", "blobs")
-JUDGED = 16
+FILLED = 16
 """Number of pictures that are filled, with a hole of each kind."""
 SHOWN = 8
 """Number of pictures on a sheet, with alternating kinds of holes."""
@@ -39,9 +39,9 @@ class Holed:
 
 
 def holed_pictures(pictures: Sequence[UInt8[np.ndarray, "H W 3"]], side: int) -> list[list[Holed]]:
-    """Central squares of `side` pixels of the first `JUDGED` pictures, each with a hole of each kind."""
+    """Central squares of `side` pixels of the first `FILLED` pictures, each with a hole of each kind."""
     found = []
-    for number in range(min(JUDGED, len(pictures))):
+    for number in range(min(FILLED, len(pictures))):
         square = np.ascontiguousarray(crop(pictures[number], side, None))
         holes = [draw_mask(kind, 0, number, side, side) for kind in KINDS]
         found.append([Holed(pixels=square, hole=hole, seed=number) for hole in holes])

@@ -1,6 +1,5 @@
 """Finishes a fine-tuning: writes the model folder with its card, and measures the improvement."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from maskmend.perceptual.lpips import Lpips
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.component import load_tokenizer, load_transformer
 from maskmend.pretrained.lookup import component_folder
+from maskmend.progress import Log
 from maskmend.storage.temporary import written_whole
 from maskmend.training.calibration import measure_domain
 from maskmend.training.card import draft_card
@@ -26,18 +26,18 @@ LONGEST_NAME = 40
 """Maximum length of a folder name that is used in the model's description."""
 
 
-def judged_pictures(work: Path, side: int, resolution: int) -> list[list[held_out.Holed]]:
+def held_out_pictures(work: Path, side: int, resolution: int) -> list[list[held_out.Holed]]:
     """Held-out pictures with holes, up to twice the model's view, so that finer scales are used too."""
     pictures = ImageSet(validation_file(work / "pictures"), side)
     return held_out.holed_pictures(pictures, min(side, 2 * resolution))
 
 
-def measure(pipe: InpaintPipeline, judged: list[list[held_out.Holed]]) -> np.ndarray:
+def measure(pipe: InpaintPipeline, pictures: list[list[held_out.Holed]]) -> np.ndarray:
     """LPIPS of each picture's fills by AlexNet, as training uses VGG and a score by it would be biased."""
-    return held_out.fill_distances(pipe, judged, Lpips.load("alexnet").to(pipe.device))
+    return held_out.fill_distances(pipe, pictures, Lpips.load("alexnet").to(pipe.device))
 
 
-def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[str], None]) -> Finetuned:
+def pack(request: Request, plan: Plan, start: InpaintPipeline, log: Log) -> Finetuned:
     """Combines the runs of `plan` into `request.output`; `start` is the model they started from."""
     work, folders = request.work, stage_folders(request.work)
     pipe = InpaintPipeline(
@@ -45,9 +45,9 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[st
         load_transformer(component_folder(folders["transformer"], "transformer")),
         start.defaults,
     ).to(start.device)
-    say("measuring the improvement on the held-out pictures")
-    judged = judged_pictures(work, plan.pictures.side, start.resolution)
-    before, after = np.array(plan.before), measure(pipe, judged)
+    log("measuring the improvement on the held-out pictures")
+    pictures = held_out_pictures(work, plan.pictures.side, start.resolution)
+    before, after = np.array(plan.before), measure(pipe, pictures)
     change = held_out.change(before, after)
     result = (
         f"LPIPS of fills of {len(after)} held-out pictures, {len(held_out.KINDS)} holes each: "
@@ -68,16 +68,16 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, say: Callable[[st
     pipe.save_pretrained(request.output, half=True)
     write_plan(work, replace(plan, packed=True))
     sheet = work / "pictures" / "after.png"
-    save_sheet(held_out.sheet(judged, {request.model: start, request.output.name: pipe}), sheet)
-    say(result)
+    save_sheet(held_out.sheet(pictures, {request.model: start, request.output.name: pipe}), sheet)
+    log(result)
     if change.high >= 0:
-        say(
-            f"that is no sure gain over {request.model}: more pictures or --minutes may bring one, or the "
-            "pictures are too much like what it knew"
+        log(
+            f"no significant improvement over {request.model}: train longer (--minutes), give more "
+            f"pictures, or go on using {request.model}"
         )
-    say(f"before and after: {sheet}")
-    say(f"wrote {request.output}; use it with --model {request.output}")
-    say(f"{work} holds the runs: remove it when you will not train on")
+    log(f"before and after: {sheet}")
+    log(f"wrote {request.output}; use it with --model {request.output}")
+    log(f"{work} holds the runs: remove it when you will not train on")
     return Finetuned(finished=True, before=float(before.mean()), after=float(after.mean()), change=change)
 
 

@@ -12,7 +12,7 @@ import io
 import os
 import tarfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,9 @@ from PIL import Image, UnidentifiedImageError
 from maskmend.errors import DataError, OutputError
 from maskmend.images.listing import TRAINABLE, Entry, list_images
 from maskmend.images.opening import READABLE
+from maskmend.progress import Log
 from maskmend.storage.temporary import written_whole
 from maskmend.training.dataset import decode
-
-Say = Callable[[str], None]
 
 FEWEST = 10
 """Pictures below which there is nothing to split."""
@@ -34,7 +33,7 @@ HELD_OUT_SHARE = 0.1
 MOST_HELD_OUT = 200
 SCALES = 4
 """Pictures are kept with a shorter side of so many times the model's view: crops show 1 to 1/4 of that."""
-TOLD_EVERY = 15.0
+MESSAGE_EVERY = 15.0
 """Seconds between words about how far it is."""
 ENLARGED = 0.25
 """Share of the pictures that may be smaller than that, and are enlarged."""
@@ -88,13 +87,13 @@ def listing_hash(source: Path) -> str:
     return digest.hexdigest()
 
 
-def split_pictures(source: Path, resolution: int, say: Say) -> Split:
+def split_pictures(source: Path, resolution: int, log: Log) -> Split:
     """Reads the content and size of every picture once.
 
     Args:
         source: a folder, searched recursively, a tar file, or a folder of tar files.
         resolution: side of the model's view in pixels; smaller pictures are skipped.
-        say: called with a message for each file that is skipped.
+        log: called with a message for each file that is skipped.
 
     Raises DataError if fewer than `FEWEST` pictures are left.
     """
@@ -103,7 +102,7 @@ def split_pictures(source: Path, resolution: int, say: Say) -> Split:
     def skip(name: str, reason: str) -> None:
         nonlocal skipped
         skipped += 1
-        say(f"skipped {name}: {reason}")
+        log(f"skipped {name}: {reason}")
 
     listing = listing_hash(source)
     entries = list(list_images(source, skip, TRAINABLE))
@@ -140,14 +139,14 @@ def split_pictures(source: Path, resolution: int, say: Say) -> Split:
     return Split(training=ordered[held_out:], validation=ordered[:held_out], counts=counts)
 
 
-def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, say: Say) -> int:
+def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, log: Log) -> int:
     """Writes pictures into a tar file atomically; returns how many could be decoded.
 
-    `say` is called for pictures that could not be decoded, and with progress messages. Raises DataError if
+    `log` is called for pictures that could not be decoded, and with progress messages. Raises DataError if
     none could be decoded, OutputError if the file cannot be written.
     """
     written = 0
-    told = time.monotonic()
+    last_message = time.monotonic()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(file) as temporary:
@@ -156,15 +155,15 @@ def keep_pictures(pictures: Sequence[_Found], file: Path, side: int, say: Say) -
                     pngs = pool.map(lambda picture: _png(picture, side), pictures)
                     for number, (picture, png) in enumerate(zip(pictures, pngs, strict=True)):
                         if isinstance(png, str):
-                            say(f"skipped {picture.entry.name}: {png}")
+                            log(f"skipped {picture.entry.name}: {png}")
                             continue
                         about = tarfile.TarInfo(f"{written:06d}.png")
                         about.size = len(png)
                         archive.addfile(about, io.BytesIO(png))
                         written += 1
-                        if time.monotonic() > told + TOLD_EVERY:
-                            told = time.monotonic()
-                            say(f"picture {number + 1} of {len(pictures)}")
+                        if time.monotonic() > last_message + MESSAGE_EVERY:
+                            last_message = time.monotonic()
+                            log(f"picture {number + 1} of {len(pictures)}")
                 opened.flush()
                 os.fsync(opened.fileno())
             if written == 0:

@@ -22,15 +22,17 @@ from maskmend.training.finetune.pictures import SCALES, PictureCounts, training_
 from maskmend.training.recipe import Recipe
 
 PLAN = "plan.json"
+FORMAT = 1
+"""Format of `plan.json`; files without one are read as format 1."""
 STEPS = {"transformer": 400, "decoder": 400}
-"""Steps of a default run, whose gain was measured: see docs/training.md."""
+"""Default number of steps of each stage. docs/training.md says which numbers of steps were measured."""
 FEWEST_STEPS = 20
 """Minimum steps per stage: with fewer, the learning rate schedule is too short to be useful."""
 HOLES: dict[str, float] = {
     "boxes": 0.15, "strokes": 0.3, "random_walk": 0.0, "scratches": 0.2, "text": 0.05, "blobs": 0.25,
 }  # fmt: skip
 GUESSES = 0.4
-LEAST_JUDGED = 32
+MIN_DISCRIMINATOR_SIDE = 32
 """Minimum side of pictures for a discriminator on LPIPS features."""
 
 
@@ -104,7 +106,7 @@ def recipes(
     }
     # Without guesses in transformer or decoder, a model fills wide holes at one scale and needs none.
     guesses = GUESSES if transformer.guesses and tokenizer.known_guesses else 0.0
-    perceives = {} if tokenizer.resolution >= LEAST_JUDGED else {"feature_adversarial": 0.0}
+    perceives = {} if tokenizer.resolution >= MIN_DISCRIMINATOR_SIDE else {"feature_adversarial": 0.0}
     ramp = max(1, plan.steps["decoder"] // 10)
     tables: dict[str, dict[str, Any]] = {
         "transformer": {
@@ -164,13 +166,20 @@ def _training(steps: int) -> dict[str, Any]:
 
 def write_plan(work: Path, plan: Plan) -> None:
     """Writes `plan.json` into the folder of the runs."""
-    write_files({work / PLAN: json_bytes(asdict(plan))})
+    write_files({work / PLAN: json_bytes({"format": FORMAT, **asdict(plan)})})
 
 
 def read_plan(work: Path) -> Plan | None:
-    """The plan of the runs in `work`, if there is one. Raises TrainingError if it cannot be read."""
+    """The plan of the runs in `work`, if there is one. Raises TrainingError if it cannot be read or is of a
+    newer format."""
     try:
-        return from_dict(Plan, json.loads((work / PLAN).read_text(encoding="utf-8")))
+        content = json.loads((work / PLAN).read_text(encoding="utf-8"))
+        found = content.pop("format", 1) if isinstance(content, dict) else 1
+        if type(found) is int and found > FORMAT:
+            raise TrainingError(
+                f"{work / PLAN} has format {found}, this version reads up to {FORMAT}: upgrade maskmend"
+            )
+        return from_dict(Plan, content)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, ConfigError) as error:

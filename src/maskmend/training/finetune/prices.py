@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from maskmend.progress import duration
 from maskmend.training.finetune.plan import Plan
 
 
@@ -34,8 +35,8 @@ def price_list(plan: Plan) -> list[str]:
     for steps in sorted({mine, *shorter, *gains}):
         row = gains.get(steps)
         gain = f"{row.value:+.0%} [{row.low:+.0%}, {row.high:+.0%}]" if row else "not measured"
-        told = f"{f'{steps[0]} + {steps[1]}':>12}  {_time(plan, *steps):>9}  {gain}"
-        lines.append(told + ("  <- this run" if steps == mine else ""))
+        line = f"{f'{steps[0]} + {steps[1]}':>12}  {_time(plan, *steps):>9}  {gain}"
+        lines.append(line + ("  <- this run" if steps == mine else ""))
     where = ": as measured on 200 pictures of one kind (docs/training.md), yours will differ" if gains else ""
     lines.append(f"LPIPS{where}; yours is printed at the end" if where else "LPIPS is printed at the end")
     lines.append("shorter or longer: --minutes; Ctrl-C saves, and the same command resumes")
@@ -44,10 +45,3 @@ def price_list(plan: Plan) -> list[str]:
 
 def _time(plan: Plan, transformer: int, decoder: int) -> str:
     return duration(transformer * plan.seconds["transformer"] + decoder * plan.seconds["decoder"])
-
-
-def duration(seconds: float) -> str:
-    """A readable duration, such as 40 s, 25 min, 3.2 h."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

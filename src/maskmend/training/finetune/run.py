@@ -21,10 +21,11 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import INDEX
 from maskmend.pretrained.hashes import model_hash
 from maskmend.pretrained.lookup import find_model
+from maskmend.progress import Log, duration
 from maskmend.training.dataset import ImageSet
 from maskmend.training.finetune import held_out
 from maskmend.training.finetune.pace import seconds_a_step
-from maskmend.training.finetune.pack import default_name, judged_pictures, measure, pack, save_sheet
+from maskmend.training.finetune.pack import default_name, held_out_pictures, measure, pack, save_sheet
 from maskmend.training.finetune.pictures import (
     PictureCounts,
     keep_pictures,
@@ -43,12 +44,11 @@ from maskmend.training.finetune.plan import (
     stage_folders,
     write_plan,
 )
-from maskmend.training.finetune.prices import duration, price_list
+from maskmend.training.finetune.prices import price_list
 from maskmend.training.finetune.request import Finetuned, Request, check_folders
 from maskmend.training.loop import Outcome
 from maskmend.training.recipe import Recipe
 
-Say = Callable[[str], None]
 Watch = Callable[[Recipe, Path], Outcome]
 """Trains a recipe into a folder, with progress output."""
 WEIGHTS = ("lpips-vgg16", "efficientnet-lite0", "lpips-alexnet")
@@ -56,10 +56,10 @@ WEIGHTS = ("lpips-vgg16", "efficientnet-lite0", "lpips-alexnet")
 FEW = 100
 
 
-def finetune(request: Request, watch: Watch, say: Say) -> Finetuned:
+def finetune(request: Request, watch: Watch, log: Log) -> Finetuned:
     """Trains a model on `request.source` and writes it to `request.output`; resumes an unfinished run.
 
-    `say` is called with progress messages, one line at a time.
+    `log` is called with progress messages, one line at a time.
 
     Raises:
         ConfigError: for conflicting folders, a run from another model, too few minutes.
@@ -84,39 +84,39 @@ def finetune(request: Request, watch: Watch, say: Say) -> Finetuned:
         _remove(work)
     plan = read_plan(work)
     start = start.to(device)
-    plan = _begin(request, folder, start, say) if plan is None else _go_on(plan, request, start, say)
+    plan = _begin(request, folder, start, log) if plan is None else _go_on(plan, request, start, log)
     if plan.packed and (request.output / INDEX).exists():
         longer = 2 * max(1, round(plan.minutes))
-        say(f"{request.output} is finished; to train it longer: --minutes {longer}; anew: --restart")
+        log(f"{request.output} is finished; to train it longer: --minutes {longer}; anew: --restart")
         return Finetuned(finished=True)
     folders = stage_folders(work)
     for stage, recipe in recipes(plan, work, start.tokenizer.config, start.transformer.config).items():
         left = duration(plan.steps[stage] * plan.seconds[stage])
-        say(f"{stage}: {plan.steps[stage]} steps, about {left}; pictures: {folders[stage] / 'pictures'}")
+        log(f"{stage}: {plan.steps[stage]} steps, about {left}; pictures: {folders[stage] / 'pictures'}")
         if not watch(recipe, folders[stage]).finished:
             return Finetuned(finished=False)
-    return pack(request, plan, start, say)
+    return pack(request, plan, start, log)
 
 
-def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> Plan:
+def _begin(request: Request, folder: Path, start: InpaintPipeline, log: Log) -> Plan:
     """Prepares the run before the first step: pictures, first contact sheet, time of a step."""
     work, resolution = request.work, start.resolution
-    split = split_pictures(request.source, resolution, say)
+    split = split_pictures(request.source, resolution, log)
     counts, side = split.counts, split.counts.side
-    _tell_pictures(counts, request.source, say)
+    _tell_pictures(counts, request.source, log)
     config = start.tokenizer.config
-    say(
+    log(
         f"starts from {request.model}: a view of {resolution}x{resolution} pixels, "
         f"{config.grid}x{config.grid} tokens of {config.quantizer.codes} codes"
     )
     validation, training = validation_file(work / "pictures"), training_file(work / "pictures")
     # The held-out pictures first, so that there is a sheet to look at while the others are read.
-    counts = replace(counts, validation=keep_pictures(split.validation, validation, side, say))
-    judged = judged_pictures(work, side, resolution)
+    counts = replace(counts, validation=keep_pictures(split.validation, validation, side, log))
+    holed = held_out_pictures(work, side, resolution)
     sheet = work / "pictures" / "before.png"
-    save_sheet(held_out.sheet(judged, {request.model: start}), sheet)
-    say(f"what {request.model} makes of held-out pictures: {sheet}")
-    counts = replace(counts, training=keep_pictures(split.training, training, side, say))
+    save_sheet(held_out.sheet(holed, {request.model: start}), sheet)
+    log(f"what {request.model} makes of held-out pictures: {sheet}")
+    counts = replace(counts, training=keep_pictures(split.training, training, side, log))
     plan = Plan(
         model=str(folder.resolve()),
         model_hash=model_hash(start.tokenizer, start.transformer),
@@ -125,9 +125,9 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> 
         seconds=dict.fromkeys(STEPS, 1.0),
         precision=_precision(start),
         device=request.device,
-        before=tuple(float(value) for value in measure(start, judged)),
+        before=tuple(float(value) for value in measure(start, holed)),
     )
-    say("measuring how long a step takes here, under the current load of this machine")
+    log("measuring how long a step takes here, under the current load of this machine")
     images = ImageSet(training, side)
     made = recipes(plan, work, start.tokenizer.config, start.transformer.config)
     decoder = made["decoder"].decoder
@@ -139,11 +139,11 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, say: Say) -> 
     plan = replace(plan, seconds=seconds, steps=steps)
     write_plan(work, plan)
     for line in price_list(plan):
-        say(line)
+        log(line)
     return plan
 
 
-def _go_on(plan: Plan, request: Request, start: InpaintPipeline, say: Say) -> Plan:
+def _go_on(plan: Plan, request: Request, start: InpaintPipeline, log: Log) -> Plan:
     """The plan of an unfinished run, updated with the arguments of this command."""
     work = request.work
     if model_hash(start.tokenizer, start.transformer) != plan.model_hash:
@@ -155,7 +155,7 @@ def _go_on(plan: Plan, request: Request, start: InpaintPipeline, say: Say) -> Pl
         if not file.is_file():
             raise TrainingError(f"no {file}, which this run needs: --restart to begin anew")
     if listing_hash(request.source) != plan.pictures.listing:
-        say(
+        log(
             f"{request.source} has other pictures than when this run began: it goes on with those of then; "
             "--restart takes those of now"
         )
@@ -164,7 +164,7 @@ def _go_on(plan: Plan, request: Request, start: InpaintPipeline, say: Say) -> Pl
         plan = replace(plan, steps=steps, packed=False)
         write_plan(work, plan)
     if not plan.packed:
-        say(f"goes on with {work}, about {duration(plan.minutes * 60)} in all")
+        log(f"goes on with {work}, about {duration(plan.minutes * 60)} in all")
     return plan
 
 
@@ -172,17 +172,17 @@ def _precision(start: InpaintPipeline) -> str:
     return "bf16" if has_fast_bf16(start.device) else "auto"
 
 
-def _tell_pictures(counts: PictureCounts, source: Path, say: Say) -> None:
+def _tell_pictures(counts: PictureCounts, source: Path, log: Log) -> None:
     others = [f"{counts.skipped} skipped"] * (counts.skipped > 0)
     others += [f"{counts.copies} exact copies left out"] * (counts.copies > 0)
     left = f" ({', '.join(others)})" if others else ""
     total = counts.training + counts.validation
-    say(
+    log(
         f"{total} pictures in {source}{left}: {counts.training} to learn from, {counts.validation} held out; "
         f"kept with a shorter side of {counts.side} pixels"
     )
     if total < FEW:
-        say(f"{total} pictures are few: some hundreds teach more, and leave enough to judge by")
+        log(f"{total} pictures are few: some hundreds teach more, and leave enough to judge by")
 
 
 def _remove(work: Path) -> None:

@@ -11,7 +11,7 @@ the tar headers, so pictures that cannot be decoded are found only when they are
 import io
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
@@ -20,6 +20,7 @@ import numpy as np
 
 from maskmend.errors import ConfigError, DataError
 from maskmend.images.listing import TRAINABLE
+from maskmend.progress import Log
 from maskmend.stores import Store, is_url, joined, open_binary, read, size_of
 
 NAME = "index.maskmend.json"
@@ -51,7 +52,7 @@ class Index:
         return joined(self.place, self.shards[number])
 
 
-def make_index(place: str, *, log: Callable[[str], None] | None = None) -> Index:
+def make_index(place: str, *, log: Log | None = None) -> Index:
     """Indexes all tar files in a folder (searched recursively) or URL, or one tar file.
 
     Raises DataError if there are none, if one is damaged or compressed, or if it contains no pictures.

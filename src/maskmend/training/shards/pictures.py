@@ -99,8 +99,8 @@ class ShardSet:
         self._checked.add(shard)
 
     def _decoded(self, number: int, content: bytes) -> np.ndarray:
-        for turn in range(self.in_a_row):
-            other = (number + turn) % len(self)
+        for offset in range(self.in_a_row):
+            other = (number + offset) % len(self)
             cached = self._cache.get(other)
             if cached is not None:
                 return cached
@@ -109,7 +109,7 @@ class ShardSet:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # unusual metadata of single pictures
-                    picture = decode(content if turn == 0 else self._read([other])[0], self.size)
+                    picture = decode(content if offset == 0 else self._read([other])[0], self.size)
             except (ConfigError, DataError):
                 raise
             except UnidentifiedImageError:

@@ -1,10 +1,10 @@
 """Opens the `data` of a recipe as a set of pictures: in memory, from indexed shards, or with tokens."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from maskmend.progress import Log
 from maskmend.stores import is_url
 from maskmend.training.dataset import ImageSet, shared_pictures
 from maskmend.training.shards.index import find_index, open_index, without_index
@@ -19,7 +19,7 @@ def open_pictures(
     cache_bytes: int = 4 << 30,
     workers: int = 0,
     with_tokens: bool = False,
-    log: Callable[[str], None] | None = None,
+    log: Log | None = None,
 ) -> ImageSet | ShardSet:
     """The pictures at `source`: read on demand if it has an index, else decoded now.
 

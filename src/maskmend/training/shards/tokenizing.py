@@ -1,6 +1,6 @@
 """Encodes a data set once into token shards (`maskmend data tokenize`; the format: `tokens`)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from PIL import Image
 from maskmend.errors import ConfigError
 from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.hashes import tokens_hash
+from maskmend.progress import Count
 from maskmend.training.batches import Pictures, to_float
 from maskmend.training.dataset import crop
 from maskmend.training.shards.index import NAME, TOKEN_RECORD, Index, write_index
@@ -37,8 +38,8 @@ class Squares:
 
     def of(self, picture: np.ndarray, number: int) -> Iterator[np.ndarray]:
         """The crops of picture `number`, determined by it and the seed; random ones may be mirrored."""
-        for turn in range(self.count):
-            rng = None if self.count == 1 else np.random.default_rng([self.seed, number, turn])
+        for crop_number in range(self.count):
+            rng = None if self.count == 1 else np.random.default_rng([self.seed, number, crop_number])
             square = crop(picture, self.size, rng, (self.scale, 1.0))
             if square.shape[:2] != (self.size, self.size):  # the centre of a picture stored at a larger size
                 image = Image.fromarray(np.ascontiguousarray(square))
@@ -54,7 +55,7 @@ def tokenize_pictures(
     *,
     shard_size: int = 4096,
     batch: int = 64,
-    progress: Callable[[int], object] | None = None,
+    progress: Count | None = None,
 ) -> str:
     """Writes the shards and their index into `output`; returns the path of the index. `progress` is called
     with the number of crops done. Of the crops, only those of one batch are in memory.

@@ -38,6 +38,7 @@ from maskmend.training.ema import MovingAverage
 from maskmend.training.guesses import make_guesses
 from maskmend.training.losses import ImageLoss, Perceptual
 from maskmend.training.masking import Masks, draw_holes
+from maskmend.training.precision import uses_bf16
 from maskmend.training.recipe import Recipe
 from maskmend.training.stages.sampled_tokens import HoleTokenSampler, IterativeSampler, ParallelSampler
 from maskmend.training.stages.stage import adamw, optimizer_step, picture_grid, to_device
@@ -66,8 +67,7 @@ class DecoderStage:
         self.options = recipe.decoder
         self.clip = recipe.training.clip
         self.device = device
-        precision = recipe.training.precision
-        self.autocast = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+        self.autocast = uses_bf16(recipe.training, device)
         trained = load_tokenizer(component_folder(Path(self.options.tokenizer), "tokenizer"))
         self.config = fine_tuned_config(trained.config, recipe.model)
         self.resolution, self.factor = self.config.resolution, self.config.factor

@@ -26,6 +26,7 @@ from maskmend.training.distributed import data_parallel, gradients_meet, rank_an
 from maskmend.training.ema import MovingAverage
 from maskmend.training.losses import ImageLoss, Perceptual
 from maskmend.training.masking import draw_weighted
+from maskmend.training.precision import uses_bf16
 from maskmend.training.recipe import Recipe
 from maskmend.training.stages.decoder import init_from
 from maskmend.training.stages.stage import adamw, optimizer_step, picture_grid, to_device
@@ -48,8 +49,7 @@ class TokenizerStage:
         self.options = recipe.tokenizer
         self.clip = recipe.training.clip
         self.device = device
-        precision = recipe.training.precision
-        self.autocast = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+        self.autocast = uses_bf16(recipe.training, device)
         self.resolution = config.resolution
         self.model = VQGAN(config).to(device)
         if self.options.start:

@@ -9,7 +9,6 @@
 The tokenizer is frozen. Validation uses fixed masks and no smoothing: its loss is in nats per masked token.
 """
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,11 @@ from maskmend.training.distributed import data_parallel, fully_sharded, gradient
 from maskmend.training.ema import MovingAverage
 from maskmend.training.guesses import make_guesses, pass_over
 from maskmend.training.masking import FAMILIES, WHOLE, Masks, draw_masks
+from maskmend.training.precision import uses_bf16
 from maskmend.training.recipe import Recipe
 from maskmend.training.shards.tokens import TokenBatch
 from maskmend.training.stages.stage import adamw, optimizer_step, picture_grid, to_device
+from maskmend.training.stages.token_cache import TokenCache
 
 TRANSFORMERS: dict[str, Callable[..., TransformerConfig]] = {
     "coursework": transformer.coursework_config,
@@ -46,10 +47,6 @@ TRANSFORMERS: dict[str, Callable[..., TransformerConfig]] = {
     "large": transformer.large_config,
     "huge": transformer.huge_config,
 }
-
-
-TOKEN_CACHE_SIZE = 2**18
-"""Number of images whose tokens are cached on the device, about a KiB each."""
 
 
 class TransformerStage:
@@ -63,9 +60,7 @@ class TransformerStage:
         self.options = recipe.transformer
         self.training = recipe.training
         self.device = device
-        self.autocast = recipe.training.precision == "bf16" or (
-            recipe.training.precision == "auto" and device.type == "cuda"
-        )
+        self.autocast = uses_bf16(recipe.training, device)
         folder = component_folder(Path(self.options.tokenizer), "tokenizer")
         self.tokenizer = load_tokenizer(folder).to(device)
         self.config = config
@@ -89,12 +84,12 @@ class TransformerStage:
             fully_sharded(self.ema.module, self.ema.module.blocks, trained=False)
         else:
             self.parallel = data_parallel(self.model)
-        unchanged = recipe.data.colour == 0 and recipe.data.crop_scale == 1  # `run` checks their shape too
-        self.token_cache: dict[bytes, Tensor] | None = {} if unchanged else None
-        """Tokens by hash of the pixels: images that recur unchanged (but for the flip) are encoded once."""
-        self.caches_holes = False
-        """Infilled images are cached too: for trainings that share images, tokenizer and holes (a study)."""
+        self._cache: TokenCache | None = None
         self.optimizers: list[torch.optim.Optimizer] = [adamw([self.model], recipe.training)]
+
+    def use_cache(self, cache: TokenCache) -> None:
+        """Takes tokens from `cache`: for pictures that recur unchanged but for the flip."""
+        self._cache = cache
 
     def _init_from(self, folder: Path) -> None:
         trained = load_transformer(component_folder(folder, "transformer"))
@@ -123,7 +118,7 @@ class TransformerStage:
         if isinstance(images, TokenBatch):
             targets, pictures = to_device(images.tokens, self.device), images.images
         else:
-            targets, pictures = self._tokens(images, self.token_cache is not None), images
+            targets, pictures = self._tokens(images, cached=True), images
         all_hole = bool(masks.hole.all()) and not self.config.hints
         masks = masks.to(self.device)
         if all_hole:
@@ -136,7 +131,8 @@ class TransformerStage:
                 rows = to_device(guessed, self.device)
                 guesses = make_guesses(pictures[rows], masks.pixels[rows], self.tokenizer, rng)
                 infilled = infilled.index_copy(0, rows, guesses)
-            infilled_tokens = self._tokens(infilled, self.caches_holes)
+            cached = self._cache is not None and self._cache.infilled
+            infilled_tokens = self._tokens(infilled, cached=cached)
         # A number in torch.where would be copied to the device, which synchronises.
         inputs = torch.where(masks.hole, targets, infilled_tokens).masked_fill(
             masks.hidden, self.config.mask_id
@@ -145,24 +141,13 @@ class TransformerStage:
         guess = (masks.guessed[:, None] & masks.hole).to(missing.dtype)
         return inputs, targets, Hints(infilled_tokens, missing, guess)
 
-    def _tokens(self, images: Float[Tensor, "B 3 H W"], cached: bool) -> Int[Tensor, "B N"]:
-        """Tokens of images; with `cached` from `token_cache` where it holds them."""
-        if self.token_cache is None or not cached:
-            return self.tokenizer.encode(to_device(images, self.device)).flatten(1)
-        keys = [hashlib.sha256(image.cpu().numpy().tobytes()).digest() for image in images]
-        found = {key: self.token_cache[key] for key in keys if key in self.token_cache}
-        misses = [n for n, key in enumerate(keys) if key not in found]
-        if misses:
-            # One by one: the last bits of a convolution depend on the batch size, and the number of new
-            # images depends on where the run was resumed.
-            encode = self.tokenizer.encode
-            encoded = {
-                keys[n]: encode(to_device(images[n : n + 1], self.device)).flatten().int() for n in misses
-            }
-            found |= encoded
-            if len(self.token_cache) < TOKEN_CACHE_SIZE:
-                self.token_cache |= encoded
-        return torch.stack([found[key] for key in keys]).long()
+    def _tokens(self, images: Float[Tensor, "B 3 H W"], *, cached: bool) -> Int[Tensor, "B N"]:
+        """Tokens of images, from the cache where `cached` and there is one."""
+
+        def encode(some: Float[Tensor, "_ 3 H W"]) -> Int[Tensor, "_ N"]:
+            return self.tokenizer.encode(to_device(some, self.device)).flatten(1)
+
+        return self._cache.encode(images, encode) if self._cache is not None and cached else encode(images)
 
     def train_step(self, micro_batches: list[Any], step: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """`micro_batches` of pictures (B, 3, H, W), or of tokens (`TokenBatch`)."""
