@@ -164,8 +164,8 @@ def main() -> None:
     parser.add_argument(
         "--busy", action="store_true", help="Leave out of `stages` what an idle machine takes."
     )
-    parser.add_argument("--pictures", type=int, default=400, help="Of `nodes`.")
-    parser.add_argument("--every", type=float, default=20.0, help="Seconds between kills, of `nodes`.")
+    parser.add_argument("--pictures", type=int, default=2400, help="Of `nodes`.")
+    parser.add_argument("--every", type=float, default=25.0, help="Seconds between kills, of `nodes`.")
     parser.add_argument("--times", type=int, default=5, help="Of `plan`.")
     parser.add_argument("--dry", action="store_true", help="Print the tables, change no page.")
     options = parser.parse_args()
