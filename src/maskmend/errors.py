@@ -1,7 +1,7 @@
-"""The exception tree: everything a user can cause derives from MaskmendError.
+"""The exceptions: all errors that a user can cause derive from MaskmendError.
 
-Each message gives the offending value and the remedy in one line; the command line prints it and exits
-with status 2.
+Each message is one line with the offending value and the remedy; the command line prints it and exits with
+status 2.
 """
 
 

@@ -1,4 +1,4 @@
-"""Seeds of fills: which numbers may be one, said once for all that fill, PyTorch or none."""
+"""Valid seeds of fills, for all that fill, with or without PyTorch."""
 
 import operator
 

@@ -1,7 +1,7 @@
-"""How a hole is filled: every setting of a fill, with its default, in one frozen dataclass.
+"""The settings of a fill, with their defaults, in one frozen dataclass.
 
-A model folder may carry its own defaults (`model_index.json`, "defaults"), found by search on validation
-pictures; arguments of a call are laid over those.
+A model folder may have its own defaults (`model_index.json`, "defaults"), found by search on validation
+pictures; arguments of a call override them.
 """
 
 import math
@@ -62,7 +62,7 @@ class Settings:
     infill: str = "diffusion"
     """What stands in the hole while the known part is encoded: grey, mean, nearest or diffusion."""
     ring: int = 0
-    """Also predict this many tokens around the hole anew."""
+    """Width in tokens of a ring around the hole that is predicted again."""
     share: float = 0.0
     """Predict only cells that miss more than this share of their pixels; 0: every touched cell."""
     seam: str = "poisson"
@@ -80,7 +80,7 @@ class Settings:
     """Larger pictures: the most windows through which one long, thin hole is filled; 1: always one."""
     detail: str | int = "auto"
     """Wide holes in larger pictures: how far beyond the scale at which the hole fits into the model's view.
-    full: up to the picture's own scale; auto: likewise, for models trained to draw a coarser fill anew and
+    full: up to the picture's own scale; auto: likewise, for models trained to refine a coarser fill and
     within 512 windows; a number: so many finer scales at most, 0 for none."""
     detail_steps: int = 1
     """Decoding steps at the finer scales, where a coarser fill is a guess of the content."""

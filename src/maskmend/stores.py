@@ -1,9 +1,7 @@
-"""Folders of files, on this machine or behind a URL that fsspec knows (`s3://`, `gs://`, `hf://`; extra
-`cloud`).
+"""Folders of files, local or at a URL that fsspec supports (`s3://`, `gs://`, `hf://`; extra `cloud`).
 
-Names are relative to the folder and have forward slashes. What is written appears whole or not at all: on
-disks by renaming, in object storage because an object is put in one piece; on other remote file systems by
-moving.
+Names are relative to the folder, with forward slashes. Writes are atomic: on disks by renaming, in object
+storage because objects are put in one piece; on other remote file systems by moving.
 """
 
 import os
@@ -82,7 +80,7 @@ class Store:
             raise OutputError(f"cannot write {place}: {_line(error)}") from error
 
     def remove(self, name: str) -> None:
-        """What is not there need not go."""
+        """Removes the file, if it exists."""
         if not is_url(self.place):
             Path(joined(self.place, name)).unlink(missing_ok=True)
             return
@@ -100,7 +98,7 @@ def open_binary(place: str) -> Any:
         return system.open(path, "rb")
     except ConfigError:
         raise
-    except Exception as error:  # missing credentials, to name one, are no OSError
+    except Exception as error:  # missing credentials, for example, do not raise OSError
         raise DataError(f"cannot read {place}: {_line(error)}") from error
 
 
@@ -126,8 +124,8 @@ def read(place: str, offset: int = -1, size: int = -1) -> bytes:
 
 
 def read_ranges(ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
-    """The bytes of each (place, offset, size); those at one file system's URLs are asked for together, as
-    far as it can. Raises DataError, also where there are fewer.
+    """The bytes of each (place, offset, size); ranges on the same remote file system are requested together
+    if it supports that. Raises DataError, also where there are fewer.
     """
     found: list[bytes] = [b""] * len(ranges)
     # fsspec gives the same file system again for the same account, not for another one of the same protocol.

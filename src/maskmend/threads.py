@@ -1,8 +1,8 @@
 """How PyTorch's threads wait for each other.
 
-Between two parallel parts of a computation OpenMP's threads spin: they keep their cores busy for a while, in
-case that work comes soon. Where other programs want the cores, a thread that waits takes the time of the one
-that it waits for, and a fill of 0.1 s takes 5 s. With OMP_WAIT_POLICY=PASSIVE a thread that waits sleeps.
+Between two parallel sections OpenMP's threads spin: they keep their cores busy for a while, in case work
+arrives soon. If other programs need the cores, a waiting thread takes time from the one it waits for, and a
+fill of 0.1 s takes 5 s. With OMP_WAIT_POLICY=PASSIVE waiting threads sleep.
 
 The variable is read when PyTorch's library is loaded, so it has to be set before `import torch`.
 """

@@ -1,6 +1,6 @@
-"""`maskmend completion`: what makes a shell complete commands, options and their values.
+"""`maskmend completion`: shell completion of commands, options and their values.
 
-click answers while the shell asks (`_MASKMEND_COMPLETE`); nothing of PyTorch is loaded for it.
+click computes the completions when the shell asks for them (`_MASKMEND_COMPLETE`), without loading PyTorch.
 """
 
 from collections.abc import Iterable

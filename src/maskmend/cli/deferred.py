@@ -1,12 +1,12 @@
-"""Parts of other libraries that load when they are first used, not before.
+"""Modules of other libraries that are loaded on first use.
 
-`import torch` loads 1,100 modules, of which a fill uses few: exporters, distributions, optimizers,
-quantization, documentation. In a process that fills one small picture they cost more than the fill. Here such
-a part becomes an empty module that loads itself when an attribute is asked of it, so whoever does use it gets
-all of it. (`importlib.util.LazyLoader` would load it at once: its modules count `__spec__` as use, and a
-second import of a module reads that.)
+`import torch` loads 1,100 modules, few of which a fill uses; the others are exporters, distributions,
+optimizers, quantization, documentation. For one small picture, loading them takes longer than the fill. Here
+such a module is replaced by an empty one that loads the real module when one of its attributes is accessed.
+(`importlib.util.LazyLoader` would load it at once: it counts access to `__spec__` as use, which a second
+import of the module makes.)
 
-The parts of PyTorch were tried with the releases of `TRIED`; with any other nothing is deferred.
+This was tested with the releases of PyTorch in `TRIED`; with any other release nothing is deferred.
 """
 
 import ctypes

@@ -1,11 +1,11 @@
-"""Pictures in a terminal: which protocol it knows, and a picture written in that.
+"""Pictures in a terminal: finds out which protocol it supports, and encodes pictures for it.
 
-- kitty's graphics protocol: PNG in base64, in pieces of 4096 bytes (kitty, Ghostty, Konsole).
+- kitty's graphics protocol: PNG in base64, in chunks of 4096 bytes (kitty, Ghostty, Konsole).
 - iTerm2's inline images: a file in base64 (iTerm2, WezTerm, VS Code, mintty).
 - Sixel: six rows at a time, one colour after the other (foot, mlterm, xterm, Windows Terminal, tmux).
 
-The first two are told by what the terminal calls itself; for the third the terminal is asked (DA1), unless it
-does not answer at once.
+The first two are recognised by environment variables; for the third the terminal is queried (DA1), with a
+short timeout.
 """
 
 import base64

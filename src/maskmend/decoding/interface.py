@@ -1,4 +1,4 @@
-"""`decode`: iterative decoding with every choice given by name, checked, and turned into a function.
+"""`decode`: iterative decoding with all choices given by name; checks them and builds the loop's functions.
 
     steps, schedule ─► mask_counts ─► n_keep ─┐
     choice, temperature, top_k, top_p ─► sample ─► iterative_decode ─► Decoded

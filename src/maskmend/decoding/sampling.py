@@ -1,7 +1,7 @@
-"""From logits to tokens: argmax or sampling with temperature, top-k and top-p (Holtzman et al. 2020).
+"""From logits to tokens: argmax, or sampling with temperature, top-k and top-p (Holtzman et al. 2020).
 
-Sampling adds Gumbel noise and takes the maximum, which draws from the softmax and needs no generator: the
-noise comes in from outside. Restrictions apply in the usual order: temperature, then top-k, then top-p.
+Sampling is the Gumbel-max trick: adding Gumbel noise and taking the maximum samples from the softmax. The
+noise is passed in. Restrictions apply in the usual order: temperature, then top-k, then top-p.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""What an evaluation found: figures, hashes of what was compared, settings; as JSON or as a table."""
+"""The report of an evaluation (scores, hashes of the data, settings), as JSON or as a table."""
 
 import json
 import math

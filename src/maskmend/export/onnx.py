@@ -1,10 +1,10 @@
-"""A model as four ONNX graphs, for runtimes without PyTorch and other languages (docs/onnx.md).
+"""Exports a model as four ONNX graphs, for runtimes without PyTorch and other languages (docs/onnx.md).
 
     encoder   image ─► tokens                        prefill   known tokens ─► their keys and values
     step      hole tokens, keys, values ─► logits    decoder   tokens (and known pixels) ─► image
 
-Batches are padded, not ragged; the sizes of batch, known part and hole are dynamic. model.json beside the
-graphs has everything a program needs to run them.
+Batches are padded, not ragged; the sizes of the batch, the known part and the hole are dynamic. model.json
+beside the graphs has everything a program needs to run them.
 """
 
 import copy
@@ -164,7 +164,7 @@ def onnx_graphs(pipe: InpaintPipeline, *, guesses: bool = False) -> tuple[dict[s
 
     Args:
         pipe: the model.
-        guesses: where the model was trained to draw a coarser fill anew, the step has one more input
+        guesses: where the model was trained to refine a coarser fill, the step has one more input
             `guessed` (B, M) and the decoder `guess` (B, 1, R, R), which mark the guesses.
     """
     try:

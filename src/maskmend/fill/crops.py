@@ -1,10 +1,10 @@
-"""The part of a picture that the model sees: cut out around the hole, scaled to the model's size and back.
+"""Crops around the hole: cut out, scaled to the model's resolution, and back.
 
     picture (H, W) ─ crop around the hole ─► infill ─► scale to R x R ─► model ─► scale back ─► composite
 
 The hole is filled smoothly *before* scaling, because scaling mixes neighbouring pixels and nothing inside the
-hole may reach the model. A scaled pixel counts as hole when any part of it was hole. Which squares are cut
-out: `windows`.
+hole may reach the model. A scaled pixel belongs to the hole if any part of it did. `windows` determines which
+squares are cropped.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,9 +1,9 @@
-"""Classes to fill a hole under: what a caller says, as the numbers of the model's classes.
+"""Class labels of a fill: what a caller gives, as class numbers of the model.
 
     None ─► no class    281, "281", "tabby" ─► (281,)    "tabby/alp" ─► (281, 970)    "auto" ─► several
 
-With several, each fills the hole and the likeliest fill is kept, sample by sample: logits under another class
-are another distribution, but all of them are over the same codes at the same places.
+With several classes the hole is filled under each, and the likeliest fill of each sample is kept. Likelihoods
+under different classes can be compared, as all are over the same codes at the same positions.
 """
 
 from collections.abc import Sequence

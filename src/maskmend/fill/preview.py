@@ -1,8 +1,7 @@
-"""How fills stand while they are being decoded: for each image and sample the tokens still hidden, and a
-picture.
+"""The state of fills during decoding: for each image and sample the tokens still masked, and a picture.
 
-A picture is drawn only when it is asked for, of the part that the model sees, at the model's size: what a
-large image's whole composition would cost is spent once, at the end.
+A picture is drawn only on request, of the part that the model sees and at the model's resolution, as
+compositing a large image in each step would take too long.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What a fill gives back: the pictures, and all that is known about how they came about."""
+"""The result of a fill: pictures, tokens, uncertainty, likelihood, decoding steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Inpainted:
     """The fills of one image; S samples, an h x w grid of tokens."""
 
     source: Picture
-    """The picture as it came."""
+    """The original picture."""
     mask: Bool[np.ndarray, "H W"]
     """True where it was filled."""
     pictures: tuple[Picture, ...]
@@ -40,7 +40,7 @@ class Inpainted:
     """The seed of each sample."""
     history: Sequence[Step]
     """State after each decoding step, of the S samples; `InpaintPipeline.draw_step` makes a picture of it.
-    One region is decoded after the other: tokens of those whose turn has not come are all masked."""
+    Regions are listed one after the other: tokens of later regions are all masked."""
     regions: tuple[Region, ...]
     """What the model saw: one region for each hole far from the others, or several that overlap where it is
     long and thin; none when the mask was empty."""
@@ -115,7 +115,7 @@ def joined_notes(*notes: str | None) -> str | None:
 
 
 def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settings: Settings) -> Inpainted:
-    """The result for an empty mask: the picture as it came, and a note."""
+    """The result for an empty mask: the unchanged picture, and a note."""
     return Inpainted(
         source=picture,
         mask=mask,

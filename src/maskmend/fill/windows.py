@@ -1,10 +1,11 @@
-"""Where the model looks: the squares of a picture through which a hole is filled.
+"""The squares of a picture, called windows, through which the model fills a hole.
 
     mask (H, W) ─► parts of the hole, far from each other ─► windows on each part: one, or many
 
-Holes far apart are seen each by itself: one square around all of them would be scaled down to where the model
-sees nothing of either. So would a long, thin hole, such as a scratch: it is seen through windows in a row.
-Their middle halves, the cells, lie side by side; a cell's fill fades into the next one's across their border.
+Distant holes get separate windows: in one square around all of them, scaled to the model's resolution, none
+would have enough detail. For the same reason a long, thin hole, such as a scratch, gets a row of windows.
+Their middle halves, the cells, lie side by side; the fills of neighbouring cells fade into each other across
+their border.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,7 @@
-"""AVIF and HEIC: which of the two a file is, and what it says of its main picture's depth and colours.
+"""AVIF and HEIC: recognises the format, and reads bit depth and colour of the main picture.
 
-Both are boxes within boxes (ISO/IEC 14496-12, 23008-12). The imaging libraries give 8 bits of a deeper file
-without a word, and pass over the colours that its box "colr" names, so that the file itself is asked.
+Both are nested boxes (ISO/IEC 14496-12, 23008-12). The imaging libraries silently reduce deeper files to 8
+bits and ignore the colours given in the box "colr", so the file itself is parsed.
 """
 
 import struct

@@ -1,8 +1,8 @@
-"""A picture's EXIF: its orientation, the block without orientation and thumbnail, and as a TIFF has it.
+"""EXIF: the orientation; the block without orientation and thumbnail; conversion to and from a TIFF's tags.
 
-The block is a TIFF file without pixels (TIFF 6.0, section 2; EXIF 2.3, section 4.5). It is changed in place,
-so that the rest, maker notes with absolute offsets included, stays byte for byte. Its second directory holds
-a thumbnail of the picture before the fill, on which all that was painted away is still to be seen: that goes.
+The block is a TIFF file without pixels (TIFF 6.0, section 2; EXIF 2.3, section 4.5). It is edited in place,
+so that the rest, including maker notes with absolute offsets, stays byte for byte. Its second directory has a
+thumbnail of the original picture, which still shows what was removed; it is deleted.
 """
 
 import re

@@ -1,11 +1,11 @@
-"""What is put into the hole before the image is encoded: grey, the mean colour, the nearest colour, or a
-diffusion.
+"""Infill: what the hole contains while the image is encoded: grey, the mean colour, the nearest colour, or a
+diffusion of the surroundings.
 
-A convolutional encoder sees beyond a token's own cell, so whatever fills the hole leaks into the tokens
-around it. What was in the hole plays no part, not by one bit and not even if it is NaN: the first thing every
-strategy does is to replace it (`torch.where`, never a product with the mask). Everything is built from
-element-wise additions, multiplications and divisions in a fixed order, no library reductions or convolutions,
-whose order of summation may depend on the batch: an image's fill is the same bits in any batch.
+The receptive field of a convolutional encoder is larger than a token's cell, so the content of the hole
+affects the tokens around it. Original pixels of the hole must not, not even NaN: every strategy first
+replaces them (`torch.where`, never a product with the mask). Everything is built from element-wise additions,
+multiplications and divisions in a fixed order, without library reductions or convolutions, whose order of
+summation may depend on the batch: an image's infill has the same bits in any batch.
 """
 
 from collections.abc import Callable

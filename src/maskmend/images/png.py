@@ -1,8 +1,7 @@
-"""What a PNG says of its colours in chunks that no other format has: cICP, sRGB, gAMA and cHRM.
+"""Colour chunks of PNG files that other formats lack: cICP, sRGB, gAMA and cHRM.
 
-Like a colour profile they belong to the pixels: without them browsers and editors show other colours (PNG
-specification, third edition, 4.3 and 11.3.2, which also says that the first of cICP, a profile, sRGB and gAMA
-counts).
+Like a colour profile they determine how pixels are displayed (PNG specification, third edition, 4.3 and
+11.3.2, which also says that the first one of cICP, a profile, sRGB and gAMA takes effect).
 """
 
 import struct

@@ -174,6 +174,6 @@ Converted by `maskmend convert halton` from {name} and {tokenizer}: {layers} blo
   learnt from it is for you to judge.
 - What it fills: photographs of {side} x {side} pixels through {grid} x {grid} tokens; without a label, or
   with one of ImageNet's classes (`label=`) and guidance (`guidance=`).
-- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted anew
+- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted again
   (`ring = 1`).
 """

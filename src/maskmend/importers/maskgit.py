@@ -204,6 +204,6 @@ Converted by `maskmend convert maskgit` from {name} and {tokenizer}: {layers} bl
 - What it fills: photographs of {side} x {side} pixels through {grid} x {grid} tokens, with one of ImageNet's
   classes (`label=`). It was never trained without one: `label = "auto"` fills with several and keeps the
   likeliest.
-- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted anew
+- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted again
   (`ring = 1`).
 """

@@ -1,8 +1,8 @@
-"""A checkpoint of another project as named tensors, checked against what its kind must hold.
+"""A checkpoint of another project as named tensors, checked before they are read.
 
-    file ─► the state dict that is meant, prefixes stripped ─► check (names, shapes, formats) ─► take
+    file ─► state dict, prefixes stripped ─► check (names, shapes, formats) ─► take
 
-All of it is checked before the first tensor is read, so that another model's file costs neither memory nor
+As everything is checked before the first tensor is read, the file of another model takes neither memory nor
 time.
 """
 

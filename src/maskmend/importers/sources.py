@@ -1,7 +1,7 @@
-"""What `maskmend convert` is given: files, folders that hold them, or hub ids.
+"""Resolves the arguments of `maskmend convert`: files, folders, or hub ids.
 
-A hub id is downloaded with the extra `hub`: only the files that are named, each resumable, and the revision
-that was downloaded goes into the model card.
+From a hub id (extra `hub`) only the needed files are downloaded, resumably; the downloaded revision is
+recorded in the model card.
 """
 
 from collections.abc import Sequence

@@ -3,8 +3,8 @@
     MaskGIT_ImageNet_*.pth   ["model_state_dict"]: tok_emb, pos_emb, first_layer, transformer, ...
     last.ckpt                ["state_dict"]: encoder, decoder, quantize, quant_conv, post_quant_conv, loss
 
-Rows of tok_emb: the codes, the mask, the classes, and the class that stands for none. The tokenizer's file is
-one of PyTorch Lightning, with the discriminator and the optimizers: they are left out.
+Rows of tok_emb: the codes, the mask, the classes, and the class for unconditional sampling. The tokenizer's
+file is a PyTorch Lightning checkpoint; its discriminator and optimizers are left out.
 """
 
 from collections.abc import Callable
@@ -133,6 +133,6 @@ Converted by `maskmend convert valeoai` from {name} and {tokenizer}: {layers} bl
   learnt from it is for you to judge.
 - What it fills: photographs of {side} x {side} pixels through {grid} x {grid} tokens; without a label, or
   with one of ImageNet's classes (`label=`) and guidance (`guidance=`).
-- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted anew
+- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted again
   (`ring = 1`).
 """

@@ -1,7 +1,7 @@
-"""A converted model as a folder: written beside its place, tensor by tensor, and then renamed.
+"""Writes a converted model as a folder, tensor by tensor, under a temporary name that is renamed at the end.
 
-The tokenizer is small and lies in memory; the network may be as large as the machine allows, and is made one
-tensor at a time. A conversion that fails or is stopped leaves nothing at the place it was to write.
+The tokenizer is small and is held in memory; the transformer may be large and is converted one tensor at a
+time. A conversion that fails or is stopped leaves nothing at the target.
 """
 
 import math

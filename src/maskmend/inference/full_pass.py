@@ -1,8 +1,8 @@
-"""Decoding with a network that has no cache: each step is one pass over all tokens.
+"""Decoding with a network that cannot cache: each step is one pass over all tokens.
 
-Networks under the full attention pattern let known tokens see the hole, so that no key or value outlives a
-step. What can be spared is spared: the first step, where all of the hole is masked, is the same for all fills
-of a picture, and logits are computed for masked tokens alone. With guidance a step takes two passes.
+With full attention, known tokens attend to the hole, so keys and values change in every step. Two things are
+still saved: the first step, where the whole hole is masked, is shared by all samples of a picture, and logits
+are computed for masked tokens only. With guidance a step takes two passes.
 """
 
 import copy

@@ -1,7 +1,7 @@
 """Closed shapes with a smooth, irregular outline, in integer arithmetic.
 
-Points around a centre at drawn distances, the corners cut again and again (Chaikin, An algorithm for
-high-speed curve generation, 1974), stretched to the size that is wanted and filled by the even-odd rule.
+Points at random distances around a centre, smoothed by repeated corner cutting (Chaikin, An algorithm for
+high-speed curve generation, 1974), scaled to the requested size and filled by the even-odd rule.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
-"""Masks: one convention inside, the world's conventions converted here, explicitly.
+"""Reads masks, and converts other conventions to ours.
 
-Inside, True = to be filled. Outside, white = fill; greys and JPEG noise are cut at a threshold; `invert`
-reads the opposite polarity (the published cat-face experiment's black holes). An image with alpha is read as
-editors with an eraser write it: transparent = fill.
+Inside the package, True = to be filled. In files, white = fill; greys and JPEG noise are thresholded;
+`invert` selects the opposite polarity (the published cat-face experiment's black holes). An image with alpha
+is read like the output of an eraser: transparent = fill.
 """
 
 import warnings

@@ -1,11 +1,11 @@
-"""Transformers that read the picture's class as one more token: Google's MaskGIT, and valeoai's after it.
+"""Transformers with the picture's class as an additional token: Google's MaskGIT, and valeoai's.
 
     google     [class] + tokens ─► LN(embedding + position) ─► L post-norm blocks ─► head ─► logits
     valeoai    tokens + [class] ─► embedding + position ─► LN, two linear layers ─► L pre-norm blocks ─► head
 
 Chang et al. 2022, "MaskGIT: Masked Generative Image Transformer", with BERT's post-norm blocks and the tanh
 form of GELU; Besnier and Chen 2023, "A Pytorch Reproduction of Masked Generative Image Transformer", with
-pre-norm blocks, a bias of the logits for each position, and a class that stands for none.
+pre-norm blocks, a bias of the logits for each position, and a class for unconditional sampling.
 """
 
 from dataclasses import dataclass

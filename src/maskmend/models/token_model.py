@@ -1,11 +1,11 @@
-"""What the pipeline asks of a network that predicts tokens, whichever family it comes from.
+"""The interface of networks that predict tokens, of whatever architecture.
 
     tokens (B, N), `config.mask_id` where hidden ─► forward ─► logits of the wanted tokens (S, codes)
 
-`MaskedTransformer` is ours. Networks of other projects are classes of their own behind the same few names, so
-that each forward pass can be read beside the code it came from, and decoding, masks, compositing, server and
-editor need not know which of them they have. How to add one: subclass `TokenModel`, give its configuration
-the names of `TokenModelConfig`, and list it in `models.architectures`.
+`MaskedTransformer` is ours. Networks of other projects are separate classes with the same interface, so that
+each forward pass can be compared with the original code, and the rest of the package works with all of them.
+To add one: subclass `TokenModel`, give its configuration the fields of `TokenModelConfig`, and list it in
+`models.architectures`.
 """
 
 from dataclasses import dataclass, fields
@@ -44,7 +44,7 @@ class TokenModelConfig(Protocol):
 
     @property
     def guesses(self) -> bool:
-        """Whether it learnt to draw a coarser fill anew (`TransformerConfig.guesses`)."""
+        """Whether it was trained to refine a coarser fill (`TransformerConfig.guesses`)."""
         ...
 
     @property
@@ -85,7 +85,7 @@ class ConvertedConfig:
 
     @property
     def guesses(self) -> bool:
-        """It was not trained to draw a coarser fill anew."""
+        """It was not trained to refine a coarser fill."""
         return False
 
 

@@ -4,15 +4,15 @@
     tokens (B, N) ─ embedding ─► [halve] ─► 3 x (ConvNeXt block, text attention x 2) ─ linear ─►
         22 x (self-attention, text attention, gated MLP) ─ linear ─► 3 x (...) ─► [double] ─ head ─► logits
 
-There are no position embeddings: the convolutions' zero padding tells where a token lies. At 512 pixels the
+There are no position embeddings: the convolutions' zero padding provides positions. At 512 pixels the
 32 x 32 tokens are halved to 16 x 16 for the transformer and doubled after it. No layer but the adaptive norms
 has a bias.
 
-What we do differently: the text and the picture's size enter as constants. The published network computes
-from them, in every pass anew, the scale and shift of each adaptive norm and the keys and values of each text
-attention. They are the same in all steps of all fills with one prompt, so here they are buffers, made by
-`uvit_conditioning` once for a prompt; a third of the weights is not needed to fill. The buffers in the file
-are those of the empty prompt.
+What we do differently: the text and the picture's size are constants. In every pass the published network
+computes from them the scale and shift of each adaptive norm and the keys and values of each text attention.
+These are the same in all steps of all fills with one prompt, so here they are buffers that
+`uvit_conditioning` computes once per prompt; a third of the weights is not needed to fill. The buffers in the
+file are those of the empty prompt.
 """
 
 from collections.abc import Mapping

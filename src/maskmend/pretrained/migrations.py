@@ -1,8 +1,8 @@
-"""Names of format 1, and what they are called since format 2 (docs/model-format.md).
+"""Names of format 1 and their equivalents since format 2 (docs/model-format.md).
 
-Format 2 differs from format 1 in names only: of weights in the tokenizer's decoder, of two choices in the
-configurations, and of what a training checkpoint holds. No tensor changes. Folders, checkpoints and recipes
-with the old names are read through this module; nothing else in the package knows them.
+Formats 1 and 2 differ in names only: those of weights in the tokenizer's decoder, of two choices in the
+configurations, and of entries in training checkpoints. No tensor changes. Folders, checkpoints and recipes
+with old names are read through this module; nothing else in the package knows them.
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,10 @@
-"""Bounds on a file of torch.save, checked before torch.load sees it.
+"""Limits on torch.save files, checked before torch.load reads them.
 
-torch.load(weights_only=True) runs nothing of a stranger's, but a small file can still keep it busy for
-minutes or fill the memory: a pickle that unpacks to hundreds of MB, nested tuples whose hash takes for ever,
-storages said to be larger than what the file holds, tensors that repeat one value a billion times. Here the
-pickle is followed with stand-ins instead of tensors, after its size is known, and the file is refused unless
-what it asks for is about as large as itself.
+torch.load(weights_only=True) executes no foreign code, but a small file can still keep it busy for minutes or
+exhaust memory: with a pickle that expands to hundreds of MB, nested tuples that take forever to hash,
+storages declared larger than the file, or tensors that repeat one value a billion times. Here the pickle's
+size is checked, then it is evaluated with placeholders for tensors, and the file is refused unless the memory
+it asks for is about its own size.
 """
 
 import io

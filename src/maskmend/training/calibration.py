@@ -1,7 +1,8 @@
-"""The limit beyond which a picture counts as unlike the training data, measured on pictures like it.
+"""Measures the limit beyond which a picture counts as unlike the training data.
 
-It is a high percentile of their quantization distances (`fill.familiarity`): one picture in a hundred of the
-model's own domain gets the note by mistake. They should be pictures that the model was not trained on.
+It is a high percentile of the quantization distances (`fill.familiarity`) of pictures like the training data:
+one picture in a hundred of the model's own domain gets the note by mistake. The pictures should not be those
+that the model was trained on.
 """
 
 from collections.abc import Sequence

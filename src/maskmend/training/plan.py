@@ -1,12 +1,12 @@
-"""What a transformer's training will take, before it starts (`maskmend train transformer --plan`).
+"""Estimates memory and time of a transformer's training (`maskmend train transformer --plan`).
 
-    memory a device = weights + moving average + optimizer + gradients + what the backward pass keeps
+    memory a device = weights + moving average + optimizer + gradients + activations
     step            = micro-batches x (examples, forward, backward) + optimizer
 
-Weights are counted. What is kept, and how long things take here, is measured on the same model with one and
-with two blocks, over one and two micro-batches of a few pictures, and drawn out to all of them: a block costs
-what the second one costs. With a stated speed of other hardware the time is reckoned from the floating-point
-operations alone; nothing of that is measured, nor does it count how long the processes wait for each other.
+Weights are counted. Activations and time are measured here on the same model with one and with two blocks and
+on one and two micro-batches of a few pictures, and extrapolated linearly. If the speed of other hardware is
+given, the time is computed from the floating-point operations alone; it is not measured, and does not include
+communication between processes.
 """
 
 import time

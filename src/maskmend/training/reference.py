@@ -1,5 +1,4 @@
-"""The page of all settings (docs/settings.md), made from the dataclasses and the docstrings under their
-fields.
+"""Generates the page of all settings (docs/settings.md) from the dataclasses and their docstrings.
 
 python -m maskmend.training.reference > docs/settings.md
 """

@@ -1,11 +1,11 @@
-"""How fast a run is: images a second, the share of the time it waits for data, and MFU.
+"""The speed of a run: images per second, the share of time spent waiting for data, and MFU.
 
     MFU = floating-point operations of the model's products a second / those of one large matrix product
 
-(model FLOPs utilisation, Chowdhery et al. 2022, section 4.1, with the ceiling measured instead of looked up).
-Where other processes slowed that product down and the run is faster, the run's own speed is the ceiling. The
-operations are counted by PyTorch during the last step before each reading: by then a discriminator may have
-become active, and images whose tokens are cached are no longer encoded.
+(model FLOPs utilisation, Chowdhery et al. 2022, section 4.1, with the peak measured instead of looked up). If
+other processes slowed that product down so that the run is faster, the run's own speed is the peak. PyTorch
+counts the operations during the last step before each reading: by then a discriminator may have become
+active, and cached pictures are no longer encoded.
 """
 
 import time

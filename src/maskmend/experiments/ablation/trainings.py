@@ -1,4 +1,4 @@
-"""The trainings of the ablation: equal size, steps, batches and pictures; those that rows share, once."""
+"""Trains the rows of the ablation at equal size, steps and data; rows of one recipe share a training."""
 
 import json
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
-"""The experiment as one self-contained HTML page and as Markdown: sections of text, tables and pictures.
+"""The experiment as a self-contained HTML page and as Markdown: sections of text, tables and pictures.
 
-The page asks nothing of anywhere: pictures are embedded, style is its own, there is no script.
+Pictures and styles are embedded, and there is no script, so the page makes no requests.
 """
 
 import base64

@@ -1,8 +1,8 @@
-"""The frame around every figure: what doing nothing and what others score, the tokenizer's floor, the bars.
+"""The first sections of the page: baselines and bounds to compare all other scores with, and checks.
 
-nothing (grey holes), OpenCV's Telea, MI-GAN where its file is given     composited only
-the model at its defaults, and decoded as in the published experiment                  both
-the whole image through the tokenizer and back                           floor of the uncomposited figure
+grey holes, OpenCV's Telea, MI-GAN if its file is given           composited only
+the model at its defaults, and decoded as in the experiment       composited and uncomposited
+the whole image encoded and decoded by the tokenizer              lower bound of the uncomposited FID
 """
 
 import hashlib

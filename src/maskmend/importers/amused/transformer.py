@@ -1,8 +1,8 @@
-"""diffusers' UVit2DModel as our `UViT`: its sizes, and which of its keys each of our weights comes from.
+"""diffusers' UVit2DModel as our `UViT`: its sizes, and the source of each of our weights.
 
-The keys fall into two parts. What a pass over the tokens needs has the same numbers here, in other names.
-What only the prompt and the picture's size pass through (`CONDITIONING`: adaptive norms, keys and values of
-the text) becomes the constants that `models.uvit_conditioning` makes of it.
+The keys fall into two groups. Weights applied to the tokens are the same here under other names. Weights
+applied only to the prompt and the picture's size (`CONDITIONING`: adaptive norms, keys and values of the
+text) are folded into constants by `models.uvit_conditioning`.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The folders of the published experiment: masked pictures and masks in, its three kinds of pictures out.
+"""The folder layout of the published experiment: masked pictures and masks as input, three kinds of output.
 
     FOLDER/masked_image/*           FOLDER/mask64/*, black = hole
     OUT/test_results/image_NNN.png  the filled picture
