@@ -304,8 +304,9 @@ class InpaintPipeline:
     def draw_tokens(
         self, tokens: Int[np.ndarray, "S h w"], regions: Region | Sequence[Region] | None = None
     ) -> list[Image.Image]:
-        """Decoded token grids, every pixel from the decoder, at the model's resolution. Grids stacked vertically,
-        as in `Inpainted.tokens`, give pictures stacked vertically.
+        """Decoded token grids, every pixel from the decoder, at the model's resolution.
+
+        Grids stacked vertically, as in `Inpainted.tokens`, give pictures stacked vertically.
 
         `regions` (`Inpainted.regions`) condition the decoder on the known pixels; without them it uses the
         tokens alone.

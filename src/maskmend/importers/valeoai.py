@@ -104,8 +104,8 @@ def _weights(source: Source, config: ValeoaiConfig) -> dict[str, Callable[[], Te
         "bias": lambda: take("bias")[:-1, :codes],
     }
     pairs = {
-        "enter.0": "first_layer.0", "enter.1": "first_layer.2", "enter.3": "first_layer.4",
-        "enter.4": "first_layer.6", "head.0": "last_layer.0", "head.1": "last_layer.2",
+        "proj_in.0": "first_layer.0", "proj_in.1": "first_layer.2", "proj_in.3": "first_layer.4",
+        "proj_in.4": "first_layer.6", "head.0": "last_layer.0", "head.1": "last_layer.2",
         "head.3": "last_layer.4",
     }  # fmt: skip
     for n in range(config.layers):

@@ -120,7 +120,7 @@ class ValeoaiMaskgit(TokenModel):
         self.token_embedding = nn.Embedding(config.codes + 1, dim)
         self.class_embedding = nn.Embedding(config.labels + 1, dim)
         self.position_embedding = nn.Parameter(torch.zeros(config.grid**2 + 1, dim))
-        self.enter = nn.Sequential(
+        self.proj_in = nn.Sequential(
             nn.LayerNorm(dim, eps=BERT_EPS),
             nn.Linear(dim, dim),
             nn.GELU(),
@@ -148,7 +148,7 @@ class ValeoaiMaskgit(TokenModel):
         if condition is None:
             condition = torch.full_like(tokens[:, 0], self.config.labels)
         last = self.class_embedding(condition)[:, None]
-        x = self.enter(torch.cat([self.token_embedding(tokens), last], 1) + self.position_embedding)
+        x = self.proj_in(torch.cat([self.token_embedding(tokens), last], 1) + self.position_embedding)
         for block in self.blocks:
             x = block(x)
         places = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)

@@ -232,7 +232,7 @@ class UViT(TokenModel):
         dim, inner, eps = config.conv_dim, config.dim, config.norm_eps
         self.token_embedding = nn.Embedding(config.codes + 1, dim)
         self.embedding_norm = nn.RMSNorm(dim, eps=eps)
-        self.enter = nn.Linear(dim, dim, bias=False)
+        self.proj_in = nn.Linear(dim, dim, bias=False)
         self.downsample = Resize(dim, eps, nn.Conv2d) if config.halves else nn.Identity()
         self.down_stages = nn.ModuleList(ConvStage(config) for _ in range(config.conv_blocks))
         self.inner_norm = nn.RMSNorm(dim, eps=eps)
@@ -242,7 +242,7 @@ class UViT(TokenModel):
         self.to_outer = nn.Linear(inner, dim, bias=False)
         self.up_stages = nn.ModuleList(ConvStage(config) for _ in range(config.conv_blocks))
         self.upsample = Resize(dim, eps, nn.ConvTranspose2d) if config.halves else nn.Identity()
-        self.leave = nn.Linear(dim, dim, bias=False)
+        self.proj_out = nn.Linear(dim, dim, bias=False)
         self.final_norm = nn.RMSNorm(dim, eps=eps)
         self.head = nn.Linear(dim, config.codes, bias=False)
 
@@ -268,11 +268,11 @@ class UViT(TokenModel):
                     for one, row in zip(condition, tokens, strict=True)
                 ]
             )
-        return self.head(self.final_norm(self.leave(wanted_rows(x, wanted))))
+        return self.head(self.final_norm(self.proj_out(wanted_rows(x, wanted))))
 
     def features(self, tokens: Int[Tensor, "B N"]) -> Float[Tensor, "B N C"]:
         """The tokens as they enter the head."""
-        x = self.enter(self.embedding_norm(self.token_embedding(tokens)))
+        x = self.proj_in(self.embedding_norm(self.token_embedding(tokens)))
         x = self.downsample(x.unflatten(1, (self.config.grid, -1)))  # (B, H, W, C)
         for stage in self.down_stages:
             x = stage(x)

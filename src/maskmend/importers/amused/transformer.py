@@ -122,12 +122,12 @@ def _body(config: UViTConfig) -> dict[str, Place]:
     outer, inner = config.conv_dim, config.dim
     places = {
         "embedding_norm.weight": Place("embed.layer_norm.weight", (outer,)),
-        "enter.weight": Place("embed.conv.weight", (outer, outer, 1, 1)),
+        "proj_in.weight": Place("embed.conv.weight", (outer, outer, 1, 1)),
         "inner_norm.weight": Place("project_to_hidden_norm.weight", (outer,)),
         "to_inner.weight": Place("project_to_hidden.weight", (inner, outer)),
         "outer_norm.weight": Place("project_from_hidden_norm.weight", (inner,)),
         "to_outer.weight": Place("project_from_hidden.weight", (outer, inner)),
-        "leave.weight": Place("mlm_layer.conv1.weight", (outer, outer, 1, 1)),
+        "proj_out.weight": Place("mlm_layer.conv1.weight", (outer, outer, 1, 1)),
         "final_norm.weight": Place("mlm_layer.layer_norm.weight", (outer,)),
         "head.weight": Place("mlm_layer.conv2.weight", (config.codes, outer, 1, 1)),
     }
