@@ -55,7 +55,7 @@ class InpaintPipeline:
     Args:
         tokenizer: VQGAN in eval mode.
         transformer: of the same number of codes and the same grid.
-        defaults: settings of a fill unless a call says otherwise.
+        defaults: default settings of a fill.
         precision: number format of decoding, "auto", "fp32" or "bf16": see `precision`.
     """
 
@@ -320,7 +320,7 @@ class InpaintPipeline:
         return self._transformer_ready
 
     def labels_for(self, settings: Settings) -> tuple[int | None, ...]:
-        """The classes to fill under with these settings; None stands for none.
+        """The classes that these settings select; None for unconditional.
 
         Raises ConfigError for a class, a prompt or guidance that the model does not have.
         """

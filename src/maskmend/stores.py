@@ -14,7 +14,7 @@ from maskmend.errors import ConfigError, DataError, OutputError, pip_install
 from maskmend.files import write_files
 
 OBJECTS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "hf", "memory")
-"""Protocols that put an object in one piece."""
+"""Protocols that write an object atomically."""
 
 
 def is_url(place: str | Path) -> bool:

@@ -94,7 +94,7 @@ COMPLETE: dict[str, Any] = {
     "device": lambda *given: choices(("cpu", "cuda", "mps", "auto"), given[-1]),
     **dict.fromkeys(("schedule", "order", "seam", "infill", "label", "precision"), complete_value),
 }
-"""By a parameter's name what may stand there, of those that click does not know itself."""
+"""Completion by parameter name, for parameters whose values click does not know."""
 
 
 def _completed(parameter: click.Parameter, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

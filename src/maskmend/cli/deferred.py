@@ -43,7 +43,7 @@ OTHERS = frozenset({"numpy.f2py"})
 
 
 class _Deferred(ModuleType):
-    """A module that becomes what it stands for when an attribute is read that every module does not have."""
+    """A placeholder that loads the real module when an attribute is read that not every module has."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name != "__all__":  # what Python itself asks of any module
@@ -95,9 +95,9 @@ def defer_imports() -> None:
 
 
 def load_library_ahead() -> None:
-    """Has a thread load PyTorch's largest library while this one imports modules and reads pictures.
+    """Loads PyTorch's largest library in a thread while this one imports modules and reads pictures.
 
-    Only where it is known to be loadable by itself: on Linux, without CUDA.
+    Only on Linux without CUDA, where it can be loaded separately.
     """
     folder = _folder_of_torch()
     if folder is None or not sys.platform.startswith("linux") or (folder / "lib/libtorch_cuda.so").exists():

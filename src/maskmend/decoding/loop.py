@@ -100,9 +100,9 @@ def iterative_decode(
 
     Args:
         predict: see `Predict`.
-        tokens: known tokens; what stands in the hole is ignored.
+        tokens: known tokens; those in the hole are ignored.
         hole: True at tokens to be filled; any number in each image, none and all included.
-        mask_id: the token that stands for a masked one; not a code of the model.
+        mask_id: the mask token; not a code of the model.
         n_keep: how many tokens of each image each step keeps; rows sum up to the images' holes, and every
             step has an image with tokens still masked.
         sample: see `Sample`.

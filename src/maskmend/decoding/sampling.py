@@ -51,5 +51,5 @@ def log_probability(logits: Float[Tensor, "S K"], codes: Int[Tensor, "S"]) -> Fl
 
 
 def entropy(logits: Float[Tensor, "S K"]) -> Float[Tensor, "S"]:
-    """Entropy of softmax(logits) in nats, from 0 to log K; forbidden codes (-inf) count nothing."""
+    """Entropy of softmax(logits) in nats, from 0 to log K; forbidden codes (-inf) contribute nothing."""
     return torch.special.entr(logits.softmax(dim=1)).sum(dim=1)

@@ -204,7 +204,7 @@ def evaluate_folders(
 
 
 def _chosen(metrics: Sequence[str] | None, *, has_masks: bool, has_fills: bool) -> tuple[set[str], list[str]]:
-    """The metrics to compute, and notes on those left out silently otherwise."""
+    """The metrics to compute, and notes on those that are left out."""
     lacking: dict[str, str] = {}
     if not has_masks:
         lacking |= dict.fromkeys(BY_MASK, "a folder of masks")

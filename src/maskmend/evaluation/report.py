@@ -22,7 +22,7 @@ class Metric(NamedTuple):
 
     label: str
     better: str
-    """"lower", "higher", or "" where neither is better by itself."""
+    """"lower", "higher", or "" if neither is better."""
     form: str
     """Format of its numbers."""
 

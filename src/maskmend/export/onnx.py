@@ -146,11 +146,11 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor) -> Tensor:
 
 
 def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
-    """Writes the four graphs and model.json into `folder`; returns their paths. The pipeline stays as it is.
+    """Writes the four graphs and model.json into `folder`; returns their paths. The pipeline is unchanged.
 
-    Each graph is tested with another batch size before anything is written. Raises ConfigError where ONNX is
-    not installed or the transformer is not ours, ModelError where a graph does not do what its model does,
-    OutputError where nothing can be written.
+    Each graph is tested with another batch size before anything is written. Raises ConfigError if ONNX is not
+    installed or the architecture is not ours, ModelError if a graph's outputs differ from the model's,
+    OutputError if nothing can be written.
     """
     graphs, about = onnx_graphs(pipe)
     contents = {folder / f"{name}.onnx": content for name, content in graphs.items()}

@@ -43,7 +43,7 @@ class SettingArguments(TypedDict, total=False):
 
 
 class FillArguments(SettingArguments, total=False):
-    """All that a call takes beside image and mask."""
+    """All arguments of a call besides image and mask."""
 
     guide: ImageLike | Sequence[ImageLike | None] | None
     extend: Mapping[str, Length] | str | None

@@ -111,7 +111,7 @@ def _approach_poisson(wanted: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _halved(values: np.ndarray) -> np.ndarray:
-    """Sums of 2 x 2 blocks of (H, W, C); what lies outside counts as zero."""
+    """Sums of 2 x 2 blocks of (H, W, C); values outside are zero."""
     padded = np.pad(values, ((0, values.shape[0] % 2), (0, values.shape[1] % 2), (0, 0)))
     rows = padded[0::2] + padded[1::2]
     return rows[:, 0::2] + rows[:, 1::2]

@@ -25,7 +25,7 @@ from maskmend.images.picture import Picture, to_tensor, to_uint8
 from maskmend.masks.box import Box
 
 NOT_YET = 128
-"""Grey of holes that nothing has filled yet."""
+"""Grey of holes that are not filled yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Region:
     """A crop of a picture at the model's resolution."""
 
     window: Window
-    """Where it lies in the picture."""
+    """Its position in the picture."""
     image: Float[Tensor, "1 3 R R"]
     """The crop, hole filled in, in [-1, 1]."""
     mask: Bool[Tensor, "1 1 R R"]

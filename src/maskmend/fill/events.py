@@ -19,7 +19,7 @@ class FillEvents:
     on_step: Callable[[Step], object] | None = None
     """Called with each decoding `Step`, over the windows that are decoded together, times samples."""
     on_preview: "Callable[[Preview], object] | None" = None
-    """Called after each step with a `Preview`, which draws how a fill stands when asked to."""
+    """Called after each step with a `Preview`, which can draw the current state of a fill."""
     on_level: "Callable[[LevelProgress], object] | None" = None
     """Called before a wide hole is redrawn at finer scales, after each batch of windows, and after each
     scale, then with the picture."""

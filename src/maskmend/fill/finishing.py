@@ -97,7 +97,7 @@ class _Progress:
 
 
 def interpolated(result: Inpainted, limit: float, guide: Guide | None = None) -> Inpainted:
-    """`result` with its fills interpolated where their surroundings are plain and no guide says otherwise.
+    """`result` with its fills interpolated where their surroundings are plain and there is no guide.
 
     `limit` is `Settings.plain`.
     """

@@ -107,7 +107,7 @@ class ImageFiller:
         regions: Sequence[Region],
         counts: Sequence[int],
     ) -> None:
-        """Tells of a decoding step of some windows: (image, number of the window) each."""
+        """Reports a decoding step of some windows, given as (image, number of the window)."""
         if self.events.on_step is not None:
             self.events.on_step(step)
         if self.events.on_preview is not None:

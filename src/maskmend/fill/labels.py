@@ -22,15 +22,15 @@ SEPARATOR = "/"
 def chosen_labels(
     label: str | int | None, names: Sequence[str], count: int, *, unconditional: bool
 ) -> tuple[int | None, ...]:
-    """The classes to try; None stands for none.
+    """The classes to try; None for unconditional.
 
     Args:
         label: a number, a name or a part of one that no other class has, several with / between, or "auto".
-        names: of the classes, synonyms with commas between; empty where they are not known.
+        names: of the classes, synonyms with commas between; empty if unknown.
         count: how many classes the model has; 0 for one without.
         unconditional: whether it also predicts without one.
 
-    Raises ConfigError for a class that there is not, and for any where the model has none.
+    Raises ConfigError for an unknown class, and for any class if the model has none.
     """
     if label is None:
         if not unconditional:

@@ -30,7 +30,7 @@ def interpolate_plain(
         limit: roughness of the surroundings, in grey levels (0 to 255), up to which all of the fill is
             interpolated; from twice that on none is. 0 changes nothing.
 
-    Known pixels come back as they are; a picture that is all hole comes back as it is.
+    Known pixels are unchanged, and so is a picture that is all hole.
     """
     if limit <= 0 or mask.all() or not mask.any():
         return pixels

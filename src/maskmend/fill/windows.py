@@ -35,7 +35,7 @@ USUAL = 0.75
 @dataclass(frozen=True, kw_only=True)
 class Window:
     box: Box
-    """What the model sees."""
+    """The square that the model sees."""
     part: Box
     """Bounds of the part of the hole that is filled."""
     cell: Box | None = None
@@ -204,11 +204,10 @@ def around_cell(cell: Box, side: int, shape: tuple[int, ...]) -> Box:
 
 
 def split_hole(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: float) -> list[Box]:
-    """The bounds of the parts of a hole that are filled each by itself, from top to bottom; none of an empty
-    hole.
+    """The bounds of the separately filled parts of a hole, from top to bottom; none for an empty hole.
 
-    Two parts are one as long as the squares around them (`square_around`) overlap, so that no part's square
-    holds a pixel of another's hole, and holes beside each other are seen together.
+    Parts are joined as long as the squares around them (`square_around`) overlap, so that no part's square
+    has a pixel of another part, and neighbouring holes are filled together.
     """
     corners = _pieces(mask, resolution, context)
     if not corners:

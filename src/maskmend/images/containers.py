@@ -14,7 +14,7 @@ from maskmend.errors import ImageError, pip_install
 from maskmend.images.exif import DAMAGED
 
 HEAD = 4096
-"""Bytes that are enough to tell what a file is."""
+"""Number of bytes from which the format is recognised."""
 _AVIF = {b"avif", b"avis"}
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _LARGEST_META = 16 << 20
@@ -91,7 +91,7 @@ def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _meta(file: Any) -> bytes:
-    """The content of the box "meta", or nothing."""
+    """The content of the box "meta"; empty without one."""
     file.seek(0)
     while len(head := file.read(8)) == 8:
         size, kind = struct.unpack(">I4s", head)
@@ -107,7 +107,7 @@ def _meta(file: Any) -> bytes:
 
 
 def _properties(meta: bytes) -> list[tuple[bytes, bytes]]:
-    """The boxes that belong to the main picture; of a grid, whose tiles tell its depth, those of all."""
+    """The boxes of the main picture; for a grid, those of all tiles, which have its depth."""
     boxes = dict(_boxes(meta))
     parts = dict(_boxes(boxes.get(b"iprp", b"")))
     everything = list(_boxes(parts.get(b"ipco", b"")))

@@ -30,7 +30,7 @@ class Need:
     trouble: str
     remedy: str
     offer: str
-    """What a conversion makes of it, such as "16 bits a channel to 8"."""
+    """The conversion, such as "16 bits a channel to 8"."""
 
 
 def frames_of(image: Image.Image, name: str) -> int:
@@ -80,7 +80,7 @@ def needs_of(image: Image.Image, name: str, *, depth: int, frames: int, memory: 
 
 
 def refusal_of(needs: list[Need], name: str) -> ConversionNeeded:
-    """The error that tells `needs` and the option."""
+    """The error that lists `needs` and names the option."""
     troubles = ", ".join(need.trouble for need in needs)
     remedies = " and ".join(need.remedy for need in needs)
     return ConversionNeeded(

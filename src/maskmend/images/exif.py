@@ -33,7 +33,7 @@ _HEAD = b"Exif\0\0"
 _THUMBNAIL = ((513, 514), (273, 279))
 """Tags of the places and the lengths of a thumbnail, as JPEG and as strips."""
 _FIRST_PLACE = 8
-"""Bytes of a TIFF's head, in which nothing else lies."""
+"""Length of a TIFF's header in bytes."""
 # Tags of a main directory that describe the picture, not the layout of the file. Written to a TIFF, those of
 # the layout would be taken for its own, and scramble the pixels.
 _DESCRIPTIVE = (
@@ -83,9 +83,9 @@ def upright_exif(image: Image.Image, orientation: int) -> bytes | None:
 
 
 def resized_exif(block: bytes | None, height: int, width: int) -> bytes | None:
-    """The block of a picture whose canvas has this size now: where it tells a size, it tells this one.
+    """The EXIF block with the sizes in it replaced by that of the extended picture.
 
-    All else stays byte for byte, and so does a garbled directory.
+    All other bytes are unchanged, and so is a damaged directory.
     """
     if not block:
         return block
@@ -177,11 +177,10 @@ def _set_sizes(
 
 
 def _drop_thumbnail(content: bytearray) -> None:
-    """Cuts the link to the second directory, and blanks the pixels that it points at, and where and how long
-    they are: how well they were packed depends on what they show.
+    """Removes the link to the second directory, and blanks the thumbnail's pixels, offset and length, as the
+    compressed length depends on what they show.
 
-    Their length can still be counted where something lies behind them: moved, that would be lost to whatever
-    points at it.
+    The length can still be inferred if other data follows; that data cannot be moved, as offsets point to it.
     """
     order, first = _first_directory(content)
     link = first + 2 + 12 * struct.unpack_from(order + "H", content, first)[0]

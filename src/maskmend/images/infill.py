@@ -96,8 +96,7 @@ STRATEGIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def _sum_blocks(cells: Tensor) -> Tensor:
-    """Sums 2 x 2 blocks, (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)); what lies outside counts as
-    zero."""
+    """Sums 2 x 2 blocks, (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)); values outside are zero."""
     cells = torch.nn.functional.pad(cells, (0, cells.shape[3] % 2, 0, cells.shape[2] % 2))
     rows = cells[:, :, 0::2] + cells[:, :, 1::2]
     return rows[..., 0::2] + rows[..., 1::2]

@@ -24,7 +24,7 @@ _XMP_SIZES = (
     re.compile(rb"((?:tiff:ImageLength|exif:PixelYDimension)\s*(?:=\s*[\"']|>)\s*)[0-9]+"),
     re.compile(rb"((?:tiff:ImageWidth|exif:PixelXDimension)\s*(?:=\s*[\"']|>)\s*)[0-9]+"),
 )
-"""What tells a height, and what a width."""
+"""Patterns of the height and the width."""
 _TIFF_XMP = 700
 _LARGEST_SEGMENT = 65_000
 """Bytes that a JPEG's segment holds, its head apart."""

@@ -45,7 +45,7 @@ def read_colour(image: Image.Image, file: Any) -> Chunks:
 
 
 def unlike_srgb(chunks: Chunks, *, profile: bool) -> str | None:
-    """The chunk by which the colours are clearly not those of sRGB; none where a profile tells it too."""
+    """The chunk that shows that the colours are not sRGB; None if a profile does too."""
     if profile:
         return None
     if "cICP" in chunks:
@@ -57,7 +57,7 @@ def unlike_srgb(chunks: Chunks, *, profile: bool) -> str | None:
 
 
 def _codes(file: Any) -> bytes:
-    """The content of cICP, which comes before the pixels; nothing if there is none."""
+    """The content of cICP, which precedes the pixels; empty without one."""
     here = file.tell()
     try:
         file.seek(8)

@@ -179,10 +179,11 @@ def _leaves(flax: str, ours: str) -> dict[str, str]:
 
 
 def _shape_of(source: Source) -> Layout:
-    """How many stages and blocks the tokenizer has: it halves the resolution once for each stage but one.
+    """The numbers of stages and of blocks per stage of the tokenizer.
 
-    The encoder has a block more in its middle and the decoder the same number, so that numbers of blocks tell
-    stages and blocks a stage only together with the decoder's convolutions, one for each doubling.
+    It halves the resolution once for each stage but one.
+    The numbers of blocks alone are ambiguous; together with the decoder's convolutions, one for each
+    upsampling, they determine both.
     """
     convolutions = source.count(r"params/decoder/Conv_(\d+)/")
     stages = convolutions - 1

@@ -64,9 +64,9 @@ def find_files(sources: Sequence[str], wanted: Sequence[Sequence[str]], kind: st
 
 
 def find_folder(source: str, wanted: Sequence[str], kind: str) -> Found:
-    """The folder of a model that lies in several: `source` itself, or downloaded of a hub id.
+    """The folder of a model of several files: `source` itself, or the download of a hub id.
 
-    `wanted` are patterns of the paths that are downloaded. Raises ModelError.
+    `wanted` are patterns of the paths to download. Raises ModelError.
     """
     if Path(source).is_dir():
         return Found((Path(source),), None)

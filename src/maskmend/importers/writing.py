@@ -43,7 +43,7 @@ class Conversion:
     weights: Mapping[str, Callable[[], Tensor]]
     """What makes each of its tensors."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of a fill, unless a call says otherwise."""
+    """Default settings of a fill."""
     card: str = ""
     """The model card, Markdown."""
     labels: tuple[str, ...] = ()
@@ -110,8 +110,8 @@ def write_conversion(
 ) -> None:
     """Writes a model folder; `half` stores float16 weights.
 
-    Raises ConfigError where something is at `output`, ModelError where a tensor of the source cannot be used,
-    OutputError where writing fails. Then nothing is at `output`.
+    Raises ConfigError if `output` exists, ModelError if a tensor of the source cannot be used, OutputError if
+    writing fails; then nothing is left at `output`.
     """
     check_free(output)
     dtype = torch.float16 if half else torch.float32

@@ -39,7 +39,7 @@ class FullPass:
         condition: Tensor | None = None,
         guidance: float = 1.0,
     ) -> "FullPassPredictor":
-        """What `decode` calls for `samples` fills of each picture, which lie one behind the other.
+        """The `predict` of `decode`, for `samples` consecutive fills of each picture.
 
         Args:
             condition: of each picture, as `TokenModel.forward` takes it.

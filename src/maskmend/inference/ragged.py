@@ -39,7 +39,7 @@ class RaggedBatch:
         image, position = selected.nonzero(as_tuple=True)
         self.count = len(image)
         self.is_rectangular = self.count == self.images * self.max_count
-        """All images have equally many rows: nothing is padded."""
+        """Whether all images have the same number of rows, so that nothing is padded."""
         row = torch.arange(self.count, device=selected.device)
         if self.is_rectangular:
             extra = round_up(self.max_count) - self.max_count if round_count else 0

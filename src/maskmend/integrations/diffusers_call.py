@@ -84,7 +84,7 @@ class DiffusersInpaintPipeline:
         )
 
     def to(self, *where: Any, **named: Any) -> "DiffusersInpaintPipeline":
-        """Moves the model to a device; a dtype beside it is passed over. Raises ConfigError."""
+        """Moves the model to a device; a dtype is ignored. Raises ConfigError."""
         for one in (*where, *named.values()):
             if isinstance(one, str | torch.device):
                 self.model.to(one)

@@ -57,7 +57,7 @@ def written(box: Box) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnMask:
-    """What is to be filled beside the hole of a mask file, or without one."""
+    """Areas to fill in addition to a mask file, or without one."""
 
     boxes: tuple[Box, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
@@ -82,7 +82,7 @@ class DrawnMask:
         return bool(self.boxes or self.colours)
 
     def described(self) -> dict[str, object]:
-        """For a record of how pictures were filled; empty where nothing is drawn."""
+        """For manifests; empty if nothing is drawn."""
         if not self:
             return {}
         return {

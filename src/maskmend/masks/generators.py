@@ -226,7 +226,7 @@ def strokes_photo(rng: np.random.Generator, height: int, width: int) -> Bool[np.
 
 
 def blobs(rng: np.random.Generator, height: int, width: int) -> Bool[np.ndarray, "H W"]:
-    """One or two closed shapes with a smooth, irregular outline, such as an object to be taken away leaves.
+    """One or two closed shapes with a smooth, irregular outline, like those of removed objects.
 
     Each is 68 to 112 pixels high and likewise wide where the shorter side is 256, and in proportion; it lies
     wholly inside the image.

@@ -43,8 +43,8 @@ def _sine(rest: int) -> int:
 def fill_outline(outline: Int[np.ndarray, "N 2"], height: int, width: int) -> Bool[np.ndarray, "H W"]:
     """The shape stretched to touch all four sides of (height, width); True inside.
 
-    A pixel is inside when its centre is, by the even-odd rule. Pixels of very small shapes would all lie
-    beside the outline; the one in the middle is always inside.
+    A pixel is inside when its centre is, by the even-odd rule. In very small shapes no pixel's centre may be
+    inside; the middle pixel always counts as inside.
     """
     low = outline.min(axis=0)
     extent = outline.max(axis=0) - low

@@ -38,9 +38,9 @@ class HaltonConfig(ConvertedConfig):
     mlp: int = 2816
     """Hidden width of the feed-forward part."""
     registers: int = 1
-    """Tokens beside the picture's."""
+    """Number of register tokens."""
     labels: int = 1000
-    """Classes; one more stands for none."""
+    """Number of classes; one more is for unconditional sampling."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -103,7 +103,7 @@ class Mage(TokenModel):
         hints: Any = None,
         condition: Tensor | None = None,
     ) -> Float[Tensor, "S K"]:
-        """As `TokenModel.forward`; `hole`, `hints` and `condition` say nothing to it."""
+        """As `TokenModel.forward`; `hole`, `hints` and `condition` are ignored."""
         words = self.token_embedding(tokens)
         first = self.class_embedding.expand(len(tokens), 1, -1)
         x = self.embedding_norm(torch.cat([first, words], 1) + self.position_embedding)

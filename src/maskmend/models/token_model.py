@@ -20,7 +20,7 @@ from maskmend.errors import ConfigError
 
 @runtime_checkable
 class TokenModelConfig(Protocol):
-    """What a token model's configuration tells; a frozen dataclass may have fields or properties."""
+    """The interface of a token model's configuration; fields or properties of a frozen dataclass."""
 
     @property
     def codes(self) -> int:
@@ -39,7 +39,7 @@ class TokenModelConfig(Protocol):
 
     @property
     def mask_id(self) -> int:
-        """The token that stands for a hidden one: `codes`, whatever number the published weights give it."""
+        """The mask token: always `codes`, whichever number it has in the published weights."""
         ...
 
     @property
@@ -80,7 +80,7 @@ class ConvertedConfig:
 
     @property
     def mask_id(self) -> int:
-        """The token that stands for a hidden one."""
+        """The mask token."""
         return self.codes
 
     @property
@@ -127,8 +127,8 @@ class TokenModel(nn.Module):
         Args:
             tokens: codes, `config.mask_id` where hidden.
             hole: tokens that are to be filled, whether still hidden or filled already.
-            wanted: tokens whose logits are asked for: a mask, or their numbers in the flattened batch.
-            hints: for a model that was trained with them; others do not look at them.
+            wanted: tokens whose logits are returned: a mask, or their indices in the flattened batch.
+            hints: for a model that was trained with them; ignored by others.
             condition: of each picture: its class (B,) for a model with `config.labels`, or whatever else its
                 class says; None for a prediction without one, where `config.unconditional`.
         """
@@ -138,7 +138,7 @@ class TokenModel(nn.Module):
 def wanted_rows(
     x: Shaped[Tensor, "B N D"], wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None
 ) -> Shaped[Tensor, "S D"]:
-    """The rows of `x` whose logits are asked for, as `TokenModel.forward` has them."""
+    """The rows of `x` whose logits are wanted, in the order of `TokenModel.forward`."""
     x = x.flatten(0, 1)
     if wanted is None:
         return x

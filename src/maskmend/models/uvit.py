@@ -254,10 +254,10 @@ class UViT(TokenModel):
         hints: Any = None,
         condition: Float[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "S K"]:
-        """As `TokenModel.forward`; `hole` and `hints` are not looked at.
+        """As `TokenModel.forward`; `hole` and `hints` are ignored.
 
-        `condition` is, of each picture, what `pack` makes of the constants of its prompt; None: the empty
-        prompt, which the file holds.
+        `condition` has the constants of each picture's prompt, from `pack`; None is the empty prompt, whose
+        constants are in the file.
         """
         if condition is None:
             x = self.features(tokens)
@@ -271,7 +271,7 @@ class UViT(TokenModel):
         return self.head(self.final_norm(self.proj_out(wanted_rows(x, wanted))))
 
     def features(self, tokens: Int[Tensor, "B N"]) -> Float[Tensor, "B N C"]:
-        """The tokens as they enter the head."""
+        """The features before the head."""
         x = self.proj_in(self.embedding_norm(self.token_embedding(tokens)))
         x = self.downsample(x.unflatten(1, (self.config.grid, -1)))  # (B, H, W, C)
         for stage in self.down_stages:
@@ -290,7 +290,7 @@ class UViT(TokenModel):
         return torch.cat([constants[name].flatten() for name, _ in self.named_buffers()])
 
     def unpack(self, packed: Float[Tensor, "M"]) -> dict[str, Tensor]:
-        """The other way round, in the format of the model."""
+        """The inverse of `pack`, in the number format of the model."""
         buffers = dict(self.named_buffers())
         parts = packed.to(self.dtype).split([buffer.numel() for buffer in buffers.values()])
         return {

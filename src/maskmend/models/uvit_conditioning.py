@@ -20,13 +20,13 @@ from torch import Tensor
 from maskmend.models.uvit import UViTConfig
 
 SINUSOIDS = 256
-"""Numbers that stand for each micro-condition."""
+"""Width of the embedding of each micro-condition."""
 AESTHETIC_SCORE = 6.0
 """The score, of LAION's aesthetic predictor, that the published pipeline asks for."""
 
 
 class Prompt(NamedTuple):
-    """What the text encoder makes of a prompt."""
+    """The output of the text encoder."""
 
     tokens: Float[Tensor, "T E"]
     """Hidden states before its last layer."""

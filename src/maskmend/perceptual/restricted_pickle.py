@@ -90,11 +90,11 @@ def read_numpy_pickle(data: bytes) -> dict[str, np.ndarray]:
 
 
 class _Node:
-    """Stands in for every scripted class: an empty bag of attributes."""
+    """Placeholder for every scripted class: an object with arbitrary attributes."""
 
 
 class _FloatStorage:
-    """Stands in for torch.FloatStorage, which only names the element type."""
+    """Placeholder for torch.FloatStorage, which only names the element type."""
 
 
 def _ints(values: Any) -> Any:

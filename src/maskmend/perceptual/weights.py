@@ -151,9 +151,9 @@ def cached_path(name: str) -> Path:
 def locate(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     """The safetensors file to load the weights `name` from.
 
-    `path` is the user's own file: safetensors are taken as they are; the published file itself (recognised by
-    its hash) is converted into the cache first. Without `path` the cached file is meant. Raises WeightsError,
-    with the command that helps, if there is none.
+    `path` is the user's own file: safetensors are used directly; the published file (recognised by its hash)
+    is converted into the cache first. Without `path` the cached file is used. Raises WeightsError, with the
+    command to run, if it does not exist.
     """
     source = _source(name)
     if path is None:

@@ -60,7 +60,7 @@ def migrate_config(config: Any) -> Any:
 
 
 def config_in_format_1(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `migrate_config`; settings that came later and stand at their defaults are left out."""
+    """The inverse of `migrate_config`; later settings with default values are left out."""
     config = {key: value for key, value in config.items() if (key, value) not in LATER}
     inverse = {key: {now: before for before, now in names.items()} for key, names in CHOICES.items()}
     return _with_choices(config, inverse)

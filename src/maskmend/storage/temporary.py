@@ -33,7 +33,7 @@ def beside(path: Path) -> Path:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` to write to; it takes its place where the block raises nothing."""
+    """A temporary file beside `path` to write to; it is renamed to `path` if the block does not raise."""
     temporary = beside(path)
     try:
         yield temporary
@@ -44,7 +44,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def remove_stale(folder: Path) -> None:
-    """Removes the temporary files in `folder` itself that nobody will finish, as far as that can be done."""
+    """Removes abandoned temporary files in `folder` (not in its subfolders), if possible."""
     try:
         with os.scandir(folder) as entries:
             found = [entry for entry in entries if entry.name.startswith(".") and _is_stale(entry)]

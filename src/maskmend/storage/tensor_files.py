@@ -35,7 +35,7 @@ INERT = (
     "pytorch_lightning.callbacks.model_checkpoint ModelCheckpoint",
     "pytorch_lightning.callbacks.lr_monitor LearningRateMonitor",
 )
-"""What checkpoints of trainings hold beside tensors, of which nothing is made."""
+"""Classes in training checkpoints that are ignored."""
 DTYPES = {
     "Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16,
     "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
@@ -195,7 +195,7 @@ def _start(file: Any, entry: zipfile.ZipInfo) -> int:
 
 
 def _mapped(path: Path, place: int, dtype: torch.dtype, count: int) -> Tensor:
-    """`count` numbers at `place`, in memory only as far as they are looked at."""
+    """`count` numbers at `place`, memory-mapped."""
     if count == 0:
         return torch.empty(0, dtype=dtype)
     size = count * torch.empty(0, dtype=dtype).element_size()

@@ -52,22 +52,22 @@ class _Storage(NamedTuple):
 
 
 class _Object:
-    """Stands in for whatever a callable made."""
+    """Placeholder for the result of a call."""
 
 
 class _Inert(_Object):
-    """Stands in for an object of which the caller's reader makes nothing."""
+    """Placeholder for an object that the caller's reader ignores."""
 
 
 class _Dict(_Object):
-    """Stands in for an OrderedDict, the only such object that is filled afterwards."""
+    """Placeholder for an OrderedDict, the only such object that is filled afterwards."""
 
 
 def check(path: Path, inert: tuple[str, ...] = ()) -> None:
-    """Raises Refused for a file that is no checkpoint of torch.save or asks for too much; OSError.
+    """Raises Refused for a file that was not written by torch.save or needs too much memory; OSError.
 
-    `inert` names classes ("argparse Namespace") that the file may mention because the caller's reader makes
-    nothing of them. torch.load knows none of them.
+    `inert` names classes ("argparse Namespace") that the file may contain because the caller's reader ignores
+    them. torch.load accepts none of them.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

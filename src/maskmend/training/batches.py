@@ -66,7 +66,8 @@ class Made(NamedTuple):
     skipped: list[str]
     """A line for each picture that could not be decoded."""
     error: str | None = None
-    """What stopped it: an exception of a worker process would come with its traceback as its message."""
+    """The error that stopped it; an exception raised in a worker process would have its traceback as its
+    message."""
 
 
 @dataclass(frozen=True, kw_only=True)

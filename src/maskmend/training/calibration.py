@@ -30,12 +30,12 @@ def measure_domain(
     *,
     progress: Count | None = None,
 ) -> tuple[Domain, Float[np.ndarray, "N"]]:
-    """What a model with this tokenizer learnt, called `learnt`, and the distance of each picture.
+    """The domain of a model with this tokenizer, and the distance of each picture.
 
     Args:
         tokenizer: in eval mode.
         pictures: with the tokenizer's resolution as their shorter side; their central square is taken.
-        learnt: the name of what they show, see `Domain`.
+        learnt: a description of the pictures, see `Domain`.
         progress: called with the number of pictures measured so far.
 
     Raises:

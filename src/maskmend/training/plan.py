@@ -69,7 +69,7 @@ class Plan:
     sent: int
     """Bytes that a device sends a step."""
     keeps_gradients: bool
-    """Whether gradients lie beside what the backward pass needs; else one takes the other's place."""
+    """Whether gradients are held in addition to the activations; otherwise they replace them one by one."""
 
     @property
     def memory(self) -> int:
@@ -184,8 +184,8 @@ def probe(
 
 
 def _kept(stage: TransformerStage, pictures: Tensor, number: int) -> int:
-    """Bytes of the tensors that a backward pass needs beside the weights, and of the gradient of the logits,
-    which is there while all of them are."""
+    """Bytes of the tensors kept for the backward pass besides the weights, plus the gradient of the logits,
+    which exists while all of them do."""
     weights = {p.untyped_storage().data_ptr() for p in stage.model.parameters()}
     found: dict[int, int] = {}
     largest = 0

@@ -39,7 +39,7 @@ TABLES: tuple[tuple[str, type], ...] = (
 
 
 def field_notes(config: type) -> dict[str, str]:
-    """The docstring that stands under each field of a dataclass or of one it inherits from, on one line."""
+    """The docstring under each field of a dataclass, inherited fields included, on one line."""
     notes = {}
     for owner in reversed(config.__mro__):
         if not dataclasses.is_dataclass(owner):

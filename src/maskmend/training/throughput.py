@@ -21,9 +21,9 @@ from maskmend.inference.roofline import matrix_ceiling
 
 
 class Operations(TorchDispatchMode):
-    """Counts the products inside it by PyTorch's own formulas.
+    """Counts floating-point operations by PyTorch's own formulas.
 
-    PyTorch's `FlopCounterMode`, which also tells modules apart, fails at gradients of parts of a graph.
+    PyTorch's `FlopCounterMode`, which also counts by module, fails for gradients of parts of a graph.
     """
 
     total = 0
@@ -73,7 +73,7 @@ class Meter:
         self.steps += 1
 
     def read(self) -> dict[str, float]:
-        """Images a second, MFU and the share of the time spent waiting for data; nothing without a step."""
+        """Images a second, MFU and the share of the time spent waiting for data; empty without a step."""
         spent, steps = time.perf_counter() - self.start, self.steps
         if steps == 0:
             return {}

@@ -32,7 +32,7 @@ class Budget:
     train: str
     """Folder or tar file of training pictures."""
     validation: str
-    """Likewise, for the loss in metrics.jsonl; nothing is chosen by it."""
+    """Likewise, for the validation loss in metrics.jsonl, which is not used for selection."""
     tokenizer: Path
     """Folder of a model or of its tokenizer."""
     codes: int = 1024

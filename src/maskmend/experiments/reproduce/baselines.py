@@ -23,7 +23,7 @@ RADIUS = 3
 
 
 def leave_grey(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
-    """The hole in mid-grey: doing nothing."""
+    """The hole filled with mid-grey."""
     return np.where(mask[:, :, None], np.uint8(128), image)
 
 
@@ -78,7 +78,7 @@ def smooth(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
 def migan(path: Path, under: Fill = smooth) -> Fill:
     """MI-GAN's whole pipeline from its ONNX file. Raises ConfigError for a missing file or ONNX Runtime.
 
-    `under` fills the hole before the network sees the picture; it never sees the truth.
+    `under` fills the hole before the picture is passed to the network, which never gets the truth.
     """
     if not path.is_file():
         raise ConfigError(f"no file at {path}: give MI-GAN's migan_pipeline_v2.onnx")

@@ -31,7 +31,7 @@ from maskmend.metrics.bootstrap import Interval
 from maskmend.progress import StageProgress
 
 REPEATED_FILLS = 16
-"""How many pictures are filled twice, to see that they come out the same to the bit."""
+"""Number of pictures that are filled twice, to check that the results are bit-identical."""
 
 Fill = Callable[[Picture, np.ndarray], Picture]
 

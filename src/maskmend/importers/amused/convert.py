@@ -94,7 +94,7 @@ def _placed(component: Component, place: Place, shape: tuple[int, ...]) -> Tenso
 
 
 def _mask_token(folder: Path) -> int | None:
-    """Number of the mask token, where the scheduler tells it."""
+    """Number of the mask token, from the scheduler's configuration if given."""
     path = folder / "scheduler" / "scheduler_config.json"
     if not path.parent.is_dir():
         return None
