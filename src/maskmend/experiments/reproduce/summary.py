@@ -86,7 +86,7 @@ def summary_section(
         marks=marks,
     )  # fmt: skip
     section = Section(
-        title="The frame",
+        title="Baselines and bounds",
         text=[
             "Composited: known pixels from the image, the hole from the method: what a user gets. "
             "Uncomposited: every pixel from the decoder, which may see the known ones. The best composited "
@@ -137,7 +137,7 @@ def verdict_section(runner: TrialRunner, progress: StageProgress) -> tuple[Secti
     ]
     section = Section(
         title="In short",
-        text=["Default settings. Bars: more steps are no worse beyond the interval of the difference, known "
+        text=["Default settings. Checks: more steps are no worse beyond the interval of the difference, known "
               "pixels stay as they are, the same seeds give the same pictures."],
         tiles=tiles,
     )  # fmt: skip
