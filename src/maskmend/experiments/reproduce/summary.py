@@ -137,8 +137,8 @@ def verdict_section(runner: TrialRunner, progress: StageProgress) -> tuple[Secti
     ]
     section = Section(
         title="In short",
-        text=["Default settings. Checks: more steps are no worse beyond the interval of the difference, known "
-              "pixels stay as they are, the same seeds give the same pictures."],
+        text=["Default settings. Checks: more steps are no worse beyond the interval of the difference, "
+              "known pixels stay as they are, the same seeds give the same pictures."],
         tiles=tiles,
     )  # fmt: skip
     facts = {
