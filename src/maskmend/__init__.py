@@ -1,11 +1,11 @@
 """maskmend: fills holes in images with masked token modelling.
 
-The public surface: `InpaintPipeline`, its result `Inpainted`, its `Settings` and `FillEvents`, the sampler
-`decode`, and the exceptions. They are imported when first used, so that `import maskmend` and
-`maskmend --help` do not load torch.
+The public API: `InpaintPipeline`, its result `Inpainted`, its `Settings` and `FillEvents`, the sampler
+`decode`, and the exceptions. They are imported on first use, so that `import maskmend` and `maskmend --help`
+do not load torch.
 
-Importing it has one effect on the process: threads that wait sleep (`maskmend.threads`), if it comes before
-`import torch`.
+Importing the package has one side effect, if it comes before `import torch`: waiting threads sleep instead of
+spinning (`maskmend.threads`).
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Arguments that other libraries' inpainting takes, or ours once took, and what they are called here."""
+"""Names of arguments in other inpainting libraries and in older versions, and the present ones."""
 
 from collections.abc import Iterable
 

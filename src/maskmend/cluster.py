@@ -1,4 +1,4 @@
-"""Ray (extra `ray`), found and connected to in one way by everything that uses it."""
+"""Connecting to Ray (extra `ray`)."""
 
 import importlib
 import os

@@ -1,7 +1,8 @@
-"""Frozen dataclasses from plain dictionaries (TOML recipes, model folders), strictly.
+"""Builds frozen dataclasses from plain dictionaries (TOML recipes, model folders), strictly.
 
-An unknown name is an error that suggests the nearest one; a value of the wrong type is an error that names
-field, value and what is wanted. Cross-field checks live in each dataclass's own `__post_init__`.
+An unknown name is an error that suggests the nearest known one; a value of the wrong type is an error that
+names the field, the value and the expected type. Checks across fields are in each dataclass's
+`__post_init__`.
 """
 
 import dataclasses

@@ -1,20 +1,20 @@
-"""The exception tree: everything a user can cause derives from MaskmendError.
+"""The exceptions: all errors that a user can cause derive from MaskmendError.
 
-Each message gives the offending value and the remedy in one line; the command line prints it and exits
-with status 2.
+Each message is one line with the offending value and the remedy; the command line prints it and exits with
+status 2.
 """
 
 
 def pip_install(extra: str) -> str:
-    """The command that installs an extra of this package, to end a message with.
+    """The command that installs an extra of this package, for error messages.
 
-    It installs from the source folder: there is no release yet, so an index knows no `maskmend`.
+    It installs from the source folder, as there is no release yet.
     """
     return f"pip install '.[{extra}]' in the folder of maskmend's source"
 
 
 class MaskmendError(Exception):
-    """Anything the caller can mend: catch this to catch all of ours."""
+    """Base class of all errors of this package that a caller can fix."""
 
 
 class ImageError(MaskmendError):
@@ -22,16 +22,16 @@ class ImageError(MaskmendError):
 
 
 class ImageSizeError(ImageError):
-    """An image of more pixels than the limit; nothing of it was decoded."""
+    """An image with more pixels than the limit; it was not decoded."""
 
 
 class ConversionNeeded(ImageError):
-    """An image that can be used once it is converted, which takes the caller's consent."""
+    """An image that has to be converted first, which the caller has to allow."""
 
     def __init__(self, message: str, offers: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.offers = offers
-        """What would be done, such as "16 bits a channel to 8"."""
+        """The conversions, such as "16 bits a channel to 8"."""
 
 
 class MaskError(MaskmendError):
@@ -51,15 +51,15 @@ class ModelError(MaskmendError):
 
 
 class DataError(MaskmendError):
-    """Training or evaluation data that is missing or holds nothing usable."""
+    """Training or evaluation data that is missing or unusable."""
 
 
 class TrainingError(MaskmendError):
-    """A training run that cannot go on: NaN loss, or a checkpoint of another run."""
+    """A training run that cannot continue: NaN loss, or a checkpoint of another run."""
 
 
 class OutputError(MaskmendError):
-    """A file that cannot be written; what stood in its place still stands."""
+    """A file that cannot be written; an existing file is unchanged."""
 
 
 class WeightsError(MaskmendError):

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, synced, renamed."""
+"""Atomic writes of one or several files: to a temporary name beside the target, synced, renamed."""
 
 import contextlib
 import errno
@@ -13,18 +13,18 @@ from maskmend.storage.temporary import beside, remove_stale_once
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:
-    """Writes all `files`; folders are made, links are written through. Raises OutputError, and then what
-    stood at the paths stays.
+    """Writes all `files`. Missing folders are created, and symbolic links are followed. Raises OutputError,
+    and then existing files are unchanged.
 
-    All contents lie on the disk under temporary names before the first is renamed, so a full disk spoils
-    none of them. Should a later rename fail, those before it are taken back, but for files on a disk that
-    knows no hard links.
+    All contents are written under temporary names before the first one is renamed, so a full disk changes no
+    file. If a later rename fails, the earlier ones are undone; file systems without hard links do not allow
+    that for replaced files.
     """
     written: dict[Path, Path] = {}
     try:
         for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            # A rename would put a plain file in the place of a link.
+            # A rename would replace the link by a plain file.
             target = Path(os.path.realpath(path)) if path.is_symlink() else path
             if target.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -47,11 +47,11 @@ def write_files(files: Mapping[Path, bytes]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def lies_there(path: Path) -> bool:
-    """Whether it is a file, as far as one may look."""
+def file_exists(path: Path) -> bool:
+    """Whether it is a file; False if that cannot be found out."""
     try:
         return path.is_file()
-    except OSError:  # a name too long, or a folder that may not be looked into: writing will say so
+    except OSError:  # a name that is too long, or an unreadable folder: writing will raise an error
         return False
 
 
@@ -63,7 +63,7 @@ def _rename(written: Mapping[Path, Path]) -> None:
         for target, temporary in written.items():
             if not target.exists():
                 fresh.append(target)
-            elif len(written) > 1:  # one alone is replaced or is not
+            elif len(written) > 1:  # a single rename is atomic
                 with contextlib.suppress(OSError):
                     old = beside(target)
                     os.link(target, old)
@@ -71,7 +71,7 @@ def _rename(written: Mapping[Path, Path]) -> None:
             temporary.replace(target)
     except BaseException:
         for target in (*kept, *fresh):
-            with contextlib.suppress(OSError):  # what went wrong first is the news
+            with contextlib.suppress(OSError):  # the first error is reported
                 kept[target].replace(target) if target in kept else target.unlink()
         raise
     finally:

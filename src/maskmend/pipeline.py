@@ -1,11 +1,11 @@
-"""The way of the data, joined: image and mask in, filled image out.
+"""The inpainting pipeline: image and mask in, filled image out.
 
     image, mask ─► region ─► tokenizer.encode ─► decode(predict, tokens, hole)
                        │                              └─► tokenizer.decode ─► composite ─► image
                        └──────────── known pixels ────────────────┘
 
-Pixels outside the mask come back bit-identical; pixels inside the hole never reach the model. Several samples
-of a hole differ by their seed alone, and a seed gives the same fill in any batch.
+Pixels outside the mask are bit-identical in the result; pixels inside the hole never reach the model. Samples
+of one hole differ only by their seed, and a seed gives the same fill in any batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ class InpaintPipeline:
     Args:
         tokenizer: VQGAN in eval mode.
         transformer: of the same number of codes and the same grid.
-        defaults: settings of a fill unless a call says otherwise.
+        defaults: default settings of a fill.
         precision: number format of decoding, "auto", "fp32" or "bf16": see `precision`.
     """
 
@@ -87,9 +87,9 @@ class InpaintPipeline:
         self.labels: tuple[str, ...] = ()
         """Names of the model's classes, where it has any and they are known."""
         self.prompts: Prompts | None = None
-        """What encodes prompts, for a model whose folder keeps that."""
+        """The prompt encoder, if the model folder has one."""
         self.domain: Domain | None = None
-        """What the model learnt, where that is known: pictures unlike it get a note."""
+        """The model's domain, if known: fills of pictures unlike it get a note."""
         self.seconds: dict[str, float] = {}
         """Seconds the last call spent on each stage."""
 
@@ -105,8 +105,8 @@ class InpaintPipeline:
     ) -> "InpaintPipeline":
         """Loads a model: a shipped name ("default"), a model folder, or a hub id ("owner/name").
 
-        A hub id needs the extra `hub`; `revision` is a branch, tag or commit there. Raises ModelError;
-        ConfigError for a device that cannot be used and for `others`, any argument that there is not.
+        A hub id needs the extra `hub`; `revision` is a branch, tag or commit there. Raises ModelError, and
+        ConfigError for an unavailable device or an unknown argument (`others`).
         """
         check_names(others)
         for other in others:
@@ -240,17 +240,17 @@ class InpaintPipeline:
 
         Args:
             image: PIL image, uint8 array (H, W, C), tensor (C, H, W) or `Picture`; or a batch: a list of
-                them, or an array or tensor with one axis more in front.
+                them, or an array or tensor with a leading batch axis.
             mask: white (or True) is filled; see `masks.as_mask`. One for each image.
-            guide: colours to draw from, RGBA of the image's size: they count in the hole, where alpha is
-                above 0 (`guide_strength`). Of a batch one for each image, or None for those without.
+            guide: colours that the fill follows, RGBA of the image's size; used in the hole where alpha is
+                above 0 (see `guide_strength`). For a batch, one for each image, or None.
             extend: fill new canvas beside the image: "left=200,right=10%", or {"left": 200, "right": "10%"};
-                see `images.canvas.extend_canvas`. A mask has the size of the image before, a guide that of
-                the canvas. Without a mask only what is new is filled.
+                see `images.canvas.extend_canvas`. A mask has the size of the original image, a guide that of
+                the canvas. Without a mask, only the new area is filled.
             value_range: black and white in float tensors, such as (0, 1) or (-1, 1); see
                 `images.picture_from`.
-            convert: take what is animated, CMYK or of 16 bits a channel as 8-bit sRGB, which is refused
-                otherwise; `Inpainted.converted` says how.
+            convert: accept animated, CMYK and 16-bit pictures, converted to 8-bit sRGB (see
+                `Inpainted.converted`); otherwise they are refused.
             samples: fills of each hole, with seeds seed, seed + 1, ...
             seed: one for all images, or one for each.
             events: callbacks while the fill runs, see `FillEvents`.
@@ -263,7 +263,7 @@ class InpaintPipeline:
             settings: changes to the model's default `Settings`: steps, schedule, temperature, seam, ...
 
         Raises:
-            ImageError, MaskError, ConfigError: what cannot be used, and the remedy.
+            ImageError, MaskError, ConfigError: for unusable arguments, with a remedy.
         """
         check_names(settings)
         chosen = self.defaults.changed(**settings)
@@ -292,25 +292,26 @@ class InpaintPipeline:
         return filled if many else filled[0]
 
     def draw_step(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
-        """The picture after decoding step number `step` (from 1): what it predicts for all tokens.
+        """The picture after decoding step `step` (from 1), with its prediction for all tokens.
 
-        Holes whose turn comes later are grey. Raises ConfigError for a step or sample that there is not.
+        Holes of later regions are grey. Raises ConfigError for a step or sample that does not exist.
         """
         return rendering.step_picture(self.tokenizer, self.transformer.config.mask_id, result, step, sample)
 
     def draw_candidate(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
-        """The same at the model's resolution with every pixel from the decoder; of several regions one below
-        the other."""
+        """The same at the model's resolution with every pixel from the decoder; several regions are stacked
+        vertically."""
         return rendering.step_candidate(self.tokenizer, self.transformer.config.mask_id, result, step, sample)
 
     def draw_tokens(
         self, tokens: Int[np.ndarray, "S h w"], regions: Region | Sequence[Region] | None = None
     ) -> list[Image.Image]:
-        """Whole pictures of token grids, every pixel from the decoder, at the model's resolution; of several
-        grids one below the other, as `Inpainted.tokens` has them, as many pictures one below the other.
+        """Decoded token grids, every pixel from the decoder, at the model's resolution.
 
-        `regions` are what the model saw of the picture that the tokens fill (`Inpainted.regions`), for a
-        decoder that also looks at the known pixels; without them such a decoder works from the tokens alone.
+        Grids stacked vertically, as in `Inpainted.tokens`, give pictures stacked vertically.
+
+        `regions` (`Inpainted.regions`) condition the decoder on the known pixels; without them it uses the
+        tokens alone.
         """
         return rendering.pictures(self.tokenizer, tokens, regions)
 
@@ -321,7 +322,7 @@ class InpaintPipeline:
         return self._transformer_ready
 
     def labels_for(self, settings: Settings) -> tuple[int | None, ...]:
-        """The classes to fill under with these settings; None stands for none.
+        """The classes that these settings select; None for unconditional.
 
         Raises ConfigError for a class, a prompt or guidance that the model does not have.
         """

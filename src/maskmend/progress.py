@@ -7,13 +7,13 @@ Progress = Callable[[int, int], object]
 StageProgress = Callable[[str, int, int], object]
 """The same with the name of the stage in front."""
 Count = Callable[[int], object]
-"""Called with a number; whoever takes the callback says of what."""
+"""Called with a count, whose meaning is documented where the callback is passed."""
 Log = Callable[[str], object]
 """Called with messages of one line."""
 
 
 def duration(seconds: float) -> str:
-    """A duration such as "40 s", "25 min", "3.1 h" or "2.5 days"; "0 s" for nothing left only."""
+    """A duration such as "40 s", "25 min", "3.1 h" or "2.5 days"; "0 s" only for zero."""
     if seconds < 90:
         return f"{max(1, round(seconds)) if seconds > 0 else 0} s"
     if seconds < 5400:

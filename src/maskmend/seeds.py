@@ -1,4 +1,4 @@
-"""Seeds of fills: which numbers may be one, said once for all that fill, PyTorch or none."""
+"""Valid seeds of fills, for all that fill, with or without PyTorch."""
 
 import operator
 
@@ -11,7 +11,7 @@ MAX_SEED = 2**63 - 1
 
 
 def window_seed(seed: int, level: int, window: int) -> int:
-    """A seed of its own for each window of a fill: with one for all, the noise would repeat."""
+    """The seed of a window of a fill. Windows have different seeds, as the noise would repeat otherwise."""
     state = np.random.SeedSequence([seed, level, window]).generate_state(1, np.uint64)
     return int(state[0]) & MAX_SEED
 

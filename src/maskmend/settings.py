@@ -1,7 +1,7 @@
-"""How a hole is filled: every setting of a fill, with its default, in one frozen dataclass.
+"""The settings of a fill, with their defaults, in one frozen dataclass.
 
-A model folder may carry its own defaults (`model_index.json`, "defaults"), found by search on validation
-pictures; arguments of a call are laid over those.
+A model folder may have its own defaults (`model_index.json`, "defaults"), found by search on validation
+pictures; arguments of a call override them.
 """
 
 import math
@@ -64,7 +64,7 @@ class Settings:
     infill: str = "diffusion"
     """How the hole is filled before the known part is encoded: grey, mean, nearest or diffusion."""
     ring: int = 0
-    """Width, in tokens, of a ring around the hole that is predicted again too."""
+    """Width in tokens of a ring around the hole that is predicted again."""
     share: float = 0.0
     """Predict only tokens of which more than this share of the pixels is missing; 0: every token that the
     hole touches."""
@@ -84,9 +84,9 @@ class Settings:
     """For larger pictures: the maximum number of windows for one long, thin hole; 1: always a single
     window."""
     detail: str | int = "auto"
-    """For wide holes in larger pictures: the number of finer scales after the one at which the hole fits into
-    the model's view. full: up to the picture's own scale; auto: the same, with models trained to redraw a
-    coarser fill and up to 512 windows; a number: at most so many; 0: none."""
+    """Wide holes in larger pictures: how far beyond the scale at which the hole fits into the model's view.
+    full: up to the picture's own scale; auto: likewise, for models trained to refine a coarser fill and
+    within 512 windows; a number: so many finer scales at most, 0 for none."""
     detail_steps: int = 1
     """Decoding steps at each finer scale, where the coarser fill is a guess of the content."""
     guide_strength: float = 1.0

@@ -1,9 +1,7 @@
-"""Folders of files, on this machine or behind a URL that fsspec knows (`s3://`, `gs://`, `hf://`; extra
-`cloud`).
+"""Folders of files, local or at a URL that fsspec supports (`s3://`, `gs://`, `hf://`; extra `cloud`).
 
-Names are relative to the folder and have forward slashes. What is written appears whole or not at all: on
-disks by renaming, in object storage because an object is put in one piece; on other remote file systems by
-moving.
+Names are relative to the folder, with forward slashes. Writes are atomic: on disks by renaming, in object
+storage because objects are put in one piece; on other remote file systems by moving.
 """
 
 import os
@@ -16,7 +14,7 @@ from maskmend.errors import ConfigError, DataError, OutputError, pip_install
 from maskmend.files import write_files
 
 OBJECTS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "hf", "memory")
-"""Protocols that put an object in one piece."""
+"""Protocols that write an object atomically."""
 
 
 def is_url(place: str | Path) -> bool:
@@ -91,7 +89,7 @@ class Store:
             raise OutputError(f"cannot write {place}: {_line(error)}") from error
 
     def remove(self, name: str) -> None:
-        """What is not there need not go. Raises DataError where it cannot be removed."""
+        """Removes the file, if it exists. Raises DataError where it cannot be removed."""
         place = joined(self.place, name)
         if not is_url(self.place):
             Path(place).unlink(missing_ok=True)
@@ -116,7 +114,7 @@ def open_binary(place: str) -> Any:
         return system.open(path, "rb")
     except ConfigError:
         raise
-    except Exception as error:  # missing credentials, to name one, are no OSError
+    except Exception as error:  # missing credentials, for example, do not raise OSError
         raise DataError(f"cannot read {place}: {_line(error)}") from error
 
 
@@ -142,8 +140,8 @@ def read(place: str, offset: int = -1, size: int = -1) -> bytes:
 
 
 def read_ranges(ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
-    """The bytes of each (place, offset, size); those at one file system's URLs are asked for together, as
-    far as it can. Raises DataError, also where there are fewer.
+    """The bytes of each (place, offset, size); ranges on the same remote file system are requested together
+    if it supports that. Raises DataError, also where there are fewer.
     """
     found: list[bytes] = [b""] * len(ranges)
     # fsspec gives the same file system again for the same account, not for another one of the same protocol.

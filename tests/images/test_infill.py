@@ -1,4 +1,4 @@
-"""Infill: nothing of the hole may leak, known pixels stay, and the batch an image sits in plays no part."""
+"""Infill: nothing of the hole may leak, known pixels stay, and the batch does not matter."""
 
 import jaxtyping
 import numpy as np

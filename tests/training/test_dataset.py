@@ -221,7 +221,7 @@ def test_an_epoch_covers_every_picture_once(batch: int, count: int, seed: int) -
 
 
 def test_epochs_and_seeds_differ() -> None:
-    """Would catch one order for every epoch, and a seed that plays no part."""
+    """Would catch one order for every epoch, and a seed that is ignored."""
     first, second = batch_indices(0, 100, 100, seed=0), batch_indices(1, 100, 100, seed=0)
     assert (first != second).any()
     assert (first != batch_indices(0, 100, 100, seed=1)).any()

@@ -513,7 +513,7 @@ def test_to_float_spans_minus_one_to_one() -> None:
 
 
 def test_colours_vary_within_the_range_and_by_seed(batch: Tensor) -> None:
-    """Would catch pictures beyond [-1, 1], one change for the whole batch, and a seed that plays no part."""
+    """Would catch pictures beyond [-1, 1], one change for the whole batch, and a seed that is ignored."""
     changed = vary_colour(batch, 0.5, np.random.default_rng(0))
     assert changed.min() >= -1
     assert changed.max() <= 1

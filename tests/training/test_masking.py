@@ -107,7 +107,7 @@ def test_families_come_by_weight() -> None:
 
 
 def test_masks_are_pure_functions_of_the_generator() -> None:
-    """Would catch masks that a resumed run does not repeat, and a seed that plays no part."""
+    """Would catch masks that a resumed run does not repeat, and a seed that is ignored."""
     mixed = dict.fromkeys(FAMILIES, 1.0)
     first, again, other = draw(6, 10, **mixed), draw(6, 10, **mixed), draw(7, 10, **mixed)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))

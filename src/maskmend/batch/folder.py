@@ -2,7 +2,7 @@
 
 Images and masks are matched by path without suffix. Pictures that cannot be filled are recorded and skipped.
 Existing results are not computed again, so an interrupted run can be resumed. `fills.json` in the output
-folder (`fills_record`) records the settings; a run with different settings is refused. With `overwrite`, old
+folder (`manifest`) records the settings; a run with different settings is refused. With `overwrite`, old
 results stay in place until they are replaced, and `fills.json` lists them until then.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from maskmend.batch.manifest import begin_record
 from maskmend.batch.samples import fill_samples
 from maskmend.errors import ConfigError, DataError, OutputError
-from maskmend.files import lies_there, write_files
+from maskmend.files import file_exists, write_files
 from maskmend.fill.preparation import NO_GUIDE, Preparation
 from maskmend.fill.result import Inpainted, joined_notes
 from maskmend.images.listing import SUFFIXES, files_below
@@ -58,7 +58,7 @@ class Task:
 
     @property
     def done(self) -> bool:
-        return all(lies_there(path) for path in self.outputs)
+        return all(file_exists(path) for path in self.outputs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +217,7 @@ def fill_folder(
     output.mkdir(parents=True, exist_ok=True)
     for folder in {path.parent for task in tasks for path in task.outputs}:
         remove_stale(folder)
-    made = {task.name for task in tasks if any(lies_there(path) for path in task.outputs)}
+    made = {task.name for task in tasks if any(file_exists(path) for path in task.outputs)}
     record = begin_record(output, chosen, made, pictures=bool(_images(output, [])), overwrite=overwrite)
     try:
         for number, task in enumerate(tasks, start=1):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmend.errors import ConfigError
-from maskmend.files import lies_there, write_files
+from maskmend.files import file_exists, write_files
 
 NAME = "fills.json"
 OLDER = "made_otherwise"
@@ -72,7 +72,7 @@ def begin_record(
     changes = None if before is None else _difference(before, settings)
     older, noted, notes = _noted(before or {})
     notes = {name: note for name, note in notes.items() if name in made}
-    likeliest = {name: one for name, one in noted.items() if lies_there(folder / one)}
+    likeliest = {name: one for name, one in noted.items() if file_exists(folder / one)}
     if before is not None and changes is None:
         record = FillsRecord(path=path, settings=settings, older=older, likeliest=likeliest, notes=notes)
         if likeliest != noted:

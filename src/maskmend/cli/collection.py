@@ -1,19 +1,19 @@
-"""Python's garbage collection while a process starts.
+"""Pauses Python's garbage collection during startup.
 
-Every 700 new objects it looks through the young ones, now and then through all. A thousand modules are
-hundreds of thousands of objects, and all of them stay.
+Python runs a collection after every 700 new objects. Importing a thousand modules makes hundreds of thousands
+of objects, none of which can be freed, so these collections only take time.
 """
 
 import gc
 
 
 def pause_collection() -> None:
-    """None happens until `resume_collection`."""
+    """Disables collection until `resume_collection`."""
     gc.disable()
 
 
 def resume_collection() -> None:
-    """Where it was paused, it goes on; what was made until now stays out of it, at the process's end too."""
+    """Enables collection again if it was paused. Objects made until now are never examined (`gc.freeze`)."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

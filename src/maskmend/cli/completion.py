@@ -1,6 +1,6 @@
-"""`maskmend completion`: what makes a shell complete commands, options and their values.
+"""`maskmend completion`: shell completion of commands, options and their values.
 
-click answers while the shell asks (`_MASKMEND_COMPLETE`); nothing of PyTorch is loaded for it.
+click computes the completions when the shell asks for them (`_MASKMEND_COMPLETE`), without loading PyTorch.
 """
 
 from collections.abc import Iterable
@@ -96,7 +96,7 @@ COMPLETE: dict[str, Any] = {
     "device": lambda *given: choices(("cpu", "cuda", "mps", "auto"), given[-1]),
     **dict.fromkeys(("schedule", "order", "seam", "infill", "label", "precision"), complete_value),
 }
-"""By a parameter's name what may stand there, of those that click does not know itself."""
+"""Completion by parameter name, for parameters whose values click does not know."""
 
 
 def _completed(parameter: click.Parameter, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

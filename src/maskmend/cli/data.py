@@ -22,7 +22,7 @@ def data() -> None:
     help="Folder or URL of the index, where it is not to lie beside the shards.",
 )
 def index(shards: Path | str, output: Path | str | None) -> None:
-    """Notes where each picture lies in SHARDS: a folder of tar files, one tar file, or a URL of such.
+    """Indexes the pictures in SHARDS: a folder of tar files, one tar file, or a URL of either.
 
     A recipe whose data.train is a place with an index reads pictures when they are needed.
     """

@@ -1,12 +1,12 @@
-"""Parts of other libraries that load when they are first used, not before.
+"""Modules of other libraries that are loaded on first use.
 
-`import torch` loads 1,100 modules, of which a fill uses few: exporters, distributions, optimizers,
-quantization, documentation. In a process that fills one small picture they cost more than the fill. Here such
-a part becomes an empty module that loads itself when an attribute is asked of it, so whoever does use it gets
-all of it. (`importlib.util.LazyLoader` would load it at once: its modules count `__spec__` as use, and a
-second import of a module reads that.)
+`import torch` loads 1,100 modules, few of which a fill uses; the others are exporters, distributions,
+optimizers, quantization, documentation. For one small picture, loading them takes longer than the fill. Here
+such a module is replaced by an empty one that loads the real module when one of its attributes is accessed.
+(`importlib.util.LazyLoader` would load it at once: it counts access to `__spec__` as use, which a second
+import of the module makes.)
 
-The parts of PyTorch were tried with the releases of `TRIED`; with any other nothing is deferred.
+This was tested with the releases of PyTorch in `TRIED`; with any other release nothing is deferred.
 """
 
 import ctypes
@@ -43,7 +43,7 @@ OTHERS = frozenset({"numpy.f2py"})
 
 
 class _Deferred(ModuleType):
-    """A module that becomes what it stands for when an attribute is read that every module does not have."""
+    """A placeholder that loads the real module when an attribute is read that not every module has."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name != "__all__":  # what Python itself asks of any module
@@ -95,9 +95,9 @@ def defer_imports() -> None:
 
 
 def load_library_ahead() -> None:
-    """Has a thread load PyTorch's largest library while this one imports modules and reads pictures.
+    """Loads PyTorch's largest library in a thread while this one imports modules and reads pictures.
 
-    Only where it is known to be loadable by itself: on Linux, without CUDA.
+    Only on Linux without CUDA, where it can be loaded separately.
     """
     folder = _folder_of_torch()
     if folder is None or not sys.platform.startswith("linux") or (folder / "lib/libtorch_cuda.so").exists():

@@ -1,4 +1,4 @@
-"""`maskmend demo`: holes in the shipped pictures, filled by the shipped model, with all there is to see."""
+"""`maskmend demo`: fills the shipped samples with the shipped model and writes every kind of output."""
 
 import platform
 import time

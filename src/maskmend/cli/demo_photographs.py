@@ -1,4 +1,4 @@
-"""The second half of the demo: photographs repaired, side by side with their holes."""
+"""The second part of the demo: filled photographs, side by side with their holes."""
 
 import time
 from pathlib import Path

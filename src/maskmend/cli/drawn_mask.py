@@ -1,4 +1,4 @@
-"""Options of `maskmend inpaint` that say what to fill, and what to look at, without a file."""
+"""Options of `maskmend inpaint` for masks without a file (boxes, colours) and for the context box."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The package's extras: what each is for, what it imports, and whether that works here."""
+"""The package's optional dependencies: purpose, modules, and whether they can be imported here."""
 
 from dataclasses import dataclass
 from importlib import import_module

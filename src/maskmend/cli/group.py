@@ -1,4 +1,4 @@
-"""The command line: the group of its commands, and how errors are reported."""
+"""The command group, and how errors are reported."""
 
 import contextlib
 import os

@@ -176,9 +176,9 @@ def inpaint_picture(
 
 
 class LevelReport:
-    """Tells a person at the terminal how far the finer levels of a wide hole are.
+    """Shows the progress of a wide hole's finer levels on the terminal.
 
-    Where they will take longer than `LONG` seconds, a line says so before they begin.
+    If they will take longer than `LONG` seconds, a line says so before they begin.
     """
 
     LONG = 10.0
@@ -206,7 +206,7 @@ class LevelReport:
 
 
 def _check_pipe(samples: int) -> None:
-    """Raises ConfigError where standard output cannot take what is asked for."""
+    """Raises ConfigError if the output cannot be written to standard output."""
     if samples > 1:
         raise ConfigError(f"--output - takes one fill, not {samples}: name a file, or leave --samples out")
     if sys.stdout is None:  # with >&-

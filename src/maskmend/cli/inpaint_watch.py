@@ -1,4 +1,4 @@
-"""`maskmend inpaint --watch FOLDER`: every new picture, until Ctrl-C."""
+"""`maskmend inpaint --watch FOLDER`: fills each new picture until Ctrl-C."""
 
 import sys
 import time

@@ -1,5 +1,4 @@
-"""`maskmend inpaint --input` for what one process with a folder does not do: tar shards, Parquet files, URLs,
-shares of a job array, Ray."""
+"""`maskmend inpaint --input` with tar shards, Parquet files, URLs, job arrays or Ray (`maskmend.bulk`)."""
 
 import sys
 from collections.abc import Callable

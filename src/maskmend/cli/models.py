@@ -172,9 +172,10 @@ def pack(
 )
 @click.option("--learnt", required=True, help='What they show, in the plural: "cat faces".')
 def calibrate(model: Path, images: Path, learnt: str) -> None:
-    """Measures on pictures like those that the model folder MODEL learnt from which on one is unlike them.
+    """Measures the limit beyond which a picture is unlike the training data of the model folder MODEL, on
+    pictures like it.
 
-    Fills of such pictures then come with a note. The limit is written into the folder's model_index.json.
+    Fills of pictures beyond the limit get a note. The limit is written into model_index.json.
     """
     from dataclasses import asdict
 

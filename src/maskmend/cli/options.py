@@ -1,4 +1,4 @@
-"""What several commands share: paths, options, settings of a fill, a word while it works."""
+"""Options, paths and output that several commands share."""
 
 import json
 import sys
@@ -97,8 +97,8 @@ class Choice(click.Choice):
 
 
 class Commands(click.Group):
-    """A group whose help has whole sentences on each command, over several lines where needed, and whose
-    error for an unknown one names the nearest."""
+    """A group whose help shows the full first sentence of each command, and whose error for an unknown one
+    names the nearest."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         name = args[0]
@@ -154,14 +154,16 @@ def seen_by_a_person() -> bool:
 
 
 def working(text: str) -> Any:
-    """A word while something takes long, on standard error; where that is no terminal, nothing is shown."""
+    """Shows `text` on standard error while something takes long, if that is a terminal."""
     if not seen_by_a_person():
-        return nullcontext(_Unseen())
+        return nullcontext(_NoStatus())
     from rich.console import Console
 
     return Console(stderr=True).status(text)
 
 
-class _Unseen:
+class _NoStatus:
+    """In place of the status line where there is no terminal."""
+
     def update(self, text: str) -> None:
-        """Nobody sees it."""
+        pass

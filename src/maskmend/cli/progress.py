@@ -1,4 +1,4 @@
-"""A progress bar over named stages, for whatever reports (stage, done, total)."""
+"""A progress bar over named stages, for callbacks of the type `StageProgress`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

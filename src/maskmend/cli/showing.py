@@ -1,4 +1,4 @@
-"""`--show`: the picture and its fills in the terminal, where that shows pictures."""
+"""`--show`: the picture and its fills in the terminal, if it can show pictures."""
 
 import sys
 from typing import TYPE_CHECKING

@@ -1,11 +1,11 @@
-"""Pictures in a terminal: which protocol it knows, and a picture written in that.
+"""Pictures in a terminal: finds out which protocol it supports, and encodes pictures for it.
 
-- kitty's graphics protocol: PNG in base64, in pieces of 4096 bytes (kitty, Ghostty, Konsole).
+- kitty's graphics protocol: PNG in base64, in chunks of 4096 bytes (kitty, Ghostty, Konsole).
 - iTerm2's inline images: a file in base64 (iTerm2, WezTerm, VS Code, mintty).
 - Sixel: six rows at a time, one colour after the other (foot, mlterm, xterm, Windows Terminal, tmux).
 
-The first two are told by what the terminal calls itself; for the third the terminal is asked (DA1), unless it
-does not answer at once.
+The first two are recognised by environment variables; for the third the terminal is queried (DA1), with a
+short timeout.
 """
 
 import base64
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Protocol = Literal["kitty", "iterm", "sixel"]
 
 LARGEST = (1000, 600)
-"""Width and height, in pixels, of a picture where the terminal does not tell how large it is."""
+"""Width and height of a picture in pixels if the size of the terminal is unknown."""
 PIECE = 4096
 """Characters of base64 in one sequence of kitty's protocol."""
 COLOURS = 255
@@ -32,9 +32,9 @@ ANSWER = 0.2
 
 
 def protocol_of(environment: Mapping[str, str]) -> Protocol | None:
-    """What the terminal knows by its name; None where the name does not tell.
+    """The protocol by the terminal's name; None if unknown.
 
-    Within tmux and screen, which pass on neither of the first two, the name is that of another terminal.
+    In tmux and screen, which support neither of the first two, the name is that of another terminal.
     """
     terminal, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if environment.get("TMUX") or terminal.startswith(("screen", "tmux")):
@@ -57,14 +57,14 @@ def knows_sixel(answer: bytes) -> bool:
 
 
 def terminal_protocol() -> Protocol | None:
-    """What the terminal on standard output knows; None where there is none, or it shows no pictures."""
+    """The protocol of the terminal on standard output; None without a terminal or pictures in it."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return protocol_of(os.environ) or ("sixel" if knows_sixel(_asked(b"\x1b[c")) else None)
 
 
 def in_protocol(image: "Image.Image", protocol: Protocol) -> bytes:
-    """The picture as the terminal takes it, with a line of its own."""
+    """The picture encoded for the terminal, on a line of its own."""
     written = {"kitty": _kitty, "iterm": _iterm, "sixel": _sixel}[protocol](image)
     return written + b"\n"
 
@@ -91,7 +91,7 @@ def fitted(images: "list[Image.Image]", largest: tuple[int, int] = LARGEST) -> "
 
 
 def terminal_pixels() -> tuple[int, int]:
-    """What fits: nearly all of the terminal's width and height, if it tells them."""
+    """The size that fits: nearly the terminal's width and height, if known."""
     try:
         import fcntl
         import struct
@@ -164,7 +164,7 @@ def _run_lengths(bits: "object") -> str:
 
 
 def _asked(question: bytes) -> bytes:
-    """What the terminal answers; nothing where it cannot be asked."""
+    """The terminal's response; empty if it cannot be queried."""
     try:
         import select
         import termios

@@ -1,4 +1,4 @@
-"""`maskmend train --on FOLDER`: a model of one's own, from a trained one."""
+"""`maskmend train --on FOLDER`: fine-tunes a model on a folder of pictures."""
 
 import os
 from pathlib import Path

@@ -25,7 +25,7 @@ class Converted:
     """Conversions applied when the picture was read, such as "CMYK to sRGB"."""
 
     def save(self, path: str | Path) -> None:
-        """Writes the file as it came."""
+        """Writes the file unchanged."""
         Path(path).write_bytes(self.content)
 
 
@@ -54,7 +54,7 @@ class Fill:
     """The whole picture as a file in the requested format."""
 
     def save(self, path: str | Path) -> None:
-        """Writes the file as it came."""
+        """Writes the file unchanged."""
         Path(path).write_bytes(self.content)
 
 

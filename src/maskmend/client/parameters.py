@@ -21,7 +21,7 @@ class MaskParameters(TypedDict, total=False):
 
 
 class FillParameters(MaskParameters, total=False):
-    """Of a fill, beside its image, mask and guide; what is left out is the model's own default."""
+    """Parameters of a fill besides image, mask and guide; omitted ones take the model's default."""
 
     model: str
     samples: int

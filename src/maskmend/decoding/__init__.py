@@ -1,6 +1,6 @@
-"""Iterative decoding of masked tokens, as free functions that know no model.
+"""Iterative decoding of masked tokens, as functions that work with any model.
 
-`decode` and what it takes and returns are here; they are imported when first used.
+`decode`, its arguments' types and its result are imported from here on first use.
 """
 
 from importlib import import_module

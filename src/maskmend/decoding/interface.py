@@ -1,4 +1,4 @@
-"""`decode`: iterative decoding with every choice given by name, checked, and turned into a function.
+"""`decode`: iterative decoding with all choices given by name; checks them and builds the loop's functions.
 
     steps, schedule ─► mask_counts ─► n_keep ─┐
     choice, temperature, top_k, top_p ─► sample ─► iterative_decode ─► Decoded
@@ -50,9 +50,9 @@ def decode(
 
     Args:
         predict: see `Predict`; never called when nothing is masked.
-        tokens: known tokens; what stands in the hole is ignored.
+        tokens: known tokens; those in the hole are ignored.
         hole: True at tokens to be filled; any number in each image, none and all included.
-        mask_id: the token that stands for a masked one; not a code of the model.
+        mask_id: the mask token; not a code of the model.
         steps: T, 1 or more.
         schedule: a name in `schedules.SCHEDULES`.
         order: which predictions are kept first: "confidence", "random" or "halton".

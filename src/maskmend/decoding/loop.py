@@ -5,7 +5,7 @@
     keep   = the n_keep[t] codes of highest score; the others are masked again
 
 How many tokens each step keeps (`mask_counts`), how a code is drawn (`sampling`) and how codes are scored
-(`confidence`) are passed in; `interface.decode` takes them by name. Known tokens are only ever read.
+(`confidence`) are passed in; `interface.decode` takes them by name. Known tokens are never changed.
 
 Differences from the paper: every image of a batch has its own hole and count, and decoding ends once nothing
 is masked.
@@ -72,7 +72,7 @@ class Decoded:
     """The result of decoding."""
 
     tokens: Int[Tensor, "B N"]
-    """All tokens, int64: the known ones as they came, each hole token a code in [0, K)."""
+    """All tokens, int64: the known ones unchanged, each hole token a code in [0, K)."""
     entropy: Float[Tensor, "B N"]
     """Entropy in nats, 0 to log K, of each hole token as predicted in the first step, where only the known
     tokens were to be seen: how uncertain the fill is, free of choices already made. 0 at known tokens."""
@@ -100,9 +100,9 @@ def iterative_decode(
 
     Args:
         predict: see `Predict`.
-        tokens: known tokens; what stands in the hole is ignored.
+        tokens: known tokens; those in the hole are ignored.
         hole: True at tokens to be filled; any number in each image, none and all included.
-        mask_id: the token that stands for a masked one; not a code of the model.
+        mask_id: the mask token; not a code of the model.
         n_keep: how many tokens of each image each step keeps; rows sum up to the images' holes, and every
             step has an image with tokens still masked.
         sample: see `Sample`.

@@ -1,4 +1,4 @@
-"""How many tokens of each image stay masked after every decoding step: the schedule in whole tokens.
+"""The number of tokens that stay masked after each decoding step: the schedule in whole tokens.
 
 m_t = floor(gamma(t/T) * m_0) (MaskGIT, Chang et al. 2022, section 3.2). Unlike in the paper, every step fills
 at least one token while any is left, so no forward pass is wasted.

@@ -1,13 +1,12 @@
-"""Counter-based noise: a pure function of (seed, step, position, code), with no generator and no state.
+"""Counter-based noise: a pure function of (seed, step, position, code), without a generator or state.
 
-A stateful generator hands out numbers in the order they are asked for, so a fill would change with the batch
-it ran in, with how hole tokens are packed, and with the device. Here every number is a hash of what it is
-for, so the same seed gives the same fill everywhere (Salmon et al. 2011, "Parallel random numbers: as easy as
-1, 2, 3", for the idea).
+A stateful generator returns numbers in the order of the calls, so a fill would depend on its batch, on how
+hole tokens are packed, and on the device. Here every number is a hash of what it is used for, so the same
+seed gives the same fill everywhere (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 
-The hash is 32-bit arithmetic: in int64 tensors, where no product of two of its numbers overflows, and for the
-large tables in int32, whose products wrap around to the same bits (a test holds it to NumPy's). It is not
-meant for cryptography.
+The hash uses 32-bit arithmetic: in int64 tensors, where no product overflows, and for large tables in int32,
+where products wrap around to the same bits (a test compares them with NumPy's). It is not suitable for
+cryptography.
 """
 
 from enum import IntEnum

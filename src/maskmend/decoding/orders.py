@@ -1,9 +1,8 @@
-"""In which order hole tokens are filled: a score for each token, and the n best of each image.
+"""The order in which hole tokens are filled: fixed scores for each token, and the n best of each image.
 
-`confidence` scores each step's prediction (in `confidence`); `random` and `halton` are fixed before the first
-step. The Halton order spreads each step's tokens evenly over the grid, so that tokens filled together are far
-apart and nearly independent (Besnier et al. 2025, "Halton scheduler for masked generative
-image transformer").
+The score of order "confidence" is in `confidence`; "random" and "halton" are fixed before the first step. The
+Halton order spreads each step's tokens evenly over the grid, so that tokens filled together are far apart and
+nearly independent (Besnier et al. 2025, "Halton scheduler for masked generative image transformer").
 """
 
 from functools import lru_cache

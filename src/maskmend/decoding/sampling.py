@@ -1,7 +1,7 @@
-"""From logits to tokens: argmax or sampling with temperature, top-k and top-p (Holtzman et al. 2020).
+"""From logits to tokens: argmax, or sampling with temperature, top-k and top-p (Holtzman et al. 2020).
 
-Sampling adds Gumbel noise and takes the maximum, which draws from the softmax and needs no generator: the
-noise comes in from outside. Restrictions apply in the usual order: temperature, then top-k, then top-p.
+Sampling is the Gumbel-max trick: adding Gumbel noise and taking the maximum samples from the softmax. The
+noise is passed in. Restrictions apply in the usual order: temperature, then top-k, then top-p.
 """
 
 import torch
@@ -51,5 +51,5 @@ def log_probability(logits: Float[Tensor, "S K"], codes: Int[Tensor, "S"]) -> Fl
 
 
 def entropy(logits: Float[Tensor, "S K"]) -> Float[Tensor, "S"]:
-    """Entropy of softmax(logits) in nats, from 0 to log K; forbidden codes (-inf) count nothing."""
+    """Entropy of softmax(logits) in nats, from 0 to log K; forbidden codes (-inf) contribute nothing."""
     return torch.special.entr(logits.softmax(dim=1)).sum(dim=1)

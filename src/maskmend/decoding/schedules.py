@@ -1,7 +1,7 @@
 """Mask schedules: the share of a hole that is still masked, as a function of the share of steps taken.
 
 A schedule gamma falls from 1 at r = 0 to 0 at r = 1. The names and shapes are those of MaskGIT (Chang et al.
-2022, section 3.3 and appendix); `mask_counts` makes numbers of tokens of them.
+2022, section 3.3 and appendix); `mask_counts` turns them into numbers of tokens.
 
 Differences from the paper: `exp` and `log` are stretched so that both ends are exact, with a fixed base
 instead of the number of tokens.

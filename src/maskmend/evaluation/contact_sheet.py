@@ -1,4 +1,4 @@
-"""Pictures about a fill: masked input, latent mask, uncertainty, contact sheet, animation of the steps."""
+"""Pictures that illustrate a fill: masked input, latent mask, uncertainty, contact sheet, animation."""
 
 from collections.abc import Sequence
 

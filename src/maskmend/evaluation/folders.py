@@ -1,8 +1,8 @@
-"""Scores a folder of results against a folder of truths; no model of ours is needed.
+"""Scores a folder of results against a folder of ground truth; the results may come from any tool.
 
-Files are paired by name (`pairing`). Every figure comes with a bootstrap interval, and the report carries
-hashes of what was compared, so that two reports can be recognised as about the same images and masks. The
-figures themselves live in `maskmend.metrics`, one file each.
+Files are paired by name (`pairing`). Every score has a bootstrap interval, and the report contains hashes of
+the compared images and masks, so that two reports on the same data can be recognised. The scores are
+computed in `maskmend.metrics`, one file each.
 """
 
 import os
@@ -204,7 +204,7 @@ def evaluate_folders(
 
 
 def _chosen(metrics: Sequence[str] | None, *, has_masks: bool, has_fills: bool) -> tuple[set[str], list[str]]:
-    """The metrics to compute, and notes on those left out silently otherwise."""
+    """The metrics to compute, and notes on those that are left out."""
     lacking: dict[str, str] = {}
     if not has_masks:
         lacking |= dict.fromkeys(BY_MASK, "a folder of masks")

@@ -1,11 +1,11 @@
-"""A model on a folder of images and masks, scored: what its users get, and what its tokenizer loses.
+"""Scores a model on a folder of images and masks.
 
     composited       known pixels from the image, the hole from the model: what a user gets
     uncomposited     every pixel from the decoder: the protocol of the published experiment
-    reconstruction   the whole image through the tokenizer and back: the floor of an uncomposited result
+    reconstruction   the whole image encoded and decoded: a lower bound of the uncomposited scores
     likeliest        of several samples the one to which the model gives the highest likelihood, composited
 
-The pictures are written beside the report, so every figure can be checked and computed again.
+The pictures are written beside the report, so every score can be checked and computed again.
 """
 
 import time

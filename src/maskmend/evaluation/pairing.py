@@ -1,8 +1,8 @@
-"""Which result belongs to which truth, mask and further fill: files are paired by their path without suffix.
+"""Pairs results with truths, masks and further fills: files match by path without suffix.
 
-"a/b.png" goes with "a/b.jpg". Nothing is left out silently, for figures of fewer pictures are other figures:
-a result without its partner is an error that names it, and so are files that cannot be read, all of them at
-once and before any work. Images are decoded when asked for, so that large sets need not fit in memory.
+"a/b.png" matches "a/b.jpg". Nothing is skipped silently, as scores over fewer pictures are not comparable: a
+file without a partner, or one that cannot be read, is an error. All such files are reported at once, before
+any computation. Images are decoded when they are used, so large sets need not fit in memory.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What an evaluation found: figures, hashes of what was compared, settings; as JSON or as a table."""
+"""The report of an evaluation (scores, hashes of the data, settings), as JSON or as a table."""
 
 import json
 import math
@@ -22,7 +22,7 @@ class Metric(NamedTuple):
 
     label: str
     better: str
-    """"lower", "higher", or "" where neither is better by itself."""
+    """"lower", "higher", or "" if neither is better."""
     form: str
     """Format of its numbers."""
 

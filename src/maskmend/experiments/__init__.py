@@ -1,1 +1,1 @@
-"""Published comparisons: the reproduction and the ablation."""
+"""Experiments of the documentation: the reproduction, the ablation, the comparison on photographs."""

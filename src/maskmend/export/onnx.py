@@ -1,10 +1,10 @@
-"""A model as four ONNX graphs, for runtimes without PyTorch and other languages (docs/onnx.md).
+"""Exports a model as four ONNX graphs, for runtimes without PyTorch and other languages (docs/onnx.md).
 
     encoder   image ─► tokens                        prefill   known tokens ─► their keys and values
     step      hole tokens, keys, values ─► logits    decoder   tokens (and known pixels) ─► image
 
-Batches are padded, not ragged; the sizes of batch, known part and hole are dynamic. model.json beside the
-graphs has everything a program needs to run them.
+Batches are padded, not ragged; the sizes of the batch, the known part and the hole are dynamic. model.json
+beside the graphs has everything a program needs to run them.
 """
 
 import copy
@@ -146,11 +146,11 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, valid: Tensor) -> Tensor:
 
 
 def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
-    """Writes the four graphs and model.json into `folder`; returns their paths. The pipeline stays as it is.
+    """Writes the four graphs and model.json into `folder`; returns their paths. The pipeline is unchanged.
 
-    Each graph is tested with another batch size before anything is written. Raises ConfigError where ONNX is
-    not installed or the transformer is not ours, ModelError where a graph does not do what its model does,
-    OutputError where nothing can be written.
+    Each graph is tested with another batch size before anything is written. Raises ConfigError if ONNX is not
+    installed or the architecture is not ours, ModelError if a graph's outputs differ from the model's,
+    OutputError if nothing can be written.
     """
     graphs, about = onnx_graphs(pipe)
     contents = {folder / f"{name}.onnx": content for name, content in graphs.items()}
@@ -164,7 +164,7 @@ def onnx_graphs(pipe: InpaintPipeline, *, guesses: bool = False) -> tuple[dict[s
 
     Args:
         pipe: the model.
-        guesses: where the model was trained to draw a coarser fill anew, the step has one more input
+        guesses: where the model was trained to refine a coarser fill, the step has one more input
             `guessed` (B, M) and the decoder `guess` (B, 1, R, R), which mark the guesses.
     """
     try:

@@ -28,7 +28,7 @@ class PackedWeights:
     weights: bytes
     """All tensors, gzipped."""
     graphs: bytes
-    """The graphs without them, one after the other, gzipped."""
+    """The graphs without weights, concatenated and gzipped."""
     tensors: dict[str, Any]
     """How the weights are unpacked: `expand` of site/browser/loading.js."""
     places: dict[str, tuple[int, int]]

@@ -1,7 +1,7 @@
-"""The keyword arguments of a fill, for type checkers and editors: `InpaintPipeline.__call__` documents them.
+"""The keyword arguments of a fill, for type checkers and editors; documented in `InpaintPipeline.__call__`.
 
-Those that are settings are said again here, as a type checker cannot read them off `Settings`; a test holds
-the two together.
+The settings are repeated here, as a type checker cannot derive them from `Settings`; a test compares the
+two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,7 +44,7 @@ class SettingArguments(TypedDict, total=False):
 
 
 class FillArguments(SettingArguments, total=False):
-    """All that a call takes beside image and mask."""
+    """All arguments of a call besides image and mask."""
 
     guide: ImageLike | Sequence[ImageLike | None] | None
     extend: Mapping[str, Length] | str | None

@@ -1,17 +1,17 @@
-"""Joining the fill with the original: known pixels are the original's, bit for bit, whatever the seam.
+"""Composites the fill with the original: known pixels keep their exact values, whatever the seam.
 
-Since the known side may not move, every soft seam works inside the hole, on the correction (original - fill)
-that the known pixels around the hole ask for:
+As known pixels must not change, every soft seam works inside the hole, on the correction (original - fill)
+that is known around the hole:
 
-- ``hard``: none; the fill as it is.
+- ``hard``: none; the fill is used unchanged.
 - ``feather``: its smooth extension into the hole, faded out over a few pixels.
 - ``multiband``: its frequency bands, each faded out over its own wavelength (Burt and Adelson, A
-  Multiresolution Spline, 1983; as a stack of Gaussians without subsampling, the transition moved to the
-  inside of the seam).
-- ``poisson``: its harmonic extension, the discrete Laplace equation solved over the hole (Pérez et al.,
-  Poisson Image Editing, 2003): the fill's gradients are kept, its level comes from around.
+  Multiresolution Spline, 1983; as a stack of Gaussians without subsampling, with the transition inside the
+  hole).
+- ``poisson``: its harmonic extension, the solution of the discrete Laplace equation over the hole (Pérez et
+  al., Poisson Image Editing, 2003): the fill keeps its gradients and takes its level from the surroundings.
 
-Work goes on some rows at a time (`images.strips`), to the bit as over the whole image.
+It is computed some rows at a time (`images.strips`), bit for bit as over the whole image.
 """
 
 from collections.abc import Callable
@@ -45,8 +45,8 @@ def composite(
     """The original with its hole (mask True) taken from `fill`.
 
     `fill` is in grey levels 0-255, uint8 or unrounded float; it covers the whole image, since the soft seams
-    compare it with the known pixels. `seam` is one of `SEAMS`. The original's pixels inside the hole play no
-    part. Raises ConfigError for an unknown seam, ImageError or MaskError for shapes or types that do not fit.
+    compare it with the known pixels. `seam` is one of `SEAMS`. The original's pixels inside the hole are
+    ignored. Raises ConfigError for an unknown seam, ImageError or MaskError for unusable shapes or types.
     """
     if seam not in SEAMS:
         raise ConfigError(f"unknown seam {seam!r}{nearest(seam, SEAMS)}")
@@ -171,7 +171,7 @@ def _approach_poisson(wanted: Rows, mask: np.ndarray) -> Rows:
 
 
 def _halved(values: np.ndarray) -> np.ndarray:
-    """Sums of 2 x 2 blocks of (H, W, C); what lies outside counts as zero."""
+    """Sums of 2 x 2 blocks of (H, W, C); values outside are zero."""
     padded = np.pad(values, ((0, values.shape[0] % 2), (0, values.shape[1] % 2), (0, 0)))
     rows = padded[0::2] + padded[1::2]
     return rows[:, 0::2] + rows[:, 1::2]

@@ -39,13 +39,13 @@ UNCONDITIONAL = (Condition(),)
 def labels_for(
     settings: Settings, config: TokenModelConfig, names: Sequence[str], prompts: Prompts | None
 ) -> tuple[int | None, ...]:
-    """The classes to fill under; None stands for none.
+    """The classes to condition on; None for unconditional.
 
     Args:
         settings: of the fill.
         config: of the transformer.
-        names: of its classes, where they are known.
-        prompts: what encodes prompts, for a model that takes them.
+        names: of its classes, if known.
+        prompts: the prompt encoder, for a model with one.
 
     Raises ConfigError for a class, a prompt or guidance that the model does not have.
     """
@@ -62,7 +62,7 @@ def labels_for(
 def conditions_for(
     settings: Settings, config: TokenModelConfig, names: Sequence[str], prompts: Prompts | None
 ) -> tuple[Condition, ...]:
-    """What to fill under, one after the other; the likeliest fill is kept. Arguments as for `labels_for`."""
+    """The conditions to fill under, of which the likeliest fill is kept. Arguments as for `labels_for`."""
     labels = labels_for(settings, config, names, prompts)
     if labels != (None,):
         return tuple(Condition(value=torch.tensor(label), guidance=settings.guidance) for label in labels)

@@ -1,11 +1,10 @@
-"""A fill that sees a part of the picture only: what lies outside a box plays no part in it.
+"""Restricts the context of a fill to a box: pixels outside it are ignored.
 
-    picture, mask ─ cut to the box ─► fill ─ put back ─► the whole picture
+    picture, mask ─ crop to the box ─► fill ─ paste back ─► the whole picture
 
-Windows (`windows`) and the levels of a wide hole (`levels`) are laid over whatever picture they are given:
-cutting the picture first bounds all that the model sees, and what the fill's seam is matched to. `context`
-still says how much of the box is seen around a hole; the box only takes away, such as a neighbouring object
-that the fill would go on with.
+As the picture is cropped first, the box limits everything that a fill depends on: windows (`windows`), the
+levels of a wide hole (`levels`) and the seam. The setting `context` still determines how much of the box is
+seen around a hole. A box keeps the fill from continuing a neighbouring object, for example.
 """
 
 from dataclasses import replace
@@ -78,7 +77,7 @@ def _pasted(picture: Picture, filled: Picture, box: Box) -> Picture:
 
 
 def _moved(window: Window, frame: Box) -> Window:
-    """A window counted from the picture's corner, that was counted from the frame's."""
+    """A window in coordinates of the picture, from one in coordinates of the frame."""
 
     def whole(box: Box) -> Box:
         return replace(box, top=box.top + frame.top, left=box.left + frame.left)

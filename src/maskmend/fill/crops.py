@@ -1,10 +1,10 @@
-"""The part of a picture that the model sees: cut out around the hole, scaled to the model's size and back.
+"""Crops around the hole: cut out, scaled to the model's resolution, and back.
 
     picture (H, W) ─ crop around the hole ─► infill ─► scale to R x R ─► model ─► scale back ─► composite
 
 The hole is filled smoothly *before* scaling, because scaling mixes neighbouring pixels and nothing inside the
-hole may reach the model. A scaled pixel counts as hole when any part of it was hole. Which squares are cut
-out: `windows`.
+hole may reach the model. A scaled pixel belongs to the hole if any part of it did. `windows` determines which
+squares are cropped.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ from maskmend.images.tensors import to_tensor
 from maskmend.masks.box import Box
 
 NOT_YET = 128
-"""Grey of holes that nothing has filled yet."""
+"""Grey of holes that are not filled yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Region:
     """A crop of a picture at the model's resolution."""
 
     window: Window
-    """Where it lies in the picture."""
+    """Its position in the picture."""
     image: Float[Tensor, "1 3 R R"]
     """The crop, hole filled in, in [-1, 1]."""
     mask: Bool[Tensor, "1 1 R R"]

@@ -1,4 +1,4 @@
-"""What a fill tells while it runs: one object of callbacks, each called in the thread of the fill."""
+"""Callbacks of a fill, in one object; each is called in the thread of the fill."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ class FillEvents:
     on_step: Callable[[Step], object] | None = None
     """Called with each decoding `Step`, over the windows that are decoded together, times samples."""
     on_preview: "Callable[[Preview], object] | None" = None
-    """Called after each step with a `Preview`, which draws how a fill stands when asked to."""
+    """Called after each step with a `Preview`, which can draw the current state of a fill."""
     on_level: "Callable[[LevelProgress], object] | None" = None
-    """Called before a wide hole is drawn at finer scales, after each batch of windows, and after each scale,
-    then with the picture."""
+    """Called before a wide hole is redrawn at finer scales, after each batch of windows, and after each
+    scale, then with the picture."""
     on_result: "Callable[[int, Inpainted], object] | None" = None
-    """Called with an image's place in the batch and its result as soon as that is there: an image whose hole
-    takes many windows keeps no other waiting."""
+    """Called with an image's index in the batch and its result as soon as it is complete; an image with many
+    windows does not delay the others."""

@@ -1,13 +1,13 @@
-"""How far a picture lies from what the model learnt, and the note that says so.
+"""How unlike a picture is the training data, and the note on the fill of an unfamiliar one.
 
     d(picture) = mean over its known tokens of |z - e|^2        z the encoder's latent, e its nearest code
 
-The codebook was made for the training pictures' latents, so other pictures lie farther from it. A model may
-carry the limit, a high percentile of d over pictures of its kind (`Domain`); above it a fill comes with a
-note. A few known tokens say little of a picture (the margin of a cat's portrait is any garden), so below
-`LEAST` of them nothing is said of it; and where that share of the pixels is not known either, the note is
-that the model has little to go by. The encoder has run anyway, so this costs next to nothing, and it changes
-no picture.
+The codebook was fitted to latents of the training pictures, so other pictures have larger distances. A model
+folder may contain a limit, a high percentile of d over pictures of the model's domain (`Domain`); above it
+the fill gets a note. A few known tokens are not enough to judge by (the background of a cat's portrait is
+like any garden): if less than `LEAST` of the tokens are known, there is no such note, and if less than
+`LEAST` of the pixels are, the note says that the model has little to go by. The latents are computed for the
+fill anyway, so this takes hardly any time. It changes no picture.
 """
 
 import math
@@ -22,9 +22,9 @@ from maskmend.errors import ConfigError
 from maskmend.fill.result import Inpainted
 
 LEAST = 0.25
-"""Share of what the model sees that must be known."""
+"""Minimum share of known tokens, or pixels, in what the model sees."""
 LONGEST = 80
-"""Characters in the name of what a model learnt: it stands within a line."""
+"""Maximum length of the description of the training data, which is part of a one-line note."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +60,10 @@ def quantization_distance(
 
 
 def with_familiarity(result: Inpainted, distance: float | None, domain: Domain | None) -> Inpainted:
-    """`result`, of a hole that was filled, with `unfamiliar` and a note where one is due.
+    """`result`, of a hole that was filled, with `unfamiliar`, and a note if needed.
 
-    `distance` is the picture's `quantization_distance`. A fill of a model without a domain is told no more
-    than that there was little to go by.
+    `distance` is the picture's `quantization_distance`. For a model without a domain, the only possible note
+    is that there was little to go by.
     """
     learnt = "" if domain is None else f" ({domain.learnt})"
     unfamiliar = None if domain is None or distance is None else distance / domain.distance

@@ -1,4 +1,4 @@
-"""What happens to a fill once its windows are joined: finer levels, and plain surroundings interpolated."""
+"""Post-processing of a fill after its windows are merged: finer levels, and interpolation in plain areas."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ def refined(
     image: int,
     on_level: Callable[[LevelProgress], object] | None,
 ) -> Inpainted:
-    """`result` with its pictures drawn anew at the finer scales, sample by sample.
+    """`result` with its pictures redrawn at the finer scales, sample by sample.
 
-    `image` is its place in the batch, which `on_level` is told.
+    `image` is its index in the batch, which is passed to `on_level`.
     """
     settings = replace(result.settings, steps=result.settings.detail_steps, sweet_spot=None)
     progress = _Progress(result, levels, filler, image, on_level)
@@ -97,7 +97,7 @@ class _Progress:
 
 
 def interpolated(result: Inpainted, limit: float, guide: Guide | None = None) -> Inpainted:
-    """`result` with its fills interpolated where their surroundings are plain and no guide says otherwise.
+    """`result` with its fills interpolated where their surroundings are plain and there is no guide.
 
     `limit` is `Settings.plain`.
     """

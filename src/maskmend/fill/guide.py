@@ -1,11 +1,10 @@
-"""Guided fills: rough colours, painted into the hole, from which the model draws.
+"""Guided fills: rough colours, painted into the hole, that the fill follows.
 
     guide (RGBA) ─ where it is opaque and the hole is ─► colours in place of the smooth infill ─► encode
 
-A model that learnt to draw a coarser fill anew (`guesses`) is told which pixels are a guess; to any other the
-colours are what the hole was filled with before encoding. Colours outside the hole play no part, and neither
-does the picture inside it: where the guide is transparent, the infill spreads from the known pixels and the
-painted ones.
+For a model that was trained to refine a coarser fill (`guesses`) painted pixels are marked as a guess; for
+other models the colours replace the infill before encoding. Colours outside the hole are ignored, and so is
+the picture inside it: where the guide is transparent, the infill extends from known and painted pixels.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
-"""Images in, filled images out: windows laid over each hole, filled in batches, joined and finished.
+"""Fills images: lays windows over each hole, fills them in batches, merges and post-processes them.
 
     requests ─► windows ─► regions ─► RegionFiller ─► parts ─► merge ─► finer levels ─► Inpainted
 
-An image is finished as soon as its last window is filled, so that its result can be used while others wait.
+An image is complete as soon as its last window is filled, so that its result can be used while others are
+still being filled.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ class ImageFiller:
     """Fills what is seen through the windows."""
     settings: Settings
     guesses: bool
-    """Whether the model learnt to draw a coarser fill anew."""
+    """Whether the model was trained to refine a coarser fill."""
     domain: Domain | None
     """What the model learnt, where that is known."""
     events: FillEvents
@@ -106,7 +107,7 @@ class ImageFiller:
         regions: Sequence[Region],
         counts: Sequence[int],
     ) -> None:
-        """Tells of a decoding step of some windows: (image, number of the window) each."""
+        """Reports a decoding step of some windows, given as (image, number of the window)."""
         if self.events.on_step is not None:
             self.events.on_step(step)
         if self.events.on_preview is not None:
@@ -115,7 +116,7 @@ class ImageFiller:
                 self.events.on_preview(preview)
 
     def _joined(self, request: FillRequest, parts: Sequence[Part], windows: Sequence[Window]) -> Inpainted:
-        """The fills of all windows of an image in its picture, known pixels as they came."""
+        """The fills of all windows of an image, merged into its picture; known pixels are unchanged."""
         picture, mask, seeds, settings = request.picture, request.mask, request.seeds, self.settings
         if not windows:
             return untouched(picture, mask, seeds, settings)
@@ -128,7 +129,7 @@ class ImageFiller:
             return with_familiarity(result, distance, self.domain)
 
     def _finished(self, result: Inpainted, request: FillRequest, image: int) -> Inpainted:
-        """`result` drawn anew at finer scales, and interpolated where its surroundings are plain."""
+        """`result` redrawn at finer scales, and interpolated where its surroundings are plain."""
         settings = result.settings
         windows = [region.window for region in result.regions]
         if settings.detail != "auto" or self.guesses:

@@ -1,9 +1,9 @@
-"""Classes to fill a hole under: what a caller says, as the numbers of the model's classes.
+"""Class labels of a fill: what a caller gives, as class numbers of the model.
 
     None ─► no class    281, "281", "tabby" ─► (281,)    "tabby/alp" ─► (281, 970)    "auto" ─► several
 
-With several, each fills the hole and the likeliest fill is kept, sample by sample: logits under another class
-are another distribution, but all of them are over the same codes at the same places.
+With several classes the hole is filled under each, and the likeliest fill of each sample is kept. Likelihoods
+under different classes can be compared, as all are over the same codes at the same positions.
 """
 
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ SEPARATOR = "/"
 def chosen_labels(
     label: str | int | None, names: Sequence[str], count: int, *, unconditional: bool
 ) -> tuple[int | None, ...]:
-    """The classes to try; None stands for none.
+    """The classes to try; None for unconditional.
 
     Args:
         label: a number, a name or a part of one that no other class has, several with / between, or "auto".
-        names: of the classes, synonyms with commas between; empty where they are not known.
+        names: of the classes, synonyms with commas between; empty if unknown.
         count: how many classes the model has; 0 for one without.
         unconditional: whether it also predicts without one.
 
-    Raises ConfigError for a class that there is not, and for any where the model has none.
+    Raises ConfigError for an unknown class, and for any class if the model has none.
     """
     if label is None:
         if not unconditional:

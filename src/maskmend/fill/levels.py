@@ -1,14 +1,14 @@
-"""Coarse to fine: a wide hole, filled at a coarse scale, is drawn anew at finer ones, up to full size.
+"""Coarse to fine: a wide hole is filled at a coarse scale, then redrawn at finer ones, up to full size.
 
-    coarse fill ─ enlarge ─► guess in the hole ─► windows of the next scale ─► fill ─ enlarge ─► ...
+    coarse fill ─ upscale ─► guess in the hole ─► windows of the next scale ─► fill ─ upscale ─► ...
 
-A hole wider than the model's view is first filled at the scale at which it fits into the view. That fill is
-soft once enlarged, so it serves as a guess: at each finer scale, about twice as fine, it stands in the hole
-while the model encodes and fills windows of its own size. Known pixels are the true ones at each scale.
+A hole wider than the model's resolution is first filled at the scale at which it fits. That fill is blurred
+once upscaled, so it serves as a guess: at each finer scale, by a factor of about two, it occupies the hole
+while the model encodes and fills windows of its own resolution. Known pixels are the true ones at each scale.
 
 The windows' middle halves, the cells, tile the hole as a checkerboard. Cells of one colour are filled first;
-for those of the other colour they are known pixels, so neighbours continue each other and nothing is blended.
-Nothing from inside the hole plays a part: a scale's pixels are those of the picture filled at the one before.
+for those of the other colour they are known pixels, so neighbours continue each other without blending. No
+original pixels of the hole are used: each scale starts from the filled picture of the one before.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -119,7 +119,7 @@ def refine(
     progress: Progress | None = None,
     finished: Callable[[int, UInt8[np.ndarray, "H W 3"]], object] | None = None,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """`pixels`, a picture whose hole (mask True) is filled coarsely, with the hole drawn anew level by level.
+    """`pixels`, a picture whose hole (mask True) is filled coarsely, with the hole redrawn level by level.
 
     Pixels outside the mask come back as they are. `progress` is called with the level's number, from 1, and
     the number of windows drawn since the last call; `finished` with the level's number and the picture when

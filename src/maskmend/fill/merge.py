@@ -1,7 +1,7 @@
-"""Parts of a hole that were filled each by itself, and how they become one result.
+"""Merges the regions of a hole, filled independently, into one result.
 
 region 1 ─► tokens, steps, fills ─┐
-region 2 ─► tokens, steps, fills ─┴─► one picture; token grids one below the other; the steps of all
+region 2 ─► tokens, steps, fills ─┴─► one picture; token grids stacked vertically; the steps of all
 """
 
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def merge_regions(
     grid: int,
     factor: int,
 ) -> Inpainted:
-    """The result of a picture whose hole the parts, one or more, fill."""
+    """The result of a picture whose hole consists of one or more parts."""
     regions = tuple(part.region for part in parts)
     fills = zip(*(part.fills for part in parts), strict=True)  # of each sample
     hole = torch.cat([part.hole for part in parts])
@@ -72,10 +72,10 @@ def merge_regions(
 
 
 class Steps(Sequence[Step]):
-    """The steps of all parts, one part after the other, each told of all tokens.
+    """The steps of all parts, one part after the other; each step has the tokens of all parts.
 
-    Made when they are asked for: kept, their tokens would take memory that grows with the square of the
-    number of parts.
+    They are built on access, as storing them would take memory proportional to the square of the number of
+    parts.
     """
 
     def __init__(self, parts: Sequence[Part]) -> None:

@@ -1,4 +1,4 @@
-"""How a fill shows itself in a notebook: the best picture, or all samples side by side."""
+"""How a result is displayed in a notebook: the best picture, or all samples side by side."""
 
 import base64
 import io

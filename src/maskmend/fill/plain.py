@@ -1,11 +1,11 @@
-"""Plain surroundings: where a clear sky or a wall surrounds a hole, interpolation beats any drawn texture.
+"""Plain surroundings: in a clear sky or on a wall, interpolation is better than generated texture.
 
-    known pixels ─► their roughness ─ spread into the hole ─► share of interpolation ─► blended fill
+    known pixels ─► their roughness ─ extended into the hole ─► weight of interpolation ─► blended fill
 
-Any model leaves a faint track in a smooth gradient. The roughness of the known pixels, their mean deviation
+Any model leaves faint texture in a smooth gradient. The roughness of the known pixels, their mean deviation
 from a blurred picture, is extended into the hole; where it is low, the fill becomes the harmonic
-interpolation of the known pixels, and where it is high, it stays as the model drew it. Nothing from inside
-the hole is used.
+interpolation of the known pixels, and where it is high, the model's fill stays. Nothing from inside the hole
+is used.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def interpolate_plain(
         limit: roughness of the surroundings, in grey levels (0 to 255), up to which all of the fill is
             interpolated; from twice that on none is. 0 changes nothing.
 
-    Known pixels come back as they are; a picture that is all hole comes back as it is.
+    Known pixels are unchanged, and so is a picture that is all hole.
     """
     if limit <= 0 or mask.all() or not mask.any():
         return pixels

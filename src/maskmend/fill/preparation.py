@@ -1,4 +1,4 @@
-"""A picture with its mask and guide, read from files and ready for a fill: one of many.
+"""Reads a picture with its mask and guide from files and prepares them for a fill.
 
 image ─ extend ─► picture          mask file, boxes, colours ─ extend, grow ─► mask          guide
 """
@@ -45,7 +45,7 @@ class Preparation:
     reading: MaskOptions = field(default_factory=MaskOptions)
     growth: int = 0
     drawn: DrawnMask = field(default_factory=DrawnMask)
-    """Boxes are of the picture as it came, not of the extended one."""
+    """Boxes are in coordinates of the original picture, not of the extended one."""
     extend: str | None = None
     """Such as "left=200,right=10%"."""
     context_box: Box | None = None

@@ -1,8 +1,7 @@
-"""How fills stand while they are being decoded: for each image and sample the tokens still hidden, and a
-picture.
+"""The state of fills during decoding: for each image and sample the tokens still masked, and a picture.
 
-A picture is drawn only when it is asked for, of the part that the model sees, at the model's size: what a
-large image's whole composition would cost is spent once, at the end.
+A picture is drawn only on request, of the part that the model sees and at the model's resolution, as
+compositing a large image in each step would take too long.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,10 +23,10 @@ class Preview:
 
     step: Step
     regions: dict[int, Region]
-    """What the model sees of each image of the batch that has a hole, by the image's place in the batch."""
+    """The region of each image with a hole, by the image's index in the batch."""
     part: int
-    """Holes far apart, and windows on a long one, are filled each by itself: which one this step is of,
-    from 1."""
+    """The number of the window of this step, from 1: distant holes, and parts of a long one, are filled
+    separately."""
     parts: dict[int, int]
     """How many each of these images has."""
     seam: str
@@ -41,7 +40,7 @@ class Preview:
 
     @property
     def last(self) -> bool:
-        """Whether nothing of this part is left to be settled, in any image."""
+        """Whether all tokens of this part are settled in every image."""
         return not bool(self.step.masked.any())
 
     def box(self, image: int) -> Box:
@@ -77,7 +76,7 @@ def previews(
     seam: str,
     draw: Callable,
 ) -> Iterator[Preview]:
-    """What a decoding step of some windows looks like: one preview for each number of window among them.
+    """The previews of a decoding step of some windows, one for each window number among them.
 
     Args:
         step: over all windows, times samples.

@@ -1,4 +1,4 @@
-"""Tokenizer and transformer as one: regions of pictures in, their fills out.
+"""Tokenizer and transformer combined: fills regions of pictures.
 
 regions ─► tokenizer.encode ─► tokens, hole, hints ─► decode ─► tokenizer.decode ─► fills
 """

@@ -1,6 +1,6 @@
-"""Pictures of token grids: what the decoder makes of a fill, at its end or after any step.
+"""Pictures of token grids, decoded after the last or any other step.
 
-tokens, region ─► decoder, which sees the region's known pixels ─► R x R picture ─► joined into the image
+tokens, region ─► decoder, conditioned on the known pixels ─► R x R picture ─► composited into the image
 """
 
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ def step_candidate(tokenizer: VQGAN, mask_id: int, result: Inpainted, step: int,
 def _step_fills(
     tokenizer: VQGAN, mask_id: int, result: Inpainted, step: int, sample: int
 ) -> list[Float[np.ndarray, "R R 3"]]:
-    """What a step predicts for the regions whose turn has come, which are the first ones."""
+    """What a step predicts for the first regions, up to the one it belongs to."""
     count, number = len(result.history), whole(step)
     if count == 0:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What a call asks for, image by image: the arguments of a fill, read and checked.
+"""Checks the arguments of a fill and splits them by image.
 
 one image or a batch, masks, guide, extend, seeds ─► FillRequest, one for each image
 """

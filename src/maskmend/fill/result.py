@@ -1,4 +1,4 @@
-"""What a fill gives back: the pictures, and all that is known about how they came about."""
+"""The result of a fill: pictures, tokens, uncertainty, likelihood, decoding steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Inpainted:
     """The fills of one image; S samples, an h x w grid of tokens."""
 
     source: Picture
-    """The picture as it came."""
+    """The original picture."""
     mask: Bool[np.ndarray, "H W"]
     """True where it was filled."""
     pictures: tuple[Picture, ...]
@@ -33,14 +33,14 @@ class Inpainted:
     hole: Bool[np.ndarray, "h w"]
     """Tokens that were predicted."""
     uncertainty: Float[np.ndarray, "H W"]
-    """Entropy of the prediction in nats when nothing of the hole was filled yet; 0 at known pixels."""
+    """Entropy in nats of the first step's prediction, with the whole hole masked; 0 at known pixels."""
     log_likelihood: Float[np.ndarray, "S"]
     """Mean log-probability of a hole token when it was kept, in nats; higher is likelier."""
     seeds: tuple[int, ...]
     """The seed of each sample."""
     history: Sequence[Step]
     """State after each decoding step, of the S samples; `InpaintPipeline.draw_step` makes a picture of it.
-    One region is decoded after the other: tokens of those whose turn has not come are all masked."""
+    Regions are listed one after the other: tokens of later regions are all masked."""
     regions: tuple[Region, ...]
     """What the model saw: one region for each hole far from the others, or several that overlap where it is
     long and thin; none when the mask was empty."""
@@ -48,8 +48,8 @@ class Inpainted:
     note: str | None = None
     """What the caller should know, such as that the mask was empty, or the picture unlike what was learnt."""
     unfamiliar: float | None = None
-    """How far the known part of the picture lies from what the model learnt, as a share of the limit: above 1
-    it is unlike that (`familiarity`). None of a model without a domain, and where too little is known."""
+    """Distance of the known part of the picture from the training data, relative to the limit: above 1 it is
+    unlike them (`familiarity`). None for a model without a domain, or if too little is known."""
 
     def __repr__(self) -> str:
         height, width = self.mask.shape
@@ -86,9 +86,9 @@ class Inpainted:
         return best_of(self.log_likelihood, self.settings.ranking)
 
     def save(self, path: str | Path, sample: int | None = None) -> None:
-        """Writes a sample (the best when None) with all that came with the source: see `save_image`.
+        """Writes a sample (the best if None) with the metadata of the source: see `save_image`.
 
-        Raises ConfigError for a sample that there is not.
+        Raises ConfigError for a sample that does not exist.
         """
         save_image(self.pictures[self.best if sample is None else checked_sample(self, sample)], path)
 
@@ -101,7 +101,7 @@ def best_of(log_likelihood: Float[np.ndarray, "S"], ranking: str) -> int:
 
 
 def checked_sample(result: Inpainted, sample: object) -> int:
-    """The number of one of the result's samples. Raises ConfigError for one that there is not."""
+    """The index of one of the result's samples. Raises ConfigError for one that does not exist."""
     last, number = len(result.pictures) - 1, whole(sample)
     if number is None or not 0 <= number <= last:
         those = "1 sample, give 0" if last == 0 else f"{last + 1} samples, give 0 to {last}"
@@ -110,12 +110,12 @@ def checked_sample(result: Inpainted, sample: object) -> int:
 
 
 def joined_notes(*notes: str | None) -> str | None:
-    """Several notes as one line; None where there is none."""
+    """Several notes as one line; None without any."""
     return "; ".join(note for note in notes if note) or None
 
 
 def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settings: Settings) -> Inpainted:
-    """The result for an empty mask: the picture as it came, and a note."""
+    """The result for an empty mask: the unchanged picture, and a note."""
     return Inpainted(
         source=picture,
         mask=mask,

@@ -1,4 +1,4 @@
-"""How long the stages of a fill take."""
+"""Times the stages of a fill."""
 
 import time
 

@@ -1,10 +1,11 @@
-"""Where the model looks: the squares of a picture through which a hole is filled.
+"""The squares of a picture, called windows, through which the model fills a hole.
 
     mask (H, W) ─► parts of the hole, far from each other ─► windows on each part: one, or many
 
-Holes far apart are seen each by itself: one square around all of them would be scaled down to where the model
-sees nothing of either. So would a long, thin hole, such as a scratch: it is seen through windows in a row.
-Their middle halves, the cells, lie side by side; a cell's fill fades into the next one's across their border.
+Distant holes get separate windows: in one square around all of them, scaled to the model's resolution, none
+would have enough detail. For the same reason a long, thin hole, such as a scratch, gets a row of windows.
+Their middle halves, the cells, lie side by side; the fills of neighbouring cells fade into each other across
+their border.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,7 @@ USUAL = 0.75
 @dataclass(frozen=True, kw_only=True)
 class Window:
     box: Box
-    """What the model sees."""
+    """The square that the model sees."""
     part: Box
     """Bounds of the part of the hole that is filled."""
     cell: Box | None = None
@@ -206,11 +207,10 @@ def around_cell(cell: Box, side: int, shape: tuple[int, ...]) -> Box:
 
 
 def split_hole(mask: Bool[np.ndarray, "H W"], resolution: int, *, context: float) -> list[Box]:
-    """The bounds of the parts of a hole that are filled each by itself, from top to bottom; none of an empty
-    hole.
+    """The bounds of the separately filled parts of a hole, from top to bottom; none for an empty hole.
 
-    Two parts are one as long as the squares around them (`square_around`) overlap, so that no part's square
-    holds a pixel of another's hole, and holes beside each other are seen together.
+    Parts are joined as long as the squares around them (`square_around`) overlap, so that no part's square
+    has a pixel of another part, and neighbouring holes are filled together.
     """
     corners = _pieces(mask, resolution, context)
     if not corners:

@@ -1,1 +1,1 @@
-"""Pictures in and out: reading, writing, colour, metadata, and smooth infill."""
+"""Reading and writing pictures: colour, metadata, and smooth infill."""

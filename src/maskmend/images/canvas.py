@@ -1,9 +1,9 @@
-"""Outpainting: a larger canvas around a picture, and the mask of what is new on it.
+"""Outpainting: a larger canvas around a picture, and the mask of the new area.
 
     picture (H, W), left=200, right=10 % ─► picture (H, W + 200 + W / 10), mask: True beside it
 
-Everything that belongs to the picture's file stays, but that EXIF and XMP tell the canvas' size where they
-tell one; its pixels lie on the canvas as they are.
+Pixels and metadata of the picture are unchanged, except for the size given in EXIF and XMP, which becomes
+that of the canvas.
 """
 
 import re
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(%?)", re.ASCII)
 
 @dataclass(frozen=True)
 class Margins:
-    """Pixels that a canvas is larger by on each side."""
+    """Number of pixels added on each side."""
 
     left: int
     right: int
@@ -53,7 +53,7 @@ def read_extension(text: str) -> dict[str, Length]:
 def margins_of(height: int, width: int, lengths: Mapping[str, Length]) -> Margins:
     """The lengths in pixels, of a picture of this size; a share is rounded to the nearest pixel.
 
-    Raises ConfigError for a side that there is not, a length that is none, and where nothing is extended.
+    Raises ConfigError for an unknown side, an invalid length, and if all lengths are zero.
     """
     pixels = dict.fromkeys(SIDES, 0)
     for side, length in lengths.items():

@@ -1,7 +1,7 @@
-"""AVIF and HEIC: which of the two a file is, and what it says of its main picture's depth and colours.
+"""AVIF and HEIC: recognises the format, and reads bit depth and colour of the main picture.
 
-Both are boxes within boxes (ISO/IEC 14496-12, 23008-12). The imaging libraries give 8 bits of a deeper file
-without a word, and pass over the colours that its box "colr" names, so that the file itself is asked.
+Both are nested boxes (ISO/IEC 14496-12, 23008-12). The imaging libraries silently reduce deeper files to 8
+bits and ignore the colours given in the box "colr", so the file itself is parsed.
 """
 
 import struct
@@ -14,7 +14,7 @@ from maskmend.errors import ImageError, pip_install
 from maskmend.images.exif import DAMAGED
 
 HEAD = 4096
-"""Bytes that are enough to tell what a file is."""
+"""Number of bytes from which the format is recognised."""
 _AVIF = {b"avif", b"avis"}
 _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _LARGEST_META = 16 << 20
@@ -91,7 +91,7 @@ def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _meta(file: Any) -> bytes:
-    """The content of the box "meta", or nothing."""
+    """The content of the box "meta"; empty without one."""
     file.seek(0)
     while len(head := file.read(8)) == 8:
         size, kind = struct.unpack(">I4s", head)
@@ -107,7 +107,7 @@ def _meta(file: Any) -> bytes:
 
 
 def _properties(meta: bytes) -> list[tuple[bytes, bytes]]:
-    """The boxes that belong to the main picture; of a grid, whose tiles tell its depth, those of all."""
+    """The boxes of the main picture; for a grid, those of all tiles, which have its depth."""
     boxes = dict(_boxes(meta))
     parts = dict(_boxes(boxes.get(b"iprp", b"")))
     everything = list(_boxes(parts.get(b"ipco", b"")))

@@ -1,9 +1,10 @@
-"""Conversion with consent: what an 8-bit RGB or grey picture cannot keep of a file, and what becomes of it.
+"""Optional conversion of pictures that 8-bit RGB or grey cannot represent.
 
     16 (10, 12) bits a channel ─► 8, the upper ones     CMYK ─► sRGB, by its profile     frames ─► the first
 
-Without consent such a file is refused. What there is no one right way for is refused with it too: floating
-point, whose white nobody tells, Lab, a transparent colour told in 16 bits.
+Such files are refused unless the caller allows conversion. Those without a well-defined conversion are always
+refused: floating point (the value of white is not specified), Lab, and 16-bit files with a transparent
+colour.
 """
 
 import io
@@ -16,7 +17,7 @@ from maskmend.errors import ConversionNeeded, ImageError
 from maskmend.images.exif import DAMAGED
 
 KEPT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-"""Colour modes that are read as they are."""
+"""Colour modes that need no conversion."""
 DEEPEST = 16
 _WHITE_IS_ZERO = 0
 _PHOTOMETRIC = 262
@@ -24,12 +25,12 @@ _PHOTOMETRIC = 262
 
 @dataclass(frozen=True)
 class Need:
-    """One thing that a file has too much of."""
+    """A property of a file that has to be converted."""
 
     trouble: str
     remedy: str
     offer: str
-    """What a conversion makes of it, such as "16 bits a channel to 8"."""
+    """The conversion, such as "16 bits a channel to 8"."""
 
 
 SEVERAL = 0
@@ -93,7 +94,7 @@ def needs_of(image: Image.Image, name: str, *, depth: int, frames: int, memory: 
 
 
 def refusal_of(needs: list[Need], name: str) -> ConversionNeeded:
-    """The error that tells `needs` and the option."""
+    """The error that lists `needs` and names the option."""
     troubles = ", ".join(need.trouble for need in needs)
     remedies = " and ".join(need.remedy for need in needs)
     return ConversionNeeded(

@@ -1,8 +1,8 @@
-"""A picture's EXIF: its orientation, the block without orientation and thumbnail, and as a TIFF has it.
+"""EXIF: the orientation; the block without orientation and thumbnail; conversion to and from a TIFF's tags.
 
-The block is a TIFF file without pixels (TIFF 6.0, section 2; EXIF 2.3, section 4.5). It is changed in place,
-so that the rest, maker notes with absolute offsets included, stays byte for byte. Its second directory holds
-a thumbnail of the picture before the fill, on which all that was painted away is still to be seen: that goes.
+The block is a TIFF file without pixels (TIFF 6.0, section 2; EXIF 2.3, section 4.5). It is edited in place,
+so that the rest, including maker notes with absolute offsets, stays byte for byte. Its second directory has a
+thumbnail of the original picture, which still shows what was removed; it is deleted.
 """
 
 import re
@@ -33,7 +33,7 @@ _HEAD = b"Exif\0\0"
 _THUMBNAIL = ((513, 514), (273, 279))
 """Tags of the places and the lengths of a thumbnail, as JPEG and as strips."""
 _FIRST_PLACE = 8
-"""Bytes of a TIFF's head, in which nothing else lies."""
+"""Length of a TIFF's header in bytes."""
 # Tags of a main directory that describe the picture, not the layout of the file. Written to a TIFF, those of
 # the layout would be taken for its own, and scramble the pixels.
 _DESCRIPTIVE = (
@@ -83,9 +83,9 @@ def upright_exif(image: Image.Image, orientation: int) -> bytes | None:
 
 
 def resized_exif(block: bytes | None, height: int, width: int) -> bytes | None:
-    """The block of a picture whose canvas has this size now: where it tells a size, it tells this one.
+    """The EXIF block with the sizes in it replaced by that of the extended picture.
 
-    All else stays byte for byte, and so does a garbled directory.
+    All other bytes are unchanged, and so is a damaged directory.
     """
     if not block:
         return block
@@ -177,11 +177,10 @@ def _set_sizes(
 
 
 def _drop_thumbnail(content: bytearray) -> None:
-    """Cuts the link to the second directory, and blanks the pixels that it points at, and where and how long
-    they are: how well they were packed depends on what they show.
+    """Removes the link to the second directory, and blanks the thumbnail's pixels, offset and length, as the
+    compressed length depends on what they show.
 
-    Their length can still be counted where something lies behind them: moved, that would be lost to whatever
-    points at it.
+    The length can still be inferred if other data follows; that data cannot be moved, as offsets point to it.
     """
     order, first = _first_directory(content)
     link = first + 2 + 12 * struct.unpack_from(order + "H", content, first)[0]

@@ -1,11 +1,11 @@
-"""What is put into the hole before the image is encoded: grey, the mean colour, the nearest colour, or a
-diffusion.
+"""Infill: what the hole contains while the image is encoded: grey, the mean colour, the nearest colour, or a
+diffusion of the surroundings.
 
-A convolutional encoder sees beyond a token's own cell, so whatever fills the hole leaks into the tokens
-around it. What was in the hole plays no part, not by one bit and not even if it is NaN: the first thing every
-strategy does is to replace it (`torch.where`, never a product with the mask). Everything is built from
-element-wise additions, multiplications and divisions in a fixed order, no library reductions or convolutions,
-whose order of summation may depend on the batch: an image's fill is the same bits in any batch.
+The receptive field of a convolutional encoder is larger than a token's cell, so the content of the hole
+affects the tokens around it. Original pixels of the hole must not, not even NaN: every strategy first
+replaces them (`torch.where`, never a product with the mask). Everything is built from element-wise additions,
+multiplications and divisions in a fixed order, without library reductions or convolutions, whose order of
+summation may depend on the batch: an image's infill has the same bits in any batch.
 """
 
 from collections.abc import Callable, Iterator
@@ -184,8 +184,7 @@ STRATEGIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def _sum_blocks(cells: Tensor) -> Tensor:
-    """Sums 2 x 2 blocks, (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)); what lies outside counts as
-    zero."""
+    """Sums 2 x 2 blocks, (B, C, H, W) -> (B, C, ceil(H / 2), ceil(W / 2)); values outside are zero."""
     cells = torch.nn.functional.pad(cells, (0, cells.shape[3] % 2, 0, cells.shape[2] % 2))
     rows = cells[:, :, 0::2] + cells[:, :, 1::2]
     return rows[..., 0::2] + rows[..., 1::2]

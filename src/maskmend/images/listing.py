@@ -16,7 +16,7 @@ TRAINABLE = SUFFIXES | {".gif"}
 
 
 class Entry(NamedTuple):
-    """Where one picture lies: a file, or a byte range of a tar file."""
+    """The location of a picture: a file, or a byte range of a tar file."""
 
     name: str
     path: Path
@@ -44,8 +44,8 @@ def list_images(
 ) -> Iterator[Entry]:
     """Entries of a folder or tar file in a fixed order, those of the files that end in one of `suffixes`.
 
-    Raises DataError when there is nothing at `source`. A damaged tar file within a folder goes to `skip`
-    (name, reason) where one is given, else it raises DataError too.
+    Raises DataError if `source` does not exist. A damaged tar file in a folder is passed to `skip` (name,
+    reason) if given, and raises DataError otherwise.
     """
     if source.is_file():
         yield from _list_tar(source, suffixes)

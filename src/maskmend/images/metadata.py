@@ -1,7 +1,7 @@
-"""What a picture's file says beside its pixels: colour profile and chunks, EXIF, XMP, resolution and texts.
+"""Metadata of a picture: colour profile and chunks, EXIF, XMP, resolution and texts.
 
-Read upright: the orientation, which is applied to the pixels, is reset in EXIF (`exif`) and in XMP.
-Thumbnails, which would show what was painted away, are taken out of both.
+The orientation is applied to the pixels and reset in EXIF (`exif`) and XMP. Thumbnails, which would show what
+was removed, are deleted from both.
 """
 
 import re
@@ -24,7 +24,7 @@ _XMP_SIZES = (
     re.compile(rb"((?:tiff:ImageLength|exif:PixelYDimension)\s*(?:=\s*[\"']|>)\s*)[0-9]+"),
     re.compile(rb"((?:tiff:ImageWidth|exif:PixelXDimension)\s*(?:=\s*[\"']|>)\s*)[0-9]+"),
 )
-"""What tells a height, and what a width."""
+"""Patterns of the height and the width."""
 _TIFF_XMP = 700
 _LARGEST_SEGMENT = 65_000
 """Bytes that a JPEG's segment holds, its head apart."""

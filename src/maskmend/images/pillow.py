@@ -1,4 +1,4 @@
-"""The imaging library's warnings held back, by one thread at a time."""
+"""Suppresses Pillow's warnings, in one thread at a time."""
 
 import threading
 import warnings

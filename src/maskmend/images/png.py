@@ -1,8 +1,7 @@
-"""What a PNG says of its colours in chunks that no other format has: cICP, sRGB, gAMA and cHRM.
+"""Colour chunks of PNG files that other formats lack: cICP, sRGB, gAMA and cHRM.
 
-Like a colour profile they belong to the pixels: without them browsers and editors show other colours (PNG
-specification, third edition, 4.3 and 11.3.2, which also says that the first of cICP, a profile, sRGB and gAMA
-counts).
+Like a colour profile they determine how pixels are displayed (PNG specification, third edition, 4.3 and
+11.3.2, which also says that the first one of cICP, a profile, sRGB and gAMA takes effect).
 """
 
 import struct
@@ -46,7 +45,7 @@ def read_colour(image: Image.Image, file: Any) -> Chunks:
 
 
 def unlike_srgb(chunks: Chunks, *, profile: bool) -> str | None:
-    """The chunk by which the colours are clearly not those of sRGB; none where a profile tells it too."""
+    """The chunk that shows that the colours are not sRGB; None if a profile does too."""
     if profile:
         return None
     if "cICP" in chunks:
@@ -58,7 +57,7 @@ def unlike_srgb(chunks: Chunks, *, profile: bool) -> str | None:
 
 
 def _codes(file: Any) -> bytes:
-    """The content of cICP, which comes before the pixels; nothing if there is none."""
+    """The content of cICP, which precedes the pixels; empty without one."""
     here = file.tell()
     try:
         file.seek(8)

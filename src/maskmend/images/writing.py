@@ -1,6 +1,6 @@
-"""Pictures into files, which appear whole or not at all: PNG, JPEG, WebP, TIFF.
+"""Writes pictures atomically: PNG, JPEG, WebP, TIFF.
 
-What belongs to a picture goes back into its file, and what a format cannot hold is refused with a remedy.
+Metadata is written back. What a format cannot hold is refused with a remedy.
 """
 
 import io
@@ -62,7 +62,7 @@ def save_image(picture: Picture, path: str | Path, *, quality: int = 95) -> None
 
 
 def save_images(pictures: Mapping[Path, Picture], *, quality: int = 95) -> None:
-    """`save_image` for several: where one cannot be written none is, and older files stay."""
+    """`save_image` for several: if one cannot be written, none is, and existing files are unchanged."""
     write_files({path: encode_image(picture, path, quality) for path, picture in pictures.items()})
 
 
@@ -100,7 +100,7 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
     content = io.BytesIO()
     try:
         options.update(save_options(picture.metadata, kind))
-        # Odd values of a TIFF's tags are warned of while they are written.
+        # Pillow warns of unusual values in TIFF tags.
         with quiet() if kind == "TIFF" else nullcontext():
             pil_from(picture).save(content, format=kind, **options)
     except DAMAGED as error:
@@ -109,7 +109,7 @@ def encode_picture(picture: Picture, kind: str, *, quality: int = 95, lossless: 
 
 
 def check_holds(kind: str, picture: Picture) -> None:
-    """Raises ImageError if a file of this kind would lose the look of the picture, or is never so large."""
+    """Raises ImageError if the format lacks the picture's alpha or colours, or has a size limit below it."""
     if kind == "JPEG" and picture.alpha is not None:
         raise ImageError("JPEG holds no alpha channel, use PNG, WebP or TIFF.")
     height, width = picture.pixels.shape[:2]

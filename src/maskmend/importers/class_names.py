@@ -1,4 +1,4 @@
-"""The names of ImageNet's classes, which most published models are conditioned on."""
+"""The names of ImageNet's classes, on which most published models are conditioned."""
 
 from functools import cache
 from pathlib import Path

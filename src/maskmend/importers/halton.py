@@ -27,7 +27,7 @@ from maskmend.models.vqgan import VQGAN
 WHAT = "a Halton-MaskGIT checkpoint (such as ImageNet_384_large.pth)"
 TOKENIZER_WHAT = "LlamaGen's tokenizer (vq_ds16_c2i.pt)"
 HEADS = {384: 6, 512: 6, 768: 12, 1024: 16, 1152: 16}
-"""By width, as published: no tensor tells them."""
+"""By width, as published: they cannot be inferred from the tensors."""
 TOKENIZER = Layout(codes=16384, code_dim=8, unit_codes=True)
 DEFAULTS = {"steps": 12, "noise": 1.0, "order": "halton", "schedule": "arccos", "ring": 1}
 MIDDLE = ("block_1", "attn_1", "block_2")
@@ -175,6 +175,6 @@ Converted by `maskmend convert halton` from {name} and {tokenizer}: {layers} blo
   learnt from it is for you to judge.
 - What it fills: photographs of {side} x {side} pixels through {grid} x {grid} tokens; without a label, or
   with one of ImageNet's classes (`label=`) and guidance (`guidance=`).
-- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted anew
+- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted again
   (`ring = 1`).
 """

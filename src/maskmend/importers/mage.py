@@ -2,8 +2,8 @@
 
     ["model"]: token_emb, blocks, norm, decoder_*, mlm_layer, vqgan.{encoder, decoder, quantize}
 
-What only pre-training used is left out: patch_embed, the fixed position tables, decoder_pred. How many heads
-the attention has is in no tensor; the two published widths have known numbers.
+Weights used in pre-training only are left out: patch_embed, the fixed position tables, decoder_pred. The
+number of attention heads cannot be inferred from the tensors; those of the two published widths are known.
 """
 
 from collections.abc import Callable
@@ -160,5 +160,5 @@ Converted by `maskmend convert mage` from {name}: {layers} encoder blocks, {dim}
   bind what was learnt from it is for you to judge.
 - What it fills: photographs of 256 x 256 pixels through 16 x 16 tokens, without a label.
 - Trained to fill random tokens, not connected holes, and without a hint of what surrounds a cut cell: one
-  ring of tokens around the hole is predicted anew (`ring = 1`).
+  ring of tokens around the hole is predicted again (`ring = 1`).
 """

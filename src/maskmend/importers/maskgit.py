@@ -180,10 +180,11 @@ def _leaves(flax: str, ours: str) -> dict[str, str]:
 
 
 def _shape_of(source: Source) -> Layout:
-    """How many stages and blocks the tokenizer has: it halves the resolution once for each stage but one.
+    """The numbers of stages and of blocks per stage of the tokenizer.
 
-    The encoder has a block more in its middle and the decoder the same number, so that numbers of blocks tell
-    stages and blocks a stage only together with the decoder's convolutions, one for each doubling.
+    It halves the resolution once for each stage but one.
+    The numbers of blocks alone are ambiguous; together with the decoder's convolutions, one for each
+    upsampling, they determine both.
     """
     convolutions = source.count(r"params/decoder/Conv_(\d+)/")
     stages = convolutions - 1
@@ -205,6 +206,6 @@ Converted by `maskmend convert maskgit` from {name} and {tokenizer}: {layers} bl
 - What it fills: photographs of {side} x {side} pixels through {grid} x {grid} tokens, with one of ImageNet's
   classes (`label=`). It was never trained without one: `label = "auto"` fills with several and keeps the
   likeliest.
-- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted anew
+- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted again
   (`ring = 1`).
 """

@@ -1,8 +1,8 @@
-"""A checkpoint of another project as named tensors, checked against what its kind must hold.
+"""A checkpoint of another project as named tensors, checked before they are read.
 
-    file ─► the state dict that is meant, prefixes stripped ─► check (names, shapes, formats) ─► take
+    file ─► state dict, prefixes stripped ─► check (names, shapes, formats) ─► take
 
-All of it is checked before the first tensor is read, so that another model's file costs neither memory nor
+As everything is checked before the first tensor is read, the file of another model takes neither memory nor
 time.
 """
 
@@ -19,7 +19,7 @@ from maskmend.storage.tensor_files import LazyTensor, open_tensors
 from maskmend.storage.torch_file import Refused
 
 WRAPPERS = ("_orig_mod.", "module.")
-"""What torch.compile and DistributedDataParallel put before the names of weights."""
+"""Prefixes of weight names added by torch.compile and DistributedDataParallel."""
 NUMBERS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 SHOWN = 3
 
@@ -97,8 +97,8 @@ class Source:
 def read_source(path: Path, signature: str, what: str) -> Source:
     """The tensors of the dictionary in `path` that has `signature` among its names.
 
-    The dictionary may be the file itself or lie in it under any name; names may all begin with what wrappers
-    put before them. Raises ModelError, which says what the file holds instead.
+    The dictionary may be the file itself or be in it under any name; its names may have prefixes of wrappers.
+    Raises ModelError, with what the file has instead.
     """
     if not path.is_file():
         raise ModelError(f"no file {path}: give {what}")

@@ -1,7 +1,7 @@
-"""What `maskmend convert` is given: files, folders that hold them, or hub ids.
+"""Resolves the arguments of `maskmend convert`: files, folders, or hub ids.
 
-A hub id is downloaded with the extra `hub`: only the files that are named, each resumable, and the revision
-that was downloaded goes into the model card.
+From a hub id (extra `hub`) only the needed files are downloaded, resumably; the downloaded revision is
+recorded in the model card.
 """
 
 from collections.abc import Sequence
@@ -64,9 +64,9 @@ def find_files(sources: Sequence[str], wanted: Sequence[Sequence[str]], kind: st
 
 
 def find_folder(source: str, wanted: Sequence[str], kind: str) -> Found:
-    """The folder of a model that lies in several: `source` itself, or downloaded of a hub id.
+    """The folder of a model of several files: `source` itself, or the download of a hub id.
 
-    `wanted` are patterns of the paths that are downloaded. Raises ModelError.
+    `wanted` are patterns of the paths to download. Raises ModelError.
     """
     if Path(source).is_dir():
         return Found((Path(source),), None)

@@ -3,8 +3,8 @@
     MaskGIT_ImageNet_*.pth   ["model_state_dict"]: tok_emb, pos_emb, first_layer, transformer, ...
     last.ckpt                ["state_dict"]: encoder, decoder, quantize, quant_conv, post_quant_conv, loss
 
-Rows of tok_emb: the codes, the mask, the classes, and the class that stands for none. The tokenizer's file is
-one of PyTorch Lightning, with the discriminator and the optimizers: they are left out.
+Rows of tok_emb: the codes, the mask, the classes, and the class for unconditional sampling. The tokenizer's
+file is a PyTorch Lightning checkpoint; its discriminator and optimizers are left out.
 """
 
 from collections.abc import Callable
@@ -105,8 +105,8 @@ def _weights(source: Source, config: ValeoaiConfig) -> dict[str, Callable[[], Te
         "bias": lambda: take("bias")[:-1, :codes],
     }
     pairs = {
-        "enter.0": "first_layer.0", "enter.1": "first_layer.2", "enter.3": "first_layer.4",
-        "enter.4": "first_layer.6", "head.0": "last_layer.0", "head.1": "last_layer.2",
+        "proj_in.0": "first_layer.0", "proj_in.1": "first_layer.2", "proj_in.3": "first_layer.4",
+        "proj_in.4": "first_layer.6", "head.0": "last_layer.0", "head.1": "last_layer.2",
         "head.3": "last_layer.4",
     }  # fmt: skip
     for n in range(config.layers):
@@ -134,6 +134,6 @@ Converted by `maskmend convert valeoai` from {name} and {tokenizer}: {layers} bl
   learnt from it is for you to judge.
 - What it fills: photographs of {side} x {side} pixels through {grid} x {grid} tokens; without a label, or
   with one of ImageNet's classes (`label=`) and guidance (`guidance=`).
-- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted anew
+- Trained to fill random tokens, not connected holes: one ring of tokens around the hole is predicted again
   (`ring = 1`).
 """

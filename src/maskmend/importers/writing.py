@@ -1,7 +1,7 @@
-"""A converted model as a folder: written beside its place, tensor by tensor, and then renamed.
+"""Writes a converted model as a folder, tensor by tensor, under a temporary name that is renamed at the end.
 
-The tokenizer is small and lies in memory; the network may be as large as the machine allows, and is made one
-tensor at a time. A conversion that fails or is stopped leaves nothing at the place it was to write.
+The tokenizer is small and is held in memory; the transformer may be large and is converted one tensor at a
+time. A conversion that fails or is stopped leaves nothing at the target.
 """
 
 import math
@@ -38,7 +38,7 @@ class Conversion:
     weights: Mapping[str, Callable[[], Tensor]]
     """What makes each of its tensors."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of a fill, unless a call says otherwise."""
+    """Default settings of a fill."""
     card: str = ""
     """The model card, Markdown."""
     labels: tuple[str, ...] = ()
@@ -105,8 +105,8 @@ def write_conversion(
 ) -> None:
     """Writes a model folder; `half` stores float16 weights.
 
-    Raises ConfigError where something is at `output`, ModelError where a tensor of the source cannot be used,
-    OutputError where writing fails. Then nothing is at `output`.
+    Raises ConfigError if `output` exists, ModelError if a tensor of the source cannot be used, OutputError if
+    writing fails; then nothing is left at `output`.
     """
     check_free(output)
     dtype = torch.float16 if half else torch.float32

@@ -5,7 +5,7 @@
     each step   the active tokens (those that can change) ─► blocks ─► logits of those still masked
 
 With attention "prefix" the active tokens are the hole's; with "full", where known tokens attend to the hole,
-they are all tokens. `MaskedTransformer.forward` is the reference implementation; the tests compare the two.
+all tokens are active. `MaskedTransformer.forward` is the reference implementation; tests compare the two.
 
 Active tokens of images with different holes form a ragged batch, (S, D) (`ragged`). The KV cache is indexed
 by position in the grid, so a step needs no attention mask: known tokens and hole always make up the whole

@@ -1,4 +1,4 @@
-"""The device that networks run on, by its name on the command line."""
+"""Selects the device by its name on the command line."""
 
 import torch
 

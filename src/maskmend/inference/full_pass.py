@@ -1,8 +1,8 @@
-"""Decoding with a network that has no cache: each step is one pass over all tokens.
+"""Decoding with a network that cannot cache: each step is one pass over all tokens.
 
-Networks under the full attention pattern let known tokens see the hole, so that no key or value outlives a
-step. What can be spared is spared: the first step, where all of the hole is masked, is the same for all fills
-of a picture, and logits are computed for masked tokens alone. With guidance a step takes two passes.
+With full attention, known tokens attend to the hole, so keys and values change in every step. Two things are
+still saved: the first step, where the whole hole is masked, is shared by all samples of a picture, and logits
+are computed for masked tokens only. With guidance a step takes two passes.
 """
 
 import copy
@@ -39,7 +39,7 @@ class FullPass:
         condition: Tensor | None = None,
         guidance: float = 1.0,
     ) -> "FullPassPredictor":
-        """What `decode` calls for `samples` fills of each picture, which lie one behind the other.
+        """The `predict` of `decode`, for `samples` consecutive fills of each picture.
 
         Args:
             condition: of each picture, as `TokenModel.forward` takes it.

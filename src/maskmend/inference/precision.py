@@ -1,10 +1,10 @@
 """The number format in which the transformer decodes.
 
-`auto` is a rule, not a measurement at load time: two formats round differently, so a choice that depends on
-how busy the machine is would give one seed two pictures. The rule follows `maskmend bench`
-(docs/performance.md): bfloat16 where the processor multiplies it in hardware and the model is wide enough
-that matrix products dominate the time; float32 elsewhere. The tokenizer stays in float32: in bfloat16 one
-token in a hundred would change.
+"auto" is a fixed rule rather than a measurement at load time: two formats round differently, and if the
+choice depended on how busy the machine is, one seed would give two pictures. The rule follows `maskmend
+bench` (docs/performance.md): bfloat16 where the processor supports it in hardware and the model is wide
+enough for matrix products to dominate the time; float32 elsewhere. The tokenizer always runs in float32: in
+bfloat16 one token in a hundred would change.
 """
 
 import torch

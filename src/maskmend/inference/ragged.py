@@ -2,7 +2,7 @@
 
     selected (B, N) ─► image and position of each row (S) ─► attention among the rows of an image
 
-Only the queries of the attention are padded, and not where the images have very different numbers of rows.
+Only the queries of the attention are padded, and only if the images have similar numbers of rows.
 """
 
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ from maskmend.models.transformer import MaskedTransformer
 
 
 def round_up(count: int) -> int:
-    """`count` round_up up to five significant binary digits, at most a sixteenth more.
+    """`count` rounded up to five significant bits, by a sixteenth at most.
 
-    oneDNN prepares a kernel for each number of rows, which takes longer than a small product itself; few
-    different numbers find a prepared one.
+    oneDNN compiles a kernel for each number of rows, which takes longer than a small product itself; with few
+    different numbers, most kernels are compiled already.
     """
     grain = 1 << max(0, count.bit_length() - 5)
     return -(-count // grain) * grain
@@ -39,7 +39,7 @@ class RaggedBatch:
         image, position = selected.nonzero(as_tuple=True)
         self.count = len(image)
         self.is_rectangular = self.count == self.images * self.max_count
-        """All images have equally many rows: nothing is padded."""
+        """Whether all images have the same number of rows, so that nothing is padded."""
         row = torch.arange(self.count, device=selected.device)
         if self.is_rectangular:
             extra = round_up(self.max_count) - self.max_count if round_count else 0

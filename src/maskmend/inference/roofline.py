@@ -1,7 +1,7 @@
 """The peak speed of this machine: large matrix products in three number formats, and copying memory.
 
-Other speeds are given as a share of these. They are measured, not looked up, so that a busy or throttled
-machine is compared with itself.
+Other speeds are reported as a share of these. They are measured rather than looked up, so that a busy or
+throttled machine is compared with itself.
 """
 
 import time

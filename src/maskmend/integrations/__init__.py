@@ -1,1 +1,1 @@
-"""Doors for scripts written for other libraries: their calls, translated to the pipeline's."""
+"""The APIs of other libraries on top of the pipeline, for existing scripts."""

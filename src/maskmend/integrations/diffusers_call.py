@@ -9,8 +9,8 @@ diffusers itself is not needed. `save_pretrained` writes a folder that its
     folder/  model_index.json   pipeline.py (of `diffusers_pipeline`)
              model/             a model folder, and maskmend_model.py, by which diffusers loads it
 
-What a model here has no use for (a prompt where it knows no words, strength, height and width, ...) is taken
-and passed over with one warning. Pictures come back in the size they came in, and known pixels as they were.
+Arguments without effect here (a prompt for a model without text, strength, height and width, ...) are
+accepted and ignored with one warning. Pictures keep their size, and known pixels are unchanged.
 """
 
 import warnings
@@ -84,7 +84,7 @@ class DiffusersInpaintPipeline:
         )
 
     def to(self, *where: Any, **named: Any) -> "DiffusersInpaintPipeline":
-        """Moves the model to a device; a dtype beside it is passed over. Raises ConfigError."""
+        """Moves the model to a device; a dtype is ignored. Raises ConfigError."""
         for one in (*where, *named.values()):
             if isinstance(one, str | torch.device):
                 self.model.to(one)

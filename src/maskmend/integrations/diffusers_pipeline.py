@@ -1,6 +1,5 @@
-"""A pipeline of diffusers around maskmend; diffusers loads this file from a folder that maskmend wrote
-(`DiffusersInpaintPipeline.save_pretrained`), which it needs `trust_remote_code=True` for. All it does is in
-maskmend.
+"""A diffusers pipeline around maskmend, which diffusers loads from a folder written by maskmend
+(`DiffusersInpaintPipeline.save_pretrained`); that needs `trust_remote_code=True`. It only calls maskmend.
 """
 
 from typing import Any

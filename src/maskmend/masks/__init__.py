@@ -1,1 +1,1 @@
-"""Masks: reading them, random holes, fixed sets, and whether one looks like a photograph."""
+"""Masks: reading, random holes, fixed sets, and detecting photographs given as masks."""

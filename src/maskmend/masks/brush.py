@@ -1,4 +1,4 @@
-"""The round brush that holes are painted with, in integer arithmetic: the same pixels on any machine."""
+"""The round brush for painting holes, in integer arithmetic: the same pixels on any machine."""
 
 import numpy as np
 

@@ -1,9 +1,8 @@
-"""Holes without a mask file: boxes, and whatever is painted on the picture in a colour.
+"""Masks without a file: boxes, and areas painted on the picture in a colour.
 
-    boxes, colours, picture ─► mask (H, W), True = to be filled; joined with that of a file, if there is one
+    boxes, colours, picture ─► mask (H, W), True = to be filled; combined with that of a file, if any
 
-Each of them must find something to fill: a box beyond the picture, or a colour that is nowhere in it, is a
-slip and not an empty hole.
+A box outside the picture, or a colour that does not occur in it, is an error, not an empty mask.
 """
 
 import re
@@ -58,7 +57,7 @@ def written(box: Box) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnMask:
-    """What is to be filled beside the hole of a mask file, or without one."""
+    """Areas to fill in addition to a mask file, or without one."""
 
     boxes: tuple[Box, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
@@ -83,7 +82,7 @@ class DrawnMask:
         return bool(self.boxes or self.colours)
 
     def described(self) -> dict[str, object]:
-        """For a record of how pictures were filled; empty where nothing is drawn."""
+        """For manifests; empty if nothing is drawn."""
         if not self:
             return {}
         return {

@@ -1,12 +1,12 @@
-"""Random holes: where training and evaluation cut images open.
+"""Random holes for training and evaluation.
 
 Each generator is a pure function ``(rng, height, width, ...)`` that returns a bool array (height, width),
-True = hole. All randomness comes from bounded integers of the generator and all geometry is integer
-arithmetic, so the same seed gives the same hole on any machine (the tests pin a hash per generator); nothing
-is drawn with an imaging library, whose rounding may change with its version. `random_walk` follows the masks
-of the published cat-face experiment, which look like the visited cells of a random walk over 15-24 % of the
-pixels; `strokes` and `boxes` are what people draw; `scratches`, `text`, `strokes_photo` and `blobs` are what
-photographs are repaired of.
+True = hole. All randomness comes from bounded integers of the generator, and all geometry is in integer
+arithmetic, so the same seed gives the same hole on any machine (tests pin a hash per generator). Imaging
+libraries are not used, as their rounding may change between versions. `random_walk` follows the masks of the
+published cat-face experiment, which look like the visited cells of a random walk over 15-24 % of the pixels;
+`strokes` and `boxes` are like masks that people paint; `scratches`, `text`, `strokes_photo` and `blobs` are
+like damage and unwanted objects in photographs.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def random_walk(
     """The pixels a 4-neighbour random walk has visited when it has covered `share` of the image.
 
     The walk starts anywhere; a step that would leave the image is not taken (the walk stays where it is).
-    `share` is the range (lowest, highest) of the covered fraction, drawn anew for each hole and met exactly.
+    `share` is the range (lowest, highest) of the covered fraction; each hole draws one and meets it exactly.
     """
     aim = _pixel_count(rng, height, width, share)
     size = height * width
@@ -226,7 +226,7 @@ def strokes_photo(rng: np.random.Generator, height: int, width: int) -> Bool[np.
 
 
 def blobs(rng: np.random.Generator, height: int, width: int) -> Bool[np.ndarray, "H W"]:
-    """One or two closed shapes with a smooth, irregular outline, such as an object to be taken away leaves.
+    """One or two closed shapes with a smooth, irregular outline, like those of removed objects.
 
     Each is 68 to 112 pixels high and likewise wide where the shorter side is 256, and in proportion; it lies
     wholly inside the image.
@@ -267,7 +267,7 @@ def mixture(
     """One hole of a kind chosen by weight; `weights` maps names of `HOLES` to numbers >= 0 (need not sum to
     one).
 
-    The order of the mapping plays no part. Raises ConfigError for an unknown name or weights without a
+    The order of the mapping does not matter. Raises ConfigError for an unknown name or weights without a
     positive sum.
     """
     for name, weight in weights.items():

@@ -1,7 +1,7 @@
-"""Text over a picture: lines of letters and digits, painted with the round brush.
+"""Text as a mask: lines of letters and digits, painted with the round brush.
 
-The letters are strokes between points of a grid, four columns by six rows, drawn here for this purpose: a
-font file would tie the holes to a library and its rendering.
+The letters are strokes between points of a 4 x 6 grid, defined here, so that masks do not depend on a font
+and its rendering.
 """
 
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Holes made larger, and holes in tokens: which cells of the grid a pixel mask touches."""
+"""Grows masks, and reduces pixel masks to the token grid."""
 
 import numpy as np
 import torch

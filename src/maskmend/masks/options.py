@@ -1,4 +1,4 @@
-"""How a mask is read: its polarity, channel, threshold and size, as one object."""
+"""Options of reading a mask: polarity, channel, threshold and size."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class MaskOptions:
     threshold: float = 0.5
     """Brightness, above 0 and up to 1, from which a pixel is filled."""
     invert: bool = False
-    """Black is filled. Comes last and flips the outcome, whichever channel it came from."""
+    """Fill black instead of white. Applied last, to the result of any channel."""
     channel: Channel = "auto"
     """``luma``: brightness, alpha ignored. ``alpha``: transparency, that is 1 - alpha takes the place of
     brightness: transparent = fill. ``auto``: alpha if any of it is transparent, else luma; so white strokes
@@ -23,8 +23,8 @@ class MaskOptions:
     fit: bool = False
     """Resize a mask of another size to its image, to the nearest pixel."""
     photo_check: PhotoCheck = "warn"
-    """What happens to a mask that looks like a photograph, which is most often one given in the wrong place:
-    warn, refuse, or off, which does not look."""
+    """For a mask that looks like a photograph, usually because image and mask were swapped: "warn", "refuse",
+    or "off" (no check)."""
 
     def described(self) -> dict[str, Any]:
         """Everything that determines the mask's pixels, for manifests."""

@@ -1,7 +1,7 @@
 """Closed shapes with a smooth, irregular outline, in integer arithmetic.
 
-Points around a centre at drawn distances, the corners cut again and again (Chaikin, An algorithm for
-high-speed curve generation, 1974), stretched to the size that is wanted and filled by the even-odd rule.
+Points at random distances around a centre, smoothed by repeated corner cutting (Chaikin, An algorithm for
+high-speed curve generation, 1974), scaled to the requested size and filled by the even-odd rule.
 """
 
 import numpy as np
@@ -43,8 +43,8 @@ def _sine(rest: int) -> int:
 def fill_outline(outline: Int[np.ndarray, "N 2"], height: int, width: int) -> Bool[np.ndarray, "H W"]:
     """The shape stretched to touch all four sides of (height, width); True inside.
 
-    A pixel is inside when its centre is, by the even-odd rule. Pixels of very small shapes would all lie
-    beside the outline; the one in the middle is always inside.
+    A pixel is inside when its centre is, by the even-odd rule. In very small shapes no pixel's centre may be
+    inside; the middle pixel always counts as inside.
     """
     low = outline.min(axis=0)
     extent = outline.max(axis=0) - low

@@ -1,8 +1,8 @@
-"""Masks: one convention inside, the world's conventions converted here, explicitly.
+"""Reads masks, and converts other conventions to ours.
 
-Inside, True = to be filled. Outside, white = fill; greys and JPEG noise are cut at a threshold; `invert`
-reads the opposite polarity (the published cat-face experiment's black holes). An image with alpha is read as
-editors with an eraser write it: transparent = fill.
+Inside the package, True = to be filled. In files, white = fill; greys and JPEG noise are thresholded;
+`invert` selects the opposite polarity (the published cat-face experiment's black holes). An image with alpha
+is read like the output of an eraser: transparent = fill.
 """
 
 import warnings
@@ -35,13 +35,13 @@ def as_mask(
 
     `mask` is a PIL image, whose EXIF orientation is applied, an array (H, W) or (H, W, 1-4), or a tensor
     (H, W), (1-4, H, W) or (1, 1-4, H, W); bool, uint8, uint16, float in [0, 1], or any integers that are all
-    0 or 1. `options` say how it is read.
+    0 or 1. `options`: see `MaskOptions`.
 
     `size` is the image's (height, width); another size is a MaskError unless `options.fit`.
 
-    A mask that is not black but nowhere as bright as the threshold is a MaskError: a label image of 0 and 1,
-    or dark paint, would pass for an empty one. One that is plainly a photograph (`photo_check`) is a warning:
-    `note` is called with it, or where that is None `warnings.warn` with a `MaskWarning`.
+    A mask that is not black but nowhere reaches the threshold is a MaskError, as a label image of 0 and 1, or
+    dark paint, would be taken for an empty mask. One that is plainly a photograph (`photo_check`) is a
+    warning: `note` is called with it, or if that is None, `warnings.warn` with a `MaskWarning`.
     """
     cut = options.threshold
     values, peak = _channels_last(mask)
@@ -167,7 +167,7 @@ def reads_alpha(mask: str | Path | bytes, channel: Channel = "auto") -> bool:
 
 
 def _channels_last(mask: MaskLike) -> tuple[np.ndarray, float]:
-    """The mask's numbers as (H, W, C) and the number that stands for white."""
+    """The mask's values as (H, W, C), and the value of white."""
     if isinstance(mask, Image.Image):
         try:
             mask, _ = decoded(mask, "the mask")

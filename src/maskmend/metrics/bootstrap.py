@@ -1,9 +1,9 @@
-"""How much a figure would change with other test images: bootstrap intervals (Efron 1979).
+"""Bootstrap intervals (Efron 1979): how much a score would change with other test images.
 
-Images are drawn again with replacement and the figure computed anew; the spread of these draws, centred on
-the figure itself, is the interval. Centred, because a redrawn set holds repeated images, which moves set
-distances such as FID up: that shift is an artefact, the spread is not. The interval tells the sampling noise
-of figures measured on equally many images, not FID's bias towards larger values on small sets.
+Images are resampled with replacement and the score is computed again; the spread of these values, centred on
+the score itself, is the interval. It is centred because a resampled set has repeated images, which increases
+set distances such as FID: that shift is an artefact, the spread is not. The interval describes the sampling
+noise of scores on equally many images, not FID's bias towards larger values on small sets.
 """
 
 from collections.abc import Callable

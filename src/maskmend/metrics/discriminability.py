@@ -1,4 +1,4 @@
-"""P-IDS and U-IDS: how often a linear classifier takes a result for a real image (Zhao et al. 2021,
+"""P-IDS and U-IDS: how often a linear classifier mistakes a result for a real image (Zhao et al. 2021,
 CoModGAN).
 
 A linear support vector machine separates the features of truths and results. U-IDS is its error rate over
@@ -6,9 +6,9 @@ both (0.5 means indistinguishable); P-IDS is the share of pairs in which the res
 own truth. A tie counts half.
 
 The paper fits and scores on the same images. With fewer images than features (2,048) a separating plane
-always exists and both scores are 0 whatever the results, so by default we score each pair with a machine
-fitted on the others. `folds=0` is the paper's protocol, for sets of ten thousands. Needs scikit-learn (the
-extra `evaluate`).
+always exists and both scores are 0 whatever the results, so by default each pair is scored by a classifier
+fitted on the others. `folds=0` is the paper's protocol, for sets of tens of thousands. Needs scikit-learn
+(the extra `evaluate`).
 """
 
 import warnings
@@ -73,8 +73,7 @@ def discriminability(
 
 
 def _above(decision: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
-    """1 above zero, 0 below, and 0.5 at it: sets that nothing tells apart leave the machine no plane, and all
-    its decisions are zero."""
+    """1 above zero, 0 below, and 0.5 at zero, which is the decision for all images of identical sets."""
     return (np.sign(decision) + 1) / 2
 
 

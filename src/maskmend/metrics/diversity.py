@@ -1,7 +1,7 @@
 """Diversity: how much several fills of one hole differ, as the mean LPIPS over their pairs (Zhao et al. 2020,
 UCTGAN).
 
-High diversity is good only beside a good FID: noise is diverse too.
+High diversity is desirable only together with a low FID: noise is diverse too.
 """
 
 from collections.abc import Callable

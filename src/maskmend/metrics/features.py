@@ -1,10 +1,8 @@
-"""Features of a set of images: in batches, in order, and from the cache where the same pixels were seen
-before.
+"""Features of a set of images, computed in batches and cached on disk.
 
-What computes them is any function from a batch of images to rows (in earnest `features` of
-`perceptual.inception.Inception`).
-The cache's key is a hash of the decoded pixels, so renamed, moved or losslessly recompressed files are still
-recognised.
+They are computed by any function from a batch of images to rows, in practice `features` of
+`perceptual.inception.Inception`. The cache's key is a hash of the decoded pixels, so renamed, moved or
+losslessly recompressed files are found again.
 """
 
 import hashlib

@@ -1,12 +1,12 @@
-"""FID: the Frechet distance between two sets of features, each taken for a Gaussian (Heusel et al. 2017).
+"""FID: the Frechet distance between two sets of features, each modelled as a Gaussian (Heusel et al. 2017).
 
     FID = |m1 - m2|^2 + tr C1 + tr C2 - 2 tr (C1 C2)^(1/2)
 
-The matrix root is no general one: C1 C2 has the same eigenvalues as the symmetric sqrt(C1) C2 sqrt(C1), whose
-eigendecomposition in float64 neither turns complex nor needs the small diagonal term that others add when it
-fails. For the bootstrap there is a shorter way. With centred feature rows A and B, C1 = A'A and C2 = B'B, the
-trace is the sum of the singular values of A B', a matrix of images by images whose entries all come from one
-Gram matrix. So a repetition costs one small decomposition and no pass over the features.
+No general matrix square root is needed: C1 C2 has the same eigenvalues as the symmetric matrix
+sqrt(C1) C2 sqrt(C1), whose eigendecomposition in float64 is always real, without the small diagonal term that
+others add. For the bootstrap there is a shorter way. With centred feature rows A and B, C1 = A'A and
+C2 = B'B, the trace is the sum of the singular values of A B', a matrix of images by images whose entries all
+come from one Gram matrix. So a repetition costs one small decomposition and no pass over the features.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,8 @@
-"""Pixel by pixel: PSNR, SSIM (Wang, Bovik, Sheikh, Simoncelli 2004), and L1 in the hole and along its seam.
+"""Pixel-wise metrics: PSNR, SSIM (Wang, Bovik, Sheikh, Simoncelli 2004), L1 in the hole and along its edge.
 
-All take uint8 images (H, W, 3) and masks (H, W), True = to be filled. L1 figures are in grey levels over 255,
-so they lie in [0, 1]. SSIM follows the paper: Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 =
-0.03, population variances, mean over the windows that lie wholly inside; for colour the mean over the
-channels.
+All take uint8 images (H, W, 3) and masks (H, W), True = to be filled. L1 is in grey levels divided by 255, in
+[0, 1]. SSIM follows the paper: Gaussian window of 11 x 11 with sigma 1.5, K1 = 0.01, K2 = 0.03, population
+variances, mean over the windows that lie wholly inside; for colour the mean over the channels.
 """
 
 import math

@@ -1,1 +1,1 @@
-"""The networks: VQGAN, bidirectional transformer, discriminators. They know no sampling and no disk."""
+"""The networks: VQGAN, transformers, discriminators. They are independent of sampling and disk."""

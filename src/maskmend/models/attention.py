@@ -4,8 +4,8 @@
     head_i  = softmax(q_i k_i^T / sqrt(d)) v_i
     out     = concat(head_1 .. head_h) Wo
 
-The product is computed by PyTorch's fused kernel; `reference_attention` is the same formula written for
-reading, and the tests compare the two. Two-dimensional rotary position embeddings (RoPE, Su et al. 2021)
+Attention is computed by PyTorch's fused kernel; `reference_attention` is the same formula written out, and
+tests compare the two. Two-dimensional rotary position embeddings (RoPE, Su et al. 2021)
 rotate pairs of channels by an angle that grows with the row (first half of a head's pairs) or with the column
 (second half): the product of a query and a key then depends on their offset in rows and columns alone.
 """

@@ -1,11 +1,11 @@
-"""Transformers that read the picture's class as one more token: Google's MaskGIT, and valeoai's after it.
+"""Transformers with the picture's class as an additional token: Google's MaskGIT, and valeoai's.
 
     google     [class] + tokens ─► LN(embedding + position) ─► L post-norm blocks ─► head ─► logits
     valeoai    tokens + [class] ─► embedding + position ─► LN, two linear layers ─► L pre-norm blocks ─► head
 
 Chang et al. 2022, "MaskGIT: Masked Generative Image Transformer", with BERT's post-norm blocks and the tanh
 form of GELU; Besnier and Chen 2023, "A Pytorch Reproduction of Masked Generative Image Transformer", with
-pre-norm blocks, a bias of the logits for each position, and a class that stands for none.
+pre-norm blocks, a bias of the logits for each position, and a class for unconditional sampling.
 """
 
 from dataclasses import dataclass
@@ -120,7 +120,7 @@ class ValeoaiMaskgit(TokenModel):
         self.token_embedding = nn.Embedding(config.codes + 1, dim)
         self.class_embedding = nn.Embedding(config.labels + 1, dim)
         self.position_embedding = nn.Parameter(torch.zeros(config.grid**2 + 1, dim))
-        self.enter = nn.Sequential(
+        self.proj_in = nn.Sequential(
             nn.LayerNorm(dim, eps=BERT_EPS),
             nn.Linear(dim, dim),
             nn.GELU(),
@@ -148,7 +148,7 @@ class ValeoaiMaskgit(TokenModel):
         if condition is None:
             condition = torch.full_like(tokens[:, 0], self.config.labels)
         last = self.class_embedding(condition)[:, None]
-        x = self.enter(torch.cat([self.token_embedding(tokens), last], 1) + self.position_embedding)
+        x = self.proj_in(torch.cat([self.token_embedding(tokens), last], 1) + self.position_embedding)
         for block in self.blocks:
             x = block(x)
         places = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)

@@ -6,8 +6,8 @@ Transformer").
 
 Shift b, scale c and gate a of each block come from the class alone (DiT's adaptive norm); class number
 `labels` stands for none. Queries and keys are normalised over all heads jointly, without weights. Registers
-are tokens of no place, dropped before the head. What the class makes of a block could be computed once for a
-fill; it is one row in the hundreds that a step has, so it is not.
+are tokens without a position, dropped before the head. Shift, scale and gate could be computed once for a
+fill, but they cost little: one row, where a step has hundreds.
 """
 
 from dataclasses import dataclass
@@ -38,9 +38,9 @@ class HaltonConfig(ConvertedConfig):
     mlp: int = 2816
     """Hidden width of the feed-forward part."""
     registers: int = 1
-    """Tokens beside the picture's."""
+    """Number of register tokens."""
     labels: int = 1000
-    """Classes; one more stands for none."""
+    """Number of classes; one more is for unconditional sampling."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

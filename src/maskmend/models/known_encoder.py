@@ -3,10 +3,11 @@
     image, hole infilled (3) + mask (1) ─ conv ─ block ─► full ─ downsample, block ─► ... ─► latent
                                                            └───── zero-initialised 1x1 ──────┴──► decoder
 
-A token describes its cell only roughly; the pixels around a hole show exactly how a whisker enters it. As in
-PUT (Liu et al. 2022) and the asymmetric VQGAN (Zhu et al. 2023) the decoder is conditioned on both. What we
-do differently: the features are added through 1x1 convolutions that start at zero (as in ControlNet, Zhang et
-al. 2023), so training starts from the unconditioned decoder. The image carries nothing from inside the hole.
+A token describes its cell only roughly, while the pixels around a hole show exactly where a line enters it.
+As in PUT (Liu et al. 2022) and the asymmetric VQGAN (Zhu et al. 2023) the decoder is conditioned on both.
+What we do differently: the features are added through 1x1 convolutions that start at zero (as in ControlNet,
+Zhang et al. 2023), so training starts from the unconditioned decoder. The input contains nothing from inside
+the hole.
 """
 
 import itertools

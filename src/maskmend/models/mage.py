@@ -1,11 +1,11 @@
 """MAGE's two stacks of pre-norm blocks (Li et al. 2023, "MAGE: MAsked Generative Encoder").
 
     [class] + tokens ─► LN(embedding + position) ─► encoder ─► LN ─► linear
-        masked places become the encoded class token ─► + position ─► decoder ─► LN ─► tied head ─► logits
+        masked positions replaced by the encoded class token ─► + position ─► decoder ─► LN ─► tied head
 
 The class token is a constant row of the embedding, number 1100 of the published table: the model was trained
-without labels. The encoder sees masked tokens as the mask's embedding, as the authors' sampler feeds it; what
-it makes of them is not passed on.
+without labels. As in the authors' sampler, the encoder gets masked tokens as the mask's embedding; its
+outputs at these positions are not used.
 """
 
 from dataclasses import dataclass
@@ -48,16 +48,16 @@ class MageConfig(ConvertedConfig):
 
     @property
     def labels(self) -> int:
-        """It knows no classes."""
+        """0: the model has no classes."""
         return 0
 
     @property
     def unconditional(self) -> bool:
-        """All its predictions are."""
+        """True: the model has no classes."""
         return True
 
     def stack(self, decoder: bool) -> TransformerConfig:
-        """What the blocks of one of the stacks are built from."""
+        """The configuration of the blocks of one stack."""
         return TransformerConfig(
             codes=self.codes,
             grid=self.grid,
@@ -72,7 +72,7 @@ class MageConfig(ConvertedConfig):
 
 
 class Mage(TokenModel):
-    """Encoder and decoder over the class token and the picture's."""
+    """Encoder and decoder over the class token and the picture's tokens."""
 
     architecture: ClassVar[str] = "mage"
     config: MageConfig
@@ -103,7 +103,7 @@ class Mage(TokenModel):
         hints: Any = None,
         condition: Tensor | None = None,
     ) -> Float[Tensor, "S K"]:
-        """As `TokenModel.forward`; `hole`, `hints` and `condition` say nothing to it."""
+        """As `TokenModel.forward`; `hole`, `hints` and `condition` are ignored."""
         words = self.token_embedding(tokens)
         first = self.class_embedding.expand(len(tokens), 1, -1)
         x = self.embedding_norm(torch.cat([first, words], 1) + self.position_embedding)

@@ -5,7 +5,7 @@
 
 By default the codebook is the exponential moving average of the vectors assigned to each code, and dead codes
 are replaced by vectors of the current batch, so the whole codebook stays in use. What we do differently: the
-codebook is initialised with vectors of the first batch, not with noise, so no code is dead from the start.
+codebook is initialised with vectors of the first batch, not with noise, so no code is unused at the start.
 """
 
 from contextlib import nullcontext

@@ -1,11 +1,11 @@
-"""What the pipeline asks of a network that predicts tokens, whichever family it comes from.
+"""The interface of networks that predict tokens, of whatever architecture.
 
     tokens (B, N), `config.mask_id` where hidden ─► forward ─► logits of the wanted tokens (S, codes)
 
-`MaskedTransformer` is ours. Networks of other projects are classes of their own behind the same few names, so
-that each forward pass can be read beside the code it came from, and decoding, masks, compositing, server and
-editor need not know which of them they have. How to add one: subclass `TokenModel`, give its configuration
-the names of `TokenModelConfig`, and list it in `models.architectures`.
+`MaskedTransformer` is ours. Networks of other projects are separate classes with the same interface, so that
+each forward pass can be compared with the original code, and the rest of the package works with all of them.
+To add one: subclass `TokenModel`, give its configuration the fields of `TokenModelConfig`, and list it in
+`models.architectures`.
 """
 
 from dataclasses import dataclass, fields
@@ -20,7 +20,7 @@ from maskmend.errors import ConfigError
 
 @runtime_checkable
 class TokenModelConfig(Protocol):
-    """What a token model's configuration tells; a frozen dataclass may have fields or properties."""
+    """The interface of a token model's configuration; fields or properties of a frozen dataclass."""
 
     @property
     def codes(self) -> int:
@@ -39,12 +39,12 @@ class TokenModelConfig(Protocol):
 
     @property
     def mask_id(self) -> int:
-        """The token that stands for a hidden one: `codes`, whatever number the published weights give it."""
+        """The mask token: always `codes`, whichever number it has in the published weights."""
         ...
 
     @property
     def guesses(self) -> bool:
-        """Whether it learnt to draw a coarser fill anew (`TransformerConfig.guesses`)."""
+        """Whether it was trained to refine a coarser fill (`TransformerConfig.guesses`)."""
         ...
 
     @property
@@ -80,12 +80,12 @@ class ConvertedConfig:
 
     @property
     def mask_id(self) -> int:
-        """The token that stands for a hidden one."""
+        """The mask token."""
         return self.codes
 
     @property
     def guesses(self) -> bool:
-        """It was not trained to draw a coarser fill anew."""
+        """It was not trained to refine a coarser fill."""
         return False
 
 
@@ -127,8 +127,8 @@ class TokenModel(nn.Module):
         Args:
             tokens: codes, `config.mask_id` where hidden.
             hole: tokens that are to be filled, whether still hidden or filled already.
-            wanted: tokens whose logits are asked for: a mask, or their numbers in the flattened batch.
-            hints: for a model that was trained with them; others do not look at them.
+            wanted: tokens whose logits are returned: a mask, or their indices in the flattened batch.
+            hints: for a model that was trained with them; ignored by others.
             condition: of each picture: its class (B,) for a model with `config.labels`, or whatever else its
                 class says; None for a prediction without one, where `config.unconditional`.
         """
@@ -138,7 +138,7 @@ class TokenModel(nn.Module):
 def wanted_rows(
     x: Shaped[Tensor, "B N D"], wanted: Bool[Tensor, "B N"] | Int[Tensor, "S"] | None
 ) -> Shaped[Tensor, "S D"]:
-    """The rows of `x` whose logits are asked for, as `TokenModel.forward` has them."""
+    """The rows of `x` whose logits are wanted, in the order of `TokenModel.forward`."""
     x = x.flatten(0, 1)
     if wanted is None:
         return x

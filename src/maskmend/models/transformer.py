@@ -103,7 +103,7 @@ class TransformerConfig:
 
     @property
     def labels(self) -> int:
-        """It knows no classes."""
+        """0: the model has no classes."""
         return 0
 
     @property

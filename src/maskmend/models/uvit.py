@@ -4,15 +4,15 @@
     tokens (B, N) ─ embedding ─► [halve] ─► 3 x (ConvNeXt block, text attention x 2) ─ linear ─►
         22 x (self-attention, text attention, gated MLP) ─ linear ─► 3 x (...) ─► [double] ─ head ─► logits
 
-There are no position embeddings: the convolutions' zero padding tells where a token lies. At 512 pixels the
+There are no position embeddings: the convolutions' zero padding provides positions. At 512 pixels the
 32 x 32 tokens are halved to 16 x 16 for the transformer and doubled after it. No layer but the adaptive norms
 has a bias.
 
-What we do differently: the text and the picture's size enter as constants. The published network computes
-from them, in every pass anew, the scale and shift of each adaptive norm and the keys and values of each text
-attention. They are the same in all steps of all fills with one prompt, so here they are buffers, made by
-`uvit_conditioning` once for a prompt; a third of the weights is not needed to fill. The buffers in the file
-are those of the empty prompt.
+What we do differently: the text and the picture's size are constants. In every pass the published network
+computes from them the scale and shift of each adaptive norm and the keys and values of each text attention.
+These are the same in all steps of all fills with one prompt, so here they are buffers that
+`uvit_conditioning` computes once per prompt; a third of the weights is not needed to fill. The buffers in the
+file are those of the empty prompt.
 """
 
 from collections.abc import Mapping
@@ -232,7 +232,7 @@ class UViT(TokenModel):
         dim, inner, eps = config.conv_dim, config.dim, config.norm_eps
         self.token_embedding = nn.Embedding(config.codes + 1, dim)
         self.embedding_norm = nn.RMSNorm(dim, eps=eps)
-        self.enter = nn.Linear(dim, dim, bias=False)
+        self.proj_in = nn.Linear(dim, dim, bias=False)
         self.downsample = Resize(dim, eps, nn.Conv2d) if config.halves else nn.Identity()
         self.down_stages = nn.ModuleList(ConvStage(config) for _ in range(config.conv_blocks))
         self.inner_norm = nn.RMSNorm(dim, eps=eps)
@@ -242,7 +242,7 @@ class UViT(TokenModel):
         self.to_outer = nn.Linear(inner, dim, bias=False)
         self.up_stages = nn.ModuleList(ConvStage(config) for _ in range(config.conv_blocks))
         self.upsample = Resize(dim, eps, nn.ConvTranspose2d) if config.halves else nn.Identity()
-        self.leave = nn.Linear(dim, dim, bias=False)
+        self.proj_out = nn.Linear(dim, dim, bias=False)
         self.final_norm = nn.RMSNorm(dim, eps=eps)
         self.head = nn.Linear(dim, config.codes, bias=False)
 
@@ -254,10 +254,10 @@ class UViT(TokenModel):
         hints: Any = None,
         condition: Float[Tensor, "B M"] | None = None,
     ) -> Float[Tensor, "S K"]:
-        """As `TokenModel.forward`; `hole` and `hints` are not looked at.
+        """As `TokenModel.forward`; `hole` and `hints` are ignored.
 
-        `condition` is, of each picture, what `pack` makes of the constants of its prompt; None: the empty
-        prompt, which the file holds.
+        `condition` has the constants of each picture's prompt, from `pack`; None is the empty prompt, whose
+        constants are in the file.
         """
         if condition is None:
             x = self.features(tokens)
@@ -268,11 +268,11 @@ class UViT(TokenModel):
                     for one, row in zip(condition, tokens, strict=True)
                 ]
             )
-        return self.head(self.final_norm(self.leave(wanted_rows(x, wanted))))
+        return self.head(self.final_norm(self.proj_out(wanted_rows(x, wanted))))
 
     def features(self, tokens: Int[Tensor, "B N"]) -> Float[Tensor, "B N C"]:
-        """The tokens as they enter the head."""
-        x = self.enter(self.embedding_norm(self.token_embedding(tokens)))
+        """The features before the head."""
+        x = self.proj_in(self.embedding_norm(self.token_embedding(tokens)))
         x = self.downsample(x.unflatten(1, (self.config.grid, -1)))  # (B, H, W, C)
         for stage in self.down_stages:
             x = stage(x)
@@ -290,7 +290,7 @@ class UViT(TokenModel):
         return torch.cat([constants[name].flatten() for name, _ in self.named_buffers()])
 
     def unpack(self, packed: Float[Tensor, "M"]) -> dict[str, Tensor]:
-        """The other way round, in the format of the model."""
+        """The inverse of `pack`, in the number format of the model."""
         buffers = dict(self.named_buffers())
         parts = packed.to(self.dtype).split([buffer.numel() for buffer in buffers.values()])
         return {

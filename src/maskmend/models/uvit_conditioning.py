@@ -1,11 +1,11 @@
-"""What the U-ViT makes of a prompt and of the picture's size: the constants of its passes.
+"""Computes the constants of the U-ViT's passes from a prompt and the picture's size.
 
     c = W2 silu(W1 [pooled text; sinusoids of width, height, crop, crop, aesthetic score])
     scale, shift = W silu(c)                         for each adaptive norm, each convolutional block
     t = RMSNorm(W text);  key, value = Wk t, Wv t    for each text attention of the transformer
     u = W silu(t);        key, value = Wk u, Wv u    for each one of the convolutional ends
 
-A function that is handed its weights one by one, not a module: they may stay in their file.
+A function that gets its weights one by one, not a module, so that they can stay in their file.
 """
 
 import math
@@ -20,13 +20,13 @@ from torch import Tensor
 from maskmend.models.uvit import UViTConfig
 
 SINUSOIDS = 256
-"""Numbers that stand for each micro-condition."""
+"""Width of the embedding of each micro-condition."""
 AESTHETIC_SCORE = 6.0
 """The score, of LAION's aesthetic predictor, that the published pipeline asks for."""
 
 
 class Prompt(NamedTuple):
-    """What the text encoder makes of a prompt."""
+    """The output of the text encoder."""
 
     tokens: Float[Tensor, "T E"]
     """Hidden states before its last layer."""

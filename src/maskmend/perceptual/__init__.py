@@ -1,2 +1,1 @@
-"""Pretrained networks whose features metrics and losses compare, and how their weights are fetched and
-read."""
+"""Pretrained networks whose features metrics and losses compare, and their weights."""

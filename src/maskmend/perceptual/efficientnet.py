@@ -1,11 +1,11 @@
-"""Features of a classifier of photographs: EfficientNet-Lite0 (Tan & Le 2019; Lite: Google 2020).
+"""Features of an image classifier: EfficientNet-Lite0 (Tan & Le 2019; Lite: Google 2020).
 
     block(x) = project(relu6(depthwise(relu6(expand(x)))))  [+ x where the shapes agree]
 
-The published network as far as its last block; its batch norms are folded into the convolutions when the
-weights are fetched, so a layer is a convolution and a clamp. The
-discriminators of projected GANs (Sauer et al. 2021) classify this network's activations at four resolutions,
-and so does one of our decoder's. It is not the network behind FID or LPIPS. Parameters are frozen.
+The published network up to its last block. Batch norms are folded into the convolutions when the weights are
+fetched, so a layer is a convolution and a clamp. The discriminators of projected GANs (Sauer et al. 2021)
+classify this network's activations at four resolutions, and so does one of our decoder's. It is not the
+network behind FID or LPIPS. Parameters are frozen.
 """
 
 import os

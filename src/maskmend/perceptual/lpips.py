@@ -56,7 +56,7 @@ LAYERS: dict[str, tuple[Convolution, ...]] = {
 SHIFT = (-0.030, -0.088, -0.188)
 SCALE = (0.458, 0.448, 0.450)
 SMALLEST = {"vgg16": 16, "alexnet": 31}
-"""Below this height or width the last pooling has nothing left to pool."""
+"""Minimum height and width: below it the last pooling has no input."""
 
 
 class Lpips(nn.Module):

@@ -1,9 +1,8 @@
-"""Reads the two kinds of pickle in which the metrics' networks were published, without letting them run
-anything.
+"""Reads the two kinds of pickle in which the metrics' networks were published, without executing code.
 
-A pickle is a small program that may import and call whatever it likes. The readers here know only the handful
-of names those files use (listed in `ALLOWED_*`), map each to a harmless stand-in of ours, and refuse every
-other name. What comes out is a flat dictionary of NumPy arrays, ready for safetensors.
+A pickle is a small program that may import and call anything. These readers know only the few names that the
+files use (listed in `ALLOWED_*`), map each to a harmless replacement, and refuse every other name. The result
+is a flat dictionary of NumPy arrays, ready for safetensors.
 """
 
 import io
@@ -91,11 +90,11 @@ def read_numpy_pickle(data: bytes) -> dict[str, np.ndarray]:
 
 
 class _Node:
-    """Stands in for every scripted class: an empty bag of attributes."""
+    """Placeholder for every scripted class: an object with arbitrary attributes."""
 
 
 class _FloatStorage:
-    """Stands in for torch.FloatStorage, which only names the element type."""
+    """Placeholder for torch.FloatStorage, which only names the element type."""
 
 
 def _ints(values: Any) -> Any:

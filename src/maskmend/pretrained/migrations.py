@@ -1,8 +1,8 @@
-"""Names of format 1, and what they are called since format 2 (docs/model-format.md).
+"""Names of format 1 and their equivalents since format 2 (docs/model-format.md).
 
-Format 2 differs from format 1 in names only: of weights in the tokenizer's decoder, of two choices in the
-configurations, and of what a training checkpoint holds. No tensor changes. Folders, checkpoints and recipes
-with the old names are read through this module; nothing else in the package knows them.
+Formats 1 and 2 differ in names only: those of weights in the tokenizer's decoder, of two choices in the
+configurations, and of entries in training checkpoints. No tensor changes. Folders, checkpoints and recipes
+with old names are read through this module; nothing else in the package knows them.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def migrate_config(config: Any) -> Any:
 
 
 def config_in_format_1(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `migrate_config`; settings that came later and stand at their defaults are left out."""
+    """The inverse of `migrate_config`; later settings with default values are left out."""
     config = {key: value for key, value in config.items() if (key, value) not in LATER}
     inverse = {key: {now: before for before, now in names.items()} for key, names in CHOICES.items()}
     return _with_choices(config, inverse)

@@ -1,12 +1,12 @@
-"""Prompts, for a model that has them and whose folder keeps what they need.
+"""Text prompts, for models whose folder has a text encoder.
 
     prompt ─ tokenizer ─► words ─ CLIP ─► text ─ conditioning ─► the constants of a pass (models.uvit)
 
     MODEL/prompts/    config.json, weights.safetensors (CLIP's, and those of the conditioning, "condition.X"),
-                      vocab.json, merges.txt and what else the tokenizer has
+                      vocab.json, merges.txt and the tokenizer's other files
 
-The weights stay in their file and are read once for each new prompt. The tokenizer alone is that of
-transformers (extra `text`).
+The weights stay in their file and are read once for each new prompt. Only the tokenizer needs transformers
+(extra `text`).
 """
 
 import shutil
@@ -29,9 +29,9 @@ from maskmend.pretrained.json_files import check_index, read_json
 
 PROMPTS = "prompts"
 CONDITION = "condition."
-"""What stands before the names of the conditioning's weights."""
+"""Prefix of the names of the conditioning's weights."""
 KEPT = 8
-"""Prompts whose constants are kept: 20 MB each."""
+"""Number of prompts whose constants are cached, 20 MB each."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The exported graphs, joined as `maskmend.pipeline` joins the models: image and mask in, picture out."""
+"""The exported graphs combined, as in `maskmend.pipeline`: image and mask in, picture out."""
 
 import json
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
-"""The decode loop of `maskmend.decoding.loop` in NumPy, for one picture and any number of seeds.
+"""The decoding loop of `maskmend.decoding.loop` in NumPy, for one picture and any number of seeds.
 
-Written as the loop reads in the paper; `maskmend.decoding.interface` explains the settings. The Halton order
-is left to PyTorch.
+The settings are documented in `maskmend.decoding.interface`. The Halton order is not supported.
 """
 
 import math

@@ -1,1 +1,1 @@
-"""What reading and writing files rests on: temporary names, the cache folder, checks of file formats."""
+"""The basis of reading and writing files: temporary names, the cache folder, checks of file formats."""

@@ -1,8 +1,8 @@
-"""A safetensors file with its header in order, so that equal weights make equal files.
+"""Sorts the header of a safetensors file, so that equal weights give equal files.
 
-The library writes the metadata in the order of a hash table, which is another in each process: the hashes of
-files told nothing. The format leaves the order open: eight bytes give the length of the header, the header is
-JSON padded with spaces, and the tensors' offsets count from its end.
+The library writes the metadata in the order of a hash table, which differs between processes, so hashes of
+files could not be compared. The format allows any order: eight bytes have the length of the header, the
+header is JSON padded with spaces, and the tensors' offsets count from its end.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""Names of temporary files, which say whose they are, and the removal of those whose process is gone.
+"""Names of temporary files, and the removal of those left behind by ended processes.
 
-A process that is killed leaves the file it was writing, and a checkpoint's is as large as the checkpoint.
-The name tells the machine and the process: a file of a process of this machine that no longer runs can go at
-once. Whether one of another machine, or another container, still runs is not known here: its files go when
-nothing has been written to them for a day.
+A killed process leaves the file it was writing, which for a checkpoint is large. The name contains machine
+and process: files of a process on this machine that no longer runs are removed at once. Whether a process on
+another machine, or in another container, still runs cannot be checked; its files are removed when they have
+not been written to for a day.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ def beside(path: Path) -> Path:
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` to write to; it takes its place where the block raises nothing."""
+    """A temporary file beside `path` to write to; it is renamed to `path` if the block does not raise."""
     temporary = beside(path)
     try:
         yield temporary
@@ -44,7 +44,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def remove_stale(folder: Path) -> None:
-    """Removes the temporary files in `folder` itself that nobody will finish, as far as that can be done."""
+    """Removes abandoned temporary files in `folder` (not in its subfolders), if possible."""
     try:
         with os.scandir(folder) as entries:
             found = [entry for entry in entries if entry.name.startswith(".") and _is_stale(entry)]

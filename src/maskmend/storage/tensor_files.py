@@ -1,11 +1,11 @@
-"""Tensors of a file, known by name, shape and format before any of them is read.
+"""Tensors of a file by name, shape and format, known before any of them is read.
 
     safetensors, torch.save or flax's msgpack ─► names, shapes, formats ─► one tensor at a time
 
-A checkpoint of gigabytes can so be checked against what is expected of it before memory is taken, and
-converted without holding it. Nothing of a file is executed: a pickle's classes are looked up in the table
-below and nowhere else, its tensors become notes of where their numbers lie, and what else it may hold (the
-arguments of a training, a callback's name) becomes an object of nothing.
+So a checkpoint of gigabytes can be checked before memory is allocated, and converted without loading it as a
+whole. No code in a file is executed: classes in a pickle are looked up in the table below only, its tensors
+become references to their data, and everything else (training arguments, names of callbacks) becomes an inert
+object.
 """
 
 import json
@@ -35,7 +35,7 @@ INERT = (
     "pytorch_lightning.callbacks.model_checkpoint ModelCheckpoint",
     "pytorch_lightning.callbacks.lr_monitor LearningRateMonitor",
 )
-"""What checkpoints of trainings hold beside tensors, of which nothing is made."""
+"""Classes in training checkpoints that are ignored."""
 DTYPES = {
     "Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16,
     "Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8,
@@ -208,7 +208,7 @@ def _whole(*numbers: Any) -> bool:
 
 
 def _mapped(path: Path, place: int, dtype: torch.dtype, count: int) -> Tensor:
-    """`count` numbers at `place`, in memory only as far as they are looked at."""
+    """`count` numbers at `place`, memory-mapped."""
     if count == 0:
         return torch.empty(0, dtype=dtype)
     size = count * torch.empty(0, dtype=dtype).element_size()

@@ -1,4 +1,4 @@
-"""A safetensors file written one tensor after the other, for weights that need not all be in memory."""
+"""Writes a safetensors file tensor by tensor, for weights that do not fit in memory."""
 
 import json
 import os

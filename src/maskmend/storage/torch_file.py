@@ -1,10 +1,10 @@
-"""Bounds on a file of torch.save, checked before torch.load sees it.
+"""Limits on torch.save files, checked before torch.load reads them.
 
-torch.load(weights_only=True) runs nothing of a stranger's, but a small file can still keep it busy for
-minutes or fill the memory: a pickle that unpacks to hundreds of MB, nested tuples whose hash takes for ever,
-storages said to be larger than what the file holds, tensors that repeat one value a billion times. Here the
-pickle is followed with stand-ins instead of tensors, after its size is known, and the file is refused unless
-what it asks for is about as large as itself.
+torch.load(weights_only=True) executes no foreign code, but a small file can still keep it busy for minutes or
+exhaust memory: with a pickle that expands to hundreds of MB, nested tuples that take forever to hash,
+storages declared larger than the file, or tensors that repeat one value a billion times. Here the pickle's
+size is checked, then it is evaluated with placeholders for tensors, and the file is refused unless the memory
+it asks for is about its own size.
 """
 
 import io
@@ -52,22 +52,22 @@ class _Storage(NamedTuple):
 
 
 class _Object:
-    """Stands in for whatever a callable made."""
+    """Placeholder for the result of a call."""
 
 
 class _Inert(_Object):
-    """Stands in for an object of which the caller's reader makes nothing."""
+    """Placeholder for an object that the caller's reader ignores."""
 
 
 class _Dict(_Object):
-    """Stands in for an OrderedDict, the only such object that is filled afterwards."""
+    """Placeholder for an OrderedDict, the only such object that is filled afterwards."""
 
 
 def check(path: Path, inert: tuple[str, ...] = ()) -> None:
-    """Raises Refused for a file that is no checkpoint of torch.save or asks for too much; OSError.
+    """Raises Refused for a file that was not written by torch.save or needs too much memory; OSError.
 
-    `inert` names classes ("argparse Namespace") that the file may mention because the caller's reader makes
-    nothing of them. torch.load knows none of them.
+    `inert` names classes ("argparse Namespace") that the file may contain because the caller's reader ignores
+    them. torch.load accepts none of them.
     """
     size = path.stat().st_size
     with path.open("rb") as file:

@@ -1,1 +1,1 @@
-"""Training of both stages: one loop, one checkpoint format, two stages that know what a step is."""
+"""Training: one loop and one checkpoint format for all stages."""

@@ -1,8 +1,8 @@
-"""Batches of pictures by step number, made ahead of the step: in a thread, or in worker processes.
+"""Batches of pictures by step number, prepared ahead of the step in a thread or in worker processes.
 
-Everything random about batch k is drawn from the seed, k and a picture's position in the whole batch, not
-from who makes it. So a batch is the same with any number of workers, and the shares of any number of
-processes are parts of the same batch.
+Everything random about batch k is derived from the seed, k and a picture's position in the whole batch, not
+from the worker. So a batch is the same with any number of workers, and the shares of any number of processes
+are parts of the same batch.
 """
 
 import multiprocessing
@@ -66,7 +66,8 @@ class Made(NamedTuple):
     skipped: list[str]
     """A line for each picture that could not be decoded."""
     error: str | None = None
-    """What stopped it: an exception of a worker process would come with its traceback as its message."""
+    """The error that stopped it; an exception raised in a worker process would have its traceback as its
+    message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +145,7 @@ class Batches:
             images=images, recipe=recipe, size=size, rank=rank, world=world, with_pictures=with_pictures
         )
         self.workers, self.log = recipe.data.workers, log
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self.pool = ThreadPoolExecutor(1) if self.workers == 0 else None
         self.ahead: tuple[int, Future[Made]] | None = None
         self._coming: Iterator[Made] | None = None
@@ -165,9 +166,9 @@ class Batches:
         """The micro-batches of this process's share of batch `step`. Raises DataError."""
         made = self._from_workers(step) if self.pool is None else self._from_thread(step, self.pool)
         for line in made.skipped:
-            if self.log and line not in self._told:
+            if self.log and line not in self._logged:
                 self.log(f"skipped {line}")
-                self._told.add(line)
+                self._logged.add(line)
         if made.error is not None:
             raise DataError(made.error)
         return made.micro_batches

@@ -1,7 +1,8 @@
-"""The limit beyond which a picture counts as unlike the training data, measured on pictures like it.
+"""Measures the limit beyond which a picture counts as unlike the training data.
 
-It is a high percentile of their quantization distances (`fill.familiarity`): one picture in a hundred of the
-model's own domain gets the note by mistake. They should be pictures that the model was not trained on.
+It is a high percentile of the quantization distances (`fill.familiarity`) of pictures like the training data:
+one picture in a hundred of the model's own domain gets the note by mistake. The pictures should not be those
+that the model was trained on.
 """
 
 from collections.abc import Sequence
@@ -29,12 +30,12 @@ def measure_domain(
     *,
     progress: Count | None = None,
 ) -> tuple[Domain, Float[np.ndarray, "N"]]:
-    """What a model with this tokenizer learnt, called `learnt`, and the distance of each picture.
+    """The domain of a model with this tokenizer, and the distance of each picture.
 
     Args:
         tokenizer: in eval mode.
         pictures: with the tokenizer's resolution as their shorter side; their central square is taken.
-        learnt: the name of what they show, see `Domain`.
+        learnt: a description of the pictures, see `Domain`.
         progress: called with the number of pictures measured so far.
 
     Raises:

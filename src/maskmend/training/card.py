@@ -1,6 +1,6 @@
-"""A model folder's card (README.md), drafted from the runs it was packed from: data, recipes, metrics, time.
+"""Drafts the card (README.md) of a model folder from its runs: data, recipes, metrics, time.
 
-What a run does not know, above all the licence of the data, is left as a question to fill in.
+What the runs do not know, such as the licence of the data, is left as a question to answer.
 """
 
 import itertools

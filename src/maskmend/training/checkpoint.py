@@ -1,7 +1,7 @@
-"""Checkpoints of a run: written whole or not at all, read without unpickling anything but tensors.
+"""Checkpoints of a run: written atomically, and read without unpickling anything but tensors.
 
-A checkpoint holds the stage's state (weights, their moving average, optimizers), the step and the recipe. It
-is written to a temporary name, synced and renamed, so a crash leaves the previous one intact.
+A checkpoint has the stage's state (weights, their moving average, optimizers), the step and the recipe. It is
+written to a temporary name, synced and renamed, so a crash leaves the previous one intact.
 """
 
 import os

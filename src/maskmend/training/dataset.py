@@ -143,7 +143,7 @@ def decode(data: bytes, size: int) -> np.ndarray:
 
 
 class Box(NamedTuple):
-    """Where a square crop lies, and whether it is mirrored."""
+    """The position of a square crop, and whether it is mirrored."""
 
     top: int
     left: int

@@ -1,11 +1,11 @@
-"""Training in several processes, started by torchrun: PyTorch's own modules, and what they leave open.
+"""Training in several processes started by torchrun, with PyTorch's own modules.
 
-    ddp     each process holds the whole model; gradients are averaged bucket by bucket while the backward
-            pass still runs (DistributedDataParallel)
-    fsdp    each holds a share of weights, gradients, moving average and optimizer, and gathers a block's
-            weights when it is its turn (FSDP2, `fully_shard`)
+    ddp     each process holds the whole model; gradients are averaged bucket by bucket during the backward
+            pass (DistributedDataParallel)
+    fsdp    each process holds a share of weights, gradients, moving average and optimizer, and gathers the
+            weights of a block when it computes it (FSDP2, `fully_shard`)
 
-With accumulation the processes meet in the last micro-batch only.
+With accumulation, processes synchronise in the last micro-batch only.
 """
 
 import os
@@ -44,7 +44,7 @@ def data_parallel(module: nn.Module, *, unused: bool = False) -> nn.Module:
     one process `module` itself.
 
     Args:
-        unused: whether some weights may play no part in a step, which costs a walk over the graph.
+        unused: whether some weights may be unused in a step; finding them costs a traversal of the graph.
 
     Gradients of parts of the graph (`torch.autograd.grad`) are those of this process: they do not reach the
     hooks that average.

@@ -137,7 +137,7 @@ class ImageLoss:
     def load_discriminators(self, folder: Path) -> None:
         """Loads the discriminators of another decoder's run, those that both have.
 
-        Raises ConfigError where there is none, or one of another shape.
+        Raises ConfigError if there are none, or of another shape.
         """
         setting, file = f"{self.options.TABLE}.discriminators = {str(folder)!r}", folder / "last.pt"
         if not file.is_file():

@@ -1,7 +1,7 @@
-"""A run's metrics: one line of JSON each in metrics.jsonl, and TensorBoard where the recipe asks for it.
+"""The metrics of a run: one JSON object per line in metrics.jsonl, and TensorBoard if the recipe says so.
 
 A line is {"kind": "train" or "validation", "step": ..., "time": seconds since 1970, metric: value, ...}. On
-resuming, lines after the checkpoint are dropped, because the run writes them again.
+resuming, lines after the checkpoint are removed, because the run writes them again.
 """
 
 import json

@@ -1,12 +1,12 @@
-"""What a transformer's training will take, before it starts (`maskmend train transformer --plan`).
+"""Estimates memory and time of a transformer's training (`maskmend train transformer --plan`).
 
-    memory a device = weights + moving average + optimizer + gradients + what the backward pass keeps
+    memory a device = weights + moving average + optimizer + gradients + activations
     step            = micro-batches x (examples, forward, backward) + optimizer
 
-Weights are counted. What is kept, and how long things take here, is measured on the same model with one and
-with two blocks, over one and two micro-batches of a few pictures, and drawn out to all of them: a block costs
-what the second one costs. With a stated speed of other hardware the time is reckoned from the floating-point
-operations alone; nothing of that is measured, nor does it count how long the processes wait for each other.
+Weights are counted. Activations and time are measured here on the same model with one and with two blocks and
+on one and two micro-batches of a few pictures, and extrapolated linearly. If the speed of other hardware is
+given, the time is computed from the floating-point operations alone; it is not measured, and does not include
+communication between processes.
 """
 
 import time
@@ -70,7 +70,7 @@ class Plan:
     sent: int
     """Bytes that a device sends a step."""
     keeps_gradients: bool
-    """Whether gradients lie beside what the backward pass needs; else one takes the other's place."""
+    """Whether gradients are held in addition to the activations; otherwise they replace them one by one."""
 
     @property
     def memory(self) -> int:
@@ -185,8 +185,8 @@ def probe(
 
 
 def _kept(stage: TransformerStage, pictures: Tensor, number: int) -> int:
-    """Bytes of the tensors that a backward pass needs beside the weights, and of the gradient of the logits,
-    which is there while all of them are."""
+    """Bytes of the tensors kept for the backward pass besides the weights, plus the gradient of the logits,
+    which exists while all of them do."""
     weights = {p.untyped_storage().data_ptr() for p in stage.model.parameters()}
     found: dict[int, int] = {}
     largest = 0

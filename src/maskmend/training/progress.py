@@ -29,7 +29,7 @@ def metrics_line(values: dict[str, float]) -> str:
 
 
 def time_left(values: dict[str, float], training: TrainingConfig) -> str:
-    """How long the rest of the run takes at the present throughput, or nothing where that is not known."""
+    """The time left at the present throughput; empty if unknown."""
     if not values.get("images_per_second"):
         return ""
     seconds = (training.steps - values["step"]) * training.batch / values["images_per_second"]

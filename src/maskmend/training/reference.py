@@ -1,5 +1,4 @@
-"""The page of all settings (docs/settings.md), made from the dataclasses and the docstrings under their
-fields.
+"""Generates the page of all settings (docs/settings.md) from the dataclasses and their docstrings.
 
 python -m maskmend.training.reference > docs/settings.md
 """
@@ -35,7 +34,7 @@ TABLES: tuple[tuple[str, type], ...] = (
 
 
 def field_notes(config: type) -> dict[str, str]:
-    """The docstring that stands under each field of a dataclass or of one it inherits from, on one line."""
+    """The docstring under each field of a dataclass, inherited fields included, on one line."""
     notes = {}
     for owner in reversed(config.__mro__):
         if not dataclasses.is_dataclass(owner):

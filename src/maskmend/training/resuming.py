@@ -1,7 +1,7 @@
-"""Resuming a run from its checkpoint, perhaps with a recipe that has changed since.
+"""Resumes a run from its checkpoint, also with a recipe that has changed since.
 
-The model must not have changed; the rest may. With other settings of the stage, or other validation images,
-the lowest validation loss is reset, since losses before and after are not comparable.
+The model must not have changed; the rest may. If settings of the stage or the validation images changed, the
+lowest validation loss is reset, as losses before and after are not comparable.
 """
 
 import dataclasses

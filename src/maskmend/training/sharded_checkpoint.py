@@ -1,10 +1,10 @@
 """Checkpoints of sharded weights: each process writes its share (torch.distributed.checkpoint).
 
     last.json           step, lowest validation loss, recipe, and the folder with the tensors
-    last-0000250/       safetensors with the place of each part in its tensor
+    last-0000250/       safetensors with the position of each part in its tensor
 
-The tensors are read into whatever share a process has, so another number of processes may go on with them,
-one alone too. `last.json` is replaced when all is written: a crash leaves the one before.
+Tensors can be read into different shares, so a run can be resumed with another number of processes, also with
+one. `last.json` is replaced after everything is written, so a crash leaves the previous checkpoint intact.
 """
 
 import json

@@ -1,11 +1,11 @@
-"""How fast a run is: images a second, the share of the time it waits for data, and MFU.
+"""The speed of a run: images per second, the share of time spent waiting for data, and MFU.
 
     MFU = floating-point operations of the model's products a second / those of one large matrix product
 
-(model FLOPs utilisation, Chowdhery et al. 2022, section 4.1, with the ceiling measured instead of looked up).
-Where other processes slowed that product down and the run is faster, the run's own speed is the ceiling. The
-operations are counted by PyTorch during the last step before each reading: by then a discriminator may have
-become active, and images whose tokens are cached are no longer encoded.
+(model FLOPs utilisation, Chowdhery et al. 2022, section 4.1, with the peak measured instead of looked up). If
+other processes slowed that product down so that the run is faster, the run's own speed is the peak. PyTorch
+counts the operations during the last step before each reading: by then a discriminator may have become
+active, and cached pictures are no longer encoded.
 """
 
 import time
@@ -21,9 +21,9 @@ from maskmend.inference.roofline import matrix_ceiling
 
 
 class Operations(TorchDispatchMode):
-    """Counts the products inside it by PyTorch's own formulas.
+    """Counts floating-point operations by PyTorch's own formulas.
 
-    PyTorch's `FlopCounterMode`, which also tells modules apart, fails at gradients of parts of a graph.
+    PyTorch's `FlopCounterMode`, which also counts by module, fails for gradients of parts of a graph.
     """
 
     total = 0
@@ -73,7 +73,7 @@ class Meter:
         self.steps += 1
 
     def read(self) -> dict[str, float]:
-        """Images a second, MFU and the share of the time spent waiting for data; nothing without a step."""
+        """Images a second, MFU and the share of the time spent waiting for data; empty without a step."""
         spent, steps = time.perf_counter() - self.start, self.steps
         if steps == 0:
             return {}

@@ -1,1 +1,1 @@
-"""Photographs that come with the package to be repaired, each with a mask."""
+"""Sample photographs, each with a mask."""

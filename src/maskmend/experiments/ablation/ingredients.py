@@ -1,5 +1,7 @@
-"""The ablation from the published experiment's recipe (`published`) to ours: each row changes one ingredient
-and keeps those of the rows before it."""
+"""The rows of the ablation, from the published experiment's recipe (`published`) to ours.
+
+Each row changes one ingredient and keeps those of the rows before it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -1,9 +1,9 @@
-"""`maskmend study`: an ablation. Every row is trained, filled and scored; one table, one page.
+"""`maskmend study`: the ablation. Each row is trained, filled and scored; the result is one table on a page.
 
-FID is that of a row's result: every pixel from the decoder, the published experiment's protocol, until known
-pixels are kept; the tokenizer's reconstruction is its lower bound. LPIPS is that of the composited picture in
-every row, which measures the fill alone. A row is called better or worse than the one before it only where
-the interval of their difference, over the same images, excludes zero.
+FID is that of what the row produces: every pixel from the decoder, as in the published experiment, until
+known pixels are kept. The FID of the tokenizer's reconstruction is its lower bound. LPIPS is that of the
+composited picture in every row, so it measures the fill alone. A row is called better or worse than the one
+before it only if the interval of their difference, over the same images, excludes zero.
 """
 
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def study(
     ingredients: Sequence[Ingredient] | None = None,
     progress: StageProgress | None = None,
 ) -> dict[str, Any]:
-    """Trains and scores every ingredient; writes `page.html`, `.md` and `.json` into `out`, anew after each.
+    """Trains and scores every ingredient; writes `page.html`, `.md` and `.json` into `out`, again after each.
 
     Resumes where it was stopped. Returns the JSON.
     """

@@ -1,4 +1,4 @@
-"""The trainings of the ablation: equal size, steps, batches and pictures; those that rows share, once."""
+"""Trains the rows of the ablation at equal size, steps and data; rows of one recipe share a training."""
 
 import json
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ class Budget:
     train: str
     """Folder or tar file of training pictures."""
     validation: str
-    """Likewise, for the loss in metrics.jsonl; nothing is chosen by it."""
+    """Likewise, for the validation loss in metrics.jsonl, which is not used for selection."""
     tokenizer: Path
     """Folder of a model or of its tokenizer."""
     codes: int = 1024

@@ -1,4 +1,4 @@
-"""Cache of fills on disk: one PNG per method, photograph and hole, so that a run can be resumed.
+"""A cache of fills on disk: one PNG per method, photograph and hole, so that a run can be resumed.
 
 The file name is a hash of the method's identity, the photograph's pixels, the hole and the seed. The time the
 fill took is stored in the PNG.

@@ -1,7 +1,7 @@
-"""What any user could do instead: nothing, OpenCV's two fills, scikit-image's biharmonic, or MI-GAN.
+"""The baselines: grey holes, OpenCV's two methods, scikit-image's biharmonic one, and MI-GAN.
 
-MI-GAN (Sargsyan et al. 2023) comes as an ONNX file that a user brings (`migan_pipeline_v2.onnx`); its masks
-are 255 at known pixels. OpenCV, scikit-image and ONNX Runtime are imported only when asked for.
+MI-GAN (Sargsyan et al. 2023) needs its ONNX file (`migan_pipeline_v2.onnx`), which is not shipped; its masks
+are 255 at known pixels. OpenCV, scikit-image and ONNX Runtime are imported on first use.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ RADIUS = 3
 
 
 def leave_grey(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
-    """The hole in mid-grey: doing nothing."""
+    """The hole filled with mid-grey."""
     return np.where(mask[:, :, None], np.uint8(128), image)
 
 
@@ -61,7 +61,7 @@ def biharmonic() -> Fill:
         raise ConfigError(f"the biharmonic fill needs scikit-image: {pip_install('reproduce')}") from None
 
     def fill(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
-        # What stands in the hole plays no part; blanked all the same, so that no release can change that.
+        # Pixels in the hole are ignored; they are blanked in case a later release changes that.
         blank = np.where(mask[:, :, None], np.uint8(0), image)
         filled = np.asarray(inpaint_biharmonic(blank / 255.0, mask, channel_axis=-1))
         levels = np.clip(np.rint(filled * 255), 0, 255).astype(np.uint8)
@@ -78,7 +78,7 @@ def smooth(image: Picture, mask: Bool[np.ndarray, "H W"]) -> Picture:
 def migan(path: Path, under: Fill = smooth) -> Fill:
     """MI-GAN's whole pipeline from its ONNX file. Raises ConfigError for a missing file or ONNX Runtime.
 
-    `under` fills the hole before the network sees the picture; it never sees the truth.
+    `under` fills the hole before the picture is passed to the network, which never gets the truth.
     """
     if not path.is_file():
         raise ConfigError(f"no file at {path}: give MI-GAN's migan_pipeline_v2.onnx")

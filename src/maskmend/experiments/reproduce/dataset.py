@@ -1,4 +1,4 @@
-"""The fixed images and holes that every trial of an experiment sees."""
+"""The fixed images and holes of all trials of an experiment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How figures are written: with their interval, or nothing where they were not measured."""
+"""Formats scores with their intervals; an empty text for those that were not measured."""
 
 from maskmend.metrics.bootstrap import Interval
 

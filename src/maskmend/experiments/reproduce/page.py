@@ -1,6 +1,6 @@
-"""The experiment as one self-contained HTML page and as Markdown: sections of text, tables and pictures.
+"""The experiment as a self-contained HTML page and as Markdown: sections of text, tables and pictures.
 
-The page asks nothing of anywhere: pictures are embedded, style is its own, there is no script.
+Pictures and styles are embedded, and there is no script, so the page makes no requests.
 """
 
 import base64
@@ -78,13 +78,13 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """A figure that stands out."""
+    """A highlighted number."""
 
     what: str
     value: str
     note: str = ""
     held: bool | None = None
-    """Whether the bar it is measured against was held; None where there is none."""
+    """Whether its check passed; None without a check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class Section:
 
 
 def html_page(title: str, lead: Sequence[str], sections: Sequence[Section], foot: str = "") -> str:
-    """The whole page as one string; `foot` stands at its end."""
+    """The whole page as one string, with `foot` at the end."""
     head = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

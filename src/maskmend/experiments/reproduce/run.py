@@ -1,8 +1,8 @@
-"""`maskmend reproduce`: everything the published experiment shows and more, measured and written as one page.
+"""`maskmend reproduce`: measures the published experiment's tables and more, and writes one page.
 
-    test set ─► frame (nothing, Telea, MI-GAN, floor) ─► bars ─► tables ─► grid ─► page.html, .md, .json
+    test set ─► baselines and bounds ─► checks ─► tables ─► grid ─► page.html, .md, .json
 
-Trials are kept in OUT/trials, so a stopped run is resumed; the page is rewritten after each table.
+Trials are stored in OUT/trials, so a stopped run is resumed; the page is rewritten after each table.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ QUICK_IMAGES, QUICK_REPEATS = 16, 10
 PUBLISHED_SCHEDULES = ("cosine", "linear", "square")
 GALLERY = 6
 FOOT = "Made by `maskmend reproduce`. Every figure and setting is in page.json beside this page."
-TITLE = "Image inpainting with MaskGIT, measured anew"
+TITLE = "Image inpainting with MaskGIT, reproduced"
 
 
 def reproduce(

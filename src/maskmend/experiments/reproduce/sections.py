@@ -1,4 +1,4 @@
-"""A table's trials as a section of the page, with verdict and chart, and as plain values for the JSON."""
+"""Turns a table's trials into a section of the page, with verdict and chart, and into values for the JSON."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Strips over the iterations (latent mask; picture so far), a row for each schedule; a gallery of fills."""
+"""Strips of pictures over the iterations (latent mask, current picture), one row per schedule; a gallery."""
 
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO

@@ -1,8 +1,8 @@
-"""The frame around every figure: what doing nothing and what others score, the tokenizer's floor, the bars.
+"""The first sections of the page: baselines and bounds to compare all other scores with, and checks.
 
-nothing (grey holes), OpenCV's Telea, MI-GAN where its file is given     composited only
-the model at its defaults, and decoded as in the published experiment                  both
-the whole image through the tokenizer and back                           floor of the uncomposited figure
+grey holes, OpenCV's Telea, MI-GAN if its file is given           composited only
+the model at its defaults, and decoded as in the experiment       composited and uncomposited
+the whole image encoded and decoded by the tokenizer              lower bound of the uncomposited FID
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from maskmend.metrics.bootstrap import Interval
 from maskmend.progress import StageProgress
 
 REPEATED_FILLS = 16
-"""How many pictures are filled twice, to see that they come out the same to the bit."""
+"""Number of pictures that are filled twice, to check that the results are bit-identical."""
 
 Fill = Callable[[Picture, np.ndarray], Picture]
 
@@ -86,7 +86,7 @@ def summary_section(
         marks=marks,
     )  # fmt: skip
     section = Section(
-        title="The frame",
+        title="Baselines and bounds",
         text=[
             "Composited: known pixels from the image, the hole from the method: what a user gets. "
             "Uncomposited: every pixel from the decoder, which may see the known ones. The best composited "
@@ -137,8 +137,8 @@ def verdict_section(runner: TrialRunner, progress: StageProgress) -> tuple[Secti
     ]
     section = Section(
         title="In short",
-        text=["Default settings. Bars: more steps are no worse beyond the interval of the difference, known "
-              "pixels stay as they are, the same seeds give the same pictures."],
+        text=["Default settings. Checks: more steps are no worse beyond the interval of the difference, "
+              "known pixels stay as they are, the same seeds give the same pictures."],
         tiles=tiles,
     )  # fmt: skip
     facts = {

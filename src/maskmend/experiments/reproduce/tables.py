@@ -1,8 +1,8 @@
-"""Which trials make which table, and what a table says about the defaults.
+"""The trials of each table, and the verdict of a table on the defaults.
 
-The published experiment's table comes first: FID by mask schedule at 8 steps and sweet spot 8, once with the
-published experiment's own way of decoding and once with ours. Then one table for each setting, the others at
-the model's defaults, and the grid over schedule, steps, order and token choice.
+The published experiment's table comes first: FID by mask schedule at 8 steps and sweet spot 8, decoded as in
+the experiment and as by default. Then follow one table for each setting, with the others at the model's
+defaults, and the grid over schedule, steps, order and choice of tokens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -122,7 +122,7 @@ def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
             tuple(STRATEGIES),
             "It leaks into neighbours.",
         ),
-        ("ring", "Ring of tokens predicted anew", (0, 1, 2), "Around the hole."),
+        ("ring", "Ring of tokens predicted again", (0, 1, 2), "Around the hole."),
         ("share", "Share of a cell that must be missing", (0.0, 0.25, 0.5, 0.75), "0: every touched cell."),
         ("seam", "Seam", ("hard", "feather", "multiband", "poisson"), "How fill and known pixels meet."),
     ]

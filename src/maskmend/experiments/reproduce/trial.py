@@ -1,13 +1,14 @@
-"""One way of filling, measured on a fixed set of images and holes; measured once, then read from disk.
+"""A trial: one way of filling, scored on a fixed set of images and holes. Trials are cached on disk.
 
     settings ─► fills of all images ─► composited, uncomposited and tokens-alone pictures ─► FID, LPIPS, ...
 
-A trial's file is named by a hash of everything that decides its figures: weights, images, masks, settings,
-seed, bootstrap draws. So a stopped experiment is resumed, and a changed model is measured from the start.
-Nearly all of the time goes into Inception's features, so a FID is measured only where it is asked for.
+The name of a trial's file is a hash of everything that determines its scores: weights, images, masks,
+settings, seed, bootstrap draws, and the pixels of the first fill, in place of a version of the code. So a
+stopped experiment is resumed, and a changed model is measured again. Nearly all of the time is spent on
+Inception features, so each FID is measured only where it is shown.
 
-All trials draw the same bootstrap images, so the difference of two FIDs has an interval of its own, much
-narrower than the two intervals suggest: what both share (the truths, the known pixels) cancels.
+All trials use the same bootstrap samples. The difference of two FIDs therefore has an interval of its own,
+much narrower than the two intervals suggest, as common contributions (truths, known pixels) cancel.
 """
 
 import hashlib
@@ -37,7 +38,7 @@ from maskmend.settings import Settings
 
 BATCH = 32
 FORMAT = 3
-"""Raised when what a trial measures changes, so that older files are measured anew."""
+"""Raised when what a trial measures changes, so that older files are not used."""
 
 Picture = UInt8[np.ndarray, "H W 3"]
 Distance = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

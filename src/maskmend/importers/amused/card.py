@@ -36,5 +36,5 @@ Converted by `maskmend convert amused` from the folder {name}: {layers} transfor
   larger ones through windows of that size.
 - Conditioning: the empty prompt, folded into the weights. {words}
 - Trained to fill random tokens, not connected holes, and without a hint of what surrounds a cut cell: one
-  ring of tokens around the hole is predicted anew (`ring = 1`).
+  ring of tokens around the hole is predicted again (`ring = 1`).
 """

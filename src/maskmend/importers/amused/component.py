@@ -1,8 +1,8 @@
-"""One component of a diffusers folder: its config.json, and its safetensors file, opened but not read.
+"""One component of a diffusers folder: its config.json, and its safetensors file, opened but not yet read.
 
-folder/config.json                                   sizes, class name
-folder/diffusion_pytorch_model.safetensors           weights (of a text encoder: model.safetensors)
-folder/diffusion_pytorch_model.fp16.safetensors      the same in half precision, taken where the first is not
+folder/config.json                                 sizes, class name
+folder/diffusion_pytorch_model.safetensors         weights (of a text encoder: model.safetensors)
+folder/diffusion_pytorch_model.fp16.safetensors    in half precision, used if the first does not exist
 """
 
 import json

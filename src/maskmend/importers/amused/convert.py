@@ -1,11 +1,11 @@
-"""An aMUSEd model, as diffusers stores it, turned into one of ours.
+"""Converts an aMUSEd model in diffusers' format.
 
     transformer/  UVit2DModel         ─► UViT, what depends on the prompt folded into constants
     vqvae/        VQModel             ─► VQGAN
     text_encoder/, tokenizer/  CLIP   ─► the empty prompt, once; neither is needed afterwards
     scheduler/    AmusedScheduler     ─► which row of the vocabulary is the mask token
 
-Sizes, keys and formats are all checked before the first weight is read.
+All sizes, keys and formats are checked before the first weight is read.
 """
 
 from collections.abc import Callable
@@ -94,7 +94,7 @@ def _placed(component: Component, place: Place, shape: tuple[int, ...]) -> Tenso
 
 
 def _mask_token(folder: Path) -> int | None:
-    """Number of the mask token, where the scheduler tells it."""
+    """Number of the mask token, from the scheduler's configuration if given."""
     path = folder / "scheduler" / "scheduler_config.json"
     if not path.parent.is_dir():
         return None

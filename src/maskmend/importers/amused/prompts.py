@@ -1,4 +1,4 @@
-"""What prompts need, kept beside a converted model: the text encoder, its vocabulary and the conditioning."""
+"""The files that prompts need, stored in a converted model: text encoder, vocabulary and conditioning."""
 
 import shutil
 from collections.abc import Callable, Mapping

@@ -1,10 +1,9 @@
 """The text encoder of a diffusers folder, and the tokens of the empty prompt.
 
     text_encoder/    CLIPTextModelWithProjection
-    tokenizer/       vocab.json, and which of its tokens begin, end and fill up a text
+    tokenizer/       vocab.json, and which of its tokens begin, end and pad a text
 
-The empty prompt has no words, so that no tokenizer has to run: it is the token of the beginning, that of the
-end, and what fills up.
+The empty prompt needs no tokenizer: it consists of the begin token, the end token and padding.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""diffusers' UVit2DModel as our `UViT`: its sizes, and which of its keys each of our weights comes from.
+"""diffusers' UVit2DModel as our `UViT`: its sizes, and the source of each of our weights.
 
-The keys fall into two parts. What a pass over the tokens needs has the same numbers here, in other names.
-What only the prompt and the picture's size pass through (`CONDITIONING`: adaptive norms, keys and values of
-the text) becomes the constants that `models.uvit_conditioning` makes of it.
+The keys fall into two groups. Weights applied to the tokens are the same here under other names. Weights
+applied only to the prompt and the picture's size (`CONDITIONING`: adaptive norms, keys and values of the
+text) are folded into constants by `models.uvit_conditioning`.
 """
 
 from collections.abc import Callable
@@ -122,12 +122,12 @@ def _body(config: UViTConfig) -> dict[str, Place]:
     outer, inner = config.conv_dim, config.dim
     places = {
         "embedding_norm.weight": Place("embed.layer_norm.weight", (outer,)),
-        "enter.weight": Place("embed.conv.weight", (outer, outer, 1, 1)),
+        "proj_in.weight": Place("embed.conv.weight", (outer, outer, 1, 1)),
         "inner_norm.weight": Place("project_to_hidden_norm.weight", (outer,)),
         "to_inner.weight": Place("project_to_hidden.weight", (inner, outer)),
         "outer_norm.weight": Place("project_from_hidden_norm.weight", (inner,)),
         "to_outer.weight": Place("project_from_hidden.weight", (outer, inner)),
-        "leave.weight": Place("mlm_layer.conv1.weight", (outer, outer, 1, 1)),
+        "proj_out.weight": Place("mlm_layer.conv1.weight", (outer, outer, 1, 1)),
         "final_norm.weight": Place("mlm_layer.layer_norm.weight", (outer,)),
         "head.weight": Place("mlm_layer.conv2.weight", (config.codes, outer, 1, 1)),
     }

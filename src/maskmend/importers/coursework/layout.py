@@ -1,4 +1,4 @@
-"""The folders of the published experiment: masked pictures and masks in, its three kinds of pictures out.
+"""The folder layout of the published experiment: masked pictures and masks as input, three kinds of output.
 
     FOLDER/masked_image/*           FOLDER/mask64/*, black = hole
     OUT/test_results/image_NNN.png  the filled picture
@@ -50,8 +50,8 @@ class CourseworkPair(NamedTuple):
 def read_coursework_folder(folder: Path, *, fit: bool = False) -> list[CourseworkPair]:
     """The pairs of `folder`, in the order of their numbers; `fit` resizes masks to their images.
 
-    Files are paired by the last number in their names, or by their names where those numbers do not tell
-    them apart; then they are counted from 0. Raises DataError for a missing folder or a file without its
+    Files are paired by the last number in their names, or by their names if those numbers are not unique;
+    then they are numbered from 0. Raises DataError for a missing folder or a file without its
     partner, ImageError and MaskError for a file that cannot be used.
     """
     images, masks = _files(folder / IMAGES), _files(folder / MASKS)

@@ -1,9 +1,8 @@
-"""The state dict in a checkpoint file of the published experiment, with a record of the keys that were used.
+"""The state dict in a checkpoint of the published experiment, with a record of the keys that were used.
 
-A file holds a bare state dict, one under a name such as `model` or `transformer_state_dict`, or that of a
-larger model with a prefix before each key (`transformer.`, `vqgan.`, `module.`). The dict that is meant, and
-the prefix, are found by one key that it must have. Keys that are not used are reported; nothing but tensors
-is unpickled.
+A file contains a bare state dict, one under a name such as `model` or `transformer_state_dict`, or that of a
+larger model with a prefix before each key (`transformer.`, `vqgan.`, `module.`). One required key is used to
+find the dict and the prefix. Keys that are not used are reported; only tensors are unpickled.
 """
 
 import re

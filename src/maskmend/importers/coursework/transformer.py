@@ -54,7 +54,7 @@ def convert_transformer(state: CourseworkState, codes: int, heads: int | None = 
     """Our transformer with the weights of `state`, over `codes` codes and the mask token.
 
     `heads` is not in the file, unless each head has a projection of its own: 16 by default. Raises ModelError
-    when a part is missing or of a kind ours does not have, ConfigError for a number of heads that cannot be.
+    when a part is missing or of a kind ours does not have, ConfigError for an impossible number of heads.
     """
     words, dim = _embedding(state, codes)
     positions, side = _positions(state, words, codes)
@@ -155,7 +155,7 @@ def _module(state: CourseworkState, theirs: str, ours: str) -> Weights:
 
 
 def _linears(state: CourseworkState, names: dict[str, str], dim: int) -> list[Linear]:
-    """What a block has beside `PARTS`, taken for its attention. Other keys are left."""
+    """The keys of a block besides `PARTS`, which are taken to be its attention. Other keys are ignored."""
     modules: dict[str, dict[str, str]] = {}
     for name, key in names.items():
         match = LEAF.fullmatch(name)

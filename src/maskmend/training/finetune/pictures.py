@@ -28,7 +28,7 @@ from maskmend.storage.temporary import written_whole
 from maskmend.training.dataset import decode
 
 FEWEST = 10
-"""Pictures below which there is nothing to split."""
+"""Minimum number of pictures."""
 HELD_OUT_SHARE = 0.1
 MOST_HELD_OUT = 200
 SCALES = 4

@@ -1,6 +1,6 @@
 """The plan of a fine-tuning: two stages that start from a trained model's weights and use its tokens.
 
-    pictures ─► transformer, from the model's ─► decoder, from the model's, over its draws ─► pack
+    pictures ─► fine-tune the transformer ─► fine-tune the decoder on its samples ─► pack
 
 Encoder and codebook are frozen: training them would change the meaning of the codes, which the transformer
 would have to relearn first. Resolution, grid, codebook size and networks are those of the model. The holes
@@ -183,4 +183,4 @@ def read_plan(work: Path) -> Plan | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, ConfigError) as error:
-        raise TrainingError(f"cannot read {work / PLAN} ({error}): --restart to begin anew") from None
+        raise TrainingError(f"cannot read {work / PLAN} ({error}): start over with --restart") from None

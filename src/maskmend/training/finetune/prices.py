@@ -1,4 +1,4 @@
-"""The estimated time of a fine-tuning, and the measured gain of shorter ones where known."""
+"""Estimates the time of a fine-tuning, and shows the measured gain of runs of known length."""
 
 from typing import NamedTuple
 

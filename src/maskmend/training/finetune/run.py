@@ -87,7 +87,7 @@ def finetune(request: Request, watch: Watch, log: Log) -> Finetuned:
     plan = _begin(request, folder, start, log) if plan is None else _go_on(plan, request, start, log)
     if plan.packed and (request.output / INDEX).exists():
         longer = 2 * max(1, round(plan.minutes))
-        log(f"{request.output} is finished; to train it longer: --minutes {longer}; anew: --restart")
+        log(f"{request.output} is finished; to train it longer: --minutes {longer}; to start over: --restart")
         return Finetuned(finished=True)
     folders = stage_folders(work)
     for stage, recipe in recipes(plan, work, start.tokenizer.config, start.transformer.config).items():
@@ -149,11 +149,11 @@ def _go_on(plan: Plan, request: Request, start: InpaintPipeline, log: Log) -> Pl
     if model_hash(start.tokenizer, start.transformer) != plan.model_hash:
         raise ConfigError(
             f"{work} holds a run that started from another model ({Path(plan.model).name}), not from "
-            f"{request.model}: choose another --output, or --restart to begin anew"
+            f"{request.model}: choose another --output, or start over with --restart"
         )
     for file in (training_file(work / "pictures"), validation_file(work / "pictures")):
         if not file.is_file():
-            raise TrainingError(f"no {file}, which this run needs: --restart to begin anew")
+            raise TrainingError(f"no {file}, which this run needs: start over with --restart")
     if listing_hash(request.source) != plan.pictures.listing:
         log(
             f"{request.source} has other pictures than when this run began: it goes on with those of then; "

@@ -1,1 +1,1 @@
-"""What a training run trains: tokenizer, transformer, or the decoder once more."""
+"""The stages of training: tokenizer, transformer, and fine-tuning of the decoder."""
