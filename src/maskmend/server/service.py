@@ -131,6 +131,8 @@ class Service:
         parameters = order.parameters
         self.check(parameters)
         decoded = await self.decoder.order(order, slot)
+        order.forget_files()  # it may wait long, and be answered for longer
+        slot.forget_bytes()
         check_format(decoded.picture, parameters.format)  # before the fill is computed
         return Job(
             picture=decoded.picture,
