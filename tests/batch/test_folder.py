@@ -83,9 +83,7 @@ def test_another_format_and_several_samples(tiny_pipeline, folders):
 
 
 @pytest.mark.parametrize("at_once", [16, 4])
-def test_the_best_has_the_pictures_name_and_numbers_are_in_order(
-    tiny_pipeline, folders, monkeypatch, at_once
-):
+def test_the_best_has_its_pictures_name_and_numbers_sort(tiny_pipeline, folders, monkeypatch, at_once):
     """Catches a folder of numbered fills in which nobody knows which one to take, and 10 before 2."""
     monkeypatch.setattr("maskmend.batch.samples.MOST", at_once)
     photos, masks, out = folders
