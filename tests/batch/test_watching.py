@@ -189,8 +189,11 @@ def test_the_command_fills_what_comes_until_it_is_stopped(folders, tiny_model, m
         put(photos / "bad.png", b"no picture")
         put(masks / "bad.png", MASK)
 
+    put(masks / "never.png", MASK)
     result = run(folders, tiny_model, monkeypatch, [nothing, nothing, two_more, nothing, nothing])
     assert result.exit_code == 1, result.output
+    assert "masks without an image of their name" in result.stderr
+    assert "never.png" in result.stderr
     told = result.output.splitlines()
     assert told[0].startswith(f"watching {photos}")
     assert sum("filled early.png" in line for line in told) == 1

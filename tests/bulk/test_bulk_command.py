@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tarfile
 
 import numpy as np
 import pytest
@@ -119,3 +120,24 @@ def test_the_extra_that_is_missing_is_named(tiny_model, folders, tmp_path, missi
     assert done.returncode == 2
     assert f"pip install '{extra}'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_masks_that_belong_to_no_picture_are_named(tiny_model, folders, tmp_path, kind):
+    """Catches a misspelt name, of which only the picture without a mask is told."""
+    photos, masks = folders
+    (masks / "p005.png").rename(masks / "p05.png")
+    (masks / "deep").mkdir()
+    (masks / "deep" / "other.png").write_bytes((masks / "p000.png").read_bytes())
+    if kind == "tar":
+        for folder in (photos, masks):
+            with tarfile.open(tmp_path / f"{folder.name}.tar", "w") as archive:
+                for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+                    archive.add(path, path.relative_to(folder).as_posix())
+        photos, masks = tmp_path / f"{photos.name}.tar", tmp_path / f"{masks.name}.tar"
+    words = ("--input", photos, "--masks", masks, "-o", tmp_path / "out", "--seed-by", "key")
+    result = command(*words, model=tiny_model)
+    assert "masks without an image of their name" in result.stderr
+    assert "p05" in result.stderr
+    assert "deep/other" in result.stderr
+    assert "p004" not in result.stderr

@@ -609,6 +609,7 @@ def test_a_full_mask_is_filled(inpaint, tmp_path):
     result = inpaint(mask="all.png")
     assert result.exit_code == 0, result.output
     assert "filled 100.0 %" in result.stdout
+    assert "the mask leaves nothing of the picture to go by" in result.stderr
     assert load_image(tmp_path / "out.png").pixels.shape == PIXELS.shape
 
 

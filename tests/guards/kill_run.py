@@ -1,4 +1,5 @@
-"""Kills training runs and folder runs at random moments, and starts the same command again until it is done.
+"""Kills training runs, folder runs, bulk runs and conversions at random moments, and starts the same command
+again until it is done.
 
     python tests/guards/kill_run.py --kills 200
 
@@ -24,8 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "importers"))
 
 import numpy as np
+import restated_mage
 import torch
 from PIL import Image
 
@@ -95,9 +98,14 @@ def prepare(folder: Path) -> list[Task]:
     InpaintPipeline(*tiny_models()).save_pretrained(folder / "model")
     fill = ["inpaint", "--input", folder / "photos", "--masks", folder / "masks", "--model", folder / "model"]
     fill += ["--samples", "2", "--steps", "3"]
+    bulk = [one for one in fill if one not in ("--samples", "2")] + ["--seed-by", "key", "--chunk", "3"]
+    checkpoint = restated_mage.save(restated_mage.random_checkpoint(64), folder / "mage.pth")
+    convert = ["convert", "mage", checkpoint, "--heads", "4"]
     return [
         Task("training", lambda out: ["train", "tokenizer", "--config", str(recipe), "-o", str(out)]),
         Task("folder run", lambda out: [*map(str, fill), "--output", str(out)]),
+        Task("bulk run", lambda out: [*map(str, bulk), "--output", str(out)]),
+        Task("conversion", lambda out: [*map(str, convert), "--output", str(out)]),
     ]
 
 
@@ -196,6 +204,7 @@ def kill_again_and_again(
             apart = sorted(
                 name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)
             )
+            apart += [path.name for path in folder.iterdir() if path.name.startswith(".")]  # beside its place
             if apart:
                 wrong.append(
                     f"after {in_a_row} kills these files differ, or are too many or missing: {apart}"
@@ -207,7 +216,8 @@ def kill_again_and_again(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200, help="in all, half of them of each kind of run")
+    parser.add_argument("--kills", type=int, default=200, help="in all, as many of each kind of run")
+    parser.add_argument("--only", action="append", help="a kind of run, such as conversion; all if left out")
     parser.add_argument("--seed", type=int, help="of the moments; drawn anew if left out")
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
@@ -215,10 +225,11 @@ def main() -> int:
     failed = 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        for number, task in enumerate(prepare(folder)):
+        tasks = [task for task in prepare(folder) if not given.only or task.name in given.only]
+        for number, task in enumerate(tasks):
             place = folder / str(number)
             place.mkdir()
-            share = given.kills // 2 + (given.kills % 2 if number == 0 else 0)
+            share = given.kills // len(tasks) + (number < given.kills % len(tasks))
             done, runs, wrong = kill_again_and_again(task, share, place, random.Random(seed))
             print(f"{task.name}: {done} kills tried in {runs} runs, seed {seed}")
             print("; ".join(wrong) or "all came to the files of a run that was left alone")

@@ -4,7 +4,9 @@
     python tests/server/fuzz_run.py http://127.0.0.1:8765 --requests 5000
 
 A broken file must be refused with a 4xx and a JSON error, or be filled where the damage does no harm;
-anything else (a 5xx, an answer that is no JSON, a connection that ends) is a finding, kept as a file.
+anything else (a 5xx, an answer that is no JSON, a connection that ends) is a finding, kept as a file. So is
+an answer that takes longer than `--patience`: every fiftieth request asks for as much as its bytes can
+(frames without end, thousands of scans, strips or chunks, a million keys of JSON).
 Standard library, NumPy and Pillow.
 """
 
@@ -13,13 +15,18 @@ import http.client
 import io
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 import numpy as np
 from PIL import Image
+
+from crafted_files import chunks, comment, deep, moving, pages, scans, strips
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 
@@ -41,6 +48,26 @@ def seeds(rng: np.random.Generator) -> list[bytes]:
                 continue
             files.append(content.getvalue())
     return files
+
+
+def demanding(rng: np.random.Generator) -> list[bytes]:
+    """Files that ask for much more than their size."""
+    count = int(rng.integers(100, 20_000))
+    return [
+        pages(count), strips(512, count), scans(count // 10), chunks(10 * count), comment(count),
+        comment(count, behind=True), deep(int(rng.integers(1, 300))),
+        *(moving(kind) for kind in ("GIF", "PNG", "WEBP", "TIFF")),
+    ]  # fmt: skip
+
+
+def json_bodies(rng: np.random.Generator) -> list[bytes]:
+    """JSON of many parts."""
+    count = int(rng.integers(1000, 500_000))
+    keys = ",".join(f'"{n}":{n % 9}' for n in range(count))
+    return [
+        f"{{{keys}}}".encode(), b'{"image":[' + b"0," * count + b"0]}", b"[" * count,
+        b'{"image":"' + b"A" * count + b'","mask":{}}', b'{"a":' * count, b'"' * count,
+    ]  # fmt: skip
 
 
 def corrupted(rng: np.random.Generator, files: list[bytes]) -> bytes:
@@ -76,8 +103,9 @@ def questions(rng: np.random.Generator, good: tuple[bytes, bytes]) -> Iterator[t
     """(which part is broken, image, mask) without end."""
     while True:
         files = seeds(rng)
-        for _ in range(200):
-            broken = corrupted(rng, files)
+        for number in range(200):
+            greedy = demanding(rng) if number % 50 == 0 else []
+            broken = greedy[rng.integers(len(greedy))] if greedy else corrupted(rng, files)
             which = ("image", "mask", "both")[rng.integers(3)]
             yield which, broken if which != "mask" else good[0], broken if which != "image" else good[1]
 
@@ -116,6 +144,7 @@ def main() -> int:
     parser.add_argument("url")
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--patience", type=float, default=30.0, help="seconds for one answer, at most")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"), help="folder for what was found")
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
@@ -126,11 +155,16 @@ def main() -> int:
     connection = http.client.HTTPConnection(urlsplit(given.url).netloc, timeout=60)
 
     def ask(image: bytes, mask: bytes) -> tuple[int, str, bytes]:
-        body, headers = multipart(image, mask, steps="1", fit_mask="true")
+        return send(*multipart(image, mask, steps="1", fit_mask="true"))
+
+    def send(body: bytes, headers: dict[str, str]) -> tuple[int, str, bytes]:
+        began = time.monotonic()
         try:
             connection.request("POST", "/v1/inpaint", body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.getheader("Content-Type", ""), answer.read()
+            told = answer.status, answer.getheader("Content-Type", ""), answer.read()
+            spent = time.monotonic() - began
+            return told if spent <= given.patience else (0, "", f"after {spent:.0f} s".encode())
         except (http.client.HTTPException, OSError) as error:
             connection.close()
             return 0, "", str(error).encode()
@@ -153,6 +187,16 @@ def main() -> int:
             given.keep.mkdir(exist_ok=True)
             (given.keep / f"{number}-{which}").write_bytes(mask if which == "mask" else image)
             print(f"{number}: {which} broken: {found}: {content[:200]!r}")
+        if number % 100 == 50:
+            bodies = json_bodies(rng)
+            body = bodies[rng.integers(len(bodies))]
+            answer = send(body, {"Content-Type": "application/json"})
+            if found := finding(*answer):
+                findings += 1
+                given.keep.mkdir(exist_ok=True)
+                (given.keep / f"{number}-json").write_bytes(body)
+                print(f"{number}: JSON: {found}: {answer[2][:200]!r}")
+            statuses[f"{answer[0]} JSON"] += 1
         if number % 100 == 0 and ask(*good) != wanted:
             wrong += 1
             print(f"{number}: an intact picture is not filled as before")

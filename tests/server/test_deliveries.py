@@ -13,7 +13,7 @@ import pytest
 from starlette.responses import Response
 
 import fuzz_run
-from maskmend.server.deliveries import PIECE, Deliveries
+from maskmend.server.deliveries import PIECE, Deliveries, in_pieces
 from maskmend.server.settings import Limits
 from server_parts import MASK, PIXELS, app_of, file_of, on_a_socket, pixels_of, until
 from test_uploads import asked, json_fill
@@ -133,3 +133,47 @@ def test_an_answer_that_says_its_length_still_does(tiny_pipeline):
         answer = connection.getresponse()
         assert int(answer.getheader("Content-Length", "0")) == len(answer.read())
         connection.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/samples/object.jpg", "/openapi.json", "/nothing", "/v1/models"])
+def test_no_route_waits_for_clients_that_do_not_read(tiny_pipeline, monkeypatch, path):
+    """Catches pages, errors and pipelined requests, which are no deliveries: read slowly, they were kept for
+    ever.
+    """
+    monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 0.5)
+    app = app_of(tiny_pipeline, limits=Limits(drain=1.0))
+    with on_a_socket(app) as port, socket.socket() as wire:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.connect(("127.0.0.1", port))
+        wire.settimeout(0.05)
+        asking = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 200
+        end, sent = time.monotonic() + 60, 0
+        while time.monotonic() < end:
+            try:
+                sent += wire.send(asking[sent % len(asking) :])
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                break
+            try:
+                assert wire.recv(200) != b""  # 4 KiB a second at most, of 64 KiB in half a second
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        assert time.monotonic() < end, "the connection is still open"
+        assert asked(port, "GET", "/healthz")[0] == 200
+
+
+def test_a_long_file_is_sent_in_pieces():
+    """Catches a page that has to be read as a whole within the time for one piece, and one that arrives in
+    disorder.
+    """
+    message = {"type": "http.response.body", "body": NOISE.tobytes()[: 3 * PIECE + 5]}
+    pieces = list(in_pieces(message))
+    assert [len(piece["body"]) for piece in pieces] == [PIECE, PIECE, PIECE, 5]
+    assert [piece["more_body"] for piece in pieces] == [True, True, True, False]
+    assert b"".join(piece["body"] for piece in pieces) == message["body"]
+    assert list(in_pieces({"type": "http.response.start"})) == [{"type": "http.response.start"}]
+    assert list(in_pieces({"type": "http.response.body"})) == [{"type": "http.response.body"}]

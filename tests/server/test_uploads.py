@@ -4,6 +4,7 @@ import http.client
 import json
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from maskmend.server.settings import Limits
 from maskmend.server.uploads import owner_of
-from server_parts import MASK, PIXELS, app_of, body, on_a_socket, pixels_of, until
+from server_parts import MASK, PIXELS, Gated, app_of, body, on_a_socket, pixels_of, until
 
 HEAD = "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
 PATHS = {
@@ -153,6 +154,51 @@ def test_one_address_cannot_take_all(tiny_pipeline):
         )
         other.sendall(HEAD.format(path="/v1/inpaint", kind="application/json", length=5).encode())
         until(lambda: app.state.service.queue.arriving == 3)
+
+
+def test_the_bytes_of_all_uploads_are_bounded(tiny_pipeline, monkeypatch):
+    """Catches gigabytes held by uploads each of which is within its limit, and never comes to an end."""
+    monkeypatch.setattr("maskmend.server.uploads.YOUNG", 0.0)
+    app = app_of(tiny_pipeline, limits=Limits(upload_mib=0.05, drain=5.0))
+    service = app.state.service
+    content, headers = json_fill()
+    with on_a_socket(app) as port, ExitStack() as stack:
+        wires = []
+        for number in range(20):
+            wires.append(started(stack, port, "/api/v1/inpaint", length=50_000))
+            wires[-1].sendall(b" " * 45_000)
+            until(lambda n=number: service.uploads.size >= min(n + 1, 8) * 45_000)
+            assert service.uploads.size <= service.limits.bytes_at_once == 8 * 52428
+        assert service.queue.arriving <= 12
+        assert b"made way for another" in wires[0].recv(4096)  # the one that held most for longest
+        assert asked(port, "POST", "/v1/inpaint", body=content, headers=headers)[0] == 200
+
+
+def test_an_upload_for_which_there_is_no_room_is_told_to_come_back(tiny_pipeline):
+    """Catches a newcomer that throws out those that have only just begun."""
+    app = app_of(tiny_pipeline, limits=Limits(upload_mib=0.05, drain=5.0))
+    service = app.state.service
+    with on_a_socket(app) as port, ExitStack() as stack:
+        service.queue.acquire().hold_bytes(service.limits.bytes_at_once - 1000)
+        wire = started(stack, port, "/api/v1/inpaint", length=50_000)
+        wire.sendall(b" " * 2000)
+        assert b" 429 " in wire.recv(4096)
+
+
+def test_a_request_that_waits_holds_its_bytes_no_longer(tiny_pipeline):
+    """Catches 32 uploads of 32 MiB that are kept beside the pictures that were made of them."""
+    pipe = Gated(tiny_pipeline)
+    app = app_of(pipe)
+    queue = app.state.service.queue
+    content, headers = json_fill()
+    with on_a_socket(app) as port, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(asked, port, "POST", "/v1/inpaint", body=content, headers=headers)
+        assert pipe.entered.wait(20)
+        assert (queue.taken, queue.held_bytes) == (1, 0)
+        pipe.gate.set()
+        assert waiting.result()[0] == 200
+        until(lambda: queue.taken == 0)
+        assert queue.held_bytes == 0
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,35 @@ def test_whose_files_go(tmp_path: Path, name: Callable[[str, int], str], age: in
     assert path.exists() is stays
 
 
+@pytest.mark.parametrize(
+    ("age", "machine", "stays"),
+    [(0, None, False), (3600 * 23, "00000000", True), (3600 * 25, "00000000", False)],
+)
+def test_folders_that_a_kill_left_behind_go(
+    tmp_path: Path, age: int, machine: str | None, stays: bool
+) -> None:
+    """Catches the gigabytes of a conversion that was killed, and one that goes while it is written elsewhere:
+    the folder itself is as old as its last new file.
+    """
+    here, pid = beside(tmp_path / "a").name.split("-")[1], gone()
+    folder = tmp_path / f".maskmend-{machine or here}-{pid}-0123456789ab"
+    (folder / "transformer").mkdir(parents=True)
+    weights = folder / "transformer" / "weights.safetensors"
+    weights.write_bytes(b"half")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    (folder / "link").symlink_to(outside)
+    old = time.time() - 3600 * 48
+    for path in (folder / "transformer", folder):
+        os.utime(path, (old, old))
+    os.utime(folder / "link", (old, old), follow_symlinks=False)
+    os.utime(weights, (time.time() - age,) * 2)
+    remove_stale(tmp_path)
+    assert folder.exists() is stays
+    assert (outside / "kept").exists()
+
+
 def test_folders_and_links_stay(tmp_path: Path) -> None:
     """Catches a removal that follows a link out of the folder."""
     dead = gone()

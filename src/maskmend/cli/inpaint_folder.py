@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,7 @@ def inpaint_folder(
         samples=options["samples"],
         suffix=None if suffix is None else f".{suffix}",
     )
-    lone = lone_masks(tasks, folder, masks, output)
-    if masks is not None and lone:
-        names = ", ".join(shown(path.relative_to(masks)) for path in lone[:SHOWN])
-        more = f" and {len(lone) - SHOWN} more" if len(lone) > SHOWN else ""
-        click.echo(f"masks without an image of their name in {shown(folder)}: {names}{more}", err=True)
+    echo_lone_masks(lone_masks(tasks, folder, masks, output), folder, masks)
     pipe, chosen = filler.load()
     try:
         with stages() as progress:
@@ -82,3 +79,11 @@ def inpaint_folder(
             click.echo(shown(f"  {name}: {reason}"), err=True)
         click.echo(f"the list is in {shown(output / FAILURES)}", err=True)
         sys.exit(1)
+
+
+def echo_lone_masks(lone: Sequence[Path], folder: Path, masks: Path | None) -> None:
+    """Names masks that belong to no image, if there are any."""
+    if masks is not None and lone:
+        names = ", ".join(shown(path.relative_to(masks)) for path in lone[:SHOWN])
+        more = f" and {len(lone) - SHOWN} more" if len(lone) > SHOWN else ""
+        click.echo(f"masks without an image of their name in {shown(folder)}: {names}{more}", err=True)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click import format_filename as shown
 
+from maskmend.cli.inpaint_folder import echo_lone_masks
 from maskmend.cli.options import Filler
 
 INTERVAL = 0.5
@@ -28,7 +29,7 @@ def inpaint_watch(
     **options: Any,
 ) -> None:
     """Fills what appears in the folder; ends with Ctrl-C, with status 1 where some could not be filled."""
-    from maskmend.batch.folder import FAILURES, fill_folder, plan_folder, write_failures
+    from maskmend.batch.folder import FAILURES, fill_folder, lone_masks, plan_folder, write_failures
     from maskmend.batch.watching import Watcher
 
     plan = partial(
@@ -74,6 +75,8 @@ def inpaint_watch(
                 time.sleep(INTERVAL)
     except KeyboardInterrupt:
         write_failures(output / FAILURES, watcher.failures)
+        # Until now a picture could still come.
+        echo_lone_masks(lone_masks(plan(), folder, masks, output), folder, masks)
         click.echo(
             f"stopped; filled {filled} picture{'' if filled == 1 else 's'} into {shown(output)}", err=True
         )

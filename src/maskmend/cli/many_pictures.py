@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ def fill_many(
     """Fills a source and says how it went; the exit status is 1 when some pictures could not be filled."""
     from maskmend.bulk.entries import Shard
     from maskmend.bulk.job import Filling, Job
+    from maskmend.bulk.lone_masks import lone_masks
     from maskmend.bulk.ray_engine import Pool, fill_on_ray, start_ray
     from maskmend.bulk.run import failures_name, fill_here, follow
     from maskmend.bulk.sources import open_source
@@ -144,6 +146,11 @@ def fill_many(
         overwrite=overwrite,
         retry_failed=retry_failed,
     )
+    lone = list(islice(lone_masks(source), SHOWN + 1))
+    if lone:
+        more = " and others" if len(lone) > SHOWN else ""
+        names = ", ".join(map(shown, lone[:SHOWN]))
+        click.echo(f"masks without an image of their name in {shown(folder)}: {names}{more}", err=True)
     if engine == "ray":
         start_ray()
     pipe = filling.load()

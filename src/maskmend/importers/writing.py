@@ -24,7 +24,7 @@ from maskmend.pretrained.component import component_index, save_tokenizer
 from maskmend.pretrained.folder import CARD, FORMAT, INDEX
 from maskmend.pretrained.hashes import tokens_hash
 from maskmend.progress import Progress
-from maskmend.storage.temporary import beside
+from maskmend.storage.temporary import beside, remove_stale
 from maskmend.storage.tensor_writing import Planned, write_tensors
 
 
@@ -120,6 +120,7 @@ def write_conversion(
         if progress is not None:
             progress(done, total)
 
+    remove_stale(output.parent)  # a conversion that was killed leaves as much as the model
     place = beside(output)
     try:
         (place / "transformer").mkdir(parents=True)

@@ -8,7 +8,7 @@ slowest response older than `SETTLED` is cut off.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -83,15 +83,11 @@ class Delivery:
         """Wraps `send` to send the body in pieces, each with its own timeout."""
 
         async def sending(message: Message) -> None:
-            if message["type"] != "http.response.body":
-                await send(message)
-                return
-            body, more = message.get("body", b""), message.get("more_body", False)
-            for start in range(0, max(1, len(body)), PIECE):
-                piece, last = body[start : start + PIECE], start + PIECE >= len(body)
-                self._until(min(self.until, self._loop.time() + UNREAD))
-                await send({**message, "body": piece, "more_body": more or not last})
-                self.sent += len(piece)
+            for piece in in_pieces(message):
+                if message["type"] == "http.response.body":
+                    self._until(min(self.until, self._loop.time() + UNREAD))
+                await send(piece)
+                self.sent += len(piece.get("body", b""))
             self._until(self.until)
 
         return sending
@@ -108,6 +104,18 @@ class Delivery:
     def _leave(self) -> None:
         if self in self.deliveries.under_way:
             self.deliveries.under_way.remove(self)
+
+
+def in_pieces(message: Message) -> Iterator[Message]:
+    """A message whose body is long as several; any other as it is."""
+    body = message.get("body", b"") if message["type"] == "http.response.body" else b""
+    if len(body) <= PIECE:
+        yield message
+        return
+    for start in range(0, len(body), PIECE):
+        last = start + PIECE >= len(body)
+        more = message.get("more_body", False) or not last
+        yield {**message, "body": body[start : start + PIECE], "more_body": more}
 
 
 class Delivered(Response):

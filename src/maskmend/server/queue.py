@@ -57,6 +57,7 @@ class JobQueue:
         self._taken = 0
         self._announced = 0
         self._reserved_pixels = 0
+        self._held_bytes = 0
         self._closed = False
         self._seconds = 1.0  # per request, as recently measured
 
@@ -139,6 +140,11 @@ class JobQueue:
         return self._taken
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes of received requests that are not decoded yet."""
+        return self._held_bytes
+
+    @property
     def arriving(self) -> int:
         return self._announced
 
@@ -153,6 +159,7 @@ class Slot:
     def __init__(self, queue: JobQueue) -> None:
         self._queue: JobQueue | None = queue
         self._reserved_pixels = 0
+        self._held_bytes = 0
 
     def reserve_pixels(self, pixels: int) -> None:
         """Reserves memory for the picture. Raises ApiError: 413 when the request alone takes more than there
@@ -173,7 +180,21 @@ class Slot:
             queue._reserved_pixels += pixels
             self._reserved_pixels += pixels
 
+    def hold_bytes(self, count: int) -> None:
+        """Counts the bytes of the request, until `forget_bytes`."""
+        queue = self._queue
+        assert queue is not None
+        with queue._change:
+            queue._held_bytes += count
+            self._held_bytes += count
+
+    def forget_bytes(self) -> None:
+        """The request's bytes are decoded, and kept no longer."""
+        if self._queue is not None:
+            self.hold_bytes(-self._held_bytes)
+
     def release(self) -> None:
+        self.forget_bytes()
         queue, self._queue = self._queue, None
         if queue is not None:
             with queue._change:

@@ -41,15 +41,18 @@ MARKS = 20_000
 """Quotes, commas, brackets and braces of a JSON body; one of every field with a long prompt has a tenth."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Order:
-    """A request for a fill, not yet decoded."""
+    """A request for a fill; its files are there until they are decoded."""
 
     image: bytes
     mask: bytes | None
     """None where only new canvas is filled (`extend`)."""
     guide: bytes | None = None
     parameters: Parameters
+
+    def forget_files(self) -> None:
+        self.image, self.mask, self.guide = b"", None, None
 
 
 @dataclass(frozen=True, kw_only=True)

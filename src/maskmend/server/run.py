@@ -5,6 +5,8 @@ the remaining ones get an error that the server is stopping. Then the process ex
 """
 
 import asyncio
+import logging
+import os
 import signal
 import socket
 import sys
@@ -19,7 +21,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from maskmend.errors import ConfigError
 from maskmend.progress import Log
+from maskmend.server import deliveries
 from maskmend.server.app import create_app
+from maskmend.server.connections import Connections, connections_for, open_files
 from maskmend.server.errors import ApiError
 from maskmend.server.registry import Catalogue
 from maskmend.server.security import HEADERS
@@ -28,6 +32,10 @@ from maskmend.server.workers import Filler, InProcess
 
 IDLE = 30
 """Timeout for the headers of a request, in seconds since the connection opened or the last response."""
+PATIENCE = 1.2
+"""A connection whose buffer is full is closed after that many times `deliveries.UNREAD`: later than what has
+a deadline there, and is counted."""
+LOG = logging.getLogger("maskmend.server")
 
 
 class Server(uvicorn.Server):
@@ -45,16 +53,67 @@ class Server(uvicorn.Server):
 
 
 class Protocol(H11Protocol):
-    """uvicorn's protocol with a timeout for request headers.
+    """uvicorn's protocol with a timeout for request headers, one for clients that do not read, and a bound on
+    connections.
 
     uvicorn only has a timeout for idle connections after a response. A new connection may stay idle, and a
     single header byte resets the timer. Here the timer also starts with the connection, and only the complete
     headers of the next request stop it, not partial headers or the rest of a body already responded to.
+
+    Whatever is sent, files and errors too, waits in a buffer of 64 KiB until the client reads it. A client
+    that lets it stand is disconnected, and so is one that leaves an answer in it until the next request is
+    due.
     """
+
+    connections_of_server: Connections
+    """Of all the protocols of one server."""
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait_until(self.loop.time() + self.timeout_keep_alive)
+        self._opened = self.loop.time()
+        self._wait_until(self._opened + self.timeout_keep_alive)
+        if not self.connections_of_server.admit(self):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connections_of_server.leave(self)
+        self._read_again()
+        super().connection_lost(exc)
+
+    @property
+    def idle_since(self) -> float | None:
+        """Since when no request is being answered; None while one is."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return None
+        return self._opened
+
+    def on_response_complete(self) -> None:
+        self._opened = self.loop.time()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(PATIENCE * deliveries.UNREAD, self._give_up)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_again()
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self._give_up()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _read_again(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _give_up(self) -> None:
+        LOG.warning("a client did not take its answer in time: it is cut off")
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         timer = self.timeout_keep_alive_task
@@ -122,9 +181,12 @@ def filler_of(config: ServeConfig, catalogue: Catalogue, port: int) -> Iterator[
 
 def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
     """uvicorn's configuration for `app`."""
+    shared = {"connections_of_server": connections_for(open_files())}
     return uvicorn.Config(
         app,
-        http=Protocol,
+        http=type("Protocol", (Protocol,), shared),
+        # uvicorn would believe whoever connects from this machine what it says of its address.
+        proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
         log_level="warning",
         access_log=False,
         server_header=False,

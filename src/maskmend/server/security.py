@@ -22,6 +22,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from maskmend.server import cors
+from maskmend.server.deliveries import in_pieces
 from maskmend.server.errors import ApiError, api_error_from, stopping
 from maskmend.server.metrics import Metrics
 from maskmend.server.settings import ServeConfig, is_loopback
@@ -66,7 +67,8 @@ class SecurityMiddleware:
                 self.metrics.requests.labels(route, str(started)).inc()
                 if started in ABANDONED:
                     self.metrics.abandoned.inc()
-            await send(message)
+            for piece in in_pieces(message):  # the next one when the client has read most of the last one
+                await send(piece)
 
         try:
             headers = Headers(scope=scope)

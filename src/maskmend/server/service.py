@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from maskmend.errors import ConfigError
+from maskmend.fill.labels import SEPARATOR, TRIED
 from maskmend.fill.result import Inpainted, joined_notes
 from maskmend.server.deliveries import Delivered, Deliveries, Delivery
 from maskmend.server.errors import ApiError, api_error_from
@@ -30,6 +31,9 @@ T = TypeVar("T")
 
 HEARTBEAT = 10.0
 """Seconds without an event after which a stream sends a heartbeat."""
+
+BACKLOG = 32 * 2**20
+"""Bytes of previews that may wait for one client."""
 
 GRACE = 10.0
 """Seconds beyond the time limit for a client to read a stream's last events."""
@@ -100,6 +104,8 @@ class Service:
         for name, threads in (("decoding", self.decoder.threads), ("encoding", self.encoders)):
             if threads.busy_for > self.limits.seconds:
                 return f"{name} one picture takes longer than the time limit of {self.limits.seconds:g} s"
+        if not self.workers.alive:
+            return "the threads that fill have ended"
         return self.filler.trouble if self.catalogue.entry(None).pipe is not None else "loading the model"
 
     def check(self, parameters: Parameters) -> None:
@@ -125,12 +131,18 @@ class Service:
                 entry.pipe.labels_for(chosen)
         except ConfigError as error:
             raise ApiError(422, "setting_invalid", str(error)) from None
+        # Under each of several classes all fills are made; "auto" tries as many.
+        if str(parameters.label or "").count(SEPARATOR) >= TRIED:
+            message = f"label: give at most {TRIED} classes, of which each takes the time of all fills"
+            raise ApiError(422, "parameters_invalid", message)
 
     async def job(self, order: Order, slot: Slot, tell: Any, *, watched: bool = False) -> Job:
         """The order as a checked and decoded job that is not yet queued."""
         parameters = order.parameters
         self.check(parameters)
         decoded = await self.decoder.order(order, slot)
+        order.forget_files()  # it may wait long, and be answered for longer
+        slot.forget_bytes()
         check_format(decoded.picture, parameters.format)  # before the fill is computed
         return Job(
             picture=decoded.picture,
@@ -255,20 +267,35 @@ class Service:
 
 
 class Inbox:
-    """Messages from worker threads to the event loop."""
+    """Messages from worker threads to the event loop.
+
+    Previews of a fill whose client is slow to read them are left out once `BACKLOG` bytes of them wait.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self._waiting = 0
 
     def put(self, what: str, detail: Any) -> None:
         """Can be called from any thread, also after the loop has ended."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, (what, detail))
+            self._loop.call_soon_threadsafe(self._put, what, detail)
+
+    def _put(self, what: str, detail: Any) -> None:
+        size = _preview_bytes(what, detail)
+        if not size or self._waiting + size <= BACKLOG:
+            self._waiting += size
+            self._queue.put_nowait((what, detail))
+
+    async def _next(self) -> tuple[str, Any]:
+        news = await self._queue.get()
+        self._waiting -= _preview_bytes(*news)
+        return news
 
     async def get(self, leaving: asyncio.Task[None]) -> tuple[str, Any]:
         """The next message. Raises ApiError when the fill fails or the client disconnects first."""
-        news = asyncio.create_task(self._queue.get())
+        news = asyncio.create_task(self._next())
         try:
             await asyncio.wait({news, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not news.done():
@@ -284,11 +311,18 @@ class Inbox:
         """
         left = until - self._loop.time()
         try:
-            return _unless_failed(await asyncio.wait_for(self._queue.get(), min(HEARTBEAT, max(left, 0))))
+            return _unless_failed(await asyncio.wait_for(self._next(), min(HEARTBEAT, max(left, 0))))
         except TimeoutError:
             if left <= HEARTBEAT:
                 raise
             return "silence", None
+
+
+def _preview_bytes(what: str, detail: Any) -> int:
+    """The size of the pictures of a "step" or "level" message."""
+    if what == "step":
+        return sum(picture.nbytes for picture in detail["pictures"])
+    return detail["picture"].nbytes if what == "level" and "picture" in detail else 0
 
 
 def _unless_failed(news: tuple[str, Any]) -> tuple[str, Any]:

@@ -63,6 +63,11 @@ class Limits:
         return int(self.upload_mib * 2**20)
 
     @property
+    def bytes_at_once(self) -> int:
+        """Maximum total size of all requests that are being received or wait to be decoded."""
+        return 8 * self.upload_bytes
+
+    @property
     def uploads_of_one(self) -> int:
         """Maximum number of concurrent uploads from one address."""
         return self.places

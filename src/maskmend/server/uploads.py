@@ -3,8 +3,10 @@
 A request takes a queue slot only after its whole body has arrived, so clients that announce a body and then
 send nothing hold no slot. The number of uploads is limited, in total and per address. When the limit is
 reached, the slowest upload older than one second is cut off in favour of the new one; if all are younger, the
-new one is refused. Uploads slower than the minimum speed are always cut off. The size of a body is limited
-in `security` (`check_length`, `limit_body`).
+new one is refused. Uploads slower than the minimum speed are always cut off. Those that have held the most
+bytes for the longest time are cut off in favour of others, when all uploads and requests that wait to be
+decoded hold more than `Limits.bytes_at_once`.
+The size of a body is limited in `security` (`check_length`, `limit_body`).
 """
 
 import asyncio
@@ -52,6 +54,23 @@ class Uploads:
         self.under_way.append(upload)
         return upload
 
+    @property
+    def size(self) -> int:
+        """Bytes that have been received, of uploads under way and of requests that are not decoded yet."""
+        return sum(upload.came for upload in self.under_way) + self.queue.held_bytes
+
+    def make_room(self, upload: "Upload") -> None:
+        """Cuts off others for what came of `upload`: whoever has held the most memory for the longest time.
+
+        Raises ApiError (429) when nobody can be cut off.
+        """
+        while self.size > self.limits.bytes_at_once:
+            others = [one for one in self.under_way if one is not upload and one.age >= YOUNG and one.came]
+            if not others:
+                message = "other large uploads are under way: try again in 1 s"
+                raise ApiError(429, "busy", message, {"Retry-After": "1", "Connection": "close"})
+            max(others, key=lambda one: one.came * one.age).cut_off()
+
     def _make_way(self, uploads: "list[Upload]", whose: str) -> None:
         """Cuts off the slowest of `uploads`. Raises ApiError (429) when all of them are young."""
         grown = [upload for upload in uploads if upload.age >= YOUNG]
@@ -91,7 +110,7 @@ class Upload:
                 return await reading
         except TimeoutError:
             if self._displaced:
-                reason = "there are many uploads and this was the slowest: it made way for another"
+                reason = "there are many uploads and this was the slowest or largest: it made way for another"
             elif self._loop.time() < until:
                 reason = f"less than {limits.pace_kib:g} KiB a second came for {limits.silence:g} s"
             else:
@@ -101,7 +120,10 @@ class Upload:
 
     def take_slot(self) -> Slot:
         """Takes a queue slot for the received request. Raises ApiError (429)."""
-        return self.uploads.queue.acquire(announced=True)
+        slot = self.uploads.queue.acquire(announced=True)
+        self._leave()  # from here on the slot counts its bytes
+        slot.hold_bytes(self.came)
+        return slot
 
     def cut_off(self) -> None:
         self._displaced = True
@@ -113,6 +135,8 @@ class Upload:
         message = await self._wire()
         count = len(message.get("body", b""))
         self.came += count
+        if not self._displaced:
+            self.uploads.make_room(self)
         self._owed -= count
         if self._owed <= 0 and not self._displaced:
             self._next_stretch()

@@ -78,6 +78,11 @@ class Workers:
         for thread in self.threads:
             thread.start()
 
+    @property
+    def alive(self) -> bool:
+        """Whether all threads run, as from `start` until the queue is closed."""
+        return all(thread.is_alive() for thread in self.threads)
+
     def join(self, seconds: float) -> None:
         """Waits for the threads to end; the queue must be closed."""
         until = time.monotonic() + seconds
@@ -110,7 +115,9 @@ class Workers:
             self.filler.fill(batch, finished)
         except Abandoned:
             return
-        except Exception as error:
+        except BaseException as error:  # of whatever kind: the thread serves others after this batch
+            if not isinstance(error, Exception):
+                error = RuntimeError(repr(error))
             if len(batch) > 1:
                 LOG.warning("a batch of %d failed (%s); one by one", len(batch), error)
                 for job in waiting.values():

@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def remove_stale(folder: Path) -> None:
-    """Removes abandoned temporary files in `folder` (not in its subfolders), if possible."""
+    """Removes abandoned temporary files and folders in `folder` (not in its subfolders), if possible."""
     try:
         with os.scandir(folder) as entries:
             found = [entry for entry in entries if entry.name.startswith(".") and _is_stale(entry)]
@@ -52,7 +53,10 @@ def remove_stale(folder: Path) -> None:
         return
     for entry in found:
         with contextlib.suppress(OSError):
-            Path(entry.path).unlink()
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink()
 
 
 @functools.cache
@@ -66,9 +70,12 @@ def _is_stale(entry: os.DirEntry[str]) -> bool:
     if match is None:
         return False
     try:
-        if not entry.is_file(follow_symlinks=False):
+        if entry.is_dir(follow_symlinks=False) and match.re is _NAME:
+            written = _last_written(Path(entry.path))
+        elif entry.is_file(follow_symlinks=False):
+            written = entry.stat(follow_symlinks=False).st_mtime
+        else:
             return False
-        written = entry.stat(follow_symlinks=False).st_mtime
     except OSError:
         return False
     if time.time() - written > DAY:
@@ -79,6 +86,12 @@ def _is_stale(entry: os.DirEntry[str]) -> bool:
     if process == os.getpid():  # the number of one that is gone was given to this one
         return written < _STARTED
     return not _runs(process)
+
+
+def _last_written(folder: Path) -> float:
+    """When anything in a folder was written to last."""
+    paths = [folder, *(Path(inside) / name for inside, _, names in os.walk(folder) for name in names)]
+    return max(path.lstat().st_mtime for path in paths)
 
 
 def _runs(process: int) -> bool:
