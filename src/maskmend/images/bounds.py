@@ -8,7 +8,7 @@ millions of empty chunks. No program writes such files. Damage is left to the li
 
 import re
 import struct
-from typing import BinaryIO
+from typing import Any
 
 from PIL import Image
 
@@ -37,8 +37,10 @@ _OFFSETS = (273, 324)
 """Tags of the places of a TIFF's strips and tiles."""
 
 
-def check_demand(file: BinaryIO) -> None:
-    """Raises ImageError for a file that asks for more than any picture needs; leaves `file` at its start."""
+def check_demand(file: Any) -> None:
+    """Raises ImageError for a file, open to be read, that asks for more than any picture needs; leaves it at its
+    start.
+    """
     file.seek(0)
     start = file.read(16)
     if start[:2] == b"\xff\xd8":
@@ -60,7 +62,7 @@ def check_tiles(image: Image.Image, name: str) -> None:
         raise ImageError(f"{name} has strips that cover it {COVERAGE} times and more: save it anew.")
 
 
-def _check_jpeg(file: BinaryIO) -> None:
+def _check_jpeg(file: Any) -> None:
     file.seek(0)
     content = file.read()
     at, scans, segments = 2, 0, 0
@@ -77,7 +79,7 @@ def _check_jpeg(file: BinaryIO) -> None:
             at += max(2, int.from_bytes(content[at : at + 2]))
 
 
-def _check_png(file: BinaryIO) -> None:
+def _check_png(file: Any) -> None:
     file.seek(8)
     for _ in range(CHUNKS):
         head = file.read(8)
@@ -87,7 +89,7 @@ def _check_png(file: BinaryIO) -> None:
     raise ImageError(f"it is a PNG of more than {CHUNKS} chunks: save it anew")
 
 
-def _check_tiff(file: BinaryIO, start: bytes) -> None:
+def _check_tiff(file: Any, start: bytes) -> None:
     order, large = "<" if start[:2] == b"II" else ">", start[2:3] == b"+" or start[3:4] == b"+"
     entry, number = (f"{order}HHQQ", f"{order}Q") if large else (f"{order}HHLL", f"{order}H")
     try:
@@ -102,7 +104,7 @@ def _check_tiff(file: BinaryIO, start: bytes) -> None:
         return  # it is damaged, as the library will say
 
 
-def _check_gif(file: BinaryIO) -> None:
+def _check_gif(file: Any) -> None:
     """Up to the second picture, which is as far as anybody looks."""
     file.seek(0)
     flags = file.read(13)[10:11]
@@ -130,7 +132,7 @@ def _colours(flags: bytes) -> int:
     return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
 
 
-def _skip_blocks(file: BinaryIO, most: int) -> tuple[int, int]:
+def _skip_blocks(file: Any, most: int) -> tuple[int, int]:
     """How many blocks follow, up to one more than `most`, and their bytes."""
     count = size = 0
     while count <= most and (length := file.read(1)) not in (b"", b"\0"):
