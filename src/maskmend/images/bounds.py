@@ -38,9 +38,7 @@ _OFFSETS = (273, 324)
 
 
 def check_demand(file: Any) -> None:
-    """Raises ImageError for a file, open to be read, that asks for more than any picture needs; leaves it at its
-    start.
-    """
+    """Raises ImageError for an open file that asks for more than any picture needs, and rewinds it."""
     file.seek(0)
     start = file.read(16)
     if start[:2] == b"\xff\xd8":
