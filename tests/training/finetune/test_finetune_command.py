@@ -193,7 +193,7 @@ def test_another_model_does_not_go_on_with_a_run(
     (tmp_path / "mine-training" / "pictures" / "training.tar").unlink()
     result = train(*asked)
     assert result.exit_code == 2
-    assert "training.tar, which this run needs: --restart" in result.stderr
+    assert "training.tar, which this run needs: start over with --restart" in result.stderr
 
 
 def test_a_foreign_model_is_not_written_over(asked: list[object], tmp_path: Path, tiny_model: Path) -> None:
