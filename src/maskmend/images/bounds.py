@@ -38,8 +38,9 @@ _OFFSETS = (273, 324)
 
 
 def check_demand(file: Any) -> None:
-    """Raises ImageError for a file, open to be read, that asks for more than any picture needs; leaves it at its
-    start.
+    """Raises ImageError for a file that asks for more than any picture needs.
+
+    `file` is open to be read, and comes back at its start.
     """
     file.seek(0)
     start = file.read(16)
