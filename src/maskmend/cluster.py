@@ -1,4 +1,8 @@
-"""Ray (extra `ray`), found and connected to in one way by everything that uses it."""
+"""Ray (extra `ray`), found and connected to in one way by everything that uses it.
+
+Ray's ports are open to the network. Whoever connects to a cluster that is started here needs Ray's token,
+which Ray demands by itself from 2.60 on, the lowest version of the extra (`SECURITY.md`).
+"""
 
 import importlib
 import os
