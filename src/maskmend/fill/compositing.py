@@ -29,9 +29,7 @@ from maskmend.settings import SEAMS
 FEATHER_REACH = 8  # pixels from the seam over which the correction fades to nothing
 LARGEST_SOLVED = 100_000  # hole pixels up to which the equation is solved directly, in half a second
 SMOOTHING = 20  # sweeps over a larger hole after doubling its correction
-LARGE = (
-    1 << 22
-)  # pixels of the hole's bounds from which fewer are enough: their step is finer than anybody sees
+LARGE = 1 << 22  # pixels of the hole's bounds above which fewer are enough, as its steps are finer
 FEW = 6  # sweeps there, each of which takes a second for 48 megapixels
 BANDS = (1.0, 2.0, 4.0, 8.0)  # standard deviations in pixels between which multiband's frequency bands lie
 
