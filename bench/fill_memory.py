@@ -19,10 +19,10 @@ from PIL import Image
 from maskmend.benchmark.waits import photograph
 
 CHILD = """
-import json, resource, sys
+import json, sys, time
 import torch
 torch.set_num_threads(1)
-from pathlib import Path
+from maskmend.benchmark.memory import peak_memory
 from maskmend.images.picture import load_image
 from maskmend.images.writing import save_image
 from maskmend.masks.reading import load_mask
@@ -30,15 +30,11 @@ from maskmend.pipeline import InpaintPipeline
 
 model, image, mask, samples, seam, output = sys.argv[1:]
 pipe = InpaintPipeline.from_pretrained(model)
-loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 picture = load_image(image, max_pixels=10**9)
 hole = load_mask(mask, size=picture.pixels.shape[:2], max_pixels=10**9)
 result = pipe(picture, hole, samples=int(samples), seam=seam)
 save_image(result.pictures[result.best], output)
-used = resource.getrusage(resource.RUSAGE_SELF)
-lines = Path("/proc/self/status").read_text().splitlines()
-peak = int(next(line for line in lines if "VmHWM" in line).split()[1])
-print(json.dumps({"loaded": loaded, "peak": peak, "seconds": used.ru_utime + used.ru_stime}))
+print(json.dumps({"peak": peak_memory(), "seconds": time.process_time()}))
 """
 
 
@@ -74,16 +70,11 @@ def main() -> None:
             Image.fromarray(hole).save(mask)
             for samples in given.samples:
                 arguments = (given.model, image, mask, samples, given.seam, output)
-                ran = subprocess.run(
-                    [sys.executable, "-c", CHILD, *map(str, arguments)],
-                    check=True,
-                    capture_output=True,
-                    text=True,
-                )
+                command = [sys.executable, "-c", CHILD, *map(str, arguments)]
+                ran = subprocess.run(command, check=True, capture_output=True, text=True)
                 told = json.loads(ran.stdout)
-                print(
-                    f"| {name} | {samples} | {told['peak'] / 1024:.0f} | {told['seconds']:.0f} |", flush=True
-                )
+                peak, seconds = told["peak"] / 2**20, told["seconds"]
+                print(f"| {name} | {samples} | {peak:.0f} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

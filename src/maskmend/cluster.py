@@ -1,4 +1,8 @@
-"""Connecting to Ray (extra `ray`)."""
+"""Connecting to Ray (extra `ray`).
+
+Ray's ports are open to the network. Whoever connects to a cluster that is started here needs Ray's token,
+which Ray demands by itself from 2.60 on, the lowest version of the extra (`SECURITY.md`).
+"""
 
 import importlib
 import os

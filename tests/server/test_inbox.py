@@ -6,14 +6,14 @@ import threading
 import numpy as np
 import pytest
 
-from maskmend.server import service
-from maskmend.server.service import Inbox
+from maskmend.server import inbox as inboxes
+from maskmend.server.inbox import Inbox
 from server_parts import Gated, app_of, client_of, form
 
 
 def test_previews_that_nobody_reads_are_left_out(monkeypatch):
     """Catches megabytes of previews for each step that pile up for a client that does not read them."""
-    monkeypatch.setattr(service, "BACKLOG", 5 * 300)
+    monkeypatch.setattr(inboxes, "BACKLOG", 5 * 300)
     step = {"pictures": [np.zeros((10, 10, 3), np.uint8)]}
 
     async def work() -> list[str]:

@@ -87,7 +87,8 @@ def busy_loops(count: int = LOOPS) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 CHILD = """
-import json, resource, sys, time
+import json, sys, time
+from maskmend.benchmark.memory import peak_memory
 from maskmend.pipeline import InpaintPipeline
 from maskmend.images.picture import load_image
 from maskmend.images.writing import save_image
@@ -99,8 +100,7 @@ picture = load_image(sys.argv[2])
 mask = load_mask(sys.argv[3], size=picture.pixels.shape[:2])
 save_image(pipe(picture, mask).pictures[0], sys.argv[4])
 seconds = time.perf_counter() - begun
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({"seconds": seconds, "bytes": peak * (1 if sys.platform == "darwin" else 1024)}))
+print(json.dumps({"seconds": seconds, "bytes": peak_memory()}))
 """
 """Reads, fills and writes a picture; prints the time taken and the peak memory of the process."""
 

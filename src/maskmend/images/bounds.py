@@ -38,7 +38,10 @@ _OFFSETS = (273, 324)
 
 
 def check_demand(file: Any) -> None:
-    """Raises ImageError for an open file that asks for more than any picture needs, and rewinds it."""
+    """Raises ImageError for a file that asks for more than any picture needs.
+
+    `file` is open to be read, and comes back at its start.
+    """
     file.seek(0)
     start = file.read(16)
     if start[:2] == b"\xff\xd8":

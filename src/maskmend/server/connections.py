@@ -8,7 +8,7 @@ favour of the new one; if none is idle, the new one is closed.
 
 import asyncio
 import contextlib
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from maskmend.server.uploads import owner_of
 
@@ -18,6 +18,7 @@ SPARE = 128
 """File descriptors for everything else."""
 
 
+@runtime_checkable
 class Connection(Protocol):
     """What is known of a connection."""
 
