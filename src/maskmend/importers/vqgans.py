@@ -202,7 +202,8 @@ def read_layout(source: Source, usual: Layout) -> Layout:
     channels = source.shape("encoder.conv_in.weight")[0]
     stages = source.count(r"encoder\.down\.(\d+)\.")
     if min(channels, codes, code_dim, stages) < 1:
-        raise ModelError(f"{source.path}: {source.prefix}encoder has no stages: is it whole?")
+        first = source.shown("encoder.down.0")
+        raise ModelError(f"{source.path} has no stage {first}: is it whole, and the right file?")
     widths = [source.shape(f"encoder.down.{stage}.block.0.conv1.weight")[0] for stage in range(stages)]
     return replace(
         usual,
@@ -267,9 +268,17 @@ def convert_vqgan(source: Source, layout: Layout, resolution: int, what: str) ->
         config = layout.config(resolution)
     except ConfigError as error:
         raise ModelError(f"{source.path}: {error}") from None
-    with torch.random.fork_rng(devices=[]):
+    return tokenizer_of(config, weights)
+
+
+def tokenizer_of(config: TokenizerConfig, weights: Mapping[str, Tensor]) -> VQGAN:
+    """The tokenizer that has `weights` themselves, not copies of them: they are held once."""
+    with torch.device("meta"):
         tokenizer = VQGAN(config)
-    tokenizer.load_state_dict(weights)
+    tokenizer.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=True)
+    book = tokenizer.quantizer.codebook.detach()
+    # The averages of training are in no file.
+    tokenizer.quantizer.cluster_size, tokenizer.quantizer.embed_avg = torch.ones(len(book)), book.clone()
     return tokenizer.eval().requires_grad_(False)
 
 
