@@ -110,7 +110,8 @@ def _fetch(listing: Listing, name: str, target: Path, told: Any) -> None:
                 url = hf_hub_url(listing.name, name, revision=listing.commit)
                 # As it is, without compression, so that sizes and places are those of the file.
                 headers = build_hf_headers() | {"Accept-Encoding": "identity"}
-                http_get(url, _Counted(opened, told), resume_size=opened.tell(), headers=headers)
+                counted: Any = _Counted(opened, told)
+                http_get(url, counted, resume_size=opened.tell(), headers=headers)
     except hub_errors() as error:
         if getattr(getattr(error, "response", None), "status_code", None) == 416:  # there is no more of it
             part.unlink(missing_ok=True)
