@@ -1,15 +1,24 @@
-"""A hub of our own in memory: the few routes that huggingface_hub asks for to fetch and to send a
-repository."""
+"""A hub of our own in memory: the few routes that huggingface_hub asks for to fetch and to send a repository.
+
+Large files lie on another server, as the hub's own do: asked for one, it says where, with size and hash.
+"""
 
 import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import unquote
+
+import pytest
+
+LARGE = 1000
+"""Bytes from which a file is large."""
 
 
 class Hub:
@@ -21,6 +30,15 @@ class Hub:
         self.messages: list[str] = []
         self.tokens: set[str | None] = set()
         self.url = ""
+        self.storage = ""
+        """Address of the server of large files."""
+        self.tokens_of_storage: set[str | None] = set()
+        self.asked: list[tuple[str, str | None]] = []
+        """Files whose content was asked for, and the range of it."""
+        self.cut: dict[str, int] = {}
+        """The byte of a file before which the connection breaks."""
+        self.altered: dict[str, bytes] = {}
+        """What is sent instead of a file that is listed as it should be."""
 
     def commit(self, files: dict[str, bytes]) -> str:
         """The name of a commit with these files."""
@@ -34,7 +52,28 @@ class Hub:
 
 
 def oid(content: bytes) -> str:
-    return hashlib.sha1(content).hexdigest()
+    """Git's name of a file."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def etag(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest() if len(content) >= LARGE else oid(content)
+
+
+def sibling(name: str, content: bytes) -> dict[str, object]:
+    """A file in what is told of a model."""
+    about: dict[str, object] = {"rfilename": name, "size": len(content), "blobId": oid(content)}
+    if len(content) >= LARGE:
+        about["lfs"] = {"sha256": etag(content), "size": len(content), "pointerSize": 130}
+    return about
+
+
+def entry(path: str, content: bytes) -> dict[str, object]:
+    """A file in a listing of a tree."""
+    about: dict[str, object] = {"type": "file", "path": path, "size": len(content), "oid": oid(content)}
+    if len(content) >= LARGE:
+        about["lfs"] = {"oid": etag(content), "size": len(content), "pointerSize": 130}
+    return about
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -66,33 +105,62 @@ class Handler(BaseHTTPRequestHandler):
                 code = "RevisionNotFound" if name in self.hub.repositories else "RepoNotFound"
                 self.answer(404, {"error": "not found"}, X_Error_Code=code)
                 return
-            siblings = [{"rfilename": file} for file in sorted(files)]
+            siblings = [sibling(file, content) for file, content in sorted(files.items())]
             self.answer(
                 200, {"id": name, "modelId": name, "sha": self.hub.commit(files), "siblings": siblings}
             )
         elif listed := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/(.+)", path):
             files = self.hub.files(listed[1], listed[2]) or {}
-            self.answer(
-                200,
-                [
-                    {"type": "file", "path": p, "size": len(c), "oid": oid(c)}
-                    for p, c in sorted(files.items())
-                ],
-            )
+            self.answer(200, [entry(path, content) for path, content in sorted(files.items())])
         elif wanted := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             files = self.hub.files(wanted[1], wanted[2]) or {}
             content = files.get(wanted[3])
             if content is None:
                 self.answer(404, {"error": "no such file"}, X_Error_Code="EntryNotFound")
                 return
-            self.answer(
-                200,
-                content,
-                ETag=f'"{oid(content)}"',
-                X_Repo_Commit=self.hub.commit(files),
-            )
+            self.file(wanted[3], content, self.hub.commit(files))
+        elif stored := re.fullmatch(r"/stored/(.+)", path):
+            self.hub.tokens_of_storage.add(self.headers.get("Authorization"))
+            self.content(stored[1], self.stored(stored[1]))
         else:
             self.answer(404, {"error": f"no route {path}"})
+
+    def file(self, path: str, content: bytes, commit: str) -> None:
+        """The file, or where it lies."""
+        if len(content) < LARGE:
+            self.content(path, content, ETag=f'"{etag(content)}"', X_Repo_Commit=commit)
+            return
+        self.answer(
+            302, Location=f"{self.hub.storage}/stored/{path}", X_Repo_Commit=commit,
+            X_Linked_ETag=f'"{etag(content)}"', X_Linked_Size=str(len(content)),
+        )  # fmt: skip
+
+    def stored(self, path: str) -> bytes:
+        repositories = self.hub.repositories.values()
+        return next(f[path] for branches in repositories for f in branches.values() if path in f)
+
+    def content(self, path: str, content: bytes, **headers: str) -> None:
+        if self.command == "HEAD":
+            self.answer(200, content, **headers)
+            return
+        asked = self.headers.get("Range")
+        self.hub.asked.append((path, asked))
+        sent = self.hub.altered.get(path, content)
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+        if start >= len(sent) > 0:
+            self.answer(416)
+            return
+        if asked:
+            headers["Content-Range"] = f"bytes {start}-{len(sent) - 1}/{len(sent)}"
+        if (cut := self.hub.cut.get(path)) is None:
+            self.answer(206 if asked else 200, sent[start:], **headers)
+            return
+        self.send_response(206 if asked else 200)
+        for name, value in (headers | {"Content-Length": str(len(sent) - start)}).items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(sent[start:cut])
+        self.close_connection = True
 
     def do_POST(self) -> None:
         path = unquote(self.path.partition("?")[0])
@@ -136,14 +204,36 @@ class Handler(BaseHTTPRequestHandler):
 def hub_server() -> Iterator[Hub]:
     """A hub on this machine."""
     hub = Hub()
+    with _serving(hub) as hub.url, _serving(hub) as hub.storage:
+        yield hub
+
+
+@contextmanager
+def _serving(hub: Hub) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("OurHandler", (Handler,), {"hub": hub}))
     server.daemon_threads = True
-    hub.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield hub
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join(10)
+
+
+@contextmanager
+def hub_for_client(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Hub]:
+    """A hub, and huggingface_hub imported anew to go there: it reads its address on import."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+        monkeypatch.delitem(sys.modules, name)
+    with hub_server() as hub:
+        for name, value in {
+            "HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "0", "HF_TOKEN": "of-the-test",
+            "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(name, value)
+        yield hub
+        for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
+            del sys.modules[name]

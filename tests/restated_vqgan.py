@@ -32,8 +32,12 @@ class Kind:
     unit_codes: bool = False
 
 
-def random_state(kind: Kind, seed: int = 0) -> State:
-    """Weights with which activations stay of order 1, by taming's names."""
+def random_state(kind: Kind, seed: int = 0, *, among_latents: bool = True) -> State:
+    """Weights with which activations stay of order 1, by taming's names.
+
+    Codes lie among the latents, so that different places have different tokens; finding them takes an
+    encoding of as many places, which `among_latents = False` spares.
+    """
     generator = torch.Generator().manual_seed(seed)
     state: State = {}
 
@@ -95,7 +99,8 @@ def random_state(kind: Kind, seed: int = 0) -> State:
     conv("decoder.conv_out", width, 3, 3)
     state["decoder.conv_out.weight"] /= 8  # pictures that are not all black and white
     state["quantize.embedding.weight"] = draw(kind.codes, kind.code_dim)
-    # Codes that lie among the latents, so that different places have different tokens.
+    if not among_latents:
+        return state
     side = 2 ** (last + 2)
     while len(found := latents(kind, state, torch.rand(1, 3, side, side, generator=generator))) < kind.codes:
         side *= 2

@@ -82,6 +82,27 @@ def test_every_extra_that_is_named_can_be_installed():
     assert set(named) | set(asked) <= set(PROJECT["optional-dependencies"])
 
 
+def test_notices_of_what_is_under_other_terms_travel_with_the_package():
+    """Catches class names that are WordNet's and lose its notice, which has to be on every copy."""
+    names = (ROOT / "src/maskmend/importers/imagenet_classes.txt").read_text().splitlines()
+    notice = [line.removeprefix("#").strip() for line in names if line.startswith("#")]
+    notice = notice[notice.index("WordNet Release 3.0") :]
+    shipped = [
+        line.strip() for name in PROJECT["license-files"] for line in (ROOT / name).read_text().splitlines()
+    ]
+    start = shipped.index(notice[0])
+    assert shipped[start : start + len(notice)] == notice
+    text = " ".join(notice)
+    for words in ("Permission to use, copy, modify and distribute", "appear on ALL copies",
+                  "WordNet 3.0 Copyright 2006 by Princeton University", "NO REPRESENTATIONS OR WARRANTIES",
+                  "shall at all times remain with Princeton University"):  # fmt: skip
+        assert words in text
+    # Everything in this folder that Git knows is in the wheel: its rules are hatchling's, too.
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert project["wheel"] == {"packages": ["src/maskmend"]}
+    assert "NOTICE" in (ROOT / "README.md").read_text()
+
+
 def test_guards_of_many_cases_run_at_night_and_not_by_day():
     """Catches a guard that nobody runs, and one of hours in everybody's suite."""
     workflow = (ROOT / ".github/workflows/nightly.yml").read_text()

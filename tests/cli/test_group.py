@@ -819,9 +819,11 @@ def test_the_flags_are_frozen():
     }  # fmt: skip
     for kind in ("mage", "halton", "valeoai"):
         assert flags(main.commands["convert"].commands[kind]) == {
-            "sources", "-o", "--output", "--half", "--heads"
+            "sources", "-o", "--output", "--revision", "--half", "--heads"
         }  # fmt: skip
-    assert flags(main.commands["convert"].commands["maskgit"]) == {"sources", "-o", "--output", "--half"}
+    assert flags(main.commands["convert"].commands["maskgit"]) == {
+        "sources", "-o", "--output", "--revision", "--half",
+    }  # fmt: skip
     assert flags(main.commands["convert"].commands["coursework"]) == {
         "vqgan", "transformer", "-o", "--output", "--heads", "--pixels", "--half",
     }  # fmt: skip

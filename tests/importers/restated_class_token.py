@@ -31,7 +31,9 @@ class Weights(dict[str, Tensor]):
         self[name] = mean + scale * torch.randn(shape, generator=self.generator)
 
 
-def google_checkpoint(dim: int = 768, heads: int = 16, *, layers: int = 1, grid: int = 2) -> State:
+def google_checkpoint(
+    dim: int = 768, heads: int = 16, *, layers: int = 1, grid: int = 2, codes: int = CODES
+) -> State:
     """Arrays by their flax path without "params/"."""
     w = Weights(dim)
 
@@ -43,7 +45,7 @@ def google_checkpoint(dim: int = 768, heads: int = 16, *, layers: int = 1, grid:
         w.draw(f"{name}/kernel", *into, *out, scale=int(np.prod(into)) ** -0.5)
         w.draw(f"{name}/bias", *out, scale=0.2)
 
-    w.draw("Embed_0/word_embeddings/embedding", CODES + LABELS + 1, dim, scale=0.1)
+    w.draw("Embed_0/word_embeddings/embedding", codes + LABELS + 1, dim, scale=0.1)
     w.draw("Embed_0/position_embeddings/embedding", grid**2 + 1, dim, scale=0.1)
     norm("Embed_0/embeddings_ln")
     for n in range(layers):
@@ -57,7 +59,7 @@ def google_checkpoint(dim: int = 768, heads: int = 16, *, layers: int = 1, grid:
         norm(f"{name}/Mlp_0/layer_output_ln")
     dense("MlmLayer_0/mlm_dense", (dim,), (dim,))
     norm("MlmLayer_0/mlm_ln")
-    w.draw("MlmLayer_0/mlm_bias/bias", CODES + LABELS + 1, scale=0.1)
+    w.draw("MlmLayer_0/mlm_bias/bias", codes + LABELS + 1, scale=0.1)
     return dict(w)
 
 
@@ -114,12 +116,13 @@ def _packed(value: Any) -> bytes:
         return b"\xd9" + struct.pack(">B", len(value)) + value.encode()
     shape = b"".join(b"\xce" + struct.pack(">I", side) for side in value.shape)
     content = value.contiguous().numpy().tobytes()
-    array = b"\x93" + b"\x90"[:0] + bytes([0x90 | value.ndim]) + shape + _packed("float32")
+    kind = _packed(str(value.dtype).removeprefix("torch."))
+    array = b"\x93" + bytes([0x90 | value.ndim]) + shape + kind
     array += b"\xc6" + struct.pack(">I", len(content)) + content
     return b"\xc9" + struct.pack(">Ib", len(array), 1) + array
 
 
-def valeoai_checkpoint(dim: int = 768, *, layers: int = 1, grid: int = 2) -> State:
+def valeoai_checkpoint(dim: int = 768, *, layers: int = 1, grid: int = 2, codes: int = CODES) -> State:
     """Weights as in `checkpoint["model_state_dict"]`."""
     w = Weights(dim + 1)
 
@@ -131,7 +134,7 @@ def valeoai_checkpoint(dim: int = 768, *, layers: int = 1, grid: int = 2) -> Sta
         w.draw(f"{name}.weight", dim, scale=0.2, mean=1)
         w.draw(f"{name}.bias", dim, scale=0.2)
 
-    words, length = CODES + LABELS + 2, grid**2 + 1
+    words, length = codes + LABELS + 2, grid**2 + 1
     w.draw("tok_emb.weight", words, dim, scale=0.1)
     w.draw("pos_emb", 1, length, dim, scale=0.1)
     w.draw("bias", length, words, scale=0.3)

@@ -13,7 +13,15 @@ TOKENIZER = Kind(codes=64, code_dim=8, latents=16, blocks=2, decoder_blocks=3, u
 LABELS = 10
 
 
-def random_checkpoint(dim: int = 1024, heads: int = 16, *, layers: int = 1, grid: int = 2) -> State:
+def random_checkpoint(
+    dim: int = 1024,
+    heads: int = 16,
+    *,
+    layers: int = 1,
+    grid: int = 2,
+    codes: int = TOKENIZER.codes,
+    labels: int = LABELS,
+) -> State:
     """Weights as in `checkpoint["model_state_dict"]`."""
     generator = torch.Generator().manual_seed(dim)
     state: State = {}
@@ -28,8 +36,8 @@ def random_checkpoint(dim: int = 1024, heads: int = 16, *, layers: int = 1, grid
         if bias:
             state[f"{name}.bias"] = draw(out, scale=0.3)
 
-    state["cls_emb.weight"] = draw(LABELS + 1, dim)
-    state["tok_emb.weight"] = draw(TOKENIZER.codes + 1, dim, scale=0.1)
+    state["cls_emb.weight"] = draw(labels + 1, dim)
+    state["tok_emb.weight"] = draw(codes + 1, dim, scale=0.1)
     state["pos_emb.weight"] = draw(grid**2, dim, scale=0.1)
     for n in range(layers):
         name = f"transformer.layers.{n}"
@@ -46,7 +54,7 @@ def random_checkpoint(dim: int = 1024, heads: int = 16, *, layers: int = 1, grid
     state["last_norm.norm_final.bias"] = draw(dim, scale=0.2)
     linear("last_norm.mlp.1", dim, 2 * dim, True)
     state["head.weight"] = state["tok_emb.weight"]
-    state["head.bias"] = draw(TOKENIZER.codes + 1, scale=0.1)
+    state["head.bias"] = draw(codes + 1, scale=0.1)
     state["reg_tokens.weight"] = draw(1, dim)
     return state
 

@@ -165,6 +165,26 @@ def test_from_the_command_line_to_a_filled_hole(tmp_path):
     filled = np.asarray(Image.open(out))
     assert np.array_equal(filled[~mask], pixels[~mask])
     assert not np.array_equal(filled[mask], pixels[mask])
+    # Converted without prompts, it knows neither words nor classes, and guidance has nothing to lead to.
+    for option, told in (
+        ("--label=auto", "this model knows no classes"),
+        ("--prompt=a boat", "this model knows no words or keeps no prompts"),
+        ("--set=guidance=3", "this model was not trained for it"),
+    ):
+        line = [
+            "inpaint",
+            image,
+            "--mask",
+            tmp_path / "mask.png",
+            "-o",
+            tmp_path / "no.png",
+            "--model",
+            model,
+        ]
+        result = run(*line, option)
+        assert result.exit_code == 2
+        assert told in result.stderr
+        assert not (tmp_path / "no.png").exists()
 
 
 def test_nothing_of_the_hole_reaches_the_model(case):

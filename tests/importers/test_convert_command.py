@@ -61,7 +61,9 @@ def valeoai(folder: Path) -> list[object]:
 
 
 KINDS = {"mage": mage, "halton": halton, "maskgit": maskgit, "valeoai": valeoai}
-LABELS = {"mage": [], "halton": ["7", "auto"], "maskgit": ["tabby", "3/4"], "valeoai": ["goldfish"]}
+LABELS = {
+    "mage": [], "halton": ["7", "auto"], "maskgit": ["tabby", "3/4"], "valeoai": ["goldfish", "auto"],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -97,9 +99,11 @@ def test_a_converted_checkpoint_fills_a_hole_and_nothing_else(converted):
 def test_labels_are_for_models_that_have_them(converted):
     """A label that is dropped in silence would pass for one that was heeded."""
     kind, folder, _, _ = converted
+    refused(fill(folder, "--prompt", "a boat"), "prompt = 'a boat': this model knows no words")
     if kind == "mage":
         for options, told in (
             (["--label", "7"], "label = '7': this model knows no classes"),
+            (["--label", "auto"], "label = 'auto': this model knows no classes"),
             (["--set", "guidance=2"], "guidance = 2.0: this model was not trained for it"),
         ):
             refused(fill(folder, *options), told)
@@ -129,6 +133,11 @@ def test_the_card_tells_licence_and_data(converted):
     assert ("Apache-2.0" if kind == "maskgit" else "MIT") in card
     assert "ImageNet" in card
     assert "research" in card
+    # The names of classes are WordNet's, whose notice has to be on each copy.
+    named = "labels" in (folder / "model" / "model_index.json").read_text()
+    assert named == (kind in ("maskgit", "valeoai"))
+    assert ("WordNet 3.0 Copyright 2006 by Princeton University" in card) == named
+    assert ("MAKES NO REPRESENTATIONS OR WARRANTIES" in card) == named
 
 
 def refused(result, *told):

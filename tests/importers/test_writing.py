@@ -8,8 +8,10 @@ import restated_mage
 import torch
 
 from maskmend.errors import ModelError, OutputError
+from maskmend.importers import costs
 from maskmend.importers.mage import convert_mage
 from maskmend.importers.source import Source
+from maskmend.importers.vqgans import tokenizer_of
 from maskmend.importers.writing import write_conversion
 from maskmend.pretrained.folder import load_model
 
@@ -78,3 +80,40 @@ def test_an_unknown_architecture_is_told(file, tmp_path):
     config.write_text(config.read_text().replace('"mage"', '"magee"'))
     with pytest.raises(ModelError, match=r"architecture 'magee' \(did you mean 'mage'\?\)"):
         load_model(tmp_path / "model")
+
+
+def test_the_tokenizers_weights_are_held_once(file):
+    """Catches a copy of each: with the drawn ones of a new module there would be three."""
+    made = convert_mage(file, heads=4).tokenizer
+    weights = made.state_dict()
+    again = tokenizer_of(made.config, weights)
+    for name, value in again.state_dict().items():
+        assert value.data_ptr() == weights[name].data_ptr(), name
+    assert not any(value.is_meta for value in again.buffers())
+    assert not any(value.requires_grad for value in again.parameters())
+
+
+def test_tokenizer_weights_that_float16_does_not_hold_are_told(file, tmp_path):
+    """Catches infinity in a model folder: every picture would be black."""
+    made = convert_mage(file, heads=4)
+    made.tokenizer.decoder.conv_out.bias.fill_(1e6)
+    with pytest.raises(ModelError, match=r"decoder\.conv_out\.bias has numbers too large for float16"):
+        write_conversion(made, tmp_path / "model", half=True)
+    assert list(tmp_path.iterdir()) == []
+    write_conversion(made, tmp_path / "model")
+
+
+def test_the_card_says_what_a_fill_costs_where_it_was_measured(file, tmp_path, monkeypatch):
+    """Catches figures of another size than the model's."""
+    made = convert_mage(file, heads=4)
+    side = made.tokenizer.config.resolution
+    figures = {
+        "architecture": "mage", "side": side, "dim": 64, "steps": 12, "fp32": 20.1, "bf16": 9.4, "few": 4,
+        "bf16_few": 3.2, "gigabytes": 1.3, "machine": "a processor, 2 cores",
+    }  # fmt: skip
+    for dim, told in ((64, True), (65, False)):
+        monkeypatch.setattr(costs, "_measured", lambda dim=dim: [figures | {"dim": dim}])
+        write_conversion(made, tmp_path / str(dim))
+        card = " ".join((tmp_path / str(dim) / "README.md").read_text().split())
+        assert ("20.1 s of CPU time in float32 and 9.4 s in bfloat16 at 12 steps" in card) == told
+        assert ("1.3 GB" in card) == told

@@ -66,3 +66,19 @@ def test_another_number_format_is_a_copy(model):
     assert half.model.dtype == torch.bfloat16
     found, expected = half.predictor(tokens, hole)(tokens, hole), model(tokens, hole, hole)
     assert (found - expected).abs().max() < 0.3
+
+
+def test_another_number_format_is_a_copy_of_each_weight(model):
+    """Catches a weight left in float32, one that the model itself loses, and a whole copy in between."""
+    copies: list[torch.Tensor] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.nn.Parameter, "__deepcopy__", lambda self, memo: copies.append(self) or self)
+        narrow = FullPass(model, torch.bfloat16).model
+    assert copies == []
+    for name, value in model.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(narrow.state_dict()[name], value.bfloat16())
+    assert not any(value.requires_grad for value in narrow.parameters())
+    tokens, hole = batch(1)
+    found = FullPass(model, torch.bfloat16).predictor(tokens, hole)(tokens, hole)
+    torch.testing.assert_close(found, model(tokens, hole, hole), atol=0.2, rtol=0)

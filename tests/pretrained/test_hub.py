@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fakes import box_mask, smooth_pixels
-from hub_server import hub_server
+from hub_server import hub_for_client
 from maskmend.errors import ConfigError, ModelError
 from maskmend.importers.amused.prompts import OPTIONAL, TOKENIZER
 from maskmend.pipeline import InpaintPipeline
@@ -119,20 +119,9 @@ def test_what_is_no_hub_repository_is_told(monkeypatch, tiny_pipeline, tiny_mode
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """Our hub, and huggingface_hub imported anew to go there: it reads its address on import."""
     pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
-        monkeypatch.delitem(sys.modules, name)
-    with hub_server() as hub:
-        for name, value in {
-            "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_OFFLINE": "0", "HF_TOKEN": "of-the-test",
-            "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1",
-        }.items():  # fmt: skip
-            monkeypatch.setenv(name, value)
+    with hub_for_client(monkeypatch, tmp_path / "home") as hub:
         yield hub
-        for name in [name for name in sys.modules if name.partition(".")[0] == "huggingface_hub"]:
-            del sys.modules[name]
 
 
 @pytest.mark.filterwarnings("ignore")  # those of the client's own libraries are not ours to mend

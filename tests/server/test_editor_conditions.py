@@ -64,6 +64,28 @@ def test_classes_are_suggested_once_the_model_is_loaded(editor):
     assert offered == 2
 
 
+def test_fields_are_those_that_the_model_has(editor):
+    """Catches a prompt asked of a model of classes, guidance that it was not trained for, and a fill without
+    a class of one that has no other."""
+    found = editor.page.evaluate("""async () => {
+        const { Conditions } = await import("./conditions.js");
+        const card = new Conditions(document.getElementById("conditions"));
+        const told = [[0, false, false], [3, false, false], [3, false, true], [0, true, true]];
+        return told.map(([classes, prompts, guided], n) => {
+            card.learn({ name: `m${n}`, settings: {}, conditions: { classes, labels: [], prompts, guided } });
+            const shown = ["label", "prompt", "guidance"].filter(
+                (id) => !document.getElementById(`${id}-field`).hidden);
+            return [card.card.hidden, shown.join(" "), card.parameters];
+        });
+    }""")
+    assert found == [
+        [True, "", {}],
+        [False, "label", {"label": "auto"}],
+        [False, "label guidance", {}],
+        [False, "prompt guidance", {}],
+    ]
+
+
 @pytest.mark.parametrize("width", [390, 1200])
 def test_a_class_and_a_prompt_reach_the_fill(browser, width):
     """Catches fields that are shown and not heeded; and guidance that is sent without either."""

@@ -59,6 +59,18 @@ def test_safetensors(tmp_path):
     assert torch.equal(lazy.read(), torch.arange(6.0).view(2, 3))
 
 
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pth"])
+def test_what_was_read_is_let_go_of(tmp_path, name):
+    """Catches a file of gigabytes that stays mapped, tensor after tensor, until it is all in memory."""
+    state = {letter: torch.arange(5000.0) for letter in "abc"}
+    save = save_file if name.endswith("safetensors") else torch.save
+    save(state, tmp_path / name)
+    found = open_tensors(tmp_path / name)
+    read = [found[letter].read() for letter in "abc"]
+    assert all(torch.equal(value, state["a"]) for value in read)
+    assert name not in Path("/proc/self/maps").read_text()
+
+
 def packed(shape, name=b"float32", content=None, kind=1):
     """{"a": array} as flax writes it."""
     count = 1

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from maskmend.cli.options import PATH, Choice, Commands, working
-from maskmend.errors import ConfigError
 
 if TYPE_CHECKING:
     from maskmend.importers.writing import Conversion
@@ -32,11 +31,15 @@ def convert() -> None:
     a hub id."""
 
 
+_revision = click.option("--revision", help="Branch, tag or commit of a hub id; the main branch without.")
+
+
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option(
             "--half/--full", default=False, show_default=True, help="Weights in float16 or float32."
         ),
+        _revision,
         click.option("-o", "--output", type=PATH, required=True, help="The model folder to write."),
         click.argument("sources", nargs=-1, required=True),
     ):
@@ -57,7 +60,9 @@ def _run(
     half: bool,
     made: "Callable[[tuple[Path, ...]], Conversion]",
     *,
+    revision: str | None = None,
     folder: bool = False,
+    needed: Sequence[str] = (),
 ) -> None:
     """Finds the files, or with `folder` the one folder, converts and writes, and says what came of it."""
     from maskmend.importers.sources import find_files, find_folder
@@ -65,10 +70,18 @@ def _run(
 
     check_free(output)
     with working(f"reading {kind}") as status:
+
+        def downloading(done: int, total: int) -> None:
+            status.update(f"downloading {100 * done // max(1, total)} % of {total / 1e9:.2f} GB")
+
         if folder:
-            found = find_folder(sources[0], [name for names in wanted for name in names], kind)
+            names = [name for names in wanted for name in names]
+            found = find_folder(
+                sources[0], names, kind, needed=needed, revision=revision, progress=downloading
+            )
         else:
-            found = find_files(sources, wanted, kind)
+            found = find_files(sources, wanted, kind, revision=revision, progress=downloading)
+        status.update(f"reading {kind}")
         conversion = made(found.files)
         if found.revision is not None:
             card = f"{conversion.card}- Downloaded: {found.revision}.\n"
@@ -92,59 +105,82 @@ def _run(
 @convert.command()
 @_options
 @_heads
-def mage(sources: tuple[str, ...], output: Path, half: bool, heads: int | None) -> None:
+def mage(sources: tuple[str, ...], output: Path, revision: str | None, half: bool, heads: int | None) -> None:
     """MAGE (LTH14/mage), base or large: the file of the network, which holds its tokenizer too."""
     from maskmend.importers.mage import convert_mage
 
-    _run("mage", sources, [["mage*.pth"]], output, half, lambda files: convert_mage(files[0], heads=heads))
+    def made(files: tuple[Path, ...]) -> "Conversion":
+        return convert_mage(files[0], heads=heads)
+
+    _run("mage", sources, [["mage*.pth"]], output, half, made, revision=revision)
 
 
 @convert.command()
 @_options
 @_heads
-def halton(sources: tuple[str, ...], output: Path, half: bool, heads: int | None) -> None:
+def halton(
+    sources: tuple[str, ...], output: Path, revision: str | None, half: bool, heads: int | None
+) -> None:
     """Halton-MaskGIT (valeoai): the network's file and its tokenizer's, vq_ds16_c2i.pt."""
     from maskmend.importers.halton import convert_halton
 
     wanted = [["ImageNet_*.pth"], ["vq_ds16_c2i.pt"]]
-    _run("halton", sources, wanted, output, half, lambda files: convert_halton(*files, heads=heads))
+
+    def made(files: tuple[Path, ...]) -> "Conversion":
+        return convert_halton(*files, heads=heads)
+
+    _run("halton", sources, wanted, output, half, made, revision=revision)
 
 
 @convert.command()
 @_options
-def maskgit(sources: tuple[str, ...], output: Path, half: bool) -> None:
+def maskgit(sources: tuple[str, ...], output: Path, revision: str | None, half: bool) -> None:
     """Google's MaskGIT: maskgit_imagenet256_checkpoint and tokenizer_imagenet256_checkpoint, or 512's."""
     from maskmend.importers.maskgit import convert_maskgit
 
     wanted = [["maskgit_imagenet*_checkpoint"], ["tokenizer_imagenet*_checkpoint"]]
-    _run("maskgit", sources, wanted, output, half, lambda files: convert_maskgit(*files))
+
+    def made(files: tuple[Path, ...]) -> "Conversion":
+        return convert_maskgit(*files)
+
+    _run("maskgit", sources, wanted, output, half, made, revision=revision)
 
 
 @convert.command()
 @_options
 @_heads
-def valeoai(sources: tuple[str, ...], output: Path, half: bool, heads: int | None) -> None:
+def valeoai(
+    sources: tuple[str, ...], output: Path, revision: str | None, half: bool, heads: int | None
+) -> None:
     """valeoai's first MaskGIT (v1.0): MaskGIT_ImageNet_*.pth and the VQGAN's last.ckpt."""
     from maskmend.importers.valeoai import convert_valeoai
 
     wanted = [["MaskGIT_ImageNet_*.pth", "*.pth"], ["last.ckpt"]]
-    _run("valeoai", sources, wanted, output, half, lambda files: convert_valeoai(*files, heads=heads))
+
+    def made(files: tuple[Path, ...]) -> "Conversion":
+        return convert_valeoai(*files, heads=heads)
+
+    _run("valeoai", sources, wanted, output, half, made, revision=revision)
 
 
 @convert.command()
 @click.argument("source")
 @click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
 @click.option("--half/--full", default=False, show_default=True, help="Weights in float16 or float32.")
+@_revision
 @click.option("--prompts", is_flag=True, help="Keeps what prompts need; without it holes are filled without.")
-def amused(source: str, output: Path, half: bool, prompts: bool) -> None:
+def amused(source: str, output: Path, half: bool, revision: str | None, prompts: bool) -> None:
     """aMUSEd, 256 or 512: the folder as diffusers stores it, or its hub id, such as amused/amused-256."""
-    from maskmend.importers.amused.component import DOWNLOADED
+    from maskmend.importers.amused.component import DOWNLOADED, NEEDED
     from maskmend.importers.amused.convert import convert_amused
 
     def made(found: tuple[Path, ...]) -> "Conversion":
         return convert_amused(found[0], prompts=prompts)
 
-    _run("amused", [source], [DOWNLOADED], output, half, made, folder=True)
+    _run(
+        "amused", [source], [DOWNLOADED], output, half, made,
+        revision=revision, folder=True, needed=NEEDED,
+    )  # fmt: skip
 
 
 @convert.command()
@@ -168,18 +204,16 @@ def coursework(
     vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels: str, half: bool
 ) -> None:
     """The published experiment's checkpoints, VQGAN and TRANSFORMER (one file may hold both)."""
-    from maskmend.importers.coursework.convert import convert_coursework
-    from maskmend.pipeline import InpaintPipeline
+    from maskmend.importers.coursework.convert import as_conversion, convert_coursework
+    from maskmend.importers.writing import check_free, write_conversion
 
-    if (output / "model_index.json").exists():
-        raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
+    check_free(output)
     with working("converting"):
         converted = convert_coursework(vqgan, transformer, heads=heads, pixels=pixels)
-        pipe = InpaintPipeline(converted.tokenizer, converted.transformer)
-        pipe.save_pretrained(output, half=half)
+        write_conversion(as_conversion(converted, vqgan, transformer), output, half=half)
     for note in converted.notes:
         click.echo(note)
-    size, config = pipe.resolution, converted.transformer.config
+    size, config = converted.tokenizer.config.resolution, converted.transformer.config
     click.echo(
         f"wrote {output}: {size}x{size} pictures, {config.grid}x{config.grid} tokens, {config.codes} codes, "
         f"{config.layers} blocks of {config.heads} heads; use it with --model {output}"

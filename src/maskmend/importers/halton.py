@@ -18,7 +18,7 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
 from maskmend.importers.source import Source, read_source
-from maskmend.importers.vqgan_layout import Layout, read_layout
+from maskmend.importers.vqgan_layout import Layout, expected_shapes, read_layout
 from maskmend.importers.vqgans import convert_vqgan
 from maskmend.importers.writing import Conversion, built_empty, class_conditional
 from maskmend.models.halton import Halton, HaltonConfig
@@ -76,7 +76,17 @@ def _renamed(source: Source) -> Source:
         return theirs
 
     kept = source.without(r"quantize\.codebook_used$")
-    return Source(source.path, {name(key): tensor for key, tensor in kept.tensors.items()}, source.prefix)
+    found = {name(key): tensor for key, tensor in kept.tensors.items()}
+    theirs = {ours: _theirs(ours, stages) for ours in (*found, *expected_shapes(TOKENIZER))}
+    return Source(source.path, found, source.prefix, theirs)
+
+
+def _theirs(name: str, stages: int) -> str:
+    """What the file calls a tensor of taming's name."""
+    name = re.sub(r"mid\.(\w+)", lambda m: f"mid.{MIDDLE.index(m[1]) if m[1] in MIDDLE else m[1]}", name)
+    name = re.sub(r"decoder\.up\.(\d+)", lambda m: f"decoder.conv_blocks.{stages - 1 - int(m[1])}", name)
+    name = re.sub(r"encoder\.down\.", "encoder.conv_blocks.", name)
+    return name.replace(".block.", ".res.")
 
 
 def _config(source: Source, heads: int | None) -> HaltonConfig:

@@ -136,12 +136,13 @@ def _flat(source: Source, key: str) -> Tensor:
 
 def renamed_tokenizer(source: Source) -> Source:
     """The tokenizer's tensors by taming's names, and its kernels as PyTorch lays them out."""
-    names = _tokenizer_names(source)
+    theirs = _tokenizer_names(source)
+    names = {flax: ours for ours, flax in theirs.items()}
     found: dict[str, LazyTensor] = {}
     for key, tensor in source.tensors.items():
         name = names.get(key, key)
         found[name] = _turned(tensor) if len(tensor.shape) == 4 else tensor
-    return Source(source.path, found, source.prefix)
+    return Source(source.path, found, source.prefix, theirs)
 
 
 def _turned(tensor: LazyTensor) -> LazyTensor:
@@ -152,8 +153,8 @@ def _turned(tensor: LazyTensor) -> LazyTensor:
 
 
 def _tokenizer_names(source: Source) -> dict[str, str]:
-    """Flax's name of each tensor: taming's. Modules are numbered by kind, in the order of their calls."""
-    names = {CODEBOOK: "quantize.embedding.weight"}
+    """Taming's name of each tensor: flax's. Modules are numbered by kind, in the order of their calls."""
+    names = {"quantize.embedding.weight": CODEBOOK}
     for side in ("encoder", "decoder"):
         layout = _shape_of(source)
         counts = {"Conv": 0, "GroupNorm": 0, "ResBlock": 0}
@@ -167,16 +168,15 @@ def _tokenizer_names(source: Source) -> dict[str, str]:
                 inside = {"GroupNorm_0": "norm1", "Conv_0": "conv1", "GroupNorm_1": "norm2",
                           "Conv_1": "conv2", "Conv_2": "nin_shortcut"}  # fmt: skip
                 for theirs, ours in inside.items():
-                    names |= _leaves(f"{flax}/{theirs}", f"{place.theirs}.{ours}")
+                    names |= _leaves(f"{place.theirs}.{ours}", f"{flax}/{theirs}")
             else:
-                names |= _leaves(flax, place.theirs)
+                names |= _leaves(place.theirs, flax)
     return names
 
 
-def _leaves(flax: str, ours: str) -> dict[str, str]:
-    return {
-        f"{flax}/kernel": f"{ours}.weight", f"{flax}/scale": f"{ours}.weight", f"{flax}/bias": f"{ours}.bias"
-    }  # fmt: skip
+def _leaves(ours: str, flax: str) -> dict[str, str]:
+    weight = "scale" if "GroupNorm" in flax.rpartition("/")[2] else "kernel"
+    return {f"{ours}.weight": f"{flax}/{weight}", f"{ours}.bias": f"{flax}/bias"}
 
 
 def _shape_of(source: Source) -> Layout:

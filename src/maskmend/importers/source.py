@@ -31,10 +31,21 @@ class Source:
         path: the file, for messages.
         tensors: by name, prefixes stripped.
         prefix: what stood before the names, for messages.
+        names: of tensors that go by other names here, what the file calls them, for messages.
     """
 
-    def __init__(self, path: Path, tensors: Mapping[str, LazyTensor], prefix: str = "") -> None:
-        self.path, self.tensors, self.prefix = path, dict(tensors), prefix
+    def __init__(
+        self,
+        path: Path,
+        tensors: Mapping[str, LazyTensor],
+        prefix: str = "",
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        self.path, self.tensors, self.prefix, self.names = path, dict(tensors), prefix, names or {}
+
+    def shown(self, name: str) -> str:
+        """What the file calls a tensor."""
+        return self.prefix + self.names.get(name, name)
 
     def __contains__(self, name: str) -> bool:
         return name in self.tensors
@@ -42,7 +53,7 @@ class Source:
     def shape(self, name: str) -> tuple[int, ...]:
         """Raises ModelError where the file has no such tensor."""
         if name not in self.tensors:
-            raise ModelError(f"{self.path} has no {self.prefix}{name}: is it whole, and the right file?")
+            raise ModelError(f"{self.path} has no {self.shown(name)}: is it whole, and the right file?")
         return self.tensors[name].shape
 
     def count(self, pattern: str) -> int:
@@ -58,16 +69,16 @@ class Source:
     def without(self, *patterns: str) -> "Source":
         """All but the tensors whose names match one of the regular expressions: what only training needs."""
         kept = {n: t for n, t in self.tensors.items() if not any(re.match(p, n) for p in patterns)}
-        return Source(self.path, kept, self.prefix)
+        return Source(self.path, kept, self.prefix, self.names)
 
     def check(self, expected: Mapping[str, tuple[int, ...]], what: str) -> None:
         """Raises ModelError unless the file has exactly the `expected` tensors, all of numbers with a point.
 
         `what` is said of the file: "a MAGE checkpoint".
         """
-        problems = [f"no {self.prefix}{name}" for name in expected if name not in self.tensors]
+        problems = [f"no {self.shown(name)}" for name in expected if name not in self.tensors]
         for name, tensor in self.tensors.items():
-            shown = f"{self.prefix}{name}"
+            shown = self.shown(name)
             if name not in expected:
                 problems.append(f"an unknown {shown}")
             elif tensor.shape != tuple(expected[name]):
@@ -86,7 +97,7 @@ class Source:
         self.shape(name)
         value = self.tensors[name].read().float()
         if not bool(torch.isfinite(value).all()):
-            raise ModelError(f"{self.path}: {self.prefix}{name} is not finite: give another copy of the file")
+            raise ModelError(f"{self.path}: {self.shown(name)} is not finite: give another copy of the file")
         return value
 
     def third(self, name: str, number: int) -> Tensor:
@@ -114,7 +125,9 @@ def read_source(path: Path, signature: str, what: str) -> Source:
             return Source(path, tensors)
     names = [str(name) for name in content]
     shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-    raise ModelError(f"{path} is not {what}: it has no {signature} (it has {shown or 'nothing'})")
+    raise ModelError(
+        f"{path} is not {what}: it has no {signature} (it has {shown or 'nothing'}); give the published file"
+    )
 
 
 def _plain(name: Any) -> str:

@@ -5,10 +5,14 @@ recorded in the model card.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from maskmend.errors import ConfigError, ModelError, pip_install
+from maskmend.errors import ConfigError, ModelError
+from maskmend.importers.hub_files import fetch_files, list_files
+from maskmend.pretrained.hub import is_hub_id
+from maskmend.progress import Progress
 
 REFUSED = {
     "put": "its tokenizer reads patches and its transformer unquantised features, which ours do not have, "
@@ -39,20 +43,34 @@ def refuse(kind: str) -> None:
         raise ConfigError(f"{kind} cannot be converted: {reason}")
 
 
-def find_files(sources: Sequence[str], wanted: Sequence[Sequence[str]], kind: str) -> Found:
+def find_files(
+    sources: Sequence[str],
+    wanted: Sequence[Sequence[str]],
+    kind: str,
+    *,
+    revision: str | None = None,
+    progress: Progress | None = None,
+) -> Found:
     """One file for each entry of `wanted`, which has the patterns that its name may match, in that order.
 
-    `sources` are as many files; or one folder, or one hub id, that holds them. Raises ModelError,
-    ConfigError.
+    `sources` are as many files; or one folder, or one hub id, that holds them, the latter at `revision` (a
+    branch, tag or commit). `progress` hears of the bytes that are downloaded. Raises ModelError, ConfigError.
     """
     paths = [Path(source) for source in sources]
     if len(paths) == len(wanted) and all(path.is_file() for path in paths):
+        _check_revision(revision, sources)
         return Found(tuple(paths), None)
     if len(paths) == 1 and paths[0].is_dir():
-        return Found(tuple(_one(paths[0], patterns, kind) for patterns in wanted), None)
+        _check_revision(revision, sources)
+        inside = sorted(path for path in paths[0].rglob("*") if path.is_file())
+        names = [path.relative_to(paths[0]).as_posix() for path in inside]
+        picked = [_one(str(paths[0]), names, patterns, kind) for patterns in wanted]
+        return Found(tuple(paths[0] / name for name in picked), None)
     if len(paths) == 1 and _is_hub_id(sources[0]):
-        folder, revision = _download(sources[0], [pattern for patterns in wanted for pattern in patterns])
-        return Found(tuple(_one(folder, patterns, kind) for patterns in wanted), revision)
+        listing = list_files(sources[0], revision)
+        picked = [_one(listing.revision, list(listing.files), patterns, kind) for patterns in wanted]
+        folder = fetch_files(listing, picked, progress)
+        return Found(tuple(folder / name for name in picked), listing.revision)
     for path in paths:
         if not path.exists():
             raise ModelError(f"no file or folder {path}: give what you downloaded of {kind}")
@@ -63,48 +81,51 @@ def find_files(sources: Sequence[str], wanted: Sequence[Sequence[str]], kind: st
     )
 
 
-def find_folder(source: str, wanted: Sequence[str], kind: str) -> Found:
+def find_folder(
+    source: str,
+    wanted: Sequence[str],
+    kind: str,
+    *,
+    needed: Sequence[str] = (),
+    revision: str | None = None,
+    progress: Progress | None = None,
+) -> Found:
     """The folder of a model of several files: `source` itself, or the download of a hub id.
 
-    `wanted` are patterns of the paths to download. Raises ModelError.
+    `wanted` are patterns of the paths to download, `needed` those that must exist; revision
+    and progress as for `find_files`. Raises ModelError.
     """
     if Path(source).is_dir():
+        _check_revision(revision, [source])
         return Found((Path(source),), None)
     if _is_hub_id(source):
-        folder, revision = _download(source, wanted)
-        return Found((folder,), revision)
+        listing = list_files(source, revision)
+        for name in needed:
+            if name not in listing.files:
+                raise ModelError(f"{listing.revision} has no {name}: give the hub id of {kind}")
+        names = [name for name in listing.files if any(fnmatchcase(name, pattern) for pattern in wanted)]
+        return Found((fetch_files(listing, names, progress),), listing.revision)
     raise ModelError(f"no folder {source}: give the folder of {kind}, or its hub id")
 
 
-def _one(folder: Path, patterns: Sequence[str], kind: str) -> Path:
+def _one(where: str, names: Sequence[str], patterns: Sequence[str], kind: str) -> str:
+    """The one of `names`, paths within `where`, whose last part matches."""
     for pattern in patterns:
-        found = sorted(path for path in folder.rglob(pattern) if path.is_file())
+        found = [name for name in names if fnmatchcase(PurePosixPath(name).name, pattern)]
         if len(found) == 1:
             return found[0]
         if found:
-            names = ", ".join(path.name for path in found[:3])
-            raise ConfigError(f"{folder} holds several files for {kind}: {names}: give the one to convert")
-    raise ModelError(f"{folder} holds no {' or '.join(patterns)}: give the files of {kind}")
+            shown = ", ".join(PurePosixPath(name).name for name in found[:3])
+            raise ConfigError(f"{where} holds several files for {kind}: {shown}: give the one to convert")
+    raise ModelError(f"{where} holds no {' or '.join(patterns)}: give the files of {kind}")
+
+
+def _check_revision(revision: str | None, sources: Sequence[str]) -> None:
+    if revision is not None:
+        raise ConfigError(
+            f"revision = {revision!r} is of a hub id, and {', '.join(sources)} is here: leave it out"
+        )
 
 
 def _is_hub_id(source: str) -> bool:
-    parts = source.split("/")
-    return len(parts) == 2 and all(parts) and parts[0] not in (".", "..") and not Path(source).exists()
-
-
-def _download(name: str, patterns: Sequence[str]) -> tuple[Path, str]:
-    try:
-        from huggingface_hub import HfApi, snapshot_download  # pyright: ignore[reportMissingImports]
-        from huggingface_hub.utils import (  # pyright: ignore[reportMissingImports]
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-        )
-    except ImportError:
-        raise ModelError(f"{name} looks like a hub id: {pip_install('hub')}, or give the files") from None
-    try:
-        commit = HfApi().model_info(name).sha
-        folder = snapshot_download(name, revision=commit, allow_patterns=list(patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(f"cannot fetch {name} from the hub: {' '.join(str(error).split())}") from None
-    return Path(folder), f"{name} at {commit}"
+    return is_hub_id(source) and not Path(source).exists()

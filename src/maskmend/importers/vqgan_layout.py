@@ -191,7 +191,8 @@ def read_layout(source: Source, usual: Layout) -> Layout:
     channels = source.shape("encoder.conv_in.weight")[0]
     stages = source.count(r"encoder\.down\.(\d+)\.")
     if min(channels, codes, code_dim, stages) < 1:
-        raise ModelError(f"{source.path}: {source.prefix}encoder has no stages: is it whole?")
+        first = source.shown("encoder.down.0")
+        raise ModelError(f"{source.path} has no stage {first}: is it whole, and the right file?")
     widths = [source.shape(f"encoder.down.{stage}.block.0.conv1.weight")[0] for stage in range(stages)]
     return replace(
         usual,

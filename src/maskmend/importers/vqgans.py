@@ -42,9 +42,17 @@ def convert_vqgan(source: Source, layout: Layout, resolution: int, what: str) ->
         config = layout.config(resolution)
     except ConfigError as error:
         raise ModelError(f"{source.path}: {error}") from None
-    with torch.random.fork_rng(devices=[]):
+    return tokenizer_of(config, weights)
+
+
+def tokenizer_of(config: TokenizerConfig, weights: Mapping[str, Tensor]) -> VQGAN:
+    """The tokenizer that has `weights` themselves, not copies of them: they are held once."""
+    with torch.device("meta"):
         tokenizer = VQGAN(config)
-    tokenizer.load_state_dict(weights)
+    tokenizer.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=True)
+    book = tokenizer.quantizer.codebook.detach()
+    # The averages of training are in no file.
+    tokenizer.quantizer.cluster_size, tokenizer.quantizer.embed_avg = torch.ones(len(book)), book.clone()
     return tokenizer.eval().requires_grad_(False)
 
 

@@ -1,13 +1,14 @@
 """Writes a converted model as a folder, tensor by tensor, under a temporary name that is renamed at the end.
 
-The tokenizer is small and is held in memory; the transformer may be large and is converted one tensor at a
-time. A conversion that fails or is stopped leaves nothing at the target.
+The tokenizer is small and is held in memory, once; the transformer may be large and is converted one tensor at
+a time. A conversion that fails or is stopped leaves nothing at the target.
 """
 
 import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError, OutputError
 from maskmend.files import json_bytes, write_files
-from maskmend.importers.class_names import imagenet_names
+from maskmend.importers.class_names import imagenet_names, notice
+from maskmend.importers.costs import cost_line
 from maskmend.models.token_model import TokenModel
 from maskmend.models.transformer import MaskedTransformer
 from maskmend.models.vqgan import VQGAN
-from maskmend.pretrained.component import component_index, save_tokenizer
+from maskmend.pretrained.component import component_index
 from maskmend.pretrained.folder import CARD, FORMAT, INDEX
 from maskmend.pretrained.hashes import tokens_hash
 from maskmend.progress import Progress
@@ -110,8 +112,9 @@ def write_conversion(
     """
     check_free(output)
     dtype = torch.float16 if half else torch.float32
-    planned = _planned(made, dtype)
-    total = sum(math.prod(one.shape) * dtype.itemsize for one in planned.values())
+    tokenizer, planned = _planned_tokenizer(made.tokenizer, dtype), _planned(made, dtype)
+    both = (*tokenizer.values(), *planned.values())
+    total = sum(math.prod(one.shape) * dtype.itemsize for one in both)
     done = 0
 
     def on_bytes(size: int) -> None:
@@ -124,15 +127,17 @@ def write_conversion(
     place = beside(output)
     try:
         (place / "transformer").mkdir(parents=True)
-        save_tokenizer(made.tokenizer, place / "tokenizer", torch.float16 if half else None)
+        (place / "tokenizer").mkdir()
+        # Not `save_tokenizer`, which holds the file's content twice beside the weights.
+        metadata = {"format": str(FORMAT), "kind": "tokenizer"}
+        write_tensors(place / "tokenizer" / "weights.safetensors", tokenizer, metadata, told)
         architecture = made.model.architecture
         theirs = architecture != MaskedTransformer.architecture
         index = component_index(
             made.model.config, "transformer", tokens_hash(made.tokenizer), architecture if theirs else None
         )
-        form = FORMAT
-        metadata = {"kind": "transformer", "format": str(form)}
-        write_tensors(place / "transformer" / "weights.safetensors", planned, metadata, on_bytes)
+        metadata = {"format": str(FORMAT), "kind": "transformer"}
+        write_tensors(place / "transformer" / "weights.safetensors", planned, metadata, told)
         about: dict[str, Any] = {"format": FORMAT, "kind": "maskmend"}
         about |= {"components": ["tokenizer", "transformer"], "defaults": dict(made.defaults)}
         if made.labels:
@@ -141,8 +146,11 @@ def write_conversion(
             made.extra(place, dtype)
         write_files(
             {
+                place / "tokenizer" / "config.json": json_bytes(
+                    component_index(made.tokenizer.config, "tokenizer")
+                ),
                 place / "transformer" / "config.json": json_bytes(index),
-                place / CARD: made.card.encode(),
+                place / CARD: _card(made).encode(),
                 place / INDEX: json_bytes(about),
             }
         )
@@ -154,6 +162,22 @@ def write_conversion(
         ) from error
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+def _card(made: Conversion) -> str:
+    model = made.model
+    card = made.card + cost_line(model.architecture, made.tokenizer.config.resolution, model.config.dim)
+    return f"{card}\n## Names of the classes\n\n{notice()}" if made.labels else card
+
+
+def _planned_tokenizer(tokenizer: VQGAN, dtype: torch.dtype) -> dict[str, Planned]:
+    weights = tokenizer.state_dict()
+    return {
+        name: Planned(
+            tuple(weights[name].shape), dtype, _fitting(name, partial(weights.__getitem__, name), dtype)
+        )
+        for name in sorted(weights)
+    }
 
 
 def _planned(made: Conversion, dtype: torch.dtype) -> dict[str, Planned]:

@@ -34,13 +34,13 @@ def fetch_model(name: str, revision: str | None = None) -> Path:
 
     Raises ModelError.
     """
-    hub = _client(name)
+    hub = hub_client(name)
     at = {} if revision is None else {"revision": revision}
     try:
         return Path(hub.snapshot_download(name, allow_patterns=list(PATTERNS), **at))
-    except _hub_errors() as error:
+    except hub_errors() as error:
         where = name if revision is None else f"{name} at {revision}"
-        raise ModelError(f"cannot fetch model {where} from the hub: {_line(error)}") from None
+        raise ModelError(f"cannot fetch model {where} from the hub: {one_line(error)}") from None
 
 
 def push_model(
@@ -64,15 +64,15 @@ def push_model(
     """
     if not is_hub_id(name):
         raise ConfigError(f"hub repository {name!r}: give owner/name")
-    api = _client(name).HfApi(token=token)
+    api = hub_client(name).HfApi(token=token)
     at = {} if revision is None else {"revision": revision}
     try:
         api.create_repo(name, private=private, exist_ok=True)
         if revision is not None:
             api.create_branch(name, branch=revision, exist_ok=True)
         commit = api.upload_folder(repo_id=name, folder_path=str(folder), commit_message=message, **at)
-    except (*_hub_errors(), ValueError) as error:
-        raise ModelError(f"cannot send the model to {name} on the hub: {_line(error)}") from None
+    except (*hub_errors(), ValueError) as error:
+        raise ModelError(f"cannot send the model to {name} on the hub: {one_line(error)}") from None
     return str(commit.commit_url)
 
 
@@ -124,7 +124,8 @@ def write_hub_card(
     write_files(files | {folder / CARD: content.encode()})
 
 
-def _client(name: str) -> Any:
+def hub_client(name: str) -> Any:
+    """huggingface_hub, which is asked for `name`. Raises ModelError where it is not installed."""
     try:
         # An extra: where it is not installed, pyright cannot see it either.
         import huggingface_hub  # pyright: ignore[reportMissingImports]
@@ -135,7 +136,8 @@ def _client(name: str) -> Any:
     return huggingface_hub
 
 
-def _hub_errors() -> tuple[type[Exception], ...]:
+def hub_errors() -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises where the hub refuses or is not in reach."""
     # Not from `errors`, which lacks some of them in older releases.
     from huggingface_hub.utils import (  # pyright: ignore[reportMissingImports]
         HfHubHTTPError,
@@ -148,5 +150,6 @@ def _hub_errors() -> tuple[type[Exception], ...]:
     return sending, HFValidationError, LocalEntryNotFoundError, OSError
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What an error says, without the lines it says it in."""
     return " ".join(str(error).split())

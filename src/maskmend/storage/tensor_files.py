@@ -88,15 +88,29 @@ def _is_safetensors(start: bytes, size: int) -> bool:
 
 
 def _safetensors(path: Path) -> dict[Any, Any]:
+    """The library checks the file; each tensor is then mapped by itself, and let go of once it is copied.
+
+    Through the library the whole file stays mapped, and what was read of it counts as the process's memory.
+    """
     try:
-        file = safe_open(path, framework="pt")
-        found: dict[Any, Any] = {}
-        for name in file.keys():  # noqa: SIM118  # no dictionary
-            about = file.get_slice(name)
-            kind = SAFE_DTYPES.get(str(about.get_dtype()), torch.complex64)
-            found[name] = LazyTensor(tuple(about.get_shape()), kind, lambda name=name: file.get_tensor(name))
+        with safe_open(path, framework="pt") as file, path.open("rb") as content:
+            (length,) = struct.unpack("<Q", content.read(8))
+            header = json.loads(content.read(length))
+            names = list(file.keys())
     except (SafetensorError, json.JSONDecodeError) as error:
         raise Refused(f"it is damaged or no checkpoint ({error})") from None
+    found: dict[Any, Any] = {}
+    for name in names:
+        about, shape = header[name], tuple(header[name]["shape"])
+        dtype = SAFE_DTYPES.get(about["dtype"], torch.complex64)
+        place, count = 8 + length + about["data_offsets"][0], math.prod(shape)
+        found[name] = LazyTensor(
+            shape,
+            dtype,
+            lambda place=place, dtype=dtype, count=count, shape=shape: (
+                _mapped(path, place, dtype, count).view(shape).clone()
+            ),
+        )
     return found
 
 

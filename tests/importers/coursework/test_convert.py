@@ -396,8 +396,18 @@ def test_damaged_files_are_refused(files, tmp_path, content):
         convert_coursework(path, files[1])
     with pytest.raises(ModelError, match=r"no checkpoint at .*nowhere\.pt"):
         convert_coursework(tmp_path / "nowhere.pt", files[1])
-    with pytest.raises(ModelError, match="holds a list, expected a state dict"):
+    with pytest.raises(ModelError, match="holds a list, no dictionary of tensors"):
         convert_coursework(saved([1], tmp_path / "list.pt"), files[1])
+
+
+def test_a_model_keeps_no_more_than_its_weights(tmp_path):
+    """Catches query, key and value that each keep the tensor of all three, and a tokenizer held twice."""
+    result = converted(tmp_path)
+    for module in (result.tokenizer, result.transformer):
+        storages = {value.untyped_storage().data_ptr(): value for value in module.state_dict().values()}
+        assert len(storages) == len(module.state_dict())
+        assert all(value.untyped_storage().nbytes() == value.nbytes for value in storages.values())
+        assert not any(value.is_meta for value in (*module.buffers(), *module.parameters()))
 
 
 # On the command line

@@ -29,6 +29,8 @@ DOWNLOADED = (
     "*/model.safetensors",
 )
 """What is downloaded of a hub id: the full precision, once."""
+NEEDED = ("transformer/config.json", "vqvae/config.json", "text_encoder/config.json")
+"""What shows that a hub id is one of aMUSEd, before gigabytes are downloaded."""
 WHOLE = "download the whole repository, with all its folders"
 LARGEST = 1_000_000
 """Larger than any size in such a config."""

@@ -4,6 +4,8 @@ Two files, the VQGAN's state dict and the transformer's, or one that holds both,
 transformer whose outputs are those of its code (assumptions: docs/coursework-checkpoints.md).
 """
 
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +14,10 @@ from maskmend.errors import ConfigError
 from maskmend.importers.coursework.state_dict import read_state
 from maskmend.importers.coursework.transformer import convert_transformer
 from maskmend.importers.coursework.vqgan import PIXELS, convert_vqgan
+from maskmend.importers.writing import Conversion
 from maskmend.models.transformer import MaskedTransformer
 from maskmend.models.vqgan import VQGAN
+from maskmend.settings import Settings
 
 
 class Converted(NamedTuple):
@@ -51,3 +55,37 @@ def convert_coursework(
     for state in (first, second):
         state.note_unused()
     return Converted(tokenizer, model, (*first.notes, *second.notes))
+
+
+def as_conversion(made: Converted, vqgan: Path | str, transformer: Path | str) -> Conversion:
+    """What `write_conversion` writes of the converted models; the card names the two files."""
+    state = made.transformer.state_dict()
+    config = made.transformer.config
+    return Conversion(
+        tokenizer=made.tokenizer,
+        model=made.transformer,
+        weights={name: partial(state.__getitem__, name) for name in state},
+        defaults={name: value for name, value in asdict(Settings()).items() if value is not None},
+        card=CARD.format(
+            layers=config.layers,
+            dim=config.dim,
+            side=made.tokenizer.config.resolution,
+            grid=config.grid,
+            vqgan=Path(vqgan).name,
+            transformer=Path(transformer).name,
+        ),
+        notes=made.notes,
+    )
+
+
+CARD = """# A model of the published experiment
+
+Converted by `maskmend convert coursework` from {vqgan} and {transformer}: {layers} blocks, {dim} wide.
+
+- What it fills: pictures of {side} x {side} pixels through {grid} x {grid} tokens; larger ones through
+  windows of that size.
+- Trained with tokens masked at random over the whole picture, and without a hint of what surrounds a cut
+  cell. What was assumed of its files is in maskmend's documents under "Checkpoints and folders of the
+  published experiment".
+- Licence and data: whoever trained it knows them.
+"""

@@ -2,22 +2,25 @@
 
 A file contains a bare state dict, one under a name such as `model` or `transformer_state_dict`, or that of a
 larger model with a prefix before each key (`transformer.`, `vqgan.`, `module.`). One required key is used to
-find the dict and the prefix. Keys that are not used are reported; only tensors are unpickled.
+find the dict and the prefix. Keys that are not used are reported; only tensors are unpickled,
+and a tensor is read when it is needed.
 """
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskmend.errors import ModelError
+from maskmend.importers.source import NUMBERS
 from maskmend.storage import torch_file
+from maskmend.storage.tensor_files import LazyTensor, open_tensors
 
 WRAPPERS = ("model", "transformer_state_dict", "vqgan_state_dict", "model_state_dict", "state_dict")
-M = TypeVar("M", bound=nn.Module)
 
 
 class CourseworkState:
@@ -30,7 +33,7 @@ class CourseworkState:
         notes: one line for each part of the file that was left out.
     """
 
-    def __init__(self, path: Path, prefix: str, tensors: dict[str, Tensor], notes: list[str]) -> None:
+    def __init__(self, path: Path, prefix: str, tensors: dict[str, LazyTensor], notes: list[str]) -> None:
         self.path, self.prefix, self.tensors, self.notes = path, prefix, tensors, notes
         self._used: set[str] = set()
 
@@ -38,7 +41,13 @@ class CourseworkState:
         """The tensor at `key` in float32, which counts as used. Raises ModelError."""
         if key not in self.tensors:
             raise ModelError(f"{self.path} has no {self.prefix}{key}: is it whole, and the right file?")
-        value = self.tensors[key].detach().float()
+        dtype = self.tensors[key].dtype
+        if dtype not in NUMBERS:
+            raise ModelError(
+                f"{self.path}: {self.prefix}{key} in {str(dtype).removeprefix('torch.')}, expected float32: "
+                "give the weights as training saved them"
+            )
+        value = self.tensors[key].read().float()
         if not bool(torch.isfinite(value).all()):
             raise ModelError(f"{self.path}: {self.prefix}{key} is not finite: give an earlier checkpoint")
         self._used.add(key)
@@ -50,13 +59,14 @@ class CourseworkState:
             if key not in self._used:
                 self.notes.append(f"{self.path}: {self.prefix}{key} is not used")
 
-    def fill(self, module: M, weights: dict[str, tuple[str, Tensor]]) -> M:
-        """`module` in eval mode with `weights`: by our name, the key in the file and the tensor.
+    def fitted(
+        self, wanted: Mapping[str, Tensor], weights: Mapping[str, tuple[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """A tensor of its own for each of `wanted`, whose names and shapes count.
 
-        A bias that is missing beside its weight is zero. Raises ModelError when
-        anything else is missing or a shape differs.
+        `weights` has, by our name, the key in the file and the tensor. A bias that is missing beside its
+        weight is zero. Raises ModelError when anything else is missing or a shape differs.
         """
-        wanted = module.state_dict()
         values: dict[str, Tensor] = {}
         for name, empty in wanted.items():
             weight = name.removesuffix("bias") + "weight"
@@ -67,16 +77,17 @@ class CourseworkState:
                     raise ModelError(
                         f"{self.path}: {self.prefix}{key} has shape {have}, expected {want} there"
                     )
-                values[name] = value
+                # A part of a larger tensor would keep all of it.
+                whole = value.is_contiguous() and value.untyped_storage().nbytes() == value.nbytes
+                values[name] = value if whole else value.clone(memory_format=torch.contiguous_format)
             elif name.endswith(".bias") and weight in weights:
                 self.notes.append(
                     f"{self.path}: no bias beside {self.prefix}{weights[weight][0]}, taken as zero"
                 )
-                values[name] = torch.zeros_like(empty)
+                values[name] = torch.zeros(empty.shape)
             else:
                 raise ModelError(f"{self.path} has no weights for our {name}: is the checkpoint whole?")
-        module.load_state_dict(values)
-        return module.eval().requires_grad_(False)
+        return values
 
 
 def read_state(path: Path, signature: str, what: str) -> CourseworkState:
@@ -88,7 +99,7 @@ def read_state(path: Path, signature: str, what: str) -> CourseworkState:
         prefixes = [
             key.removesuffix(signature)
             for key, value in candidate.items()
-            if isinstance(key, str) and isinstance(value, Tensor) and re.search(_whole(signature), key)
+            if isinstance(key, str) and isinstance(value, LazyTensor) and re.search(_whole(signature), key)
         ]
         if prefixes:
             state = _unwrapped(path, candidate, min(prefixes, key=len))
@@ -99,7 +110,8 @@ def read_state(path: Path, signature: str, what: str) -> CourseworkState:
     keys = [str(key) for key in content]
     shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
     raise ModelError(
-        f"{path} holds no {what} of the published experiment: no key {signature} (found: {shown or 'none'})"
+        f"{path} holds no {what} of the published experiment: no key {signature} (found: {shown or 'none'}); "
+        f"give the file with the {what}'s weights"
     )
 
 
@@ -108,11 +120,11 @@ def _whole(signature: str) -> str:
 
 
 def _unwrapped(path: Path, candidate: dict[Any, Any], prefix: str) -> CourseworkState:
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, LazyTensor] = {}
     notes: list[str] = []
     foreign: Counter[str] = Counter()
     for key, value in candidate.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
+        if not isinstance(key, str) or not isinstance(value, LazyTensor):
             notes.append(f"{path}: {key!r} is not used")
         elif key.startswith(prefix):
             tensors[key.removeprefix(prefix)] = value
@@ -127,22 +139,12 @@ def _load(path: Path) -> dict[Any, Any]:
     if not path.is_file():
         raise ModelError(f"no checkpoint at {path}: give a file that torch.save wrote")
     try:
-        torch_file.check(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        torch_file.check(path)  # strictly: a file of tensors alone
+        return open_tensors(path)
     except torch_file.Refused as error:
-        raise ModelError(
-            f"{path} is not loaded: {error}; save it again with torch.save(model.state_dict(), PATH)"
-        ) from None
-    except Exception as error:  # a damaged or foreign file makes the reader raise nearly anything
-        # Without the advice of PyTorch's message, which is to load the file unsafely.
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it asks for {asked[1]}" if asked else "it is damaged or no checkpoint"
-        raise ModelError(
-            f"{path} is not loaded: {reason}; save it again with torch.save(model.state_dict(), PATH)"
-        ) from None
-    if not isinstance(content, dict):
-        kind = type(content).__name__
-        raise ModelError(
-            f"{path} holds a {kind}, expected a state dict: torch.save(model.state_dict(), PATH)"
-        )
-    return content
+        reason = str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise ModelError(
+        f"{path} is not loaded: {reason}; save it again with torch.save(model.state_dict(), PATH)"
+    )

@@ -88,8 +88,10 @@ def convert_transformer(state: CourseworkState, codes: int, heads: int | None = 
         norm_eps=EPS,
         position_bias=weights["bias"][1].ndim == 2,
     )
-    with torch.random.fork_rng(devices=[]):
-        return state.fill(MaskedTransformer(config), weights)
+    with torch.device("meta"):
+        model = MaskedTransformer(config).eval()
+    model.load_state_dict(state.fitted(model.state_dict(), weights), assign=True)
+    return model.requires_grad_(False)
 
 
 def _embedding(state: CourseworkState, codes: int) -> tuple[int, int]:
@@ -164,7 +166,7 @@ def _linears(state: CourseworkState, names: dict[str, str], dim: int) -> list[Li
     layers = []
     for name, keys in modules.items():
         tensor = state.tensors[keys["weight"]] if "weight" in keys else None
-        if tensor is not None and tensor.ndim == 2 and tensor.shape[1] == dim:
+        if tensor is not None and len(tensor.shape) == 2 and tensor.shape[1] == dim:
             bias = state.take(keys["bias"]) if "bias" in keys else None
             layers.append(Linear(name, keys["weight"], state.take(keys["weight"]), bias))
     return layers

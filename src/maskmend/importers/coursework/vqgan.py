@@ -18,9 +18,11 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
 from maskmend.importers.coursework.state_dict import CourseworkState
+from maskmend.importers.vqgans import tokenizer_of
 from maskmend.models.quantizer import QuantizerConfig
 from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.vqgan import VQGAN
+from maskmend.storage.tensor_files import LazyTensor
 
 PIXELS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "coursework": ((0.4868, 0.4341, 0.3844), (0.2620, 0.2527, 0.2543)),
@@ -122,8 +124,9 @@ def convert_vqgan(state: CourseworkState, grid: int, pixels: str) -> VQGAN:
     for place, layer in zip(_decoder_names(decoder, up.blocks), decoder, strict=True):
         weights |= _under(f"decoder.{place}", layer)
     _scale_pixels(weights, *PIXELS[pixels])
-    with torch.random.fork_rng(devices=[]):
-        return state.fill(VQGAN(config), weights)
+    with torch.device("meta"):
+        wanted = VQGAN(config).state_dict()
+    return tokenizer_of(config, state.fitted(wanted, weights))
 
 
 def read_layers(state: CourseworkState, name: str) -> list[Layer]:
@@ -165,7 +168,7 @@ def read_layer(state: CourseworkState, name: str, index: int) -> Layer:
     return Layer(index, kind, weights)
 
 
-def _kind(tensors: dict[str, Tensor]) -> str | None:
+def _kind(tensors: dict[str, LazyTensor]) -> str | None:
     if any(part.startswith("block.") for part in tensors):
         return "R"
     if "q.weight" in tensors:
@@ -173,7 +176,7 @@ def _kind(tensors: dict[str, Tensor]) -> str | None:
     if "conv.weight" in tensors:
         return "S"
     norm = tensors.get("gn.weight", tensors.get("weight"))
-    return None if norm is None else {4: "C", 1: "N"}.get(norm.ndim)
+    return None if norm is None else {4: "C", 1: "N"}.get(len(norm.shape))
 
 
 def read_body(state: CourseworkState, name: str, items: list[Layer]) -> Body:
