@@ -126,6 +126,15 @@ def test_the_hooks_are_the_linters():
     assert "lint-imports" in linters
 
 
+def test_workers_are_killed_at_night_on_disk_and_in_a_bucket():
+    """Catches the twenty kills of a cluster that are promised and that nobody runs."""
+    workflow = (ROOT / ".github/workflows/nightly.yml").read_text()
+    job = re.search(r"^  ray-kills:\n(?:(?:    .*)?\n)+", workflow, re.MULTILINE)[0]
+    assert "bench/kill_workers.py --kills 20 " in job
+    assert "option: --s3" in job
+    assert "'.[ray,cloud]' 'moto[server]'" in job
+
+
 def test_the_version_is_written_once():
     """Catches a release whose files disagree."""
     assert "version" not in PROJECT

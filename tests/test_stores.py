@@ -1,9 +1,14 @@
 """Folders behind URLs: what goes wrong there is one line, and every URL is read from where it points."""
 
+import sys
+import tomllib
+from pathlib import Path
+
 import pytest
+from packaging.requirements import Requirement
 
 from maskmend import stores
-from maskmend.errors import DataError
+from maskmend.errors import ConfigError, DataError
 from maskmend.stores import Store
 
 
@@ -79,3 +84,36 @@ def test_urls_of_two_accounts_are_read_from_both(monkeypatch: pytest.MonkeyPatch
     )
     ranges = [(f"abfs://box@{name}/a.tar", 0, 5) for name in ("one", "two", "one")]
     assert stores.read_ranges(ranges) == [b"first", b"other", b"first"]
+
+
+@pytest.mark.parametrize(
+    ("url", "package"),
+    [
+        ("s3://b/x", "s3fs"),
+        ("gs://b/x", "gcsfs"),
+        ("gcs://b/x", "gcsfs"),
+        ("hf://datasets/a/b", "huggingface_hub"),
+    ],
+)
+def test_the_extra_that_is_named_installs_what_is_missing(
+    url: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches advice to install an extra after which the same message comes again."""
+    registry = pytest.importorskip("fsspec.registry")
+    monkeypatch.delitem(registry._registry, url.split("://")[0], raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=r"pip install '\.\[cloud\]'"):
+        stores.file_system(url)
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    extra = [Requirement(line).name.replace("-", "_") for line in project["optional-dependencies"]["cloud"]]
+    assert package in extra
+
+
+def test_another_protocols_package_is_named_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches advice to install an extra that does not help."""
+    registry = pytest.importorskip("fsspec.registry")
+    monkeypatch.delitem(registry._registry, "abfs", raising=False)
+    monkeypatch.setitem(sys.modules, "adlfs", None)
+    with pytest.raises(ConfigError, match="Install adlfs") as told:
+        stores.file_system("abfs://box/x")
+    assert "cloud" not in str(told.value)

@@ -15,6 +15,8 @@ from maskmend.files import write_files
 
 OBJECTS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "hf", "memory")
 """Protocols that write an object atomically."""
+IN_CLOUD = ("s3", "s3a", "gs", "gcs", "hf")
+"""Protocols whose packages the extra `cloud` installs."""
 
 
 def is_url(place: str | Path) -> bool:
@@ -188,8 +190,9 @@ def file_system(url: str) -> tuple[Any, str]:
         raise ConfigError(f"{url} needs fsspec: {pip_install('cloud')}") from None
     try:
         system, path = url_to_fs(url)
-    except ImportError as error:
-        raise ConfigError(f"{url}: {_line(error)}: {pip_install('cloud')}") from None
+    except ImportError as error:  # fsspec says which package
+        remedy = f": {pip_install('cloud')}" if url.split("://")[0] in IN_CLOUD else ""
+        raise ConfigError(f"{url}: {_line(error)}{remedy}") from None
     except ValueError as error:
         raise ConfigError(f"{url}: {_line(error)}: give a path, or s3://, gs:// or hf://") from None
     return system, path

@@ -1,5 +1,6 @@
 """A run of many pictures: the same bytes however it is shared out, nothing lost, nothing done twice."""
 
+import io
 import json
 import tarfile
 
@@ -275,6 +276,13 @@ def test_reports_do_not_pile_up(tiny_model, folders, tmp_path):
     assert len(tally.failures) == 1000
 
 
+def test_the_hub_is_no_target(tiny_model, folders):
+    """Catches a commit for each of many thousand pictures."""
+    photos, masks = folders
+    with pytest.raises(ConfigError, match=r"hf://datasets/me/filled: .*upload_folder"):
+        job_of(tiny_model, photos, "hf://datasets/me/filled", masks=masks)
+
+
 def test_object_storage_holds_the_same_bytes(tiny_pipeline, tiny_model, folders, tmp_path):
     fsspec = pytest.importorskip("fsspec")
     memory = fsspec.filesystem("memory")
@@ -288,3 +296,57 @@ def test_object_storage_holds_the_same_bytes(tiny_pipeline, tiny_model, folders,
     found = {path.removeprefix("/out/"): memory.cat(path) for path in memory.find("/out")}
     assert {name: one for name, one in found.items() if "_maskmend" not in name} == results(tmp_path / "out")
     assert len(list(all_records(job.store))) == COUNT
+
+
+def remote_parts(memory, kind, pictures, counts):
+    """memory://parts-KIND with shards of so many pictures each."""
+    left = list(pictures.items())
+    for number, count in enumerate(counts):
+        part, left = dict(left[:count]), left[count:]
+        content = shard_bytes(part)
+        if kind == "parquet":
+            pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+            images, masks = zip(*part.values(), strict=True)
+            table = pyarrow.table({"key": list(part), "image": list(images), "mask": list(masks)})
+            parquet.write_table(table, stream := io.BytesIO())
+            content = stream.getvalue()
+        memory.pipe(f"/parts-{kind}/{number}.{kind}", content)
+    return f"memory://parts-{kind}"
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_remote_tar_shards_have_a_time_left(tiny_pipeline, tiny_model, tmp_path, jobs):
+    """Catches runs of days that never say when they will be done."""
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    source = remote_parts(memory, "tar", made(24), (12, 12))
+    expected, done = [], 0
+    for index in range(jobs):
+        tallies = []
+        job = job_of(
+            tiny_model, source, tmp_path / "out", form="tar", chunk=2, shard=Shard(index=index, count=jobs)
+        )
+        tally = fill(job, tiny_pipeline, progress=lambda tally, said=tallies: said.append(tally.line()))
+        assert tally.total is None
+        assert tally.left is not None
+        assert all(" of about " in line and line.endswith(" left") for line in tallies)
+        expected += [int(line.split(" of about ")[1].split()[0]) for line in tallies]
+        done += tally.done
+    assert done == 24
+    if jobs < 4:  # with more jobs than shards each has about its share
+        assert set(expected) == {24 // jobs}
+        assert "maskmend_bulk_pictures 24\n" in tally.prometheus() or jobs > 1
+
+
+def test_rows_of_remote_parquet_files_are_counted(tiny_pipeline, tiny_model, tmp_path):
+    """Catches a total that is not told although the files say it; and a file that is none."""
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    source = remote_parts(memory, "parquet", made(9), (6, 3))
+    memory.pipe("/parts-parquet/2.parquet", b"no parquet")
+    tally = fill(job_of(tiny_model, source, tmp_path / "out"), tiny_pipeline)
+    assert (tally.total, tally.filled, tally.failed) == (10, 9, 1)
+    assert [
+        fill(
+            job_of(tiny_model, source, tmp_path / "two", shard=Shard(index=index, count=2)), tiny_pipeline
+        ).total
+        for index in (0, 1)
+    ] == [7, 3]

@@ -6,9 +6,11 @@ those: gloo now and then aborts a process after all is done, so exit codes say n
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,23 @@ def transformer_recipe(folder: Path, tokenizer: Path, **training: Any) -> Recipe
     )
 
 
-def train_transformer(settings: Recipe, out: Path, rank: int = 0, world: int = 1) -> Any:
+def decoder_recipe(folder: Path, tokenizer: Path, **training: Any) -> Recipe:
+    """A decoder on true tokens, without discriminators, over two micro-batches."""
+    given = {"steps": 4, "batch": 4, "accumulate": 2, "log_every": 1, "validate_every": 2}
+    given |= {"validation_images": 4, "warmup": 0, "final_lr": 1.0, "lr": 1e-3}
+    return from_dict(
+        Recipe,
+        {
+            "stage": "decoder",
+            "data": {"train": str(folder), "validation": str(folder), "crop_scale": 0.5, "colour": 0.1},
+            "training": given | training,
+            "model": {"known_channels": [8, 8, 8]},
+            "decoder": {"tokenizer": str(tokenizer), "perceptual": 0.0, "adversarial": 0.0},
+        },
+    )
+
+
+def train_stage(settings: Recipe, out: Path, rank: int = 0, world: int = 1) -> Any:
     """The stage after its run."""
     stage = build_stage(settings, CPU)
     images = ImageSet(settings.data.train, 16)
@@ -116,6 +134,29 @@ def reductions(settings: Recipe, parts: int) -> int:
     return len(met)
 
 
+def collectives(settings: Recipe, parts: int) -> dict[str, int]:
+    """How often sharded gradients are sent and weights gathered in a step of so many micro-batches."""
+    stage: Any = build_stage(settings, CPU)
+    found = {"sent": 0, "gathered": 0}
+
+    def counted(kind: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*given: Any, **options: Any) -> Any:
+            found[kind] += 1
+            return call(*given, **options)
+
+        return counting
+
+    # Newer versions of PyTorch have other names for them.
+    names = {"reduce_scatter_tensor": "sent", "reduce_scatter_single": "sent"}
+    names |= {"all_gather_into_tensor": "gathered", "all_gather_single": "gathered"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, kind in names.items():
+            if hasattr(torch.distributed, name):
+                patch.setattr(torch.distributed, name, counted(kind, getattr(torch.distributed, name)))
+        stage.train_step(list(batch().chunk(parts)), 0, np.random.default_rng(0))
+    return found
+
+
 def losses(out: Path) -> dict[tuple[str, int], float]:
     """By kind and step."""
     lines = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
@@ -125,15 +166,18 @@ def losses(out: Path) -> dict[tuple[str, int], float]:
 def transformers(folder: Path, tokenizer: Path, rank: int, world: int) -> dict[str, Any]:
     """What both processes found in training transformers, whole and sharded."""
     photos = folder / "photos"
-    stage = train_transformer(transformer_recipe(photos, tokenizer), folder / "ddp", rank, world)
+    stage = train_stage(transformer_recipe(photos, tokenizer), folder / "ddp", rank, world)
     found: dict[str, Any] = {"ddp": stage.state()["model"]}
+    # Begun by one process, before these were started.
+    train_stage(transformer_recipe(photos, tokenizer), folder / "one-then-two", rank, world)
     found["met"] = [reductions(transformer_recipe(photos, tokenizer), parts) for parts in (1, 2)]
     options = {"parallel": "fsdp", "recompute": True}
     sharded = transformer_recipe(photos, tokenizer, **options)
-    whole = train_transformer(sharded, folder / "fsdp", rank, world).tensors()
+    found["collectives"] = [collectives(sharded, parts) for parts in (1, 2)]
+    whole = train_stage(sharded, folder / "fsdp", rank, world).tensors()
     half = transformer_recipe(photos, tokenizer, steps=2, **options)
-    train_transformer(half, folder / "stopped", rank, world)
-    resumed = train_transformer(sharded, folder / "stopped", rank, world).tensors()
+    train_stage(half, folder / "stopped", rank, world)
+    resumed = train_stage(sharded, folder / "stopped", rank, world).tensors()
     found["exact"] = {name: torch.equal(local(whole[name]), local(resumed[name])) for name in whole}
     found["share"] = sum(local(value).numel() for name, value in whole.items() if name.startswith("model."))
     return found
@@ -177,6 +221,7 @@ def work(folder: Path, tokenizer: Path) -> None:
         found["finished"] = outcome.finished
         found["state"] = stage.state()
         found |= transformers(folder, tokenizer, rank, world)
+        train_stage(decoder_recipe(folder / "photos", tokenizer), folder / "decoder", rank, world)
         found["nan"] = nan_in_one_process(folder, rank, world)
         # Before the group is left: what comes after may abort.
         torch.save(found, folder / f"rank{rank}.pt")
@@ -193,6 +238,7 @@ def results(
         Image.new("RGB", (16, 16), (50 * level, 100, 200 - 50 * level)).save(
             folder / "photos" / f"{level}.png"
         )
+    train_stage(transformer_recipe(folder / "photos", tokenizer_folder, steps=2), folder / "one-then-two")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -270,7 +316,7 @@ def test_one_process_writes_the_run(results) -> None:
 def alone(results, tokenizer_folder: Path) -> Path:
     """The folder of the same run of a transformer in one process, longer by two steps."""
     folder = results[0]
-    train_transformer(transformer_recipe(folder / "photos", tokenizer_folder, steps=6), folder / "alone")
+    train_stage(transformer_recipe(folder / "photos", tokenizer_folder, steps=6), folder / "alone")
     return folder / "alone"
 
 
@@ -285,11 +331,25 @@ def test_two_processes_train_to_the_losses_of_one(kind: str, results, alone: Pat
         assert loss == pytest.approx(one[at], rel=2e-4), at
 
 
+def test_two_processes_train_a_decoder_to_the_losses_of_one(results, tokenizer_folder: Path) -> None:
+    """Would catch holes that depend on the number of processes, in training or in validation."""
+    folder = results[0]
+    train_stage(decoder_recipe(folder / "photos", tokenizer_folder), folder / "decoder-alone")
+    one, two = losses(folder / "decoder-alone"), losses(folder / "decoder")
+    assert one.keys() == two.keys()
+    assert len(two) == 6
+    for at, loss in two.items():
+        assert loss == pytest.approx(one[at], rel=2e-4), at
+
+
 def test_micro_batches_meet_once(results) -> None:
-    """Would catch gradients sent in each micro-batch."""
+    """Would catch gradients sent in each micro-batch. Sharded weights are gathered in each."""
     for found in results[1]:
         once, twice = found["met"]
         assert once == twice > 0
+        once, twice = found["collectives"]
+        assert once["sent"] == twice["sent"] > 0
+        assert twice["gathered"] == 2 * once["gathered"] > 0
 
 
 def test_sharded_runs_resume_to_the_bit(results) -> None:
@@ -309,12 +369,27 @@ def test_one_process_goes_on_with_what_two_began(results, alone: Path, tokenizer
     """Would catch a checkpoint that only as many processes can load, and one whose parts get mixed up."""
     folder = results[0]
     settings = transformer_recipe(folder / "photos", tokenizer_folder, steps=6, parallel="fsdp")
-    train_transformer(settings, folder / "fsdp")
+    train_stage(settings, folder / "fsdp")
     one, both = losses(alone), losses(folder / "fsdp")
     assert both.keys() == one.keys()
     for at, loss in both.items():
         assert loss == pytest.approx(one[at], rel=2e-4), at
     assert sorted(path.name for path in folder.glob("fsdp/last*")) == ["last-0000006", "last.json"]
+
+
+@pytest.mark.parametrize("way", ["one-then-two", "two-then-one"])
+def test_another_number_of_processes_goes_on(way: str, results, alone: Path, tokenizer_folder: Path) -> None:
+    """Would catch names or an optimizer in last.pt that only as many processes as wrote it can load."""
+    folder = results[0]
+    if way == "two-then-one":
+        shutil.copytree(folder / "ddp", folder / way)
+        settings = transformer_recipe(folder / "photos", tokenizer_folder, steps=6)
+        train_stage(settings, folder / way)
+    one, both = losses(alone), losses(folder / way)
+    assert max(step for _, step in both) == (6 if way == "two-then-one" else 4)
+    assert len(both) == (9 if way == "two-then-one" else 6)
+    for at, loss in both.items():
+        assert loss == pytest.approx(one[at], rel=2e-4), at
 
 
 def test_nan_in_one_process_stops_both(results) -> None:

@@ -76,6 +76,8 @@ class Chunk:
 
     name: str
     entries: tuple[Entry, ...]
+    share: float = 0.0
+    """Its share of the part's entries; 0 where their number is not known beforehand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,13 +130,20 @@ def cut_chunks(part: str, entries: Iterable[Entry], size: int) -> Iterator[Chunk
         yield _chunk(part, gathered)
 
 
-def plan(
-    parts: list[str], entries: Callable[[str], Iterable[Entry]], *, shard: Shard, size: int
-) -> Iterator[Chunk]:
-    """The chunks of a shard. With at least as many parts as jobs, each job reads only its own parts."""
+def parts_of(parts: list[str], shard: Shard) -> tuple[list[str], bool]:
+    """The parts that a job reads, and whether it fills all of their chunks or only its share of them.
+
+    With at least as many parts as jobs, each job reads only its own parts.
+    """
     whole = len(parts) >= shard.count
-    for part in parts[shard.index :: shard.count] if whole else parts:
-        for chunk in cut_chunks(part, entries(part), size):
+    return (parts[shard.index :: shard.count] if whole else parts), whole
+
+
+def plan(parts: list[str], chunks: Callable[[str], Iterable[Chunk]], *, shard: Shard) -> Iterator[Chunk]:
+    """The chunks of a shard."""
+    own, whole = parts_of(parts, shard)
+    for part in own:
+        for chunk in chunks(part):
             if whole or shard.takes(chunk.name):
                 yield chunk
 

@@ -112,6 +112,11 @@ class Job:
 
     def __post_init__(self) -> None:
         check_form(self.form)
+        if self.target.startswith("hf://"):
+            raise ConfigError(
+                f"--output {self.target}: on the Hub every file would be a commit of its own; write into a "
+                "folder or a bucket, and upload that at once with huggingface_hub.upload_folder"
+            )
         if self.chunk < 1:
             raise ConfigError(f"chunk = {self.chunk}: give 1 or more pictures")
 

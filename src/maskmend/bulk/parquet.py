@@ -69,6 +69,16 @@ def _rows(file: Any, place: str, part: str, columns: list[str]) -> Iterator[Entr
         before += rows
 
 
+def count_rows(place: str) -> int:
+    """The number of rows; only the footer is read. Raises DataError."""
+    pyarrow, parquet = arrow()
+    with open_binary(place) as handle:
+        try:
+            return parquet.read_metadata(handle).num_rows
+        except (pyarrow.ArrowException, OSError) as error:
+            raise DataError(f"cannot read {place} as Parquet: {' '.join(str(error).split())}") from None
+
+
 def read_cell(place: str, column: str, group: int, row: int) -> bytes:
     """Reads the bytes of a cell. Raises DataError."""
     value = _column(place, column, group)[row].as_py()

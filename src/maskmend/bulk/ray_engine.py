@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from maskmend.bulk.entries import Chunk, Location, cut_chunks
+from maskmend.bulk.entries import Chunk, Location
 from maskmend.bulk.filling import Item, fill_items
 from maskmend.bulk.job import Filling, Job
 from maskmend.bulk.sources import Source
@@ -90,7 +90,7 @@ def fill_on_ray(job: Job, pool: Pool | None = None) -> Iterator[Report]:
 
 
 def _listed(row: dict[str, Any], source: Source, size: int) -> Iterator[dict[str, Any]]:
-    for chunk in cut_chunks(row["part"], source.entries(row["part"]), size):
+    for chunk in source.chunks_of(row["part"], size=size):
         yield {"chunk": chunk}
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from maskmend.bulk.entries import parts_of
 from maskmend.bulk.job import Job
 from maskmend.bulk.manifest import FAILURES, PARTS, failures_csv, part_name, read_part
 from maskmend.bulk.sources import Source
@@ -37,7 +38,7 @@ def follow(
     complete run, parts of the manifest without a chunk are removed; these are left over when pictures were
     removed from the source.
     """
-    tally = Tally(total=count(job))
+    tally = Tally(total=count(job), parts=_parts(job))
     written = 0.0
     try:
         for report in reports:
@@ -57,7 +58,10 @@ def follow(
 
 
 def count(job: Job) -> int | None:
-    """Number of pictures in the job's shard; None for remote tar and Parquet files, which would be read."""
+    """Number of pictures in the job's shard; None where remote shards would be read for it."""
+    parts, whole = parts_of(job.source.parts(), job.shard)
+    if job.source.kind == "parquet" and whole:
+        return sum(job.source.rows(part) or 0 for part in parts)
     if _is_remote(job.source) and job.source.kind != "folder":
         return None
     return sum(len(chunk.entries) for chunk in job.source.chunks(shard=job.shard, size=job.chunk))
@@ -67,6 +71,12 @@ def failures_name(job: Job) -> str:
     """The name of the list of failures in the target."""
     shard = job.shard
     return f"{FAILURES}.csv" if shard.count == 1 else f"{FAILURES}-{shard.index}-of-{shard.count}.csv"
+
+
+def _parts(job: Job) -> float:
+    """The parts that the job fills, in fractions where several jobs share each of them out."""
+    parts, whole = parts_of(job.source.parts(), job.shard)
+    return len(parts) / (1 if whole else job.shard.count)
 
 
 def _list_failures(job: Job, chunks: list[str]) -> None:

@@ -6,14 +6,15 @@ keys, or one for all. A source lists one folder, or the headers of one shard, at
 
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from maskmend.batch.folder import FILLABLE
-from maskmend.bulk.entries import Chunk, Entry, Location, Shard, is_safe, plan
+from maskmend.bulk.entries import Chunk, Entry, Location, Shard, cut_chunks, is_safe, plan
 from maskmend.bulk.guides import Guides
-from maskmend.bulk.parquet import entries_of
+from maskmend.bulk.parquet import count_rows, entries_of
 from maskmend.errors import ConfigError, DataError
 from maskmend.stores import Store, is_url, joined, open_binary
 
@@ -69,7 +70,27 @@ class Source:
             yield Entry(key=key, part=_stem(part), trouble=str(error))
 
     def chunks(self, *, shard: Shard, size: int) -> Iterator[Chunk]:
-        return plan(self.parts(), self.entries, shard=shard, size=size)
+        return plan(self.parts(), partial(self.chunks_of, size=size), shard=shard)
+
+    def chunks_of(self, part: str, *, size: int) -> Iterator[Chunk]:
+        """The chunks of one part. Those of tar shards, whose headers are all read first, and of Parquet files
+        have their share in it."""
+        entries: Iterable[Entry] = self.entries(part)
+        count = self.rows(part)
+        if self.kind == "tar":
+            entries = list(entries)
+            count = len(entries)
+        for chunk in cut_chunks(part, entries, size):
+            yield replace(chunk, share=len(chunk.entries) / count) if count else chunk
+
+    def rows(self, part: str) -> int | None:
+        """The number of entries of a Parquet file, from its footer; None for other sources."""
+        if self.kind != "parquet":
+            return None
+        try:
+            return count_rows(_shard(self.images, part))
+        except DataError:
+            return 1  # as `entries`
 
     def _checked(self, entry: Entry, guides: Guides | None) -> Entry:
         if guides is not None:

@@ -14,6 +14,10 @@ KEPT = 1000
 class Tally:
     total: int | None = None
     """Total number of pictures; None if counting them would require reading remote shards."""
+    parts: float = 0.0
+    """The number of shards that the job fills, where the total is not known; then it is estimated, as if
+    those that are not read yet held as many pictures as the others."""
+    parts_done: float = 0.0
     filled: int = 0
     skipped: int = 0
     failed: int = 0
@@ -40,6 +44,7 @@ class Tally:
             if note in self.notes or len(self.notes) < KEPT:
                 self.notes[note] = self.notes.get(note, 0) + 1
         self.names.add(report.chunk)
+        self.parts_done += report.share
 
     @property
     def done(self) -> int:
@@ -55,17 +60,27 @@ class Tally:
         return self.filled / max(self.seconds, 1e-9)
 
     @property
+    def expected(self) -> int | None:
+        """The total, or an estimate of it; None if unknown."""
+        if self.total is not None:
+            return self.total
+        if not self.parts or not self.parts_done:
+            return None
+        return max(self.done, round(self.done * self.parts / self.parts_done))
+
+    @property
     def left(self) -> float | None:
         """Estimated seconds for the remaining pictures; None if unknown."""
-        if self.total is None or self.filled == 0:
+        if self.expected is None or self.filled == 0:
             return None
-        return max(self.total - self.done, 0) / self.rate
+        return max(self.expected - self.done, 0) / self.rate
 
     def line(self) -> str:
         """Such as "120 of 5000 pictures, 3.2 a second, 2 failed, 25 min left"."""
-        words = [
-            f"{self.done} of {self.total} pictures" if self.total is not None else f"{self.done} pictures"
-        ]
+        words = [f"{self.done} pictures"]
+        if self.expected is not None:
+            about = "about " if self.total is None else ""
+            words = [f"{self.done} of {about}{self.expected} pictures"]
         if self.filled:
             words.append(f"{self.rate:.3g} a second")
         if self.failed:
@@ -84,8 +99,9 @@ class Tally:
             ("pictures_per_second", "gauge", "Filled, over the whole run.", self.rate),
             ("run_seconds", "gauge", "Since the run began.", self.seconds),
         ]
-        if self.total is not None:
-            figures.append(("pictures", "gauge", "Pictures that there are.", self.total))
+        if self.expected is not None:
+            text = "Pictures that there are; an estimate for remote tar shards."
+            figures.append(("pictures", "gauge", text, self.expected))
         if self.left is not None:
             figures.append(("seconds_left", "gauge", "At this rate.", self.left))
         lines = []

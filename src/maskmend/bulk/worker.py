@@ -25,6 +25,8 @@ class Report:
     seconds: float = 0.0
     windows: int = 0
     notes: tuple[str, ...] = ()
+    share: float = 0.0
+    """As in `Chunk`."""
 
 
 class Worker:
@@ -48,7 +50,8 @@ class Worker:
         before = self._done(chunk)
         if before is not None:
             failures = tuple((_name(one), one.reason or "") for one in before if one.status == "failed")
-            return Report(chunk=chunk.name, skipped=len(before) - len(failures), failures=failures)
+            skipped = len(before) - len(failures)
+            return Report(chunk=chunk.name, skipped=skipped, failures=failures, share=chunk.share)
         writer = ChunkWriter(store=self.job.store, form=self.job.form, chunk=chunk.name)
         records: dict[str, Record] = {}
         order = {entry.name: number for number, entry in enumerate(chunk.entries)}
@@ -110,6 +113,7 @@ class Worker:
             seconds=sum(one.seconds for one in done),
             windows=windows,
             notes=tuple(one.note for one in done if one.note),
+            share=chunk.share,
         )
 
     def _remove_replaced(self, before: list[Record], done: list[Record]) -> None:

@@ -6,7 +6,10 @@ from importlib.metadata import PackageNotFoundError, version
 
 EXTRAS: dict[str, tuple[str, dict[str, str]]] = {
     "client": ("maskmend.client", {"httpx2": "httpx2"}),
-    "cloud": ("pictures in object storage", {"fsspec": "fsspec", "s3fs": "s3fs"}),
+    "cloud": (
+        "pictures in object storage",
+        {"fsspec": "fsspec", "gcsfs": "gcsfs", "huggingface-hub": "huggingface_hub", "s3fs": "s3fs"},
+    ),
     "evaluate": ("maskmend evaluate", {"scikit-learn": "sklearn"}),
     "heif": ("HEIC pictures", {"pillow-heif": "pillow_heif"}),
     "hub": ("models from the Hugging Face Hub", {"huggingface-hub": "huggingface_hub"}),

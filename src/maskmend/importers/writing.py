@@ -1,7 +1,7 @@
 """Writes a converted model as a folder, tensor by tensor, under a temporary name that is renamed at the end.
 
-The tokenizer is small and is held in memory, once; the transformer may be large and is converted one tensor at
-a time. A conversion that fails or is stopped leaves nothing at the target.
+The tokenizer is small and is held in memory, once; the transformer may be large and is converted one tensor
+at a time. A conversion that fails or is stopped leaves nothing at the target.
 """
 
 import math

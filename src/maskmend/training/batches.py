@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from maskmend.errors import DataError, MaskmendError, TrainingError
 from maskmend.progress import Log
+from maskmend.stores import is_url
 from maskmend.training.dataset import Box, ImageSet, batch_indices, crop, cut, draw_box
 from maskmend.training.recipe import Recipe
 from maskmend.training.shards.pictures import ShardSet
@@ -214,11 +215,21 @@ def _loader(maker: BatchMaker, workers: int, steps: range) -> DataLoader:
         prefetch_factor=AHEAD,
         collate_fn=cast("Any", _as_made),
         worker_init_fn=_leave_signals,
-        # A fork shares the pictures in memory. Elsewhere than on Linux it is not safe beside threads.
-        multiprocessing_context=multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn"),
+        multiprocessing_context=multiprocessing.get_context(start_method(maker.images)),
         # Else the loader draws from PyTorch's global generator.
         generator=torch.Generator(),
     )
+
+
+def start_method(images: Pictures) -> str:
+    """How the processes that make batches of `images` are started.
+
+    A fork shares the pictures in memory. It is not safe elsewhere than on Linux, beside threads; nor where
+    pictures are read from a URL: fsspec has its event loop in a thread, which a forked process lacks, while
+    it inherits the thread's open connections and whatever locks it held at that moment.
+    """
+    remote = isinstance(images, ShardSet) and is_url(images.index.place)
+    return "fork" if sys.platform == "linux" and not remote else "spawn"
 
 
 def _as_made(made: Made) -> Made:

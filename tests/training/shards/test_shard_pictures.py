@@ -19,7 +19,8 @@ from PIL import Image
 from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError
 from maskmend.stores import Store
-from maskmend.training.batches import Batches
+from maskmend.training import checkpoint
+from maskmend.training.batches import Batches, start_method
 from maskmend.training.dataset import ImageSet
 from maskmend.training.run import run
 from maskmend.training.shards.cache import PictureCache
@@ -86,6 +87,9 @@ def test_shards_behind_a_url(shards: Path) -> None:
     write_index(make_index("memory://set"), "memory://set")
     remote, local = open_pictures("memory://set", SIZE), ImageSet(shards, SIZE)
     assert all(np.array_equal(a, b) for a, b in zip(remote, local, strict=True))
+    assert start_method(remote) == "spawn"  # `test_s3` tells why
+    if sys.platform == "linux":
+        assert start_method(open_pictures(str(shards), SIZE)) == start_method(local) == "fork"
 
 
 def test_an_index_elsewhere_finds_its_shards(shards: Path, tmp_path: Path) -> None:
@@ -284,6 +288,21 @@ def test_a_run_from_shards_is_the_run_from_memory(shards: Path, tmp_path: Path, 
     assert losses[0] == losses[1]
 
 
+def test_a_run_with_workers_resumes_to_the_bit(shards: Path, tmp_path: Path, make_recipe) -> None:
+    """Would catch batches made ahead that a stopped run had taken and its continuation passes over, and draws
+    that depend on where a worker began."""
+    data = {"train": str(shards), "validation": str(shards), "crop_scale": 0.5, "colour": 0.2}
+    states = []
+    for name, legs, workers in (("whole", (5,), 0), ("stopped", (2, 5), 2)):
+        for steps in legs:
+            training = {"steps": steps, "warmup": 0, "final_lr": 1.0, "validate_every": 2, "keep": "last"}
+            recipe = make_recipe("tokenizer", data=data | {"workers": workers}, training=training)
+            assert run(recipe, tmp_path / name).finished
+        states.append(checkpoint.read(tmp_path / name / "last.pt")["stage"])
+    for part in ("model", "ema"):
+        assert all(torch.equal(states[0][part][key], states[1][part][key]) for key in states[0][part])
+
+
 def test_pictures_held_out_in_the_same_shards_are_counted(shards: Path, tmp_path: Path) -> None:
     """Would catch a validation on training pictures that nobody is told of."""
     lazily, memory = open_pictures(str(shards), SIZE), ImageSet(shards, SIZE)
@@ -301,22 +320,22 @@ def most():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
 import torch
-libraries, start = most(), time.perf_counter()
+libraries = most()
 from maskmend.training.dataset import batch_indices
 from maskmend.training.shards.sources import open_pictures
 images = open_pictures(sys.argv[1], 64)
 order = batch_indices(0, 64, len(images), 0)
 records = images.index.records[order]
 shards = {images.index.shard(int(one)) for one in records["shard"]}
-print(len(images), len(shards), time.perf_counter() - start)
-print(most() - libraries)
+print(len(images), len(shards), time.process_time(), most(), libraries)
 """
 
 
 @pytest.mark.slow
 def test_a_million_pictures_start_fast_and_small(tmp_path: Path) -> None:
-    """Would catch an index that is read into lists, which would be hundreds of MB. PyTorch alone takes 220 to
-    270 MB, depending on what is installed beside it; the index and the order of an epoch add about 45."""
+    """Would catch an index that is read into lists, which would be hundreds of MB and some seconds, and
+    libraries that are loaded though nobody needs them. Of the whole process: processor seconds, which other
+    work on the machine changes little, and the most memory it held."""
     count, shards = 1_000_000, 100
     records = np.zeros(count, RECORD)
     records["shard"] = np.arange(count) // (count // shards)
@@ -335,6 +354,10 @@ def test_a_million_pictures_start_fast_and_small(tmp_path: Path) -> None:
         check=True,
     ).stdout.split()
     assert int(said[0]) == count
-    assert float(said[2]) < 60  # 5 s on an idle machine: no test depends on the clock
-    assert float(said[3]) < 60e6
+    seconds, size, libraries = float(said[2]), int(said[3]), int(said[4])
+    print(f"{seconds:.1f} processor seconds, {size / 1e6:.0f} MB, of them PyTorch {libraries / 1e6:.0f} MB")
+    assert seconds < 5
+    assert size - libraries < 60e6
+    if torch.version.cuda is None:  # else PyTorch alone takes as much
+        assert size < 300e6
     assert Store(place=str(tmp_path)).holds(NAME)

@@ -155,9 +155,10 @@ class DecoderStage:
     def validate(self, batches: list[Float[Tensor, "_ 3 H W"]]) -> dict[str, float]:
         sums = {"l1": 0.0, "lpips": 0.0}
         count = 0
+        rank, world = rank_and_world()
         for number, images in enumerate(batches):
-            masks = self._masks(np.random.default_rng([7, number]), len(images))
-            tokens, known = self.examples(images, masks, number << 32)
+            masks = self._masks(np.random.default_rng([7, number]), len(images) * world).share(rank, world)
+            tokens, known = self.examples(images, masks, (number << 32) + rank)
             fake = torch.where(known.mask, self.ema.module.decode(tokens, known), images)
             sums["l1"] += float((fake - images).abs().mean()) * len(images)
             sums["lpips"] += self.image_loss.lpips_sum(fake, images)
