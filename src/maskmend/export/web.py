@@ -2,7 +2,7 @@
 
     site/  index.html and the editor's modules      model/  weights, graphs, onnxruntime-web
            api.js: who fills                         browser/  the worker: windows, decoding, compositing
-           service-worker.js                         samples/
+           service-worker.js, icons                  samples/
 
 Any server of files will do. The site asks no other host for anything, and its security policy forbids it.
 """
@@ -18,6 +18,7 @@ import maskmend
 from maskmend.assets import PHOTOGRAPHS
 from maskmend.assets.samples import sample_pairs
 from maskmend.errors import ConfigError, DataError
+from maskmend.export.icons import icon_png
 from maskmend.export.onnx import onnx_graphs
 from maskmend.export.web_runtime import SCRIPT, WASM, runtime_files
 from maskmend.export.web_weights import pack_weights
@@ -28,7 +29,8 @@ from maskmend.settings import SCHEDULES, Settings
 SITE = Path(__file__).parent / "site"
 PAGE = Path(maskmend.__file__).parent / "server" / "page"
 """The served editor's files, read as data."""
-SERVER_ONLY = {"server.js", "docs.html", "docs.js", "docs.css"}
+NOT_IN_SITE = {"server.js", "docs.html", "docs.js", "docs.css", "words-en.js"}
+"""What only a server needs, and the list of texts that translations are checked against."""
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
@@ -40,7 +42,8 @@ HTML = (
     (
         '<link rel="icon"',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<link rel="manifest" href="manifest.webmanifest">\n<link rel="icon"',
+        '<link rel="manifest" href="manifest.webmanifest">\n'
+        '<link rel="apple-touch-icon" href="icon-maskable.png">\n<link rel="icon"',
     ),
     ('  <a class="quiet button wide" href="docs" target="_blank" rel="noopener">API</a>\n', ""),
     (
@@ -55,6 +58,12 @@ HTML = (
     ),
 )
 """What is replaced in the editor's page, each once."""
+ICONS = {
+    "icon-192.png": (192, False),
+    "icon-512.png": (512, False),
+    "icon-maskable.png": (512, True),
+}
+"""Those of manifest.webmanifest: pixels a side, and whether launchers may cut them (`icon_png`)."""
 
 
 def export_web(
@@ -131,13 +140,15 @@ def _check_settings(defaults: Settings) -> None:
 
 def _pages(name: str, about: dict[str, Any], settings: dict[str, Any]) -> dict[str, bytes]:
     """The editor and the worker's modules, by path."""
-    pages = {p.name: p.read_bytes() for p in PAGE.iterdir() if p.is_file() and p.name not in SERVER_ONLY}
+    pages = {p.name: p.read_bytes() for p in PAGE.iterdir() if p.is_file() and p.name not in NOT_IN_SITE}
     pages |= {p.relative_to(SITE).as_posix(): p.read_bytes() for p in SITE.rglob("*") if p.is_file()}
     html = pages["index.html"].decode()
     for old, new in HTML:
         assert html.count(old) == 1, old
         html = html.replace(old, new)
     pages["index.html"] = html.encode()
+    svg = pages["icon.svg"]
+    pages |= {icon: icon_png(svg, side, maskable=cut) for icon, (side, cut) in ICONS.items()}
     samples = _samples(name)
     pages |= {f"samples/{path.name}": path.read_bytes() for path in samples}
     entry = {"name": name, "loaded": True, "resolution": about["resolution"], "grid": about["grid"]}
