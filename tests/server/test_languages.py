@@ -52,6 +52,26 @@ def test_a_language_is_not_english(code):
     assert [key for key in same if WORD.search(re.sub(r"\{\d\}", "", key))] in ([], ["Alternative {0}, {1}"])
 
 
+def test_the_language_chosen_last_is_the_one_that_counts(browser, recorded):
+    """Catches a language file that comes late and turns the page back to a language that was left."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, locale="en-GB")
+    held = []
+    context.route("**/words-de.js", lambda route: held.append(route))
+    editor = Editor(context, recorded[1])
+    page = editor.page
+    page.select_option("#language", "de")
+    page.select_option("#language", "zh")
+    page.locator("#choose", has_text="选择").wait_for()
+    with page.expect_response("**/words-de.js") as late:
+        held.pop().continue_()
+    late.value.finished()
+    page.evaluate("import('./words-de.js')")  # it has been run by now
+    assert page.locator("html").get_attribute("lang") == "zh"
+    assert page.locator("#choose").inner_text().startswith("选择")
+    assert editor.complaints == []
+    context.close()
+
+
 def test_no_text_of_the_page_is_outside_the_language_files(browser, recorded):
     """Catches English in the middle of a page in another language."""
     context = browser.new_context(viewport={"width": 1200, "height": 800}, locale="zh-CN")

@@ -7,6 +7,7 @@ const SPOKEN = ["title", "aria-label", "alt", "placeholder"];
 
 export let language = "en";
 let texts = {}; // English needs none
+let turns = 0; // of `speak`
 let fixed = null; // what stands in the page from the start: [node or element, attribute or null, English]
 
 // A text of the page: t`Fill`, or with values in it.
@@ -25,9 +26,13 @@ export function number(value, decimals = 0) {
   return value.toLocaleString(language, { minimumFractionDigits: decimals, maximumFractionDigits: decimals, useGrouping: false });
 }
 
-// Turns the whole page to a language; `words` stands in for its file.
+// Turns the whole page to a language; `words` stands in for its file. Of several calls the last one counts, whichever file
+// comes first.
 export async function speak(code, words = null) {
-  texts = words ?? (code === "en" ? {} : (await import(`./words-${code}.js`)).default);
+  const turn = ++turns;
+  const coming = words ?? (code === "en" ? {} : (await import(`./words-${code}.js`)).default);
+  if (turn !== turns) return;
+  texts = coming;
   language = code;
   document.documentElement.lang = code;
   fixed ??= found(document.documentElement);
