@@ -17,7 +17,7 @@ DARK, LIGHT, RED = (32, 32, 36), (243, 239, 230), (229, 71, 95)
 def drawn(side: int, *, maskable: bool = False) -> np.ndarray:
     picture = Image.open(io.BytesIO(icon_png(SVG, side, maskable=maskable)))
     assert (picture.format, picture.size) == ("PNG", (side, side))
-    return np.asarray(picture)
+    return np.asarray(picture.convert("RGBA"))
 
 
 def test_the_icon_is_the_editors():
@@ -36,9 +36,9 @@ def test_the_icon_is_the_editors():
 def test_launchers_may_cut_a_maskable_icon_to_a_circle():
     """Catches transparent corners, which some launchers fill with white, and squares that are cut."""
     icon = drawn(512, maskable=True)
-    assert icon.shape == (512, 512, 3)
-    assert tuple(icon[0, 0]) == DARK
-    rows, columns = np.nonzero((icon != DARK).any(axis=2))
+    assert (icon[:, :, 3] == 255).all()
+    assert tuple(icon[0, 0, :3]) == DARK
+    rows, columns = np.nonzero((icon[:, :, :3] != DARK).any(axis=2))
     far = np.hypot(rows - 255.5, columns - 255.5).max()
     assert SAFE * 256 - 8 < far <= SAFE * 256  # all of it, and no smaller than need be
 

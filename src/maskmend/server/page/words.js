@@ -12,8 +12,12 @@ let fixed = null; // what stands in the page from the start: [node or element, a
 
 // A text of the page: t`Fill`, or with values in it.
 export function t(parts, ...values) {
-  const key = parts.reduce((text, part, i) => `${text}{${i - 1}}${part}`);
-  return (texts[key] ?? key).replace(/\{(\d)\}/g, (_, i) => values[i]);
+  return phrase({ key: parts.reduce((text, part, i) => `${text}{${i - 1}}${part}`), values });
+}
+
+// A text from where there is no language, such as a worker; a value may be such a text too.
+export function phrase({ key, values }) {
+  return (texts[key] ?? key).replace(/\{(\d)\}/g, (_, i) => (values[i]?.key ? phrase(values[i]) : values[i]));
 }
 
 // A text that is a key already, such as a tool's name in the page.
@@ -27,7 +31,7 @@ export function number(value, decimals = 0) {
 }
 
 // Turns the whole page to a language; `words` stands in for its file. Of several calls the last one counts, whichever file
-// comes first.
+// comes first. Whoever says something of their own hears "language" on the document.
 export async function speak(code, words = null) {
   const turn = ++turns;
   const coming = words ?? (code === "en" ? {} : (await import(`./words-${code}.js`)).default);
@@ -41,6 +45,7 @@ export async function speak(code, words = null) {
     if (attribute) node.setAttribute(attribute, text);
     else node.data = node.data.replace(/^(\s*)[^]*?(\s*)$/, (_, before, after) => before + text + after);
   }
+  document.dispatchEvent(new Event("language"));
 }
 
 export function choose(code) {
