@@ -11,7 +11,7 @@ from maskmend.export import web_runtime
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder with stand-ins for the two files, whose hashes are the pinned ones."""
+    """A folder with stand-ins for the files, whose hashes are the pinned ones."""
     contents = {name: name.encode() for name in web_runtime.FILES}
     pinned = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     monkeypatch.setattr(web_runtime, "FILES", pinned)
@@ -25,9 +25,19 @@ def published(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_folder_or_the_package_above_it_will_do(published: Path):
     """Catches a folder that is looked for in one place only."""
-    expected = {name: name.encode() for name in web_runtime.FILES}
+    expected = {name: name.encode() for name in web_runtime.BUILDS["wasm"]}
     assert web_runtime.runtime_files(published) == expected
     assert web_runtime.runtime_files(published.parent) == expected
+
+
+def test_files_of_a_build_that_is_not_wanted_need_not_be_there(published: Path):
+    """Catches a folder of the plain build that is refused for want of the one with WebGPU, and the other way
+    about, a site with WebGPU that lacks its files."""
+    for name in web_runtime.BUILDS["webgpu"]:
+        (published / name).unlink()
+    assert set(web_runtime.runtime_files(published)) == set(web_runtime.BUILDS["wasm"])
+    with pytest.raises(WeightsError, match=f"cannot read .*{web_runtime.GPU_SCRIPT}"):
+        web_runtime.runtime_files(published, ["wasm", "webgpu"])
 
 
 def test_other_files_are_refused(published: Path):

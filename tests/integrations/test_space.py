@@ -111,6 +111,40 @@ def served(tiny_model, tmp_path):
         log.close()
 
 
+FRAMES = """() => new Promise((done) => {
+  let left = 15;
+  const next = () => (left-- ? requestAnimationFrame(next) : done());
+  next();
+})"""
+PINK = (255, 51, 102)
+"""The paint."""
+
+
+def rested(page, canvas):
+    """The pixels of gradio's canvas, once frames go by that change none: springs move the picture, frame by
+    frame, for as long as the machine takes. Where it stands still tells where a stroke goes."""
+    before = None
+    for _ in range(200):
+        page.evaluate(FRAMES)
+        now = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB"))
+        if before is not None and np.array_equal(before, now):
+            return now
+        before = now
+    raise AssertionError("the canvas never stands still")
+
+
+def fitted(page, canvas):
+    """The canvas once it shows a picture of random colours that stands still, and where on the screen the
+    picture's middle is."""
+    for _ in range(200):
+        seen = rested(page, canvas)
+        rows, columns = np.nonzero(np.ptp(seen, axis=2) > 24)  # all else is grey, but for a button
+        if len(rows) > 10_000:
+            box = canvas.bounding_box()
+            return seen, (box["x"] + float(np.median(columns)), box["y"] + float(np.median(rows)))
+    raise AssertionError("the picture never comes")
+
+
 @pytest.mark.slow
 def test_a_stroke_in_the_page_is_filled(served, tmp_path):
     """Catches an editor that gives layers without transparency, a page that loads from elsewhere, and known
@@ -129,21 +163,23 @@ def test_a_stroke_in_the_page_is_filled(served, tmp_path):
         page.goto(served)
         upload = page.get_by_role("button", name="Upload", exact=True)
         upload.wait_for()
-        page.wait_for_timeout(2000)  # the editor builds its canvas
+        canvas = page.locator("canvas").first
+        rested(page, canvas)  # the editor has built it
         with page.expect_file_chooser() as chooser:
             upload.click()
         chooser.value.set_files(str(tmp_path / "photo.png"))
-        canvas = page.locator("canvas").first
         page.get_by_text("Upload an image").wait_for(state="hidden")
-        page.wait_for_timeout(3000)  # the picture is fitted
         page.get_by_role("button", name="Brush", exact=True).click()
-        box = canvas.bounding_box()
-        middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(5, 5)  # no brush over it
+        before, middle = fitted(page, canvas)
         page.mouse.move(*middle)
         page.mouse.down()
         page.mouse.move(middle[0] + 30, middle[1] + 8, steps=6)
         page.mouse.up()
-        page.wait_for_timeout(3000)  # the editor sends its layers
+        page.mouse.move(5, 5)
+        after = rested(page, canvas)
+        painted = (np.abs(after.astype(int) - PINK) < 24).all(axis=2) & (after != before).any(axis=2)
+        assert painted.any()
         page.locator("#fill").click()
         picture = page.locator("#fills img").first
         try:

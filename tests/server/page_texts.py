@@ -1,16 +1,40 @@
-"""The editor's texts: those that its files ask for, and those that its language files hold."""
+"""The texts of the editor and of its static site: those that their files ask for, and those that the language
+files hold."""
 
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+from maskmend.export.web import SITE, site_html
 from maskmend.server.static import PAGE
 
 SPOKEN = ("title", "aria-label", "alt", "placeholder")
 VOID = {"meta", "link", "input", "img", "br", "hr"}
 WORD = re.compile("[a-z]{2}")
 """What has it is a text, and not a key or a sign."""
+MARKED = "export default new Proxy({}, { get: (_, key) => `⟦${String(key)}⟧` });"
+"""A language file in which each text has brackets around it."""
+
+BARE = r"""() => {
+    const found = [];
+    const names = /⟦[^]*⟧|halton|poisson|arccos|log|exp|tiny|\d+\.png|#[0-9a-f]{6}|\b(px|Mpx|MiB)\b/g;
+    const take = (text, where) => {
+        let left = text;
+        while (/⟦[^⟦⟧]*⟧/.test(left)) left = left.replace(/⟦[^⟦⟧]*⟧/g, "");
+        if (/[a-z]{2}/.test(left.replace(names, ""))) found.push(`${where}: ${text.trim()}`);
+    };
+    for (const node of document.querySelectorAll("body, body *")) {
+        if (node.closest("script, style, kbd, [translate=no]")) continue;
+        for (const name of ["title", "aria-label", "alt", "placeholder"]) {
+            if (node.getAttribute(name)) take(node.getAttribute(name), `${node.tagName} ${name}`);
+        }
+        const texts = [...node.childNodes].filter(({ nodeType }) => nodeType === 3);
+        for (const { data } of texts) take(data, node.id || node.tagName);
+    }
+    return found;
+}"""
+"""Texts that have letters and no brackets around them, but for names, numbers with units and colours."""
 
 
 class _Texts(HTMLParser):
@@ -47,19 +71,26 @@ class _Texts(HTMLParser):
 
 
 def html_texts() -> set[str]:
-    texts = _Texts()
-    texts.feed((PAGE / "index.html").read_text(encoding="utf-8"))
-    return texts.found
+    found: set[str] = set()
+    for html in ((PAGE / "index.html").read_text(encoding="utf-8"), site_html()):
+        texts = _Texts()
+        texts.feed(html)
+        found |= texts.found
+    return found
+
+
+def scripts() -> dict[str, str]:
+    """The sources of the page's and the site's modules but the language files, by name."""
+    paths = [path for path in PAGE.glob("*.js") if not path.name.startswith("words")]
+    return {path.name: path.read_text(encoding="utf-8") for path in (*paths, *SITE.rglob("*.js"))}
 
 
 def script_texts() -> set[str]:
     """The keys of all t`...`, as `words.js` makes them of it."""
     found: set[str] = set()
-    for path in PAGE.glob("*.js"):
-        if not path.name.startswith("words"):
-            source = path.read_text(encoding="utf-8")
-            for start in re.finditer(r"(?<![\w$])t`", source):
-                found.add(_key(source, start.end()))
+    for source in scripts().values():
+        for start in re.finditer(r"(?<![\w$])t`", source):
+            found.add(_key(source, start.end()))
     return found
 
 

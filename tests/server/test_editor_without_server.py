@@ -3,7 +3,8 @@
 import base64
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jaxtyping
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser_parts import Editor, files_served
+from browser_parts import ARGUMENTS, Editor, executable, files_served
 from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.assets import SAMPLES
 from maskmend.errors import WeightsError
-from maskmend.export.web import export_web
-from maskmend.export.web_runtime import runtime_files
+from maskmend.export.web import ICONS, export_web
+from maskmend.export.web_runtime import BUILDS, runtime_files
+from maskmend.fill.familiarity import Domain
 from maskmend.pipeline import InpaintPipeline
 from maskmend.settings import Settings
+from page_texts import BARE, MARKED
 
 pytestmark = pytest.mark.slow
 
@@ -39,12 +42,24 @@ FILLS = """async ({images, masks, guide, parameters}) => {
         for (const byte of new Uint8Array(await data.image.arrayBuffer())) text += String.fromCharCode(byte);
         result.images.push(btoa(text));
       }
-      if (name === "done") Object.assign(result, { tokens: data.tokens, best: data.best });
+      if (name === "done") {
+        const { tokens, best, note, unfamiliar } = data;
+        Object.assign(result, { tokens, best, note, unfamiliar });
+      }
     }
     results.push(result);
   }
   return results;
 }"""
+
+
+SMOOTH, SMALL = smooth_pixels(64, 64, 1), box_mask(64, 64, 20, 20, 44, 44)
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+SOFTWARE_GPU = (
+    "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan",
+    "--use-vulkan=swiftshader", "--js-flags=--stack-size=400",
+)  # fmt: skip
+"""WebGPU without a GPU; and a stack in which, as in some browsers, 65,536 arguments are too many."""
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +68,17 @@ def pipe() -> InpaintPipeline:
     defaults = Settings(steps=3, detail="auto", plain=1.0, ranking="typical")
     tokenizer, transformer = tiny_models(16, guesses=True)
     # As shipped models are stored: most tensors are exact in float16.
-    return InpaintPipeline(tokenizer.half().float(), transformer.half().float(), defaults)
+    pipe = InpaintPipeline(tokenizer.half().float(), transformer.half().float(), defaults)
+    pipe.domain = Domain(learnt="smooth squares", distance=1.0)
+    between = sum(pipe(image, SMALL, samples=1).unfamiliar or 0 for image in (SMOOTH, NOISE)) / 2
+    pipe.domain = replace(pipe.domain, distance=between)
+    return pipe
 
 
 @pytest.fixture(scope="module")
 def site(pipe: InpaintPipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
-        runtime_files()
+        runtime_files(builds=BUILDS)
     except WeightsError as error:
         pytest.skip(f"no onnxruntime-web here: {error}")
     folder = tmp_path_factory.mktemp("site")
@@ -76,12 +95,31 @@ def site(pipe: InpaintPipeline, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="module")
 def editor(browser: Any, site: str) -> Iterator[Editor]:
     context = browser.new_context(viewport={"width": 1200, "height": 800})
-    editor = Editor(context, site)
-    until_isolated(editor.page)
-    editor.page.locator("#sample-list img").first.wait_for()
+    editor = opened(context, site)
     yield editor
     context.close()
     assert editor.complaints == []
+
+
+@pytest.fixture(scope="module")
+def with_gpu(browser: Any, site: str) -> Iterator[Editor]:
+    """The site in a browser that draws with WebGPU, in software. Skips where Chromium has no such adapter."""
+    arguments = [one for one in ARGUMENTS if one != "--disable-gpu"]
+    another = browser.browser_type.launch(executable_path=executable(), args=[*arguments, *SOFTWARE_GPU])
+    editor = opened(another.new_context(viewport={"width": 1200, "height": 800}), f"{site}?run=webgpu")
+    if not editor.page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
+        another.close()
+        pytest.skip("this Chromium has no WebGPU adapter in software")
+    yield editor
+    another.close()
+    assert editor.complaints == []
+
+
+def opened(context: Any, url: str) -> Editor:
+    editor = Editor(context, url)
+    until_isolated(editor.page)
+    editor.page.locator("#sample-list img").first.wait_for()
+    return editor
 
 
 def until_isolated(page: Any) -> None:
@@ -103,7 +141,7 @@ def png(pixels: np.ndarray) -> str:
 
 
 def compared(
-    editor: Editor, pipe: InpaintPipeline, cases: list[tuple[np.ndarray, np.ndarray]], **settings: Any
+    editor: Editor, pipe: InpaintPipeline, cases: Sequence[tuple[np.ndarray, np.ndarray]], **settings: Any
 ) -> list[dict[str, Any]]:
     """The fills of the site, of which tokens and pictures are the pipeline's."""
     guide = settings.pop("guide", None)
@@ -117,6 +155,9 @@ def compared(
     for (image, mask), mine in zip(cases, found, strict=True):
         theirs = pipe(image, mask, seed=7, guide=guide, **settings)
         assert mine["tokens"] == [rows.ravel().tolist() for rows in theirs.tokens]
+        assert mine["note"] == theirs.note
+        expected = None if theirs.unfamiliar is None else pytest.approx(theirs.unfamiliar, rel=1e-4)
+        assert mine["unfamiliar"] == expected
         # Two of four are equally far from their median, but for rounding.
         far = np.abs(theirs.log_likelihood - np.median(theirs.log_likelihood))
         assert far[mine["best"]] == pytest.approx(far[theirs.best], abs=1e-5)
@@ -127,12 +168,37 @@ def compared(
     return found
 
 
+FIVE = [(smooth_pixels(64, 64, n), box_mask(64, 64, 8 + n, 12, 30 + 5 * n, 40 + 2 * n)) for n in range(5)]
+
+
 def test_twenty_fills_have_the_tokens_of_python(editor: Editor, pipe: InpaintPipeline):
     """Catches noise, order, hints or infill that differ between the worker and the pipeline."""
-    cases = [
-        (smooth_pixels(64, 64, n), box_mask(64, 64, 8 + n, 12, 30 + 5 * n, 40 + 2 * n)) for n in range(5)
+    compared(editor, pipe, FIVE, samples=4)
+    runs = editor.page.locator("#runs").text_content()
+    assert runs is not None
+    assert runs.startswith("Runs on WebAssembly")
+    assert "WebGPU" not in runs  # a browser without an adapter
+
+
+def test_fills_drawn_with_webgpu_have_the_tokens_of_python(with_gpu: Editor, pipe: InpaintPipeline):
+    """Catches a graph that decides on tokens with a GPU's rounding, and a decoder that WebGPU gets wrong. Two
+    fills only: a GPU in software takes seconds for each (bench/web_site.py --webgpu compares twenty)."""
+    compared(with_gpu, pipe, FIVE[:2], samples=1)
+    assert "WebGPU draws" in (with_gpu.page.locator("#runs").text_content() or "")
+
+
+def test_what_is_unlike_the_models_pictures_is_told_as_in_python(editor: Editor, pipe: InpaintPipeline):
+    """Catches another threshold or wording, and distances of tokens that the hole touches."""
+    wide = box_mask(64, 64, 2, 2, 62, 62)
+    cases = [(SMOOTH, SMALL), (NOISE, SMALL), (SMOOTH, wide), (NOISE, np.ones_like(wide))]
+    notes = [found["note"] for found in compared(editor, pipe, cases, samples=1)]
+    alike, unlike = sorted(notes[:2], key=bool)  # which of the two it is depends on the tiny model's weights
+    assert alike is None
+    assert [note.split(" ")[:4] for note in (unlike, *notes[2:])] == [
+        ["this", "picture", "is", "unlike"],
+        ["the", "mask", "leaves", "little"],
+        ["the", "mask", "leaves", "nothing"],
     ]
-    compared(editor, pipe, cases, samples=4)
 
 
 def test_thin_holes_wide_holes_and_colours_are_filled_as_in_python(editor: Editor, pipe: InpaintPipeline):
@@ -181,3 +247,78 @@ def test_paint_fill_and_download_without_a_network(editor: Editor, site: str):
     np.testing.assert_array_equal(saved[~mask], sample[~mask])
     assert (saved[mask] != sample[mask]).any()
     assert all(url.startswith((site, "blob:", "data:")) for url in editor.requests)
+
+
+def test_a_masks_pixels_are_limited(editor: Editor):
+    """Catches a mask of a few bytes that takes gigabytes once it is unpacked."""
+    buffer = io.BytesIO()
+    Image.new("1", (9000, 5000)).save(buffer, "PNG")
+    told = editor.page.evaluate(
+        """async (text) => {
+          const { mask } = await import("./api.js");
+          const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+          const told = ({ code, message }) => `${code}: ${message}`;
+          return mask(new Blob([bytes]), 64, 64).then(() => "read", told);
+        }""",
+        base64.b64encode(buffer.getvalue()).decode(),
+    )
+    assert told == "too_many_pixels: It has 45.0 Mpx, the limit is 40.0 Mpx. Scale it down."
+
+
+def test_a_large_colour_profile_is_kept(with_gpu: Editor):
+    """Catches a profile whose bytes are passed as arguments, for which the stack has no room."""
+    profile = np.random.default_rng(3).bytes(150_000)
+    buffer = io.BytesIO()
+    Image.fromarray(SMOOTH).save(buffer, "JPEG", icc_profile=profile)
+    told = with_gpu.page.evaluate(
+        """async (text) => {
+          const { convert } = await import("./api.js");
+          const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+          const { blob } = await convert(new Blob([bytes]), "png", 90);
+          const read = new Uint8Array(await blob.arrayBuffer());
+          return btoa(Array.from(read, (byte) => String.fromCharCode(byte)).join(""));
+        }""",
+        base64.b64encode(buffer.getvalue()).decode(),
+    )
+    assert Image.open(io.BytesIO(base64.b64decode(told))).info["icc_profile"] == profile
+
+
+def test_the_site_can_be_installed(editor: Editor):
+    """Catches a manifest that Chromium refuses, and icons that it cannot show."""
+    session = editor.page.context.new_cdp_session(editor.page)
+    assert session.send("Page.getAppManifest")["errors"] == []
+    errors = session.send("Page.getInstallabilityErrors")["installabilityErrors"]
+    assert {error["errorId"] for error in errors} <= {"in-incognito"}  # as all contexts of a test are
+    sides = editor.page.evaluate(
+        """(names) => Promise.all(names.map(async (name) => {
+          const { width, height } = await createImageBitmap(await (await fetch(name)).blob());
+          return [width, height];
+        }))""",
+        list(ICONS),
+    )
+    assert sides == [[side, side] for side, _ in ICONS.values()]
+
+
+def test_no_text_of_the_site_is_outside_the_language_files(browser: Any, site: str):
+    """Catches English of the worker and of what loads the model, in a page in another language."""
+    context = browser.new_context(
+        viewport={"width": 1200, "height": 800}, locale="zh-CN", service_workers="block"
+    )
+    context.route("**/words-zh.js", lambda route: route.fulfill(body=MARKED, content_type="text/javascript"))
+    held: list[Any] = []
+    context.route("**/weights.bin", lambda route: held.append(route))
+    editor = Editor(context, site)
+    page = editor.page
+    loading = page.locator("#loading")
+    loading.wait_for()
+    assert loading.inner_text().startswith("⟦model")
+    assert page.evaluate(BARE) == []
+    held.pop().abort()
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    page.click("#fill")
+    page.locator("#trouble").wait_for()
+    assert page.locator("#trouble").inner_text().startswith("⟦The model cannot be loaded: ⟦weights.bin could")
+    assert page.evaluate(BARE) == []
+    assert editor.complaints == []
+    context.close()

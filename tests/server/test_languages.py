@@ -5,32 +5,18 @@ import re
 import pytest
 
 from browser_parts import Editor
-from page_texts import WORD, html_texts, language_file, languages, script_texts
+from page_texts import (
+    BARE,
+    MARKED,
+    WORD,
+    html_texts,
+    language_file,
+    languages,
+    script_texts,
+    scripts,
+)
 
 OTHERS = [code for code in languages() if code != "en"]
-
-MARKED = "export default new Proxy({}, { get: (_, key) => `⟦${String(key)}⟧` });"
-"""A language file in which each text has brackets around it."""
-
-BARE = r"""() => {
-    const found = [];
-    const names = /⟦[^]*⟧|halton|poisson|arccos|log|exp|tiny|\d+\.png|#[0-9a-f]{6}|\b(px|Mpx|MiB)\b/g;
-    const take = (text, where) => {
-        let left = text;
-        while (/⟦[^⟦⟧]*⟧/.test(left)) left = left.replace(/⟦[^⟦⟧]*⟧/g, "");
-        if (/[a-z]{2}/.test(left.replace(names, ""))) found.push(`${where}: ${text.trim()}`);
-    };
-    for (const node of document.querySelectorAll("body, body *")) {
-        if (node.closest("script, style, kbd, [translate=no]")) continue;
-        for (const name of ["title", "aria-label", "alt", "placeholder"]) {
-            if (node.getAttribute(name)) take(node.getAttribute(name), `${node.tagName} ${name}`);
-        }
-        const texts = [...node.childNodes].filter(({ nodeType }) => nodeType === 3);
-        for (const { data } of texts) take(data, node.id || node.tagName);
-    }
-    return found;
-}"""
-"""Texts that have letters and no brackets around them, but for names, numbers with units and colours."""
 
 
 @pytest.mark.parametrize("code", OTHERS)
@@ -50,6 +36,33 @@ def test_a_language_is_not_english(code):
     """Catches texts that were copied to be translated later; short ones may well be the same."""
     same = [key for key, text in language_file(code).items() if text == key and len(key.split()) > 2]
     assert [key for key in same if WORD.search(re.sub(r"\{\d\}", "", key))] in ([], ["Alternative {0}, {1}"])
+
+
+@pytest.mark.parametrize("name", sorted(scripts()))
+def test_what_goes_wrong_is_told_in_a_text_of_the_page(name):
+    """Catches a failure with a sentence in English, of the editor or of the worker of its static site."""
+    failures = re.findall(r"new (?:Failure|Told)\((?:[^,()]*),\s*([\"'`][^;]*)", scripts()[name])
+    assert failures == []
+
+
+def test_the_language_chosen_last_is_the_one_that_counts(browser, recorded):
+    """Catches a language file that comes late and turns the page back to a language that was left."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, locale="en-GB")
+    held = []
+    context.route("**/words-de.js", lambda route: held.append(route))
+    editor = Editor(context, recorded[1])
+    page = editor.page
+    page.select_option("#language", "de")
+    page.select_option("#language", "zh")
+    page.locator("#choose", has_text="选择").wait_for()
+    with page.expect_response("**/words-de.js") as late:
+        held.pop().continue_()
+    late.value.finished()
+    page.evaluate("import('./words-de.js')")  # it has been run by now
+    assert page.locator("html").get_attribute("lang") == "zh"
+    assert page.locator("#choose").inner_text().startswith("选择")
+    assert editor.complaints == []
+    context.close()
 
 
 def test_no_text_of_the_page_is_outside_the_language_files(browser, recorded):

@@ -43,7 +43,13 @@ def onnx(model: str, output: Path) -> None:
     metavar="FOLDER",
     help="Folder with onnxruntime-web's files, instead of fetching them with npm.",
 )
-def web(model: str, output: Path, weights: str, runtime: Path | None) -> None:
+@click.option(
+    "--webgpu/--no-webgpu",
+    default=None,
+    help="Include onnxruntime-web's build for WebGPU, which draws on the GPU where the browser can. Default: "
+    "where the model draws finer levels.",
+)
+def web(model: str, output: Path, weights: str, runtime: Path | None, webgpu: bool | None) -> None:
     """Writes MODEL as a static site: the editor, with fills in the browser and no server behind it."""
     from maskmend.assets import DEFAULT
     from maskmend.export.web import export_web
@@ -52,7 +58,7 @@ def web(model: str, output: Path, weights: str, runtime: Path | None) -> None:
     pipe = InpaintPipeline.from_pretrained(model)
     name = DEFAULT if model == "default" else Path(model).name
     with working("exporting"):
-        sizes = export_web(pipe, output, name=name, weights=weights, runtime=runtime)
+        sizes = export_web(pipe, output, name=name, weights=weights, runtime=runtime, webgpu=webgpu)
     parts = ", ".join(f"{part} {size / 1e6:.1f} MB" for part, size in sizes.items())
     click.echo(f"wrote {output}: {sum(sizes.values()) / 1e6:.1f} MB ({parts})")
     click.echo(f"open it: python -m http.server --directory {output} 8000, then http://localhost:8000")

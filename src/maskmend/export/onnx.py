@@ -34,16 +34,21 @@ OPSET = 18
 
 
 class EncoderGraph(nn.Module):
-    """image (B, 3, R, R) in [-1, 1], its hole filled in ─► tokens (B, h, w)."""
+    """image (B, 3, R, R) in [-1, 1], its hole filled in ─► tokens (B, h, w).
 
-    def __init__(self, tokenizer: VQGAN) -> None:
+    With `distances` also the squared distance (B, h, w) of each latent vector from its code.
+    """
+
+    def __init__(self, tokenizer: VQGAN, *, distances: bool = False) -> None:
         super().__init__()
         self.tokenizer = tokenizer
+        self.distances = distances
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         z = self.tokenizer.encoder(image).permute(0, 2, 3, 1)
         book = self.tokenizer.quantizer.codebook
-        return (book.square().sum(1) - 2 * z @ book.T).argmin(-1)
+        tokens = (book.square().sum(1) - 2 * z @ book.T).argmin(-1)
+        return (tokens, (z - book[tokens]).square().sum(-1)) if self.distances else tokens
 
 
 class DecoderGraph(nn.Module):
@@ -159,13 +164,16 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
     return list(contents)
 
 
-def onnx_graphs(pipe: InpaintPipeline, *, guesses: bool = False) -> tuple[dict[str, bytes], dict[str, Any]]:
+def onnx_graphs(
+    pipe: InpaintPipeline, *, guesses: bool = False, distances: bool = False
+) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The four graphs by name, and what model.json says of them; raises as `export_onnx`.
 
     Args:
         pipe: the model.
         guesses: where the model was trained to refine a coarser fill, the step has one more input
             `guessed` (B, M) and the decoder `guess` (B, 1, R, R), which mark the guesses.
+        distances: the encoder has one more output, see `EncoderGraph`.
     """
     try:
         import onnx  # noqa: F401  # pyright: ignore[reportMissingImports]
@@ -208,7 +216,12 @@ def onnx_graphs(pipe: InpaintPipeline, *, guesses: bool = False) -> tuple[dict[s
         axes["guessed"] = free["hole"]
     only = {0: "batch"}
     graphs: dict[str, tuple[nn.Module, dict[str, Tensor], dict[str, dict[int, str]], Sequence[str]]] = {
-        "encoder": (EncoderGraph(tokenizer), image, {"image": only}, ["tokens"]),
+        "encoder": (
+            EncoderGraph(tokenizer, distances=distances),
+            image,
+            {"image": only},
+            ["tokens", "distances"] if distances else ["tokens"],
+        ),
         "prefill": (PrefillGraph(model), known, dict.fromkeys(known, free["known"]), ["keys", "values"]),
         "step": (StepGraph(model), rows, axes | {"asked": {0: "asked"}}, ["logits"]),
         "decoder": (

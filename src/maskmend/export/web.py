@@ -2,7 +2,7 @@
 
     site/  index.html and the editor's modules      model/  weights, graphs, onnxruntime-web
            api.js: who fills                         browser/  the worker: windows, decoding, compositing
-           service-worker.js                         samples/
+           service-worker.js, icons                  samples/
 
 Any server of files will do. The site asks no other host for anything, and its security policy forbids it.
 """
@@ -18,8 +18,9 @@ import maskmend
 from maskmend.assets import PHOTOGRAPHS
 from maskmend.assets.samples import sample_pairs
 from maskmend.errors import ConfigError, DataError
+from maskmend.export.icons import icon_png
 from maskmend.export.onnx import onnx_graphs
-from maskmend.export.web_runtime import SCRIPT, WASM, runtime_files
+from maskmend.export.web_runtime import BUILDS, runtime_files
 from maskmend.export.web_weights import pack_weights
 from maskmend.files import json_bytes, write_files
 from maskmend.pipeline import InpaintPipeline
@@ -28,7 +29,8 @@ from maskmend.settings import SCHEDULES, Settings
 SITE = Path(__file__).parent / "site"
 PAGE = Path(maskmend.__file__).parent / "server" / "page"
 """The served editor's files, read as data."""
-SERVER_ONLY = {"server.js", "docs.html", "docs.js", "docs.css"}
+NOT_IN_SITE = {"server.js", "docs.html", "docs.js", "docs.css", "words-en.js"}
+"""What only a server needs, and the list of texts that translations are checked against."""
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
@@ -40,7 +42,8 @@ HTML = (
     (
         '<link rel="icon"',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<link rel="manifest" href="manifest.webmanifest">\n<link rel="icon"',
+        '<link rel="manifest" href="manifest.webmanifest">\n'
+        '<link rel="apple-touch-icon" href="icon-maskable.png">\n<link rel="icon"',
     ),
     ('  <a class="quiet button wide" href="docs" target="_blank" rel="noopener">API</a>\n', ""),
     (
@@ -53,14 +56,32 @@ HTML = (
         "<p>Drop one here, paste it, or choose a file. Then paint over what should go. "
         "It stays on this device: the model runs in your browser.</p>",
     ),
+    (
+        '<button type="button" id="reset" class="quiet">Reset</button>\n    </form>',
+        '<button type="button" id="reset" class="quiet">Reset</button>\n    </form>\n'
+        '    <p id="runs" class="soft note" hidden></p>',
+    ),
 )
 """What is replaced in the editor's page, each once."""
+ICONS = {
+    "icon-192.png": (192, False),
+    "icon-512.png": (512, False),
+    "icon-maskable.png": (512, True),
+}
+"""Those of manifest.webmanifest: pixels a side, and whether launchers may cut them (`icon_png`)."""
 
 
 def export_web(
-    pipe: InpaintPipeline, folder: Path, *, name: str, weights: str = "auto", runtime: Path | None = None
+    pipe: InpaintPipeline,
+    folder: Path,
+    *,
+    name: str,
+    weights: str = "auto",
+    runtime: Path | None = None,
+    webgpu: bool | None = None,
 ) -> dict[str, int]:
-    """Writes the site into `folder`; returns the bytes of its parts: page, weights, runtime.
+    """Writes the site into `folder`; returns the bytes of its parts: page, weights, builds of
+    onnxruntime-web.
 
     Args:
         pipe: the model; it stays as it is.
@@ -69,6 +90,9 @@ def export_web(
         weights: "float16" keeps shipped weights to the bit; "int8" rounds the decoder's kernels to 8 bits,
             which changes no token; "auto": int8 unless finer levels look at what the decoder draws (guesses).
         runtime: folder with onnxruntime-web's files; None: see `web_runtime`.
+        webgpu: whether onnxruntime-web's build with WebGPU comes with the site, beside the plain one; a
+            browser downloads one of the two. None: for models with finer levels (guesses), which decode
+            dozens of windows for one wide hole.
 
     Raises ConfigError for settings that the worker does not know, and as `onnx_graphs` and `runtime_files`.
     """
@@ -76,41 +100,45 @@ def export_web(
     if weights not in ("auto", "float16", "int8"):
         raise ConfigError(f"weights = {weights!r}: give auto, float16 or int8")
     _check_settings(pipe.defaults)
-    ort = runtime_files(runtime)
-    graphs, about = onnx_graphs(pipe, guesses=True)
+    builds = ["wasm", "webgpu"] if (guesses if webgpu is None else webgpu) else ["wasm"]
+    ort = runtime_files(runtime, builds)
+    graphs, about = onnx_graphs(pipe, guesses=True, distances=True)
     rounded = ("decoder",) if weights == "int8" or (weights == "auto" and not guesses) else ()
     packed = pack_weights(graphs, eight_bit=rounded)
-    model = {
-        "model/weights.bin": packed.weights,
-        "model/graphs.bin": packed.graphs,
-        "model/runtime.bin": gzip.compress(ort[WASM], 9, mtime=0),
-        "model/onnxruntime.js": ort[SCRIPT],
-    }
-    loaded = {part: f"model/{part}.bin" for part in ("weights", "graphs", "runtime")}
+    model = {"model/weights.bin": packed.weights, "model/graphs.bin": packed.graphs}
+    for build in builds:
+        script, wasm = BUILDS[build]
+        model[f"model/onnxruntime-{build}.js"] = ort[script]
+        model[f"model/onnxruntime-{build}.bin"] = gzip.compress(ort[wasm], 9, mtime=0)
     defaults = {n: v for n, v in asdict(pipe.defaults).items() if v is not None}
     model["model/model.json"] = json_bytes(
         {k: v for k, v in about.items() if k != "defaults"}
         | {
             "settings": defaults,
             "guesses": guesses,
+            "domain": None if pipe.domain is None else asdict(pipe.domain),
             "tensors": packed.tensors,
             "graphs": packed.places,
-            "script": "onnxruntime.js",
-            "files": {
-                part: {"path": f"{part}.bin", "bytes": len(model[path])} for part, path in loaded.items()
+            "files": {part: _file(model, f"{part}.bin") for part in ("weights", "graphs")},
+            "runtimes": {
+                build: {"script": f"onnxruntime-{build}.js"} | _file(model, f"onnxruntime-{build}.bin")
+                for build in builds
             },
         }
     )
     pages = _pages(name, about, defaults)
     pages["service-worker.js"] = _service_worker(pages, model)
     write_files({folder / path: content for path, content in (pages | model).items()})
-    size = {path: len(content) for path, content in model.items()}
-    ort_bytes = size.pop("model/runtime.bin") + size.pop("model/onnxruntime.js")
-    return {
-        "page": sum(map(len, pages.values())),
-        "weights": sum(size.values()),
-        "onnxruntime-web": ort_bytes,
-    }
+    sizes = {"page": sum(map(len, pages.values())), "weights": sum(map(len, model.values()))}
+    for build in builds:
+        own = sum(len(model[f"model/onnxruntime-{build}.{ending}"]) for ending in ("js", "bin"))
+        sizes["weights"] -= own
+        sizes[f"onnxruntime-web ({build})"] = own
+    return sizes
+
+
+def _file(model: dict[str, bytes], name: str) -> dict[str, Any]:
+    return {"path": name, "bytes": len(model[f"model/{name}"])}
 
 
 def _check_settings(defaults: Settings) -> None:
@@ -131,13 +159,11 @@ def _check_settings(defaults: Settings) -> None:
 
 def _pages(name: str, about: dict[str, Any], settings: dict[str, Any]) -> dict[str, bytes]:
     """The editor and the worker's modules, by path."""
-    pages = {p.name: p.read_bytes() for p in PAGE.iterdir() if p.is_file() and p.name not in SERVER_ONLY}
+    pages = {p.name: p.read_bytes() for p in PAGE.iterdir() if p.is_file() and p.name not in NOT_IN_SITE}
     pages |= {p.relative_to(SITE).as_posix(): p.read_bytes() for p in SITE.rglob("*") if p.is_file()}
-    html = pages["index.html"].decode()
-    for old, new in HTML:
-        assert html.count(old) == 1, old
-        html = html.replace(old, new)
-    pages["index.html"] = html.encode()
+    pages["index.html"] = site_html().encode()
+    svg = pages["icon.svg"]
+    pages |= {icon: icon_png(svg, side, maskable=cut) for icon, (side, cut) in ICONS.items()}
     samples = _samples(name)
     pages |= {f"samples/{path.name}": path.read_bytes() for path in samples}
     entry = {"name": name, "loaded": True, "resolution": about["resolution"], "grid": about["grid"]}
@@ -151,6 +177,15 @@ def _pages(name: str, about: dict[str, Any], settings: dict[str, Any]) -> dict[s
         }
     )
     return pages
+
+
+def site_html() -> str:
+    """The editor's page, as the site has it."""
+    html = (PAGE / "index.html").read_text(encoding="utf-8")
+    for old, new in HTML:
+        assert html.count(old) == 1, old
+        html = html.replace(old, new)
+    return html
 
 
 def _samples(name: str) -> list[Path]:

@@ -175,7 +175,7 @@ export class Borders {
     const base = this.source().base ?? this.source();
     const [wide, high] = [base.width + margins.left + margins.right, base.height + margins.top + margins.bottom];
     const [would, may] = [wide * high, this.most()].map((count) => `${(count / 1e6).toFixed(1)} Mpx`);
-    if (wide * high > this.most()) this.refuse(t`The picture would have ${would}, the server takes ${may}. Extend it less.`);
+    if (wide * high > this.most()) this.refuse(t`The picture would have ${would}, the limit is ${may}. Extend it less.`);
     else if (Math.max(wide, high) > LONGEST) this.refuse(t`A side would have more than ${LONGEST} pixels. Extend it less.`);
     else this.changed(margins);
   }

@@ -11,5 +11,5 @@ export class Failure extends Error {
 export function sentence(text) {
   const line = String(text).trim();
   const start = line.charAt(0).toUpperCase() + line.slice(1);
-  return /[.!?]$/.test(start) ? start : `${start}.`;
+  return /[.!?。！？]$/.test(start) ? start : `${start}.`;
 }

@@ -21,7 +21,7 @@ export async function open(chosen, name, limits) {
   }
   if (limits && bitmap.width * bitmap.height > limits.pixels) {
     const [has, may] = [bitmap.width * bitmap.height, limits.pixels].map((pixels) => `${(pixels / 1e6).toFixed(1)} Mpx`);
-    throw new Failure("too_many_pixels", t`${name} has ${has}, the server takes ${may}. Scale it down.`);
+    throw new Failure("too_many_pixels", t`${name} has ${has}, the limit is ${may}. Scale it down.`);
   }
   return { blob, name, converted, bitmap, width: bitmap.width, height: bitmap.height, transparent: transparent(bitmap) };
 }
@@ -29,7 +29,7 @@ export async function open(chosen, name, limits) {
 function checkBytes(blob, name, limits) {
   if (!limits || blob.size <= limits.upload_bytes) return;
   const [has, may] = [blob.size, limits.upload_bytes].map((bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`);
-  throw new Failure("too_large", t`${name} has ${has}, the server takes ${may}. Pack it better or scale it down.`);
+  throw new Failure("too_large", t`${name} has ${has}, the limit is ${may}. Pack it better or scale it down.`);
 }
 
 // Looked at in small: enough to know whether a checkerboard is needed behind it.

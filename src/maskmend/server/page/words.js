@@ -7,12 +7,17 @@ const SPOKEN = ["title", "aria-label", "alt", "placeholder"];
 
 export let language = "en";
 let texts = {}; // English needs none
+let turns = 0; // of `speak`
 let fixed = null; // what stands in the page from the start: [node or element, attribute or null, English]
 
 // A text of the page: t`Fill`, or with values in it.
 export function t(parts, ...values) {
-  const key = parts.reduce((text, part, i) => `${text}{${i - 1}}${part}`);
-  return (texts[key] ?? key).replace(/\{(\d)\}/g, (_, i) => values[i]);
+  return phrase({ key: parts.reduce((text, part, i) => `${text}{${i - 1}}${part}`), values });
+}
+
+// A text from where there is no language, such as a worker; a value may be such a text too.
+export function phrase({ key, values }) {
+  return (texts[key] ?? key).replace(/\{(\d)\}/g, (_, i) => (values[i]?.key ? phrase(values[i]) : values[i]));
 }
 
 // A text that is a key already, such as a tool's name in the page.
@@ -25,9 +30,13 @@ export function number(value, decimals = 0) {
   return value.toLocaleString(language, { minimumFractionDigits: decimals, maximumFractionDigits: decimals, useGrouping: false });
 }
 
-// Turns the whole page to a language; `words` stands in for its file.
+// Turns the whole page to a language; `words` stands in for its file. Of several calls the last one counts, whichever file
+// comes first. Whoever says something of their own hears "language" on the document.
 export async function speak(code, words = null) {
-  texts = words ?? (code === "en" ? {} : (await import(`./words-${code}.js`)).default);
+  const turn = ++turns;
+  const coming = words ?? (code === "en" ? {} : (await import(`./words-${code}.js`)).default);
+  if (turn !== turns) return;
+  texts = coming;
   language = code;
   document.documentElement.lang = code;
   fixed ??= found(document.documentElement);
@@ -36,6 +45,7 @@ export async function speak(code, words = null) {
     if (attribute) node.setAttribute(attribute, text);
     else node.data = node.data.replace(/^(\s*)[^]*?(\s*)$/, (_, before, after) => before + text + after);
   }
+  document.dispatchEvent(new Event("language"));
 }
 
 export function choose(code) {

@@ -1,43 +1,52 @@
 // Fills in the browser, as the editor asks for them (`api.js`): a worker has the model, and nothing leaves this machine.
 
 import { Failure } from "../failure.js";
+import { phrase, t } from "../words.js";
+import { fetched } from "./fetching.js";
 import { readMask, readPicture } from "./files.js";
 import { controlled } from "./offline.js";
 import { writePng } from "./png.js";
+import * as texts from "./texts.js";
 
 const about = await (await fetch(new URL("../site.json", import.meta.url))).json();
+const RUNS = ["wasm", "webgpu"]; // what may be chosen by hand, in the page's address: ?run=wasm
 const waiting = new Map(); // by the number of a fill, what takes its messages
 let fills = 0;
 let worker = null;
 let trouble = null;
+let [loading, runs] = [null, null]; // how far the model is, and what it runs on
 
 controlled().then(() => {
-  worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  const script = new URL("worker.js", import.meta.url);
+  const wish = new URLSearchParams(location.search).get("run");
+  if (RUNS.includes(wish)) script.searchParams.set("run", wish);
+  worker = new Worker(script, { type: "module" });
   worker.addEventListener("message", ({ data }) => heard(data));
-  worker.addEventListener("error", ({ message }) => heard({ failed: message || "the worker did not start" }));
+  worker.addEventListener("error", ({ message }) => heard({ failed: message || texts.t`the worker did not start` }));
 });
+document.addEventListener("language", show);
 
 function heard(data) {
-  if (data.loading) return showLoading(data.loading);
-  if (data.ready) return showLoading(null);
-  if (data.failed) {
-    showLoading(null);
-    trouble = new Failure("model_failed", `The model cannot be loaded: ${data.failed}. Reload the page to try again.`);
-    for (const take of waiting.values()) take({ error: trouble });
-    return undefined;
-  }
-  return waiting.get(data.id)?.(data);
+  if (data.id !== undefined) return waiting.get(data.id)?.(data);
+  loading = data.loading ?? null;
+  runs = data.ready ?? null;
+  if (data.failed) trouble = data.failed;
+  if (trouble) for (const take of waiting.values()) take({ error: {} });
+  return show();
 }
 
-function showLoading(loading) {
+function show() {
   const box = document.getElementById("loading");
   box.hidden = !loading;
+  const on = document.getElementById("runs");
+  on.hidden = !runs;
+  if (runs) on.textContent = runs.gpu ? t`Runs on WebAssembly, threads: ${runs.threads}; WebGPU draws the pictures.` : t`Runs on WebAssembly, threads: ${runs.threads}.`;
   if (!loading) return;
   const [bar, words] = box.children;
   bar.max = loading.total;
   bar.value = loading.bytes;
   const [came, all] = [loading.bytes, loading.total].map((bytes) => (bytes / 1e6).toFixed(1));
-  words.textContent = `model ${came} of ${all} MB`;
+  words.textContent = t`model ${came} of ${all} MB`;
 }
 
 export async function models() {
@@ -49,7 +58,7 @@ export async function samples() {
 }
 
 export async function file(path) {
-  return (await fetch(path)).blob();
+  return (await spoken(fetched(path))).blob();
 }
 
 export async function ready() {
@@ -59,8 +68,8 @@ export async function ready() {
 export function keepToken() {} // there is no door
 
 export async function* fill(image, mask, { guide, ...parameters }, signal) {
-  if (trouble) throw trouble;
   await controlled();
+  if (trouble) throw failureOf({});
   signal.throwIfAborted(); // or the worker would hear of the fill, and never that it was stopped
   const id = fills++;
   const news = [];
@@ -74,8 +83,8 @@ export async function* fill(image, mask, { guide, ...parameters }, signal) {
       if (!news.length) await new Promise((resolve) => { wake = resolve; });
       signal.throwIfAborted();
       const { name, data, error } = news.shift();
-      if (error) throw error instanceof Failure ? error : failureOf(error);
-      yield [name, data];
+      if (error) throw failureOf(error);
+      yield [name, name === "done" && data.note ? { ...data, note: phrase(data.note) } : data];
       if (name === "done") return;
     }
   } finally {
@@ -84,26 +93,44 @@ export async function* fill(image, mask, { guide, ...parameters }, signal) {
   }
 }
 
-// A Failure's class is lost on its way from the worker.
-function failureOf({ name, code, message }) {
-  if (name === "AbortError") return new DOMException(message, name);
-  return new Failure(code ?? "fill_failed", code ? message : `The fill failed: ${message}.`);
+// What the worker tells of an error, in the page's language.
+function failureOf({ name, code, text }) {
+  if (trouble) return new Failure("model_failed", t`The model cannot be loaded: ${words(trouble)}. Reload the page to try again.`);
+  if (name === "AbortError") return new DOMException(words(text), name);
+  return new Failure(code ?? "fill_failed", text.key ? words(text) : t`The fill failed: ${text}.`);
 }
 
-export async function convert(blob, format, quality) {
+function words(text) {
+  return text.key ? phrase(text) : text;
+}
+
+// The promise's result; what it fails with says its text in the page's language.
+async function spoken(promise) {
+  try {
+    return await promise;
+  } catch (error) {
+    throw error.text ? new Failure(error.code, phrase(error.text)) : error;
+  }
+}
+
+export function convert(blob, format, quality) {
+  return spoken(converted(blob, format, quality));
+}
+
+async function converted(blob, format, quality) {
   const picture = await readPicture(blob);
   if (format === "png") return { blob: await writePng(picture), converted: "" };
-  if (format === "jpeg" && picture.alpha?.some((value) => value < 255)) throw new Failure("image_unusable", "JPEG holds no transparency: take PNG.");
+  if (format === "jpeg" && picture.alpha?.some((value) => value < 255)) throw new Failure("image_unusable", t`JPEG holds no transparency: take PNG.`);
   const bitmap = await createImageBitmap(blob);
   const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
   const written = await canvas.convertToBlob({ type: `image/${format}`, quality: quality / 100 });
-  if (written.type !== `image/${format}`) throw new Failure("format_unknown", `This browser writes no ${format.toUpperCase()}: take PNG.`);
+  if (written.type !== `image/${format}`) throw new Failure("format_unknown", t`This browser writes no ${format.toUpperCase()}: take PNG.`);
   return { blob: written, converted: "" };
 }
 
 export async function mask(blob, width, height) {
-  const { mask: read, resized, channel } = await readMask(blob, { width, height });
+  const { mask: read, resized, channel } = await spoken(readMask(blob, { width, height }, about.limits.pixels));
   const plane = read.data.map((open) => open * 255);
   const png = await writePng({ width, height, planes: [plane, plane, plane], grey: true });
   return { blob: png, resized, channel, note: null };

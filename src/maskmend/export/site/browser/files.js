@@ -1,7 +1,7 @@
 // Files that come in: PNG is read here, to the bit; JPEG, WebP and whatever else this browser knows by the browser.
 
-import { Failure } from "../failure.js";
 import { header, isPng, readPng } from "./png.js";
+import { t, Told } from "./texts.js";
 
 export async function readPicture(blob) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
@@ -10,7 +10,7 @@ export async function readPicture(blob) {
     if (bits <= 8 && !interlaced) return readPng(bytes);
   }
   const picture = pixelsOf(await opened(blob));
-  if (picture.alpha) throw new Failure("image_unusable", "Transparency is kept of PNG only: save the picture as PNG of 8 bits, not interlaced.");
+  if (picture.alpha) throw new Told("image_unusable", t`Transparency is kept of PNG only: save the picture as PNG of 8 bits, not interlaced.`);
   return { ...picture, chunks: isPng(bytes) ? [] : profileOf(bytes) };
 }
 
@@ -18,12 +18,13 @@ async function opened(blob) {
   try {
     return await createImageBitmap(blob, { colorSpaceConversion: "none", premultiplyAlpha: "none" });
   } catch {
-    throw new Failure("image_unusable", "This browser does not open such files: save it as PNG, JPEG or WebP.");
+    throw new Told("image_unusable", t`This browser does not open such files: save it as PNG, JPEG or WebP.`);
   }
 }
 
-function pixelsOf(bitmap) {
+function pixelsOf(bitmap, most = Infinity) {
   const { width, height } = bitmap;
+  checkPixels(bitmap, most);
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   const { data } = context.getImageData(0, 0, width, height);
@@ -31,6 +32,11 @@ function pixelsOf(bitmap) {
   const alpha = plane(3);
   const clear = alpha.some((value) => value < 255);
   return { width, height, planes: [0, 1, 2].map(plane), alpha: clear ? alpha : null, grey: false, chunks: [] };
+}
+
+function checkPixels({ width, height }, most) {
+  const [has, may] = [width * height, most].map((pixels) => (pixels / 1e6).toFixed(1));
+  if (width * height > most) throw new Told("too_many_pixels", t`It has ${has} Mpx, the limit is ${may} Mpx. Scale it down.`);
 }
 
 // The colour profile of a JPEG as a PNG's: its APP2 segments, joined. Its packing takes a while to no end: it is stored.
@@ -43,32 +49,44 @@ function profileOf(bytes) {
     if (bytes[at + 1] === 0xe2 && name === "ICC_PROFILE") parts[bytes[at + 16]] = bytes.subarray(at + 18, at + 2 + length);
     at += 2 + length;
   }
-  const profile = parts.filter(Boolean).flatMap((part) => [...part]);
-  return profile.length ? [["iCCP", new Uint8Array([...[..."icc"].map((letter) => letter.charCodeAt(0)), 0, 0, ...stored(profile)])]] : [];
+  const profile = joined(parts.filter(Boolean));
+  return profile.length ? [["iCCP", joined([new TextEncoder().encode("icc\0\0"), stored(profile)])]] : [];
 }
 
-// A zlib stream that is not compressed (RFC 1950, 1951).
+function joined(parts) {
+  const result = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    result.set(part, at);
+    at += part.length;
+  }
+  return result;
+}
+
+// A zlib stream that is not compressed (RFC 1950, 1951). A profile is never spread into arguments: some browsers take no more
+// than 65,536 of them.
 function stored(bytes) {
-  const result = [0x78, 0x01];
+  const parts = [[0x78, 0x01]];
   for (let at = 0; at < bytes.length; at += 65535) {
-    const part = bytes.slice(at, at + 65535);
+    const part = bytes.subarray(at, at + 65535);
     const { length } = part;
-    result.push(at + length >= bytes.length ? 1 : 0, length & 255, length >> 8, ~length & 255, (~length >> 8) & 255, ...part);
+    parts.push([at + length >= bytes.length ? 1 : 0, length & 255, length >> 8, ~length & 255, (~length >> 8) & 255], part);
   }
   let [a, b] = [1, 0];
   for (const byte of bytes) {
     a = (a + byte) % 65521;
     b = (b + a) % 65521;
   }
-  return [...result, b >> 8, b & 255, a >> 8, a & 255];
+  return joined([...parts, [b >> 8, b & 255, a >> 8, a & 255]]);
 }
 
 // A file as a mask of a picture's size: by its transparency where it has any, else by its brightness from one half on.
-// {mask, resized, channel}.
-export async function readMask(blob, { width, height }) {
+// {mask, resized, channel}. Of more than `most` pixels none are unpacked.
+export async function readMask(blob, { width, height }, most = Infinity) {
   const bytes = new Uint8Array(await blob.arrayBuffer());
-  const png = isPng(bytes) && header(bytes).bits <= 8 && !header(bytes).interlaced;
-  const picture = png ? await readPng(bytes) : pixelsOf(await opened(blob));
+  const known = isPng(bytes) && header(bytes);
+  if (known) checkPixels(known, most);
+  const picture = known && known.bits <= 8 && !known.interlaced ? await readPng(bytes) : pixelsOf(await opened(blob), most);
   const clear = picture.alpha?.some((value) => value < 255);
   const bright = (i) => (clear ? 255 - picture.alpha[i] : 0.299 * picture.planes[0][i] + 0.587 * picture.planes[1][i] + 0.114 * picture.planes[2][i]);
   const data = Uint8Array.from({ length: width * height }, (_, i) => {

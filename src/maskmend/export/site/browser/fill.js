@@ -2,6 +2,7 @@
 //
 //   windows on the hole ─► regions ─► encode, decode, draw ─► joined ─► finer levels ─► plain surroundings interpolated
 
+import { familiarity } from "./familiarity.js";
 import { boxesByPart, planLevels, refine } from "./levels.js";
 import { interpolatePlain } from "./plain.js";
 import { copied, cut, cutMask, rounded, toLevels, toModel } from "./planes.js";
@@ -13,7 +14,8 @@ import { fade, layWindows, shownOf } from "./windows.js";
 const NOT_YET = 128;
 const EQUAL = 1e-6;
 
-// {pictures, tokens (of each seed, window after window), likelihood (nats a token), best, entropy (a plane)}.
+// {pictures, tokens (of each seed, window after window), likelihood (nats a token), best, entropy (a plane), unfamiliar,
+// note (a text)}.
 //
 // `picture` is in levels, `mask` holds a hole, `seeds` are BigInts, `guide` {planes, painted} or null; `tell(name, data)`
 // is awaited with "step" and "level".
@@ -44,6 +46,7 @@ export async function fillPicture(model, { picture, mask, seeds, settings, guide
     likelihood,
     best: bestOf(likelihood, settings.ranking),
     entropy: spread(parts, mask, model.about.factor),
+    ...familiarity(parts, mask, model.about.domain),
   };
 }
 

@@ -2,41 +2,53 @@
 //
 // weights.bin, once unpacked, is: the high bytes of all float16 numbers, their low bytes, the 8-bit numbers, the float32
 // ones. model.json says which tensor of which graph lies where; the graphs read float32 from one buffer in that order.
+//
+// There may be two builds of onnxruntime-web, "wasm" and "webgpu". With the second one the decoder draws on the GPU. All that
+// decides on a token stays on WebAssembly, which rounds alike everywhere: a GPU's rounding could tip one.
 
+import { download, fetched } from "./fetching.js";
 import { Model } from "./model.js";
 
-// `told({bytes, total})` follows the download.
-export async function loadModel(base, told) {
-  const about = await (await fetch(new URL("model.json", base))).json();
-  const files = about.files;
-  const total = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0);
+// `told({bytes, total})` follows the download; `wish` is "wasm", "webgpu" (on a software adapter too), or null.
+export async function loadModel(base, told, wish = null) {
+  const about = await (await fetched(new URL("model.json", base))).json();
+  const kind = "webgpu" in about.runtimes && wish !== "wasm" && (await gpuThere(wish === "webgpu")) ? "webgpu" : "wasm";
+  const { files, runtimes } = about;
+  let total = files.weights.bytes + files.graphs.bytes + runtimes[kind].bytes;
   let bytes = 0;
-  const get = async (name) => unpack(await download(new URL(files[name].path, base), (more) => told({ bytes: (bytes += more), total })));
-  const [packed, graphs, wasm] = await Promise.all(["weights", "graphs", "runtime"].map(get));
-  const ort = await import(new URL(about.script, base));
-  ort.env.wasm.wasmBinary = wasm.buffer;
-  ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
-  ort.env.logLevel = "error";
+  const get = async ({ path }) => unpack(await download(new URL(path, base), (more) => told({ bytes: (bytes += more), total })));
+  const [packed, graphs, wasm] = await Promise.all([files.weights, files.graphs, runtimes[kind]].map(get));
   const weights = expand(packed, about.tensors);
-  const data = new Uint8Array(weights.buffer);
-  const sessions = {};
-  for (const [name, [start, end]] of Object.entries(about.graphs)) {
-    const options = { executionProviders: ["wasm"], externalData: [{ path: "weights", data }] };
-    sessions[name] = await ort.InferenceSession.create(graphs.slice(start, end), options);
+  const start = (one, binary) => started(new URL(runtimes[one].script, base), binary, { about, graphs, weights, gpu: one === "webgpu" });
+  try {
+    return await start(kind, wasm);
+  } catch (error) {
+    if (kind === "wasm") throw error;
+    console.warn(`WebGPU does not start, so WebAssembly runs the model: ${error.message}`);
+    total += runtimes.wasm.bytes;
+    return start("wasm", await get(runtimes.wasm));
   }
-  return new Model(ort, sessions, about);
 }
 
-async function download(url, came) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url.pathname} cannot be loaded (${response.status})`);
-  const reader = response.body.getReader();
-  const parts = [];
-  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-    parts.push(piece.value);
-    came(piece.value.length);
-  }
-  return new Blob(parts);
+// Its build needs promises in WebAssembly (JSPI) too.
+async function gpuThere(software) {
+  if (!navigator.gpu || !("Suspending" in WebAssembly)) return false;
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  return Boolean(adapter) && (software || !adapter.info?.isFallbackAdapter);
+}
+
+async function started(script, binary, { about, graphs, weights, gpu }) {
+  const ort = await import(script);
+  const threads = globalThis.crossOriginIsolated ? Math.min(4, navigator.hardwareConcurrency || 1) : 1;
+  Object.assign(ort.env.wasm, { wasmBinary: binary.buffer, numThreads: threads });
+  ort.env.logLevel = "error";
+  const data = new Uint8Array(weights.buffer);
+  const session = (name, provider) => ort.InferenceSession.create(graphs.slice(...about.graphs[name]), {
+    executionProviders: [provider], externalData: [{ path: "weights", data }], logSeverityLevel: 3, // errors
+  });
+  const sessions = {};
+  for (const name of Object.keys(about.graphs)) sessions[name] = await session(name, gpu && name === "decoder" ? "webgpu" : "wasm");
+  return new Model(ort, sessions, about, { threads, gpu }, gpu ? (name) => session(name, "wasm") : null);
 }
 
 // Servers that unpack what they send leave nothing to be done.

@@ -5,18 +5,27 @@ import { decode } from "./sampling.js";
 const QUICK = 60; // milliseconds for a picture
 
 export class Model {
-  // `ort` is onnxruntime-web, `sessions` are those of encoder, prefill, step and decoder, `about` is model.json.
-  constructor(ort, sessions, about) {
+  // `ort` is onnxruntime-web, `sessions` are those of encoder, prefill, step and decoder, `about` is model.json, `runs` is
+  // {threads, gpu}; `spare(name)` is a promise of a session without the GPU.
+  constructor(ort, sessions, about, runs, spare) {
     this.ort = ort;
     this.sessions = sessions;
     this.about = about;
+    this.runs = runs;
+    this.spare = spare;
     this.quick = true;
   }
 
   async run(name, inputs) {
     const session = this.sessions[name];
     const wanted = Object.fromEntries(session.inputNames.map((input) => [input, inputs[input]]));
-    const outputs = await session.run(wanted);
+    const outputs = await session.run(wanted).catch(async (error) => {
+      if (!this.runs.gpu || name !== "decoder") throw error;
+      console.warn(`WebGPU is given up: ${error.message}`); // a GPU can go at any time, such as with its driver
+      this.runs.gpu = false;
+      this.sessions[name] = await this.spare(name);
+      return this.sessions[name].run(wanted);
+    });
     return session.outputNames.map((output) => outputs[output].data);
   }
 
@@ -38,12 +47,12 @@ export class Model {
     return new this.ort.Tensor("float32", values, [1, 3, height, width]);
   }
 
-  // The fills of a region, one for each seed: {tokens, entropy, likelihood, pictures, cells, open}; `told(t, pictures,
-  // masked)` is awaited after each step with what it predicts.
+  // The fills of a region, one for each seed: {tokens, entropy, likelihood, pictures, open, hole, distances}, the last two of
+  // each cell; `told(t, pictures, masked)` is awaited after each step with what it predicts.
   async fill(region, seeds, settings, told) {
     const { grid, codes, mask_id: maskId } = this.about;
     const { hole, missing, guessed } = this.tokenHole(region);
-    const [encoded] = await this.run("encoder", { image: this.image(region.image) });
+    const [encoded, distances] = await this.run("encoder", { image: this.image(region.image) });
     const tokens = Int32Array.from(encoded, Number);
     // On a slow machine drawing is what takes time: of a step's pictures the first, and one of the others in turn.
     const pictures = seeds.map(() => null);
@@ -66,6 +75,8 @@ export class Model {
       ...decoded,
       pictures: await this.draw(decoded.tokens, region),
       open: hole.reduce((sum, one) => sum + one, 0),
+      hole,
+      distances,
       entropy: { width: grid, height: grid, planes: [decoded.entropy.subarray(0, cells)] },
     };
   }

@@ -2,7 +2,7 @@
 // come back to the bit. A picture is {width, height, planes, alpha, grey, chunks}: planes of red, green and blue, alpha or
 // null, whether the file was grey, and its colour profile and the like, which are written as they came.
 
-import { Failure } from "../failure.js";
+import { t, Told } from "./texts.js";
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10];
 const KEPT = new Set(["iCCP", "sRGB", "gAMA", "cHRM", "cICP", "pHYs", "eXIf"]);
@@ -29,7 +29,7 @@ export function* chunks(bytes) {
 // Throws a Failure for what it does not read: 16 bits a channel, and interlaced rows.
 export async function readPng(bytes) {
   const { width, height, bits, kind, interlaced } = header(bytes);
-  if (bits > 8 || interlaced) throw new Failure("image_unusable", `A PNG of ${bits} bits a channel${interlaced ? ", interlaced," : ""} is not read here.`);
+  if (bits > 8 || interlaced) throw new Told("image_unusable", t`PNG is read here with up to 8 bits a channel, not interlaced.`);
   const parts = { IDAT: [] };
   const kept = [];
   for (const { name, data } of chunks(bytes)) {

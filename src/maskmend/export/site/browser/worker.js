@@ -1,5 +1,5 @@
-// The worker: the model, and one fill after the other. Messages in: {id, fill} and {stop: id}; out: {loading}, {ready},
-// {failed}, and of a fill {id, name, data} as `api.js` names them, or {id, error}.
+// The worker: the model, and one fill after the other. Messages in: {id, fill} and {stop: id}; out: {loading}, {ready} with
+// what runs it, {failed}, and of a fill {id, name, data} as `api.js` names them, or {id, error}. Texts are those of texts.js.
 
 import { extended, finished, grown, guideFrom } from "./canvas.js";
 import { readMask, readPicture } from "./files.js";
@@ -10,8 +10,14 @@ import { writePng } from "./png.js";
 const stopped = new Set();
 let turn = Promise.resolve();
 
-const model = loadModel(new URL("../model/", import.meta.url), (loading) => postMessage({ loading }));
-model.then(() => postMessage({ ready: true }), (error) => postMessage({ failed: String(error?.message ?? error) }));
+const wish = new URL(import.meta.url).searchParams.get("run");
+const model = loadModel(new URL("../model/", import.meta.url), (loading) => postMessage({ loading }), wish);
+model.then(({ runs }) => postMessage({ ready: runs }), (error) => postMessage({ failed: textOf(error) }));
+
+// A text of the page, or what the browser says.
+function textOf(error) {
+  return error?.text ?? String(error?.message ?? error);
+}
 
 addEventListener("message", ({ data }) => {
   if (data.stop !== undefined) stopped.add(data.stop);
@@ -28,8 +34,8 @@ async function answer(id, request) {
   try {
     await fill(request, tell);
   } catch (error) {
-    const { name, code, message } = error;
-    postMessage({ id, error: { name, code: code && String(code), message } });
+    const { name, code } = error;
+    postMessage({ id, error: { name, code: code && String(code), text: textOf(error) } });
   } finally {
     stopped.delete(id);
   }
@@ -57,7 +63,8 @@ async function fill({ image, mask: maskFile, guide: guideFile, parameters }, tel
     best: filled.best,
     uncertainty: greyOf(filled.entropy, mask, Math.log(ready.about.codes)),
     tokens: filled.tokens,
-    note: null,
+    note: filled.note,
+    unfamiliar: filled.unfamiliar,
     seconds: (performance.now() - begun) / 1000,
   });
 }
