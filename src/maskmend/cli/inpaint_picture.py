@@ -11,7 +11,7 @@ from click import format_filename as shown
 
 from maskmend.cli.options import Filler, refuse_options, seen_by_a_person, working
 from maskmend.cli.showing import MOST, show_pictures
-from maskmend.cli.window_report import WindowReport
+from maskmend.cli.window_report import WindowReport, duration
 from maskmend.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def inpaint_picture(
     with working("filling") as status:
         on_level = LevelReport(status, samples)
         steps = pipe.defaults.changed(**chosen).steps
-        on_preview = WindowReport(status, steps) if seen_by_a_person() else None
+        on_preview = WindowReport(status, steps, samples) if seen_by_a_person() else None
         try:
             for part in fill_samples(
                 pipe,
@@ -135,6 +135,8 @@ def inpaint_picture(
                 seen += result.pictures[: max(0, MOST + 1 - len(seen))]
                 spent += sum(pipe.seconds.values())
                 done = on_level.before = samples - part.left
+                if on_preview is not None:
+                    on_preview.before = done
                 left = (time.monotonic() - begun) / done * part.left
                 status.update(f"filled {done} of {samples}, about {duration(left)} left")
         except KeyboardInterrupt:
@@ -193,20 +195,15 @@ class LevelReport:
         if sample == progress.windows == 0 and left > self.LONG:
             windows = progress.total * self.samples
             click.echo(
-                f"a wide hole: {windows} windows on {progress.levels} finer levels, about {left:.0f} s "
+                f"a wide hole: {windows} windows on {progress.levels} finer levels, about {duration(left)} "
                 "(--set detail=0 stops at the coarse fill)",
                 err=True,
             )
         which = f" of fill {sample + 1} of {self.samples}" if self.samples > 1 else ""
         self.status.update(
             f"filling: level {progress.level} of {progress.levels}, window {progress.windows} of "
-            f"{progress.total}{which}, about {left:.0f} s left"
+            f"{progress.total}{which}, about {duration(left)} left"
         )
-
-
-def duration(seconds: float) -> str:
-    """Such as "40 s" or "12 min"."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _check_pipe(samples: int) -> None:
