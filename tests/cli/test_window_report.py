@@ -5,14 +5,18 @@ from types import SimpleNamespace
 from maskmend.cli.window_report import WindowReport
 
 
-def preview(part, step, parts=4, last=False):
-    return SimpleNamespace(part=part, parts={0: parts}, step=SimpleNamespace(index=step), last=last)
+def preview(part, step, parts=4, last=False, samples=1):
+    """Windows are decoded in twos."""
+    first = part - (part - 1) % 2
+    together = tuple(range(first, min(first + 1, parts) + 1))
+    told = {"part": part, "together": together, "parts": {0: parts}, "last": last, "samples": samples}
+    return SimpleNamespace(step=SimpleNamespace(index=step), **told)
 
 
-def report(steps=8):
+def report(steps=8, samples=1):
     clock, status = SimpleNamespace(now=0.0), SimpleNamespace(text="")
     status.update = lambda text: setattr(status, "text", text)
-    return WindowReport(status, steps, clock=lambda: clock.now), clock, status
+    return WindowReport(status, steps, samples, clock=lambda: clock.now), clock, status
 
 
 def test_windows_steps_and_seconds_are_told():
@@ -26,9 +30,9 @@ def test_windows_steps_and_seconds_are_told():
     told(preview(2, 8))
     assert status.text == "filling: window 2 of 4, step 8 of 8, about 3 s left"
     clock.now = 6.0
-    told(preview(3, 2, last=True))  # all tokens were settled before the last step
-    told(preview(4, 8))
-    assert status.text == "filling: window 4 of 4, step 8 of 8, about 0 s left"
+    told(preview(3, 2, last=True))
+    told(preview(4, 2, last=True))  # all tokens were settled before the last step
+    assert status.text == "filling: window 4 of 4, step 2 of 8, about 0 s left"
 
 
 def test_a_single_window_counts_its_steps():
@@ -48,3 +52,14 @@ def test_the_next_samples_begin_anew():
     clock.now = 12.0
     told(preview(1, 1, parts=1))
     assert status.text.endswith("about 2 s left")
+
+
+def test_fills_that_are_still_to_be_decoded_count():
+    """Catches the time of one batch of sixteen fills, told as that of sixty-four."""
+    told, clock, status = report(steps=2, samples=64)
+    clock.now = 30.0
+    told(preview(1, 1, parts=1, samples=16))
+    assert status.text.endswith("about 4 min left")  # 30 s of this batch, 60 s of each of three more
+    told.before = 48
+    told(preview(1, 1, parts=1, samples=16))
+    assert status.text.endswith("about 30 s left")

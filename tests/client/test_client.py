@@ -111,6 +111,8 @@ def test_a_stream_tells_every_step(client, tiny_pipeline):
     assert steps
     assert {len(step.fills) for step in steps} == {2}
     assert set("".join(steps[0].fills[0].hidden)) <= {"0", "1"}
+    assert all(step.seconds_left is not None and step.seconds_left >= 0 for step in steps)
+    assert steps[-1].seconds_left == 0
     result = wanted(tiny_pipeline, samples=2, seed=4, steps=3)
     made = {event.index: event.fill for event in events if isinstance(event, FillMade)}
     for index, picture in enumerate(result.pictures):

@@ -167,6 +167,15 @@ def test_a_finer_scale_is_told_with_its_picture():
     assert (second.box, second.content) == (events.Box(top=1, left=2, height=3, width=4), bytes([0, 1, 2]))
 
 
+def test_a_server_that_does_not_tell_the_time_left_is_understood():
+    """Catches a client that a server of an earlier version breaks."""
+    told = b'"step":1,"steps":2,"part":1,"parts":1,"box":{"top":0,"left":0,"height":1,"width":1},"fills":[]'
+    before, now = events.EventReader().feed(
+        b"event: step\ndata: {" + told + b"}\n\nevent: step\ndata: {" + told + b',"seconds_left":2.5}\n\n'
+    )
+    assert (before.seconds_left, now.seconds_left) == (None, 2.5)
+
+
 def test_a_date_is_a_time_to_come_back_too():
     now = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
     assert seconds_of("Fri, 01 May 2026 12:00:30 GMT", now) == 30

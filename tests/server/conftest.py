@@ -1,5 +1,6 @@
 """A server around the tiny pipeline, in memory; and on a socket, with a browser before it."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,20 @@ from server_parts import Gated, app_of, client_of, on_a_socket
 def client(tiny_pipeline: InpaintPipeline) -> Iterator[TestClient]:
     with client_of(app_of(tiny_pipeline)) as client:
         yield client
+
+
+class LoopClock:
+    """Seconds by which the time of event loops is ahead. A loop notices when next it has something to do."""
+
+    ahead = 0.0
+
+
+@pytest.fixture
+def loop_clock(monkeypatch: pytest.MonkeyPatch) -> LoopClock:
+    """Time limits of the server end where a test says so, on however busy a machine; for loops of asyncio."""
+    clock, passed = LoopClock(), asyncio.BaseEventLoop.time
+    monkeypatch.setattr(asyncio.BaseEventLoop, "time", lambda loop: passed(loop) + clock.ahead)
+    return clock
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import asyncio
 import http.client
 import socket
-import time
 import tracemalloc
 from contextlib import ExitStack
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from starlette.responses import Response
 
 import fuzz_run
-from maskmend.server.deliveries import PIECE, Deliveries, in_pieces
+from maskmend.server.deliveries import PIECE, SETTLED, Deliveries, in_pieces
 from maskmend.server.run import listen
 from maskmend.server.settings import Limits
 from server_parts import MASK, PIXELS, app_of, file_of, on_a_socket, pixels_of, until
@@ -68,9 +67,9 @@ def test_clients_that_do_not_read_hold_no_place(tiny_pipeline, accept):
 
 
 @pytest.mark.slow
-def test_what_nobody_reads_is_bounded_in_memory(tiny_pipeline, monkeypatch):
+def test_what_nobody_reads_is_bounded_in_memory(tiny_pipeline, monkeypatch, loop_clock):
     """Catches answers that pile up in the server's buffers, one for each client that does not read."""
-    monkeypatch.setattr("maskmend.server.deliveries.SETTLED", 0.05)
+    monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 1000.0)
     app = app_of(tiny_pipeline, limits=Limits(megapixels=2.6, drain=1.0))
     service = app.state.service
     large = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), dtype=np.uint8)  # 7.7 MB
@@ -83,7 +82,7 @@ def test_what_nobody_reads_is_bounded_in_memory(tiny_pipeline, monkeypatch):
             wires.append(deaf(stack, port, "/v1/convert", "*/*", content, headers))
             converted = 'route="/v1/convert",status="200"} ' + f"{len(wires)}.0"
             until(lambda word=converted: word in service.metrics.text().decode(), 30)
-            time.sleep(0.06)
+            loop_clock.ahead += SETTLED + 1
         grown = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()
         assert 0 < service.deliveries.size <= service.deliveries.most == 3 * 6_500_000
@@ -105,20 +104,22 @@ def test_a_client_that_stops_reading_is_cut_off_before_the_time_limit(tiny_pipel
         assert app.state.service.deliveries.under_way == []
 
 
-@pytest.mark.parametrize(("pause", "whole"), [(0.1, True), (1000.0, False)], ids=["steady", "stuck"])
-def test_every_piece_has_its_time(monkeypatch, pause, whole):
+@pytest.mark.parametrize(("pause", "whole"), [(60, True), (100, False)], ids=["steady", "stuck"])
+def test_every_piece_has_its_time(monkeypatch, loop_clock, pause, whole):
     """Catches a bound on silence that counts the whole answer, and one that ends with the first piece."""
-    monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 0.9)
+    monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 90.0)
     pieces: list[bytes] = []
 
     async def send(message: Any) -> None:
         if message["type"] == "http.response.body":
-            await asyncio.sleep(0.1 if len(pieces) < 5 else pause)
+            loop_clock.ahead += 60 if len(pieces) < 5 else pause
+            for _ in range(3):
+                await asyncio.sleep(0)  # where a bound that is over ends it
             pieces.append(message["body"])
 
     async def answered() -> bool:
         answer = Response(NOISE.tobytes()[: 10 * PIECE])
-        delivery = Deliveries(10**7, lambda: None).begin(asyncio.get_running_loop().time() + 60)
+        delivery = Deliveries(10**7, lambda: None).begin(asyncio.get_running_loop().time() + 1000)
         return await delivery.deliver(answer({"type": "http"}, None, delivery.through(send)))  # type: ignore[arg-type]
 
     assert asyncio.run(answered()) is whole

@@ -23,6 +23,17 @@ NAMELESS = """() => [...document.querySelectorAll("button, input, select, [role=
     .map((one) => one.outerHTML.slice(0, 80))"""
 
 
+GIVE = """([way, files]) => {
+    const transfer = new DataTransfer();
+    for (const [name, type, bytes] of files) {
+        transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+    }
+    const carried = way === "drop" ? { dataTransfer: transfer } : { clipboardData: transfer };
+    const Kind = way === "drop" ? DragEvent : ClipboardEvent;
+    document.body.dispatchEvent(new Kind(way, { bubbles: true, cancelable: true, ...carried }));
+}"""
+
+
 def red(shot):
     """How much of a thumbnail is under the mask's red."""
     pixels = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
@@ -115,6 +126,40 @@ def test_several_pictures_are_opened_at_once(editor, tmp_path):
     assert editor.page.locator("#file-name").inner_text() == "three.png"
 
 
+@pytest.mark.parametrize("way", ["drop", "paste"])
+def test_several_files_are_dropped_or_pasted_at_once(editor, way):
+    """Catches all but the first being passed over, and a text among them taken for a picture."""
+    files = []
+    for seed in range(2):
+        file = io.BytesIO()
+        Image.fromarray(smooth_pixels(40, 50, seed)).save(file, "PNG")
+        files.append([f"{way}-{seed}.png", "image/png", list(file.getvalue())])
+    texts = [["notes.txt", "text/plain", list(b"none")]] if way == "paste" else []  # what comes beside them
+    editor.page.evaluate(GIVE, [way, texts + files])
+    editor.page.locator("#status", has_text="2 pictures opened").wait_for()
+    names = [one.get_attribute("aria-label") for one in editor.page.locator(".picture").all()]
+    assert names == [name for name, *_ in files]
+    assert editor.page.locator("#trouble").is_hidden()
+
+
+def test_the_comparison_takes_the_whole_screen_and_gives_it_back(editor):
+    """Catches a window that stays in full screen, and a comparison that stays when full screen is left."""
+    page = editor.page
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    editor.fill()
+    page.click("#compare")
+    page.wait_for_function("document.fullscreenElement === document.documentElement")
+    page.locator(".pane button").nth(2).click()
+    page.wait_for_function("document.fullscreenElement === null")
+    assert page.locator(".pick input").nth(2).is_checked()
+    page.click("#compare")
+    page.wait_for_function("document.fullscreenElement === document.documentElement")
+    page.evaluate("document.exitFullscreen()")  # as the browser's own Escape does
+    page.locator("#compare-dialog").wait_for(state="hidden")
+    assert page.evaluate("document.fullscreenElement") is None
+
+
 def test_the_keys_are_printed_and_nothing_else(editor):
     """Catches paper with a picture of the page on it, or a list that is cut off."""
     page = editor.page
@@ -151,6 +196,7 @@ def test_what_is_new_is_large_enough_for_fingers_and_has_a_name(browser, recorde
         assert page.evaluate(SMALL) == []
         page.click(".drawer [data-tool=polygon]")
         assert not editor.shown("#drawer")
+        page.wait_for_timeout(100)  # the picture is fitted anew
     else:
         assert page.evaluate(SMALL) == []
         page.click("#drawer-close")

@@ -151,6 +151,45 @@ def test_the_finer_scales_of_a_wide_hole_are_counted_and_shown(browser, tmp_path
         context.close()
 
 
+LIVE = """async ([parts, news]) => {
+    const { Live } = await import("./filling.js");
+    const { Mask } = await import("./mask.js");
+    const live = new Live(new Mask(8, 8), 8);
+    const box = { left: 0, top: 0, width: 8, height: 8 };
+    const fills = [{ hidden: ["1"] }];
+    return news.map(([part, step, seconds]) => live.take({
+        kind: "step", part, parts, step, steps: 8, box, fills, patches: [null], seconds_left: seconds,
+    })[2]);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("parts", "news", "wanted"),
+    [
+        (1, [(1, 1, 1.5), (1, 8, 0)], ["step 1 of 8", "step 8 of 8"]),
+        (
+            1,
+            [(1, 1, 3.5), (1, 7, 0.4), (1, 8, 0)],
+            ["step 1 of 8, about 4 s left", "step 7 of 8, about 1 s left", "step 8 of 8"],
+        ),
+        (
+            40,
+            [(1, 2, 400), (1, 8, 93), (4, 8, 60.4)],
+            [
+                "part 1 of 40, step 2 of 8, about 7 min left",
+                "part 1 of 40, step 8 of 8, about 2 min left",
+                "part 4 of 40, step 8 of 8, about 60 s left",
+            ],
+        ),
+        (2, [(1, 1, None)], ["part 1 of 2, step 1 of 8"]),
+    ],
+    ids=["a moment", "seconds", "minutes", "unknown"],
+)
+def test_the_time_left_is_told_of_all_that_takes_longer_than_a_moment(editor, parts, news, wanted):
+    """Catches "part N of M" as all that is told of a minute, and seconds that flicker at what takes none."""
+    assert editor.page.evaluate(LIVE, [parts, news]) == wanted
+
+
 def thumbnail(editor, number):
     url = editor.page.locator(".pick canvas").nth(number).evaluate("(canvas) => canvas.toDataURL()")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"), int)

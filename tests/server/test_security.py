@@ -7,9 +7,10 @@ import pytest
 from starlette.datastructures import Headers
 
 from maskmend.server.errors import ApiError
+from maskmend.server.run import Protocol
 from maskmend.server.security import check_host, check_length, check_origin, check_token
 from maskmend.server.settings import Limits, ServeConfig
-from server_parts import app_of, client_of, form, on_a_socket
+from server_parts import app_of, client_of, form, on_a_socket, until
 
 TOKEN = "correct horse battery"
 
@@ -240,18 +241,18 @@ def test_headers_that_do_not_come_do_not_keep_a_connection(tiny_pipeline, monkey
             raise AssertionError("the connection is still open")
 
 
-@pytest.mark.slow
-def test_a_request_that_takes_longer_than_its_headers_may_is_answered(tiny_pipeline, monkeypatch):
+def test_a_request_that_takes_longer_than_its_headers_may_is_answered(tiny_pipeline, monkeypatch, loop_clock):
     """Catches a bound on headers that goes on to count after they have come."""
-    monkeypatch.setattr("maskmend.server.run.IDLE", 2)
-    with (
-        on_a_socket(app_of(tiny_pipeline)) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=60) as wire,
-    ):
+    monkeypatch.setattr("maskmend.server.run.IDLE", 50)
+    bounds, wait = [], Protocol._wait_until
+    monkeypatch.setattr(Protocol, "_wait_until", lambda self, when: (bounds.append(when), wait(self, when)))
+    app = app_of(tiny_pipeline, limits=Limits(silence=500.0, seconds=500.0, drain=5.0))
+    with on_a_socket(app) as port, socket.create_connection(("127.0.0.1", port), timeout=60) as wire:
         head = "POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         wire.sendall(head.encode())
-        time.sleep(0.1)
+        until(lambda: len(bounds) == 2)  # that of the connection goes on with part of the headers
         wire.sendall(b"Content-Length: 2\r\n\r\n{")
-        time.sleep(2.2)
+        until(lambda: app.state.service.queue.arriving == 1)
+        loop_clock.ahead += 60
         wire.sendall(b"}")
         assert b" 422 " in wire.recv(4096)

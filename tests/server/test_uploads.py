@@ -44,7 +44,7 @@ def json_fill() -> tuple[bytes, dict[str, str]]:
 
 
 @pytest.mark.slow
-def test_two_hundred_idle_uploads_do_not_stop_the_server(tiny_pipeline):
+def test_two_hundred_idle_uploads_do_not_stop_the_server(tiny_pipeline, loop_clock):
     """Catches places taken by clients that send the head of an upload and then nothing."""
     app = app_of(tiny_pipeline)  # limits as they are when nobody says otherwise
     sent, headers = json_fill()
@@ -53,7 +53,7 @@ def test_two_hundred_idle_uploads_do_not_stop_the_server(tiny_pipeline):
         for number in range(200):
             started(stack, port, list(PATHS)[number % len(PATHS)])
         until(lambda: app.state.service.queue.arriving == app.state.service.limits.uploads_of_one)
-        time.sleep(1.1)  # the idle ones are no longer young
+        loop_clock.ahead += 1.1  # the idle ones are no longer young
         for _ in range(5):
             assert asked(port, "GET", "/healthz")[0] == 200
             status, content = asked(port, "POST", "/v1/inpaint", body=sent, headers=headers)
@@ -90,20 +90,24 @@ def test_an_upload_slower_than_the_pace_is_cut_off(tiny_pipeline, path, drip):
         until(lambda: app.state.service.queue.arriving == app.state.service.queue.taken == 0)
 
 
-@pytest.mark.slow
-def test_an_upload_at_the_pace_may_take_longer_than_the_silence(tiny_pipeline):
+def test_an_upload_at_the_pace_may_take_longer_than_the_silence(tiny_pipeline, loop_clock):
     """Catches a bound on silence that cuts off slow but steady clients."""
-    app = app_of(tiny_pipeline, limits=Limits(silence=1.0, drain=5.0))
+    app = app_of(tiny_pipeline, limits=Limits(silence=100.0, pace_kib=0.01, seconds=900.0, drain=5.0))
     content, _ = json_fill()
+    under_way = app.state.service.uploads.under_way
     with on_a_socket(app) as port, ExitStack() as stack:
+        idle = started(stack, port)
+        until(lambda: len(under_way) == 1)
         wire = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
         head = HEAD.format(path="/v1/inpaint", kind="application/json", length=len(content) + 24_000)
         wire.sendall(head.encode())
-        for _ in range(8):
-            wire.sendall(b" " * 3000)  # three seconds' worth, so that a busy machine does not fall behind
-            time.sleep(0.2)
+        for number in range(1, 9):
+            wire.sendall(b" " * 3000)
+            until(lambda came=3000 * number: under_way and under_way[-1].came == came)
+            loop_clock.ahead += 60
         wire.sendall(content)
         assert b" 200 " in wire.recv(4096)
+        assert b" 408 " in idle.recv(4096)  # who sends nothing for as long is cut off
 
 
 def test_all_uploads_end_at_the_time_limit(tiny_pipeline):

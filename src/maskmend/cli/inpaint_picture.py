@@ -11,7 +11,7 @@ from click import format_filename as shown
 
 from maskmend.cli.options import Filler, refuse_options, seen_by_a_person, working
 from maskmend.cli.showing import MOST, show_pictures
-from maskmend.cli.window_report import WindowReport
+from maskmend.cli.window_report import WindowReport, duration
 from maskmend.errors import ConfigError
 from maskmend.progress import duration
 
@@ -104,7 +104,7 @@ def inpaint_picture(
     with working("filling") as status:
         on_level = LevelReport(status, samples)
         steps = pipe.defaults.changed(**chosen).steps
-        on_preview = WindowReport(status, steps) if seen_by_a_person() else None
+        on_preview = WindowReport(status, steps, samples) if seen_by_a_person() else None
         try:
             for part in fill_samples(
                 pipe,
@@ -136,6 +136,8 @@ def inpaint_picture(
                 seen += result.pictures[: max(0, MOST + 1 - len(seen))]
                 spent += sum(pipe.seconds.values())
                 done = on_level.before = samples - part.left
+                if on_preview is not None:
+                    on_preview.before = done
                 left = (time.monotonic() - begun) / done * part.left
                 status.update(f"filled {done} of {samples}, about {duration(left)} left")
         except KeyboardInterrupt:

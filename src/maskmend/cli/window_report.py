@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from maskmend.fill.pace import WindowPace
+
 if TYPE_CHECKING:
     from maskmend.fill.preview import Preview
 
@@ -14,26 +16,31 @@ class WindowReport:
     Args:
         status: what shows the word (`working`).
         steps: decoding steps of each window.
+        samples: fills in all, of which one call makes as many as its preview tells.
         clock: seconds.
     """
 
     SURE = 1.0
     """Seconds of work from which the rest is estimated."""
 
-    def __init__(self, status: Any, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.status, self.steps, self.clock = status, steps, clock
-        self.shares: dict[int, float] = {}
-        """How much is done of each window that was begun, of 1."""
-        self.begun = clock()
+    def __init__(
+        self, status: Any, steps: int, samples: int = 1, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.status, self.samples, self.pace = status, samples, WindowPace(steps, clock)
+        self.before = 0
+        """Fills that were finished in calls before this one."""
 
     def __call__(self, preview: "Preview") -> None:
         (total,) = preview.parts.values()
-        step = preview.step.index
-        share = 1.0 if preview.last else step / self.steps
-        if share < self.shares.get(preview.part, 0.0):  # the next samples begin
-            self.shares, self.begun = {}, self.clock()
-        self.shares[preview.part] = share
-        spent, done = self.clock() - self.begun, sum(self.shares.values()) / total
+        step, pace = preview.step.index, self.pace
+        pace.update(part=preview.part, together=preview.together, parts=total, step=step, last=preview.last)
         which = f"window {preview.part} of {total}, " if total > 1 else ""
-        left = f", about {spent / done * (1 - done):.0f} s left" if spent >= self.SURE else ""
-        self.status.update(f"filling: {which}step {step} of {self.steps}{left}")
+        calls = max(0, self.samples - self.before - preview.samples) / preview.samples
+        seconds = pace.left + calls * (pace.spent + pace.left)
+        left = f", about {duration(seconds)} left" if pace.spent >= self.SURE else ""
+        self.status.update(f"filling: {which}step {step} of {pace.steps}{left}")
+
+
+def duration(seconds: float) -> str:
+    """Such as "40 s" or "12 min"."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -50,6 +50,8 @@ class Step:
     width: int
     """The model's view, in pixels of the picture."""
     fills: tuple[StepFill, ...]
+    seconds_left: float | None = None
+    """Until all parts are decoded, as estimated from the steps so far; None from servers that do not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +177,7 @@ def _level(body: Any) -> Level:
 
 
 def _step(body: Any) -> Step:
-    box = field(body, "box")
+    box, left = field(body, "box"), body.get("seconds_left")
     return Step(
         **{name: int(field(body, name)) for name in ("step", "steps", "part", "parts")},
         **{name: int(field(box, name)) for name in ("top", "left", "height", "width")},
@@ -183,4 +185,5 @@ def _step(body: Any) -> Step:
             StepFill(hidden=tuple(field(one, "hidden")), content=bytes_of(field(one, "image")))
             for one in field(body, "fills")
         ),
+        seconds_left=None if left is None else float(left),
     )

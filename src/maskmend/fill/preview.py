@@ -27,6 +27,9 @@ class Preview:
     part: int
     """The number of the window of this step, from 1: distant holes, and parts of a long one, are filled
     separately."""
+    together: tuple[int, ...]
+    """The numbers of the windows that are decoded with it, including its own; each has a preview of this
+    step."""
     parts: dict[int, int]
     """How many each of these images has."""
     seam: str
@@ -87,13 +90,15 @@ def previews(
         draw: see `Preview`.
     """
     samples = len(step.tokens) // len(windows)
-    for number in sorted({number for _, number in windows}):
+    numbers = sorted({number for _, number in windows})
+    for number in numbers:
         places = [place for place, (_, other) in enumerate(windows) if other == number]
         images = [windows[place][0] for place in places]
         yield Preview(
             step=step.at([place * samples + sample for place in places for sample in range(samples)]),
             regions=dict(zip(images, (regions[place] for place in places), strict=True)),
             part=number + 1,
+            together=tuple(other + 1 for other in numbers),
             parts={image: counts[image] for image in images},
             seam=seam,
             draw=draw,

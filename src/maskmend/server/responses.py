@@ -2,7 +2,8 @@
 
 The Accept header selects the kind. It also selects the picture format, unless the `format` parameter is set.
 
-Events, in this order: queued; started; step (one per decoding step; for a hole in many parts, one per part);
+Events, in this order: queued; started; step (one per decoding step; for a hole in many parts, one per part
+and at least one a second);
 level (while a wide hole is redrawn at finer scales: one per batch of windows, and one with a picture for each
 finished scale); fill (one per sample); done. An error event can come at any time and ends the stream.
 """
@@ -190,7 +191,7 @@ def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
     """The data of a step event: masked tokens as rows of 0 and 1, pictures as PNG of the box.
 
     Distant holes are separate parts, and so are the windows on a long hole. They are filled one after the
-    other, each in `steps` steps.
+    other, each in `steps` steps; `seconds_left` is the time that all of them still take.
     """
     box = news["box"]
     return {
@@ -198,6 +199,7 @@ def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
         "steps": steps,
         "part": news["part"],
         "parts": news["parts"],
+        "seconds_left": round(news["seconds_left"], 1),
         "box": box_of(box),
         "fills": [
             {

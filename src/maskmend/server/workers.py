@@ -18,6 +18,7 @@ from PIL import Image
 
 from maskmend.fill.events import FillEvents
 from maskmend.fill.levels import LevelProgress
+from maskmend.fill.pace import WindowPace
 from maskmend.fill.preview import Preview
 from maskmend.masks.box import Box
 from maskmend.server.metrics import Metrics
@@ -27,8 +28,11 @@ from maskmend.server.registry import Catalogue
 LOG = logging.getLogger("maskmend.server")
 
 FEW = 4
-"""Up to this many parts of a hole, every step is shown; with more, only the last step of each part, because
-rendering all of them would take several times as long as filling."""
+"""Up to this many parts of a hole, every step is shown; with more, only the last step of each part and one
+step every `EVERY` seconds, because rendering all of them would take several times as long as filling."""
+
+EVERY = 1.0
+"""Seconds after which a step is shown however many parts there are."""
 
 LARGEST_SHOWN = 1024
 """Longer side, in pixels, of the picture of a finished scale."""
@@ -126,12 +130,22 @@ class Workers:
             batch[0].tell("failed", error)
 
 
-def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> None:
+def fill(
+    pipe: Any,
+    batch: list[Job],
+    finished: Callable[[int, Any], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
     """Fills a batch of jobs with the same terms; calls `finished` with the index and result of each job as
-    soon as it is ready.
+    soon as it is ready. `clock` gives seconds.
 
     Raises Abandoned as soon as no client waits for any of the jobs.
     """
+    first = batch[0]
+    steps = pipe.defaults.changed(**first.settings).steps
+    paces = [WindowPace(steps, clock) for _ in batch]
+    told = [clock()] * len(batch)
+    """When each job was last told of a step."""
 
     def check_cancelled(_: object) -> None:
         if all(job.gone.is_set() for job in batch):
@@ -142,8 +156,17 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         for index, job in enumerate(batch):
             if not job.watched or index not in preview.regions or job.gone.is_set():
                 continue
-            if preview.parts[index] <= FEW or preview.last:
-                job.tell("step", step_news(preview, index))
+            parts, pace = preview.parts[index], paces[index]
+            pace.update(
+                part=preview.part,
+                together=preview.together,
+                parts=parts,
+                step=preview.step.index,
+                last=preview.last,
+            )
+            if parts <= FEW or preview.last or clock() - told[index] >= EVERY:
+                told[index] = clock()
+                job.tell("step", step_news(preview, index, pace.left))
 
     def on_level(progress: LevelProgress) -> None:
         check_cancelled(progress)
@@ -151,7 +174,6 @@ def fill(pipe: Any, batch: list[Job], finished: Callable[[int, Any], None]) -> N
         if job.watched and not job.gone.is_set():
             job.tell("level", level_news(progress, job.mask))
 
-    first = batch[0]
     guides = [job.guide for job in batch]
     pipe(
         [job.picture for job in batch],
@@ -185,9 +207,11 @@ def level_news(progress: LevelProgress, mask: np.ndarray) -> dict[str, Any]:
     return news
 
 
-def step_news(preview: Preview, index: int) -> dict[str, Any]:
-    """The detail of a "step" event: the box, and for each sample the masked tokens and the picture."""
+def step_news(preview: Preview, index: int, seconds_left: float) -> dict[str, Any]:
+    """The detail of a "step" event: the box, for each sample the masked tokens and the picture, and the time
+    that the parts still take."""
     return {
+        "seconds_left": seconds_left,
         "step": preview.step.index,
         "part": preview.part,
         "parts": preview.parts[index],

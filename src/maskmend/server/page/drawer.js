@@ -22,6 +22,13 @@ export class Drawer {
     return !this.drawer.hidden;
   }
 
+  // How much of the picture's place it covers from below, as on a phone, where enough is left above it; else 0.
+  get cover() {
+    const { drawer, open } = this;
+    const { clientWidth, clientHeight } = drawer.parentElement;
+    return open && drawer.offsetWidth > clientWidth - 16 && drawer.offsetTop > 120 ? clientHeight - drawer.offsetTop : 0;
+  }
+
   toggle(open = !this.open) {
     this.drawer.hidden = !open;
     this.button.setAttribute("aria-expanded", open);

@@ -29,6 +29,7 @@ import { calm, complain, say, whenBack, whenReady } from "./voice.js";
 import { choose as chooseLanguage, language, LANGUAGES, number, t, word } from "./words.js";
 
 const ALTERNATIVES = 4;
+const DOCK = 56; // pixels that brush and zoom take from the picture's place
 const $ = (id) => document.getElementById(id);
 
 const state = {
@@ -454,6 +455,7 @@ function growth() {
 
 function showCorners(corners) {
   for (const id of ["corner-back", "corner-close"]) $(id).hidden = !corners;
+  showDock();
   $("corner-close").disabled = !corners?.area;
 }
 
@@ -463,6 +465,7 @@ function showDock() {
   for (const id of ["tolerance-label", "tolerance-out"]) $(id).hidden = name !== "smart";
   for (const id of ["size-label", "size-out"]) $(id).hidden = name === "smart" || name === "polygon";
   $("tolerance-out").value = $("tolerance").value;
+  $("dock-rule").hidden = name === "polygon" && $("corner-back").hidden;
 }
 
 function compare() {
@@ -500,7 +503,7 @@ function update() {
   $("welcome").hidden = Boolean(source);
   $("file").hidden = !source;
   if (source) {
-    $("file-name").textContent = source.name;
+    $("file-name").textContent = $("file-name").title = source.name;
     $("file-size").textContent = `${source.width} × ${source.height}`;
   }
   $("fill").disabled = !filling && !mask?.count;
@@ -533,11 +536,12 @@ function update() {
   $("undo").disabled = Boolean(filling) || !history.past.length;
   $("redo").disabled = Boolean(filling) || !history.future.length;
   showDock();
-  $("grow-by-out").value = `${$("grow-by").value} px`;
+  $("grow-by-out").value = `${$("grow-by").value.replace("-", "−")} px`;
   $("grow-legend").hidden = !mask?.count || !growth();
   $("grow-apply").disabled = !mask?.count || Boolean(filling) || !Number($("grow-by").value);
   $("compare").disabled = !results;
   $("drawer-open").disabled = !source;
+  view.cover(drawer.cover || DOCK);
   for (const id of ["invert", "invert-too", "mask-load", "mask-paste"]) $(id).disabled = !source || Boolean(filling);
   for (const id of ["clear", "mask-save"]) $(id).disabled = !mask?.count || Boolean(filling);
   if (results && !filling) showPicks();

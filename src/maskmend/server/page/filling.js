@@ -6,6 +6,7 @@ import { t } from "./words.js";
 
 // The entropy's colours, from sure to guessed.
 const RAMP = [[30, 30, 110], [120, 40, 140], [225, 90, 80], [250, 200, 60]];
+const MOMENT = 2; // seconds: of what takes no longer, the time left is not told
 
 export async function* follow(source, mask, parameters, signal) {
   const fills = [];
@@ -35,6 +36,7 @@ export class Live {
     this.parts = new Map();
     this.level = null; // the finest scale that is done, of the fill under way
     this.progress = [0, steps, t`waiting`]; // done, of how many, in words
+    this.timed = false; // whether it takes long enough that the time left is told
   }
 
   // What became of it; returns how far it is.
@@ -51,9 +53,17 @@ export class Live {
       this.parts.set(part, { clip, box, patches, patch: patches[0], hidden: news.fills[0].hidden, step });
       const done = [...this.parts.values()].reduce((sum, one) => sum + one.step, 0);
       const where = parts > 1 ? `${t`part ${part} of ${parts}`}, ` : "";
-      this.progress = [done, parts * steps, `${where}${t`step ${step} of ${steps}`}`];
+      this.progress = [done, parts * steps, this.withTime(`${where}${t`step ${step} of ${steps}`}`, news, done / (parts * steps))];
     }
     return this.progress;
+  }
+
+  // Words with the time that is left, where it is known and all of it takes longer than a moment. Once told it stays, so
+  // that the line does not change its shape while it counts down.
+  withTime(words, { seconds_left: left }, share) {
+    if (left == null) return words; // some do not say
+    this.timed ||= share < 1 && left / (1 - share) > MOMENT;
+    return this.timed && left > 0 ? timed(words, left) : words;
   }
 
   // Those of one of the fills, each with its place.
@@ -65,8 +75,13 @@ export class Live {
 // Of a wide hole, what is drawn anew at finer scales, fill by fill: how far, and how long it still takes.
 function detail({ sample, samples, windows, total, seconds_left: left }) {
   const each = total > windows ? left / (total - windows) : 0;
-  const seconds = Math.max(1, Math.round(left + each * total * (samples - sample - 1)));
-  return [sample * total + windows, samples * total, t`finer detail, about ${seconds} s left`];
+  return [sample * total + windows, samples * total, timed(t`finer detail`, left + each * total * (samples - sample - 1))];
+}
+
+// In seconds up to a minute and a half, as on the command line.
+function timed(words, left) {
+  const seconds = Math.max(1, Math.round(left));
+  return seconds < 90 ? t`${words}, about ${seconds} s left` : t`${words}, about ${Math.round(seconds / 60)} min left`;
 }
 
 // Grey levels of entropy as colours; known pixels stay clear.

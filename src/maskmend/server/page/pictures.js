@@ -37,7 +37,11 @@ export class Pictures {
     if (this.card.hidden) return;
     const focused = this.list.contains(document.activeElement);
     this.list.replaceChildren(...this.all.map((picture) => this.item(picture)));
-    if (focused) this.list.querySelector("[aria-current]").focus({ preventScroll: true });
+    const current = this.list.querySelector("[aria-current]");
+    if (focused) current.focus({ preventScroll: true });
+    if (!current) return;
+    const [list, item] = [this.list, current].map((one) => one.getBoundingClientRect());
+    this.list.scrollLeft += (item.left + item.right - list.left - list.right) / 2; // in the middle, where it can be
   }
 
   item(picture) {

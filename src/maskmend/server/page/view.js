@@ -13,6 +13,7 @@ export class View {
     this.size = { width: 0, height: 0 };
     this.scene = null;
     this.fitted = true;
+    this.below = 0; // pixels of the stage that its lower edge gives to the dock, or to what lies over it
     this.pending = false;
     this.moved = () => {};
     new ResizeObserver(() => this.resize()).observe(canvas);
@@ -37,7 +38,8 @@ export class View {
 
   get fitScale() {
     const { clientWidth, clientHeight } = this.canvas;
-    const room = Math.min(clientWidth, clientHeight) > 480 ? [48, 132] : [8, 64]; // a phone has none to give away
+    const around = Math.min(clientWidth, clientHeight) > 480 ? [48, 76] : [8, 8]; // a phone has none to give away
+    const room = [around[0], around[1] + this.below];
     const scale = Math.min((clientWidth - room[0]) / this.size.width, (clientHeight - room[1]) / this.size.height);
     return Math.min(Math.max(scale >= 2 ? Math.floor(scale) : scale, 0.005), MOST_ZOOM);
   }
@@ -46,9 +48,16 @@ export class View {
     if (!this.size.width) return;
     this.scale = this.fitScale;
     this.x = (this.canvas.clientWidth - this.size.width * this.scale) / 2;
-    this.y = (this.canvas.clientHeight - 56 - this.size.height * this.scale) / 2;
+    this.y = (this.canvas.clientHeight - this.below - this.size.height * this.scale) / 2;
     this.fitted = true;
     this.paint();
+  }
+
+  // Something else lies over the lower edge: a picture that was fitted is fitted above it.
+  cover(below) {
+    if (below === this.below) return;
+    this.below = below;
+    if (this.fitted) this.fit();
   }
 
   zoom(factor, x = this.canvas.clientWidth / 2, y = this.canvas.clientHeight / 2) {
