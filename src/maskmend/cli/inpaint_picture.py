@@ -11,7 +11,7 @@ from click import format_filename as shown
 
 from maskmend.cli.options import Filler, refuse_options, seen_by_a_person, working
 from maskmend.cli.showing import MOST, show_pictures
-from maskmend.cli.window_report import WindowReport, duration
+from maskmend.cli.window_report import WindowReport
 from maskmend.errors import ConfigError
 from maskmend.progress import duration
 

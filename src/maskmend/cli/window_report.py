@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from maskmend.fill.pace import WindowPace
+from maskmend.progress import duration
 
 if TYPE_CHECKING:
     from maskmend.fill.preview import Preview
@@ -39,8 +40,3 @@ class WindowReport:
         seconds = pace.left + calls * (pace.spent + pace.left)
         left = f", about {duration(seconds)} left" if pace.spent >= self.SURE else ""
         self.status.update(f"filling: {which}step {step} of {pace.steps}{left}")
-
-
-def duration(seconds: float) -> str:
-    """Such as "40 s" or "12 min"."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

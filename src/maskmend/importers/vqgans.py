@@ -17,6 +17,7 @@ from torch import Tensor
 from maskmend.errors import ConfigError, ModelError
 from maskmend.importers.source import Source
 from maskmend.importers.vqgan_layout import GOOGLE_VQGAN, Layout, Place, expected_shapes, places, read_layout  # noqa: F401 - moved
+from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.vqgan import VQGAN
 
 CONSTANT = 1.0

@@ -130,14 +130,14 @@ def write_conversion(
         (place / "tokenizer").mkdir()
         # Not `save_tokenizer`, which holds the file's content twice beside the weights.
         metadata = {"format": str(FORMAT), "kind": "tokenizer"}
-        write_tensors(place / "tokenizer" / "weights.safetensors", tokenizer, metadata, told)
+        write_tensors(place / "tokenizer" / "weights.safetensors", tokenizer, metadata, on_bytes)
         architecture = made.model.architecture
         theirs = architecture != MaskedTransformer.architecture
         index = component_index(
             made.model.config, "transformer", tokens_hash(made.tokenizer), architecture if theirs else None
         )
         metadata = {"format": str(FORMAT), "kind": "transformer"}
-        write_tensors(place / "transformer" / "weights.safetensors", planned, metadata, told)
+        write_tensors(place / "transformer" / "weights.safetensors", planned, metadata, on_bytes)
         about: dict[str, Any] = {"format": FORMAT, "kind": "maskmend"}
         about |= {"components": ["tokenizer", "transformer"], "defaults": dict(made.defaults)}
         if made.labels:
