@@ -59,7 +59,7 @@ PLACE = """() => {
     const { left, top, width, height } = document.querySelector("#canvas").getBoundingClientRect();
     const drawer = document.querySelector("#drawer").getBoundingClientRect();
     const below = drawer.width > width - 16 ? top + height - drawer.top : 56; // a phone's drawer, or the dock
-    return [left, top, width, height, below, 
+    return [left, top, width, height, below,
         parseFloat(document.querySelector("#zoom-out-text").textContent)];
 }"""
 
