@@ -1,5 +1,6 @@
 """The plan of a training says what a run then takes."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +55,10 @@ def test_the_plan_is_what_the_whole_model_takes(recipe: Recipe) -> None:
     whole = probe(recipe, 5, 1, 8, CPU, Clock())
     assert plan.activations == pytest.approx(whole.kept, rel=0.15)
     assert plan.operations == pytest.approx(whole.operations, rel=0.15)
-    assert plan.memory > 4 * 4 * plan.parameters
+    assert plan.allocated > 4 * 4 * plan.parameters
+    assert plan.memory == plan.allocated + plan.freed
+    assert (plan.freed > 0) == (sys.platform == "linux")
+    assert any("freed blocks" in line for line in report(plan, recipe)) == (plan.freed > 0)
     less = make_plan(replace(recipe, training=replace(recipe.training, recompute=True)), clock=Clock())
     assert less.activations < 0.6 * plan.activations
 
@@ -70,7 +74,13 @@ def test_devices_share_weights_and_pictures(recipe: Recipe) -> None:
     assert four.seconds == pytest.approx(one.seconds / 4, rel=0.05)
     assert one.seconds == pytest.approx(one.operations / 0.5e12)
     assert one.sent == 0 < four.sent
+    assert one.freed == 0  # whatever reaches such a speed
     assert any("not measured" in line for line in report(four, sharded))
+    parts = replace(sharded, training=replace(sharded.training, accumulate=2))
+    twice = make_plan(parts, devices=4, tflops=0.5, clock=Clock())
+    # Weights are gathered for two passes of each micro-batch; gradients are sent once, and wait in one piece.
+    assert twice.sent == pytest.approx(four.sent * 5 / 3)
+    assert twice.gradients == 4 * twice.parameters
     with pytest.raises(ConfigError, match="does not split over 3 devices"):
         make_plan(recipe, devices=3)
 

@@ -1,6 +1,7 @@
 """Estimates memory and time of a transformer's training (`maskmend train transformer --plan`).
 
-    memory a device = weights + moving average + optimizer + gradients + activations
+    memory a device = weights + moving average + optimizer + gradients + what the backward pass keeps
+                      + on a CPU, freed blocks that the C library does not give back
     step            = micro-batches x (examples, forward, backward) + optimizer
 
 Weights are counted. Activations and time are measured here on the same model with one and with two blocks and
@@ -9,6 +10,7 @@ given, the time is computed from the floating-point operations alone; it is not 
 communication between processes.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,6 +36,9 @@ PROBE_IMAGES = {"cuda": 8}
 """Most pictures of a micro-batch that is tried out, by the type of the device; 2 elsewhere."""
 TURNS = 3
 """Steps that are timed, after one that is not."""
+FREED = 0.41
+"""What glibc keeps of the memory that a step frees, as a share of gradients and of what the backward pass
+needs: the gaps between blocks that are still used. Measured by `bench/plan_check.py --as-usual`."""
 
 
 class Probe(NamedTuple):
@@ -71,13 +76,25 @@ class Plan:
     """Bytes that a device sends a step."""
     keeps_gradients: bool
     """Whether gradients are held in addition to the activations; otherwise they replace them one by one."""
+    on_cpu: bool
+    """Whether the memory is that of a process on a CPU, with glibc."""
 
     @property
     def memory(self) -> int:
         """At most, a device; what libraries hold is not in it."""
+        return self.allocated + self.freed
+
+    @property
+    def allocated(self) -> int:
+        """The tensors of it."""
         fixed = self.weights + self.average + self.optimizer + self.tokenizer + self.gathered
         both = self.gradients, self.activations
         return fixed + (sum(both) if self.keeps_gradients else max(both))
+
+    @property
+    def freed(self) -> int:
+        """Freed blocks that the C library keeps."""
+        return round(FREED * (self.gradients + self.activations)) if self.on_cpu else 0
 
     @property
     def steps_a_day(self) -> float:
@@ -134,6 +151,9 @@ def make_plan(
     if training.recompute:
         kept = (one.kept + layers * _boundary(config, images)) * scale
     four = 4 * count // shares
+    # Gradients go out and come back; sharded ones only go out, but weights are gathered for each forward and
+    # each backward pass.
+    times = 2 * training.accumulate + 1 if shares > 1 else 2
     return Plan(
         parameters=count,
         devices=devices,
@@ -141,15 +161,17 @@ def make_plan(
         weights=four,
         average=four,
         optimizer=2 * four,
-        gradients=four,
+        # Gradients that wait for the last micro-batch to be sent are not sharded yet.
+        gradients=4 * count if shares > 1 and training.accumulate > 1 else four,
         tokenizer=4 * sum(p.numel() for p in tokenizer.parameters()),
         activations=round(kept),
         gathered=2 * 4 * block if shares > 1 else 0,
         operations=operations,
         seconds=seconds,
         measured_here=tflops is None,
-        sent=0 if devices == 1 else round((3 if shares > 1 else 2) * 4 * count * (devices - 1) / devices),
+        sent=0 if devices == 1 else round(times * 4 * count * (devices - 1) / devices),
         keeps_gradients=devices > 1 or training.accumulate > 1,
+        on_cpu=device.type == "cpu" and tflops is None and sys.platform == "linux",
     )
 
 
@@ -230,6 +252,11 @@ def report(plan: Plan, recipe: Recipe) -> list[str]:
         f"optimizer {gib(plan.optimizer)}, tokenizer {gib(plan.tokenizer)}"
         + (f", gathered blocks {gib(plan.gathered)}" if plan.gathered else ""),
         f"  gradients {gib(plan.gradients)}, for the backward pass {gib(plan.activations)}{beside}",
+        *(
+            [f"  freed blocks that the C library keeps {gib(plan.freed)}, by a measured share"]
+            if plan.freed
+            else []
+        ),
         f"{plan.operations / 1e12:.3g} TFLOP a step",
         f"{plan.seconds:.3g} s a step, {plan.steps_a_day:,.0f} steps a day: "
         + (
