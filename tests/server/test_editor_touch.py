@@ -76,7 +76,7 @@ def test_a_finger_paints_colours_finer_where_it_presses_lightly(phone, recorded)
     """Catches colours that a phone's finger cannot paint, or that pressure does not reach."""
     editor, finger = phone
     choose(editor, "[data-tool=rectangle]")
-    finger.drag(between(at(editor, 12, 20), at(editor, 52, 44)))
+    finger.drag(between(at(editor, 12.3, 20.3), at(editor, 51.7, 43.7)))  # whole pixels, whatever is rounded
     choose(editor, "[data-tool=colour]")
     editor.page.locator("#colour").fill("#2080d0")
     editor.page.locator("#size").fill("10")

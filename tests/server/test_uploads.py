@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 
 from maskmend.server.settings import Limits
 from maskmend.server.uploads import owner_of
@@ -38,6 +39,13 @@ def asked(port: int, method: str, path: str, **more) -> tuple[int, bytes]:
     return answer.status, content
 
 
+def answered(app: FastAPI, status: int) -> float:
+    """How many requests were answered with this status."""
+    lines = app.state.service.metrics.text().decode().splitlines()
+    found = [line for line in lines if line.startswith("maskmend_requests_total{") and f'"{status}"' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in found)
+
+
 def json_fill() -> tuple[bytes, dict[str, str]]:
     """A fill as JSON, and its headers."""
     return json.dumps(body()).encode(), {"Content-Type": "application/json"}
@@ -49,10 +57,11 @@ def test_two_hundred_idle_uploads_do_not_stop_the_server(tiny_pipeline, loop_clo
     app = app_of(tiny_pipeline)  # limits as they are when nobody says otherwise
     sent, headers = json_fill()
     alone = tiny_pipeline(PIXELS, MASK).pictures[0].pixels
+    refused = 200 - app.state.service.limits.uploads_of_one
     with on_a_socket(app) as port, ExitStack() as stack:
         for number in range(200):
             started(stack, port, list(PATHS)[number % len(PATHS)])
-        until(lambda: app.state.service.queue.arriving == app.state.service.limits.uploads_of_one)
+        until(lambda: answered(app, 429) == refused, 60)
         loop_clock.ahead += 1.1  # the idle ones are no longer young
         for _ in range(5):
             assert asked(port, "GET", "/healthz")[0] == 200
