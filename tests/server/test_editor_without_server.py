@@ -187,6 +187,32 @@ def test_fills_drawn_with_webgpu_have_the_tokens_of_python(with_gpu: Editor, pip
     assert "WebGPU draws" in (with_gpu.page.locator("#runs").text_content() or "")
 
 
+def test_a_gpu_that_is_lost_gives_way_to_webassembly(with_gpu: Editor, site: str):
+    """Catches a page that cannot draw any more once its GPU is gone, with its driver or by the system."""
+    context = with_gpu.page.context.browser.new_context(service_workers="block")
+    page = context.new_page()
+    page.goto(f"{site}site.json")
+    runs, levels = page.evaluate(
+        """async () => {
+          const { loadModel } = await import("./browser/loading.js");
+          const model = await loadModel(new URL("model/", location.href), () => {}, "webgpu");
+          const runs = [model.runs.gpu];
+          (await model.ort.env.webgpu.device).destroy();
+          const { resolution, grid } = model.about;
+          const plane = new Float32Array(resolution ** 2);
+          const nothing = new Uint8Array(resolution ** 2);
+          const image = { width: resolution, height: resolution, planes: [plane, plane, plane] };
+          const region = { image, mask: { data: nothing }, guess: nothing };
+          const [drawn] = await model.draw([new Array(grid ** 2).fill(0)], region);
+          return [[...runs, model.runs.gpu], Array.from(drawn.planes[0])];
+        }"""
+    )
+    context.close()
+    assert runs == [True, False]
+    assert len(levels) == 64 * 64
+    assert np.isfinite(levels).all()
+
+
 def test_what_is_unlike_the_models_pictures_is_told_as_in_python(editor: Editor, pipe: InpaintPipeline):
     """Catches another threshold or wording, and distances of tokens that the hole touches."""
     wide = box_mask(64, 64, 2, 2, 62, 62)
