@@ -96,7 +96,7 @@ def enlarge(
     enlarged = np.empty((box.height, box.width, fill.shape[2]), dtype=np.float32)
     for c in range(fill.shape[2]):
         channel = Image.fromarray(np.ascontiguousarray(fill[:, :, c]))
-        enlarged[:, :, c] = channel.resize((box.width, box.height), kind)
+        enlarged[:, :, c] = np.asarray(channel.resize((box.width, box.height), kind))
     return enlarged
 
 
