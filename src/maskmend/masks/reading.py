@@ -75,11 +75,11 @@ def as_mask(
             f"{cut:g}: paint white, or lower it with --mask-threshold {most / 2:.2g} "
             "(in Python: mask_threshold)."
         )
-    if not by_alpha:
-        colours = values[:, :, :3] if channels >= 3 else None
-        if options.photo_check != "off" and is_photograph(brightness / peak, colours, peak):
-            _tell_photo(options.photo_check, note)
     holes = (brightness >= cut * peak) != options.invert
+    if not by_alpha and options.photo_check != "off":
+        brightness /= peak  # in place: of a large mask it is half a gigabyte
+        if is_photograph(brightness, values[:, :, :3] if channels >= 3 else None, peak):
+            _tell_photo(options.photo_check, note)
     if size is not None and holes.shape != tuple(size):
         if not options.fit:
             here, there = f"{holes.shape[1]} x {holes.shape[0]}", f"{size[1]} x {size[0]}"

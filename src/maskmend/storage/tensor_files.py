@@ -273,7 +273,8 @@ class _Msgpack:
         self.place += count
         return self.bytes[self.place - count : self.place]
 
-    def _number(self, kind: str) -> int:
+    def _number(self, kind: str) -> Any:
+        """An int or, of the kinds f and d, a float."""
         (number,) = struct.unpack(f">{kind}", self._take(struct.calcsize(kind)))
         return number
 
