@@ -5,7 +5,8 @@
 
 It prints the site's size, the seconds until the first fill and of later ones, the share of tokens that are
 Python's, and how many grey levels the filled pixels differ by (float16 weights: rounding alone; int8: what
-8 bits cost). `--lpips` adds the distance of LPIPS to the true pictures, the site's and Python's.
+8 bits cost). `--lpips` adds the distance of LPIPS to the true pictures, the site's and Python's. `--webgpu`
+draws with WebGPU, in software (SwiftShader): that shows what is drawn, not how fast a GPU is.
 """
 
 import argparse
@@ -33,6 +34,11 @@ ARGUMENTS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
+SOFTWARE_GPU = (
+    "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan",
+    "--use-vulkan=swiftshader",
+)  # fmt: skip
+
 FILL = """async ({image, mask}) => {
   const { fill } = await import("./api.js");
   const blob = (text) => new Blob([Uint8Array.from(atob(text), (c) => c.charCodeAt(0))]);
@@ -54,21 +60,24 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def fills_of(site: Path, pairs: list[tuple[str, Path, Path]]) -> list[dict[str, Any]]:
+def fills_of(site: Path, pairs: list[tuple[str, Path, Path]], *, webgpu: bool) -> list[dict[str, Any]]:
     """What the site makes of each picture; the first fill waits for the model."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     path = os.environ.get("CHROMIUM") or shutil.which("chromium")
     with sync_playwright() as runner:
-        browser = runner.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        arguments = [*(set(ARGUMENTS) - {"--disable-gpu"}), *SOFTWARE_GPU] if webgpu else list(ARGUMENTS)
+        browser = runner.chromium.launch(executable_path=path, args=arguments)
         page = browser.new_page()
         page.set_default_timeout(600_000)
-        page.goto(f"http://localhost:{server.server_address[1]}/")
+        page.on("console", lambda message: print(f"browser: {message.text}"))
+        page.goto(f"http://localhost:{server.server_address[1]}/?run={'webgpu' if webgpu else 'wasm'}")
         until_isolated(page)
         found = []
         for _, image, mask in pairs:
             files = (base64.b64encode(file.read_bytes()).decode() for file in (image, mask))
             found.append(page.evaluate(FILL, dict(zip(("image", "mask"), files, strict=True))))
+        print(page.locator("#runs").text_content())
         browser.close()
     server.shutdown()
     return found
@@ -107,10 +116,11 @@ def main() -> None:
     parser.add_argument("site", type=Path)
     parser.add_argument("model")
     parser.add_argument("--lpips", action="store_true")
+    parser.add_argument("--webgpu", action="store_true")
     chosen = parser.parse_args()
     pairs = sample_pairs(PHOTOGRAPHS if chosen.model in ("photo", "default") else SAMPLES)
     size = sum(path.stat().st_size for path in chosen.site.rglob("*") if path.is_file())
-    found = fills_of(chosen.site, pairs)
+    found = fills_of(chosen.site, pairs, webgpu=chosen.webgpu)
     pipe = InpaintPipeline.from_pretrained(chosen.model)
     same = tokens = 0
     off, ours, theirs, truths = [], [], [], []
