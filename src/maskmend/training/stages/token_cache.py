@@ -22,7 +22,7 @@ class TokenCache:
 
     def __init__(self, *, infilled: bool = False, limit: int = LIMIT) -> None:
         self.infilled, self.limit = infilled, limit
-        self._tokens: dict[bytes, Int[Tensor, N]] = {}
+        self._tokens: dict[bytes, Tensor] = {}
 
     def __len__(self) -> int:
         return len(self._tokens)
