@@ -186,10 +186,13 @@ def differences(found: dict[str, Any], stored: Any) -> list[str]:
     """The cases of `found` that are other than in `stored`, or not in it."""
     stored = {"cats64": stored} if isinstance(stored, list) else stored
     lines = []
-    for part in found.keys() - {"about"}:
+    for part in found:
+        if part not in stored:
+            lines.append(f"{part}: not in the file")
+            continue
         before, now = (
             dict(enumerate(values)) if isinstance(values, list) else values
-            for values in (stored.get(part, {}), found[part])
+            for values in (stored[part], found[part])
         )
         lines += [f"{part}: {case}" for case in now if now[case] != before.get(case)]
     return sorted(lines)
