@@ -429,8 +429,7 @@ def questions(walk: Walk, folder: Path) -> None:
     settle(page)
     walk.shot("print")
     paper = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L"), int)
-    assert paper[-20:, -20:].min() > 250
-    assert np.median(paper) > 250
+    assert (paper > 250).mean() > 0.7  # paper, whatever the page's own colours
     assert paper.min() < 60
     page.emulate_media(media="screen")
     page.keyboard.press("Escape")

@@ -61,7 +61,8 @@ def test_two_hundred_idle_uploads_do_not_stop_the_server(tiny_pipeline, loop_clo
     with on_a_socket(app) as port, ExitStack() as stack:
         for number in range(200):
             started(stack, port, list(PATHS)[number % len(PATHS)])
-        until(lambda: answered(app, 429) == refused, 60)
+        # All others were refused, or made way for one that came more than a second later.
+        until(lambda: answered(app, 429) + answered(app, 408) >= refused, 60)
         loop_clock.ahead += 1.1  # the idle ones are no longer young
         for _ in range(5):
             assert asked(port, "GET", "/healthz")[0] == 200
