@@ -214,6 +214,7 @@ class Bucket:
         return len(self.system.find("pictures/filled/_maskmend/parts"))
 
     def fetch(self, folder: Path) -> None:
+        self.system.invalidate_cache()  # others have written since
         for path in self.system.find("pictures/filled"):
             own = folder / path.removeprefix("pictures/filled/")
             own.parent.mkdir(parents=True, exist_ok=True)

@@ -117,3 +117,29 @@ def test_another_protocols_package_is_named_itself(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ConfigError, match="Install adlfs") as told:
         stores.file_system("abfs://box/x")
     assert "cloud" not in str(told.value)
+
+
+def test_what_another_process_writes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches files that are taken for missing because their folder was listed before they were written."""
+    fsspec = pytest.importorskip("fsspec")
+
+    class Keeping(fsspec.AbstractFileSystem):
+        """Answers from the listings it keeps, as those of object storage do."""
+
+        written = ("box/a",)
+
+        def ls(self, path: str, detail: bool = True, **_: object) -> list[dict[str, object]]:
+            if path not in self.dircache:
+                self.dircache[path] = [{"name": name, "type": "file", "size": 1} for name in self.written]
+            return self.dircache[path]
+
+        def invalidate_cache(self, path: str | None = None) -> None:
+            self.dircache.clear()
+
+    system = Keeping(skip_instance_cache=True)
+    monkeypatch.setattr(stores, "file_system", lambda url: (system, url.removeprefix("keeping://")))
+    store = stores.Store(place="keeping://box")
+    assert store.listing() == ([], ["a"])
+    system.written = ("box/a", "box/b")
+    assert store.holds("b")
+    assert store.listing() == ([], ["a", "b"])

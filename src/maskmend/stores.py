@@ -42,12 +42,16 @@ class Store:
         if not is_url(self.place):
             return _local_listing(self.place, folder)
         system, path = file_system(joined(self.place, folder))
+        # fsspec keeps listings, and then takes files that another process has written since for missing ones.
+        system.invalidate_cache(path)
         try:
             found = system.ls(path, detail=True)
         except FileNotFoundError:
             return [], []
         except Exception as error:
             raise DataError(f"cannot list {joined(self.place, folder)}: {_line(error)}") from error
+        finally:
+            system.invalidate_cache(path)
         below = f"{folder}/" if folder else ""
         # Some object stores list a folder's own marker among what it holds.
         found = [one for one in found if one["name"].strip("/") != path.strip("/")]

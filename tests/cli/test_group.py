@@ -841,7 +841,7 @@ def test_the_flags_of_evaluation_are_frozen():
         "--model", "--photo-model", "-o", "--output", "--peers", "--quick",
     }  # fmt: skip
     assert flags(main.commands["export"].commands["onnx"]) == {"model", "-o", "--output"}
-    site = {"model", "-o", "--output", "--weights", "--runtime"}
+    site = {"model", "-o", "--output", "--weights", "--runtime", "--webgpu"}
     assert flags(main.commands["export"].commands["web"]) == site
     assert flags(main.commands["reproduce"]) == {
         "--images", "--masks", "-o", "--output", "--model", "--quick", "--limit", "--sweep-limit", "--grid",

@@ -4,6 +4,7 @@ import errno
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -432,6 +433,13 @@ def process(tiny_model, tmp_path):
         yield running_and_port
 
 
+def check_nothing_went_wrong(running):
+    """The ended process has said what it loaded, and had nothing to complain about."""
+    told, said = running.communicate()
+    assert told == ""
+    assert re.fullmatch(r"loading the model .*\n", said), said
+
+
 @pytest.mark.slow
 def test_told_to_stop_it_finishes_what_is_under_way(process):
     """Catches fills that are cut off by a restart, and a process that does not end."""
@@ -462,7 +470,7 @@ def test_told_to_stop_it_finishes_what_is_under_way(process):
     assert running.wait(20) == 0
     with pytest.raises(OSError, match="refused"):
         get("/healthz")
-    assert running.communicate() == ("", "")  # a healthy server has nothing to complain about
+    check_nothing_went_wrong(running)
 
 
 def half_sent(port, content, kind, accept="image/png"):
@@ -501,7 +509,7 @@ def test_told_to_stop_it_fills_what_is_still_coming_in(process, accept):
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert (b"event: done\n" if accept == "text/event-stream" else b"\x89PNG") in answer
     assert running.wait(20) == 0
-    assert running.communicate() == ("", "")
+    check_nothing_went_wrong(running)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -224,6 +225,43 @@ class TestReplicas:
         for picture, wanted in zip(result.pictures, alone.pictures, strict=True):
             np.testing.assert_array_equal(picture.pixels, wanted.pixels)
         until(lambda: replicas.running == 2, PATIENCE)
+
+    def test_readiness_is_that_of_the_replicas(self, replicas, app):
+        """Catches a server that gets requests while no replica is there, or none when they are back."""
+        with client_of(app) as client:
+            for pid in processes():
+                os.kill(pid, signal.SIGKILL)
+            until(lambda: client.get("/readyz").status_code == 503, PATIENCE)
+            answer = client.get("/readyz")
+            if answer.status_code == 503:  # else they were made anew meanwhile
+                assert answer.json()["error"]["code"] == "not_ready"
+                assert answer.headers["Retry-After"] == "1"
+            assert client.get("/healthz").status_code == 200
+            until(lambda: client.get("/readyz").status_code == 200, PATIENCE)
+            assert client.post("/v1/inpaint", files=form(), data={"steps": 2}).status_code == 200
+            until(lambda: replicas.running == 2, PATIENCE)
+
+    def test_more_requests_than_places_are_refused(self, replicas):
+        """Catches a queue without limits in front of replicas, whose fills take no place of this process."""
+        until(lambda: len(processes()) == 2, PATIENCE)
+        app = create_app(replace(replicas.config, limits=Limits(places=2)), replicas.catalogue, replicas)
+        stopped = processes()
+        with client_of(app) as client, ThreadPoolExecutor(2) as pool:
+            try:
+                for pid in stopped:
+                    os.kill(pid, signal.SIGSTOP)  # so that both places are taken for as long as it takes
+                first = [
+                    pool.submit(client.post, "/v1/inpaint", files=form(), data={"steps": steps})
+                    for steps in (2, 3)
+                ]
+                until(lambda: app.state.service.queue.taken == 2, PATIENCE)
+                refused = client.post("/v1/inpaint", files=form())
+            finally:
+                for pid in stopped:
+                    os.kill(pid, signal.SIGCONT)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (429, "busy")
+            assert int(refused.headers["Retry-After"]) >= 1
+            assert [one.result().status_code for one in first] == [200, 200]
 
     def test_a_fill_that_nobody_waits_for_ends(self, replicas):
         """Catches a replica that goes on for a client that left, while others wait for it."""

@@ -33,9 +33,9 @@ class Pool:
     least: int = 1
     most: int = 0
     """0: as many as the cluster's CPUs (or GPUs) allow when the run begins."""
-    cpus: float = 1
+    cpus: int | float = 1
     """CPUs of each actor, which uses as many threads."""
-    gpus: float = 0
+    gpus: int | float = 0
     """GPUs of each actor; if above 0, set the device to cuda."""
 
     def __post_init__(self) -> None:
