@@ -21,6 +21,8 @@ def loaded(name: str):
     return module
 
 
+OF_ANY_SIZE = 150_000_000
+"""Memory of a conversion that does not grow with the file, such as what PyTorch loads on the way."""
 full_size, published_files = loaded("full_size"), loaded("published_files")
 
 
@@ -112,4 +114,4 @@ def test_a_conversion_takes_little_more_memory_than_its_file(tmp_path):
         str(tmp_path / "model"),
     ]
     used = full_size.measured(command)
-    assert used["peak"] - imports["peak"] < 1.3 * size
+    assert used["peak"] - imports["peak"] < 1.3 * size + OF_ANY_SIZE
