@@ -40,8 +40,10 @@ print(json.dumps({"peak": peak_memory(), "seconds": time.process_time()}))
 
 def masks(height: int, width: int) -> dict[str, np.ndarray]:
     down, across = np.mgrid[:height, :width].astype(np.float32)
-    found = {"60 x 80": np.zeros((height, width), dtype=bool)}
-    found["60 x 80"][height // 3 : height // 3 + 60, width // 2 : width // 2 + 80] = True
+    found = {}
+    for tall, wide in ((60, 80), (300, 300)):
+        found[f"{tall} x {wide}"] = hole = np.zeros((height, width), dtype=bool)
+        hole[height // 3 : height // 3 + tall, width // 2 : width // 2 + wide] = True
     found["a diagonal scratch"] = np.abs(down * width - across * height) <= 4 * np.hypot(height, width)
     for share, name in ((0.5, "half of it"), (0.95, "95 %")):
         edge = (1 - share**0.5) / 2
@@ -52,7 +54,7 @@ def masks(height: int, width: int) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--model", default="default")
     parser.add_argument("--size", default="8000x6000", help="width and height")
     parser.add_argument("--samples", type=int, nargs="+", default=[1])

@@ -68,7 +68,7 @@ discriminator_layers = 1
 """
 MOST_IN_A_ROW = 25
 """Kills of one run, after which it is left alone to its end."""
-TIMES = ("time", "images_per_second", "mfu", "data_wait")
+TIMES = ("time", "images_per_second", "mfu", "data_wait", "seconds")
 """Figures of a run that no two runs have in common."""
 
 

@@ -51,8 +51,6 @@ class Task:
     image: Path
     outputs: tuple[Path, ...]
     """One path per sample."""
-    best: Path | None = None
-    """With several samples: where the best one is written too, under the image's own name."""
     mask: Path | None
     guide: Path | None = None
     trouble: str | None = None
@@ -135,9 +133,9 @@ def plan_folder(
         if samples > 1:
             digits = len(str(samples))
             outputs = tuple(target.with_stem(f"{target.stem}-{n:0{digits}}") for n in range(1, samples + 1))
-        if not taken.isdisjoint({*outputs, target}):
+        if not taken.isdisjoint(outputs):
             trouble = f"another image's result is called {target.name} too: rename one"
-        taken.update(outputs, (target,))
+        taken.update(outputs)
         mask = found[0] if len(found) == 1 else None
         name = path.relative_to(images).as_posix()
         tasks.append(
@@ -145,7 +143,6 @@ def plan_folder(
                 name=name,
                 image=path,
                 outputs=outputs,
-                best=target if samples > 1 else None,
                 mask=mask,
                 guide=colours[0] if len(colours) == 1 else None,
                 trouble=trouble,
@@ -248,10 +245,7 @@ def fill_folder(
                         pictures = dict(zip(outputs, part.result.pictures, strict=True))
                         files = {path: _encoded(fill, path, quality) for path, fill in pictures.items()}
                         if not part.left:  # until then the image counts as unfinished
-                            first = task.outputs[part.best]
-                            best = first.relative_to(output).as_posix()
-                            if task.best is not None:
-                                files[task.best] = files[first] if first in files else first.read_bytes()
+                            best = task.outputs[part.best].relative_to(output).as_posix()
                             note = joined_notes(*said, _noted(part.result))
                             after = record.after(task.name, best if samples > 1 else None, note)
                         write_files(files if after == record else files | after.file)

@@ -90,7 +90,7 @@ class Watcher:
                     self.failures[task.name] = failures[task.name]
             elif now is not None:
                 changed.append(task)
-                for path in (*task.outputs, *([] if task.best is None else [task.best])):
+                for path in task.outputs:
                     path.unlink(missing_ok=True)
         return changed
 
