@@ -434,7 +434,7 @@ def test_each_step_is_shown_as_it_comes(browser, tiny_pipeline):
         page.click("#fill")
         looks, picks = [], []
         for step in range(1, steps + 1):
-            page.get_by_text(f"step {step} of {steps}", exact=True).wait_for()
+            page.get_by_text(re.compile(rf"^step {step} of {steps}(, about \d+ s left)?$")).wait_for()
             if step in (1, steps):
                 looks.append(editor.seen())
                 picks.append([shot_of(page.locator(".pick canvas").nth(n)) for n in range(4)])
@@ -668,7 +668,7 @@ def test_failures_are_told_in_words(editor, tmp_path):
     editor.page.locator("#trouble", has_text="notes.png cannot be opened").wait_for()
     Image.new("RGB", (8600, 6000)).save(tmp_path / "large.png")
     editor.give(tmp_path / "large.png")
-    editor.page.locator("#trouble", has_text="51.6 Mpx, the server takes 50.0 Mpx").wait_for()
+    editor.page.locator("#trouble", has_text="51.6 Mpx, the limit is 50.0 Mpx").wait_for()
     assert editor.shown("#welcome")
 
 

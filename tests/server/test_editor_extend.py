@@ -114,7 +114,7 @@ def test_sizes_are_typed_in_pixels_and_percent(extending):
     assert size(editor) == "82 × 83"
     typed(editor, left="9999")
     typed(editor, top="9999")
-    assert "the server takes 50.0 Mpx. Extend it less" in page.locator("#trouble").inner_text()
+    assert "the limit is 50.0 Mpx. Extend it less" in page.locator("#trouble").inner_text()
     assert size(editor) == "10071 × 83"
     page.click("#extend-reset")
     assert size(editor) == "64 × 64"
