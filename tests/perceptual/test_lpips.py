@@ -119,7 +119,7 @@ def test_file_round_trip_is_strict(tmp_path: Path) -> None:
 def test_bad_arguments_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     # The annotations' checker of the tests would come first
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(ConfigError, match="vgg16, alexnet"):
+    with pytest.raises(ConfigError, match="'vgg16', 'alexnet'"):
         Lpips("resnet")  # pyright: ignore[reportArgumentType]
     small = Lpips("alexnet")
     with pytest.raises(ConfigError, match="31 x 31"):

@@ -139,7 +139,7 @@ def test_absent_weights_name_the_command(cache: Path) -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(WeightsError, match=r"'vgg'.*inception, .*, efficientnet-lite0"):
+    with pytest.raises(WeightsError, match=r"'vgg'.*'inception', .*, 'efficientnet-lite0'"):
         weights.fetch("vgg")
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import socket
+import time
 import tracemalloc
 from contextlib import ExitStack
 from typing import Any

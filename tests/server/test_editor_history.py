@@ -9,6 +9,7 @@ from PIL import Image
 
 from browser_parts import Editor
 from fakes import smooth_pixels
+from server_parts import until
 
 SMALL = """() => [...document.querySelectorAll("button, select, summary, .chips label, input")]
     .filter((one) => one.checkVisibility() && !one.matches(":is(.chips, .pick, .well) input, [type=file]"))
@@ -149,12 +150,12 @@ def test_the_comparison_takes_the_whole_screen_and_gives_it_back(editor):
     editor.drag((20, 20), (40, 30))
     editor.fill()
     page.click("#compare")
-    page.wait_for_function("document.fullscreenElement === document.documentElement")
+    until(lambda: page.evaluate("document.fullscreenElement === document.documentElement"))
     page.locator(".pane button").nth(2).click()
-    page.wait_for_function("document.fullscreenElement === null")
+    until(lambda: page.evaluate("document.fullscreenElement === null"))
     assert page.locator(".pick input").nth(2).is_checked()
     page.click("#compare")
-    page.wait_for_function("document.fullscreenElement === document.documentElement")
+    until(lambda: page.evaluate("document.fullscreenElement === document.documentElement"))
     page.evaluate("document.exitFullscreen()")  # as the browser's own Escape does
     page.locator("#compare-dialog").wait_for(state="hidden")
     assert page.evaluate("document.fullscreenElement") is None

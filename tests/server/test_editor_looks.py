@@ -32,7 +32,7 @@ from maskmend.server.registry import Catalogue, Entry
 from maskmend.server.settings import Limits, ServeConfig
 from maskmend.server.workers import InProcess, fill
 from page_looks import faults, settle
-from server_parts import on_a_socket
+from server_parts import on_a_socket, until
 from test_editor_selecting import PASTE
 
 SHOTS = os.environ.get("MASKMEND_SHOTS")
@@ -289,7 +289,7 @@ def filling(walk: Walk, pipe: Held) -> np.ndarray:
     pipe.hold = True
     try:
         walk.press("#fill")
-        page.wait_for_function("document.querySelector('#bar').value >= 2")
+        until(lambda: page.evaluate("document.querySelector('#bar').value >= 2"))
         live = walk.cells()
         assert near(live, SAMPLE, ~box_mask(SIDE, SIDE, 0, 18, 40, SIDE))  # tokens reach beyond the hole
         assert not near(live, over(SAMPLE, RED, BOX), levels=20)
@@ -392,7 +392,7 @@ def several(walk: Walk, folder: Path) -> None:
     page.locator("#paste-dialog").wait_for()
     walk.state("mask-or-picture")
     walk.press("#paste-dialog [value=mask]")
-    page.wait_for_function("!document.querySelector('#mask-save').disabled")
+    until(lambda: page.evaluate("!document.querySelector('#mask-save').disabled"))
     last = smooth_pixels(SIDE, SIDE, 2)
     assert near(walk.cells(), over(last, RED, BOX))
     walk.state("pasted-mask")

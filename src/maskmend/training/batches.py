@@ -207,18 +207,21 @@ def made_by_workers(maker: BatchMaker, workers: int, start: int) -> DataLoader:
 
 
 def _loader(maker: BatchMaker, workers: int, steps: range) -> DataLoader:
-    return DataLoader(
-        maker,
-        batch_size=None,
-        sampler=steps,
-        num_workers=workers,
-        prefetch_factor=AHEAD,
-        collate_fn=cast("Any", _as_made),
-        worker_init_fn=_leave_signals,
-        multiprocessing_context=multiprocessing.get_context(start_method(maker.images)),
-        # Else the loader draws from PyTorch's global generator.
-        generator=torch.Generator(),
-    )
+    with warnings.catch_warnings():
+        # The user chose how many; where they wait for a network, more than there are processors may be right.
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        return DataLoader(
+            maker,
+            batch_size=None,
+            sampler=steps,
+            num_workers=workers,
+            prefetch_factor=AHEAD,
+            collate_fn=cast("Any", _as_made),
+            worker_init_fn=_leave_signals,
+            multiprocessing_context=multiprocessing.get_context(start_method(maker.images)),
+            # Else the loader draws from PyTorch's global generator.
+            generator=torch.Generator(),
+        )
 
 
 def start_method(images: Pictures) -> str:
