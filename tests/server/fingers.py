@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 Points = Sequence[tuple[float, float]]
+RESTS = 800
+"""Milliseconds for which Chromium takes a tap after a drag for a part of that gesture."""
 
 
 class Finger:
     """One finger; for a context with `has_touch`."""
 
     def __init__(self, page: Any) -> None:
-        self.wire = page.context.new_cdp_session(page)
+        self.page, self.wire = page, page.context.new_cdp_session(page)
 
     def drag(self, points: Points, pressures: Sequence[float] = (1.0,)) -> None:
         """Along `points`, in pixels of the page; pressures are taken in turn."""
@@ -19,6 +21,7 @@ class Finger:
             touch = {"x": x, "y": y, "id": 1, "force": pressures[n % len(pressures)]}
             self._send("touchMove" if n else "touchStart", [touch])
         self._send("touchEnd", [])
+        self.page.wait_for_timeout(RESTS)
 
     def _send(self, kind: str, touches: list[dict[str, float]]) -> None:
         self.wire.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
