@@ -180,6 +180,7 @@ def test_twenty_fills_have_the_tokens_of_python(editor: Editor, pipe: InpaintPip
     assert "WebGPU" not in runs  # a browser without an adapter
 
 
+@pytest.mark.nightly  # a GPU in software keeps the processors busy for minutes
 def test_fills_drawn_with_webgpu_have_the_tokens_of_python(with_gpu: Editor, pipe: InpaintPipeline):
     """Catches a graph that decides on tokens with a GPU's rounding, and a decoder that WebGPU gets wrong. Two
     fills only: a GPU in software takes seconds for each (bench/web_site.py --webgpu compares twenty)."""
@@ -187,6 +188,7 @@ def test_fills_drawn_with_webgpu_have_the_tokens_of_python(with_gpu: Editor, pip
     assert "WebGPU draws" in (with_gpu.page.locator("#runs").text_content() or "")
 
 
+@pytest.mark.nightly  # a GPU in software keeps the processors busy for minutes
 def test_a_gpu_that_is_lost_gives_way_to_webassembly(with_gpu: Editor, site: str):
     """Catches a page that cannot draw any more once its GPU is gone, with its driver or by the system."""
     context = with_gpu.page.context.browser.new_context(service_workers="block")
