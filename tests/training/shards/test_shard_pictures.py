@@ -358,6 +358,6 @@ def test_a_million_pictures_start_fast_and_small(tmp_path: Path) -> None:
     print(f"{seconds:.1f} processor seconds, {size / 1e6:.0f} MB, of them PyTorch {libraries / 1e6:.0f} MB")
     assert seconds < 5
     assert size - libraries < 60e6
-    if torch.version.cuda is None:  # else PyTorch alone takes as much
+    if libraries < 240e6:  # depending on what is installed beside it, PyTorch alone takes up to 290 MB
         assert size < 300e6
     assert Store(place=str(tmp_path)).holds(NAME)
