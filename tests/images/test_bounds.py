@@ -17,8 +17,8 @@ CRAFTED = {
     "scans": (lambda: scans(2000), "more than 100 scans"),
     "segments": (lambda: saved("JPEG")[:2] + b"\xff\xfe\0\2" * 20_000 + saved("JPEG")[2:], "10000 segments"),
     "chunks": (lambda: chunks(300_000), "more than 200000 chunks"),
-    "comment": (lambda: comment(20_000), "more comments"),
-    "comment behind": (lambda: comment(20_000, behind=True), "more comments"),
+    "comment": (lambda: comment(20_000), "too many comments"),
+    "comment behind": (lambda: comment(20_000, behind=True), "too many comments"),
 }
 
 

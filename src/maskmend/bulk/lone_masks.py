@@ -1,4 +1,4 @@
-"""Masks of a bulk run that belong to no picture: most often a name is misspelt on one of the two sides."""
+"""Masks of a bulk run without a picture of the same name, which usually means a misspelt name."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,10 @@ from maskmend.stores import Store, is_url, joined
 
 
 def lone_masks(source: Source) -> Iterator[str]:
-    """The keys of masks in a separate source (`Source.masks`) that no picture has.
+    """Keys of masks in a separate source (`Source.masks`) that have no picture.
 
-    One folder or shard is listed at a time. A shard of masks that cannot be read is passed over, as filling
-    says so of its pictures; shards at URLs are not looked through a second time.
+    Lists one folder or shard at a time. Unreadable shards are skipped here, as the fill itself reports them.
+    Shards at URLs are not checked, since that would mean reading them twice.
     """
     if source.masks is None:
         return

@@ -1,8 +1,7 @@
-"""How long the windows of a hole still take, estimated from those decoded so far.
+"""Estimates the remaining time of a fill from the decoding steps done so far.
 
-Windows are decoded several at a time and step by step, so what counts as done is the share of each window's
-steps. The rate is that of all work since the beginning: drawing, encoding and other images of the batch
-included.
+Several windows are decoded at once, so progress is the share of finished steps of each window. The rate
+includes everything since the start: drawing, encoding, and other images of the batch.
 """
 
 import time
@@ -10,32 +9,32 @@ from collections.abc import Callable, Sequence
 
 
 class WindowPace:
-    """The windows of one image under way.
+    """Progress of the windows of one image.
 
     Args:
         steps: decoding steps of each window.
-        clock: seconds.
+        clock: returns seconds.
     """
 
     def __init__(self, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.steps, self.clock = steps, clock
         self.shares: dict[int, float] = {}
-        """How much is done of each window that was begun, of 1."""
+        """Finished share (0 to 1) of each window that has started."""
         self.settled: set[int] = set()
-        """Windows in which nothing is left to be decoded; those decoded with them may still go on."""
+        """Windows without hidden tokens; others of their batch may still be decoding."""
         self.begun = clock()
         self.spent = self.left = 0.0
-        """Seconds since the beginning, and until the last window is decoded."""
+        """Seconds since the start, and until the last window is decoded."""
 
     def update(self, *, part: int, together: Sequence[int], parts: int, step: int, last: bool) -> None:
-        """Counts a step of the window `part`, one of `parts` in all.
+        """Records a decoding step of a window.
 
         Args:
-            part: which window, from 1.
-            together: all that are decoded with it, itself among them.
-            parts: how many windows there are.
-            step: which decoding step, from 1.
-            last: whether nothing is left to be decoded in this window.
+            part: number of the window, from 1.
+            together: the windows decoded in the same batch, including this one.
+            parts: total number of windows.
+            step: number of the decoding step, from 1.
+            last: whether this window has no hidden tokens left.
         """
         if step / self.steps < max(self.shares.get(one, 0.0) for one in together) and not (
             last and part in self.settled

@@ -1,9 +1,9 @@
-"""What a file may ask of the library that decodes it, looked at before that begins.
+"""Limits on the structure of an image file, checked before it is decoded.
 
-A file of a few megabytes can keep the library busy for an hour, and with it the lock that all decoding shares
-(`pillow.quiet`): a progressive JPEG of ten thousand scans, each of which goes over the whole picture; a TIFF
-whose strips all cover it; a GIF whose comment comes in pieces that are put together one by one; a PNG of
-millions of empty chunks. No program writes such files. Damage is left to the library.
+A file of a few megabytes can keep the imaging library busy for an hour, and the lock that all decoding shares
+(`pillow.quiet`) with it: a progressive JPEG of ten thousand scans, a TIFF whose strips all cover the whole
+picture, a GIF with a comment in millions of pieces, a PNG of millions of empty chunks. No program writes such
+files. Damaged files are reported by the library.
 """
 
 import re
@@ -15,32 +15,32 @@ from PIL import Image
 from maskmend.errors import ImageError
 
 SCANS = 100
-"""Of a JPEG; encoders write up to about twenty."""
+"""Scans of a JPEG; encoders write up to about twenty."""
 SEGMENTS = 10_000
-"""Of a JPEG; the largest profile takes 255."""
+"""Segments of a JPEG; the largest colour profile takes 255."""
 CHUNKS = 200_000
-"""Of a PNG; encoders write one for each 8 KiB or more."""
+"""Chunks of a PNG; encoders write one per 8 KiB or more."""
 STRIPS = 300_000
 """Strips or tiles of a TIFF; 16 x 16 pixels, the smallest there may be, in a picture of 64 megapixels."""
 COVERAGE = 8
-"""How often a TIFF's strips may cover the picture: once for each band."""
+"""How many times the strips of a TIFF may cover the picture; separate planes cover it once per channel."""
 GIF_EXTRAS = 1 << 20
 """Bytes of comments and other extensions of a GIF."""
 GIF_BLOCKS = 1 << 20
-"""Blocks of a GIF's first picture; encoders write one for each 255 bytes."""
+"""Blocks of a GIF's first picture; encoders write one per 255 bytes."""
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _SCAN, _END = 0xDA, 0xD9
 _BARE = (0x01, 0xD8)
 """Markers without a length."""
 _OFFSETS = (273, 324)
-"""Tags of the places of a TIFF's strips and tiles."""
+"""Tags of the offsets of a TIFF's strips and tiles."""
 
 
 def check_demand(file: Any) -> None:
-    """Raises ImageError for a file that asks for more than any picture needs.
+    """Raises ImageError if the file exceeds one of the limits.
 
-    `file` is open to be read, and comes back at its start.
+    `file` is open for reading; its position is at the start afterwards.
     """
     file.seek(0)
     start = file.read(16)
@@ -60,7 +60,7 @@ def check_tiles(image: Image.Image, name: str) -> None:
     boxes = [tile[1] for tile in getattr(image, "tile", ()) if tile[1] is not None]
     covered = sum((right - left) * (lower - upper) for left, upper, right, lower in boxes)
     if covered > COVERAGE * image.width * image.height:
-        raise ImageError(f"{name} has strips that cover it {COVERAGE} times and more: save it anew.")
+        raise ImageError(f"{name} has strips that cover it {COVERAGE} times and more: save it again.")
 
 
 def _check_jpeg(file: Any) -> None:
@@ -75,7 +75,7 @@ def _check_jpeg(file: Any) -> None:
         scans += kind == _SCAN
         if scans > SCANS or segments > SEGMENTS:
             what = f"{SCANS} scans" if scans > SCANS else f"{SEGMENTS} segments"
-            raise ImageError(f"it is a JPEG of more than {what}: save it anew")
+            raise ImageError(f"it is a JPEG of more than {what}: save it again")
         if kind not in _BARE:
             at += max(2, int.from_bytes(content[at : at + 2]))
 
@@ -87,7 +87,7 @@ def _check_png(file: Any) -> None:
         if len(head) < 8 or head[4:] == b"IEND":
             return
         file.seek(int.from_bytes(head[:4]) + 4, 1)
-    raise ImageError(f"it is a PNG of more than {CHUNKS} chunks: save it anew")
+    raise ImageError(f"it is a PNG of more than {CHUNKS} chunks: save it again")
 
 
 def _check_tiff(file: Any, start: bytes) -> None:
@@ -100,13 +100,13 @@ def _check_tiff(file: Any, start: bytes) -> None:
         for _ in range(min(count, 2**16)):
             tag, _, values, _ = struct.unpack(entry, file.read(struct.calcsize(entry)))
             if tag in _OFFSETS and values > STRIPS:
-                raise ImageError(f"it is a TIFF of {values} strips: save it anew")
+                raise ImageError(f"it is a TIFF of {values} strips: save it again")
     except (struct.error, OSError, ValueError, OverflowError):
         return  # it is damaged, as the library will say
 
 
 def _check_gif(file: Any) -> None:
-    """Up to the second picture, which is as far as anybody looks."""
+    """Reads up to the second frame, which is as far as we ever look."""
     file.seek(0)
     flags = file.read(13)[10:11]
     file.seek(_colours(flags), 1)
@@ -123,18 +123,18 @@ def _check_gif(file: Any) -> None:
                 blocks = _skip_blocks(file, GIF_BLOCKS)[0]
         elif kind != b"\0":  # the end, or damage
             return
-        extras += 2  # of an extension of nothing, too
+        extras += 2  # an empty extension counts too
         if extras > GIF_EXTRAS or blocks > GIF_BLOCKS:
-            raise ImageError("it is a GIF of more comments and blocks than pictures need: save it anew")
+            raise ImageError("it is a GIF with too many comments or blocks: save it again")
 
 
 def _colours(flags: bytes) -> int:
-    """Bytes of a GIF's table of colours."""
+    """Size of a GIF's colour table in bytes."""
     return 3 << ((flags[0] & 7) + 1) if flags and flags[0] & 0x80 else 0
 
 
 def _skip_blocks(file: Any, most: int) -> tuple[int, int]:
-    """How many blocks follow, up to one more than `most`, and their bytes."""
+    """Skips data blocks, at most `most` + 1; returns their number and size in bytes."""
     count = size = 0
     while count <= most and (length := file.read(1)) not in (b"", b"\0"):
         file.seek(length[0], 1)

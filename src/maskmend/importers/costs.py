@@ -1,6 +1,6 @@
-"""What a fill costs with a converted model, as measured for its architecture and size: a line of its card.
+"""The line of a converted model's card that states the measured cost of a fill.
 
-`bench/checkpoints/full_size.py` measures it, with random weights, and writes the figures beside this file.
+`bench/checkpoints/full_size.py` measures the cost with random weights and writes `fill_costs.json`.
 """
 
 import json
@@ -17,11 +17,11 @@ def _measured() -> list[dict[str, Any]]:
 
 
 def cost_line(architecture: str, side: int, dim: int) -> str:
-    """Markdown; empty for a size that was not measured.
+    """A list item in Markdown, or an empty string if this size was not measured.
 
     Args:
-        architecture: of the network, as its class names it.
-        side: of the model's pictures, in pixels.
+        architecture: the class attribute `architecture` of the network.
+        side: size of the model's pictures in pixels.
         dim: width of the network.
     """
     for one in _measured():
@@ -30,7 +30,7 @@ def cost_line(architecture: str, side: int, dim: int) -> str:
     return ""
 
 
-TEXT = """- What a fill costs: with a quarter of a {side} x {side} picture missing, {fp32} s of CPU time in
-  float32 and {bf16} s in bfloat16 at {steps} steps, {bf16_few} s in bfloat16 at {few}, under one class or
-  none; guidance doubles it. The process had {gigabytes} GB at most. Two threads, {machine}.
+TEXT = """- What a fill costs: for a hole of a quarter of a {side} x {side} picture, {fp32} s of CPU time in
+  float32 and {bf16} s in bfloat16 with {steps} steps, {bf16_few} s in bfloat16 with {few}; guidance doubles
+  this. Peak memory {gigabytes} GB. Two threads, {machine}.
 """

@@ -1,10 +1,10 @@
-"""Files of a hub repository, fetched so that a download that broke off goes on where it stopped.
+"""Resumable downloads from a hub repository.
 
     list_files ─► commit, names, sizes, hashes ─► fetch_files ─► folder with these files
 
-Later releases of huggingface_hub throw away what they have of a file when its download breaks off, and
-checkpoints are single files of gigabytes. So the bytes are fetched here into that library's own cache, to the
-place that it documents (blobs/HASH), and are checked against the hub's list; then the library finds them.
+Recent releases of huggingface_hub discard a partial file when its download is interrupted, and checkpoints
+are single files of several gigabytes. We therefore download into that library's own cache, at the documented
+path (blobs/HASH), and compare size and hash with the hub's list. The library then finds the files there.
 """
 
 import contextlib
@@ -26,10 +26,10 @@ class HubFile(NamedTuple):
 
     size: int
     digest: str
-    """SHA-256 of the content, of a large file; else Git's name of it, a SHA-1."""
+    """SHA-256 of the content of a large (LFS) file, otherwise its Git blob hash (SHA-1)."""
 
     def hasher(self) -> Any:
-        """What makes `digest` of the content."""
+        """A hash object whose result for the content is `digest`."""
         if len(self.digest) == 64:
             return hashlib.sha256()
         return hashlib.sha1(f"blob {self.size}\0".encode(), usedforsecurity=False)
@@ -65,12 +65,12 @@ def list_files(name: str, revision: str | None = None) -> Listing:
 
 
 def fetch_files(listing: Listing, names: Sequence[str], progress: Progress | None = None) -> Path:
-    """The folder that holds the files `names`, whose bytes are fetched unless the cache has them.
+    """Downloads the files `names` unless they are cached, and returns their folder.
 
-    Raises ModelError; what was fetched of a file before the connection broke stays for the next time.
+    Raises ModelError. Partial files are kept, so the next call resumes.
     """
     hub = hub_client(listing.name)
-    # Where the library keeps what, and how it asks: an extra, so that pyright may not see it.
+    # Part of an extra, which pyright may not find.
     from huggingface_hub.constants import HF_HUB_CACHE  # pyright: ignore[reportMissingImports]
     from huggingface_hub.file_download import repo_folder_name  # pyright: ignore[reportMissingImports]
 
@@ -108,12 +108,13 @@ def _fetch(listing: Listing, name: str, target: Path, told: Any) -> None:
         with part.open("ab") as opened:
             if opened.tell() < file.size:
                 url = hf_hub_url(listing.name, name, revision=listing.commit)
-                # As it is, without compression, so that sizes and places are those of the file.
+                # Without compression, so that offsets refer to the file itself.
                 headers = build_hf_headers() | {"Accept-Encoding": "identity"}
                 counted: Any = _Counted(opened, told)
                 http_get(url, counted, resume_size=opened.tell(), headers=headers)
     except hub_errors() as error:
-        if getattr(getattr(error, "response", None), "status_code", None) == 416:  # there is no more of it
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status == 416:  # the partial file is too long
             part.unlink(missing_ok=True)
         raise _broken(listing, name, error) from None
     # Two processes that fetch one file at a time would mix its bytes: that, too, is found here.

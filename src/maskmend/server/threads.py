@@ -1,9 +1,8 @@
-"""A few threads for work that would hold up the event loop: decoding uploads, encoding results.
+"""Worker threads for blocking work: decoding uploads, encoding results.
 
-AnyIO's would do but for two things. Work whose request has reached its time limit goes on, as no thread can
-be stopped, and AnyIO counts it no longer: the next piece would run beside it. And the process could not exit
-before it is done. These threads take the next piece when they are done with the last one, and end with the
-process.
+AnyIO's worker threads are not used for two reasons. A thread cannot be stopped when its request reaches the
+time limit, and AnyIO's limiter no longer counts it then, so more pieces than allowed would run at once. And
+they are not daemon threads, so the process could not exit while one is stuck.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """`count` threads, which start with the first piece of work and end with `close`."""
+    """`count` daemon threads, started on first use and ended by `close`."""
 
     def __init__(self, name: str, count: int) -> None:
         self._waiting: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None]
@@ -30,7 +29,7 @@ class Threads:
         ]
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns. If the caller is cancelled before it has begun, it is left out."""
+        """Runs `work` in a thread and returns its result; skips it if the caller is cancelled before."""
         for thread in self._threads:
             if thread.ident is None:
                 thread.start()
@@ -40,12 +39,12 @@ class Threads:
 
     @property
     def busy_for(self) -> float:
-        """Seconds that the oldest piece of work has taken so far."""
+        """Seconds since the oldest unfinished call of `work` began."""
         began = list(self._began.values())
         return time.monotonic() - min(began) if began else 0.0
 
     def close(self) -> None:
-        """Ends the threads once they are done; nobody waits for them."""
+        """Ends the threads when they are idle, without waiting for them."""
         for _ in self._threads:
             self._waiting.put(None)
 
@@ -58,7 +57,7 @@ class Threads:
             result, failure = None, None
             try:
                 result = work()
-            except BaseException as error:  # whatever it is, it belongs to the request
+            except BaseException as error:  # raised in the request instead
                 failure = error
             del self._began[number]
             with suppress(RuntimeError):  # the loop has ended
