@@ -115,5 +115,5 @@ def test_the_card_says_what_a_fill_costs_where_it_was_measured(file, tmp_path, m
         monkeypatch.setattr(costs, "_measured", lambda dim=dim: [figures | {"dim": dim}])
         write_conversion(made, tmp_path / str(dim))
         card = " ".join((tmp_path / str(dim) / "README.md").read_text().split())
-        assert ("20.1 s of CPU time in float32 and 9.4 s in bfloat16 at 12 steps" in card) == told
+        assert ("20.1 s of CPU time in float32 and 9.4 s in bfloat16 with 12 steps" in card) == told
         assert ("1.3 GB" in card) == told

@@ -173,7 +173,7 @@ def test_one_address_cannot_take_all(tiny_pipeline):
 def test_the_bytes_of_all_uploads_are_bounded(tiny_pipeline, monkeypatch):
     """Catches gigabytes held by uploads each of which is within its limit, and never comes to an end."""
     monkeypatch.setattr("maskmend.server.uploads.YOUNG", 0.0)
-    app = app_of(tiny_pipeline, limits=Limits(upload_mib=0.05, drain=5.0))
+    app = app_of(tiny_pipeline, limits=Limits(upload_mib=0.05, silence=500.0, seconds=500.0, drain=5.0))
     service = app.state.service
     content, headers = json_fill()
     with on_a_socket(app) as port, ExitStack() as stack:
@@ -190,7 +190,7 @@ def test_the_bytes_of_all_uploads_are_bounded(tiny_pipeline, monkeypatch):
 
 def test_an_upload_for_which_there_is_no_room_is_told_to_come_back(tiny_pipeline):
     """Catches a newcomer that throws out those that have only just begun."""
-    app = app_of(tiny_pipeline, limits=Limits(upload_mib=0.05, drain=5.0))
+    app = app_of(tiny_pipeline, limits=Limits(upload_mib=0.05, silence=500.0, seconds=500.0, drain=5.0))
     service = app.state.service
     with on_a_socket(app) as port, ExitStack() as stack:
         service.queue.acquire().hold_bytes(service.limits.bytes_at_once - 1000)
