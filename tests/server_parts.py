@@ -39,6 +39,9 @@ def file_of(levels: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
 IMAGE_FILE = file_of(PIXELS)
 MASK_FILE = file_of(MASK.astype(np.uint8) * 255)
 
+PATIENCE = 120.0
+"""Seconds that a test waits for what has to happen, on the slowest machine: only a failure takes as long."""
+
 
 def bomb(width: int, height: int) -> bytes:
     """A PNG that claims to be huge and holds next to nothing."""
@@ -82,7 +85,7 @@ class Gated(InpaintPipeline):
         self.batches.append(len(image))
         self.asked.append({"mask": mask, **more})
         self.entered.set()
-        assert self.gate.wait(20)
+        assert self.gate.wait(PATIENCE)
         return super().__call__(image, mask, **more)
 
 
@@ -99,7 +102,7 @@ def client_of(app: FastAPI, **options: Any) -> Iterator[TestClient]:
         yield client
 
 
-def until(true: Callable[[], object], seconds: float = 10) -> None:
+def until(true: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Waits until `true()` is."""
     end = time.monotonic() + seconds
     while not true():
@@ -119,6 +122,6 @@ def on_a_socket(app: FastAPI) -> Iterator[int]:
         yield listening.getsockname()[1]
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(PATIENCE)
         listening.close()
         assert not thread.is_alive()

@@ -13,7 +13,7 @@ from maskmend import __version__
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-TOOLS = ("dev", "docs")
+TOOLS = ("dev", "docs", "lint")
 """Extras that only work on the project needs: their newest versions will do."""
 
 

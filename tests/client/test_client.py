@@ -32,6 +32,7 @@ from server_parts import (
     IMAGE_FILE,
     MASK,
     MASK_FILE,
+    PATIENCE,
     PIXELS,
     WIDTH,
     app_of,
@@ -206,7 +207,7 @@ def test_the_asynchronous_client_does_the_same(tiny_pipeline):
             app.router.lifespan_context(app),
             AsyncClient("http://127.0.0.1:8765", transport=transport) as client,
         ):
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE):
                 while not await client.ready():
                     await anyio.sleep(0.01)
             picture = await client.inpaint(IMAGE_FILE, MASK_FILE, seed=3, steps=2)

@@ -25,12 +25,14 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.server.queue import Job
 from maskmend.server.registry import Catalogue
 from maskmend.server.run import listen
+from maskmend.server.service import GRACE
 from maskmend.server.settings import Limits
 from maskmend.server.workers import Abandoned, fill
 from server_parts import (
     IMAGE_FILE,
     MASK,
     MASK_FILE,
+    PATIENCE,
     PIXELS,
     Gated,
     app_of,
@@ -59,13 +61,13 @@ def test_what_waits_is_filled_together_and_comes_out_as_if_alone(tiny_pipeline, 
 
     with client_of(app) as client, ThreadPoolExecutor(6) as pool:
         first = pool.submit(ask, 0)
-        gated.entered.wait(10)
+        gated.entered.wait(PATIENCE)
         others = [pool.submit(ask, n) for n in (1, 2, 3)]
         until(lambda: app.state.service.queue.waiting == 3)
         different = pool.submit(ask, 4, steps=2)
         until(lambda: app.state.service.queue.waiting == 4)
         gated.gate.set()
-        answers = [one.result(20) for one in (first, *others, different)]
+        answers = [one.result(PATIENCE) for one in (first, *others, different)]
         assert gated.batches == [1, 3, 1]
         for n, answer in enumerate(answers[:4]):
             alone = tiny_pipeline(pictures[n], MASK, seed=n, steps=4).pictures[0].pixels
@@ -82,7 +84,7 @@ def test_a_hole_of_one_window_does_not_wait_for_one_of_many(tiny_pipeline):
         def __call__(self, *given, events, **more):
             def told(news):
                 events.on_preview(news)
-                assert news.part == 1 or go_on.wait(20)
+                assert news.part == 1 or go_on.wait(PATIENCE)
 
             return super().__call__(*given, events=replace(events, on_preview=told), **more)
 
@@ -93,7 +95,7 @@ def test_a_hole_of_one_window_does_not_wait_for_one_of_many(tiny_pipeline):
     long = form(file_of(wide), file_of(scratch.astype(np.uint8) * 255))
     with client_of(app) as client, ThreadPoolExecutor(4) as pool:
         first = pool.submit(client.post, "/v1/inpaint", files=form())
-        pipe.entered.wait(10)
+        pipe.entered.wait(PATIENCE)
         slow = pool.submit(client.post, "/v1/inpaint", files=long)
         until(lambda: app.state.service.queue.waiting == 1)
         quick = pool.submit(client.post, "/v1/inpaint", files=form())
@@ -101,12 +103,12 @@ def test_a_hole_of_one_window_does_not_wait_for_one_of_many(tiny_pipeline):
         pipe.gate.set()
         alone = tiny_pipeline(PIXELS, MASK).pictures[0].pixels
         for answer in (first, quick):
-            np.testing.assert_array_equal(pixels_of(answer.result(20).content), alone)
+            np.testing.assert_array_equal(pixels_of(answer.result(PATIENCE).content), alone)
         assert pipe.batches == [1, 2]
         assert not slow.done()
         go_on.set()
         alone = tiny_pipeline(wide, scratch).pictures[0].pixels
-        np.testing.assert_array_equal(pixels_of(slow.result(20).content), alone)
+        np.testing.assert_array_equal(pixels_of(slow.result(PATIENCE).content), alone)
 
 
 def test_the_finer_scales_of_a_wide_hole_end_when_nobody_waits(tiny_pipeline):
@@ -143,7 +145,7 @@ def test_several_workers_give_the_same_fills(tiny_pipeline):
             for n in range(24)
         ]
         for n, answer in asked:
-            np.testing.assert_array_equal(pixels_of(answer.result(20).content), wanted[n])
+            np.testing.assert_array_equal(pixels_of(answer.result(PATIENCE).content), wanted[n])
 
 
 def test_one_bad_request_spoils_no_batch(tiny_pipeline, gated, monkeypatch):
@@ -161,13 +163,13 @@ def test_one_bad_request_spoils_no_batch(tiny_pipeline, gated, monkeypatch):
     bad[0, 0] = 255
     with client_of(app) as client, ThreadPoolExecutor(4) as pool:
         first = pool.submit(client.post, "/v1/inpaint", files=form())
-        gated.entered.wait(10)
+        gated.entered.wait(PATIENCE)
         others = [
             pool.submit(client.post, "/v1/inpaint", files=form(file_of(p))) for p in (PIXELS, bad, PIXELS)
         ]
         until(lambda: app.state.service.queue.waiting == 3)
         gated.gate.set()
-        answers = [one.result(20) for one in (first, *others)]
+        answers = [one.result(PATIENCE) for one in (first, *others)]
     assert [answer.status_code for answer in answers] == [200, 200, 503, 200]
     assert answers[2].json()["error"]["code"] == "failed"
     assert "out of memory" not in answers[2].text  # the log's, not the client's
@@ -188,7 +190,7 @@ def test_more_than_there_are_places_for_are_turned_away(gated):
             assert int(answer.headers["retry-after"]) >= 1
         assert client.get("/healthz").status_code == 200
         gated.gate.set()
-        assert [one.result(20).status_code for one in taken] == [200, 200]
+        assert [one.result(PATIENCE).status_code for one in taken] == [200, 200]
         assert client.post("/v1/inpaint", files=form()).status_code == 200
 
 
@@ -200,7 +202,7 @@ def test_large_pictures_wait_outside(gated):
         until(lambda: app.state.service.queue._reserved_pixels == 2 * PIXELS[:, :, 0].size)
         assert client.post("/v1/inpaint", files=form()).status_code == 429
         gated.gate.set()
-        assert {one.result(20).status_code for one in taken} == {200}
+        assert {one.result(PATIENCE).status_code for one in taken} == {200}
 
 
 def test_the_results_of_several_samples_weigh_too(gated):
@@ -211,7 +213,7 @@ def test_the_results_of_several_samples_weigh_too(gated):
         until(lambda: app.state.service.queue._reserved_pixels == 2 * PIXELS[:, :, 0].size)
         assert client.post("/v1/inpaint", files=form()).status_code == 429
         gated.gate.set()
-        assert taken.result(20).status_code == 200
+        assert taken.result(PATIENCE).status_code == 200
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
@@ -237,10 +239,13 @@ def test_who_is_refused_is_not_called_abandoned(tiny_pipeline, monkeypatch, acce
 
 
 @pytest.mark.parametrize("accept", ["image/png", "text/event-stream"])
-def test_a_fill_that_takes_too_long_is_given_up(gated, accept):
-    app = app_of(gated, limits=Limits(seconds=0.3, drain=5.0))
-    with client_of(app) as client:
-        answer = client.post("/v1/inpaint", files=form(), headers={"Accept": accept})
+def test_a_fill_that_takes_too_long_is_given_up(gated, loop_clock, accept):
+    app = app_of(gated, limits=Limits(seconds=600.0, drain=5.0))
+    with client_of(app) as client, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.post, "/v1/inpaint", files=form(), headers={"Accept": accept})
+        assert gated.entered.wait(PATIENCE)
+        loop_clock.forward(601)
+        answer = asked.result(PATIENCE)
         told = answer.json() if accept == "image/png" else json.loads(answer.text.split("data: ")[-1])
         assert told["error"]["code"] == "too_slow"
         assert answer.status_code == (504 if accept == "image/png" else 200)
@@ -261,10 +266,10 @@ def test_a_client_that_goes_away_frees_its_place(tiny_pipeline, gated, accept):
     app = app_of(gated, limits=Limits(places=2, drain=5.0))
     content, kind = multipart()
     with on_a_socket(app) as port:
-        first = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        first = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         first.request("POST", "/v1/inpaint", content, {"Content-Type": kind, "Accept": accept})
-        assert gated.entered.wait(10)
-        second = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        assert gated.entered.wait(PATIENCE)
+        second = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         second.request("POST", "/v1/inpaint", content, {"Content-Type": kind, "Accept": accept})
         line = app.state.service.queue
         until(lambda: line.taken == 2 and line.waiting == 1)
@@ -274,7 +279,7 @@ def test_a_client_that_goes_away_frees_its_place(tiny_pipeline, gated, accept):
             connection.close()
         until(lambda: line.taken == 0)
         gated.gate.set()
-        third = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        third = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         third.request("POST", "/v1/inpaint", content, {"Content-Type": kind})
         answer = third.getresponse()
         alone = tiny_pipeline(PIXELS, MASK).pictures[0].pixels
@@ -310,10 +315,10 @@ def test_a_client_that_leaves_while_it_uploads_is_no_failure_of_ours(tiny_pipeli
 
 
 @pytest.mark.slow
-def test_a_client_that_never_reads_loses_its_place(tiny_pipeline, monkeypatch):
-    """Catches a place that is kept for as long as a client does not take what it asked for."""
-    monkeypatch.setattr("maskmend.server.routes.GRACE", 0.5)
-    app = app_of(tiny_pipeline, limits=Limits(seconds=4.0, drain=5.0))
+def test_a_client_that_never_reads_is_given_up_at_the_time_limit(tiny_pipeline, monkeypatch, loop_clock):
+    """Catches an answer that is kept for as long as a client does not take what it asked for."""
+    monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 9e5)  # this limit is not what ends it
+    app = app_of(tiny_pipeline, limits=Limits(silence=600.0, seconds=600.0, drain=5.0))
     # More than the buffers on its way can hold: a picture that cannot be packed, eight times
     noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
     hole = np.zeros((700, 700), np.uint8)
@@ -326,9 +331,10 @@ def test_a_client_that_never_reads_loses_its_place(tiny_pipeline, monkeypatch):
         head = f"POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
         head += f"Accept: text/event-stream\r\nContent-Length: {len(content)}\r\n\r\n"
         deaf.sendall(head.encode() + content)
-        until(lambda: line.taken == 1)
-        until(lambda: line.taken == 0, 20)
-        until(lambda: "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode(), 20)
+        until(lambda: len(app.state.service.deliveries.under_way) == 1)
+        until(lambda: line.taken == 0)
+        loop_clock.forward(600 + GRACE + 1)
+        until(lambda: "maskmend_abandoned_total 1.0" in app.state.service.metrics.text().decode())
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
@@ -339,29 +345,31 @@ def test_what_nobody_takes_does_not_stay_in_memory():
         deaf.connect(listening.getsockname())
         connection, _ = listening.accept()
         with connection:
-            connection.settimeout(20)
+            connection.settimeout(PATIENCE)
             with pytest.raises(TimeoutError) as cut:
                 connection.sendall(bytes(2**26))
             assert cut.value.errno == errno.ETIMEDOUT  # the kernel's word, not this test's patience
 
 
 @pytest.mark.parametrize("accept", ["image/png", "application/json", "text/event-stream"])
-def test_encoding_is_part_of_the_time_limit(tiny_pipeline, monkeypatch, accept):
+def test_encoding_is_part_of_the_time_limit(tiny_pipeline, monkeypatch, loop_clock, accept):
     """Catches answers whose encoding may take as long as it likes."""
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(*_):
         begun.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE)
         return b""
 
     for module in ("responses", "routes"):
         monkeypatch.setattr(f"maskmend.server.{module}.encoded", slow)
-    app = app_of(tiny_pipeline, limits=Limits(seconds=2.0, drain=5.0))
-    with client_of(app) as client:
-        answer = client.post("/v1/inpaint", files=form(), data={"steps": 1}, headers={"Accept": accept})
-        assert not go_on.is_set()
-        assert begun.is_set()
+    app = app_of(tiny_pipeline, limits=Limits(seconds=600.0, drain=5.0))
+    with client_of(app) as client, ThreadPoolExecutor(1) as pool:
+        question = {"files": form(), "data": {"steps": 1}, "headers": {"Accept": accept}}
+        asked = pool.submit(client.post, "/v1/inpaint", **question)
+        assert begun.wait(PATIENCE)
+        loop_clock.forward(601)
+        answer = asked.result(PATIENCE)
         go_on.set()
         streamed = accept == "text/event-stream"
         told = json.loads(answer.text.split("data: ")[-1]) if streamed else answer.json()
@@ -380,7 +388,7 @@ def test_a_stream_brings_its_steps_before_the_fill_is_done(tiny_pipeline):
             def told(news):
                 events.on_preview(news)
                 if news.step.index == 1:
-                    assert go_on.wait(10)
+                    assert go_on.wait(PATIENCE)
 
             return super().__call__(*given, events=replace(events, on_preview=told), **more)
 
@@ -388,7 +396,7 @@ def test_a_stream_brings_its_steps_before_the_fill_is_done(tiny_pipeline):
     pipe.gate.set()
     content, kind = multipart()
     with on_a_socket(app_of(pipe)) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         connection.request(
             "POST", "/v1/inpaint", content, {"Content-Type": kind, "Accept": "text/event-stream"}
         )
@@ -407,6 +415,9 @@ def test_a_stream_brings_its_steps_before_the_fill_is_done(tiny_pipeline):
 
 
 # The process
+
+
+PATIENT = ("--upload-silence", "900")
 
 
 @contextmanager
@@ -429,7 +440,7 @@ def serving(model, folder, *options):
 
 @pytest.fixture
 def process(tiny_model, tmp_path):
-    with serving(tiny_model, tmp_path) as running_and_port:
+    with serving(tiny_model, tmp_path, "--drain", "900", "--timeout", "900", *PATIENT) as running_and_port:
         yield running_and_port
 
 
@@ -447,15 +458,15 @@ def test_told_to_stop_it_finishes_what_is_under_way(process):
     content, kind = multipart(steps=64, samples=8)
 
     def get(path):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         connection.request("GET", path)
         answer = connection.getresponse()
         answer.read()
         connection.close()
         return answer.status
 
-    until(lambda: get("/readyz") == 200, 30)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    until(lambda: get("/readyz") == 200)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     headers = {"Content-Type": kind, "Accept": "text/event-stream"}
     connection.request("POST", "/v1/inpaint", content, headers)
     answer = connection.getresponse()
@@ -467,7 +478,7 @@ def test_told_to_stop_it_finishes_what_is_under_way(process):
     connection.close()
     assert rest.count(b"event: fill\n") == 8
     assert b"event: done\n" in rest
-    assert running.wait(20) == 0
+    assert running.wait(PATIENCE) == 0
     with pytest.raises(OSError, match="refused"):
         get("/healthz")
     check_nothing_went_wrong(running)
@@ -475,18 +486,18 @@ def test_told_to_stop_it_finishes_what_is_under_way(process):
 
 def half_sent(port, content, kind, accept="image/png"):
     """A connection on which half of a request for a fill has come in."""
-    wire = socket.create_connection(("127.0.0.1", port), timeout=20)
+    wire = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
     head = f"POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nAccept: {accept}\r\n"
     wire.sendall(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content[: len(content) // 2])
 
     def arriving():
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read()
         connection.close()
         return b"maskmend_uploads 1.0" in text
 
-    until(arriving, 30)
+    until(arriving)
     return wire
 
 
@@ -508,7 +519,7 @@ def test_told_to_stop_it_fills_what_is_still_coming_in(process, accept):
         answer = all_of(wire)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert (b"event: done\n" if accept == "text/event-stream" else b"\x89PNG") in answer
-    assert running.wait(20) == 0
+    assert running.wait(PATIENCE) == 0
     check_nothing_went_wrong(running)
 
 
@@ -516,13 +527,13 @@ def test_told_to_stop_it_fills_what_is_still_coming_in(process, accept):
 def test_what_does_not_come_in_before_the_end_is_told_so_in_json(tiny_model, tmp_path):
     """Catches a 500 in plain text, and a traceback in the log, for whoever is not done in the drain time."""
     content, kind = multipart()
-    with serving(tiny_model, tmp_path, "--drain", "1") as (running, port):
+    with serving(tiny_model, tmp_path, "--drain", "1", *PATIENT) as (running, port):
         with half_sent(port, content, kind) as wire:
             running.send_signal(signal.SIGTERM)
             head, _, told = all_of(wire).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")
         assert json.loads(told)["error"]["code"] == "stopping"
-        assert running.wait(20) == 0
+        assert running.wait(PATIENCE) == 0
         said, complained = running.communicate()
         assert said == ""
         assert "Traceback" not in complained
@@ -533,13 +544,13 @@ def test_a_stream_that_is_cut_off_by_the_end_says_so_last(gated):
     content, kind = multipart()
     app = app_of(gated, limits=Limits(drain=1.0))
     with on_a_socket(app) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         headers = {"Content-Type": kind, "Accept": "text/event-stream"}
         connection.request("POST", "/v1/inpaint", content, headers)
         answer = connection.getresponse()
-        assert gated.entered.wait(10)
+        assert gated.entered.wait(PATIENCE)
     gated.gate.set()
-    app.state.service.workers.join(10.0)
+    app.state.service.workers.join(PATIENCE)
     *_, name, data = answer.read().strip().split(b"\n")
     connection.close()
     assert name == b"event: error"

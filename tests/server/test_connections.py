@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from maskmend.server.connections import Connections
-from server_parts import app_of, on_a_socket
+from server_parts import PATIENCE, app_of, on_a_socket
 from test_uploads import asked
 
 
@@ -72,12 +72,13 @@ def test_idle_sockets_do_not_keep_others_out(tiny_pipeline, monkeypatch):
     monkeypatch.setattr("maskmend.server.connections.MOST", 8)
     with on_a_socket(app_of(tiny_pipeline)) as port, ExitStack() as stack:
         idle = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(40)
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE))
+            for _ in range(40)
         ]
         for _ in range(6):
             assert asked(port, "GET", "/healthz")[0] == 200
         assert gone(idle[0])
-        kept = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        kept = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         for _ in range(3):  # on one connection
             kept.request("GET", "/healthz")
             assert kept.getresponse().read()

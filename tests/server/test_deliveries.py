@@ -13,11 +13,11 @@ import pytest
 from starlette.responses import Response
 
 import fuzz_run
-from maskmend.server.deliveries import PIECE, SETTLED, Deliveries, in_pieces
+from maskmend.server.deliveries import PIECE, SETTLED, UNREAD, Deliveries, in_pieces
 from maskmend.server.run import listen
 from maskmend.server.settings import Limits
-from server_parts import MASK, PIXELS, app_of, file_of, on_a_socket, pixels_of, until
-from test_uploads import asked, json_fill
+from server_parts import MASK, PATIENCE, PIXELS, app_of, file_of, on_a_socket, pixels_of, until
+from test_uploads import asked, json_fill, rest_of
 
 SIDE = 700
 NOISE = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
@@ -35,32 +35,25 @@ def deaf(stack: ExitStack, port: int, path: str, accept: str, content: bytes, he
     wire = stack.enter_context(socket.socket())
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     wire.connect(("127.0.0.1", port))
-    wire.settimeout(20)
+    wire.settimeout(PATIENCE)
     fields = headers | {"Host": "localhost", "Accept": accept, "Content-Length": str(len(content))}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     wire.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
     return wire
 
 
-def rest_of(wire: socket.socket) -> bytes:
-    """What a client that begins to read late still gets."""
-    try:
-        return b"".join(iter(lambda: wire.recv(2**20), b""))
-    except ConnectionError:
-        return b""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("accept", ["text/event-stream", "application/json"])
-def test_clients_that_do_not_read_hold_no_place(tiny_pipeline, accept):
+def test_clients_that_do_not_read_hold_no_place(tiny_pipeline, monkeypatch, accept):
     """Catches a server that nobody else can use as long as some clients leave their answers unread."""
-    app = app_of(tiny_pipeline, limits=Limits(places=2, drain=1.0))
+    monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 1000.0)
+    app = app_of(tiny_pipeline, limits=Limits(places=2, silence=1000.0, seconds=1000.0, drain=1.0))
     fill, headers = json_fill()
     alone = tiny_pipeline(PIXELS, MASK).pictures[0].pixels
     with on_a_socket(app) as port, ExitStack() as stack:
         for _ in range(2):
             deaf(stack, port, "/v1/inpaint", accept, *fill_of_noise(4))
-        until(lambda: len(app.state.service.deliveries.under_way) == 2, 30)
+        until(lambda: len(app.state.service.deliveries.under_way) == 2)
         until(lambda: app.state.service.queue.taken == 0)
         status, content = asked(port, "POST", "/v1/inpaint", body=fill, headers=headers)
         assert status == 200
@@ -71,7 +64,7 @@ def test_clients_that_do_not_read_hold_no_place(tiny_pipeline, accept):
 def test_what_nobody_reads_is_bounded_in_memory(tiny_pipeline, monkeypatch, loop_clock):
     """Catches answers that pile up in the server's buffers, one for each client that does not read."""
     monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 1000.0)
-    app = app_of(tiny_pipeline, limits=Limits(megapixels=2.6, drain=1.0))
+    app = app_of(tiny_pipeline, limits=Limits(megapixels=2.6, silence=1000.0, seconds=1000.0, drain=1.0))
     service = app.state.service
     large = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), dtype=np.uint8)  # 7.7 MB
     content, headers = fuzz_run.multipart(file_of(large, compress_level=0), None)
@@ -82,26 +75,31 @@ def test_what_nobody_reads_is_bounded_in_memory(tiny_pipeline, monkeypatch, loop
         for _ in range(6):
             wires.append(deaf(stack, port, "/v1/convert", "*/*", content, headers))
             converted = 'route="/v1/convert",status="200"} ' + f"{len(wires)}.0"
-            until(lambda word=converted: word in service.metrics.text().decode(), 30)
-            loop_clock.ahead += SETTLED + 1
+            until(lambda word=converted: word in service.metrics.text().decode())
+            loop_clock.forward(SETTLED + 1)
         assert 0 < service.deliveries.size <= service.deliveries.most == 3 * 6_500_000
         # 46 MB were made; the system's own buffers hold some, and each connection a few pieces.
         most = before + service.deliveries.most + 6 * 8 * PIECE
-        until(lambda: tracemalloc.get_traced_memory()[0] < most, 30)  # once those cut off have ended
+        until(lambda: tracemalloc.get_traced_memory()[0] < most)  # once those cut off have ended
         tracemalloc.stop()
         assert len(rest_of(wires[0])) < large.nbytes  # the first one made way
         assert "maskmend_abandoned_total 0.0" not in service.metrics.text().decode()
 
 
 @pytest.mark.slow
-def test_a_client_that_stops_reading_is_cut_off_before_the_time_limit(tiny_pipeline, monkeypatch):
+def test_a_client_that_stops_reading_is_cut_off_before_the_time_limit(tiny_pipeline, loop_clock):
     """Catches an answer that is kept for the whole of the time limit for whoever reads no more of it."""
-    monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 0.5)
-    app = app_of(tiny_pipeline, limits=Limits(drain=1.0))
+    app = app_of(tiny_pipeline, limits=Limits(silence=9e5, seconds=9e5, drain=1.0))
     with on_a_socket(app) as port, ExitStack() as stack:
         for accept in ("text/event-stream", "application/json"):
             deaf(stack, port, "/v1/inpaint", accept, *fill_of_noise(8))
-        until(lambda: "maskmend_abandoned_total 2.0" in app.state.service.metrics.text().decode(), 30)
+        until(lambda: len(app.state.service.deliveries.under_way) == 2)
+
+        def cut_off() -> bool:
+            loop_clock.forward(UNREAD + 1)  # more than once, for whoever still took a piece
+            return "maskmend_abandoned_total 2.0" in app.state.service.metrics.text().decode()
+
+        until(cut_off)
         assert app.state.service.deliveries.under_way == []
 
 
@@ -130,7 +128,7 @@ def test_every_piece_has_its_time(monkeypatch, loop_clock, pause, whole):
 def test_an_answer_that_says_its_length_still_does(tiny_pipeline):
     """Catches pictures that come without a length, so that no client knows how much is left."""
     with on_a_socket(app_of(tiny_pipeline)) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         fill, headers = json_fill()
         connection.request("POST", "/v1/inpaint", fill, headers)
         answer = connection.getresponse()
@@ -158,7 +156,7 @@ def test_no_route_waits_for_clients_that_do_not_read(tiny_pipeline, monkeypatch,
         wire.connect(("127.0.0.1", port))
         wire.settimeout(0.05)
         asking = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 200
-        end, sent = time.monotonic() + 60, 0
+        end, sent = time.monotonic() + PATIENCE, 0
         while time.monotonic() < end:
             try:
                 sent += wire.send(asking[sent % len(asking) :])

@@ -18,7 +18,7 @@ from maskmend.images.picture import load_image, read_image
 from maskmend.masks.morphology import grow
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.run import listen
-from server_parts import Gated, app_of, on_a_socket, until
+from server_parts import PATIENCE, Gated, app_of, on_a_socket, until
 
 pytestmark = pytest.mark.slow
 
@@ -165,7 +165,7 @@ def test_a_picture_opened_during_a_fill_is_not_mixed_up_with_the_one_before(gate
     pipe.gate.clear()
     pipe.entered.clear()
     page.click(button)
-    assert pipe.entered.wait(10)
+    assert pipe.entered.wait(PATIENCE)
     editor.give(other)
     page.locator("#file-size", has_text="50 × 40").wait_for()
     until(lambda: line.taken == 0)  # the server knows that nobody waits
@@ -413,7 +413,7 @@ class Stepping(Gated):
     def __call__(self, *given, events, **more):
         def told(news):
             events.on_preview(news)
-            assert not self.stops(news.step.index) or self.go_on.acquire(timeout=20)
+            assert not self.stops(news.step.index) or self.go_on.acquire(timeout=PATIENCE)
 
         return super().__call__(*given, events=replace(events, on_preview=told), **more)
 
@@ -710,7 +710,7 @@ def test_nothing_is_lost_when_the_server_is_restarted(browser, tiny_pipeline):
 
         def stop():
             server.should_exit = True
-            thread.join(10)
+            thread.join(PATIENCE)
             listening.close()
 
         return listening.getsockname()[1], stop

@@ -47,7 +47,7 @@ def choose(editor, selector):
 
 def choose_tool(editor, name):
     """Taps a tool until it is chosen: Chromium may take a tap after a drag for a part of that gesture."""
-    until(lambda: tapped(editor, name) == name, 30)
+    until(lambda: tapped(editor, name) == name)
 
 
 def tapped(editor, name):

@@ -8,6 +8,7 @@ import pytest
 from maskmend.images.picture import Picture
 from maskmend.server.errors import ApiError
 from maskmend.server.queue import Job, JobQueue
+from server_parts import PATIENCE
 
 
 def job(seed: int = 0, *, samples: int = 1, model: str = "tiny", **settings) -> Job:
@@ -142,7 +143,7 @@ def test_workers_stay_for_whoever_has_a_place():
     assert worker.is_alive()
     queue.add(late := job())
     second.release()
-    worker.join(5)
+    worker.join(PATIENCE)
     assert not worker.is_alive()
     assert found == [[late]]
 
@@ -169,7 +170,7 @@ def test_an_upload_under_way_holds_no_place_and_is_still_waited_for():
     worker.join(0.1)
     assert worker.is_alive()
     late.release()
-    worker.join(5)
+    worker.join(PATIENCE)
     assert not worker.is_alive()
 
 
@@ -179,7 +180,7 @@ def test_a_worker_that_waits_is_woken():
     thread = threading.Thread(target=lambda: found.append(queue.next_batch()))
     thread.start()
     queue.add(one := job())
-    thread.join(5)
+    thread.join(PATIENCE)
     assert found == [[one]]
 
 

@@ -22,7 +22,7 @@ TESTS = Path(__file__).parents[1]
 def url(tiny_pipeline):
     if find_spec("schemathesis") is None:
         pytest.skip("schemathesis is not installed")
-    with on_a_socket(app_of(tiny_pipeline, limits=Limits(seconds=20.0, drain=5.0))) as port:
+    with on_a_socket(app_of(tiny_pipeline, limits=Limits(drain=5.0))) as port:
         yield f"http://127.0.0.1:{port}"
 
 

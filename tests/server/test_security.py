@@ -7,10 +7,10 @@ import pytest
 from starlette.datastructures import Headers
 
 from maskmend.server.errors import ApiError
-from maskmend.server.run import Protocol
+from maskmend.server.run import IDLE, Protocol
 from maskmend.server.security import check_host, check_length, check_origin, check_token
 from maskmend.server.settings import Limits, ServeConfig
-from server_parts import app_of, client_of, form, on_a_socket, until
+from server_parts import PATIENCE, app_of, client_of, form, on_a_socket, until
 
 TOKEN = "correct horse battery"
 
@@ -218,23 +218,22 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(tiny_pipeline):
     ],
     ids=["silent", "slow", "slow after an answer", "slow body of what is answered"],
 )
-def test_headers_that_do_not_come_do_not_keep_a_connection(tiny_pipeline, monkeypatch, first, drip):
+def test_headers_that_do_not_come_do_not_keep_a_connection(tiny_pipeline, loop_clock, first, drip):
     """Catches connections that are kept for ever by sending a byte now and then, or none at all."""
-    monkeypatch.setattr("maskmend.server.run.IDLE", 1)
     with (
         on_a_socket(app_of(tiny_pipeline)) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=5) as wire,
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as wire,
     ):
-        wire.settimeout(0.2)
+        wire.settimeout(0.05)
         wire.sendall(first)
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             try:
                 wire.sendall(drip)
                 if wire.recv(4096) == b"":
                     break
             except TimeoutError:
-                continue
+                loop_clock.forward(IDLE / 4)
             except ConnectionError:
                 break
         else:
@@ -247,12 +246,12 @@ def test_a_request_that_takes_longer_than_its_headers_may_is_answered(tiny_pipel
     bounds, wait = [], Protocol._wait_until
     monkeypatch.setattr(Protocol, "_wait_until", lambda self, when: (bounds.append(when), wait(self, when)))
     app = app_of(tiny_pipeline, limits=Limits(silence=500.0, seconds=500.0, drain=5.0))
-    with on_a_socket(app) as port, socket.create_connection(("127.0.0.1", port), timeout=60) as wire:
+    with on_a_socket(app) as port, socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as wire:
         head = "POST /v1/inpaint HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         wire.sendall(head.encode())
         until(lambda: len(bounds) == 2)  # that of the connection goes on with part of the headers
         wire.sendall(b"Content-Length: 2\r\n\r\n{")
         until(lambda: app.state.service.queue.arriving == 1)
-        loop_clock.ahead += 60
+        loop_clock.forward(60)
         wire.sendall(b"}")
         assert b" 422 " in wire.recv(4096)

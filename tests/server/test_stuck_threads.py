@@ -4,12 +4,15 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
 from maskmend.server.settings import Limits
 from maskmend.server.threads import Threads
-from server_parts import app_of, client_of, form, until
+from server_parts import PATIENCE, app_of, client_of, form, until
 
 
 def test_abandoned_work_keeps_its_thread():
@@ -21,7 +24,7 @@ def test_abandoned_work_keeps_its_thread():
 
         def stuck() -> None:
             begun.append("first")
-            gate.wait(20)
+            gate.wait(PATIENCE)
 
         first = asyncio.create_task(threads.run(stuck))
         while not begun:
@@ -67,16 +70,28 @@ def test_a_process_ends_while_a_thread_is_stuck():
         "    except TimeoutError:\n        print('over')\n"
         "asyncio.run(work())\n"
     )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE)
     assert (ran.returncode, ran.stdout) == (0, "over\n"), ran.stderr
 
 
-def test_a_server_whose_decoder_is_stuck_says_that_it_is_not_ready(tiny_pipeline, monkeypatch):
+def test_a_server_whose_decoder_is_stuck_says_that_it_is_not_ready(tiny_pipeline, monkeypatch, loop_clock):
     """Catches a replica that is sent requests though it can answer none."""
-    app, gate = app_of(tiny_pipeline, limits=Limits(seconds=0.3, drain=1.0)), threading.Event()
-    monkeypatch.setattr("maskmend.server.requests.read_image", lambda *_, **__: gate.wait(20))
-    with client_of(app) as client:
-        assert client.post("/v1/convert", files={"image": form()["image"]}).status_code == 504
+    app = app_of(tiny_pipeline, limits=Limits(seconds=600.0, drain=1.0))
+    begun, gate = threading.Event(), threading.Event()
+
+    def stuck(*_, **__):
+        begun.set()
+        gate.wait(PATIENCE)
+
+    monkeypatch.setattr("maskmend.server.requests.read_image", stuck)
+    ahead = SimpleNamespace(monotonic=lambda: time.monotonic() + loop_clock.ahead)
+    monkeypatch.setattr("maskmend.server.threads.time", ahead)
+    with client_of(app) as client, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.post, "/v1/convert", files={"image": form()["image"]})
+        assert begun.wait(PATIENCE)
+        assert client.get("/readyz").status_code == 200
+        loop_clock.forward(601)
+        assert asked.result(PATIENCE).status_code == 504
         until(lambda: client.get("/readyz").status_code == 503)
         assert "decoding" in client.get("/readyz").json()["error"]["message"]
         assert client.get("/healthz").status_code == 200

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from maskmend.server.security import PROTECTED
-from server_parts import app_of, on_a_socket
+from server_parts import PATIENCE, app_of, on_a_socket
 
 TOKEN = "correct horse battery"
 HOST = "Host: localhost\r\n"
@@ -23,7 +23,7 @@ def port(tiny_pipeline):
         yield port
 
 
-def exchange(port: int, request: str, patience: float = 20) -> tuple[list[int], bytes, bool]:
+def exchange(port: int, request: str, patience: float = PATIENCE) -> tuple[list[int], bytes, bool]:
     """Statuses of all answers to these bytes, the answers, and whether the server closed the connection."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=patience) as wire:
