@@ -131,6 +131,14 @@ class TokenizerConfig:
         """Tokens along the side of an image of the training resolution."""
         return self.resolution // self.factor
 
+    @property
+    def condition_channels(self) -> tuple[int, ...]:
+        """Channels of the decoder where features of known pixels are added, from the latent resolution up: at
+        its beginning and after each upsampling."""
+        widths, narrows = self.decoder_channels, self.design == "plain"
+        after = [min(stage - 1 + narrows, len(widths) - 1) for stage in sorted(self.upsample_after)]
+        return (widths[0], *(widths[stage] for stage in after))
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -9,8 +9,7 @@ position over its channels alone and `encoder_attention = false` leaves attentio
 then depends on its neighbourhood only, so a hole at one end of the picture cannot change the tokens at the
 other end, as it does through GroupNorm's statistics. With `known_channels` the decoder is conditioned on the
 known pixels (known_encoder.py), so that colours and edges continue across the seam. `design = "coursework"`
-lays the blocks out as in the published experiment, so that its checkpoints load
-(docs/coursework-checkpoints.md).
+builds the layers of `coursework_vqgan` instead, for checkpoints of the published experiment.
 """
 
 from collections.abc import Sequence
@@ -20,18 +19,51 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from maskmend.models.blocks import (
-    AttentionBlock,
-    Downsample,
-    ResidualBlock,
-    Upsample,
-    middle,
-    normalisation,
-)
+from maskmend.models import coursework_vqgan
+from maskmend.models.blocks import AttentionBlock, ResidualBlock, Upsample, middle, normalisation
 from maskmend.models.colour_blur import ColourBlur
 from maskmend.models.known_encoder import KnownEncoder, KnownPixels, no_known_pixels
 from maskmend.models.quantizer import Quantized, VectorQuantizer
 from maskmend.models.tokenizer_config import TokenizerConfig, coursework_config, small_config  # noqa: F401 - moved
+
+
+def encoder_layers(config: TokenizerConfig) -> list[nn.Module]:
+    """From the image to the latents."""
+    norm, width = config.encoder_norm, config.encoder_channels[0]
+    layers: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1)]
+    latent_from = 1 + max(config.downsample_after, default=0)
+    for stage, outer in enumerate(config.encoder_channels[1:], start=1):
+        for _ in range(config.encoder_blocks):
+            layers.append(ResidualBlock(width, outer, norm))
+            width = outer
+        if config.encoder_attention and stage >= latent_from:
+            layers.append(AttentionBlock(width, config.attention_heads, norm))
+        if stage in config.downsample_after:
+            averages = config.downsampling == "average"
+            layers.append(nn.AvgPool2d(2) if averages else nn.Conv2d(width, width, 3, stride=2, padding=1))
+    return [*layers, normalisation(norm, width), nn.SiLU(), nn.Conv2d(width, config.quantizer.code_dim, 1)]
+
+
+def decoder_layers(
+    config: TokenizerConfig,
+) -> tuple[nn.Module, nn.Sequential, nn.ModuleList, nn.Module]:
+    """The decoder's conv_in, middle, stages and norm."""
+    widths, width = config.decoder_channels, config.decoder_channels[0]
+    conv_in = nn.Conv2d(config.quantizer.code_dim, width, 3, padding=1)
+    center = middle(width, config.attention_heads, "group", config.attention)
+    stages = nn.ModuleList()
+    for stage, outer in enumerate(widths, start=1):
+        blocks: list[nn.Module] = []
+        for _ in range(config.decoder_blocks):
+            blocks.append(ResidualBlock(width, outer, "group"))
+            width = outer
+        if stage in config.upsample_after:
+            # The convolution after the upsampling already narrows to the next stage, at half the cost.
+            narrower = widths[min(stage, len(widths) - 1)]
+            blocks.append(Upsample(width, narrower))
+            width = narrower
+        stages.append(nn.Sequential(*blocks))
+    return conv_in, center, stages, normalisation("group", width)
 
 
 class Encoder(nn.Module):
@@ -39,30 +71,8 @@ class Encoder(nn.Module):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
-        coursework = config.design == "coursework"
-        norm = "32 groups" if coursework else config.encoder_norm
-        width, code_dim, heads = config.encoder_channels[0], config.quantizer.code_dim, config.attention_heads
-        layers: list[nn.Module] = [nn.Conv2d(3, 3, 1)] if coursework else []  # to the scale of its pixels
-        layers.append(nn.Conv2d(3, width, 3, padding=1))
-        downsamplings_left = len(config.downsample_after)
-        for stage, outer in enumerate(config.encoder_channels[1:], start=1):
-            for block in range(1, config.encoder_blocks + 1):
-                layers.append(ResidualBlock(width, outer, norm))
-                width = outer
-                attends = config.encoder_attention and downsamplings_left == 0
-                if attends and (coursework or block == config.encoder_blocks):
-                    layers.append(AttentionBlock(width, heads, norm))
-            if stage in config.downsample_after:
-                layers.append(_downsample(config, width))
-                downsamplings_left -= 1
-        if coursework:
-            layers += middle(width, heads, norm, config.attention)
-        layers += [normalisation(norm, width), nn.SiLU()]
-        if coursework:
-            layers += [nn.Conv2d(width, code_dim, 3, padding=1), nn.Conv2d(code_dim, code_dim, 1)]
-        else:
-            layers.append(nn.Conv2d(width, code_dim, 1))
-        self.layers = nn.Sequential(*layers)
+        layers = coursework_vqgan.encoder_layers if config.design == "coursework" else encoder_layers
+        self.layers = nn.Sequential(*layers(config))
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C h w"]:
         return self.layers(images)
@@ -73,37 +83,14 @@ class Decoder(nn.Module):
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
-        coursework = config.design == "coursework"
-        norm = "32 groups" if coursework else "group"
-        width, code_dim, heads = config.decoder_channels[0], config.quantizer.code_dim, config.attention_heads
-        conv_in = nn.Conv2d(code_dim, width, 3, padding=1)
-        self.conv_in = nn.Sequential(nn.Conv2d(code_dim, code_dim, 1), conv_in) if coursework else conv_in
-        self.middle = middle(width, heads, norm, config.attention)
-        stages: list[nn.Module] = []
-        widths, condition_channels = config.decoder_channels, [width]
-        for stage, outer in enumerate(widths, start=1):
-            blocks: list[nn.Module] = []
-            for _ in range(config.decoder_blocks):
-                blocks.append(ResidualBlock(width, outer, norm))
-                width = outer
-                if coursework and config.attention and stage <= min(config.upsample_after, default=stage):
-                    blocks.append(AttentionBlock(width, heads, norm))
-            if stage in config.upsample_after:
-                # The convolution after the upsampling already narrows to the next stage, at half the cost.
-                narrower = width if coursework else widths[min(stage, len(widths) - 1)]
-                blocks.append(Upsample(width, narrower))
-                width = narrower
-                condition_channels.append(width)
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.ModuleList(stages)
-        self.norm = normalisation(norm, width)
+        layers = coursework_vqgan.decoder_layers if config.design == "coursework" else decoder_layers
+        self.conv_in, self.middle, self.stages, self.norm = layers(config)
         self.activation = nn.SiLU() if config.decoder_activation else nn.Identity()
-        self.conv_out = nn.Conv2d(width, 3, 3, padding=1)
-        self.upsamples = [number in config.upsample_after for number in range(1, len(widths) + 1)]
-        channels = config.known_channels
+        self.conv_out = nn.Conv2d(config.decoder_channels[-1], 3, 3, padding=1)
+        self.upsamples = [number in config.upsample_after for number in range(1, len(self.stages) + 1)]
         self.known_encoder = (
-            KnownEncoder(channels, tuple(condition_channels[::-1]), config.known_guesses)
-            if channels
+            KnownEncoder(config.known_channels, config.condition_channels[::-1], config.known_guesses)
+            if config.known_channels
             else None
         )
         self.colour_blur = ColourBlur(config.colour_blur) if config.colour_blur > 0 else nn.Identity()
@@ -130,16 +117,6 @@ class Decoder(nn.Module):
             if upsamples:
                 x = x + next(features, 0)
         return self.colour_blur(self.conv_out(self.activation(self.norm(x))))
-
-
-def _downsample(config: TokenizerConfig, width: int) -> nn.Module:
-    if config.downsampling == "average":
-        return nn.AvgPool2d(2)
-    return (
-        Downsample(width)
-        if config.design == "coursework"
-        else nn.Conv2d(width, width, 3, stride=2, padding=1)
-    )
 
 
 class VQGAN(nn.Module):

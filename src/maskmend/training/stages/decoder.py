@@ -226,15 +226,7 @@ def fine_tuned_config(trained: TokenizerConfig, changes: dict[str, Any]) -> Toke
     config = cast("TokenizerConfig", from_dict(TokenizerConfig, merge(to_dict(trained), changes), "model"))
     if config.known_channels or "known_channels" in changes:
         return config
-    return replace(config, known_channels=condition_channels(config)[::-1])
-
-
-def condition_channels(config: TokenizerConfig) -> tuple[int, ...]:
-    """Channels of the decoder where features of known pixels are added, from the latent resolution up: at
-    its beginning and after each upsampling."""
-    widths, coursework = config.decoder_channels, config.design == "coursework"
-    after = [min(stage - coursework, len(widths) - 1) for stage in sorted(config.upsample_after)]
-    return (widths[0], *(widths[stage] for stage in after))
+    return replace(config, known_channels=config.condition_channels[::-1])
 
 
 @torch.no_grad()
