@@ -1,6 +1,6 @@
 """The blocks of a VQGAN laid out as in the published experiment (`design = "coursework"`).
 
-This is the layout of Taming Transformers (Esser et al. 2021), with GroupNorm of 32 groups whatever the width:
+This is the layout of Taming Transformers (Esser et al. 2021), with GroupNorm of 32 groups at every width:
 its checkpoints and those of other projects load into it (docs/coursework-checkpoints.md, docs/checkpoints.md).
 Beyond the plain layout of `vqgan` there are
 
