@@ -1,7 +1,7 @@
 """The blocks of a VQGAN laid out as in the published experiment (`design = "coursework"`).
 
-This is the layout of Taming Transformers (Esser et al. 2021), with GroupNorm of 32 groups at every width:
-its checkpoints (docs/coursework-checkpoints.md) load into it, and those of other projects (docs/checkpoints.md).
+This is the layout of Taming Transformers (Esser et al. 2021), with GroupNorm of 32 groups at every width, for
+checkpoints of the experiment (docs/coursework-checkpoints.md) and of other projects (docs/checkpoints.md).
 Beyond the plain layout of `vqgan` there are
 
 - 1x1 convolutions at both ends: of the image, of the latents, and of the codes;
