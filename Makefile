@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 OUT ?= demo-output
 MODEL ?= photo
+# A test file is run by one process, of as many as there are cores and at most four; each takes a gigabyte.
+TESTS_AT_ONCE ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 
 .PHONY: demo web test test-quick lint docs clean
 
@@ -19,11 +21,11 @@ web: $(VENV)/installed-onnx
 
 test: $(VENV)/installed-dev
 	$(BIN)/maskmend weights fetch
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS_AT_ONCE)
 
 # Without the tests of more than about two seconds, and without the metrics' weights.
 test-quick: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -m "not slow and not nightly"
+	$(BIN)/python -m pytest $(TESTS_AT_ONCE) -m "not slow and not nightly"
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import jaxtyping
@@ -12,6 +13,7 @@ import torch
 jaxtyping.install_import_hook("maskmend", "beartype.beartype")
 
 from fakes import tiny_models  # noqa: E402
+from guards.cases import TRIED  # noqa: E402
 from maskmend.pipeline import InpaintPipeline  # noqa: E402
 
 # A busy machine is no bug.
@@ -20,6 +22,23 @@ hypothesis.settings.load_profile("maskmend")
 
 # For tensors this small a second thread costs more than it gives: six times as long on two cores.
 torch.set_num_threads(1)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:  # a worker of pytest-xdist
+        output["cases tried"] = dict(TRIED)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist has ended."""
+    TRIED.update(getattr(node, "workeroutput", {}).get("cases tried", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Says how many cases each guard has tried: a guard that tries none must not look like one."""
+    for name, count in sorted(TRIED.items()):
+        terminalreporter.write_line(f"{name}: {count} cases tried")
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ class Published(NamedTuple):
     """Of `maskmend convert`."""
     write: Callable[[Path, bool], list[str]]
     """Writes its files into a folder, and gives what `convert` is given after the kind. True: one layer of
-    each stack and narrow tokenizers, to try the script."""
+    each stack, narrow tokenizers and small codebooks, to try the script."""
 
 
 WIDTHS = (128, 128, 256, 256, 512)
@@ -61,10 +61,11 @@ def mage(folder: Path, small: bool, *, dim: int, layers: int) -> list[str]:
 def halton(folder: Path, small: bool, *, dim: int, heads: int, layers: int, grid: int) -> list[str]:
     import restated_halton
 
+    codes = 1024 if small else 16384
     state = restated_halton.random_checkpoint(
-        dim, heads, layers=1 if small else layers, grid=grid, codes=16384, labels=1000
+        dim, heads, layers=1 if small else layers, grid=grid, codes=codes, labels=1000
     )
-    words = tokenizer(small, code_dim=8, codes=16384, decoder_blocks=3, unit_codes=True)
+    words = tokenizer(small, code_dim=8, codes=codes, decoder_blocks=3, unit_codes=True)
     return [str(path) for path in restated_halton.save(state, words, folder)]
 
 

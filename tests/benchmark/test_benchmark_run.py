@@ -6,6 +6,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+import exported  # noqa: F401 - graphs that were exported already are not exported again
 from maskmend.benchmark import run as module
 from maskmend.benchmark import waits
 from maskmend.benchmark.fills import FIRST, SHARES, batch, picture, scratched

@@ -918,22 +918,23 @@ def test_the_help_of_inpaint_tells_the_models_settings():
             assert f"{name}={'none' if value is None else value}" in others
 
 
+MODULES_OF_HELP = 220
+"""Above the 164 that there are; Rich alone would bring 107 more."""
+
+
 @pytest.mark.parametrize("command", [["--help"], ["inpaint", "--help"], ["train", "-h"], ["--version"]])
 def test_help_answers_without_torch(command):
-    """Catches an import that makes `--help` take long (0.3 s are promised, a slow machine may take twice)."""
+    """Catches an import that makes `--help` take long: modules are counted, for 0.3 s are promised."""
     program = (
-        "import sys, time\nfrom maskmend.cli import main\n"
+        "import sys\nfrom maskmend.cli import main\n"
         f"main({command!r}, prog_name='maskmend', standalone_mode=False)\n"
         "assert not {'torch', 'numpy', 'scipy', 'PIL'} & set(sys.modules), sorted(sys.modules)\n"
-        "print(time.process_time(), file=sys.stderr)"
+        "print(len(sys.modules), file=sys.stderr)"
     )
-    seconds = []  # of the processor: waiting for a turn does not count
-    while len(seconds) < 3 and min(seconds, default=1.0) >= 0.6:
-        finished = run("-c", program)
-        assert finished.returncode == 0, finished.stderr
-        assert "maskmend" in finished.stdout
-        seconds.append(float(finished.stderr))
-    assert min(seconds) < 0.6, seconds
+    finished = run("-c", program)
+    assert finished.returncode == 0, finished.stderr
+    assert "maskmend" in finished.stdout
+    assert int(finished.stderr) < MODULES_OF_HELP
 
 
 def test_a_real_process_fills_and_refuses(files, tiny_model, tmp_path):

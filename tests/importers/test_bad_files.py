@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -96,9 +97,22 @@ def write_coursework(folder: Path, part: str, change: Callable[[State], object])
     torch.save(transformer, folder / "transformer.pt")
 
 
+@cache
+def amused_files() -> dict[str, bytes]:
+    """Of an intact folder."""
+    with TemporaryDirectory() as name:
+        torch.manual_seed(0)
+        folder = Path(name)
+        restated_amused.write_folder(folder, restated_amused.Sizes())
+        found = [path for path in folder.rglob("*") if path.is_file()]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+
 def write_amused(folder: Path, part: str, change: Callable[[State], object]) -> None:
-    torch.manual_seed(0)
-    restated_amused.write_folder(folder / "amused", restated_amused.Sizes())
+    for name, content in amused_files().items():
+        path = folder / "amused" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
     if part:
         path = folder / KINDS["amused"].parts[part].file
         state = load_file(path)

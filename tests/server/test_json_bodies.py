@@ -1,7 +1,6 @@
 """JSON bodies that would cost more than their bytes, and those that are merely unusual."""
 
 import json
-import time
 import tracemalloc
 
 import pytest
@@ -26,13 +25,11 @@ def test_a_body_of_a_million_parts_costs_no_more_than_its_bytes(client, path, na
     """
     content = CRAFTED[name].encode()
     tracemalloc.start()
-    began = time.process_time()
     answer = client.post(path, content=content, headers=JSON)
-    spent, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert answer.status_code == 422
     assert "more than 20000" in answer.json()["error"]["message"]
-    assert spent < 2
     assert peak < 20 * len(content)
 
 

@@ -24,26 +24,29 @@ def mean_distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a - b).abs().mean((1, 2, 3))
 
 
-@pytest.fixture
-def test_set() -> TestSet:
+def ten_pictures() -> TestSet:
     images = [smooth_pixels(16, 16, seed) for seed in range(10)]
     masks = [box_mask(16, 16, 2 + n % 3, 4, 10, 12) for n in range(10)]
     return TestSet(images=images, masks=masks)
 
 
-@pytest.fixture
-def make_runner(
-    tiny_pipeline: InpaintPipeline, test_set: TestSet, tmp_path: Path
-) -> Callable[..., TrialRunner]:
-    def make(**changes: Any) -> TrialRunner:
-        given: dict[str, Any] = {
-            "data": test_set,
-            "pipe": tiny_pipeline,
-            "extract": small_features,
-            "distance": mean_distance,
-            "folder": tmp_path / "trials",
-            "repeats": 5,
-        }
-        return TrialRunner(**(given | changes))
+def runner_of(pipe: InpaintPipeline, folder: Path, **changes: Any) -> TrialRunner:
+    given: dict[str, Any] = {
+        "data": ten_pictures(),
+        "pipe": pipe,
+        "extract": small_features,
+        "distance": mean_distance,
+        "folder": folder / "trials",
+        "repeats": 5,
+    }
+    return TrialRunner(**(given | changes))
 
-    return make
+
+@pytest.fixture
+def test_set() -> TestSet:
+    return ten_pictures()
+
+
+@pytest.fixture
+def make_runner(tiny_pipeline: InpaintPipeline, tmp_path: Path) -> Callable[..., TrialRunner]:
+    return lambda **changes: runner_of(tiny_pipeline, tmp_path, **changes)

@@ -4,21 +4,22 @@ Needs Playwright (the extra `dev`) and a Chromium on the PATH (Debian: apt-get i
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from experiments.reproduce.conftest import runner_of
 from maskmend.experiments.reproduce.run import reproduce
-from maskmend.experiments.reproduce.trial import TrialRunner
+from maskmend.pipeline import InpaintPipeline
 
 pytestmark = pytest.mark.slow
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     api = pytest.importorskip(
         "playwright.sync_api", reason="Playwright is not installed: pip install playwright"
@@ -32,17 +33,19 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture
-def page_file(make_runner: Callable[..., TrialRunner], tmp_path: Path) -> Path:
-    reproduce(make_runner(), tmp_path / "out", quick=True)
-    return tmp_path / "out" / "page.html"
+@pytest.fixture(scope="module")
+def page_file(tiny_pipeline: InpaintPipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("page")
+    reproduce(runner_of(tiny_pipeline, folder), folder / "out", quick=True)
+    return folder / "out" / "page.html"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_opens_without_a_request_to_anywhere(browser: Any, page_file: Path, scheme: str) -> None:
+def test_the_page_opens_without_a_request_to_anywhere(
+    browser: Any, page_file: Path, tmp_path: Path, scheme: str
+) -> None:
     """Would catch fonts, scripts, pictures from elsewhere, broken pictures, a page wider than a phone."""
-    alone = page_file.parent / "alone" / "page.html"  # without the PNGs beside it
-    alone.parent.mkdir()
+    alone = tmp_path / "page.html"  # without the PNGs beside it
     alone.write_bytes(page_file.read_bytes())
     context = browser.new_context(color_scheme=scheme, viewport={"width": 400, "height": 800})
     page, asked, said = context.new_page(), [], []
