@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from page_looks import settle
+
 ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -72,7 +74,7 @@ class Editor:
     def __init__(self, context: Any, url: str, *, wait: bool = True) -> None:
         self.url = url
         self.page = context.new_page()
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(120_000)
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -90,7 +92,7 @@ class Editor:
     def take_sample(self, number: int = 0) -> None:
         self.page.locator("#sample-list button").nth(number).click()
         self.page.locator("#file").wait_for()
-        self.page.wait_for_timeout(50)  # the zoom is told with the next frame
+        settle(self.page)  # the zoom is told with the next frame
 
     def give(self, path: Path, field: str = "#file-input") -> None:
         self.page.set_input_files(field, str(path))
@@ -140,7 +142,7 @@ class Editor:
             self.page.click(button)
         if narrow:
             self.page.click("#more")
-            self.page.wait_for_timeout(100)  # the picture is fitted anew
+            settle(self.page)  # the picture is fitted anew
         return Path(waiting.value.path()).read_bytes()
 
     def mask(self) -> np.ndarray:
@@ -149,7 +151,7 @@ class Editor:
     def seen(self) -> np.ndarray:
         """A picture of 64 x 64 pixels as it lies on the canvas at 800 %, with whatever is drawn over it."""
         self.page.mouse.move(1, 1)  # no brush over it
-        self.page.wait_for_timeout(100)  # drawn with the next frame
+        settle(self.page)  # drawn with the next frame
         shot = Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
         left, top = map(round, self.place(0, 0))
         return np.asarray(shot)[top + 4 : top + 512 : 8, left + 4 : left + 512 : 8]

@@ -170,7 +170,7 @@ def test_a_picture_opened_during_a_fill_is_not_mixed_up_with_the_one_before(gate
     page.locator("#file-size", has_text="50 × 40").wait_for()
     until(lambda: line.taken == 0)  # the server knows that nobody waits
     pipe.gate.set()
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(300)  # for what must not happen
     assert not editor.shown("#results")
     assert "other.png opened" in editor.status()
     np.testing.assert_array_equal(read_image(editor.saved("#download")).pixels, smooth_pixels(40, 50))
@@ -212,12 +212,12 @@ def test_what_comes_after_the_end_of_a_fill_is_not_taken(gated, other, way):
     else:
         page.click("#fill")
     page.evaluate("() => window.go()")
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(300)  # for what must not happen
     if way == "open":
         assert not editor.shown("#results")
         assert "other.png opened" in editor.status()
         return
-    assert "Stopped" in editor.status()
+    page.locator("#status", has_text="Stopped").wait_for()
     editor.until_filled()
     assert page.locator(".pick input").nth(0).is_enabled()
     assert "best" in page.locator("#picks").inner_text()

@@ -8,6 +8,7 @@ from PIL import Image, ImageCms
 
 from maskmend.cli.demo import sample_pairs
 from maskmend.images.picture import load_image, read_image
+from page_looks import settle
 
 SAMPLE = load_image(sample_pairs()[0][1]).pixels
 
@@ -16,7 +17,7 @@ SAMPLE = load_image(sample_pairs()[0][1]).pixels
 def extending(editor):
     editor.take_sample()
     editor.page.keyboard.press("x")
-    editor.page.wait_for_timeout(50)
+    settle(editor.page)
     return editor
 
 
@@ -126,7 +127,7 @@ def test_new_canvas_stays_open_whatever_is_done_to_the_mask(extending, recorded)
     editor = extending
     page = editor.page
     page.keyboard.press("b")
-    page.wait_for_timeout(50)
+    settle(page)
     editor.drag((20, 20), (40, 30))
     hole = editor.mask()
     page.keyboard.press("p")

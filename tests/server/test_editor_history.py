@@ -9,6 +9,7 @@ from PIL import Image
 
 from browser_parts import Editor
 from fakes import smooth_pixels
+from page_looks import settle
 from server_parts import until
 
 SMALL = """() => [...document.querySelectorAll("button, select, summary, .chips label, input")]
@@ -93,7 +94,7 @@ def test_alternatives_are_compared_side_by_side(editor):
     page.mouse.move(middle["x"] + middle["width"] * 0.9, middle["y"] + middle["height"] * 0.9)
     for _ in range(8):
         page.mouse.wheel(0, -300)
-    page.wait_for_timeout(100)
+    settle(page)
     assert len(set(seen())) == 1  # all of them show the same known corner
     page.click("#compare-near")
     assert len(set(seen())) == 5
@@ -197,7 +198,7 @@ def test_what_is_new_is_large_enough_for_fingers_and_has_a_name(browser, recorde
         assert page.evaluate(SMALL) == []
         page.click(".drawer [data-tool=polygon]")
         assert not editor.shown("#drawer")
-        page.wait_for_timeout(100)  # the picture is fitted anew
+        settle(page)  # the picture is fitted anew
     else:
         assert page.evaluate(SMALL) == []
         page.click("#drawer-close")

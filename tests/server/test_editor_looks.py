@@ -32,7 +32,7 @@ from maskmend.server.registry import Catalogue, Entry
 from maskmend.server.settings import Limits, ServeConfig
 from maskmend.server.workers import InProcess, fill
 from page_looks import faults, settle
-from server_parts import on_a_socket, until
+from server_parts import PATIENCE, on_a_socket, until
 from test_editor_selecting import PASTE
 
 SHOTS = os.environ.get("MASKMEND_SHOTS")
@@ -91,7 +91,7 @@ class Held(InpaintPipeline):
         def preview(news: Any) -> None:
             events.on_preview(news)
             if self.hold and news.step.index == 2:
-                assert self.go_on.wait(60)
+                assert self.go_on.wait(PATIENCE)
 
         return super().__call__(*given, events=replace(events, on_step=step, on_preview=preview), **more)
 

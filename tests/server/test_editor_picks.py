@@ -14,7 +14,8 @@ from PIL import Image
 from browser_parts import Editor
 from fakes import smooth_pixels, tiny_models
 from maskmend.pipeline import InpaintPipeline
-from server_parts import app_of, on_a_socket
+from page_looks import settle
+from server_parts import PATIENCE, app_of, on_a_socket, until
 
 CROP = """async ([width, height, lines]) => {
     const { Mask } = await import("./mask.js");
@@ -115,7 +116,7 @@ def test_the_finer_scales_of_a_wide_hole_are_counted_and_shown(browser, tmp_path
                 events.on_level(progress)
                 if progress.sample == 1 and progress.windows:
                     reached.set()
-                    assert go_on.wait(60)
+                    assert go_on.wait(PATIENCE)
 
             return super().__call__(*given, events=replace(events, on_level=told), **more)
 
@@ -125,19 +126,20 @@ def test_the_finer_scales_of_a_wide_hole_are_counted_and_shown(browser, tmp_path
         editor = Editor(context, f"http://127.0.0.1:{port}/")
         editor.give(tmp_path / "wide.png")
         editor.page.locator("#file").wait_for()
-        editor.page.wait_for_timeout(50)
+        settle(editor.page)
         editor.page.locator("#size").fill("30")
         editor.drag(*(tuple(60 * at / 64 for at in point) for point in ((25, 25), (40, 40))))
         editor.page.click("#fill")
         try:
-            assert reached.wait(60)
+            assert reached.wait(PATIENCE)
             editor.page.locator(
                 "#progress-text", has_text=re.compile(r"finer detail, about \d+ s left")
             ).wait_for()
             bar = editor.page.locator("#bar")
-            share = bar.evaluate("(bar) => bar.value / bar.max")
-            assert 0.25 < share < 0.75  # two of four fills are drawn finely, or nearly
-            editor.page.wait_for_timeout(200)
+            until(lambda: bar.evaluate("(bar) => bar.value / bar.max") > 0.25)
+            # Two of four fills are drawn finely, or nearly.
+            assert bar.evaluate("(bar) => bar.value / bar.max") < 0.75
+            settle(editor.page)
             shown = [thumbnail(editor, number) for number in (0, 2)]
         finally:
             go_on.set()

@@ -10,6 +10,7 @@ from PIL import Image
 
 from browser_parts import Editor
 from fingers import Finger, between
+from page_looks import settle
 from server_parts import until
 
 HOLE = (slice(20, 44), slice(12, 52))
@@ -42,7 +43,7 @@ def at(editor, x, y, width=64, height=64, room=1.0):
 
 def choose(editor, selector):
     editor.page.locator(selector).tap()
-    editor.page.wait_for_timeout(50)  # fitted with the next frame
+    settle(editor.page)  # fitted with the next frame
 
 
 def choose_tool(editor, name):
@@ -73,7 +74,7 @@ def test_a_finger_drags_a_border_and_what_is_new_is_filled(phone, recorded):
     choose_tool(editor, "extend")
     finger.drag(between(at(editor, 64, 32, room=0.75), at(editor, 74, 32, room=0.75)))
     assert size(editor) == "74 × 64"
-    editor.page.wait_for_timeout(50)
+    settle(editor.page)
     finger.drag(between(at(editor, 0, 0, 74, room=0.75), at(editor, -6, -8, 74, room=0.75)))
     assert size(editor) == "80 × 72"
     assert editor.page.evaluate("[scrollX, scrollY, visualViewport.scale]") == [0, 0, 1]

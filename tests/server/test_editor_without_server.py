@@ -125,7 +125,7 @@ def opened(context: Any, url: str) -> Editor:
 def until_isolated(page: Any) -> None:
     """The page is loaded once more as soon as its service worker is there."""
     playwright = pytest.importorskip("playwright.sync_api")
-    for _ in range(600):
+    for _ in range(2400):
         # Its security policy forbids `wait_for_function`; a page that goes has no answer.
         with contextlib.suppress(playwright.Error):
             if page.evaluate("globalThis.crossOriginIsolated"):

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from browser_parts import Editor
+from page_looks import settle
 from page_texts import (
     BARE,
     MARKED,
@@ -81,7 +82,7 @@ def test_no_text_of_the_page_is_outside_the_language_files(browser, recorded):
     assert page.evaluate(BARE) == []
     page.click("#drawer-close")
     page.keyboard.press("b")
-    page.wait_for_timeout(50)
+    settle(page)
     editor.drag((20, 20), (40, 30))
     page.keyboard.press("i")
     page.keyboard.press("Control+z")

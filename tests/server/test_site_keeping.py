@@ -63,7 +63,7 @@ def lay(folder: Path, version: str, words: str, *more: str) -> None:
 
 def until(page: Any, expression: str) -> None:
     playwright = pytest.importorskip("playwright.sync_api")
-    for _ in range(600):
+    for _ in range(2400):
         with contextlib.suppress(playwright.Error):  # a page that is loaded once more has no answer
             if page.evaluate(expression):
                 return

@@ -332,10 +332,9 @@ print(len(images), len(shards), time.process_time(), most(), libraries)
 
 
 @pytest.mark.slow
-def test_a_million_pictures_start_fast_and_small(tmp_path: Path) -> None:
+def test_a_million_pictures_start_small(tmp_path: Path) -> None:
     """Would catch an index that is read into lists, which would be hundreds of MB and some seconds, and
-    libraries that are loaded though nobody needs them. Of the whole process: processor seconds, which other
-    work on the machine changes little, and the most memory it held."""
+    libraries that are loaded though nobody needs them: the most memory that the whole process held."""
     count, shards = 1_000_000, 100
     records = np.zeros(count, RECORD)
     records["shard"] = np.arange(count) // (count // shards)
@@ -356,7 +355,6 @@ def test_a_million_pictures_start_fast_and_small(tmp_path: Path) -> None:
     assert int(said[0]) == count
     seconds, size, libraries = float(said[2]), int(said[3]), int(said[4])
     print(f"{seconds:.1f} processor seconds, {size / 1e6:.0f} MB, of them PyTorch {libraries / 1e6:.0f} MB")
-    assert seconds < 5
     assert size - libraries < 60e6
     if libraries < 240e6:  # depending on what is installed beside it, PyTorch alone takes up to 290 MB
         assert size < 300e6
