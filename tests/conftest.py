@@ -17,7 +17,9 @@ from guards.cases import TRIED  # noqa: E402
 from maskmend.pipeline import InpaintPipeline  # noqa: E402
 
 # A busy machine is no bug.
-hypothesis.settings.register_profile("maskmend", deadline=None)
+hypothesis.settings.register_profile(
+    "maskmend", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("maskmend")
 
 # For tensors this small a second thread costs more than it gives: six times as long on two cores.

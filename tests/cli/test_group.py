@@ -886,7 +886,7 @@ ENVIRONMENT = os.environ | {
 
 def run(*command, **options):
     return subprocess.run(
-        [sys.executable, *command], capture_output=True, text=True, env=ENVIRONMENT, timeout=120, **options
+        [sys.executable, *command], capture_output=True, text=True, env=ENVIRONMENT, timeout=1200, **options
     )
 
 

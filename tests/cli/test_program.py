@@ -105,7 +105,8 @@ def test_what_waits_for_the_end_of_the_process_runs():
     program = "import atexit; from maskmend.cli.program import leave; atexit.register(print, 'cleaned'); "
     finished = run("-c", program + "print('said', end=' '); leave(3)")
     assert (finished.returncode, finished.stdout) == (3, "said cleaned\n")
-    thread = "import threading; threading.Timer(0.3, print, ['done']).start(); "
+    thread = "import threading; main = threading.main_thread(); "
+    thread += "threading.Thread(target=lambda: (main.join(), print('done'))).start(); "
     finished = run("-c", program + thread + "leave(3)")
     assert (finished.returncode, finished.stdout) == (0, "done\ncleaned\n")
 

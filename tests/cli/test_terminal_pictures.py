@@ -159,6 +159,7 @@ def test_a_terminal_that_does_not_answer_is_not_waited_for(monkeypatch):
             terminal_pictures.os, "open",
             lambda path, flags: os.dup(follower) if path == "/dev/tty" else opened(path, flags),
         )  # fmt: skip
+        monkeypatch.setattr(terminal_pictures, "ANSWER", 0.05)
         assert terminal_pictures._asked(b"\x1b[c") == b""
         assert os.read(leader, 64) == b"\x1b[c"
 
@@ -166,6 +167,7 @@ def test_a_terminal_that_does_not_answer_is_not_waited_for(monkeypatch):
             os.read(leader, 64)  # once it is asked: what was typed before is thrown away
             os.write(leader, b"\x1b[?62;4c")
 
+        monkeypatch.setattr(terminal_pictures, "ANSWER", 600.0)
         terminal = threading.Thread(target=answer)
         terminal.start()
         assert knows_sixel(terminal_pictures._asked(b"\x1b[c"))

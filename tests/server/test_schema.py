@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from maskmend.server.settings import Limits
-from server_parts import app_of, client_of, form, on_a_socket
+from server_parts import PATIENCE, app_of, client_of, form, on_a_socket
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +63,8 @@ def test_the_description_tells_this_servers_limits(tiny_pipeline):
 def test_every_operation_keeps_to_its_description(url, tmp_path, options):
     command = [
         sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()", "run",
-        f"{url}/openapi.json", "--max-examples", "8", "--seed", "1", "--no-color", *options,
+        f"{url}/openapi.json", "--max-examples", "8", "--seed", "1", "--no-color",
+        "--request-timeout", str(PATIENCE), "--suppress-health-check", "too_slow", *options,
     ]  # fmt: skip
     paths = [str(TESTS), str(TESTS / "server"), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}

@@ -28,7 +28,7 @@ if "checkpoint" in {writer!r}:
 folder = Path(sys.argv[1])
 def stuck(_):
     print("writing", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 os.fsync = stuck
 {writer}
 """

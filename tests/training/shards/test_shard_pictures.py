@@ -263,7 +263,7 @@ def test_a_worker_that_is_killed_is_one_line(shards: Path, make_recipe) -> None:
     """
     recipe = make_recipe("tokenizer", data={"train": str(shards), "workers": 1}, training={"steps": 500})
     command = [sys.executable, "-c", KILLED, json.dumps(dataclasses.asdict(recipe)), str(SIZE)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     assert "lower data.workers" in done.stdout
 
