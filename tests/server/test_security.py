@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 
 from maskmend.server.errors import ApiError
 from maskmend.server.run import IDLE, Protocol
-from maskmend.server.security import check_host, check_length, check_origin, check_token
+from maskmend.server.security import check_host, check_origin, check_token, check_upload_size
 from maskmend.server.settings import Limits, ServeConfig
 from server_parts import PATIENCE, app_of, client_of, form, on_a_socket, until
 
@@ -116,7 +116,7 @@ def test_only_the_token_gives_access(sent, wanted):
     ("said", "wanted"), [("100", 200), ("101", 413), ("9" * 400, 413), ("-5", 200), ("ten", 200), ("", 200)]
 )
 def test_a_body_that_says_it_is_too_large_is_not_read(said, wanted):
-    assert status(check_length, Headers({"content-length": said}), 100) == wanted
+    assert status(check_upload_size, Headers({"content-length": said}), 100) == wanted
 
 
 def test_pages_of_other_sites_use_the_api_where_they_are_allowed(tiny_pipeline):

@@ -84,8 +84,8 @@ class SecurityMiddleware:
                 check_origin(headers)
             if scope["path"].startswith(PROTECTED):
                 check_token(headers, self.config.token)
-            check_length(headers, self.config.limits.upload_bytes)
-            await self.app(scope, limit_body(receive, self.config.limits.upload_bytes), sending)
+            check_upload_size(headers, self.config.limits.upload_bytes)
+            await self.app(scope, limit_upload_size(receive, self.config.limits.upload_bytes), sending)
         except Exception as error:
             if started:  # too late for an error response
                 raise
@@ -177,14 +177,14 @@ def check_token(headers: Headers, token: str | None) -> None:
         )  # fmt: skip
 
 
-def check_length(headers: Headers, limit: int) -> None:
+def check_upload_size(headers: Headers, limit: int) -> None:
     """Raises ApiError (413) when Content-Length exceeds the limit."""
     said = headers.get("content-length", "")
     if said.isascii() and said.isdigit() and int(said[:20]) > limit:
         raise _too_large(limit)
 
 
-def limit_body(receive: Receive, limit: int) -> Receive:
+def limit_upload_size(receive: Receive, limit: int) -> Receive:
     """Wraps `receive` to refuse a body as soon as more than `limit` bytes were received."""
     came = 0
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from maskmend.errors import ConfigError
-from maskmend.training.bounds import check_bounds
+from maskmend.training.recipe_checks import check_bounds
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from maskmend.errors import ConfigError
 from maskmend.images.infill import STRATEGIES
 from maskmend.settings import SCHEDULES
-from maskmend.training.bounds import check_bounds, check_choices, check_some
+from maskmend.training.recipe_checks import check_bounds, check_choices, check_one_counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ class DecoderTraining(ImageLossConfig):
             raise ConfigError(
                 f"decoder.steps = {self.steps} without a transformer: name one that fills the holes"
             )
-        check_some("decoder", self, families)
+        check_one_counts("decoder", self, families)
         check_choices("decoder", self, {"infill": STRATEGIES})
 
 
@@ -181,7 +181,7 @@ class TransformerTraining:
     def __post_init__(self) -> None:
         families = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
         check_bounds("transformer", self, dict.fromkeys(families, (0, math.inf)))
-        check_some("transformer", self, families)
+        check_one_counts("transformer", self, families)
         check_bounds(
             "transformer",
             self,

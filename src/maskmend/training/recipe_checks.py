@@ -19,7 +19,7 @@ def check_bounds(table: str, config: Any, bounds: dict[str, tuple[int | float, i
             raise ConfigError(f"{table}.{name} = {value}: choose {wanted}")
 
 
-def check_some(table: str, config: Any, names: tuple[str, ...]) -> None:
+def check_one_counts(table: str, config: Any, names: tuple[str, ...]) -> None:
     """Raises ConfigError when all of these weights are 0."""
     if not any(getattr(config, name) > 0 for name in names):
         raise ConfigError(f"{table}: the weights of {', '.join(names)} are all 0: give one a positive weight")
