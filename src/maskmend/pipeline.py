@@ -20,10 +20,10 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
-from maskmend.argument_names import check_names
 from maskmend.config import from_dict, nearest
 from maskmend.errors import ConfigError, ModelError
 from maskmend.fill import rendering
+from maskmend.fill.argument_names import check_names
 from maskmend.fill.arguments import FillArguments
 from maskmend.fill.conditions import conditions_for, labels_for
 from maskmend.fill.crops import Region
