@@ -52,7 +52,7 @@ def frames_of(image: Image.Image, name: str) -> int:
         raise ImageError(f"{name} is damaged ({error}): give another copy.") from error
 
 
-def told(frames: int) -> str:
+def frames_in_words(frames: int) -> str:
     """The number of frames in words."""
     return "several frames" if frames == SEVERAL else f"{frames} frames"
 
@@ -66,7 +66,7 @@ def needs_of(image: Image.Image, name: str, *, depth: int, frames: int, memory: 
         here = image.tell()
         which = "the main" if image.format == "HEIF" else "the first" if here == 0 else f"frame {here + 1}"
         one = "give one of them, such as image.copy()" if memory else "extract one and give that"
-        needs.append(Need(f"has {told(frames)}", one, f"{which} of {told(frames)}"))
+        needs.append(Need(f"has {frames_in_words(frames)}", one, f"{which} of {frames_in_words(frames)}"))
     deep = image.mode.startswith("I;16")
     if depth > DEEPEST or (depth > 8 and not (deep or image.mode in (*KEPT, "CMYK"))):
         raise ImageError(

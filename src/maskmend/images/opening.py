@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError, features
 from maskmend.errors import ImageError, ImageSizeError
 from maskmend.images.bounds import check_demand, check_tiles
 from maskmend.images.containers import HEAD, container_of, main_picture, open_heic
-from maskmend.images.conversion import frames_of, told
+from maskmend.images.conversion import frames_in_words, frames_of
 from maskmend.images.exif import DAMAGED, orientation_of
 from maskmend.images.pillow import quiet
 
@@ -94,7 +94,7 @@ def _opened(source: str | Path | bytes, max_pixels: int, several: bool) -> Itera
         check_tiles(image, name)
         frames = frames_of(image, name)
         if frames != 1 and not several:
-            raise ImageError(f"{name} has {told(frames)}: extract one and give that.")
+            raise ImageError(f"{name} has {frames_in_words(frames)}: extract one and give that.")
         yield image
 
 

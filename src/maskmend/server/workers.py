@@ -144,8 +144,8 @@ def fill(
     first = batch[0]
     steps = pipe.defaults.changed(**first.settings).steps
     paces = [WindowPace(steps, clock) for _ in batch]
-    told = [clock()] * len(batch)
-    """When each job was last told of a step."""
+    last_news = [clock()] * len(batch)
+    """When each job was last sent a step."""
 
     def check_cancelled(_: object) -> None:
         if all(job.gone.is_set() for job in batch):
@@ -164,8 +164,8 @@ def fill(
                 step=preview.step.index,
                 last=preview.last,
             )
-            if parts <= FEW or preview.last or clock() - told[index] >= EVERY:
-                told[index] = clock()
+            if parts <= FEW or preview.last or clock() - last_news[index] >= EVERY:
+                last_news[index] = clock()
                 job.tell("step", step_news(preview, index, pace.left))
 
     def on_level(progress: LevelProgress) -> None:
