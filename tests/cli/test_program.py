@@ -70,7 +70,7 @@ def test_a_fill_loads_what_it_needs_and_is_the_same_fill(command, tmp_path):
     assert said.startswith("filled 10.9 %")
     assert collecting == "True"
     assert "torch.nn.functional" in loaded
-    wanted = list(NOT_NEEDED)
+    wanted: list[str] = [*NOT_NEEDED]
     if tried(torch):
         wanted += deferred.TORCH
     if tried(scipy):
