@@ -17,12 +17,13 @@ class ColourBlur(nn.Module):
     def __init__(self, sigma: float) -> None:
         super().__init__()
         self.reach = math.ceil(3 * sigma)
-        # Constants of the method, not weights: they are in no file, so they are not made on the meta device.
-        places = torch.arange(-self.reach, self.reach + 1, device="cpu")
+        places = torch.arange(-self.reach, self.reach + 1)
         kernel = torch.exp(-0.5 * (places / sigma).square())
+        # Constants of the method, not weights: they are in no file.
         self.register_buffer("kernel", (kernel / kernel.sum()).expand(3, 1, 1, -1), persistent=False)
-        brightness = torch.tensor([0.299, 0.587, 0.114], device="cpu")
-        self.register_buffer("brightness", brightness[:, None, None], persistent=False)
+        self.register_buffer(
+            "brightness", torch.tensor([0.299, 0.587, 0.114])[:, None, None], persistent=False
+        )
 
     def forward(self, images: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
         grey = (images * self.brightness).sum(1, keepdim=True)

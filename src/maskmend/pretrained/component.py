@@ -122,9 +122,9 @@ def _fitted(value: Tensor, wanted: Tensor) -> Tensor:
     return torch.empty_like(wanted, device="cpu").copy_(value)
 
 
-def _empty(module_class: Callable[[Any], M], config: Any) -> M:
-    """A module on the meta device: it takes no memory and draws no weights, which a file has."""
-    with torch.device("meta"):
+def _built(module_class: Callable[[Any], M], config: Any) -> M:
+    # The constructors of torch.nn draw from the global generator, whose state is restored.
+    with torch.random.fork_rng(devices=[]):
         return module_class(config)
 
 
@@ -135,9 +135,7 @@ def save_tokenizer(model: VQGAN, folder: Path, dtype: torch.dtype | None = None)
 
 def load_tokenizer(folder: Path) -> VQGAN:
     """Reads a tokenizer folder."""
-    tokenizer = load_weights(_empty(VQGAN, read_config(folder, "tokenizer", TokenizerConfig)), folder)
-    tokenizer.quantizer.reset_averages()
-    return tokenizer
+    return load_weights(_built(VQGAN, read_config(folder, "tokenizer", TokenizerConfig)), folder)
 
 
 def save_transformer(
@@ -158,7 +156,12 @@ def load_token_model(folder: Path) -> TokenModel:
             "upgrade maskmend, or give another model"
         )
     model, config_class = ARCHITECTURES[name]
-    return load_weights(_empty(model, read_config(folder, "transformer", config_class)), folder)
+    config = read_config(folder, "transformer", config_class)
+    if model is MaskedTransformer:
+        return load_weights(_built(model, config), folder)
+    with torch.device("meta"):
+        empty = model(config)
+    return load_weights(empty, folder)
 
 
 def load_transformer(folder: Path) -> MaskedTransformer:
