@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
 import torch
 from click.testing import CliRunner
 from PIL import Image
@@ -52,6 +53,10 @@ def command(tiny_model, tmp_path):
     ]  # fmt: skip
 
 
+def tried(package):
+    return ".".join(package.__version__.split(".")[:2]) in deferred.TRIED[package.__name__]
+
+
 def run(*arguments, **options):
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, **options)
 
@@ -65,9 +70,11 @@ def test_a_fill_loads_what_it_needs_and_is_the_same_fill(command, tmp_path):
     assert said.startswith("filled 10.9 %")
     assert collecting == "True"
     assert "torch.nn.functional" in loaded
-    wanted = list(NOT_NEEDED)
-    if ".".join(torch.__version__.split(".")[:2]) in deferred.TRIED:
+    wanted: list[str] = [*NOT_NEEDED]
+    if tried(torch):
         wanted += deferred.TORCH
+    if tried(scipy):
+        wanted += [*deferred.SCIPY, "scipy.special"]
     assert [name for name in wanted if name in loaded] == []
     content = (tmp_path / "out.png").read_bytes()
     result = CliRunner().invoke(main, command)
@@ -150,14 +157,37 @@ print(sum(kind is deferred._Deferred for kind in kinds.values()), len(kinds))
     finished = run("-c", program)
     assert finished.returncode == 0, finished.stderr
     some, of = finished.stdout.split()
-    tried = ".".join(torch.__version__.split(".")[:2]) in deferred.TRIED
-    assert some == (of if tried else "0")
+    assert some == (of if tried(torch) else "0")
+
+
+def test_a_name_is_taken_from_where_it_is_defined():
+    """Catches a deferred package that hides its names, and a function that differs from the package's."""
+    program = """
+import sys
+from maskmend.cli import deferred
+deferred.defer_imports()
+from scipy.ndimage import distance_transform_edt
+from scipy.sparse.linalg import splu
+from scipy import ndimage
+some = sum(isinstance(sys.modules.get(name), deferred._Deferred) for name in deferred.SCIPY)
+import numpy as np, scipy.linalg, scipy.sparse.linalg
+points = np.eye(5) == 0
+assert (distance_transform_edt(points) == ndimage.distance_transform_edt(points)).all()
+assert ndimage.label(np.eye(3))[1] == 3  # loads the package
+assert scipy.sparse.linalg.spsolve(scipy.sparse.eye(3).tocsc(), np.ones(3)).tolist() == [1, 1, 1]
+assert scipy.linalg.det(np.eye(2)) == 1
+assert scipy.sparse.linalg.splu is splu
+print(some)
+"""
+    finished = run("-W", "error", "-c", program)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.strip() == ("3" if tried(scipy) else "0")
 
 
 def test_of_an_untried_release_nothing_is_deferred(monkeypatch):
     """Catches a new release of PyTorch, in another order of imports, that breaks the program."""
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    monkeypatch.setattr(deferred, "TRIED", ("0.1",))
+    monkeypatch.setattr(deferred, "TRIED", {"torch": ("0.1",), "scipy": ("0.1",)})
     deferred.defer_imports()
     finder = sys.meta_path[0]
     assert isinstance(finder, deferred._Finder)

@@ -6,7 +6,7 @@ such a module is replaced by an empty one that loads the real module when one of
 (`importlib.util.LazyLoader` would load it at once: it counts access to `__spec__` as use, which a second
 import of the module makes.)
 
-This was tested with the releases of PyTorch in `TRIED`; with any other release nothing is deferred.
+This was tested with the releases in `TRIED`; modules of other releases are loaded as usual.
 """
 
 import ctypes
@@ -15,13 +15,14 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-TRIED = ("2.13",)
+TRIED = {"torch": ("2.13",), "scipy": ("1.17",)}
 TORCH = frozenset(
     f"torch.{name}"
     for name in (
@@ -32,14 +33,26 @@ TORCH = frozenset(
         "masked",
         "nn.intrinsic",
         "nn.qat",
+        "nn.quantizable",
+        "nn.quantized",
         "optim",
         "quantization",
         "testing",
         "utils.data",
     )
 )
+SCIPY = frozenset({"scipy.linalg", "scipy.ndimage", "scipy.sparse.linalg"})
+"""Each of these packages imports all of its modules, of which a fill uses one or two."""
 OTHERS = frozenset({"numpy.f2py"})
 """SciPy asks for all names of NumPy, this compiler of Fortran among them."""
+DEFINED_IN = {
+    "scipy.linalg.LinAlgError": "numpy.linalg",
+    "scipy.ndimage.distance_transform_edt": "scipy.ndimage._morphology",
+    "scipy.ndimage.gaussian_filter": "scipy.ndimage._filters",
+    "scipy.sparse.linalg.LinearOperator": "scipy.sparse.linalg._interface",
+    "scipy.sparse.linalg.splu": "scipy.sparse.linalg._dsolve.linsolve",
+}
+"""Names that are imported from the module that defines them, without the rest of their package."""
 
 
 class _Deferred(ModuleType):
@@ -48,6 +61,12 @@ class _Deferred(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name != "__all__":  # what Python itself asks of any module
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if (home := DEFINED_IN.get(f"{self.__name__}.{name}")) is not None:
+            value = getattr(import_module(home), name)
+            setattr(self, name, value)
+            return value
+        if PathFinder.find_spec(f"{self.__name__}.{name}", self.__dict__.get("__path__", [])) is not None:
+            raise AttributeError(name)  # a submodule: `from package import name` asks for an attribute first
         spec = self.__spec__
         assert spec is not None
         assert spec.loader is not None
@@ -89,9 +108,12 @@ class _Finder:
 
 def defer_imports() -> None:
     """Defers the parts that a fill does not use, for the rest of the process."""
-    folder = _folder_of_torch()
-    known = folder is not None and _release(folder) in TRIED
-    sys.meta_path.insert(0, _Finder(OTHERS | TORCH if known else OTHERS))  # pyright: ignore[reportArgumentType]
+    names = OTHERS
+    for package, parts in (("torch", TORCH), ("scipy", SCIPY)):
+        folder = _folder_of(package)
+        if folder is not None and _release(folder) in TRIED[package]:
+            names |= parts
+    sys.meta_path.insert(0, _Finder(names))  # pyright: ignore[reportArgumentType]
 
 
 def load_library_ahead() -> None:
@@ -99,7 +121,7 @@ def load_library_ahead() -> None:
 
     Only on Linux without CUDA, where it can be loaded separately.
     """
-    folder = _folder_of_torch()
+    folder = _folder_of("torch")
     if folder is None or not sys.platform.startswith("linux") or (folder / "lib/libtorch_cuda.so").exists():
         return
 
@@ -110,8 +132,14 @@ def load_library_ahead() -> None:
     threading.Thread(target=load, name="loading", daemon=True).start()
 
 
-def _folder_of_torch() -> Path | None:
-    spec = find_spec("torch")
+def import_meanwhile() -> None:
+    """Imports what a fill needs beside PyTorch, which takes as long as its library needs to load."""
+    for name in ("numpy", "PIL.PngImagePlugin", "PIL.JpegImagePlugin", "scipy.sparse.csgraph"):
+        import_module(name)
+
+
+def _folder_of(package: str) -> Path | None:
+    spec = find_spec(package)
     places = None if spec is None else spec.submodule_search_locations
     return Path(next(iter(places))) if places else None
 
@@ -119,6 +147,6 @@ def _folder_of_torch() -> Path | None:
 def _release(folder: Path) -> str:
     """Such as "2.13", from what the installed package says of itself."""
     with suppress(OSError):
-        found = re.search(r"__version__ = ['\"](\d+\.\d+)", (folder / "version.py").read_text())
+        found = re.search(r"version(?:__)? = ['\"](\d+\.\d+)", (folder / "version.py").read_text())
         return found[1] if found else ""
     return ""

@@ -51,9 +51,7 @@ def tokenizer_of(config: TokenizerConfig, weights: Mapping[str, Tensor]) -> VQGA
     with torch.device("meta"):
         tokenizer = VQGAN(config)
     tokenizer.load_state_dict({name: value.contiguous() for name, value in weights.items()}, assign=True)
-    book = tokenizer.quantizer.codebook.detach()
-    # The averages of training are in no file.
-    tokenizer.quantizer.cluster_size, tokenizer.quantizer.embed_avg = torch.ones(len(book)), book.clone()
+    tokenizer.quantizer.reset_averages()
     return tokenizer.eval().requires_grad_(False)
 
 

@@ -98,10 +98,14 @@ class VectorQuantizer(nn.Module):
         self.initialised = bool(state["initialised"])
 
     @torch.no_grad()
+    def reset_averages(self) -> None:
+        """Sets the averages to the codebook: they are in no file, so a loaded model has none."""
+        self.cluster_size = torch.ones(len(self.codebook), device=self.codebook.device)
+        self.embed_avg = self.codebook.detach().clone()
+
     def keep_codebook(self) -> None:
         """Fine-tunes the present codebook instead of initialising it with vectors of the first batch."""
-        self.cluster_size.fill_(1)
-        self.embed_avg.copy_(self.codebook)
+        self.reset_averages()
         self.initialised = True
 
     def nearest(self, flat: Float[Tensor, "M C"]) -> Int[Tensor, "M"]:
