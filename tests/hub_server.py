@@ -86,6 +86,10 @@ def repository(match: re.Match[str]) -> str:
     return match[2] if match[1] == "models" else f"{match[1]}/{match[2]}"
 
 
+def directory(path: str) -> dict[str, object]:
+    return {"type": "directory", "path": path, "oid": "0" * 40}
+
+
 def folders_of(files: Iterable[str], wanted: list[str]) -> list[str]:
     return [one for one in wanted if any(name.startswith(f"{one}/") for name in files)]
 
@@ -99,7 +103,7 @@ def tree(files: dict[str, bytes], folder: str, *, recursive: bool) -> list[dict[
             if recursive or not more:
                 found[path] = entry(path, content)
             else:
-                found[below + first] = {"type": "directory", "path": below + first, "oid": "0" * 40}
+                found[below + first] = directory(below + first)
     return list(found.values())
 
 

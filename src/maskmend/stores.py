@@ -14,8 +14,8 @@ from maskmend.errors import ConfigError, DataError, OutputError, pip_install
 from maskmend.files import write_files
 from maskmend.hub_commits import is_repository, reason, repository
 
-OBJECTS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "memory")
-"""Protocols that write an object atomically."""
+OBJECTS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "hf", "memory")
+"""Protocols that write an object atomically; of `hf://` the buckets."""
 IN_CLOUD = ("s3", "s3a", "gs", "gcs", "hf")
 """Protocols whose packages the extra `cloud` installs."""
 

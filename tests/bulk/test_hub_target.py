@@ -193,5 +193,5 @@ def test_what_cannot_be_a_target_is_told(
     hub.repositories["datasets/me/filled"]["main"]["data.csv"] = b"1"
     with pytest.raises(ConfigError, match="holds files of something else"):
         fill(job_of(tiny_model, photos, TARGET, masks=masks), tiny_pipeline)
-    with pytest.raises(ConfigError, match="hf://buckets/me/x: .*give a repository"):
+    with pytest.raises(ConfigError, match=r"hf://buckets/me/x: .*give a repository"):
         job_of(tiny_model, photos, "hf://buckets/me/x", masks=masks)

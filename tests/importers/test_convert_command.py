@@ -112,6 +112,8 @@ def test_labels_are_for_models_that_have_them(converted):
         refused(fill(folder, "--label", "gold fish"), "is no class of this model (did you mean 'goldfish'?)")
         refused(fill(folder, "--label", "1000"), "give a class from 0 to 999")
         refused(fill(folder, "--label", "crane"), "is said of several classes", "give the number")
+    else:
+        refused(fill(folder, "--set", "guidance=2"), "no effect without a label: give one, or guidance = 1")
 
 
 def test_guidance_moves_the_fill(converted):

@@ -71,10 +71,11 @@ class Filling:
         )
 
     def load(self) -> InpaintPipeline:
-        """Loads the model. Raises ModelError; ConfigError for unknown settings."""
+        """Loads the model. Raises ModelError; ConfigError for settings that are unknown, or that the model
+        does not take."""
         pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)
         pipe = pipe.to(pick_device(self.device))
-        pipe.defaults.changed(**self.settings)
+        pipe.labels_for(pipe.defaults.changed(**self.settings))
         return pipe
 
     def described(self, pipe: InpaintPipeline) -> dict[str, Any]:
