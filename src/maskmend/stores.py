@@ -115,7 +115,7 @@ class Store:
         except Exception as error:
             raise OutputError(f"cannot write into {self.place}: {reason(error)}") from error
         finally:
-            system.invalidate_cache()
+            system.dircache.clear()  # and no more: it keeps that the repository exists, too
 
     def write(self, name: str, content: bytes) -> None:
         """Raises OutputError."""
