@@ -9,14 +9,15 @@ import json
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import pytest
 
+KIND = "/api/(models|datasets)/"
 LARGE = 1000
 """Bytes from which a file is large."""
 
@@ -28,6 +29,10 @@ class Hub:
         self.repositories: dict[str, dict[str, dict[str, bytes]]] = {}
         self.private: dict[str, bool] = {}
         self.messages: list[str] = []
+        self.commits: list[tuple[set[str], set[str]]] = []
+        """The files that each commit wrote, and those that it removed."""
+        self.refused: list[tuple[int, dict[str, str]]] = []
+        """Status and headers of the answers to the next commits, which are not made."""
         self.tokens: set[str | None] = set()
         self.url = ""
         self.storage = ""
@@ -76,6 +81,32 @@ def entry(path: str, content: bytes) -> dict[str, object]:
     return about
 
 
+def repository(match: re.Match[str]) -> str:
+    """Its name in `Hub.repositories`: a model's has no kind, as in its URL."""
+    return match[2] if match[1] == "models" else f"{match[1]}/{match[2]}"
+
+
+def directory(path: str) -> dict[str, object]:
+    return {"type": "directory", "path": path, "oid": "0" * 40}
+
+
+def folders_of(files: Iterable[str], wanted: list[str]) -> list[str]:
+    return [one for one in wanted if any(name.startswith(f"{one}/") for name in files)]
+
+
+def tree(files: dict[str, bytes], folder: str, *, recursive: bool) -> list[dict[str, object]]:
+    """What a folder holds."""
+    below, found = f"{folder}/" if folder else "", {}
+    for path, content in sorted(files.items()):
+        if path.startswith(below):
+            first, more, _ = path.removeprefix(below).partition("/")
+            if recursive or not more:
+                found[path] = entry(path, content)
+            else:
+                found[below + first] = directory(below + first)
+    return list(found.values())
+
+
 class Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
@@ -98,8 +129,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(self.path.partition("?")[0])
-        if about := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
-            name, revision = about[1], about[2] or "main"
+        if about := re.fullmatch(KIND + r"([^/]+/[^/]+)(?:/revision/(.+))?", path):
+            name, revision = repository(about), about[3] or "main"
             files = self.hub.files(name, revision)
             if files is None:
                 code = "RevisionNotFound" if name in self.hub.repositories else "RepoNotFound"
@@ -109,10 +140,14 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(
                 200, {"id": name, "modelId": name, "sha": self.hub.commit(files), "siblings": siblings}
             )
-        elif listed := re.fullmatch(r"/api/models/([^/]+/[^/]+)/tree/(.+)", path):
-            files = self.hub.files(listed[1], listed[2]) or {}
-            self.answer(200, [entry(path, content) for path, content in sorted(files.items())])
-        elif wanted := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+        elif listed := re.fullmatch(KIND + r"([^/]+/[^/]+)/tree/([^/?]+)/?([^?]*)(\?.*)?", self.path):
+            files = self.hub.files(repository(listed), unquote(listed[3])) or {}
+            found = tree(files, unquote(listed[4]), recursive="recursive=true" in (listed[5] or "").lower())
+            if found or not listed[4]:
+                self.answer(200, found)
+            else:
+                self.answer(404, {"error": "no such folder"}, X_Error_Code="EntryNotFound")
+        elif wanted := re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             files = self.hub.files(wanted[1], wanted[2]) or {}
             content = files.get(wanted[3])
             if content is None:
@@ -146,12 +181,15 @@ class Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         self.hub.asked.append((path, asked))
         sent = self.hub.altered.get(path, content)
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        if start >= len(sent) > 0:
+        first, _, last = (asked or "bytes=0").removeprefix("bytes=").partition("-")
+        start, whole = int(first), len(sent)
+        if start >= whole > 0:
             self.answer(416)
             return
+        if last:
+            sent = sent[: int(last) + 1]
         if asked:
-            headers["Content-Range"] = f"bytes {start}-{len(sent) - 1}/{len(sent)}"
+            headers["Content-Range"] = f"bytes {start}-{len(sent) - 1}/{whole}"
         if (cut := self.hub.cut.get(path)) is None:
             self.answer(206 if asked else 200, sent[start:], **headers)
             return
@@ -177,24 +215,41 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, {"url": f"{self.hub.url}/{name}"})
         elif path == "/api/validate-yaml":
             self.answer(200, {"errors": [], "warnings": []})
-        elif made := re.fullmatch(r"/api/models/([^/]+/[^/]+)/branch/(.+)", path):
-            branches = self.hub.repositories[made[1]]
-            branches.setdefault(made[2], dict(branches["main"]))
+        elif made := re.fullmatch(KIND + r"([^/]+/[^/]+)/branch/(.+)", path):
+            branches = self.hub.repositories[repository(made)]
+            branches.setdefault(made[3], dict(branches["main"]))
             self.answer(200, {})
-        elif asked := re.fullmatch(r"/api/models/([^/]+/[^/]+)/preupload/(.+)", path):
+        elif named := re.fullmatch(KIND + r"([^/]+/[^/]+)/paths-info/(.+)", path):
+            files = self.hub.files(repository(named), named[3]) or {}
+            wanted = json.loads(body)["paths"] if body[:1] == b"{" else parse_qs(body.decode())["paths"]
+            folders = [
+                {"type": "directory", "path": one, "oid": "0" * 40} for one in folders_of(files, wanted)
+            ]
+            self.answer(200, [entry(one, files[one]) for one in wanted if one in files] + folders)
+        elif asked := re.fullmatch(KIND + r"([^/]+/[^/]+)/preupload/(.+)", path):
             files = [file["path"] for file in json.loads(body)["files"]]
             plain = [{"path": file, "uploadMode": "regular", "shouldIgnore": False} for file in files]
             self.answer(200, {"files": plain})
-        elif sent := re.fullmatch(r"/api/models/([^/]+/[^/]+)/commit/(.+)", path):
-            files = dict(self.hub.repositories[sent[1]][sent[2]])
+        elif sent := re.fullmatch(KIND + r"([^/]+/[^/]+)/commit/(.+)", path):
+            if self.hub.refused:
+                status, headers = self.hub.refused.pop(0)
+                self.answer(status, {"error": "not now" if status != 403 else "no right to write"}, **headers)
+                return
+            branch = self.hub.repositories[repository(sent)]
+            files, written, removed = dict(branch[sent[3]]), set(), set()
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "header":
                     self.hub.messages.append(line["value"]["summary"])
                 elif line["key"] == "file":
                     files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
-            self.hub.repositories[sent[1]][sent[2]] = files
+                    written.add(line["value"]["path"])
+                elif line["key"] == "deletedFile":
+                    del files[line["value"]["path"]]
+                    removed.add(line["value"]["path"])
+            branch[sent[3]] = files
+            self.hub.commits.append((written, removed))
             number = self.hub.commit(files)
-            url = f"{self.hub.url}/{sent[1]}/commit/{number}"
+            url = f"{self.hub.url}/{repository(sent)}/commit/{number}"
             self.answer(200, {"success": True, "commitOid": number, "commitUrl": url})
         else:
             self.answer(404, {"error": f"no route {path}"})

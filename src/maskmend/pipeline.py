@@ -267,7 +267,7 @@ class InpaintPipeline:
         """
         check_names(settings)
         chosen = self.defaults.changed(**settings)
-        self.labels_for(chosen)  # raises for an unknown one
+        self.labels_for(chosen)  # raises for what the model does not have
         options = MaskOptions(
             threshold=mask_threshold,
             invert=invert_mask,
@@ -324,6 +324,7 @@ class InpaintPipeline:
     def labels_for(self, settings: Settings) -> tuple[int | None, ...]:
         """The classes that these settings select; None for unconditional.
 
-        Raises ConfigError for a class, a prompt or guidance that the model does not have.
+        Raises ConfigError for a class, a prompt or guidance that the model does not have, and for guidance
+        without either.
         """
         return labels_for(settings, self.transformer.config, self.labels, self.prompts)

@@ -99,7 +99,8 @@ class Settings:
     """Only for models with stored prompts: a text that describes the content; none: the empty prompt."""
     guidance: float = 1.0
     """Scale of classifier-free guidance, for models with classes or prompts that were also trained without
-    them. 1: no guidance; above 1: the class or prompt has more influence, at twice the time."""
+    them; a class or prompt must be given. 1: no guidance; above 1: it has more influence, at twice the
+    time."""
 
     def __post_init__(self) -> None:
         for name, known in (

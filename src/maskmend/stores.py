@@ -1,20 +1,21 @@
 """Folders of files, local or at a URL that fsspec supports (`s3://`, `gs://`, `hf://`; extra `cloud`).
 
 Names are relative to the folder, with forward slashes. Writes are atomic: on disks by renaming, in object
-storage because objects are put in one piece; on other remote file systems by moving.
+storage because objects are put in one piece, on the Hub by commits; on other remote file systems by moving.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from maskmend.errors import ConfigError, DataError, OutputError, pip_install
 from maskmend.files import write_files
+from maskmend.hub_commits import is_repository, reason, repository
 
 OBJECTS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "hf", "memory")
-"""Protocols that write an object atomically."""
+"""Protocols that write an object atomically; of `hf://` the buckets."""
 IN_CLOUD = ("s3", "s3a", "gs", "gcs", "hf")
 """Protocols whose packages the extra `cloud` installs."""
 
@@ -42,16 +43,16 @@ class Store:
         if not is_url(self.place):
             return _local_listing(self.place, folder)
         system, path = file_system(joined(self.place, folder))
-        # fsspec keeps listings, and then takes files that another process has written since for missing ones.
-        system.invalidate_cache(path)
         try:
+            # fsspec keeps listings, and then takes files that another process has written since for missing
+            # ones.
+            system.invalidate_cache(path)
             found = system.ls(path, detail=True)
+            system.invalidate_cache(path)
         except FileNotFoundError:
             return [], []
         except Exception as error:
             raise DataError(f"cannot list {joined(self.place, folder)}: {_line(error)}") from error
-        finally:
-            system.invalidate_cache(path)
         below = f"{folder}/" if folder else ""
         # Some object stores list a folder's own marker among what it holds.
         found = [one for one in found if one["name"].strip("/") != path.strip("/")]
@@ -65,6 +66,8 @@ class Store:
         place = joined(self.place, name)
         if not is_url(self.place):
             return os.path.isfile(place)  # noqa: PTH113 - many thousands of them
+        if self.commits:
+            return self.holds_all([name])
         system, path = file_system(place)
         try:
             # Not `isfile`: it takes any error, of credentials or of the network, for "no such file".
@@ -74,13 +77,53 @@ class Store:
         except Exception as error:
             raise DataError(f"cannot look for {place}: {_line(error)}") from error
 
+    def holds_all(self, names: Iterable[str]) -> bool:
+        """Whether there are files of all these names. Raises DataError, as `holds`."""
+        if not self.commits:
+            return all(self.holds(name) for name in names)
+        wanted = set(names)
+        system, path = file_system(self.place)
+        try:
+            return repository(system, path).existing(wanted) == wanted
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise DataError(f"cannot look for files in {self.place}: {reason(error)}") from error
+
+    @property
+    def commits(self) -> bool:
+        """Whether every change is a commit, as on the Hub: then files should be written together."""
+        return is_repository(self.place)
+
     def read(self, name: str) -> bytes:
         return read(joined(self.place, name))
+
+    def change(self, files: Mapping[str, bytes], removed: Sequence[str] = ()) -> None:
+        """Writes `files` in their order, then removes those `removed` that exist; on the Hub all in one
+        commit. Raises OutputError, and DataError where a file cannot be removed."""
+        if not self.commits:
+            for name, content in files.items():
+                self.write(name, content)
+            for name in removed:
+                self.remove(name)
+            return
+        system, path = file_system(self.place)
+        try:
+            repository(system, path).commit(files, removed)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise OutputError(f"cannot write into {self.place}: {reason(error)}") from error
+        finally:
+            system.dircache.clear()  # and no more: it keeps that the repository exists, too
 
     def write(self, name: str, content: bytes) -> None:
         """Raises OutputError."""
         if not is_url(self.place):
             write_files({Path(joined(self.place, name)): content})
+            return
+        if self.commits:
+            self.change({name: content})
             return
         place = joined(self.place, name)
         system, path = file_system(place)
@@ -99,6 +142,9 @@ class Store:
         place = joined(self.place, name)
         if not is_url(self.place):
             Path(place).unlink(missing_ok=True)
+            return
+        if self.commits:
+            self.change({}, [name])
             return
         if not self.holds(name):  # some systems raise no FileNotFoundError for it
             return
@@ -129,8 +175,15 @@ def read(place: str, offset: int = -1, size: int = -1) -> bytes:
     try:
         if is_url(place):
             system, path = file_system(place)
-            span = {} if offset < 0 else {"start": offset, "end": offset + size}
-            content = system.cat_file(path, **span)
+            if offset >= 0:
+                content = system.cat_file(path, start=offset, end=offset + size, **_exactly(place))
+            elif place.startswith(
+                "hf://"
+            ):  # a stream; otherwise it lists the file's folder first, and keeps the list
+                with system.open(path, "rb", block_size=0) as file:
+                    content = file.read()
+            else:
+                content = system.cat_file(path)
         else:
             with Path(place).open("rb") as file:
                 if offset >= 0:
@@ -161,7 +214,8 @@ def read_ranges(ranges: Sequence[tuple[str, int, int]]) -> list[bytes]:
     for system, wanted in remote.values():
         spans = [ranges[number][1:] for number, _ in wanted]
         starts, ends = [offset for offset, _ in spans], [offset + size for offset, size in spans]
-        contents = system.cat_ranges([path for _, path in wanted], starts, ends)
+        exactly = _exactly(ranges[wanted[0][0]][0])
+        contents = system.cat_ranges([path for _, path in wanted], starts, ends, **exactly)
         for (number, _), content in zip(wanted, contents, strict=True):
             place, offset, size = ranges[number]
             if isinstance(content, Exception):
@@ -214,6 +268,11 @@ def _local_listing(place: str, folder: str) -> tuple[list[str], list[str]]:
     except OSError as error:
         raise DataError(f"cannot list {joined(place, folder)}: {_line(error)}") from error
     return sorted(folders), sorted(files)
+
+
+def _exactly(place: str) -> dict[str, str]:
+    """Options for the bytes of a range and no others: on the Hub, fsspec would read five megabytes ahead."""
+    return {"cache_type": "none"} if place.startswith("hf://") else {}
 
 
 def _line(error: BaseException) -> str:

@@ -276,13 +276,6 @@ def test_reports_do_not_pile_up(tiny_model, folders, tmp_path):
     assert len(tally.failures) == 1000
 
 
-def test_the_hub_is_no_target(tiny_model, folders):
-    """Catches a commit for each of many thousand pictures."""
-    photos, masks = folders
-    with pytest.raises(ConfigError, match=r"hf://datasets/me/filled: .*upload_folder"):
-        job_of(tiny_model, photos, "hf://datasets/me/filled", masks=masks)
-
-
 def test_object_storage_holds_the_same_bytes(tiny_pipeline, tiny_model, folders, tmp_path):
     fsspec = pytest.importorskip("fsspec")
     memory = fsspec.filesystem("memory")

@@ -1,9 +1,12 @@
 """From files in the published layouts to a filled picture, by the command line; and what is refused."""
 
+import io
+import json
 import pickle
 import subprocess
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +19,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import restated_vqgan
+from experiments.reproduce.conftest import mean_distance, small_features
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
+from maskmend.perceptual.inception import Inception
+from maskmend.perceptual.lpips import Lpips
 from maskmend.pipeline import InpaintPipeline
+from server_parts import app_of, client_of, form
 
 SIDE = 64
 GRID = 4
@@ -112,6 +119,8 @@ def test_labels_are_for_models_that_have_them(converted):
         refused(fill(folder, "--label", "gold fish"), "is no class of this model (did you mean 'goldfish'?)")
         refused(fill(folder, "--label", "1000"), "give a class from 0 to 999")
         refused(fill(folder, "--label", "crane"), "is said of several classes", "give the number")
+    else:
+        refused(fill(folder, "--set", "guidance=2"), "no effect without a label: give one, or guidance = 1")
 
 
 def test_guidance_moves_the_fill(converted):
@@ -125,6 +134,46 @@ def test_guidance_moves_the_fill(converted):
         assert result.exit_code == 0, result.output
         fills.append(np.asarray(Image.open(folder / "out.png")))
     assert (fills[0][mask] != fills[1][mask]).any()
+
+
+def test_a_server_fills_with_it(converted):
+    """Catches a model whose condition the server does not know, so that only the command line fills."""
+    kind, folder, pixels, mask = converted
+    pipe = InpaintPipeline.from_pretrained(folder / "model")
+    files = {name: (folder / f"{name}.png").read_bytes() for name in ("photo", "mask")}
+    with client_of(app_of(pipe)) as client:
+        sent = {"steps": "2"} | ({"label": "3"} if kind == "maskgit" else {})
+        answer = client.post("/v1/inpaint", files=form(files["photo"], files["mask"]), data=sent)
+    assert answer.status_code == 200, answer.text
+    filled = np.asarray(Image.open(io.BytesIO(answer.content)))
+    assert np.array_equal(filled[~mask], pixels[~mask])
+    assert (filled[mask] != pixels[mask]).any()
+
+
+def test_it_is_evaluated_and_not_exported(converted, monkeypatch):
+    """Catches a report that takes our own transformers alone, and an export that ends deep inside."""
+    kind, folder, pixels, _ = converted
+    monkeypatch.setenv("MASKMEND_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(Inception, "load", lambda **_: SimpleNamespace(features=small_features))
+    monkeypatch.setattr(Lpips, "load", lambda net: MeanDistance())
+    for number, name in enumerate(("images", "masks")):
+        (folder / name).mkdir()
+        for count in (1, 2):
+            levels = (pixels // count, box_mask(SIDE, SIDE, 20, 40, 24, 50))[number]
+            Image.fromarray(levels).save(folder / name / f"{count}.png")
+    command = ["evaluate", "--images", folder / "images", "--masks", folder / "masks"]
+    command += ["--set", "steps=1", "--repeats", 2, *(["--set", "label=3"] if kind == "maskgit" else [])]
+    result = run(*command, "--model", folder / "model", "-o", folder / "scores")
+    assert result.exit_code == 0, result.output
+    assert json.loads((folder / "scores" / "report-composited.json").read_text())["images"] == 2
+    told = "exporting to ONNX takes maskmend's own transformers only"
+    refused(run("export", "onnx", folder / "model", "-o", folder / "onnx"), told)
+    assert not (folder / "onnx").exists()
+
+
+class MeanDistance(torch.nn.Module):
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return mean_distance(a, b)
 
 
 def test_the_card_tells_licence_and_data(converted):

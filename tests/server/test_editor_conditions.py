@@ -101,6 +101,7 @@ def test_a_class_and_a_prompt_reach_the_fill(browser, width):
         editor.fill()
         assert {"label", "prompt", "guidance"} & set(pipe.asked[-1]) == {"prompt"}
         assert pipe.asked[-1]["prompt"] is None
+        assert page.locator("#guidance").is_disabled()  # the server would refuse it
         page.locator("#accept").click()
         page.mouse.click(*editor.middle())
         page.locator("#label").fill("sea lion")

@@ -71,10 +71,11 @@ class Filling:
         )
 
     def load(self) -> InpaintPipeline:
-        """Loads the model. Raises ModelError; ConfigError for unknown settings."""
+        """Loads the model. Raises ModelError; ConfigError for settings that are unknown, or that the model
+        does not take."""
         pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)
         pipe = pipe.to(pick_device(self.device))
-        pipe.defaults.changed(**self.settings)
+        pipe.labels_for(pipe.defaults.changed(**self.settings))
         return pipe
 
     def described(self, pipe: InpaintPipeline) -> dict[str, Any]:
@@ -112,10 +113,10 @@ class Job:
 
     def __post_init__(self) -> None:
         check_form(self.form)
-        if self.target.startswith("hf://"):
+        if self.target.startswith("hf://buckets/"):
             raise ConfigError(
-                f"--output {self.target}: on the Hub every file would be a commit of its own; write into a "
-                "folder or a bucket, and upload that at once with huggingface_hub.upload_folder"
+                f"--output {self.target}: results cannot be written to the Hub's buckets: give a repository, "
+                "such as hf://datasets/OWNER/NAME, or a bucket at s3:// or gs://"
             )
         if self.chunk < 1:
             raise ConfigError(f"chunk = {self.chunk}: give 1 or more pictures")

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from maskmend.errors import ConfigError
 from maskmend.files import json_bytes
+from maskmend.hub_commits import OWN
 from maskmend.stores import Store
 
 FOLDER = "_maskmend"
@@ -76,7 +77,7 @@ def begin(target: Store, settings: dict[str, Any], *, overwrite: bool) -> str:
             return digest_of(settings)
         if not overwrite:
             raise ConfigError(f"{target.place} was filled with {_difference(before, new)}: {_REMEDY}")
-    elif not overwrite and any(name for found in target.listing() for name in found):
+    elif not overwrite and _holds_others(target):
         raise ConfigError(f"{target.place} holds files of something else: {_REMEDY}")
     target.write(RUN, json_bytes({_FORMAT_KEY: FORMAT, **settings}))
     return digest_of(settings)
@@ -93,9 +94,8 @@ def read_part(target: Store, chunk: str) -> list[Record] | None:
         return None
 
 
-def write_part(target: Store, chunk: str, records: list[Record]) -> None:
-    lines = (json.dumps(asdict(record), sort_keys=True) + "\n" for record in records)
-    target.write(part_name(chunk), "".join(lines).encode())
+def part_bytes(records: list[Record]) -> bytes:
+    return "".join(json.dumps(asdict(record), sort_keys=True) + "\n" for record in records).encode()
 
 
 def part_name(chunk: str) -> str:
@@ -115,6 +115,11 @@ def failures_csv(failures: list[tuple[str, str]]) -> bytes:
     table.writerow(("picture", "reason"))
     table.writerows(failures)
     return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _holds_others(target: Store) -> bool:
+    expected = OWN if target.commits else ()
+    return any(name not in expected for found in target.listing() for name in found)
 
 
 def _difference(before: Any, new: dict[str, Any]) -> str:

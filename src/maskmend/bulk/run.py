@@ -93,12 +93,14 @@ def _list_failures(job: Job, chunks: list[str]) -> None:
 
 
 def _prune(job: Job, seen: set[str]) -> None:
+    removed = []
     for name in job.store.listing(PARTS)[1]:
         chunk = name.rsplit("/", 1)[-1].removesuffix(".jsonl")
         if name.endswith(".jsonl") and chunk not in seen:
             if job.form != "files":
-                job.store.remove(f"{chunk}.{job.form}")
-            job.store.remove(part_name(chunk))
+                removed.append(f"{chunk}.{job.form}")
+            removed.append(part_name(chunk))
+    job.store.change({}, removed)
 
 
 def _is_remote(source: Source) -> bool:

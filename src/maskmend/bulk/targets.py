@@ -1,16 +1,18 @@
 """Targets of the results: files named like their pictures, tar shards (WebDataset layout), or Parquet files.
 
 With tar and Parquet, the results of a chunk are one file. The bytes of a result do not depend on when, where
-or with which other pictures it was computed; timings are in the manifest only.
+or with which other pictures it was computed; timings are in the manifest only. On the Hub, the results of a
+chunk and its part of the manifest are one commit.
 """
 
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from maskmend.bulk.manifest import Record
+from maskmend.bulk.manifest import Record, part_bytes, part_name
 from maskmend.bulk.parquet import arrow, table_bytes
 from maskmend.errors import ConfigError
 from maskmend.stores import Store
@@ -34,11 +36,12 @@ class Filled:
 
 @dataclass(kw_only=True)
 class ChunkWriter:
-    """Collects the results of a chunk; `commit` returns when they are stored."""
+    """Collects the results of a chunk; `commit` returns when they are stored, with their records."""
 
     store: Store
     form: Form
     chunk: str
+    files: dict[str, bytes] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
     tar: io.BytesIO = field(default_factory=io.BytesIO)
 
@@ -46,7 +49,10 @@ class ChunkWriter:
         """Returns the name of the result in the target."""
         if self.form == "files":
             name = result.name + result.suffix
-            self.store.write(name, result.content)
+            if self.store.commits:
+                self.files[name] = result.content
+            else:
+                self.store.write(name, result.content)
             return name
         if self.form == "parquet":
             self.rows.append(
@@ -67,11 +73,13 @@ class ChunkWriter:
             self._append(f"{stem}.json", json.dumps(content, sort_keys=True).encode())
         return f"{self.chunk}.{self.form}"
 
-    def commit(self) -> None:
+    def commit(self, records: list[Record], replaced: Sequence[str] = ()) -> None:
+        """Writes the results, then the chunk's part of the manifest, and then removes `replaced`."""
         if self.form == "parquet" and self.rows:
-            self.store.write(f"{self.chunk}.parquet", table_bytes(self.rows))
+            self.files[f"{self.chunk}.parquet"] = table_bytes(self.rows)
         elif self.form == "tar" and self.tar.tell():
-            self.store.write(f"{self.chunk}.tar", self.tar.getvalue() + bytes(2 * tarfile.BLOCKSIZE))
+            self.files[f"{self.chunk}.tar"] = self.tar.getvalue() + bytes(2 * tarfile.BLOCKSIZE)
+        self.store.change(self.files | {part_name(self.chunk): part_bytes(records)}, replaced)
 
     def _append(self, name: str, content: bytes) -> None:
         head = tarfile.TarInfo(name)  # no owner or time, so that it is reproducible
@@ -92,7 +100,7 @@ def check_form(form: str) -> None:
 
 def lie_there(store: Store, records: list[Record]) -> bool:
     """Whether the recorded results still exist in the target."""
-    return all(store.holds(name) for name in {record.result for record in records if record.result})
+    return store.holds_all({record.result for record in records if record.result})
 
 
 def _metadata(content: bytes | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from maskmend.bulk.entries import Chunk
 from maskmend.bulk.filling import Item, fill_items
 from maskmend.bulk.job import Job
-from maskmend.bulk.manifest import Record, digest_of, read_part, write_part
+from maskmend.bulk.manifest import Record, digest_of, read_part
 from maskmend.bulk.targets import ChunkWriter, Filled, lie_there
 from maskmend.errors import ConfigError, DataError
 from maskmend.fill.preparation import NO_GUIDE
@@ -101,11 +101,8 @@ class Worker:
                 reason=reason,
                 note=outcome.note,
             )
-        writer.commit()
-        before = read_part(self.job.store, chunk.name) or []
         done = sorted(records.values(), key=lambda record: order[_name(record)])
-        write_part(self.job.store, chunk.name, done)
-        self._remove_replaced(before, done)
+        writer.commit(done, _replaced(read_part(self.job.store, chunk.name) or [], done))
         return Report(
             chunk=chunk.name,
             filled=sum(one.status == "filled" for one in done),
@@ -115,13 +112,6 @@ class Worker:
             notes=tuple(one.note for one in done if one.note),
             share=chunk.share,
         )
-
-    def _remove_replaced(self, before: list[Record], done: list[Record]) -> None:
-        """Removes old results of the same pictures under other names, as after a change of --format."""
-        there = {record.result for record in done}
-        names = {_name(record) for record in done if record.result is not None}
-        for old in {one.result for one in before if one.result is not None and _name(one) in names} - there:
-            self.job.store.remove(old)
 
     def _done(self, chunk: Chunk) -> list[Record] | None:
         """The chunk's records if it is complete, else None."""
@@ -135,6 +125,14 @@ class Worker:
         if self.job.retry_failed and any(one.status == "failed" for one in records):
             return None
         return records if lie_there(self.job.store, records) else None
+
+
+def _replaced(before: list[Record], done: list[Record]) -> list[str]:
+    """Old results of the same pictures under other names, as after a change of --format."""
+    there = {record.result for record in done}
+    names = {_name(record) for record in done if record.result is not None}
+    old = {one.result for one in before if one.result is not None and _name(one) in names}
+    return sorted(old - there)
 
 
 def _name(record: Record) -> str:

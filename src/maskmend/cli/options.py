@@ -77,7 +77,7 @@ class Filler:
         pipe = InpaintPipeline.from_pretrained(self.model, precision=self.precision)
         pipe = pipe.to(pick_device(self.device))
         resume_collection()
-        pipe.defaults.changed(**chosen)
+        pipe.labels_for(pipe.defaults.changed(**chosen))  # a folder would fail picture by picture
         return pipe, chosen
 
 

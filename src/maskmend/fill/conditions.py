@@ -47,7 +47,8 @@ def labels_for(
         names: of its classes, if known.
         prompts: the prompt encoder, for a model with one.
 
-    Raises ConfigError for a class, a prompt or guidance that the model does not have.
+    Raises ConfigError for a class, a prompt or guidance that the model does not have, and for guidance
+    without either.
     """
     if settings.prompt and prompts is None:
         raise ConfigError(
@@ -56,7 +57,13 @@ def labels_for(
     conditioned = config.labels or prompts is not None
     if settings.guidance != 1 and not (conditioned and config.unconditional):
         raise ConfigError(f"guidance = {settings.guidance}: this model was not trained for it, leave it out")
-    return chosen_labels(settings.label, names, config.labels, unconditional=config.unconditional)
+    labels = chosen_labels(settings.label, names, config.labels, unconditional=config.unconditional)
+    if settings.guidance != 1 and labels == (None,) and not settings.prompt:
+        lacking = " or ".join(["a label"] * (config.labels > 0) + ["a prompt"] * (prompts is not None))
+        raise ConfigError(
+            f"guidance = {settings.guidance}: it has no effect without {lacking}: give one, or guidance = 1"
+        )
+    return labels
 
 
 def conditions_for(

@@ -145,7 +145,8 @@ class Parameters(MaskReading):
         None,
         ge=0,
         le=20,
-        description="Guidance scale for the class or prompt. 1 is none; above 1 takes twice the time.",
+        description="Guidance scale for the class or prompt, which must be given. 1 is none; above 1 takes "
+        "twice the time.",
     )
     extend: Extension = None
     convert: Convert = False

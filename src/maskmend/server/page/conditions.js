@@ -4,7 +4,7 @@ export class Conditions {
   constructor(card) {
     this.card = card;
     this.model = null;
-    this.guidance.addEventListener("input", () => this.told());
+    this.card.addEventListener("input", () => this.told());
     this.card.addEventListener("keydown", ({ key }) => {
       if (key === "Enter" && !document.body.classList.contains("filling")) document.getElementById("fill").click();
     });
@@ -31,15 +31,22 @@ export class Conditions {
 
   told() {
     this.card.querySelector("output[for=guidance]").value = this.guidance.value;
+    this.guidance.disabled = !Object.keys(this.given).length; // it has no effect without
   }
 
-  // Those of the API that were given.
-  get parameters() {
+  // Class and prompt, of which the model has and the user gave.
+  get given() {
     const given = {};
     for (const name of ["label", "prompt"]) {
       const text = this.card.querySelector(`#${name}`).value.trim();
       if (this.has?.[name] && text) given[name] = text;
     }
+    return given;
+  }
+
+  // Those of the API that were given.
+  get parameters() {
+    const given = this.given;
     if (this.has?.label && !given.label && !this.has.guidance) given.label = "auto"; // it fills under classes only
     if (this.has?.guidance && Object.keys(given).length) given.guidance = this.guidance.value;
     return given;
