@@ -1,6 +1,11 @@
 """The editor on a phone: everything on one screen, upright and on its side, and large enough for a finger."""
 
+import io
+from math import ceil, floor
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from browser_parts import Editor
 from maskmend.assets import PHOTOGRAPHS
@@ -93,6 +98,23 @@ def test_whatever_is_pressed_is_large_enough_for_a_finger(phone):
     assert editor.page.locator("#more").get_attribute("aria-expanded") == "true"
     editor.page.click("#more")
     assert not editor.shown("#download")
+
+
+def test_the_drawer_leaves_no_corner_of_the_picture_beside_it(phone):
+    """Catches round corners with triangles of a dark picture, and a strip of it between drawer and tools."""
+    editor, _, _ = phone
+    page = editor.page
+    editor.take_sample()
+    page.evaluate("document.getElementById('stage').style.background = '#f0f'")
+    page.click("#drawer-open")
+    page.wait_for_timeout(50)
+    shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+    stage, drawer = (page.locator(part).bounding_box() for part in ("#stage", "#drawer"))
+    top, bottom = ceil(drawer["y"]), floor(stage["y"] + stage["height"])
+    left, right = round(stage["x"]), round(stage["x"] + stage["width"])
+    seen = shot[top:bottom, left:right]
+    assert seen.size
+    assert not (seen == (255, 0, 255)).all(axis=2).any()
 
 
 def test_a_mouse_or_finger_sees_no_focus_ring_and_the_keyboard_does(editor):

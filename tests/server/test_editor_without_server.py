@@ -31,12 +31,13 @@ FILLS = """async ({images, masks, guide, parameters}) => {
   const results = [];
   for (const [i, image] of images.entries()) {
     const more = guide ? { guide: blob(guide) } : {};
-    const result = { images: [], steps: 0, levels: 0 };
+    const result = { images: [], steps: 0, levels: 0, left: [] };
     const { signal } = new AbortController();
     const stream = fill(blob(image), blob(masks[i]), { ...parameters, ...more }, signal);
     for await (const [name, data] of stream) {
       if (name === "step") result.steps += 1;
       if (name === "level") result.levels += 1;
+      if (name === "step") result.left.push(data.seconds_left);
       if (name === "fill") {
         let text = "";
         for (const byte of new Uint8Array(await data.image.arrayBuffer())) text += String.fromCharCode(byte);
@@ -156,6 +157,8 @@ def compared(
         theirs = pipe(image, mask, seed=7, guide=guide, **settings)
         assert mine["tokens"] == [rows.ravel().tolist() for rows in theirs.tokens]
         assert mine["note"] == theirs.note
+        assert all(left == round(left, 1) >= 0 for left in mine["left"])
+        assert mine["left"][-1] == 0
         expected = None if theirs.unfamiliar is None else pytest.approx(theirs.unfamiliar, rel=1e-4)
         assert mine["unfamiliar"] == expected
         # Two of four are equally far from their median, but for rounding.
@@ -325,6 +328,21 @@ def test_the_site_can_be_installed(editor: Editor):
         list(ICONS),
     )
     assert sides == [[side, side] for side, _ in ICONS.values()]
+
+
+def test_a_model_that_does_not_come_is_told_and_nothing_else(browser: Any, site: str):
+    """Catches "Filling." beside the message that says why nothing is filled."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, service_workers="block")
+    context.route("**/weights.bin", lambda route: route.abort())
+    editor = Editor(context, site)
+    editor.take_sample()
+    editor.drag((20, 20), (40, 30))
+    editor.page.click("#fill")
+    editor.page.locator("#trouble", has_text="The model cannot be loaded").wait_for()
+    assert editor.status() == ""
+    assert editor.page.locator("#fill").inner_text() == "Fill"
+    context.close()
+    assert editor.complaints == []
 
 
 def test_no_text_of_the_site_is_outside_the_language_files(browser: Any, site: str):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import format_filename as shown
 
-from maskmend.cli.options import Filler, refuse_options, seen_by_a_person, working
+from maskmend.cli.options import Filler, announce, refuse_options, seen_by_a_person, working
 from maskmend.cli.showing import MOST, show_pictures
 from maskmend.cli.window_report import WindowReport
 from maskmend.errors import ConfigError
@@ -143,7 +143,7 @@ def inpaint_picture(
         except KeyboardInterrupt:
             written = on_level.before
             kept = f"; {shown(best)} is the best of the {written} that are written" if written else ""
-            click.echo(f"stopped{kept}", err=True)
+            announce(f"stopped{kept}")
             sys.exit(130)
     assert result is not None  # there is one sample at least
     if piped:
@@ -195,10 +195,9 @@ class LevelReport:
         left = progress.seconds_left * (self.samples - sample)
         if sample == progress.windows == 0 and left > self.LONG:
             windows = progress.total * self.samples
-            click.echo(
+            announce(
                 f"a wide hole: {windows} windows on {progress.levels} finer levels, about {duration(left)} "
-                "(--set detail=0 stops at the coarse fill)",
-                err=True,
+                "(--set detail=0 stops at the coarse fill)"
             )
         which = f" of fill {sample + 1} of {self.samples}" if self.samples > 1 else ""
         self.status.update(

@@ -162,6 +162,15 @@ def working(text: str) -> Any:
     return Console(stderr=True).status(text)
 
 
+def announce(text: str) -> None:
+    """A line on standard error, above the one of `working`.
+
+    `click.echo` would write it behind that one: it passes by rich, which has `sys.stderr` meanwhile.
+    """
+    if sys.stderr is not None:  # with 2>&-
+        print(text, file=sys.stderr)
+
+
 class _NoStatus:
     """In place of the status line where there is no terminal."""
 

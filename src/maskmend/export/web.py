@@ -10,6 +10,7 @@ Any server of files will do. The site asks no other host for anything, and its s
 import gzip
 import hashlib
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def export_web(
             },
         }
     )
-    pages = _pages(name, about, defaults)
+    pages = site_pages(name, about, defaults)
     pages["service-worker.js"] = _service_worker(pages, model)
     write_files({folder / path: content for path, content in (pages | model).items()})
     sizes = {"page": sum(map(len, pages.values())), "weights": sum(map(len, model.values()))}
@@ -157,10 +158,17 @@ def _check_settings(defaults: Settings) -> None:
             )
 
 
-def _pages(name: str, about: dict[str, Any], settings: dict[str, Any]) -> dict[str, bytes]:
-    """The editor and the worker's modules, by path."""
+def site_pages(name: str, about: dict[str, Any], settings: dict[str, Any]) -> dict[str, bytes]:
+    """The editor and the worker's modules, by path, but for what `export_web` writes into service-worker.js.
+
+    Args:
+        name: what the page calls the model.
+        about: its resolution, grid and codes, as `onnx_graphs` tells them.
+        settings: its defaults.
+    """
     pages = {p.name: p.read_bytes() for p in PAGE.iterdir() if p.is_file() and p.name not in NOT_IN_SITE}
     pages |= {p.relative_to(SITE).as_posix(): p.read_bytes() for p in SITE.rglob("*") if p.is_file()}
+    pages |= {path: slim(content) for path, content in pages.items() if path.endswith(".js")}
     pages["index.html"] = site_html().encode()
     svg = pages["icon.svg"]
     pages |= {icon: icon_png(svg, side, maskable=cut) for icon, (side, cut) in ICONS.items()}
@@ -177,6 +185,12 @@ def _pages(name: str, about: dict[str, Any], settings: dict[str, Any]) -> dict[s
         }
     )
     return pages
+
+
+def slim(script: bytes) -> bytes:
+    """A module without its lines of comments and its indentation, which are a sixth of it. No template of the
+    modules goes over several lines, so that no text changes."""
+    return re.sub(rb"(?m)^[ \t]+", b"", re.sub(rb"(?m)^[ \t]*//.*\n", b"", script))
 
 
 def site_html() -> str:

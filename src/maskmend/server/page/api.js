@@ -3,7 +3,7 @@
 //
 //   models()                        what there is: models with their settings, limits, choices
 //   fill(image, mask, parameters, signal)  a fill, as events: [name, data], the last of them "done"
-//     queued {ahead}   step {step, steps, part, parts, box, fills: [{hidden, image}]}   level {...}
+//     queued {ahead}   step {step, steps, part, parts, seconds_left, box, fills: [{hidden, image}]}   level {...}
 //     fill {seed, log_likelihood, image}   done {best, uncertainty, note, seconds}
 //     Images are what `createImageBitmap` takes; those of "fill" are PNG files.
 //   convert(blob, format, quality, consent)  a picture in another format

@@ -153,6 +153,7 @@ export class Comparison {
       const [a, b] = [...this.pointers.values()];
       return { length: Math.hypot(a[0] - b[0], a[1] - b[1]), middle: [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2] };
     };
+    canvas.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // as in tools.js
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
       this.pointers.set(event.pointerId, place(event));

@@ -58,10 +58,9 @@ export class Live {
     return this.progress;
   }
 
-  // Words with the time that is left, where it is known and all of it takes longer than a moment. Once told it stays, so
+  // Words with the time that is left, where all of it takes longer than a moment. Once told it stays, so
   // that the line does not change its shape while it counts down.
   withTime(words, { seconds_left: left }, share) {
-    if (left == null) return words; // some do not say
     this.timed ||= share < 1 && left / (1 - share) > MOMENT;
     return this.timed && left > 0 ? timed(words, left) : words;
   }

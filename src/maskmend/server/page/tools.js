@@ -184,6 +184,9 @@ export class Tools {
 
   listen() {
     const { canvas } = this;
+    // Or Chromium takes a quick stroke for a fling, although the canvas has no gestures, and the next tap for what stops it: for
+    // a second no button could be pressed.
+    canvas.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
     canvas.addEventListener("pointerdown", (event) => this.down(event));
     canvas.addEventListener("pointermove", (event) => this.drag(event));
     for (const name of ["pointerup", "pointercancel"]) {

@@ -28,6 +28,7 @@ export function complain(error) {
   if (!known) console.error(error);
   trouble.textContent = known ? error.message : t`Something went wrong in the page: ${error?.message ?? error}.`;
   trouble.hidden = false;
+  say(""); // what was under way has come to nothing
   if (error?.code === "offline") awaitServer();
   const dialog = document.getElementById("token-dialog");
   if (error?.code === "token_needed" && !dialog.open) dialog.showModal();

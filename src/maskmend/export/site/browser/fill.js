@@ -4,6 +4,7 @@
 
 import { familiarity } from "./familiarity.js";
 import { boxesByPart, planLevels, refine } from "./levels.js";
+import { Pace } from "./pace.js";
 import { interpolatePlain } from "./plain.js";
 import { copied, cut, cutMask, rounded, toLevels, toModel } from "./planes.js";
 import { cutRegion, guided } from "./regions.js";
@@ -21,13 +22,16 @@ const EQUAL = 1e-6;
 // is awaited with "step" and "level".
 export async function fillPicture(model, { picture, mask, seeds, settings, guide = null, tell = async () => {} }) {
   const { resolution, guesses } = model.about;
+  const pace = new Pace(settings.steps);
   const windows = layWindows(mask, { resolution, context: settings.context, most: settings.windows, guesses });
   const parts = [];
   for (const [i, window] of windows.entries()) {
     const region = guided(cutRegion(picture, mask, window, resolution), picture, mask, guide, settings.guide_strength);
     const seen = toLevels(region.image);
+    const place = { part: i + 1, parts: windows.length };
     const told = async (t, pictures, masked) => tell("step", {
-      step: t, steps: settings.steps, part: i + 1, parts: windows.length, box: window.box,
+      step: t, steps: settings.steps, ...place, box: window.box,
+      seconds_left: pace.left({ ...place, step: t, last: masked.every((open) => !open.includes(1)) }),
       pictures: pictures.map((drawn) => composite(seen, drawn, region.mask, settings.seam)), masked,
     });
     parts.push({ region, ...(await model.fill(region, seeds, settings, told)) });

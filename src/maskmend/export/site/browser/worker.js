@@ -53,7 +53,8 @@ async function fill({ image, mask: maskFile, guide: guideFile, parameters }, tel
   for (const name of ["steps", "temperature", "guide_strength"]) settings[name] = Number(settings[name]);
   const seeds = Array.from({ length: parameters.samples }, (_, i) => BigInt(parameters.seed) + BigInt(i));
   await tell("started", {});
-  const told = (name, data) => tell(name, name === "step" ? stepOf(data, ready.about.grid) : data);
+  const timed = (data) => ({ ...data, seconds_left: Math.round(10 * data.seconds_left) / 10 }); // as a server rounds it
+  const told = (name, data) => tell(name, name === "step" ? stepOf(timed(data), ready.about.grid) : timed(data));
   const filled = await fillPicture(ready, { picture, mask, seeds, settings, guide, tell: told });
   for (const [index, one] of filled.pictures.entries()) {
     const png = await writePng(finished(picture, mask, one));
