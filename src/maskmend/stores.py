@@ -89,6 +89,7 @@ class Store:
                 system.pipe_file(path, content)
             else:
                 system.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+                # One name, so that what a killed writer left is replaced when this file is written again.
                 system.pipe_file(f"{path}.part", content)
                 system.mv(f"{path}.part", path)
         except Exception as error:
