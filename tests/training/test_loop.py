@@ -186,7 +186,8 @@ def test_a_run_removes_what_a_killed_one_was_writing(tmp_path: Path, make_recipe
 
 def test_a_run_killed_while_it_draws_pictures_draws_them_later(tmp_path: Path, make_recipe) -> None:
     """Catches pictures that are never drawn, as a checkpoint of their step was there before them."""
-    recipe, stage = make_recipe("tokenizer", training={"steps": 3, "validate_every": 1}), FakeStage()
+    recipe = make_recipe("tokenizer", training={"steps": 3, "validate_every": 1})
+    stage = FakeStage(validations=(3.0, 2.0, 1.0))
 
     def killed(images: Tensor) -> Image.Image:
         raise KeyboardInterrupt
