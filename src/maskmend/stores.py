@@ -209,12 +209,20 @@ def _local_listing(place: str, folder: str) -> tuple[list[str], list[str]]:
     try:
         with os.scandir(joined(place, folder)) as entries:
             for entry in entries:
+                if entry.is_symlink() and _leads_back(entry.path):
+                    continue
                 (folders if entry.is_dir() else files).append(below + entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return [], []
     except OSError as error:
         raise DataError(f"cannot list {joined(place, folder)}: {_line(error)}") from error
     return sorted(folders), sorted(files)
+
+
+def _leads_back(link: str) -> bool:
+    """Whether a link leads to a folder that it lies in: its files would be listed forty times."""
+    target = Path(os.path.realpath(link))
+    return Path(os.path.realpath(os.path.dirname(link))).is_relative_to(target)  # noqa: PTH120
 
 
 def _line(error: BaseException) -> str:
