@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -186,6 +187,8 @@ def result(out: Path) -> dict[str, str]:
             content = json.dumps([{k: v for k, v in row.items() if k not in TIMES} for row in rows]).encode()
         elif name.endswith(".pt"):
             content = _tensors(path)
+        elif name.endswith("README.md"):  # a model's card
+            content = re.sub(rb" in \d+ minutes ", b" ", path.read_bytes())
         else:
             content = path.read_bytes()
         found[name] = hashlib.sha256(content).hexdigest()
