@@ -40,6 +40,34 @@ def strips(side: int, count: int) -> bytes:
     return tiff([*head, (273, 4, count, 8 + side * side // 8), (278, 4, 1, side - 1)], data=data)
 
 
+def tile(side: int) -> bytes:
+    """A TIFF of 16 x 16 pixels in one tile of `side` x `side`, deflated."""
+    data = zlib.compress(bytes(side * side), 9)
+    head = [(256, 4, 1, 16), (257, 4, 1, 16), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1)]
+    return tiff(
+        [*head, (322, 4, 1, side), (323, 4, 1, side), (324, 4, 1, 8), (325, 4, 1, len(data))], data=data
+    )
+
+
+def numbers(count: int, *, where: str) -> bytes:
+    """A TIFF with a tag of `count` numbers: its own depths or resolution, or one of its EXIF (or of a
+    directory in that)."""
+    data = struct.pack("<LL", 8, 1) * count
+    end = 8 + len(data)
+    data += struct.pack("<HHHLLL", 1, 0x829A, 5, count, 8, 0)
+    inner = 8 + len(data)
+    data += struct.pack("<HHHLLL", 1, 0xA005, 4, 1, end, 0)
+    entry = {
+        "depths": (258, 3, count, 8),
+        "resolution": (282, 5, count, 8),
+        "EXIF": (0x8769, 4, 1, end),
+        "within EXIF": (0x8769, 4, 1, inner),
+    }[where]
+    head = [(256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8)]
+    kept = [one for one in head if one[0] != entry[0]]
+    return tiff(sorted([*kept, (277, 3, 1, 1), (278, 4, 1, 1), (279, 4, 1, 1), entry]), data=data)
+
+
 def scans(count: int) -> bytes:
     """A progressive JPEG whose last scan comes `count` times."""
     content = saved("JPEG", progressive=True)
@@ -52,6 +80,19 @@ def chunks(count: int) -> bytes:
     content = saved("PNG")
     empty = struct.pack(">L4sL", 0, b"maSk", zlib.crc32(b"maSk"))
     return content[:33] + empty * count + content[33:]
+
+
+def packet(content: bytes) -> bytes:
+    """A PNG with this XMP, compressed."""
+    plain = saved("PNG")
+    text = b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(content)
+    return (
+        plain[:33]
+        + struct.pack(">L4s", len(text), b"iTXt")
+        + text
+        + struct.pack(">L", zlib.crc32(b"iTXt" + text))
+        + plain[33:]
+    )
 
 
 def comment(count: int, *, behind: bool = False) -> bytes:

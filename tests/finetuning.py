@@ -1,10 +1,17 @@
-"""Folders of pictures for tests of fine-tuning."""
+"""Folders of pictures for tests of fine-tuning, and what stands in for the networks it needs."""
 
 from pathlib import Path
 
 from PIL import Image
 
-from fakes import smooth_pixels
+from fakes import FakePerceptual, smooth_pixels
+
+
+class StillPerceptual(FakePerceptual):
+    """It can be moved to a device, as a network can."""
+
+    def to(self, device: object) -> "StillPerceptual":
+        return self
 
 
 def write_photos(folder: Path, count: int, side: int = 40) -> Path:

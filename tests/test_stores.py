@@ -76,6 +76,17 @@ class Account:
         return [self.content[start:end] for start, end in zip(starts, ends, strict=True)]
 
 
+def test_a_link_to_a_folder_above_is_not_followed(tmp_path: Path) -> None:
+    """Catches pictures that are filled forty times, until the system gives up the path."""
+    (tmp_path / "photos" / "inner").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "photos" / "inner" / "a.png").touch()
+    for name, target in (("here", "."), ("above", ".."), ("other", tmp_path / "other")):
+        (tmp_path / "photos" / "inner" / name).symlink_to(target)
+    found = Store(place=str(tmp_path / "photos")).listing("inner")
+    assert found == (["inner/other"], ["inner/a.png"])
+
+
 def test_urls_of_two_accounts_are_read_from_both(monkeypatch: pytest.MonkeyPatch) -> None:
     """Catches bytes of another account's file of the same name."""
     accounts = {"one": Account(b"first"), "two": Account(b"other")}

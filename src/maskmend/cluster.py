@@ -1,18 +1,28 @@
 """Connecting to Ray (extra `ray`).
 
-Ray's ports are open to the network. Whoever connects to a cluster that is started here needs Ray's token,
-which Ray demands by itself from 2.60 on, the lowest version of the extra (`SECURITY.md`).
+Whoever can reach the ports of a cluster may run code on it. A cluster that is started here listens on the
+loopback address only, and its clients need Ray's token, which Ray demands by itself from 2.60 on, the lowest
+version of the extra (`SECURITY.md`).
 """
 
 import importlib
 import os
+import sys
 from typing import Any
 
 from maskmend.errors import ConfigError, pip_install
 
+ADDRESS = "RAY_ADDRESS"
+NETWORK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""On every system, whether a node uses its address in the network (1) or 127.0.0.1 (0). Ray's own default is
+0 on Windows and macOS, and it reads the variable when it is imported. `_node_ip_address="127.0.0.1"` would be
+replaced by the address in the network."""
+
 
 def import_ray(*parts: str) -> Any:
     """The module `ray` with these of its parts. Raises ConfigError where it is not installed."""
+    if "ray" not in sys.modules and os.environ.get(ADDRESS, "local") in ("", "local"):
+        os.environ.setdefault(NETWORK, "0")
     try:
         ray = importlib.import_module("ray")
         for part in parts:

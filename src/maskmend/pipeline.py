@@ -11,7 +11,6 @@ of one hole differ only by their seed, and a seed gives the same fill in any bat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -49,6 +48,7 @@ from maskmend.pretrained.hub import push_model, write_hub_card
 from maskmend.pretrained.lookup import find_model
 from maskmend.pretrained.prompts import Prompts, open_prompts
 from maskmend.settings import Settings
+from maskmend.storage.temporary import temporary_folder
 
 
 class InpaintPipeline:
@@ -166,10 +166,10 @@ class InpaintPipeline:
 
         Raises ConfigError, ModelError.
         """
-        with TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             self.save_pretrained(folder, half=half)
-            write_hub_card(Path(folder), self.card, license=license, tags=tags, examples=examples)
-            return push_model(Path(folder), name, **options)
+            write_hub_card(folder, self.card, license=license, tags=tags, examples=examples)
+            return push_model(folder, name, **options)
 
     def to(self, device: str | torch.device) -> "InpaintPipeline":
         """Moves both models to `device`. Raises ConfigError where it cannot be used; then they stay."""

@@ -132,6 +132,7 @@ class Store:
                 system.pipe_file(path, content)
             else:
                 system.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+                # One name, so that what a killed writer left is replaced when this file is written again.
                 system.pipe_file(f"{path}.part", content)
                 system.mv(f"{path}.part", path)
         except Exception as error:
@@ -262,6 +263,8 @@ def _local_listing(place: str, folder: str) -> tuple[list[str], list[str]]:
     try:
         with os.scandir(joined(place, folder)) as entries:
             for entry in entries:
+                if entry.is_symlink() and _leads_back(entry.path):
+                    continue
                 (folders if entry.is_dir() else files).append(below + entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return [], []
@@ -273,6 +276,12 @@ def _local_listing(place: str, folder: str) -> tuple[list[str], list[str]]:
 def _exactly(place: str) -> dict[str, str]:
     """Options for the bytes of a range and no others: on the Hub, fsspec would read five megabytes ahead."""
     return {"cache_type": "none"} if place.startswith("hf://") else {}
+
+
+def _leads_back(link: str) -> bool:
+    """Whether a link leads to a folder that it lies in: its files would be listed forty times."""
+    target = Path(os.path.realpath(link))
+    return Path(os.path.realpath(os.path.dirname(link))).is_relative_to(target)  # noqa: PTH120
 
 
 def _line(error: BaseException) -> str:

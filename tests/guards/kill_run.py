@@ -1,5 +1,5 @@
-"""Kills training runs, folder runs, bulk runs and conversions at random moments, and starts the same command
-again until it is done.
+"""Kills training runs, fine-tunings, folder runs, bulk runs and conversions at random moments, and starts the
+same command again until it is done.
 
     python tests/guards/kill_run.py --kills 200
 
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -22,7 +23,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "importers"))
@@ -33,13 +36,15 @@ import torch
 from PIL import Image
 
 from fakes import smooth_pixels, tiny_models
+from finetuning import StillPerceptual, write_photos
 from maskmend.cli import main as maskmend
 from maskmend.pipeline import InpaintPipeline
-from maskmend.training.run import run as _run  # noqa: F401 - so that no attempt spends time on imports
+from maskmend.training import run as training
+from maskmend.training.finetune import pack, plan
+from maskmend.training.finetune import run as finetuning
 
 SIDE = 16
-RECIPE = """
-stage = "tokenizer"
+RUN = """
 [data]
 train = "{train}"
 validation = "{validation}"
@@ -53,6 +58,9 @@ validate_every = 6
 checkpoint_every = 3
 picture_every = 10
 validation_images = 3
+"""
+TOKENIZER = """
+stage = "tokenizer"
 [model]
 resolution = 16
 encoder_channels = [8, 8, 8]
@@ -65,6 +73,11 @@ quantizer = {{ codes = 16, code_dim = 4 }}
 perceptual = 0.0
 discriminator_channels = 8
 discriminator_layers = 1
+"""
+TRANSFORMER = """
+stage = "transformer"
+model = {{ codes = {codes}, grid = {grid}, dim = 16, heads = 2, layers = 1, mlp = 16 }}
+transformer = {{ tokenizer = "{model}" }}
 """
 MOST_IN_A_ROW = 25
 """Kills of one run, after which it is left alone to its end."""
@@ -93,20 +106,43 @@ def prepare(folder: Path) -> list[Task]:
         mask = np.zeros((SIDE + 4, SIDE), np.uint8)
         mask[4 : 6 + number, 3:9] = 255
         Image.fromarray(mask).save(folder / "masks" / f"{number}.png")
-    recipe = folder / "recipe.toml"
-    recipe.write_text(RECIPE.format(train=folder / "train", validation=folder / "validation"))
-    InpaintPipeline(*tiny_models()).save_pretrained(folder / "model")
+    pipe = InpaintPipeline(*tiny_models())
+    pipe.save_pretrained(folder / "model")
+    recipes = {}
+    for stage, text in (("tokenizer", TOKENIZER), ("transformer", TRANSFORMER)):
+        recipes[stage] = folder / f"{stage}.toml"
+        places = {"train": folder / "train", "validation": folder / "validation", "model": folder / "model"}
+        config = pipe.transformer.config
+        recipes[stage].write_text((text + RUN).format(**places, codes=config.codes, grid=config.grid))
+    own = ["train", "--on", write_photos(folder / "own", 12), "--from", folder / "model", "--device", "cpu"]
     fill = ["inpaint", "--input", folder / "photos", "--masks", folder / "masks", "--model", folder / "model"]
     fill += ["--samples", "2", "--steps", "3"]
     bulk = [one for one in fill if one not in ("--samples", "2")] + ["--seed-by", "key", "--chunk", "3"]
     checkpoint = restated_mage.save(restated_mage.random_checkpoint(64), folder / "mage.pth")
     convert = ["convert", "mage", checkpoint, "--heads", "4"]
     return [
-        Task("training", lambda out: ["train", "tokenizer", "--config", str(recipe), "-o", str(out)]),
+        *(Task(stage, partial(_train, stage, recipe)) for stage, recipe in recipes.items()),
+        Task("fine-tuning", lambda out: [*map(str, own), "-o", str(out / "model")]),
         Task("folder run", lambda out: [*map(str, fill), "--output", str(out)]),
         Task("bulk run", lambda out: [*map(str, bulk), "--output", str(out)]),
         Task("conversion", lambda out: [*map(str, convert), "--output", str(out)]),
     ]
+
+
+def _train(stage: str, recipe: Path, out: Path) -> list[str]:
+    return ["train", stage, "--config", str(recipe), "-o", str(out)]
+
+
+def quicken() -> None:
+    """Makes fine-tunings take a few steps, all of the same length, and no published network."""
+    plan.STEPS.update(transformer=6, decoder=6)
+    plan.FEWEST_STEPS = 2
+    whole = plan._training
+    plan._training = lambda steps: whole(steps) | {"checkpoint_every": 2, "log_every": 2}
+    training._feature_networks = lambda options, device: (StillPerceptual(), None)
+    finetuning.locate = Path
+    finetuning.seconds_a_step = lambda recipe, images: 0.5
+    pack.Lpips = SimpleNamespace(load=lambda net: StillPerceptual())
 
 
 def start(arguments: list[str], log: Path) -> int:
@@ -151,6 +187,8 @@ def result(out: Path) -> dict[str, str]:
             content = json.dumps([{k: v for k, v in row.items() if k not in TIMES} for row in rows]).encode()
         elif name.endswith(".pt"):
             content = _tensors(path)
+        elif name.endswith("README.md"):  # a model's card
+            content = re.sub(rb" in \d+ minutes ", b" ", path.read_bytes())
         else:
             content = path.read_bytes()
         found[name] = hashlib.sha256(content).hexdigest()
@@ -221,6 +259,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of the moments; drawn anew if left out")
     given = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
+    quicken()
     torch.set_num_threads(1)  # threads do not outlive a fork
     failed = 0
     with tempfile.TemporaryDirectory() as scratch:

@@ -6,7 +6,7 @@ import struct
 import pytest
 from PIL import ImageFile
 
-from crafted_files import SIDE, chunks, comment, pages, saved, scans, strips
+from crafted_files import SIDE, chunks, comment, numbers, pages, saved, scans, strips, tile
 from maskmend.errors import ConversionNeeded, ImageError
 from maskmend.images import bounds
 from maskmend.images.picture import load_image, read_image
@@ -14,6 +14,11 @@ from maskmend.images.picture import load_image, read_image
 CRAFTED = {
     "strips over strips": (lambda: strips(2048, 20_000), "strips that cover it"),
     "a million strips": (lambda: strips(64, 1_000_000), "a TIFF of 1000000 strips"),
+    "a large tile": (lambda: tile(4096), "tiles are much larger"),
+    "depths": (lambda: numbers(400_000, where="depths"), "400000 numbers"),
+    "resolution": (lambda: numbers(50_000, where="resolution"), "50000 numbers"),
+    "EXIF": (lambda: numbers(50_000, where="EXIF"), "numbers in its EXIF"),
+    "directory in EXIF": (lambda: numbers(50_000, where="within EXIF"), "numbers in its EXIF"),
     "scans": (lambda: scans(2000), "more than 100 scans"),
     "segments": (lambda: saved("JPEG")[:2] + b"\xff\xfe\0\2" * 20_000 + saved("JPEG")[2:], "10000 segments"),
     "chunks": (lambda: chunks(300_000), "more than 200000 chunks"),
@@ -73,7 +78,9 @@ def test_frames_are_not_counted_where_the_file_does_not_say_how_many(request):
     [
         ("JPEG", {"progressive": True}), ("JPEG", {"exif": b"Exif\0\0" + bytes(60_000)}),
         ("PNG", {}), ("GIF", {"comment": b"x" * 5000}), ("TIFF", {}),
-        ("TIFF", {"compression": "jpeg"}), ("TIFF", {"tiffinfo": {278: 1}}), ("WEBP", {}), ("BMP", {}),
+        ("TIFF", {"compression": "jpeg"}),
+        ("TIFF", {"tiffinfo": {34000: (1.5,) * 20_000}}), ("TIFF", {"tiffinfo": {278: 1}}), ("WEBP", {}),
+        ("BMP", {}),
     ],
 )  # fmt: skip
 def test_ordinary_files_are_read(tmp_path, kind, options):
@@ -97,6 +104,29 @@ def test_strips_are_counted_in_every_kind_of_tiff(prefix, large):
         content = head + struct.pack(f"{prefix}HHLL", 273, 4, 400_000, 60) + bytes(4)
     with pytest.raises(ImageError, match="400000 strips"):
         read_image(content)
+
+
+@pytest.mark.parametrize("kind", [1, 3, 4, 16])
+@pytest.mark.parametrize("order", "<>")
+def test_the_sides_of_tiles_are_read_in_every_type(kind, order):
+    """Catches a side that is written as another integer, elsewhere in the file, or twice."""
+    layout = order + {1: "B", 3: "H", 4: "L", 16: "Q"}[kind]
+    for twice in (False, True):
+        entries = [(tag, kind, 200 if kind == 1 else 40_000) for tag in (322, 323)] + [(322, 3, 1)] * twice
+        wanted = kind != 1  # 200 x 200 are few
+        after = 8 + 2 + 12 * len(entries)
+        content = struct.pack(f"{order}2sHLH", b"II" if order == "<" else b"MM", 42, 8, len(entries))
+        for tag, one, value in entries:
+            packed = struct.pack(layout if one == kind else order + "H", value)
+            if len(packed) > 4:
+                packed = struct.pack(order + "L", after)
+            content += struct.pack(order + "HHL", tag, one, 1) + packed.ljust(4, b"\0")
+        file = io.BytesIO(content + struct.pack(order + "Q", 40_000))
+        if wanted:
+            with pytest.raises(ImageError, match="tiles are much larger"):
+                bounds.check_demand(file)
+        else:
+            bounds.check_demand(file)
 
 
 @pytest.mark.parametrize("start", [b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"II*\0\xff\xff\xff\xff", b"GIF89a"])

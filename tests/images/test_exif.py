@@ -2,6 +2,8 @@
 
 import io
 import struct
+import time
+import tracemalloc
 from contextlib import suppress
 
 import numpy as np
@@ -148,6 +150,61 @@ def test_thumbnails_in_xmp_are_dropped():
     packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">%s<xmp:Rating>4</xmp:Rating></x:xmpmeta>'
     picture = read_image(saved(Image.fromarray(PIXELS), "WEBP", xmp=packet % thumbnail))
     assert picture.xmp == packet % b""
+
+
+@pytest.mark.parametrize("prefix", [b"xap:", b"ns1:", b""])
+def test_thumbnails_in_xmp_are_dropped_by_any_name(prefix):
+    """Catches a thumbnail whose element another prefix names, or that has no end, or another alphabet."""
+    start, end = b"<%sThumbnails rdf:parseType='Resource'>" % prefix, b"</%sThumbnails >" % prefix
+    packet = b"<x:xmpmeta><a/>%s<b/></x:xmpmeta>"
+    for inside, kept in (
+        (start + b"/9j/" + end, b""),
+        (start + b"/9j/" + end + b"<c/>" + start + b"/9k/" + end, b"<c/>"),
+        (start + b"</other:Thumbnails>/9j/" + end, b""),
+        (b"<%sThumbnails />" % prefix, b"<%sThumbnails />" % prefix),
+    ):
+        picture = read_image(saved(Image.fromarray(PIXELS), "WEBP", xmp=packet % inside))
+        assert picture.xmp == packet % kept
+    for damaged in (packet % start, (packet % (start + b"/9j/" + end)).decode().encode("utf-16-le")):
+        assert read_image(saved(Image.fromarray(PIXELS), "WEBP", xmp=damaged)).xmp is None
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"<xmp:Thumbnails " * 60_000,
+        b"<xmp:Thumbnails>" + b"</xap:Thumbnails>" * 50_000,
+        b"<xmp:Thumbnails></xmp:Thumbnails" + b" " * 900_000,
+        b"tiff:Orientation" + b" " * 900_000,
+        b"".join(b"<a%d:Thumbnails></a%d:Thumbnails>" % (n, n) for n in range(25_000)),
+        b"<" * 900_000,
+    ],
+    ids=["starts", "other ends", "blanks in an end", "blanks", "many names", "brackets"],
+)
+def test_xmp_is_searched_in_linear_time(packet):
+    """Catches a packet of a megabyte that takes minutes, in which the whole server stands still."""
+    content = saved(Image.fromarray(PIXELS), "WEBP", xmp=packet)
+    began = time.process_time()
+    read_image(content)
+    assert time.process_time() - began < 1
+
+
+def test_a_thumbnail_of_a_million_strips_takes_no_gigabytes():
+    """Catches numbers of tags that nobody needs, of which 2 MB became 2 GB."""
+    count, size, start = 40, 1_000_000, 8 + 2 + 12 + 4
+    for first, kept in ((1000, True), (273, False)):
+        entries = b"".join(
+            struct.pack("<HHII", first + n, 3, size // 2, start + 6 + 12 * count) for n in range(count)
+        )
+        second = struct.pack("<IH", start, count) + entries + bytes(4) + bytes(size)
+        block = bare_block("<", 3, 1, struct.pack("<H", 1), second)
+        content = saved(Image.fromarray(PIXELS), "PNG", exif=block)
+        tracemalloc.start()
+        picture = read_image(content)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert (picture.exif is not None) == kept
+        assert most < 20 * size
 
 
 def test_exif_that_imagemagick_wrote_as_text_is_kept():

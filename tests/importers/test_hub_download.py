@@ -1,5 +1,6 @@
 """`maskmend convert` of a hub id, with huggingface_hub itself against a hub of our own on this machine."""
 
+import os
 import shutil
 import socket
 import time
@@ -91,16 +92,24 @@ def test_a_hub_id_is_converted_at_its_revision(hub, tmp_path):
     assert len(names) == len(hub.asked)  # the second time all of it was there
 
 
-def test_a_download_that_broke_off_goes_on_where_it_stopped(hub, published, tmp_path):
-    """Catches a file of gigabytes that begins anew: huggingface_hub drops what it has of one."""
+def test_a_download_that_broke_off_goes_on_where_it_stopped(hub, client, published, tmp_path):
+    """Catches a file of gigabytes that begins anew: huggingface_hub drops what it has of one; and those of
+    files that nobody goes on with, which stay for ever.
+    """
     cut = len(published[WEIGHTS]) * 2 // 3
     hub.cut[WEIGHTS] = cut
     refused(convert(tmp_path), tmp_path, f"cannot fetch {WEIGHTS} of {NAME} at", "run the same again")
     before = {name for name, _ in hub.asked} - {WEIGHTS}
     hub.asked.clear()
     hub.cut.clear()
+    (part,) = client[1].rglob("*.maskmend.incomplete")
+    others = {days: part.with_name(f"{days}.maskmend.incomplete") for days in (6, 8)}
+    for days, other in others.items():
+        other.touch()
+        os.utime(other, (time.time() - days * 24 * 3600,) * 2)
     result = convert(tmp_path)
     assert result.exit_code == 0, result.output
+    assert [other.exists() for other in others.values()] == [True, False]
     asked = dict(hub.asked)
     assert cut - CHUNK < int(asked[WEIGHTS].removeprefix("bytes=").removesuffix("-")) <= cut
     assert not before & set(asked)  # whole files are not fetched twice

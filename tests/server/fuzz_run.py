@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from PIL import Image
 
-from crafted_files import chunks, comment, deep, moving, pages, scans, strips
+from crafted_files import chunks, comment, deep, moving, numbers, packet, pages, scans, strips, tile
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 
@@ -56,6 +56,8 @@ def demanding(rng: np.random.Generator) -> list[bytes]:
     return [
         pages(count), strips(512, count), scans(count // 10), chunks(10 * count), comment(count),
         comment(count, behind=True), deep(int(rng.integers(1, 300))),
+        tile(count), packet(b"<xmp:Thumbnails " * count),
+        *(numbers(50 * count, where=where) for where in ("depths", "resolution", "EXIF", "within EXIF")),
         *(moving(kind) for kind in ("GIF", "PNG", "WEBP", "TIFF")),
     ]  # fmt: skip
 

@@ -2,6 +2,8 @@
 whoever is killed meanwhile.
 """
 
+import contextlib
+import ipaddress
 import os
 import signal
 import socket
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from maskmend import cluster
 from maskmend.cli import main
 from maskmend.images.picture import picture_from
 from maskmend.server.app import create_app
@@ -98,6 +101,34 @@ def processes():
     return found
 
 
+def listening(parent):
+    """On which addresses a process and its descendants accept connections (Linux): (command, address)."""
+    parents, commands, owners = {}, {}, {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):  # it ended, or is no process
+            number = int(entry.name)
+            parents[number] = int((entry / "stat").read_text().rsplit(") ", 1)[1].split()[1])
+            commands[number] = (entry / "cmdline").read_bytes()
+            for opened in (entry / "fd").iterdir():
+                with contextlib.suppress(OSError):  # closed meanwhile
+                    owners[str(opened.readlink())] = number
+    family, size = {parent}, 0
+    while size < len(family):
+        size = len(family)
+        family |= {child for child, its in parents.items() if its in family}
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            words = line.split()
+            owner = owners.get(f"socket:[{words[9]}]")
+            if words[3] == "0A" and owner in family:
+                numbers = bytes.fromhex(words[1].partition(":")[0])  # 32 bits each, as the machine has them
+                packed = b"".join(numbers[at : at + 4][::-1] for at in range(0, len(numbers), 4))
+                address = ipaddress.ip_address(packed)
+                found.append((commands[owner], getattr(address, "ipv4_mapped", None) or address))
+    return found
+
+
 def job(catalogue, told=None, **changes):
     options = {"samples": 2, "seed": 3, "settings": {"steps": 4}} | changes
     return Job(
@@ -130,7 +161,7 @@ class TestCommand:
 
     def test_it_serves_and_ends_as_it_should(self, tiny_model):
         """Catches an option that does not reach the replicas, a SIGTERM that loses what is under way, and a
-        cluster that stays behind."""
+        cluster that stays behind, or whose ports other machines can reach."""
         pytest.importorskip("ray.serve", reason="Ray Serve is not installed: pip install '.[ray]'")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -140,7 +171,8 @@ class TestCommand:
             "--drain", str(PATIENCE),
         ]  # fmt: skip
         environment = {**os.environ, "RAY_worker_niceness": "0"}
-        environment.pop("RAY_ADDRESS", None)
+        for name in (cluster.ADDRESS, cluster.NETWORK):
+            environment.pop(name, None)
         server = subprocess.Popen(
             [sys.executable, "-m", "maskmend", *words], env=environment, stdout=subprocess.PIPE, text=True
         )
@@ -148,6 +180,11 @@ class TestCommand:
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
                 until(lambda: ready(client), PATIENCE)
+                ports = listening(server.pid)
+                assert len(ports) > 5  # those of Ray
+                wide = {command for command, address in ports if not address.is_loopback}
+                # Those through which replicas call each other: Serve has no option for their address.
+                assert all(command.startswith(b"ray::ServeReplica") for command in wide), wide
 
                 def ask():
                     files = {"image": IMAGE_FILE, "mask": MASK_FILE}

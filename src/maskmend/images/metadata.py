@@ -19,7 +19,10 @@ COMMENT = "Comment"
 
 _XMP_IN_PNG = "XML:com.adobe.xmp"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[1-8]")
-_XMP_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", re.DOTALL)
+_XMP_THUMBNAILS = re.compile(rb"<((?:[^\s<>/:=\"']+:)?Thumbnails)(?=[\s/>])(\s*/>)?")
+"""The start of the element, and the end of one that is empty. Its prefix is xmp or xap as a rule, but may be
+any."""
+_XMP_THUMBNAILS_END = re.compile(rb"</((?:[^\s<>/:=\"']+:)?Thumbnails)\s*>")
 _XMP_SIZES = (
     re.compile(rb"((?:tiff:ImageLength|exif:PixelYDimension)\s*(?:=\s*[\"']|>)\s*)[0-9]+"),
     re.compile(rb"((?:tiff:ImageWidth|exif:PixelXDimension)\s*(?:=\s*[\"']|>)\s*)[0-9]+"),
@@ -105,11 +108,26 @@ def _upright_xmp(image: Image.Image) -> bytes | None:
     packet = image.info.get("xmp")
     if isinstance(packet, str):
         packet = packet.encode()
-    if isinstance(packet, bytes) and len(packet) > _LONGEST:
+    if not isinstance(packet, bytes) or not 0 < len(packet) <= _LONGEST:
         return None
-    if not isinstance(packet, bytes) or not packet:
+    if b"\0" in packet:  # UTF-16, in which nothing would be found below
         return None
-    return _XMP_THUMBNAILS.sub(b"", _XMP_ORIENTATION.sub(rb"\g<1>1", packet))
+    return _without_thumbnails(_XMP_ORIENTATION.sub(rb"\g<1>1", packet))
+
+
+def _without_thumbnails(packet: bytes) -> bytes | None:
+    """None where one begins and does not end. In time that grows with the packet's length, not its square."""
+    kept, at = [], 0
+    while (opening := _XMP_THUMBNAILS.search(packet, at)) is not None:
+        end, empty = opening.end(), opening[2] is not None
+        kept.append(packet[at : end if empty else opening.start()])
+        if not empty:
+            closings = _XMP_THUMBNAILS_END.finditer(packet, end)
+            end = next((closing.end() for closing in closings if closing[1] == opening[1]), 0)
+            if not end:
+                return None
+        at = end
+    return b"".join([*kept, packet[at:]])
 
 
 def _dpi(image: Image.Image, *, turned: bool) -> tuple[float, float] | None:

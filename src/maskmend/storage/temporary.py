@@ -14,6 +14,7 @@ import platform
 import re
 import secrets
 import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -42,6 +43,20 @@ def written_whole(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # it was renamed, or the error before this is the news
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of this user's in the system's place for such; removed at the end, or, if the process is
+    killed before, by the first call of another one."""
+    place = Path(tempfile.gettempdir())
+    remove_stale_once(place)
+    folder = beside(place / "folder")
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_stale(folder: Path) -> None:

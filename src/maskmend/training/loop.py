@@ -180,24 +180,25 @@ def train(
                 _raise_if_not_finite(bad, last)
                 values = mean_over_processes({k: float(v) for k, v in metrics.items()}, device)
                 record("train", values | {"lr": rate} | meter.read())
-            if step % config.validate_every == 0 or step == config.steps:
-                values = mean_over_processes(stage.validate(validation), device)
-                record("validation", values)
-                if best is None or values["loss"] < best:
-                    best = values["loss"]
-                    if not sharded:
-                        # Before last.pt: a run stopped in between repeats this validation.
-                        save(best_file)
-                    if rank == 0 or sharded:
-                        stage.export(out / stage.component)
-                    save(last)
-                meter.restart()
+            # Before last.pt too: a run killed in between draws them when it comes to this step again.
             shows = step % config.picture_every == 0 or step in (FIRST_PICTURES, config.steps)
             if shows and (rank == 0 or sharded):  # sharded weights are gathered by all
                 grid = stage.pictures(validation[0][:8])
                 if rank == 0:
                     (out / "pictures").mkdir(exist_ok=True)
                     grid.save(out / "pictures" / f"{step:07d}.png")
+            if step % config.validate_every == 0 or step == config.steps:
+                values = mean_over_processes(stage.validate(validation), device)
+                record("validation", values)
+                if best is None or values["loss"] < best:
+                    best = values["loss"]
+                    if not sharded:
+                        # Before last.pt: a run killed in between repeats this validation.
+                        save(best_file)
+                    if rank == 0 or sharded:
+                        stage.export(out / stage.component)
+                    save(last)
+                meter.restart()
             stop = agree(stopping.is_set())
             if step % config.checkpoint_every == 0 or step == config.steps or stop:
                 save(last)

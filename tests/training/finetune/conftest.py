@@ -5,17 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from fakes import FakePerceptual
-from finetuning import write_photos
+from finetuning import StillPerceptual, write_photos
 from maskmend.training import run as training_run
 from maskmend.training.finetune import pack, plan, run
-
-
-class StillPerceptual(FakePerceptual):
-    """It can be moved to a device, as a network can."""
-
-    def to(self, device: object) -> "StillPerceptual":
-        return self
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from maskmend.cli import main
 from maskmend.errors import WeightsError
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.hashes import model_hash, tokens_hash
-from maskmend.training.finetune import run
+from maskmend.training.finetune import pack, run
 from maskmend.training.finetune.pack import default_name
 from maskmend.training.stages.decoder import DecoderStage
 from maskmend.training.stages.transformer import TransformerStage
@@ -100,6 +100,23 @@ def test_from_a_folder_to_a_model_that_fills(asked: list[object], tmp_path: Path
     with Image.open(tmp_path / "out.png") as image:
         out, mask = np.asarray(image), box_mask(30, 30, 8, 8, 20, 20)
     assert np.array_equal(out[~mask], smooth_pixels(30, 30, 99)[~mask])
+
+
+def test_a_run_that_ends_before_its_last_sheet_makes_it_when_it_goes_on(
+    asked: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a run that counts as finished while something of it is still to be written."""
+
+    def ended(image: Image.Image, path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pack, "save_sheet", ended)
+        assert train(*asked).exit_code == 130
+    sheet = tmp_path / "mine-training" / "pictures" / "after.png"
+    assert not sheet.exists()
+    assert train(*asked).exit_code == 0
+    assert sheet.is_file()
 
 
 def test_what_is_finished_stays_and_can_be_trained_longer(asked: list[object], tmp_path: Path) -> None:

@@ -66,9 +66,9 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, log: Log) -> Fine
     # Paths of this machine must not appear in a model that may be shared.
     pipe.card = card.replace(plan.model, request.model).replace(str(work), work.name)
     pipe.save_pretrained(request.output, half=True)
-    write_plan(work, replace(plan, packed=True))
     sheet = work / "pictures" / "after.png"
     save_sheet(held_out.sheet(pictures, {request.model: start, request.output.name: pipe}), sheet)
+    write_plan(work, replace(plan, packed=True))  # last: after it nothing is done again
     log(result)
     if change.high >= 0:
         log(
