@@ -8,9 +8,11 @@ are parts of the same batch.
 import multiprocessing
 import signal
 import sys
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -187,7 +189,18 @@ class Batches:
         try:
             return next(self._coming)
         except (EOFError, ConnectionError) as error:  # its pipe is closed before the loader has noticed
+            _reap(getattr(self._coming, "_workers", []))
             raise _ended(error) from None
+
+
+def _reap(workers: Sequence[Any]) -> None:
+    """Waits until the process that ended is no longer a child: until then the loader's handler of SIGCHLD may
+    raise wherever the training is, in the handling of our own error too."""
+    with suppress(RuntimeError):  # what it raises
+        for _ in range(500):
+            if not all(worker.is_alive() for worker in workers):
+                return
+            time.sleep(0.01)
 
 
 def _ended(error: Exception) -> TrainingError:

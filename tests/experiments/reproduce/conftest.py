@@ -30,7 +30,7 @@ def ten_pictures() -> TestSet:
     return TestSet(images=images, masks=masks)
 
 
-def runner_of(pipe: InpaintPipeline, folder: Path, **changes: Any) -> TrialRunner:
+def runner_of(pipe: InpaintPipeline, folder: Path, /, **changes: Any) -> TrialRunner:
     given: dict[str, Any] = {
         "data": ten_pictures(),
         "pipe": pipe,
