@@ -157,6 +157,8 @@ class Handler(BaseHTTPRequestHandler):
         elif stored := re.fullmatch(r"/stored/(.+)", path):
             self.hub.tokens_of_storage.add(self.headers.get("Authorization"))
             self.content(stored[1], self.stored(stored[1]))
+        elif path.startswith("/api/"):
+            self.answer(404, {"error": f"no repository {path}"}, X_Error_Code="RepoNotFound")
         else:
             self.answer(404, {"error": f"no route {path}"})
 

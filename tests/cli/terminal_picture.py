@@ -20,7 +20,7 @@ from PIL import Image
 from maskmend.assets import PHOTOGRAPHS
 from maskmend.assets.samples import sample_pairs
 
-COMMAND = "maskmend inpaint object.jpg --mask-box 315,188,62,44 --samples 2 --show -o mended.png"
+COMMAND = "maskmend inpaint text.jpg --mask text.mask.png --show -o mended.png"
 WIDTH, HEIGHT = 960, 390
 XTERM = (
     "xterm", "-ti", "vt340", "-xrm", "XTerm*numColorRegisters: 256",
@@ -62,7 +62,9 @@ def main(target: Path) -> None:
             for path in (image, mask):
                 (folder / path.name).write_bytes(path.read_bytes())
         size = f"{WIDTH}x{HEIGHT}x24"
-        x = subprocess.Popen(["Xvfb", name, "-screen", "0", size, "-fbdir", str(frames), "-nolisten", "tcp"])
+        x = subprocess.Popen(
+            ["Xvfb", name, "-screen", "0", size, "-fbdir", str(frames), "-nolisten", "tcp", "-nocursor"]
+        )
         time.sleep(3)
         terminal = subprocess.Popen(
             [*XTERM, "-e", "bash", str(script(folder))], env=os.environ | {"DISPLAY": name}

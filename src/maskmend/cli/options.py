@@ -168,7 +168,7 @@ def announce(text: str) -> None:
     `click.echo` would write it behind that one: it passes by rich, which has `sys.stderr` meanwhile.
     """
     if sys.stderr is not None:  # with 2>&-
-        print(text, file=sys.stderr)
+        print(text, file=sys.stderr, flush=True)
 
 
 class _NoStatus:
