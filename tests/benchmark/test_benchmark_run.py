@@ -3,8 +3,10 @@
 import json
 import sys
 
+import onnxruntime
 import pytest
 from click.testing import CliRunner
+from packaging.version import Version
 
 import exported  # noqa: F401 - graphs that were exported already are not exported again
 from maskmend.benchmark import run as module
@@ -90,9 +92,10 @@ def test_the_whole_benchmark_runs_through(tiny_model, tmp_path, monkeypatch):
         "ceilings", "full pass", "fill", "batch", "steps", "formats", "peers", "whole fill", "start", "waits",
     }  # fmt: skip
     names = [case["name"] for case in found["cases"]]
-    assert [name for name in names if "ONNX" in name] == [
-        f"16 x 16, ONNX Runtime, {k}" for k in ("fp32", "int8")
-    ]
+    old = Version(onnxruntime.__version__) < Version("1.32")  # the first that was seen to quantize
+    made = [name for name in names if "ONNX" in name]
+    wanted = [f"16 x 16, ONNX Runtime, {kind}" for kind in ("fp32", "int8")]
+    assert made == wanted or (old and made == wanted[:1])
     assert found["first_fill"] > 0
     for told in found["training"].values():
         assert told["images_per_second"] > 0
