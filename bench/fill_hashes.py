@@ -54,7 +54,7 @@ CROPPED: tuple[dict[str, Any], ...] = (
 """Settings for a square of each photograph."""
 LABELS: tuple[dict[str, Any], ...] = (
     {}, {"label": 3}, {"label": "1/4"}, {"label": "auto"}, {"label": 2, "guidance": 2.5},
-    {"label": 2, "guidance": 0.0}, {"guidance": 3.0}, {"label": "auto", "guidance": 1.5, "samples": 2},
+    {"label": 2, "guidance": 0.0}, {"label": "auto", "guidance": 1.5, "samples": 2},
 )  # fmt: skip
 
 
