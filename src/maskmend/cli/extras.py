@@ -35,6 +35,7 @@ EXTRAS: dict[str, tuple[str, dict[str, str]]] = {
             "h11": "h11",
             "prometheus-client": "prometheus_client",
             "python-multipart": "python_multipart",
+            "starlette": "starlette",
             "uvicorn": "uvicorn",
         },
     ),
