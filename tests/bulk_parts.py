@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from fakes import box_mask, smooth_pixels
@@ -59,6 +60,17 @@ def shard_bytes(pictures: dict[str, tuple[bytes, bytes]]) -> bytes:
     for key, (image, mask) in pictures.items():
         files |= {f"{key}.png": image, f"{key}.mask.png": mask, f"{key}.json": b'{"title": "a"}'}
     return tar_bytes(files)
+
+
+def parquet_bytes(pictures: dict[str, tuple[bytes, bytes]]) -> bytes:
+    """Pictures and masks in columns, two rows a group; skips the test where pyarrow is missing."""
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    images, masks = zip(*pictures.values(), strict=True)
+    table = pyarrow.table({"key": list(pictures), "image": list(images), "mask": list(masks)})
+    content = io.BytesIO()
+    parquet.write_table(table, content, row_group_size=2)
+    return content.getvalue()
 
 
 def results(target: Path) -> dict[str, bytes]:

@@ -178,9 +178,8 @@ def read(place: str, offset: int = -1, size: int = -1) -> bytes:
             system, path = file_system(place)
             if offset >= 0:
                 content = system.cat_file(path, start=offset, end=offset + size, **_exactly(place))
-            elif place.startswith(
-                "hf://"
-            ):  # a stream; otherwise it lists the file's folder first, and keeps the list
+            elif place.startswith("hf://"):
+                # As a stream: `cat_file` lists the file's folder first, and keeps the list.
                 with system.open(path, "rb", block_size=0) as file:
                     content = file.read()
             else:

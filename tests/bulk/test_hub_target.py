@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bulk_parts import fill, job_of, made, results, shard_bytes, write_folder
+from bulk_parts import fill, job_of, made, parquet_bytes, results, shard_bytes, write_folder
 from hub_server import Hub, hub_for_client
 from maskmend import hub_commits, stores
 from maskmend.bulk.entries import Shard
@@ -151,12 +151,7 @@ def test_a_repository_is_a_source(
     elif kind == "tar":
         there["main"]["in/0.tar"] = shard_bytes(pictures)
     else:
-        pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-        parquet = pytest.importorskip("pyarrow.parquet")
-        images, masked = zip(*pictures.values(), strict=True)
-        table = pyarrow.table({"key": list(pictures), "image": list(images), "mask": list(masked)})
-        parquet.write_table(table, tmp_path / "0.parquet", row_group_size=2)
-        there["main"]["in/0.parquet"] = (tmp_path / "0.parquet").read_bytes()
+        there["main"]["in/0.parquet"] = parquet_bytes(pictures)
     job = job_of(tiny_model, "hf://datasets/me/scans/in", tmp_path / "from-hub")
     tally = fill(job, tiny_pipeline)
     assert (tally.filled, tally.failed) == (COUNT, 0)

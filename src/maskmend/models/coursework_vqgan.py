@@ -42,8 +42,8 @@ def decoder_layers(
 ) -> tuple[nn.Module, nn.Sequential, nn.ModuleList, nn.Module]:
     """The decoder's conv_in, middle, stages and norm."""
     width, code_dim, heads = config.decoder_channels[0], config.quantizer.code_dim, config.attention_heads
-    conv_in = nn.Conv2d(code_dim, width, 3, padding=1)
-    conv_in = nn.Sequential(nn.Conv2d(code_dim, code_dim, 1), conv_in)
+    inner = nn.Conv2d(code_dim, width, 3, padding=1)  # made first: a seed draws the weights it always drew
+    conv_in = nn.Sequential(nn.Conv2d(code_dim, code_dim, 1), inner)
     center = middle(width, heads, NORM, config.attention)
     latent_until = min(config.upsample_after, default=len(config.decoder_channels))
     stages = nn.ModuleList()
