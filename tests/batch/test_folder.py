@@ -21,11 +21,11 @@ from maskmend.batch.manifest import LIKELIEST, NOTES, OLDER
 from maskmend.batch.manifest import NAME as SETTINGS
 from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, OutputError
-from maskmend.files import write_files
 from maskmend.images.picture import load_image
 from maskmend.masks.options import MaskOptions
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.folder import write_domain
+from maskmend.storage.files import write_files
 from maskmend.storage.temporary import beside
 
 HEIGHT, WIDTH = 20, 34

@@ -17,7 +17,7 @@ from maskmend.bulk.run import fill_here, follow
 from maskmend.bulk.worker import Report, Worker
 from maskmend.errors import ConfigError
 from maskmend.images.picture import read_image
-from maskmend.stores import Store
+from maskmend.storage.stores import Store
 
 COUNT = 13
 

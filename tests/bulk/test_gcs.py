@@ -11,7 +11,7 @@ from bulk_parts import fill, job_of, made, parquet_bytes, results, shard_bytes, 
 from gcs_server import Handler, gcs_server
 from maskmend.bulk.manifest import all_records
 from maskmend.errors import ConfigError
-from maskmend.stores import Store, read_ranges
+from maskmend.storage.stores import Store, read_ranges
 
 # The libraries of object storage warn of themselves, and of sockets that are closed late.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -11,11 +11,11 @@ import pytest
 
 from bulk_parts import fill, job_of, made, parquet_bytes, results, shard_bytes, write_folder
 from hub_server import Hub, hub_for_client
-from maskmend import hub_commits, stores
 from maskmend.bulk.entries import Shard
 from maskmend.bulk.manifest import all_records
 from maskmend.errors import ConfigError, DataError, OutputError
-from maskmend.stores import Store, read, read_ranges
+from maskmend.storage import hub_commits, stores
+from maskmend.storage.stores import Store, read, read_ranges
 
 COUNT = 7
 TARGET = "hf://datasets/me/filled"

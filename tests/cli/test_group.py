@@ -25,7 +25,6 @@ from safetensors.numpy import load_file
 
 import maskmend
 from fakes import box_mask, smooth_pixels, tiny_models
-from maskmend import files as writing
 from maskmend.assets import DEFAULT
 from maskmend.cli import main
 from maskmend.images.picture import load_image
@@ -35,6 +34,7 @@ from maskmend.pretrained.component import save_tokenizer, save_transformer
 from maskmend.pretrained.folder import write_domain
 from maskmend.pretrained.hashes import tokens_hash
 from maskmend.settings import Settings
+from maskmend.storage import files as writing
 
 HEIGHT, WIDTH = 20, 34
 PIXELS = smooth_pixels(HEIGHT, WIDTH)

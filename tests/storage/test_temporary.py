@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import maskmend
-from maskmend.files import write_files
 from maskmend.storage import temporary
+from maskmend.storage.files import write_files
 from maskmend.storage.temporary import beside, remove_stale, remove_stale_once, temporary_folder
 
 WRITERS = {
@@ -24,7 +24,7 @@ WRITERS = {
 PROGRAM = """
 import os, sys, time
 from pathlib import Path
-from maskmend.files import write_files
+from maskmend.storage.files import write_files
 if "checkpoint" in {writer!r}:
     from maskmend.training import checkpoint
 folder = Path(sys.argv[1])

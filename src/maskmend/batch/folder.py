@@ -20,7 +20,6 @@ import numpy as np
 from maskmend.batch.manifest import begin_record
 from maskmend.batch.samples import fill_samples
 from maskmend.errors import ConfigError, DataError, OutputError
-from maskmend.files import file_exists, write_files
 from maskmend.fill.preparation import NO_GUIDE, Preparation
 from maskmend.fill.result import Inpainted, joined_notes
 from maskmend.images.listing import SUFFIXES, files_below
@@ -36,6 +35,7 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.hashes import model_hash
 from maskmend.progress import StageProgress
 from maskmend.seeds import seeds_from
+from maskmend.storage.files import file_exists, write_files
 from maskmend.storage.temporary import remove_stale
 
 FAILURES = "failures.csv"

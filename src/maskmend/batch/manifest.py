@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmend.errors import ConfigError
-from maskmend.files import file_exists, write_files
+from maskmend.storage.files import file_exists, write_files
 
 NAME = "fills.json"
 OLDER = "made_otherwise"

@@ -14,11 +14,11 @@ from maskmend.benchmark.report import as_json, as_markdown
 from maskmend.benchmark.timing import interleave
 from maskmend.benchmark.training import train_once
 from maskmend.benchmark.waits import wait_cases
-from maskmend.files import json_bytes, write_files
 from maskmend.models.architectures import only_ours
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.lookup import find_model
 from maskmend.progress import StageProgress
+from maskmend.storage.files import json_bytes, write_files
 from maskmend.storage.temporary import temporary_folder
 
 WHOLE, QUICK = (25, 360.0), (4, 60.0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from maskmend.errors import ConfigError
 from maskmend.seeds import MAX_SEED
-from maskmend.stores import read
+from maskmend.storage.stores import read
 
 
 @dataclass(frozen=True, kw_only=True)

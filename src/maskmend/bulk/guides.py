@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from maskmend.batch.folder import FILLABLE
 from maskmend.bulk.entries import Entry, Location
-from maskmend.stores import Store, joined
+from maskmend.storage.stores import Store, joined
 
 
 class Guides:

@@ -18,7 +18,7 @@ from maskmend.masks.options import MaskOptions
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.hashes import model_hash
 from maskmend.seeds import seeds_from
-from maskmend.stores import Store
+from maskmend.storage.stores import Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from maskmend.batch.folder import FILLABLE
 from maskmend.bulk.sources import Source, index_tar
 from maskmend.errors import DataError
-from maskmend.stores import Store, is_url, joined
+from maskmend.storage.stores import Store, is_url, joined
 
 
 def lone_masks(source: Source) -> Iterator[str]:

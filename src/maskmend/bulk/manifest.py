@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from maskmend.errors import ConfigError
-from maskmend.files import json_bytes
-from maskmend.hub_commits import OWN
-from maskmend.stores import Store
+from maskmend.storage.files import json_bytes
+from maskmend.storage.hub_commits import OWN
+from maskmend.storage.stores import Store
 
 FOLDER = "_maskmend"
 RUN = f"{FOLDER}/run.json"

@@ -11,7 +11,7 @@ from typing import Any
 
 from maskmend.bulk.entries import Cell, Entry, Location
 from maskmend.errors import ConfigError, DataError, pip_install
-from maskmend.stores import is_url, joined, open_binary
+from maskmend.storage.stores import is_url, joined, open_binary
 
 
 def arrow() -> tuple[Any, Any]:

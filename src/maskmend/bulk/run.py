@@ -10,9 +10,9 @@ from maskmend.bulk.manifest import FAILURES, PARTS, failures_csv, part_name, rea
 from maskmend.bulk.sources import Source
 from maskmend.bulk.tally import Tally
 from maskmend.bulk.worker import Report, Worker
-from maskmend.files import write_files
 from maskmend.pipeline import InpaintPipeline
-from maskmend.stores import is_url
+from maskmend.storage.files import write_files
+from maskmend.storage.stores import is_url
 
 EVERY = 10.0
 """Seconds between two updates of the Prometheus metrics."""

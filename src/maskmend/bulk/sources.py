@@ -16,7 +16,7 @@ from maskmend.bulk.entries import Chunk, Entry, Location, Shard, cut_chunks, is_
 from maskmend.bulk.guides import Guides
 from maskmend.bulk.parquet import count_rows, entries_of
 from maskmend.errors import ConfigError, DataError
-from maskmend.stores import Store, is_url, joined, open_binary
+from maskmend.storage.stores import Store, is_url, joined, open_binary
 
 _MEMBER = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]*)")
 """Key and extension, split at the first dot of the file name."""

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from maskmend.bulk.manifest import Record, part_bytes, part_name
 from maskmend.bulk.parquet import arrow, table_bytes
 from maskmend.errors import ConfigError
-from maskmend.stores import Store
+from maskmend.storage.stores import Store
 
 Form = Literal["files", "tar", "parquet"]
 

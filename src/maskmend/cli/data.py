@@ -26,7 +26,7 @@ def index(shards: Path | str, output: Path | str | None) -> None:
 
     A recipe whose data.train is a place with an index reads pictures when they are needed.
     """
-    from maskmend.stores import is_url
+    from maskmend.storage.stores import is_url
     from maskmend.training.shards.index import make_index, write_index
 
     made = make_index(str(shards), log=lambda line: click.echo(line, err=True))

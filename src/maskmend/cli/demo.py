@@ -18,12 +18,12 @@ from maskmend import __version__
 from maskmend.assets.samples import sample_pairs
 from maskmend.errors import ImageError
 from maskmend.evaluation.contact_sheet import contact_sheet, masked_input, step_frames
-from maskmend.files import json_bytes, write_files
 from maskmend.fill.result import Inpainted
 from maskmend.images.picture import load_image, picture_from
 from maskmend.images.writing import check_writable, encode_image
 from maskmend.masks.reading import load_mask
 from maskmend.pipeline import InpaintPipeline
+from maskmend.storage.files import json_bytes, write_files
 
 
 def run_demo(

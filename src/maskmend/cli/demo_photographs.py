@@ -12,11 +12,11 @@ from maskmend.assets import PHOTOGRAPHS
 from maskmend.assets.samples import sample_pairs
 from maskmend.cli.demo import make_folder
 from maskmend.evaluation.contact_sheet import masked_input
-from maskmend.files import write_files
 from maskmend.images.picture import load_image, picture_from
 from maskmend.images.writing import encode_image
 from maskmend.masks.reading import load_mask
 from maskmend.pipeline import InpaintPipeline
+from maskmend.storage.files import write_files
 
 SHEET = "photographs.png"
 

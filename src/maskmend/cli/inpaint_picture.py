@@ -59,7 +59,6 @@ def inpaint_picture(
     drawn (`drawn_mask`) and the canvas that `extend` adds are filled.
     """
     from maskmend.batch.samples import fill_samples
-    from maskmend.files import write_files
     from maskmend.fill.context_box import cut_to_box
     from maskmend.fill.events import FillEvents
     from maskmend.images import picture as images
@@ -67,6 +66,7 @@ def inpaint_picture(
     from maskmend.images.canvas import extend_canvas
     from maskmend.masks.morphology import grow
     from maskmend.masks.reading import reads_alpha
+    from maskmend.storage.files import write_files
 
     piped = output == PIPE
     if [image, mask_path, guide_path].count(PIPE) > 1:

@@ -109,7 +109,7 @@ def fill_many(
     from maskmend.bulk.run import failures_name, fill_here, follow
     from maskmend.bulk.sources import open_source
     from maskmend.config import override
-    from maskmend.stores import joined
+    from maskmend.storage.stores import joined
 
     if samples > 1:
         raise ConfigError(

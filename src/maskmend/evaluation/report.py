@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from rich.table import Table
 from rich.text import Text
 
-from maskmend.files import write_files
 from maskmend.metrics.bootstrap import Interval
+from maskmend.storage.files import write_files
 
 STEADY = 500
 """Images from which FID is near enough to that of larger sets to be compared with published figures."""

@@ -20,13 +20,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from maskmend.errors import ConfigError, ModelError, pip_install
-from maskmend.files import json_bytes, write_files
 from maskmend.models.architectures import only_ours
 from maskmend.models.attention import Rotation, rope_angles
 from maskmend.models.known_encoder import KnownPixels
 from maskmend.models.transformer import Block, Hints, MaskedTransformer
 from maskmend.models.vqgan import VQGAN
 from maskmend.pipeline import InpaintPipeline
+from maskmend.storage.files import json_bytes, write_files
 
 FORMAT = 2
 """Of model.json. Format 1 called the graph `prefill` and the attention "prefix" both "context"."""

@@ -23,9 +23,9 @@ from maskmend.export.icons import icon_png
 from maskmend.export.onnx import onnx_graphs
 from maskmend.export.web_runtime import BUILDS, runtime_files
 from maskmend.export.web_weights import pack_weights
-from maskmend.files import json_bytes, write_files
 from maskmend.pipeline import InpaintPipeline
 from maskmend.settings import SCHEDULES, Settings
+from maskmend.storage.files import json_bytes, write_files
 
 SITE = Path(__file__).parent / "site"
 PAGE = Path(maskmend.__file__).parent / "server" / "page"

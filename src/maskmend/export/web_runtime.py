@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from maskmend.errors import OutputError, WeightsError
-from maskmend.files import write_files
 from maskmend.storage.cache import cache_folder
+from maskmend.storage.files import write_files
 from maskmend.storage.temporary import temporary_folder
 
 VERSION = "1.30.0"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from maskmend.errors import ImageError
-from maskmend.files import write_files
 from maskmend.images.exif import DAMAGED
 from maskmend.images.metadata import save_options
 from maskmend.images.picture import Picture, pil_from
 from maskmend.images.pillow import quiet
 from maskmend.images.png import unlike_srgb
+from maskmend.storage.files import write_files
 
 WRITABLE = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 PNG_LEVEL = 3

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError, OutputError
-from maskmend.files import json_bytes, write_files
 from maskmend.importers.class_names import imagenet_names, notice
 from maskmend.importers.costs import cost_line
 from maskmend.models.token_model import TokenModel
@@ -26,6 +25,7 @@ from maskmend.pretrained.component import component_index
 from maskmend.pretrained.folder import CARD, FORMAT, INDEX
 from maskmend.pretrained.hashes import tokens_hash
 from maskmend.progress import Progress
+from maskmend.storage.files import json_bytes, write_files
 from maskmend.storage.temporary import beside, remove_stale
 from maskmend.storage.tensor_writing import Planned, write_tensors
 

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from maskmend import __version__
 from maskmend.errors import ConfigError, ImageError
-from maskmend.files import json_bytes, write_files
 from maskmend.fill.events import FillEvents
 from maskmend.fill.result import Inpainted
 from maskmend.pipeline import InpaintPipeline
+from maskmend.storage.files import json_bytes, write_files
 
 COMPONENT = f'''"""Loads this folder as maskmend's own pipeline. Written by maskmend {__version__}."""
 

@@ -17,11 +17,11 @@ from PIL import Image
 
 from maskmend.config import nearest
 from maskmend.errors import ConfigError, DataError, ImageError
-from maskmend.files import json_bytes, write_files
 from maskmend.images.listing import SUFFIXES
 from maskmend.images.opening import decoded, open_image
 from maskmend.masks.generators import HOLES
 from maskmend.seeds import MAX_SEED
+from maskmend.storage.files import json_bytes, write_files
 
 
 def draw_mask(kind: str, seed: int, index: int, height: int, width: int) -> Bool[np.ndarray, "H W"]:

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt8
 
 from maskmend.errors import DataError, OutputError
-from maskmend.files import write_files
 from maskmend.progress import Progress
 from maskmend.storage.cache import cache_folder
+from maskmend.storage.files import write_files
 
 FeatureFunction = Callable[[UInt8[np.ndarray, "B H W 3"]], Float[np.ndarray, "B D"]]
 """What turns a batch of images into features; tests give a small one of their own."""

@@ -30,9 +30,9 @@ from safetensors.numpy import save as save_safetensors
 
 from maskmend.choices import choice_error
 from maskmend.errors import OutputError, WeightsError
-from maskmend.files import write_files
 from maskmend.perceptual.restricted_pickle import read_numpy_pickle, read_torchscript
 from maskmend.storage.cache import cache_folder
+from maskmend.storage.files import write_files
 from maskmend.storage.header_order import ordered
 from maskmend.storage.temporary import temporary_folder
 

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError
-from maskmend.files import json_bytes, write_files
 from maskmend.models.architectures import ARCHITECTURES
 from maskmend.models.token_model import TokenModel
 from maskmend.models.tokenizer_config import TokenizerConfig
@@ -26,6 +25,7 @@ from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.hashes import tokens_hash
 from maskmend.pretrained.json_files import check_index, read_json
 from maskmend.pretrained.migrations import FORMAT, migrate_config, migrate_name
+from maskmend.storage.files import json_bytes, write_files
 from maskmend.storage.header_order import ordered
 
 M = TypeVar("M", bound=nn.Module)

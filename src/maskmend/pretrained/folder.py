@@ -21,7 +21,6 @@ from typing import Any
 import torch
 
 from maskmend.errors import ModelError
-from maskmend.files import json_bytes, write_files
 from maskmend.models.token_model import TokenModel
 from maskmend.models.vqgan import VQGAN
 from maskmend.pretrained.component import (  # noqa: F401 - moved
@@ -42,6 +41,7 @@ from maskmend.pretrained.hub import CARD
 from maskmend.pretrained.json_files import check_index, read_json, write_json
 from maskmend.pretrained.lookup import component_folder, find_model  # noqa: F401 - moved
 from maskmend.pretrained.migrations import FORMAT
+from maskmend.storage.files import json_bytes, write_files
 
 INDEX = "model_index.json"
 

@@ -12,9 +12,9 @@ from typing import Any
 from PIL import Image
 
 from maskmend.errors import ConfigError, ModelError, pip_install
-from maskmend.files import write_files
 from maskmend.images.picture import picture_from
 from maskmend.images.writing import encode_picture
+from maskmend.storage.files import write_files
 
 CARD = "README.md"
 PATTERNS = (CARD, "*.json", "*/*.json", "*/*.safetensors", "prompts/merges.txt")

@@ -7,8 +7,8 @@ from typing import Any
 
 from maskmend.config import nearest
 from maskmend.errors import ModelError
-from maskmend.files import json_bytes, write_files
 from maskmend.pretrained.migrations import FORMAT
+from maskmend.storage.files import json_bytes, write_files
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,1 +1,3 @@
-"""The basis of reading and writing files: temporary names, the cache folder, checks of file formats."""
+"""Reading and writing files: atomic writes, folders on disk and behind URLs, temporary names, the cache
+folder, and checks of file formats.
+"""

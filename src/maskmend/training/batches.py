@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from maskmend.errors import DataError, MaskmendError, TrainingError
 from maskmend.progress import Log
-from maskmend.stores import is_url
+from maskmend.storage.stores import is_url
 from maskmend.training.dataset import Box, ImageSet, batch_indices, crop, cut, draw_box
 from maskmend.training.recipe import Recipe
 from maskmend.training.shards.pictures import ShardSet

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from maskmend.errors import ConfigError, pip_install
-from maskmend.files import write_files
+from maskmend.storage.files import write_files
 
 
 class MetricsLog:

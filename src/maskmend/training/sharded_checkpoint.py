@@ -18,8 +18,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 from maskmend.errors import ConfigError, TrainingError
-from maskmend.files import json_bytes, write_files
 from maskmend.pretrained.migrations import FORMAT
+from maskmend.storage.files import json_bytes, write_files
 from maskmend.training.checkpoint import one_line
 from maskmend.training.distributed import rank_and_world
 

@@ -8,7 +8,6 @@ from click.testing import CliRunner
 from PIL import Image
 
 from fakes import box_mask, photograph, smooth_pixels
-from maskmend import files as disk
 from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError, ImageError, MaskError, OutputError
 from maskmend.images.picture import load_image
@@ -19,6 +18,7 @@ from maskmend.importers.coursework.layout import (
     read_coursework_folder,
     strip,
 )
+from maskmend.storage import files as disk
 
 SIDE, GRID = 16, 4  # the tiny model's
 HOLES = {

@@ -18,7 +18,7 @@ from PIL import Image
 
 from maskmend.cli import main
 from maskmend.errors import ConfigError, DataError
-from maskmend.stores import Store
+from maskmend.storage.stores import Store
 from maskmend.training import checkpoint
 from maskmend.training.batches import Batches, start_method
 from maskmend.training.dataset import ImageSet

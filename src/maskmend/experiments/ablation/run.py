@@ -26,10 +26,10 @@ from maskmend.experiments.reproduce.trial import (
     difference,
     lpips_difference,
 )
-from maskmend.files import json_bytes, write_files
 from maskmend.metrics.bootstrap import Interval
 from maskmend.metrics.features import FeatureFunction
 from maskmend.progress import StageProgress
+from maskmend.storage.files import json_bytes, write_files
 
 TITLE = "The published experiment's recipe against ours"
 

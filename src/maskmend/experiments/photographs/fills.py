@@ -18,8 +18,8 @@ from PIL import Image, PngImagePlugin
 
 from maskmend.experiments.photographs.methods import Method
 from maskmend.experiments.photographs.scenes import Scene
-from maskmend.files import write_files
 from maskmend.progress import Progress
+from maskmend.storage.files import write_files
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,11 +23,11 @@ from maskmend.experiments.photographs.scenes import Scene, holes_for
 from maskmend.experiments.photographs.scores import Meter, Score, composited
 from maskmend.experiments.photographs.strips import Row, jpeg_bytes, strip
 from maskmend.experiments.reproduce.page import Drawing, Section, markdown
-from maskmend.files import json_bytes, write_files
 from maskmend.masks.generators import PHOTOGRAPHIC
 from maskmend.masks.sets import masks_hash
 from maskmend.metrics.features import content_hash
 from maskmend.progress import StageProgress
+from maskmend.storage.files import json_bytes, write_files
 
 TITLE = "Photographs repaired"
 FOOT = "Made by `maskmend photographs`. Every figure, photograph by photograph, is in {folder}/page.json."

@@ -22,9 +22,9 @@ from maskmend.experiments.reproduce.strips import gallery, png_bytes, schedule_s
 from maskmend.experiments.reproduce.summary import rivals, summary_section, verdict_section
 from maskmend.experiments.reproduce.tables import Table, the_grid, the_tables, verdict_of
 from maskmend.experiments.reproduce.trial import TrialRunner
-from maskmend.files import json_bytes, write_files
 from maskmend.progress import Log, StageProgress, duration
 from maskmend.settings import SCHEDULES
+from maskmend.storage.files import json_bytes, write_files
 
 QUICK_IMAGES, QUICK_REPEATS = 16, 10
 PUBLISHED_SCHEDULES = ("cosine", "linear", "square")

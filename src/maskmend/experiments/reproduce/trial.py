@@ -24,7 +24,6 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 
 from maskmend.experiments.reproduce.dataset import TestSet
-from maskmend.files import json_bytes, write_files
 from maskmend.images.tensors import to_tensor
 from maskmend.masks.sets import masks_hash
 from maskmend.metrics.bootstrap import Interval, centred_interval, mean_interval
@@ -35,6 +34,7 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.hashes import model_hash
 from maskmend.progress import StageProgress
 from maskmend.settings import Settings
+from maskmend.storage.files import json_bytes, write_files
 
 BATCH = 32
 FORMAT = 3

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from maskmend.errors import ModelError
-from maskmend.files import json_bytes, write_files
 from maskmend.importers.amused.component import WHOLE, Component
 from maskmend.importers.amused.transformer import Place
 from maskmend.models.clip_text import ClipTextConfig, clip_text_shapes
 from maskmend.pretrained.prompts import CONDITION, PROMPTS, PromptConfig, prompt_index
+from maskmend.storage.files import json_bytes, write_files
 from maskmend.storage.tensor_writing import Planned, write_tensors
 
 TOKENIZER = ("vocab.json", "merges.txt")

@@ -20,7 +20,6 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from maskmend.errors import ConfigError, DataError
-from maskmend.files import write_files
 from maskmend.fill.result import Inpainted
 from maskmend.images.listing import SUFFIXES
 from maskmend.images.picture import Picture, load_image
@@ -28,6 +27,7 @@ from maskmend.masks.options import MaskOptions
 from maskmend.masks.reading import load_mask
 from maskmend.pipeline import InpaintPipeline
 from maskmend.progress import StageProgress
+from maskmend.storage.files import write_files
 
 IMAGES, MASKS = "masked_image", "mask64"
 RESULTS, SCHEDULES, ITERATIONS = "test_results", "mask_scheduling", "imga"

@@ -15,9 +15,9 @@ from typing import Any
 
 from maskmend.config import from_dict, to_dict
 from maskmend.errors import ConfigError, TrainingError
-from maskmend.files import json_bytes, write_files
 from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.transformer import TransformerConfig
+from maskmend.storage.files import json_bytes, write_files
 from maskmend.training.finetune.pictures import SCALES, PictureCounts, training_file, validation_file
 from maskmend.training.recipe import Recipe
 

@@ -21,7 +21,7 @@ import numpy as np
 from maskmend.errors import ConfigError, DataError
 from maskmend.images.listing import TRAINABLE
 from maskmend.progress import Log
-from maskmend.stores import Store, is_url, joined, open_binary, read, size_of
+from maskmend.storage.stores import Store, is_url, joined, open_binary, read, size_of
 
 NAME = "index.maskmend.json"
 FORMAT = 1

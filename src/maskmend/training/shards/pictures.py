@@ -12,7 +12,7 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from maskmend.errors import ConfigError, DataError
-from maskmend.stores import read, read_ranges, size_of
+from maskmend.storage.stores import read, read_ranges, size_of
 from maskmend.training.dataset import decode
 from maskmend.training.shards.cache import PictureCache
 from maskmend.training.shards.index import Index

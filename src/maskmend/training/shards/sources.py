@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from maskmend.progress import Log
-from maskmend.stores import is_url
+from maskmend.storage.stores import is_url
 from maskmend.training.dataset import ImageSet, shared_pictures
 from maskmend.training.shards.index import find_index, open_index, without_index
 from maskmend.training.shards.pictures import ShardSet

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskmend.stores import read_ranges
+from maskmend.storage.stores import read_ranges
 from maskmend.training.shards.index import Index
 from maskmend.training.shards.pictures import ShardSet
 

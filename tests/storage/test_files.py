@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from maskmend import files
 from maskmend.errors import OutputError
-from maskmend.files import write_files
+from maskmend.storage import files
+from maskmend.storage.files import write_files
 
 
 @pytest.mark.parametrize("call", [1, 2])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from maskmend import stores
 from maskmend.errors import ConfigError, DataError
-from maskmend.stores import Store
+from maskmend.storage import stores
+from maskmend.storage.stores import Store
 
 
 class NoCredentialsError(Exception):
@@ -115,7 +115,7 @@ def test_the_extra_that_is_named_installs_what_is_missing(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigError, match=r"pip install '\.\[cloud\]'"):
         stores.file_system(url)
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     extra = [Requirement(line).name.replace("-", "_") for line in project["optional-dependencies"]["cloud"]]
     assert package in extra
 

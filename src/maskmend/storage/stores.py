@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from maskmend.errors import ConfigError, DataError, OutputError, pip_install
-from maskmend.files import write_files
-from maskmend.hub_commits import is_repository, reason, repository
+from maskmend.storage.files import write_files
+from maskmend.storage.hub_commits import is_repository, reason, repository
 
 OBJECTS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "hf", "memory")
 """Protocols that write an object atomically; of `hf://` the buckets."""
