@@ -46,7 +46,8 @@ def test_the_page_holds_figures_pictures_and_credits(
             assert (figures["fid"] is None) == result["whole"]
             assert len(figures["lpips_each"]) == (3 if result["whole"] else 6)
         for shown in result["shown"]:
-            assert f"{shown['name']}: CC BY 2.0" in text
+            credit = f"{shown['name']}: CC BY 2.0"
+            assert any(line.startswith("Photographs: ") and credit in line for line in text.splitlines())
         gap = result["against"]["maskmend x against MI-GAN"]["lpips"]
         assert f"{100 * gap['value']:+.0f} %" in text
     assert "never the truth" in text

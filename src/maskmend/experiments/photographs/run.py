@@ -190,12 +190,13 @@ def _picture(
     licences = [f"{name}: {contest.credits[name]}" for name in names if name in contest.credits]
     caption = (
         f"Picked by number: by the LPIPS of {result.ours[0]} less that of {rival}, the lowest, the median "
-        f"and the highest.{' Photographs: ' if licences else ''}{'; '.join(licences)}"
+        "and the highest."
     )
     drawing = Drawing(
         file=f"{folder.name}/{group.name}-{result.kind}.jpg",
         png=jpeg_bytes(strip(rows, zoom=group.whole)),
         caption=caption,
+        credit=f"Photographs: {'; '.join(licences)}." if licences else "",
     )
     return drawing, picks
 

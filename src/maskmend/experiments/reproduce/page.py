@@ -96,6 +96,8 @@ class Drawing:
     png: bytes
     """Its content; of a page written as Markdown alone it may be a JPEG."""
     caption: str
+    credit: str = ""
+    """Sources and licences of what it shows, as a visible line below it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,8 @@ def markdown(title: str, lead: Sequence[str], sections: Sequence[Section], foot:
             lines += [*_markdown_table(table), ""]
         for drawing in section.drawings:
             lines += [f"![{drawing.caption}]({drawing.file})", ""]
+            if drawing.credit:
+                lines += [drawing.credit, ""]
     if foot:
         lines += [foot, ""]
     return "\n".join(lines)
@@ -203,9 +207,10 @@ def _html_cell(tag: str, text: str, label: bool) -> str:
 def _html_figure(drawing: Drawing) -> str:
     data = base64.b64encode(drawing.png).decode()
     caption = html.escape(drawing.caption)
+    shown = html.escape(f"{drawing.caption} {drawing.credit}".strip())
     return (
         f'<figure><img alt="{caption}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{caption}</figcaption></figure>"
+        f"<figcaption>{shown}</figcaption></figure>"
     )
 
 
