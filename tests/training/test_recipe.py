@@ -192,8 +192,8 @@ def test_settings_are_frozen_by_name() -> None:
         "weight_decay clip ema seed log_every validate_every checkpoint_every picture_every "
         "validation_images keep precision device threads tensorboard",
         "TokenizerTraining": f"{losses} start holes quantize_from",
-        "DecoderTraining": f"{losses} tokenizer transformer temperature steps discriminators whole boxes "
-        "strokes random_walk scratches text blobs guesses hole_weight infill",
+        "DecoderTraining": f"{losses} tokenizer transformer temperature steps discriminators "
+        "discriminator_warmup whole boxes strokes random_walk scratches text blobs guesses hole_weight infill",
         "TransformerTraining": "tokenizer start bernoulli bernoulli_p scheduled schedule boxes strokes "
         "random_walk scratches text blobs guesses loss_on label_smoothing infill codebook_start replace",
     }

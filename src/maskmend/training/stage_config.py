@@ -99,6 +99,8 @@ class DecoderTraining(ImageLossConfig):
     discriminators: str = ""
     """A run folder whose discriminators initialise the run; empty: new ones, whose first gradients mislead
     the decoder."""
+    discriminator_warmup: int = 0
+    """First steps, in which only the discriminators learn: for a trained decoder with new discriminators."""
     whole: float = 0.1
     """Weight of completely masked pictures, decoded from their true tokens alone."""
     boxes: float = 0.25
@@ -126,7 +128,7 @@ class DecoderTraining(ImageLossConfig):
         families = ("whole", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
         check_bounds("decoder", self, {"guesses": (0, 1)})
         check_bounds("decoder", self, dict.fromkeys((*families, "temperature", "hole_weight"), (0, math.inf)))
-        check_bounds("decoder", self, {"steps": (0, 64)})
+        check_bounds("decoder", self, {"steps": (0, 64), "discriminator_warmup": (0, math.inf)})
         if self.steps and not self.transformer:
             raise ConfigError(
                 f"decoder.steps = {self.steps} without a transformer: name one that fills the holes"

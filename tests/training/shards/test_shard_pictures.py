@@ -28,6 +28,9 @@ from maskmend.training.shards.index import NAME, RECORD, Index, make_index, open
 from maskmend.training.shards.pictures import ShardSet
 from maskmend.training.shards.sources import open_pictures, shared_count
 
+# PyTorch's advice on a machine of one core, where two workers are asked for all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes:UserWarning")
+
 SIZE = 16
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -345,6 +345,24 @@ def test_discriminators_of_another_run_are_loaded(make_recipe, tmp_path: Path) -
     ):
         with pytest.raises(ConfigError, match=said):
             built(make_recipe("decoder", decoder=base | options))
+
+
+def test_first_the_discriminators_alone_learn(make_recipe, tmp_path: Path) -> None:
+    """Would catch a trained decoder that untrained discriminators mislead, and one that never learns after."""
+    options = {"adversarial": 1.0, "adversarial_start": 0, "discriminator_warmup": 2}
+
+    def states(steps: int) -> dict[str, Any]:
+        recipe = make_recipe("decoder", training={"steps": steps}, decoder=options)
+        assert run(recipe, tmp_path / str(steps)).finished
+        return checkpoint.read(tmp_path / str(steps) / "last.pt")["stage"]
+
+    start = built(make_recipe("decoder", decoder=options))
+    held, trained = states(2), states(3)
+    before = {f"decoder.{name}": weight for name, weight in start.model.decoder.state_dict().items()}
+    assert all(torch.equal(held["model"][name], weight) for name, weight in before.items())
+    assert any(not torch.equal(trained["model"][name], weight) for name, weight in before.items())
+    first = start.image_loss.discriminators["discriminator"].state_dict()
+    assert any(not torch.equal(held["discriminator"][name], weight) for name, weight in first.items())
 
 
 def test_micro_batches_update_discriminators_as_one_batch(make_recipe, batch: Tensor) -> None:

@@ -128,6 +128,7 @@ class DecoderStage:
     ) -> dict[str, Tensor]:
         metrics: dict[str, Tensor] = {}
         self.model.decoder.train()
+        decoder_learns = step >= self.options.discriminator_warmup
         rank, world = rank_and_world()
         for number, images in enumerate(micro_batches, 1):
             images = to_device(images, self.device).contiguous(memory_format=torch.channels_last)
@@ -141,11 +142,13 @@ class DecoderStage:
                 gradient, part = self.image_loss.gradient(
                     images, fake, last, step, known.mask, weight, last_part
                 )
-                fake.backward((gradient / len(micro_batches)).to(fake.dtype))
+                if decoder_learns:
+                    fake.backward((gradient / len(micro_batches)).to(fake.dtype))
             part["loss"] = part["reconstruction"]
             metrics = {k: metrics.get(k, 0) + v.detach() / len(micro_batches) for k, v in part.items()}
-        metrics["gradient"] = optimizer_step(self.model.decoder, self.optimizers[0], self.clip)
-        self.ema.update(self.model, step)
+        if decoder_learns:
+            metrics["gradient"] = optimizer_step(self.model.decoder, self.optimizers[0], self.clip)
+            self.ema.update(self.model, step)
         return metrics | self.image_loss.update_discriminators(step)
 
     def _masks(self, rng: np.random.Generator, count: int) -> Masks:
