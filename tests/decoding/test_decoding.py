@@ -15,7 +15,7 @@ from maskmend.decoding.mask_counts import mask_counts
 from maskmend.decoding.noise import Stream, gumbel, uniform
 from maskmend.decoding.orders import halton_rank, top_n_mask
 from maskmend.decoding.sampling import entropy, log_probability, sample
-from maskmend.decoding.schedules import SCHEDULES
+from maskmend.decoding.schedules import SCHEDULES, schedule_named
 from maskmend.errors import ConfigError, ModelError
 from maskmend.settings import CHOICES, CONFIDENCES, ORDERS
 
@@ -99,7 +99,7 @@ def test_known_tokens_stay_and_the_plan_is_kept(batch, options):
     assert (decoded.entropy[~hole] == 0).all()
     assert ((decoded.entropy[hole] > 0) & (decoded.entropy[hole] <= math.log(CODES) + 1e-6)).all()
 
-    table = mask_counts(hole.sum(dim=1), options["steps"], options["schedule"])
+    table = mask_counts(hole.sum(dim=1), options["steps"], schedule_named(options["schedule"]))
     assert tuple(seen) == decoded.history
     assert len(seen) == (table > 0).any(dim=0).sum(), "a step was taken with nothing masked"
     was_masked = hole

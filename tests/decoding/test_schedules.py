@@ -17,7 +17,7 @@ names = st.sampled_from(sorted(SCHEDULES))
 
 
 def counts(holes: int, steps: int, schedule: str) -> list[int]:
-    return mask_counts(torch.tensor([holes]), steps, schedule)[0].tolist()
+    return mask_counts(torch.tensor([holes]), steps, schedule_named(schedule))[0].tolist()
 
 
 def test_all_schedules_of_the_field_are_there():
@@ -79,7 +79,7 @@ def test_every_step_fills_something_and_the_last_leaves_nothing(holes, steps, na
 
 @given(holes=st.lists(st.integers(0, 300), min_size=1, max_size=5), steps=st.integers(1, 20), name=names)
 def test_an_image_keeps_its_plan_in_a_batch(holes, steps, name):
-    table = mask_counts(torch.tensor(holes), steps, name)
+    table = mask_counts(torch.tensor(holes), steps, SCHEDULES[name])
     assert table.tolist() == [counts(n, steps, name) for n in holes]
 
 
@@ -87,11 +87,11 @@ def test_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(ConfigError, match=r"'cosin'.*'cosine'"):
         schedule_named("cosin")
     with pytest.raises(ConfigError, match="linear"):
-        mask_counts(torch.tensor([1]), 2, "")
+        schedule_named("")
 
 
 def test_impossible_numbers_are_refused():
     with pytest.raises(ConfigError, match="steps is 0"):
-        mask_counts(torch.tensor([3]), 0, "linear")
+        mask_counts(torch.tensor([3]), 0, SCHEDULES["linear"])
     with pytest.raises(ConfigError, match="-1"):
-        mask_counts(torch.tensor([3, -1]), 2, "linear")
+        mask_counts(torch.tensor([3, -1]), 2, SCHEDULES["linear"])

@@ -16,6 +16,7 @@ from maskmend.benchmark.reference import PlainTransformer, plain_decode
 from maskmend.benchmark.timing import Case, clocked
 from maskmend.decoding.interface import decode
 from maskmend.decoding.mask_counts import mask_counts
+from maskmend.decoding.schedules import schedule_named
 from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.models.transformer import Hints, MaskedTransformer, TransformerConfig, coursework_config
 from maskmend.models.vqgan import VQGAN
@@ -38,7 +39,7 @@ def work_of_fill(config: TransformerConfig, hole: int, steps: int) -> float:
     d, known = config.dim, config.tokens - hole
     block = 4 * d * d + 2 * d * config.mlp + 2 * known * d
     read = 2.0 * known * ((config.layers - 1) * block + 3 * d * d)
-    masked = mask_counts(torch.tensor([hole]), steps, "cosine")[0].tolist()
+    masked = mask_counts(torch.tensor([hole]), steps, schedule_named("cosine"))[0].tolist()
     return read + sum(work_of_pass(config, hole, left) for left in masked if left)
 
 

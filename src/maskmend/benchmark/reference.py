@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from maskmend.decoding.mask_counts import mask_counts
+from maskmend.decoding.schedules import schedule_named
 from maskmend.models.attention import reference_attention
 from maskmend.models.transformer import TransformerConfig
 
@@ -62,7 +63,8 @@ def plain_decode(
     draw: Callable[[Tensor], object] | None = None,
 ) -> Int[Tensor, "1 N"]:
     """The published experiment's loop for one picture; `draw` is called with the tokens of each step."""
-    masked, remaining = hole.clone(), mask_counts(hole.sum(1), steps, "cosine")[0].tolist()
+    masked = hole.clone()
+    remaining = mask_counts(hole.sum(1), steps, schedule_named("cosine"))[0].tolist()
     for left in remaining[1:]:
         probability, best = model(tokens.masked_fill(masked, model.codes)).softmax(-1).max(-1)
         tokens = torch.where(masked, best, tokens)

@@ -15,11 +15,12 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from maskmend.decoding.confidence import score_function
-from maskmend.decoding.loop import Decoded, Predict, Sample, Step, iterative_decode
+from maskmend.decoding.confidence import confidence_noise, confidence_score, halton_score, random_score
+from maskmend.decoding.loop import Decoded, Predict, Sample, Score, Step, iterative_decode
 from maskmend.decoding.mask_counts import mask_counts
 from maskmend.decoding.noise import Stream, slot_noise
 from maskmend.decoding.sampling import sample
+from maskmend.decoding.schedules import schedule_named
 from maskmend.errors import ConfigError, ModelError
 from maskmend.seeds import seeds_from
 from maskmend.settings import DEFAULTS, Settings
@@ -86,10 +87,9 @@ def decode(
     _check_tokens(tokens, hole, mask_id)
     images, length = tokens.shape
     seed = torch.tensor(_checked_seeds(seeds, images), dtype=torch.int64, device=hole.device)  # (B,)
-    if chosen.order == "halton":
-        grid = _checked_grid(grid, length)
+    grid = _checked_grid(grid, length) if chosen.order == "halton" else None
 
-    masked = mask_counts(hole.sum(dim=1).cpu(), chosen.steps, chosen.schedule)  # (B, T+1)
+    masked = mask_counts(hole.sum(dim=1).cpu(), chosen.steps, schedule_named(chosen.schedule))  # (B, T+1)
     if chosen.sweet_spot is not None:
         masked[:, chosen.sweet_spot :] = 0
     # Counted on the CPU, once, so that no step has to ask the device whether anything is left.
@@ -101,7 +101,7 @@ def decode(
         mask_id=mask_id,
         n_keep=-masked[:, : taken + 1].diff(dim=1).to(hole.device),
         sample=_sampling(chosen, seed, hole, taken, mask_id),
-        score=score_function(chosen, seed, hole, taken, grid),
+        score=_scoring(chosen, seed, hole, taken, grid),
         on_step=on_step,
     )
     if decoded.log_likelihood.isnan().any():
@@ -125,6 +125,24 @@ def _sampling(
         )
 
     return draw
+
+
+def _scoring(
+    settings: Settings,
+    seed: Int[Tensor, "B"],
+    hole: Bool[Tensor, "B N"],
+    taken: int,
+    grid: tuple[int, int] | None,
+) -> Score:
+    """The score by `order`, `confidence` and `noise`; `grid` is given for order "halton"."""
+    if grid is not None:
+        return halton_score(grid, hole)
+    if settings.order == "random":
+        return random_score(seed, hole)
+    noise = None
+    if settings.noise > 0:
+        noise = confidence_noise(settings.noise, settings.steps, seed, hole, taken)
+    return confidence_score(noise, probability=settings.confidence == "probability")
 
 
 def _check_tokens(tokens: Tensor, hole: Tensor, mask_id: int) -> None:

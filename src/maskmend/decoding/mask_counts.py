@@ -4,18 +4,21 @@ m_t = floor(gamma(t/T) * m_0) (MaskGIT, Chang et al. 2022, section 3.2). Unlike 
 at least one token while any is left, so no forward pass is wasted.
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from maskmend.decoding.schedules import schedule_named
 from maskmend.errors import ConfigError
 
 _ROUNDING = 1e-9
 """Added before floor: linear, step 9 of 10, 10 holes leaves 1 token masked, not floor(0.9999999999999998)."""
 
 
-def mask_counts(holes: Int[Tensor, "B"], steps: int, schedule: str) -> Int[Tensor, "B {steps}+1"]:
+def mask_counts(
+    holes: Int[Tensor, "B"], steps: int, gamma: Callable[[float], float]
+) -> Int[Tensor, "B {steps}+1"]:
     """The number of tokens still masked after every step, for each image of a batch.
 
     Column t is min(floor(gamma(t/T) * holes), column t-1 minus 1), never below 0. Column 0 is `holes` itself
@@ -24,12 +27,11 @@ def mask_counts(holes: Int[Tensor, "B"], steps: int, schedule: str) -> Int[Tenso
     Args:
         holes: the number of hole tokens of each image, 0 or more.
         steps: T, 1 or more.
-        schedule: a name in SCHEDULES.
+        gamma: the schedule, falling from 1 at 0 to 0 at 1; those of the paper are in `schedules`.
 
     Raises:
-        ConfigError: unknown schedule, steps below 1, or a negative number of holes.
+        ConfigError: steps below 1, or a negative number of holes.
     """
-    gamma = schedule_named(schedule)
     if steps < 1:
         raise ConfigError(f"steps is {steps}: give 1 or more")
     if (holes < 0).any():

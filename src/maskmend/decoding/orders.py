@@ -1,7 +1,6 @@
-"""The order in which hole tokens are filled: fixed scores for each token, and the n best of each image.
+"""The order in which hole tokens are filled: orders fixed before the first step, and the n best of each image.
 
-The score of order "confidence" is in `confidence`; "random" and "halton" are fixed before the first step. The
-Halton order spreads each step's tokens evenly over the grid, so that tokens filled together are far apart and
+`confidence` makes scores of them. The Halton order spreads each step's tokens evenly over the grid, so that tokens filled together are far apart and
 nearly independent (Besnier et al. 2025, "Halton scheduler for masked generative image transformer").
 """
 
@@ -47,11 +46,11 @@ def halton_rank(height: int, width: int) -> Int[Tensor, "N"]:
     return first.argsort().argsort()
 
 
-def random_score(seeds: Int[Tensor, "B"], tokens: int) -> Float[Tensor, "B {tokens}"]:
-    """A score in (0, 1) for each token, drawn from its image's seed: the highest is filled first."""
+def random_priority(seeds: Int[Tensor, "B"], tokens: int) -> Float[Tensor, "B {tokens}"]:
+    """A number in (0, 1) for each token, drawn from its image's seed: the highest is filled first."""
     position = torch.arange(tokens, device=seeds.device).repeat(len(seeds))
-    score = uniform(seeds.repeat_interleave(tokens), 0, position, 1, stream=Stream.ORDER)
-    return score.view(len(seeds), tokens)
+    priority = uniform(seeds.repeat_interleave(tokens), 0, position, 1, stream=Stream.ORDER)
+    return priority.view(len(seeds), tokens)
 
 
 def top_n_mask(

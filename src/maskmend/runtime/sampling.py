@@ -19,9 +19,8 @@ Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(tokens (B, N), masked (B, N)) ─► logits (S, K) of the masked tokens in row-major order."""
 
 
-def mask_counts(hole: int, steps: int, schedule: str) -> list[int]:
+def mask_counts(hole: int, steps: int, gamma: Callable[[float], float]) -> list[int]:
     """Tokens still masked after each step, from step 0; as `maskmend.decoding.mask_counts`."""
-    gamma = schedule_named(schedule)
     counts = [hole]
     for t in range(1, steps + 1):
         wanted = math.floor(hole * gamma(t / steps) + 1e-9)
@@ -50,7 +49,7 @@ def decode(
     count, seed = len(seeds), np.asarray(seeds, np.int64)
     masked = np.tile(hole, (count, 1))
     filled = np.where(masked, mask_id, tokens[None]).astype(np.int64)
-    counts = mask_counts(int(hole.sum()), steps, settings.schedule)
+    counts = mask_counts(int(hole.sum()), steps, schedule_named(settings.schedule))
     if settings.sweet_spot is not None:
         counts[settings.sweet_spot :] = [0] * (steps + 1 - settings.sweet_spot)
     for t in range(1, steps + 1):
