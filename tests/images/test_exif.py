@@ -13,7 +13,6 @@ from PIL import Image, PngImagePlugin
 from maskmend.errors import ImageError
 from maskmend.images.picture import Picture, picture_from, read_image
 from maskmend.images.writing import encode_picture
-from waiting import PATIENCE
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (40, 48, 3), dtype=np.uint8)

@@ -1,7 +1,8 @@
-"""The order in which hole tokens are filled: orders fixed before the first step, and the n best of each image.
+"""Orders of the hole tokens that are fixed before the first step, and the n best tokens of each image.
 
-`confidence` makes scores of them. The Halton order spreads each step's tokens evenly over the grid, so that tokens filled together are far apart and
-nearly independent (Besnier et al. 2025, "Halton scheduler for masked generative image transformer").
+`confidence` makes scores of the orders. The Halton order spreads each step's tokens evenly over the grid, so
+that tokens filled together are far apart and nearly independent (Besnier et al. 2025, "Halton scheduler for
+masked generative image transformer").
 """
 
 from functools import lru_cache
