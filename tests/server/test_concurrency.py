@@ -273,7 +273,7 @@ def test_a_client_that_goes_away_frees_its_place(tiny_pipeline, gated, accept):
         second.request("POST", "/v1/inpaint", content, {"Content-Type": kind, "Accept": accept})
         line = app.state.service.queue
         until(lambda: line.taken == 2 and line.waiting == 1)
-        # The waiting one leaves first: it would begin where the server notices the other one's leaving before.
+        # The waiting one leaves first: it would begin if the server noticed the other's leaving before.
         for left, connection in ((1, second), (0, first)):
             assert connection.sock is not None
             connection.sock.shutdown(socket.SHUT_RDWR)

@@ -7,8 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt
 
 from maskmend.decoding.schedules import SCHEDULES
+from maskmend.fill.windows import FULLEST_GUESSED
 from maskmend.masks.generators import HOLES
 from maskmend.training.masking import FAMILIES, Masks, draw_masks
 from maskmend.training.stage_config import TransformerTraining
@@ -129,3 +131,27 @@ def test_recipes_without_guesses_draw_what_they_drew_before() -> None:
     assert not bool(masks.guessed.any())
     digest = hashlib.sha256(masks.pixels.numpy().tobytes() + masks.hidden.numpy().tobytes()).hexdigest()
     assert digest[:16] == "1db34181596b3ad6"
+
+
+@pytest.mark.parametrize("family", ["scratches", "text", "strokes", "blobs"])
+def test_window_holes_are_those_that_windows_show(family: str) -> None:
+    """Would catch scratches a fourth as thick as in a fill: the model would never learn those."""
+
+    def breadth(masks: Masks) -> float:
+        """Mean over the holes of the breadth at their widest spot."""
+        return float(np.mean([2 * distance_transform_edt(np.pad(hole[0], 1)).max() for hole in masks.pixels]))
+
+    cut, whole = (draw(11, 24, side=16, **{family: 1.0}, window_holes=share) for share in (1.0, 0.0))
+    assert breadth(cut) > (0.9 if family == "strokes" else 1.3) * breadth(whole)
+    share = cut.pixels.float().mean((1, 2, 3))
+    assert float(share.min()) > 0
+    if family in ("scratches", "text"):  # in windows at the picture's own scale
+        assert float(share.max()) <= FULLEST_GUESSED
+    again = draw(11, 24, side=16, **{family: 1.0}, window_holes=1.0)
+    assert all(torch.equal(a, b) for a, b in zip(cut, again, strict=True))
+
+
+def test_boxes_are_no_window_holes() -> None:
+    """Would catch a share of window holes that takes draws from families it does not concern."""
+    with_them, without = (draw(3, 8, boxes=1.0, window_holes=share) for share in (0.7, 0.0))
+    assert all(torch.equal(a, b) for a, b in zip(with_them, without, strict=True))

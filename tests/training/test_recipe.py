@@ -193,7 +193,9 @@ def test_settings_are_frozen_by_name() -> None:
         "validation_images keep precision device threads tensorboard",
         "TokenizerTraining": f"{losses} start holes quantize_from",
         "DecoderTraining": f"{losses} tokenizer transformer temperature steps discriminators "
-        "discriminator_warmup whole boxes strokes random_walk scratches text blobs guesses hole_weight infill",
+        "discriminator_warmup whole boxes strokes random_walk scratches text blobs guesses window_holes "
+        "hole_weight infill",
         "TransformerTraining": "tokenizer start bernoulli bernoulli_p scheduled schedule boxes strokes "
-        "random_walk scratches text blobs guesses loss_on label_smoothing infill codebook_start replace",
+        "random_walk scratches text blobs guesses window_holes loss_on label_smoothing infill codebook_start "
+        "replace",
     }

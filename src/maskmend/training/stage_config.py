@@ -118,6 +118,9 @@ class DecoderTraining(ImageLossConfig):
     guesses: float = 0.0
     """Share of pictures with a wide hole that is filled with a guess of its content, as in coarse-to-fine
     fills; the model needs `known_guesses`."""
+    window_holes: float = 0.0
+    """Share of the scratches, texts, strokes and blobs that are drawn for a picture of four times the side
+    and cut out as a window of a fill shows them. The others are drawn for the view itself, in proportion."""
     hole_weight: float = 4.0
     """Weight of an error in the hole, relative to an error at a known pixel, which the composite replaces."""
     infill: str = "diffusion"
@@ -126,7 +129,7 @@ class DecoderTraining(ImageLossConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         families = ("whole", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
-        check_bounds("decoder", self, {"guesses": (0, 1)})
+        check_bounds("decoder", self, {"guesses": (0, 1), "window_holes": (0, 1)})
         check_bounds("decoder", self, dict.fromkeys((*families, "temperature", "hole_weight"), (0, math.inf)))
         check_bounds("decoder", self, {"steps": (0, 64), "discriminator_warmup": (0, math.inf)})
         if self.steps and not self.transformer:
@@ -167,6 +170,9 @@ class TransformerTraining:
     guesses: float = 0.0
     """Share of pictures with a wide hole that is filled with a guess of its content, as in coarse-to-fine
     fills; the model needs `guesses`."""
+    window_holes: float = 0.0
+    """Share of the scratches, texts, strokes and blobs that are drawn for a picture of four times the side
+    and cut out as a window of a fill shows them. The others are drawn for the view itself, in proportion."""
     loss_on: Literal["masked", "all"] = "masked"
     """Tokens over which the cross-entropy is averaged: the masked ones, or all."""
     label_smoothing: float = 0.1
@@ -187,6 +193,6 @@ class TransformerTraining:
         check_bounds(
             "transformer",
             self,
-            dict.fromkeys(("bernoulli_p", "label_smoothing", "replace", "guesses"), (0, 1)),
+            dict.fromkeys(("bernoulli_p", "label_smoothing", "replace", "guesses", "window_holes"), (0, 1)),
         )
         check_choices("transformer", self, {"schedule": SCHEDULES, "infill": STRATEGIES})

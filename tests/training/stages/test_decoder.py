@@ -348,7 +348,7 @@ def test_discriminators_of_another_run_are_loaded(make_recipe, tmp_path: Path) -
 
 
 def test_first_the_discriminators_alone_learn(make_recipe, tmp_path: Path) -> None:
-    """Would catch a trained decoder that untrained discriminators mislead, and one that never learns after."""
+    """Would catch a trained decoder that new discriminators mislead, and one that never learns after."""
     options = {"adversarial": 1.0, "adversarial_start": 0, "discriminator_warmup": 2}
 
     def states(steps: int) -> dict[str, Any]:
