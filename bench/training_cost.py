@@ -40,7 +40,7 @@ SIZES: dict[str, tuple[int, dict[str, Any], int]] = {
 
 
 def recipe_of(stage: str, side: int, model: dict[str, Any], batch: int, folder: Path) -> Recipe:
-    content = tomllib.loads((RECIPES / f"{stage}.toml").read_text())
+    content = tomllib.loads((RECIPES / f"{STAGES.index(stage) + 1:02d}-{stage}.toml").read_text())
     content["training"] |= {"batch": batch, "precision": "bf16", "threads": 1}
     if stage == "tokenizer":
         content["model"] |= {"resolution": side, **model}

@@ -140,7 +140,8 @@ def test_the_version_is_written_once():
     assert "version" not in PROJECT
     assert PROJECT["dynamic"] == ["version"]
     assert not re.search(r"^version:", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
-    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    section = "Unreleased" if Version(__version__).is_devrelease else __version__
+    assert f"## [{section}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_changes_that_are_not_released_come_first():

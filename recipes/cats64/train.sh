@@ -17,3 +17,4 @@ maskmend train decoder --config recipes/cats64/10-decoder-drawn.toml
 maskmend train decoder --config recipes/cats64/11-decoder-third-block.toml
 maskmend train decoder --config recipes/cats64/12-decoder-longer.toml
 maskmend pack runs/cats64/12-decoder-longer runs/cats64/07-transformer-fourth -o cats64 --set temperature=0.5
+maskmend calibrate cats64 --images data/cats64/val.tar --learnt "cat faces"

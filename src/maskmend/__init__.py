@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from maskmend.pipeline import InpaintPipeline
     from maskmend.settings import Settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 wait_briefly()
 

@@ -1,6 +1,7 @@
 """Recipes: unknown names and impossible values are one clear line, and the shipped ones are sound."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +200,13 @@ def test_settings_are_frozen_by_name() -> None:
         "random_walk scratches text blobs guesses window_holes loss_on label_smoothing infill codebook_start "
         "replace",
     }
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in SHIPPED}), ids=lambda folder: folder.name)
+def test_a_script_runs_the_recipes_in_the_order_of_their_numbers(folder: Path) -> None:
+    """Would catch a recipe that no script runs, and one that runs before what it starts from."""
+    script = (folder / "train.sh").read_text()
+    run_by_script = re.findall(rf"recipes/{folder.name}/(\S+\.toml)", script)
+    recipes = sorted(path.name for path in folder.glob("*.toml"))
+    assert run_by_script == recipes
+    assert [name[:2] for name in recipes] == [f"{number:02d}" for number in range(1, len(recipes) + 1)]

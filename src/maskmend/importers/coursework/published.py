@@ -37,7 +37,7 @@ COURSEWORK_TRAINING: dict[str, Any] = {
     "infill": "grey",
     "codebook_start": False,
 }
-"""The [transformer] table of a recipe but for the tokenizer, as in recipes/coursework/transformer.toml."""
+"""The [transformer] table of a recipe but for the tokenizer, as in recipes/coursework/01-transformer.toml."""
 
 COURSEWORK_DECODING: dict[str, Any] = {
     "steps": 8,
