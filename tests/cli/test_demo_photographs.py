@@ -10,7 +10,7 @@ from rich.console import Console
 from fakes import box_mask, smooth_pixels
 from maskmend.assets import PHOTOGRAPHS
 from maskmend.assets.samples import sample_pairs
-from maskmend.cli.demo_photographs import SHEET, repair_photographs
+from maskmend.cli.demo_photographs import SHEET, SOURCES, repair_photographs
 from maskmend.errors import DataError
 
 pytestmark = pytest.mark.slow
@@ -24,8 +24,10 @@ def test_each_photograph_is_repaired_and_shown(tmp_path, tiny_model):
         Image.fromarray(smooth_pixels(height, width)).save(folder / f"{name}.png")
         masks[name] = box_mask(height, width, 4, 5, 12, 13)
         Image.fromarray(masks[name]).convert("L").save(folder / f"{name}.mask.png")
+    (folder / "README.md").write_text("By nobody, CC0.")
     repair_photographs(out, model=str(tiny_model), folder=folder, console=Console(file=said, width=200))
-    assert {path.name for path in out.iterdir()} == {"a-repaired.png", "b-repaired.png", SHEET}
+    assert {path.name for path in out.iterdir()} == {"a-repaired.png", "b-repaired.png", SHEET, SOURCES}
+    assert (out / SOURCES).read_text() == "By nobody, CC0."
 
     def pixels(path):
         with Image.open(path) as picture:

@@ -19,6 +19,8 @@ from maskmend.pipeline import InpaintPipeline
 from maskmend.storage.files import write_files
 
 SHEET = "photographs.png"
+SOURCES = "photographs.md"
+"""Sources and licences of the photographs, beside the results."""
 
 
 def repair_photographs(
@@ -29,7 +31,8 @@ def repair_photographs(
     folder: Path = PHOTOGRAPHS,
     console: Console | None = None,
 ) -> None:
-    """Fills the holes of the photographs in `folder`; writes each result and a sheet of all into `out`."""
+    """Fills the holes of the photographs in `folder`; writes each result, a sheet of all, and
+    their sources (`README.md` of `folder`, where there is one) into `out`."""
     console = console or Console()
     pipe = InpaintPipeline.from_pretrained(model)
     files: dict[Path, bytes] = {}
@@ -45,11 +48,14 @@ def repair_photographs(
         rows.append(np.concatenate([np.asarray(masked_input(result)), result.pictures[0].pixels], axis=1))
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    if (folder / "README.md").is_file():
+        files[out / SOURCES] = (folder / "README.md").read_bytes()
     sheet = out / SHEET
     files[sheet] = encode_image(picture_from(Image.fromarray(np.concatenate(padded))), sheet)
     write_files(files)
     spent = time.perf_counter() - start
     console.print(
-        f"repaired {len(rows)} photographs in {spent:.1f} s: look at [bold]{escape(str(sheet))}[/bold]",
+        f"repaired {len(rows)} photographs in {spent:.1f} s: look at [bold]{escape(str(sheet))}[/bold]"
+        + (f" (sources: {escape(str(out / SOURCES))})" if out / SOURCES in files else ""),
         soft_wrap=True,
     )
