@@ -18,7 +18,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from maskmend.benchmark.waits import LOOPS, busy_loops
-from maskmend.threads import OWN_CHOICE, WAITING
+from maskmend.inference.threads import OWN_CHOICE, WAITING
 
 POLICIES = {
     "PyTorch's own": {"GOMP_SPINCOUNT": "300000"},  # what GNU's library takes where nothing is set

@@ -5,7 +5,7 @@ The public API: `InpaintPipeline`, its result `Inpainted`, its `Settings` and `F
 do not load torch.
 
 Importing the package has one side effect, if it comes before `import torch`: waiting threads sleep instead of
-spinning (`maskmend.threads`).
+spinning (`maskmend.inference.threads`).
 """
 
 from importlib import import_module
@@ -23,7 +23,7 @@ from maskmend.errors import (
     TrainingError,
     WeightsError,
 )
-from maskmend.threads import wait_briefly
+from maskmend.inference.threads import wait_briefly
 
 if TYPE_CHECKING:
     from maskmend.decoding import decode

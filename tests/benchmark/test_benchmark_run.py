@@ -17,8 +17,8 @@ from maskmend.cli import main
 from maskmend.errors import ConfigError
 from maskmend.fill.windows import lay_windows
 from maskmend.inference.kernel_caches import LIMITS
+from maskmend.inference.threads import WAITING
 from maskmend.models.transformer import small_config
-from maskmend.threads import WAITING
 
 PEER = """
 import json, sys

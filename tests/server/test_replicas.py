@@ -21,9 +21,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from maskmend import cluster
 from maskmend.cli import main
 from maskmend.images.picture import picture_from
+from maskmend.inference import cluster
 from maskmend.server.app import create_app
 from maskmend.server.queue import Job
 from maskmend.server.registry import Catalogue

@@ -17,8 +17,8 @@ import torch
 from maskmend.benchmark.timing import Case
 from maskmend.errors import ConfigError
 from maskmend.inference.kernel_caches import LIMITS
+from maskmend.inference.threads import WAITING
 from maskmend.models.transformer import TransformerConfig
-from maskmend.threads import WAITING
 
 
 @contextmanager

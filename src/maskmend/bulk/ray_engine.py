@@ -15,8 +15,8 @@ from maskmend.bulk.filling import Item, fill_items
 from maskmend.bulk.job import Filling, Job
 from maskmend.bulk.sources import Source
 from maskmend.bulk.worker import Report, Worker
-from maskmend.cluster import connect, import_ray
 from maskmend.errors import ConfigError, MaskmendError
+from maskmend.inference.cluster import connect, import_ray
 
 if TYPE_CHECKING:
     from ray.data import Dataset  # pyright: ignore[reportMissingImports]

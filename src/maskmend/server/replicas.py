@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from maskmend.cluster import connect, import_ray
+from maskmend.inference.cluster import connect, import_ray
 from maskmend.server.queue import Job
 from maskmend.server.registry import Catalogue
 from maskmend.server.replica import Replica, carried

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from maskmend import cluster
 from maskmend.errors import ConfigError
+from maskmend.inference import cluster
 
 
 @pytest.mark.parametrize(

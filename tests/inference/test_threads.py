@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from maskmend.threads import OWN_CHOICE
+from maskmend.inference.threads import OWN_CHOICE
 
 TOLD = "import os; print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))"
 
