@@ -2,14 +2,17 @@
 
 from types import SimpleNamespace
 
+from maskmend.cli.inpaint_picture import LevelReport
 from maskmend.cli.window_report import WindowReport
+from maskmend.fill.levels import LevelProgress
 
 
-def preview(part, step, parts=4, last=False, samples=1):
+def preview(part, step, parts=4, last=False, samples=1, finer=0):
     """Windows are decoded in twos."""
     first = part - (part - 1) % 2
     together = tuple(range(first, min(first + 1, parts) + 1))
     told = {"part": part, "together": together, "parts": {0: parts}, "last": last, "samples": samples}
+    told["finer"] = {0: finer}
     return SimpleNamespace(step=SimpleNamespace(index=step), **told)
 
 
@@ -63,3 +66,42 @@ def test_fills_that_are_still_to_be_decoded_count():
     told.before = 48
     told(preview(1, 1, parts=1, samples=16))
     assert status.text.endswith("about 30 s left")
+
+
+def test_many_windows_are_announced_once_as_soon_as_their_time_is_known(capsys):
+    """Catches twenty seconds of silence for a text over a picture, and a line for each window."""
+    told, clock, _ = report(steps=4)
+    clock.now = 0.9
+    told(preview(1, 4, parts=20, last=True))
+    told(preview(2, 4, parts=20, last=True))
+    assert capsys.readouterr().err == ""  # too early to say
+    clock.now = 2.4
+    told(preview(3, 4, parts=20, last=True))
+    told(preview(4, 4, parts=20, last=True))
+    assert (
+        capsys.readouterr().err == "20 windows: about 12 s in all (--set windows=1 takes one, less sharp)\n"
+    )
+    clock.now = 9.0
+    told(preview(5, 1, parts=20))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_short_fill_is_not_announced(capsys):
+    told, clock, _ = report(steps=4)
+    clock.now = 1.2
+    told(preview(1, 4, parts=2, last=True))
+    told(preview(2, 4, parts=2, last=True))
+    assert capsys.readouterr().err == ""
+
+
+def test_finer_levels_count_and_are_announced_once(capsys):
+    """Catches a time left of nothing before the longest part of a fill, and two lines on one fill."""
+    told, clock, status = report(steps=4)
+    clock.now = 2.0
+    told(preview(1, 4, parts=1, last=True, finer=40))
+    assert status.text.endswith("about 56 s left")  # each takes 0.7 times 2 s
+    said = "1 window, then 40 on finer levels: about 58 s in all (--set detail=0 stops at the coarse fill)\n"
+    assert capsys.readouterr().err == said
+    begun = LevelProgress(image=0, sample=0, level=1, levels=2, windows=0, total=40, seconds_left=30.0)
+    LevelReport(status, 1, told.long)(begun)
+    assert capsys.readouterr().err == ""

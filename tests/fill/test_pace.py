@@ -54,3 +54,11 @@ def test_the_next_samples_are_counted_anew():
     clock.now += 3
     list(tell(pace, 1, (1,), 1))
     assert (pace.spent, pace.left) == (3, 3)
+
+
+def test_finer_scales_are_part_of_the_time_left():
+    """Catches "0 s left" before the windows that take longest."""
+    pace, clock = paced(steps=4)
+    clock.now += 6
+    pace.update(part=1, together=(1,), parts=1, step=4, last=True, finer=10)
+    assert pace.left == pytest.approx(42)  # one step each instead of four, and as much around them

@@ -6,7 +6,7 @@ from browser_parts import files_served
 from maskmend.export.web import SITE
 from maskmend.fill.pace import WindowPace
 
-STEPS, PARTS = 4, 3
+STEPS, PARTS, FINER = 4, 3, 6
 TOLD = [
     (0.5, 1, 1), (1.25, 1, 2), (2.0, 1, 3), (2.5, 1, 4), (4.0, 2, 1), (4.5, 2, 2), (6.0, 3, 1), (6.5, 3, 2),
     (7.5, 3, 3), (9.0, 3, 4),
@@ -26,16 +26,17 @@ PACE = """async ([steps, told]) => {
 
 
 def test_the_time_left_in_the_browser_is_the_servers(browser):
-    """Catches another rule: a settled window that does not count, or steps of one window for all of them."""
+    """Catches another rule: a settled window that does not count, steps of one window for all of them, or
+    finer scales left out."""
     now = 100.0
     pace = WindowPace(STEPS, lambda: now)
     wanted = []
     given = []
     for seconds, part, step in TOLD:
         now, last = 100 + seconds, (part, step) in LAST
-        pace.update(part=part, together=(part,), parts=PARTS, step=step, last=last)
+        pace.update(part=part, together=(part,), parts=PARTS, step=step, last=last, finer=FINER)
         wanted.append(pace.left)
-        pairs = [["part", part], ["parts", PARTS], ["step", step], ["last", last]]
+        pairs = [["part", part], ["parts", PARTS], ["step", step], ["last", last], ["finer", FINER]]
         given.append([seconds, *pairs])
     page = browser.new_page()
     with files_served(SITE) as url:
@@ -43,4 +44,4 @@ def test_the_time_left_in_the_browser_is_the_servers(browser):
         found = page.evaluate(PACE, [STEPS, given])
     page.close()
     assert found == pytest.approx(wanted)
-    assert found[-1] == 0
+    assert found[-1] == pytest.approx(12.6)  # six at 0.7 times the 3 s of each before

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from fakes import box_mask, smooth_pixels
+from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.images.picture import picture_from
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.queue import Job
@@ -27,11 +27,11 @@ class Ticking(InpaintPipeline):
         return super().__call__(*given, events=replace(events, on_step=tick), **more)
 
 
-def told_of(pipe, width):
-    """(time, detail) of each step event of a scratch `width` pixels long."""
+def told_of(pipe, width, bottom=22):
+    """(time, detail) of each step event of a scratch `width` pixels long, or of a hole down to `bottom`."""
     told = []
     job = Job(
-        picture=picture_from(smooth_pixels(40, width, 4)), mask=box_mask(40, width, 20, 5, 22, width - 5),
+        picture=picture_from(smooth_pixels(40, width, 4)), mask=box_mask(40, width, 20, 5, bottom, width - 5),
         model="tiny", samples=4, seed=0, settings={"steps": STEPS}, watched=True,
         tell=lambda what, detail: told.append((pipe.now, detail)) if what == "step" else None,
     )  # fmt: skip
@@ -77,3 +77,12 @@ def test_the_time_left_of_few_parts_counts_down(pipe):
     *before, last = [detail["seconds_left"] for _, detail in told]
     assert before == pytest.approx([2.0 * (STEPS - step) for step in range(1, len(told))])
     assert last == 0
+
+
+def test_finer_scales_are_in_the_time_left():
+    """Catches "0 s left" before most of the work of a wide hole."""
+    pipe = Ticking(*tiny_models(guesses=True))
+    pipe.pace = 2.0
+    told = told_of(pipe, 60, bottom=40)
+    assert {detail["parts"] for _, detail in told} == {1}
+    assert told[-1][1]["seconds_left"] > STEPS * pipe.pace

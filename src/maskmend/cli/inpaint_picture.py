@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import format_filename as shown
 
-from maskmend.cli.options import Filler, announce, refuse_options, seen_by_a_person, working
+from maskmend.cli.options import Filler, announce, refuse_options, working
 from maskmend.cli.showing import MOST, show_pictures
-from maskmend.cli.window_report import WindowReport
+from maskmend.cli.window_report import LongFill, WindowReport
 from maskmend.errors import ConfigError
 from maskmend.progress import duration
 
@@ -102,9 +102,11 @@ def inpaint_picture(
     result: Inpainted | None = None
     seen: list[Picture] = [picture]
     with working("filling") as status:
-        on_level = LevelReport(status, samples)
-        steps = pipe.defaults.changed(**chosen).steps
-        on_preview = WindowReport(status, steps, samples) if seen_by_a_person() else None
+        settings, long = pipe.defaults.changed(**chosen), LongFill()
+        on_level = LevelReport(status, samples, long)
+        on_preview = WindowReport(
+            status, settings.steps, samples, finer_steps=settings.detail_steps, long=long
+        )
         try:
             for part in fill_samples(
                 pipe,
@@ -135,9 +137,7 @@ def inpaint_picture(
                 result = part.result
                 seen += result.pictures[: max(0, MOST + 1 - len(seen))]
                 spent += sum(pipe.seconds.values())
-                done = on_level.before = samples - part.left
-                if on_preview is not None:
-                    on_preview.before = done
+                done = on_level.before = on_preview.before = samples - part.left
                 left = (time.monotonic() - begun) / done * part.left
                 status.update(f"filled {done} of {samples}, about {duration(left)} left")
         except KeyboardInterrupt:
@@ -180,24 +180,22 @@ def inpaint_picture(
 class LevelReport:
     """Shows the progress of a wide hole's finer levels on the terminal.
 
-    If they will take longer than `LONG` seconds, a line says so before they begin.
+    `long` announces them before they begin if they will take long, unless it has announced the fill.
     """
 
-    LONG = 10.0
-
-    def __init__(self, status: Any, samples: int) -> None:
-        self.status, self.samples = status, samples
+    def __init__(self, status: Any, samples: int, long: LongFill | None = None) -> None:
+        self.status, self.samples, self.long = status, samples, long or LongFill()
         self.before = 0
         """Fills that were finished in calls before this one."""
 
     def __call__(self, progress: "LevelProgress") -> None:
         sample = self.before + progress.sample
         left = progress.seconds_left * (self.samples - sample)
-        if sample == progress.windows == 0 and left > self.LONG:
-            windows = progress.total * self.samples
-            announce(
-                f"a wide hole: {windows} windows on {progress.levels} finer levels, about {duration(left)} "
-                "(--set detail=0 stops at the coarse fill)"
+        if sample == progress.windows == 0:
+            self.long(
+                left,
+                f"a wide hole: {progress.total * self.samples} windows on {progress.levels} finer levels, "
+                f"about {duration(left)} (--set detail=0 stops at the coarse fill)",
             )
         which = f" of fill {sample + 1} of {self.samples}" if self.samples > 1 else ""
         self.status.update(

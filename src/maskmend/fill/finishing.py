@@ -8,7 +8,7 @@ import numpy as np
 
 from maskmend.fill.crops import Region, filled_picture
 from maskmend.fill.guide import Guide
-from maskmend.fill.levels import Level, LevelProgress, refine
+from maskmend.fill.levels import Level, LevelProgress, cell_count, refine
 from maskmend.fill.plain import interpolate_plain
 from maskmend.fill.region_filler import RegionFiller
 from maskmend.fill.result import Inpainted
@@ -64,9 +64,8 @@ class _Progress:
         on_level: Callable[[LevelProgress], object] | None,
     ) -> None:
         self.image, self.on_level, self.levels = image, on_level, len(levels)
-        self.total = sum(len(level.cells) for level in levels)
-        spent = sum(filler.seconds.get(stage, 0.0) for stage in ("encode", "predict", "draw"))
-        self.pace = spent / max(1, len(result.regions) * len(result.pictures))
+        self.total = cell_count(levels)
+        self.pace = filler.seconds_each(result.settings.detail_steps)
         self.begin(0, tell=False)
 
     def begin(self, sample: int, *, tell: bool = True) -> None:

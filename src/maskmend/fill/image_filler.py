@@ -21,12 +21,13 @@ from maskmend.fill.events import FillEvents
 from maskmend.fill.familiarity import Domain, quantization_distance, with_familiarity
 from maskmend.fill.finishing import interpolated, refined
 from maskmend.fill.guide import guided
-from maskmend.fill.levels import plan_levels
+from maskmend.fill.levels import Level, cell_count, plan_levels
 from maskmend.fill.merge import Part, merge_regions
 from maskmend.fill.preview import previews
 from maskmend.fill.region_filler import RegionFiller
 from maskmend.fill.requests import FillRequest
 from maskmend.fill.result import Inpainted, untouched
+from maskmend.fill.sharpness import with_sharpness
 from maskmend.fill.timer import Timer
 from maskmend.fill.windows import FULLEST, FULLEST_GUESSED, Window, lay_windows, window_batches
 from maskmend.settings import Settings
@@ -50,13 +51,15 @@ class ImageFiller:
         """One result for each request, in their order."""
         with self._timed("crop"):
             windows = [self._windows(request.mask) for request in requests]
+            levels = [self._levels(request.mask, own) for request, own in zip(requests, windows, strict=True)]
         counts = [len(own) for own in windows]
+        finer = [cell_count(own) for own in levels]
         parts: list[list[Part]] = [[] for _ in requests]
         results: dict[int, Inpainted] = {}
 
         def finish(image: int) -> None:
             result = self._joined(requests[image], parts[image], windows[image])
-            results[image] = self._finished(result, requests[image], image)
+            results[image] = self._finished(result, requests[image], levels[image], image)
             if self.events.on_result is not None:
                 self.events.on_result(image, results[image])
 
@@ -72,7 +75,7 @@ class ImageFiller:
                 batch: Sequence[tuple[int, int]] = batch,
                 regions: Sequence[Region] = regions,
             ) -> None:
-                self._tell(step, batch, regions, counts)
+                self._tell(step, batch, regions, counts, finer)
 
             seeds = [requests[i].seeds for i, _ in batch]
             filled = self.regions.fill(regions, seeds, self.settings, on_step)
@@ -91,6 +94,13 @@ class ImageFiller:
             fullest=FULLEST_GUESSED if self.guesses else FULLEST,
         )
 
+    def _levels(self, mask: Bool[np.ndarray, "H W"], windows: Sequence[Window]) -> list[Level]:
+        """The finer scales at which a hole is redrawn."""
+        detail = self.settings.detail
+        if detail == "auto" and not self.guesses:
+            return []
+        return plan_levels(mask, windows, self._resolution, detail)
+
     def _cut(self, request: FillRequest, window: Window) -> Region:
         """What the model sees through a window."""
         pixels, mask, strategy = request.picture.pixels, request.mask, self.settings.infill
@@ -106,13 +116,14 @@ class ImageFiller:
         batch: Sequence[tuple[int, int]],
         regions: Sequence[Region],
         counts: Sequence[int],
+        finer: Sequence[int],
     ) -> None:
         """Reports a decoding step of some windows, given as (image, number of the window)."""
         if self.events.on_step is not None:
             self.events.on_step(step)
         if self.events.on_preview is not None:
             draw, seam = partial(rendering.draw, self.regions.tokenizer), self.settings.seam
-            for preview in previews(step, batch, regions, counts=counts, seam=seam, draw=draw):
+            for preview in previews(step, batch, regions, counts=counts, finer=finer, seam=seam, draw=draw):
                 self.events.on_preview(preview)
 
     def _joined(self, request: FillRequest, parts: Sequence[Part], windows: Sequence[Window]) -> Inpainted:
@@ -128,15 +139,17 @@ class ImageFiller:
             )
             return with_familiarity(result, distance, self.domain)
 
-    def _finished(self, result: Inpainted, request: FillRequest, image: int) -> Inpainted:
+    def _finished(
+        self, result: Inpainted, request: FillRequest, levels: Sequence[Level], image: int
+    ) -> Inpainted:
         """`result` redrawn at finer scales, and interpolated where its surroundings are plain."""
         settings = result.settings
         windows = [region.window for region in result.regions]
-        if settings.detail != "auto" or self.guesses:
-            levels = plan_levels(request.mask, windows, self._resolution, settings.detail)
-            if levels:
-                with self._timed("refine"):
-                    result = refined(result, levels, self.regions, image=image, on_level=self.events.on_level)
+        if levels:
+            with self._timed("refine"):
+                result = refined(result, levels, self.regions, image=image, on_level=self.events.on_level)
+        if self.guesses and settings.detail == "auto":
+            result = with_sharpness(result, levels, self._resolution)
         if windows and settings.plain > 0:
             with self._timed("composite"):
                 guide = request.guide if settings.guide_strength > 0 else None

@@ -92,7 +92,7 @@ def plan_levels(
     most = detail if isinstance(detail, int) else 64
     for part, boxes in boxes_by_part(windows):
         box = bounds(boxes)
-        shrunk = max(max(each.height, each.width) for each in boxes) / resolution
+        shrunk = coarse_scale(boxes, resolution)
         for scale in _scales(shrunk)[:most]:
             size = round(box.height / scale), round(box.width / scale)
             if min(size) < resolution:
@@ -105,6 +105,16 @@ def plan_levels(
             levels.append(Level(box=box, scale=scale, size=size, cells=cells))
     # Coarse ones of all parts first: what a wide level enlarges beside its own cells is drawn again later.
     return sorted(levels, key=lambda level: -level.scale)
+
+
+def coarse_scale(boxes: Sequence[Box], resolution: int) -> float:
+    """Picture pixels to one pixel of a part's coarse fill, given what its windows show of the picture."""
+    return max(max(box.height, box.width) for box in boxes) / resolution
+
+
+def cell_count(levels: Sequence[Level]) -> int:
+    """How many windows these levels have in all."""
+    return sum(len(level.cells) for level in levels)
 
 
 def refine(

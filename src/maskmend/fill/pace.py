@@ -1,4 +1,4 @@
-"""Estimates the remaining time of a fill from the decoding steps done so far.
+"""Estimates the remaining time of a fill from the decoding steps done so far, finer scales included.
 
 Several windows are decoded at once, so progress is the share of finished steps of each window. The rate
 includes everything since the start: drawing, encoding, and other images of the batch.
@@ -7,6 +7,14 @@ includes everything since the start: drawing, encoding, and other images of the 
 import time
 from collections.abc import Callable, Sequence
 
+AROUND_STEPS = 6
+"""Encoding and drawing of a window take about as long as so many of its decoding steps, with `photo`."""
+
+
+def window_cost(steps: int) -> int:
+    """Time that a window takes in so many decoding steps, in units of a step."""
+    return steps + AROUND_STEPS
+
 
 class WindowPace:
     """Progress of the windows of one image.
@@ -14,19 +22,26 @@ class WindowPace:
     Args:
         steps: decoding steps of each window.
         clock: returns seconds.
+        finer_steps: decoding steps of each window of the finer scales that follow.
     """
 
-    def __init__(self, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, steps: int, clock: Callable[[], float] = time.monotonic, *, finer_steps: int = 1
+    ) -> None:
         self.steps, self.clock = steps, clock
+        self.finer_share = window_cost(finer_steps) / window_cost(steps)
+        """Time of a window of the finer scales, relative to one of these."""
         self.shares: dict[int, float] = {}
         """Finished share (0 to 1) of each window that has started."""
         self.settled: set[int] = set()
         """Windows without hidden tokens; others of their batch may still be decoding."""
         self.begun = clock()
         self.spent = self.left = 0.0
-        """Seconds since the start, and until the last window is decoded."""
+        """Seconds since the start, and until the last window is decoded and redrawn at the finer scales."""
 
-    def update(self, *, part: int, together: Sequence[int], parts: int, step: int, last: bool) -> None:
+    def update(
+        self, *, part: int, together: Sequence[int], parts: int, step: int, last: bool, finer: int = 0
+    ) -> None:
         """Records a decoding step of a window.
 
         Args:
@@ -35,6 +50,7 @@ class WindowPace:
             parts: total number of windows.
             step: number of the decoding step, from 1.
             last: whether this window has no hidden tokens left.
+            finer: number of windows of the finer scales.
         """
         if step / self.steps < max(self.shares.get(one, 0.0) for one in together) and not (
             last and part in self.settled
@@ -46,5 +62,5 @@ class WindowPace:
         share = 1.0 if self.settled.issuperset(together) else step / self.steps
         self.shares |= dict.fromkeys(together, share)
         self.spent = self.clock() - self.begun
-        done = sum(self.shares.values()) / parts
-        self.left = self.spent / done * max(0.0, 1 - done)
+        done = sum(self.shares.values())
+        self.left = self.spent / done * (max(0.0, parts - done) + finer * self.finer_share)

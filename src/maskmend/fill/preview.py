@@ -32,6 +32,8 @@ class Preview:
     step."""
     parts: dict[int, int]
     """How many each of these images has."""
+    finer: dict[int, int]
+    """How many windows at finer scales follow for each fill of each of these images."""
     seam: str
     draw: Callable
     """Pictures of token grids, given what the model sees of each one's image."""
@@ -76,6 +78,7 @@ def previews(
     regions: Sequence[Region],
     *,
     counts: Sequence[int],
+    finer: Sequence[int],
     seam: str,
     draw: Callable,
 ) -> Iterator[Preview]:
@@ -86,6 +89,7 @@ def previews(
         windows: of each its image's place in the batch, and its number in the image; image by image.
         regions: what the model sees through them.
         counts: how many windows each image has.
+        finer: how many windows at finer scales follow for each of its fills.
         seam: see `Preview`.
         draw: see `Preview`.
     """
@@ -100,6 +104,7 @@ def previews(
             part=number + 1,
             together=tuple(other + 1 for other in numbers),
             parts={image: counts[image] for image in images},
+            finer={image: finer[image] for image in images},
             seam=seam,
             draw=draw,
         )

@@ -45,6 +45,8 @@ class RegionFiller:
     ) -> None:
         self.tokenizer, self.transformer, self.seconds = tokenizer, transformer, seconds
         self.conditions = conditions
+        self.regions = self.fills = self.steps = 0
+        """Regions encoded, fills drawn, and decoding steps of all fills, so far."""
         self.mask_id: int = transformer.model.config.mask_id
 
     @torch.inference_mode()
@@ -70,6 +72,9 @@ class RegionFiller:
             fills = rendering.draw(
                 self.tokenizer, decoded.tokens, [region for region in regions for _ in range(samples)]
             )
+        self.regions += len(regions)
+        self.fills += len(regions) * samples
+        self.steps += len(decoded.history) * len(regions) * samples
         parts = []
         for n, region in enumerate(regions):
             rows = slice(n * samples, (n + 1) * samples)
@@ -87,6 +92,14 @@ class RegionFiller:
                 )
             )
         return parts
+
+    def seconds_each(self, steps: int) -> float:
+        """Seconds that one fill of a region takes in so many decoding steps, judged by the fills so far."""
+        encoding, predicting, drawing = (
+            self.seconds.get(stage, 0.0) / max(1, count)
+            for stage, count in (("encode", self.regions), ("predict", self.steps), ("draw", self.fills))
+        )
+        return encoding + steps * predicting + drawing
 
     def _encode(
         self, regions: Sequence[Region], settings: Settings

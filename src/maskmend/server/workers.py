@@ -142,8 +142,8 @@ def fill(
     Raises Abandoned as soon as no client waits for any of the jobs.
     """
     first = batch[0]
-    steps = pipe.defaults.changed(**first.settings).steps
-    paces = [WindowPace(steps, clock) for _ in batch]
+    settings = pipe.defaults.changed(**first.settings)
+    paces = [WindowPace(settings.steps, clock, finer_steps=settings.detail_steps) for _ in batch]
     last_news = [clock()] * len(batch)
     """When each job was last sent a step."""
 
@@ -163,6 +163,7 @@ def fill(
                 parts=parts,
                 step=preview.step.index,
                 last=preview.last,
+                finer=preview.finer[index],
             )
             if parts <= FEW or preview.last or clock() - last_news[index] >= EVERY:
                 last_news[index] = clock()

@@ -280,6 +280,8 @@ export default {
   "the mask leaves little of the picture to go by: the fill shows what the model learnt ({0})": "die Maske lässt wenig vom Bild übrig, woran sich das Modell halten kann: Die Füllung zeigt, was es gelernt hat ({0})",
   "the mask leaves nothing of the picture to go by: the fill shows what the model learnt": "die Maske lässt nichts vom Bild übrig, woran sich das Modell halten kann: Die Füllung zeigt, was es gelernt hat",
   "the mask leaves nothing of the picture to go by: the fill shows what the model learnt ({0})": "die Maske lässt nichts vom Bild übrig, woran sich das Modell halten kann: Die Füllung zeigt, was es gelernt hat ({0})",
+  "the fill has 1/{0} of the picture's resolution in places: detail=full goes up to all of it and takes about {1} times as long": "die Füllung hat stellenweise 1/{0} der Auflösung des Bildes: detail=full führt bis zur vollen und dauert etwa {1}-mal so lange",
+  "{0}; {1}": "{0}; {1}",
   "Waiting for the server.": "Warten auf den Server.",
   "The server is back. Your picture and mask are as they were.": "Der Server ist wieder da. Bild und Maske sind, wie sie waren.",
   "Something went wrong in the page: {0}.": "In der Seite ging etwas schief: {0}.",

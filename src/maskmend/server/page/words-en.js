@@ -281,6 +281,8 @@ export default [
   "the mask leaves little of the picture to go by: the fill shows what the model learnt ({0})",
   "the mask leaves nothing of the picture to go by: the fill shows what the model learnt",
   "the mask leaves nothing of the picture to go by: the fill shows what the model learnt ({0})",
+  "the fill has 1/{0} of the picture's resolution in places: detail=full goes up to all of it and takes about {1} times as long",
+  "{0}; {1}",
   "Waiting for the server.",
   "The server is back. Your picture and mask are as they were.",
   "Something went wrong in the page: {0}.",

@@ -280,6 +280,8 @@ export default {
   "the mask leaves little of the picture to go by: the fill shows what the model learnt ({0})": "蒙版留下的可参考图片内容很少：填充结果将显示模型所学的内容（{0}）。",
   "the mask leaves nothing of the picture to go by: the fill shows what the model learnt": "蒙版没有留下可参考的图片内容：填充结果将显示模型所学的内容。",
   "the mask leaves nothing of the picture to go by: the fill shows what the model learnt ({0})": "蒙版没有留下可参考的图片内容：填充结果将显示模型所学的内容（{0}）。",
+  "the fill has 1/{0} of the picture's resolution in places: detail=full goes up to all of it and takes about {1} times as long": "部分填充的分辨率为图片的 1/{0}：detail=full 可达到全部分辨率，用时约为 {1} 倍",
+  "{0}; {1}": "{0}；{1}",
   "Waiting for the server.": "正在等待服务器。",
   "The server is back. Your picture and mask are as they were.": "服务器已恢复。图片和蒙版保持原样。",
   "Something went wrong in the page: {0}.": "页面出错：{0}。",

@@ -3,13 +3,15 @@
 //   windows on the hole ─► regions ─► encode, decode, draw ─► joined ─► finer levels ─► plain surroundings interpolated
 
 import { familiarity } from "./familiarity.js";
-import { boxesByPart, planLevels, refine } from "./levels.js";
+import { boxesByPart, cellCount, planLevels, refine } from "./levels.js";
 import { Pace } from "./pace.js";
 import { interpolatePlain } from "./plain.js";
 import { copied, cut, cutMask, rounded, toLevels, toModel } from "./planes.js";
 import { cutRegion, guided } from "./regions.js";
 import { resize } from "./resize.js";
 import { composite } from "./seam.js";
+import { softness } from "./sharpness.js";
+import { joined } from "./texts.js";
 import { fade, layWindows, shownOf } from "./windows.js";
 
 const NOT_YET = 128;
@@ -22,8 +24,10 @@ const EQUAL = 1e-6;
 // is awaited with "step" and "level".
 export async function fillPicture(model, { picture, mask, seeds, settings, guide = null, tell = async () => {} }) {
   const { resolution, guesses } = model.about;
-  const pace = new Pace(settings.steps);
+  const pace = new Pace(settings.steps, undefined, settings.detail_steps);
   const windows = layWindows(mask, { resolution, context: settings.context, most: settings.windows, guesses });
+  const levels = settings.detail !== "auto" || guesses ? planLevels(mask, windows, resolution, settings.detail) : [];
+  const finer = cellCount(levels);
   const parts = [];
   for (const [i, window] of windows.entries()) {
     const region = guided(cutRegion(picture, mask, window, resolution), picture, mask, guide, settings.guide_strength);
@@ -31,7 +35,7 @@ export async function fillPicture(model, { picture, mask, seeds, settings, guide
     const place = { part: i + 1, parts: windows.length };
     const told = async (t, pictures, masked) => tell("step", {
       step: t, steps: settings.steps, ...place, box: window.box,
-      seconds_left: pace.left({ ...place, step: t, last: masked.every((open) => !open.includes(1)) }),
+      seconds_left: pace.left({ ...place, step: t, last: masked.every((open) => !open.includes(1)), finer }),
       pictures: pictures.map((drawn) => composite(seen, drawn, region.mask, settings.seam)), masked,
     });
     parts.push({ region, ...(await model.fill(region, seeds, settings, told)) });
@@ -39,10 +43,9 @@ export async function fillPicture(model, { picture, mask, seeds, settings, guide
   const open = parts.reduce((sum, part) => sum + part.open, 0);
   const likelihood = seeds.map((_, n) => parts.reduce((sum, part) => sum + part.likelihood[n], 0) / Math.max(open, 1));
   let pictures = seeds.map((_, n) => join(picture, mask, parts.map(({ region, pictures: drawn }) => [region, drawn[n]]), settings.seam));
-  if (settings.detail !== "auto" || guesses) {
-    const levels = planLevels(mask, windows, resolution, settings.detail);
-    if (levels.length) pictures = await refined(model, pictures, mask, levels, seeds, settings, tell);
-  }
+  if (levels.length) pictures = await refined(model, pictures, mask, levels, seeds, settings, tell);
+  const familiar = familiarity(parts, mask, model.about.domain);
+  const soft = guesses && settings.detail === "auto" ? softness(mask, windows, levels, resolution, settings) : null;
   if (settings.plain > 0) pictures = pictures.map((filled) => interpolated(filled, mask, windows, settings, guide));
   return {
     pictures,
@@ -50,7 +53,8 @@ export async function fillPicture(model, { picture, mask, seeds, settings, guide
     likelihood,
     best: bestOf(likelihood, settings.ranking),
     entropy: spread(parts, mask, model.about.factor),
-    ...familiarity(parts, mask, model.about.domain),
+    unfamiliar: familiar.unfamiliar,
+    note: joined(familiar.note, soft),
   };
 }
 
@@ -129,7 +133,7 @@ function blend(pairs, channels, use) {
 async function refined(model, pictures, mask, levels, seeds, settings, tell) {
   const { resolution } = model.about;
   const once = { ...settings, steps: settings.detail_steps, sweet_spot: null };
-  const total = levels.reduce((sum, level) => sum + level.cells.length, 0);
+  const total = cellCount(levels);
   const redraw = async (seen, open, window, seed) => {
     const region = { window, image: toModel(seen), mask: open, guess: open.data };
     return (await model.fill(region, [seed], once)).pictures[0];

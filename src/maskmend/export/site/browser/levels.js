@@ -31,7 +31,7 @@ export function planLevels(mask, windows, resolution, detail) {
   let count = 0;
   const most = typeof detail === "number" ? detail : 64;
   for (const { part, boxes, bounds: box } of boxesByPart(windows)) {
-    const shrunk = Math.max(...boxes.map(({ height, width }) => Math.max(height, width))) / resolution;
+    const shrunk = coarseScale(boxes, resolution);
     for (const scale of scales(shrunk).slice(0, most)) {
       const size = { width: even(box.width / scale), height: even(box.height / scale) };
       if (Math.min(size.width, size.height) < resolution) continue;
@@ -42,6 +42,15 @@ export function planLevels(mask, windows, resolution, detail) {
     }
   }
   return levels.sort((a, b) => b.scale - a.scale);
+}
+
+// Picture pixels to one of a part's coarse fill.
+export function coarseScale(boxes, resolution) {
+  return Math.max(...boxes.map(({ height, width }) => Math.max(height, width))) / resolution;
+}
+
+export function cellCount(levels) {
+  return levels.reduce((sum, level) => sum + level.cells.length, 0);
 }
 
 // As Python rounds, halves to even.

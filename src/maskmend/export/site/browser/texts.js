@@ -15,3 +15,8 @@ export class Told extends Failure {
     this.text = text;
   }
 }
+
+// Two notes as one; either may be null.
+export function joined(one, two) {
+  return one && two ? t`${one}; ${two}` : one ?? two;
+}
