@@ -6,9 +6,8 @@ import base64
 import io
 import struct
 import threading
-import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +23,7 @@ from maskmend.server.app import create_app
 from maskmend.server.registry import Catalogue, Entry
 from maskmend.server.run import configuration, listen
 from maskmend.server.settings import Limits, ServeConfig
+from waiting import PATIENCE, until
 
 HEIGHT, WIDTH = 20, 34
 PIXELS = smooth_pixels(HEIGHT, WIDTH)
@@ -38,9 +38,6 @@ def file_of(levels: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
 
 IMAGE_FILE = file_of(PIXELS)
 MASK_FILE = file_of(MASK.astype(np.uint8) * 255)
-
-PATIENCE = 600.0
-"""Seconds that a test waits for what has to happen, on the slowest machine: only a failure takes as long."""
 
 
 def bomb(width: int, height: int) -> bytes:
@@ -100,14 +97,6 @@ def client_of(app: FastAPI, **options: Any) -> Iterator[TestClient]:
     with TestClient(app, base_url="http://127.0.0.1:8765", **options) as client:
         until(lambda: app.state.service.ready is None)
         yield client
-
-
-def until(true: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Waits until `true()` is."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, f"it did not happen in {seconds:g} s"
-        time.sleep(0.01)
 
 
 @contextmanager

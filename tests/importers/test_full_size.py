@@ -2,8 +2,12 @@
 
 import importlib.util
 import json
+import os
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,10 +30,24 @@ OF_ANY_SIZE = 150_000_000
 full_size, published_files = loaded("full_size"), loaded("published_files")
 
 
-def test_memory_is_that_of_the_process():
+def test_memory_is_that_of_the_process(tmp_path, monkeypatch):
     """Catches a peak that is read too late, or of the process that measures."""
-    taken = 150_000_000
-    program = f"import time; x = b'x' * {taken}; time.sleep(1); del x; print('done')"
+    taken, gate = 150_000_000, tmp_path / "gate"
+    os.mkfifo(gate)
+    writers = []
+
+    def sleep(seconds: float) -> None:
+        """Between two looks at the process, which waits at the gate with its memory taken: it goes on once
+        that has been looked at."""
+        time.sleep(seconds)
+        if writers:
+            os.close(writers.pop())
+        else:
+            with suppress(OSError):  # the process is not there yet, or has gone on
+                writers.append(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+
+    monkeypatch.setattr(full_size, "time", SimpleNamespace(sleep=sleep, perf_counter=time.perf_counter))
+    program = f"x = b'x' * {taken}; open({str(gate)!r}).read(); del x; print('done')"
     used = full_size.measured([sys.executable, "-c", program])
     assert used["printed"] == "done\n"
     assert taken < used["peak"] < taken + 60_000_000

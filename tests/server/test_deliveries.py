@@ -3,9 +3,9 @@
 import asyncio
 import http.client
 import socket
-import time
+import threading
 import tracemalloc
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 import fuzz_run
 from maskmend.server.deliveries import PIECE, SETTLED, UNREAD, Deliveries, in_pieces
-from maskmend.server.run import listen
+from maskmend.server.run import Protocol, listen
 from maskmend.server.settings import Limits
 from server_parts import MASK, PATIENCE, PIXELS, app_of, file_of, on_a_socket, pixels_of, until
 from test_uploads import asked, json_fill, rest_of
@@ -138,11 +138,12 @@ def test_an_answer_that_says_its_length_still_does(tiny_pipeline):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", ["/samples/object.jpg", "/nothing"])
-def test_no_route_waits_for_clients_that_do_not_read(tiny_pipeline, monkeypatch, path):
+def test_no_route_waits_for_clients_that_do_not_read(tiny_pipeline, monkeypatch, loop_clock, path):
     """Catches pages, errors and pipelined requests, which are no deliveries: read slowly, they were kept for
     ever.
     """
-    monkeypatch.setattr("maskmend.server.deliveries.UNREAD", 0.5)
+    stuck, pause = threading.Event(), Protocol.pause_writing
+    monkeypatch.setattr(Protocol, "pause_writing", lambda self: (pause(self), stuck.set()))
 
     def small(*where: Any) -> socket.socket:
         listening = listen(*where)
@@ -154,23 +155,28 @@ def test_no_route_waits_for_clients_that_do_not_read(tiny_pipeline, monkeypatch,
     with on_a_socket(app) as port, socket.socket() as wire:
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         wire.connect(("127.0.0.1", port))
-        wire.settimeout(0.05)
+        wire.setblocking(False)
         asking = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 200
-        end, sent = time.monotonic() + PATIENCE, 0
-        while time.monotonic() < end:
-            try:
+        sent = 0
+
+        def ask() -> bool:
+            nonlocal sent
+            with suppress(BlockingIOError):
                 sent += wire.send(asking[sent % len(asking) :])
-            except TimeoutError:
-                pass
-            except ConnectionError:
-                break
+            return stuck.is_set()
+
+        def cut_off() -> bool:
+            loop_clock.forward(UNREAD / 4)
             try:
-                assert wire.recv(200) != b""  # 4 KiB a second at most, of 64 KiB in half a second
-            except TimeoutError:
-                continue
+                with suppress(BlockingIOError):
+                    assert wire.recv(200) != b""  # 27 bytes a second at most, of 64 KiB in a minute
+                ask()
             except ConnectionError:
-                break
-        assert time.monotonic() < end, "the connection is still open"
+                return True
+            return False
+
+        until(ask)
+        until(cut_off)
         assert asked(port, "GET", "/healthz")[0] == 200
 
 

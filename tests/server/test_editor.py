@@ -18,6 +18,7 @@ from maskmend.images.picture import load_image, read_image
 from maskmend.masks.morphology import grow
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.run import listen
+from page_looks import settle
 from server_parts import PATIENCE, Gated, app_of, on_a_socket, until
 
 pytestmark = pytest.mark.slow
@@ -170,7 +171,7 @@ def test_a_picture_opened_during_a_fill_is_not_mixed_up_with_the_one_before(gate
     page.locator("#file-size", has_text="50 × 40").wait_for()
     until(lambda: line.taken == 0)  # the server knows that nobody waits
     pipe.gate.set()
-    page.wait_for_timeout(300)  # for what must not happen
+    settle(page)
     assert not editor.shown("#results")
     assert "other.png opened" in editor.status()
     np.testing.assert_array_equal(read_image(editor.saved("#download")).pixels, smooth_pixels(40, 50))
@@ -195,7 +196,9 @@ def test_what_comes_after_the_end_of_a_fill_is_not_taken(gated, other, way):
             window.createImageBitmap = async (blob, ...more) => {
                 const held = !(blob instanceof File) && ++window.decoded === window.hold;
                 if (held) await new Promise((go) => { window.go = go; });
-                return real(blob, ...more);
+                const picture = await real(blob, ...more);
+                if (held) window.late = true;
+                return picture;
             };
         }"""
     )
@@ -212,7 +215,8 @@ def test_what_comes_after_the_end_of_a_fill_is_not_taken(gated, other, way):
     else:
         page.click("#fill")
     page.evaluate("() => window.go()")
-    page.wait_for_timeout(300)  # for what must not happen
+    page.wait_for_function("() => window.late")
+    settle(page)
     if way == "open":
         assert not editor.shown("#results")
         assert "other.png opened" in editor.status()

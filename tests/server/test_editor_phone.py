@@ -10,6 +10,7 @@ from PIL import Image
 from browser_parts import Editor
 from maskmend.assets import PHOTOGRAPHS
 from maskmend.cli.demo import sample_pairs
+from page_looks import settle
 
 SCREENS = {"upright": (390, 844), "small": (360, 640), "on its side": (844, 390)}
 
@@ -107,7 +108,7 @@ def test_the_drawer_leaves_no_corner_of_the_picture_beside_it(phone):
     editor.take_sample()
     page.evaluate("document.getElementById('stage').style.background = '#f0f'")
     page.click("#drawer-open")
-    page.wait_for_timeout(50)
+    settle(page)
     shot = np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
     stage, drawer = (page.locator(part).bounding_box() for part in ("#stage", "#drawer"))
     top, bottom = ceil(drawer["y"]), floor(stage["y"] + stage["height"])

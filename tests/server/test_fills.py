@@ -192,9 +192,8 @@ def test_events_tell_which_hole_a_step_is_of(client, tiny_pipeline):
 @pytest.mark.slow
 def test_of_many_windows_only_the_last_step_is_told(client, tiny_pipeline, monkeypatch):
     """Catches a scratch for which drawing the steps takes several times as long as filling it."""
-    monkeypatch.setattr(
-        "maskmend.server.workers.EVERY", math.inf
-    )  # on a busy machine a step is shown between
+    # On a busy machine a step is shown between.
+    monkeypatch.setattr("maskmend.server.workers.EVERY", math.inf)
     image, mask = smooth_pixels(40, 160, 4), box_mask(40, 160, 20, 5, 22, 155)
     wanted = tiny_pipeline(image, mask, steps=3)
     answer = client.post(

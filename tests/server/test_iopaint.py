@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from maskmend.server.requests import from_base64
 from maskmend.server.settings import Limits
+from page_looks import settle
 from server_parts import IMAGE_FILE, MASK_FILE, app_of, client_of, file_of, in_base64, on_a_socket, pixels_of
 
 MODEL_FIELDS = {
@@ -135,7 +136,7 @@ def test_iopaints_own_page_fills_a_stroke(browser, page_url, tmp_path):
         page.locator("input[type=file]").first.set_input_files(str(tmp_path / "photo.png"))
         canvas = page.locator("canvas").first
         canvas.wait_for()
-        page.wait_for_timeout(500)  # it fits the picture into the window
+        settle(page)  # it fits the picture into the window
         box = canvas.bounding_box()
         middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         with page.expect_response("**/api/v1/inpaint") as waiting:
@@ -150,8 +151,8 @@ def test_iopaints_own_page_fills_a_stroke(browser, page_url, tmp_path):
         assert 0 < mask.mean() < 0.9
         np.testing.assert_array_equal(filled[~mask], pixels[~mask])
         assert (filled != pixels).any()
-        page.wait_for_timeout(500)
         if shot := os.environ.get("MASKMEND_SHOT"):
+            settle(page)
             page.screenshot(path=shot)
     finally:
         context.close()

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -192,7 +191,8 @@ class TestCommand:
 
                 asking = threading.Thread(target=ask)
                 asking.start()
-                time.sleep(0.5)
+                begun = b"maskmend_places_taken 1.0"
+                until(lambda: answers or begun in client.get("/metrics").content, PATIENCE)
                 server.send_signal(signal.SIGTERM)
                 asking.join()
             assert server.wait(PATIENCE) == 0
