@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -128,9 +127,3 @@ def test_a_change_is_one_where_its_interval_leaves_out_zero(
 ) -> None:
     assert verdict(Interval(value=float(value), low=float(low), high=float(high))) == said
     assert verdict(None) == ""
-
-
-def test_scores_are_finite(make: Callable[[], tuple[Trainings, Scorer]], tmp_path: Path) -> None:
-    facts = study(*make(), tmp_path / "out", ingredients=cumulative(changes=SHORT[:1]))
-    values = [row["trial"]["tokens_alone"]["value"] for row in facts["rows"]]
-    assert np.isfinite(values).all()

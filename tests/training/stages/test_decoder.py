@@ -389,9 +389,17 @@ def test_micro_batches_update_discriminators_as_one_batch(make_recipe, batch: Te
 
 def test_a_run_blurs_colour(make_recipe, batch: Tensor) -> None:
     """Would catch a setting of the recipe that does not reach the decoder it trains."""
-    stage = built(make_recipe("decoder", model={"colour_blur": 0.5}))
-    assert stage.config.colour_blur == 0.5
-    assert np.isfinite(step(stage, batch)["loss"])
+    sharp, blurred = (built(make_recipe("decoder", model={"colour_blur": sigma})) for sigma in (0.0, 0.5))
+    tokens = sharp.model.encode(batch)
+
+    def steps_of_colour(stage: DecoderStage) -> Tensor:
+        """Mean squared difference of neighbours in what is left without the brightness."""
+        decoded = stage.model.eval().decode(tokens)
+        grey = (decoded * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+        return (decoded - grey).diff(dim=-1).square().mean()
+
+    assert steps_of_colour(blurred) < 0.8 * steps_of_colour(sharp)
+    assert step(blurred, batch)["loss"] != step(sharp, batch)["loss"]
 
 
 def test_loss_goes_down_on_two_pictures(make_recipe, batch: Tensor) -> None:
