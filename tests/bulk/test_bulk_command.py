@@ -100,6 +100,7 @@ def test_one_picture_has_no_use_for_the_options_of_many(tiny_model, folders, tmp
     assert "--output s3://bucket/x.png: one picture is read and written on this machine" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "words", "extra"),
     [

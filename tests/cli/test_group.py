@@ -937,6 +937,7 @@ def test_help_answers_without_torch(command):
     assert int(finished.stderr) < MODULES_OF_HELP
 
 
+@pytest.mark.slow
 def test_a_real_process_fills_and_refuses(files, tiny_model, tmp_path):
     """Catches warnings, progress or tracebacks on a pipe, and a wrong exit status of the program itself."""
     command = ["-m", "maskmend", "inpaint", str(files / "photo.png"), "--model", str(tiny_model)]
@@ -955,6 +956,7 @@ def test_a_real_process_fills_and_refuses(files, tiny_model, tmp_path):
     assert names(tmp_path) == ["out.png"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_one_line(files, tiny_model):
     """Catches advice to look at the disk, and what the interpreter adds when it flushes at its end."""
     line = ["inpaint", str(files / "photo.png"), "--mask", str(files / "mask.png"), "-o", "-"]

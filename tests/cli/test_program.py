@@ -61,6 +61,7 @@ def run(*arguments, **options):
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, **options)
 
 
+@pytest.mark.slow
 def test_a_fill_loads_what_it_needs_and_is_the_same_fill(command, tmp_path):
     """Catches an import that makes every fill from the shell wait, and a fill that differs without it."""
     finished = run("-c", TOLD, *command)
@@ -82,6 +83,7 @@ def test_a_fill_loads_what_it_needs_and_is_the_same_fill(command, tmp_path):
     assert (tmp_path / "out.png").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_mistakes_keep_their_exit_status_and_their_line(command, tmp_path):
     """Catches an early end that swallows what was to be said, or the status that a script asks for."""
     (tmp_path / "p.png").write_bytes(b"none")
@@ -94,6 +96,7 @@ def test_mistakes_keep_their_exit_status_and_their_line(command, tmp_path):
     assert "Settings for --set" in finished.stdout
 
 
+@pytest.mark.slow
 def test_a_picture_for_a_pipe_arrives_whole(command, tmp_path):
     """Catches buffers that are lost at the early end."""
     command[-1] = "-"

@@ -52,6 +52,7 @@ def test_it_is_not_set_when_it_would_be_too_late():
     assert told(program) == "None None"
 
 
+@pytest.mark.slow
 def test_the_policy_reaches_the_library():
     """Catches a variable that is set, but after the library was loaded: it prints what it read."""
     program = "import maskmend, torch; torch.ones(2).sum()"

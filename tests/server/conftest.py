@@ -4,14 +4,18 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from browser_parts import Editor, launched
+from fakes import smooth_pixels
 from maskmend.pipeline import InpaintPipeline
+from maskmend.server.queue import JobQueue
 from server_parts import Gated, app_of, client_of, on_a_socket, until
 
 
@@ -72,6 +76,12 @@ def recorded(tiny_pipeline: InpaintPipeline) -> Iterator[tuple[Gated, str]]:
         yield pipe, f"http://127.0.0.1:{port}/"
 
 
+@pytest.fixture(scope="module")
+def url(recorded: tuple[Gated, str]) -> str:
+    """Where the editor is."""
+    return recorded[1]
+
+
 @pytest.fixture
 def editor(browser: Any, recorded: tuple[Gated, str]) -> Iterator[Editor]:
     context = browser.new_context(viewport={"width": 1200, "height": 800})
@@ -79,3 +89,27 @@ def editor(browser: Any, recorded: tuple[Gated, str]) -> Iterator[Editor]:
     yield editor
     context.close()
     assert editor.complaints == []
+    assert [one for one in editor.requests if not one.startswith((recorded[1], "blob:", "data:"))] == []
+
+
+@pytest.fixture
+def gated_editor(browser: Any, tiny_pipeline: InpaintPipeline) -> Iterator[tuple[Editor, Gated, JobQueue]]:
+    """(the editor, the pipeline that fills only while its gate is open, its server's queue)"""
+    pipe = Gated(tiny_pipeline)
+    pipe.gate.set()
+    app = app_of(pipe)
+    with on_a_socket(app) as port:
+        # Its content security policy would keep out the tests' own scripts.
+        context = browser.new_context(viewport={"width": 1200, "height": 800}, bypass_csp=True)
+        editor = Editor(context, f"http://127.0.0.1:{port}/")
+        yield editor, pipe, app.state.service.queue
+        pipe.gate.set()
+        context.close()
+    assert editor.complaints == []
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A picture of another size than the samples, as a file."""
+    Image.fromarray(smooth_pixels(40, 50)).save(tmp_path / "other.png")
+    return tmp_path / "other.png"

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from PIL import Image, ImageCms
 
-from browser_parts import Editor, launched
+from browser_parts import Editor
 from fakes import CODES, smooth_pixels, tiny_models
 from maskmend.cli.demo import sample_pairs
 from maskmend.fill.familiarity import Domain
@@ -21,55 +21,8 @@ from maskmend.server.run import listen
 from page_looks import settle
 from server_parts import PATIENCE, Gated, app_of, on_a_socket, until
 
-pytestmark = pytest.mark.slow
-
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SAMPLE = load_image(sample_pairs()[0][1]).pixels
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def url(tiny_pipeline):
-    with on_a_socket(app_of(tiny_pipeline)) as port:
-        yield f"http://127.0.0.1:{port}/"
-
-
-@pytest.fixture
-def editor(browser, url):
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    editor = Editor(context, url)
-    yield editor
-    context.close()
-    assert editor.complaints == []
-    assert [one for one in editor.requests if not one.startswith((url, "blob:", "data:"))] == []
-
-
-@pytest.fixture
-def gated(browser, tiny_pipeline):
-    """(the editor, the pipeline that fills only while its gate is open, its server's line)"""
-    pipe = Gated(tiny_pipeline)
-    pipe.gate.set()
-    app = app_of(pipe)
-    with on_a_socket(app) as port:
-        # Its content security policy would keep out the tests' own scripts.
-        context = browser.new_context(viewport={"width": 1200, "height": 800}, bypass_csp=True)
-        editor = Editor(context, f"http://127.0.0.1:{port}/")
-        yield editor, pipe, app.state.service.queue
-        pipe.gate.set()
-        context.close()
-    assert editor.complaints == []
-
-
-@pytest.fixture
-def other(tmp_path):
-    """A picture of another size, as a file."""
-    Image.fromarray(smooth_pixels(40, 50)).save(tmp_path / "other.png")
-    return tmp_path / "other.png"
 
 
 def test_paint_fill_pick_undo_download(editor):
@@ -156,9 +109,9 @@ def test_rolling_again_gives_others_and_the_same_seed_the_same(editor):
 
 
 @pytest.mark.parametrize("button", ["#again", "#fill"])
-def test_a_picture_opened_during_a_fill_is_not_mixed_up_with_the_one_before(gated, other, button):
+def test_a_picture_opened_during_a_fill_is_not_mixed_up_with_the_one_before(gated_editor, other, button):
     """Catches fills of one picture that are shown, and downloaded, under another's name."""
-    editor, pipe, line = gated
+    editor, pipe, line = gated_editor
     page = editor.page
     editor.take_sample()
     editor.drag((20, 20), (40, 30))
@@ -181,10 +134,10 @@ def test_a_picture_opened_during_a_fill_is_not_mixed_up_with_the_one_before(gate
 
 
 @pytest.mark.parametrize("way", ["Escape", "button", "open"])
-def test_what_comes_after_the_end_of_a_fill_is_not_taken(gated, other, way):
+def test_what_comes_after_the_end_of_a_fill_is_not_taken(gated_editor, other, way):
     """Catches a fill that is applied although it was stopped, or its picture left, while it was decoded; and
     alternatives that cannot be picked any more."""
-    editor, *_ = gated
+    editor, *_ = gated_editor
     page = editor.page
     editor.take_sample()
     editor.drag((20, 20), (40, 30))
@@ -550,9 +503,9 @@ def test_before_and_after_lie_left_and_right_of_the_divider(editor):
     assert page.locator("#mask-save").is_disabled()  # the drag painted nothing
 
 
-def test_settings_reach_the_pipeline_and_go_back(gated):
+def test_settings_reach_the_pipeline_and_go_back(gated_editor):
     """Catches a control that changes nothing, or something else."""
-    editor, pipe, _ = gated
+    editor, pipe, _ = gated_editor
     page = editor.page
     editor.take_sample()
     editor.drag((20, 20), (40, 30))
@@ -795,9 +748,9 @@ def test_a_server_that_cannot_say_what_it_can_do_still_fills(browser, url, other
     assert editor.complaints == []
 
 
-def test_what_goes_wrong_in_the_page_is_told_in_words(gated):
+def test_what_goes_wrong_in_the_page_is_told_in_words(gated_editor):
     """Catches buttons that do nothing, and a Fill that stays a Stop, when the browser refuses something."""
-    editor, *_ = gated
+    editor, *_ = gated_editor
     page = editor.page
     editor.take_sample()
     editor.drag((20, 20), (40, 30))

@@ -6,41 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser_parts import Editor, launched
+from browser_parts import Editor
 from fakes import print_profile, smooth_pixels
 from maskmend.assets.samples import sample_pairs
 from maskmend.images.picture import load_image, read_image
-from server_parts import app_of, on_a_socket
 
 SAMPLE = load_image(sample_pairs()[0][1]).pixels
 OTHER = smooth_pixels(40, 50)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def url(tiny_pipeline):
-    with on_a_socket(app_of(tiny_pipeline)) as port:
-        yield f"http://127.0.0.1:{port}/"
-
-
-@pytest.fixture
-def editor(browser, url):
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    editor = Editor(context, url)
-    yield editor
-    context.close()
-    assert editor.complaints == []
-
-
-@pytest.fixture
-def other(tmp_path):
-    Image.fromarray(OTHER).save(tmp_path / "other.png")
-    return tmp_path / "other.png"
 
 
 def pixels_shown(editor):
