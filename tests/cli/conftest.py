@@ -1,0 +1,46 @@
+"""A picture with masks of several kinds, and `maskmend inpaint` with the tiny model."""
+
+import numpy as np
+import pytest
+from command_line import HEIGHT, MASK, PIXELS, WIDTH, bomb, invoke, save_mask
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder of good and bad input."""
+    folder = tmp_path_factory.mktemp("input")
+    photo = Image.fromarray(PIXELS)
+    photo.save(folder / "photo.png")
+    photo.save(folder / "photo.jpg", quality=95)
+    Image.fromarray(np.dstack([PIXELS, np.full((HEIGHT, WIDTH), 200, np.uint8)])).save(folder / "alpha.png")
+    (folder / "truncated.png").write_bytes((folder / "photo.png").read_bytes()[:-300])
+    (folder / "truncated.jpg").write_bytes((folder / "photo.jpg").read_bytes()[:-200])
+    (folder / "noise.png").write_bytes(b"this is no picture")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "bomb.png").write_bytes(bomb(30_000, 30_000))
+    (folder / "large.png").write_bytes(bomb(10_000, 9_000))
+    turning = [Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in ("red", "green", "blue")]
+    turning[0].save(folder / "animated.gif", save_all=True, append_images=turning[1:])
+    Image.new("I;16", (WIDTH, HEIGHT)).save(folder / "deep.png")
+    Image.new("CMYK", (WIDTH, HEIGHT)).save(folder / "print.tif")
+    save_mask(MASK, folder / "mask.png")
+    save_mask(~MASK, folder / "inverse.png")
+    save_mask(np.zeros_like(MASK), folder / "nothing.png")
+    save_mask(np.ones_like(MASK), folder / "all.png")
+    save_mask(np.kron(MASK, np.ones((2, 2), bool)), folder / "twice.png")
+    erased = np.dstack([PIXELS, np.where(MASK, 0, 255).astype(np.uint8)])
+    Image.fromarray(erased).save(folder / "erased.png")
+    return folder
+
+
+@pytest.fixture
+def inpaint(files, tiny_model, tmp_path):
+    """inpaint("photo.png", "--steps", "2", ...): runs the command on a file of the input folder."""
+
+    def run(image="photo.png", *options, mask="mask.png", output="out.png", model=tiny_model):
+        out = [] if output is None else ["-o", str(tmp_path / output)]
+        command = ["inpaint", str(files / image), "--mask", str(files / mask), *out, "--model", str(model)]
+        return invoke([*command, *options])
+
+    return run
