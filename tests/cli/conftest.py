@@ -1,9 +1,16 @@
-"""A picture with masks of several kinds, and `maskmend inpaint` with the tiny model."""
+"""A picture with masks of several kinds, `maskmend inpaint` with the tiny model, networks of a few lines."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import HEIGHT, MASK, PIXELS, WIDTH, bomb, invoke, save_mask
 from PIL import Image
+from scored import COUNT, SIDE, SmallInception, SmallLpips, write
+
+from fakes import smooth_pixels
+from maskmend.perceptual.inception import Inception
+from maskmend.perceptual.lpips import Lpips
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +51,16 @@ def inpaint(files, tiny_model, tmp_path):
         return invoke([*command, *options])
 
     return run
+
+
+@pytest.fixture
+def small_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a cache of its own: the true one must never see these networks' features."""
+    monkeypatch.setenv("MASKMEND_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Inception, "load", lambda **options: SmallInception())
+    monkeypatch.setattr(Lpips, "load", lambda net: SmallLpips())
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return write(tmp_path / "images", [smooth_pixels(SIDE, SIDE, n) for n in range(COUNT)])

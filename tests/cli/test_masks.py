@@ -1,4 +1,4 @@
-"""`maskmend masks` and `maskmend evaluate` from the command line."""
+"""`maskmend masks` from the command line."""
 
 import shutil
 
@@ -20,12 +20,3 @@ def test_masks_are_made_and_counted(files, tmp_path):
     assert "1 masks" in result.stdout
     for words in ("1 of the pictures cannot be read", "noise.png: image", "once they are mended"):
         assert words in result.stderr
-
-
-def test_evaluate_wants_one_kind_of_input(files, tmp_path, tiny_model):
-    command = ["evaluate", "--images", str(files)]
-    assert_refused(invoke(command), "--results", "--model")
-    assert_refused(invoke([*command, "--model", "default"]), "--masks")
-    both = ["--model", str(tiny_model), "--masks", str(files), "-o", str(tmp_path / "out")]
-    assert_refused(invoke([*command, *both, "--set", "seed=1"]), "unknown setting 'seed'")
-    assert names(tmp_path) == []
