@@ -28,13 +28,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "importers"))
 
 import numpy as np
-import restated_mage
 import torch
 from PIL import Image
 
+import restated_mage
 from fakes import smooth_pixels, tiny_models
 from finetuning import StillPerceptual, write_photos
 from maskmend.cli import main as maskmend

@@ -1,16 +1,17 @@
-"""Google's and valeoai's checkpoints become models that do what the published arithmetic does."""
+"""Networks with a class token, of Google and valeoai: what they predict, encode and draw is what the
+published arithmetic does."""
 
 import pytest
-import restated_class_token as restated
 import torch
-from restated_class_token import CODES, GOOGLE_TOKENIZER, MASK, TAMING_TOKENIZER
 
+import restated_class_token as restated
 import restated_vqgan
 from maskmend.errors import ConfigError
 from maskmend.importers.maskgit import convert_maskgit
 from maskmend.importers.valeoai import convert_valeoai
 from maskmend.importers.writing import write_conversion
 from maskmend.pipeline import InpaintPipeline
+from restated_class_token import CODES, GOOGLE_TOKENIZER, MASK, TAMING_TOKENIZER
 
 TOKENS = torch.randint(0, CODES, (3, 4), generator=torch.Generator().manual_seed(1))
 MASKED = torch.tensor([[1, 0, 1, 0], [1, 1, 1, 1], [0, 0, 1, 0]]).bool()
