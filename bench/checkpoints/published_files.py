@@ -81,8 +81,9 @@ def maskgit(folder: Path, small: bool, *, grid: int) -> list[str]:
 
 
 def valeoai(folder: Path, small: bool, *, grid: int) -> list[str]:
-    import restated_class_token as restated
     import torch
+
+    import restated_class_token as restated
 
     state = restated.valeoai_checkpoint(layers=1 if small else 24, grid=grid, codes=1024)
     words = tokenizer(small, decoder_blocks=3, codes=1024)
@@ -98,8 +99,9 @@ def valeoai(folder: Path, small: bool, *, grid: int) -> list[str]:
 
 
 def amused(folder: Path, small: bool, *, side: int) -> list[str]:
-    import restated_amused as restated
     import torch
+
+    import restated_amused as restated
 
     torch.manual_seed(0)
     sizes = restated.published(
