@@ -4,6 +4,7 @@ question.
 
 import base64
 import io
+import json
 import struct
 import threading
 import zlib
@@ -66,6 +67,16 @@ def in_base64(content: bytes) -> str:
 
 def pixels_of(content: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def events_of(answer: Any) -> list[tuple[str, Any]]:
+    """[(name, data)] of a text/event-stream."""
+    found = []
+    for block in answer.text.strip().split("\n\n"):
+        if not block.startswith(":"):
+            name, data = block.split("\n")
+            found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
 
 
 class Gated(InpaintPipeline):

@@ -16,7 +16,7 @@ from browser_parts import Editor, launched
 from fakes import smooth_pixels
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.queue import JobQueue
-from server_parts import Gated, app_of, client_of, on_a_socket, until
+from server_parts import MASK, PIXELS, Gated, app_of, client_of, on_a_socket, until
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +113,9 @@ def other(tmp_path: Path) -> Path:
     """A picture of another size than the samples, as a file."""
     Image.fromarray(smooth_pixels(40, 50)).save(tmp_path / "other.png")
     return tmp_path / "other.png"
+
+
+@pytest.fixture(scope="module")
+def alone(tiny_pipeline: InpaintPipeline) -> Any:
+    """What the pipeline gives by itself."""
+    return tiny_pipeline(PIXELS, MASK, samples=3, seed=5, steps=4)

@@ -6,18 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from server_parts import (
-    HEIGHT,
-    MASK,
-    MASK_FILE,
-    PIXELS,
-    WIDTH,
-    body,
-    file_of,
-    form,
-    in_base64,
-    pixels_of,
-)
+from server_parts import HEIGHT, MASK, MASK_FILE, PIXELS, WIDTH, body, file_of, form, in_base64, pixels_of
 
 DEEP = file_of(PIXELS[:, :, 0].astype(np.uint16) * 257)
 GREY = PIXELS[:, :, 0]

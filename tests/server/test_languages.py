@@ -6,16 +6,7 @@ import pytest
 
 from browser_parts import Editor
 from page_looks import settle
-from page_texts import (
-    BARE,
-    MARKED,
-    WORD,
-    html_texts,
-    language_file,
-    languages,
-    script_texts,
-    scripts,
-)
+from page_texts import BARE, MARKED, WORD, html_texts, language_file, languages, script_texts, scripts
 
 OTHERS = [code for code in languages() if code != "en"]
 
