@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+from picture_files import FRAMES, PIXELS, deep_png, saved, with_chunks
 from PIL import Image
-from test_picture import FRAMES, PIXELS, deep_png, saved, with_chunks
 
 from fakes import print_profile
 from maskmend.errors import ConversionNeeded, ImageError

@@ -119,3 +119,8 @@ def other(tmp_path: Path) -> Path:
 def alone(tiny_pipeline: InpaintPipeline) -> Any:
     """What the pipeline gives by itself."""
     return tiny_pipeline(PIXELS, MASK, samples=3, seed=5, steps=4)
+
+
+@pytest.fixture
+def gated(tiny_pipeline: InpaintPipeline) -> Gated:
+    return Gated(tiny_pipeline)
