@@ -20,6 +20,16 @@ from maskmend.models.transformer import MaskedTransformer, small_config
 from maskmend.models.vqgan import VQGAN
 
 CODES = 24
+TINY_TOKENIZER = """[model]
+resolution = 16
+encoder_channels = [8, 8, 8]
+decoder_channels = [8, 8]
+decoder_blocks = 1
+downsample_after = [1, 2]
+upsample_after = [1, 2]
+quantizer = { codes = 16, code_dim = 4 }
+"""
+"""A recipe's table: 16 x 16 pixels, 4 x 4 tokens of 16 codes."""
 
 
 def tiny_models(

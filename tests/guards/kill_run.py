@@ -34,7 +34,7 @@ import torch
 from PIL import Image
 
 import restated_mage
-from fakes import smooth_pixels, tiny_models
+from fakes import TINY_TOKENIZER, smooth_pixels, tiny_models
 from finetuning import StillPerceptual, write_photos
 from maskmend.cli import main as maskmend
 from maskmend.pipeline import InpaintPipeline
@@ -60,15 +60,7 @@ validation_images = 3
 """
 TOKENIZER = """
 stage = "tokenizer"
-[model]
-resolution = 16
-encoder_channels = [8, 8, 8]
-decoder_channels = [8, 8]
-decoder_blocks = 1
-downsample_after = [1, 2]
-upsample_after = [1, 2]
-quantizer = {{ codes = 16, code_dim = 4 }}
-[tokenizer]
+{tokenizer}[tokenizer]
 perceptual = 0.0
 discriminator_channels = 8
 discriminator_layers = 1
@@ -112,7 +104,9 @@ def prepare(folder: Path) -> list[Task]:
         recipes[stage] = folder / f"{stage}.toml"
         places = {"train": folder / "train", "validation": folder / "validation", "model": folder / "model"}
         config = pipe.transformer.config
-        recipes[stage].write_text((text + RUN).format(**places, codes=config.codes, grid=config.grid))
+        recipes[stage].write_text(
+            (text + RUN).format(**places, tokenizer=TINY_TOKENIZER, codes=config.codes, grid=config.grid)
+        )
     own = ["train", "--on", write_photos(folder / "own", 12), "--from", folder / "model", "--device", "cpu"]
     fill = ["inpaint", "--input", folder / "photos", "--masks", folder / "masks", "--model", folder / "model"]
     fill += ["--samples", "2", "--steps", "3"]

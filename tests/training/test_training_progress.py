@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from fakes import TINY_TOKENIZER
 from maskmend.cli import main
 from maskmend.training.dataset import ImageSet
 from maskmend.training.progress import metrics_line, time_left
@@ -20,15 +21,7 @@ stage = "tokenizer"
 [data]
 train = '{photos}/train'
 validation = '{photos}/validation'
-[model]
-resolution = 16
-encoder_channels = [8, 8, 8]
-decoder_channels = [8, 8]
-decoder_blocks = 1
-downsample_after = [1, 2]
-upsample_after = [1, 2]
-quantizer = {{ codes = 16, code_dim = 4 }}
-[training]
+{model}[training]
 steps = 3
 batch = 2
 log_every = 1
@@ -42,7 +35,7 @@ adversarial = 0
 @pytest.fixture
 def recipe(photos: Path, tmp_path: Path) -> Path:
     path = tmp_path / "tiny.toml"
-    path.write_text(SETTINGS.format(photos=photos.as_posix()))
+    path.write_text(SETTINGS.format(photos=photos.as_posix(), model=TINY_TOKENIZER))
     return path
 
 

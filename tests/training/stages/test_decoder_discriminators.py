@@ -1,4 +1,4 @@
-"""Discriminators and classifier of the decoder's training: they see the composite, and learn in good order."""
+"""Discriminators and classifier in the decoder's training: they see the composite and learn in order."""
 
 from pathlib import Path
 from typing import Any
