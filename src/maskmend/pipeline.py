@@ -39,7 +39,7 @@ from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.inference.full_pass import FullPass, ready
 from maskmend.inference.kernel_caches import bound_kernel_caches
 from maskmend.inference.precision import decoding_dtype
-from maskmend.masks.options import Channel, MaskOptions, PhotoCheck
+from maskmend.masks.options import Channel, PhotoCheck
 from maskmend.masks.reading import READ_AS_IT_IS, MaskLike
 from maskmend.models.token_model import TokenModel
 from maskmend.models.vqgan import VQGAN
@@ -238,6 +238,11 @@ class InpaintPipeline:
     ) -> Any:
         """Fills the hole of one image (returns `Inpainted`) or of each of a batch (returns a list of them).
 
+            image, mask ─► read_requests ─► FillRequest ─► ImageFiller ─► Inpainted
+                                                            │      ▲
+                                                    windows ▼      │ merge, composite
+                                        RegionFiller: encode, decode, draw
+
         Args:
             image: PIL image, uint8 array (H, W, C), tensor (C, H, W) or `Picture`; or a batch: a list of
                 them, or an array or tensor with a leading batch axis.
@@ -268,27 +273,12 @@ class InpaintPipeline:
         check_names(settings)
         chosen = self.defaults.changed(**settings)
         self.labels_for(chosen)  # raises for what the model does not have
-        options = MaskOptions(
-            threshold=mask_threshold,
-            invert=invert_mask,
-            channel=mask_channel,
-            fit=fit_mask,
-            photo_check=mask_photo_check,
-        )
         requests, many = read_requests(
             image, mask, guide=guide, extend=extend, value_range=value_range, convert=convert,
-            samples=samples, seed=seed, options=options,
+            samples=samples, seed=seed, fit_mask=fit_mask, invert_mask=invert_mask,
+            mask_channel=mask_channel, mask_threshold=mask_threshold, mask_photo_check=mask_photo_check,
         )  # fmt: skip
-        self.seconds = {}
-        conditions = conditions_for(chosen, self.transformer.config, self.labels, self.prompts)
-        filler = ImageFiller(
-            regions=RegionFiller(self.tokenizer, self._ready(), self.seconds, conditions),
-            settings=chosen,
-            guesses=self.transformer.config.guesses,
-            domain=self.domain,
-            events=events or FillEvents(),
-        )
-        filled = filler.fill(requests)
+        filled = self._image_filler(chosen, events).fill(requests)
         return filled if many else filled[0]
 
     def draw_step(self, result: Inpainted, step: int, sample: int = 0) -> Image.Image:
@@ -314,6 +304,17 @@ class InpaintPipeline:
         tokens alone.
         """
         return rendering.pictures(self.tokenizer, tokens, regions)
+
+    def _image_filler(self, settings: Settings, events: FillEvents | None) -> ImageFiller:
+        self.seconds = {}
+        conditions = conditions_for(settings, self.transformer.config, self.labels, self.prompts)
+        return ImageFiller(
+            regions=RegionFiller(self.tokenizer, self._ready(), self.seconds, conditions),
+            settings=settings,
+            guesses=self.transformer.config.guesses,
+            domain=self.domain,
+            events=events or FillEvents(),
+        )
 
     def _ready(self) -> InferenceTransformer | FullPass:
         if self._transformer_ready is None:

@@ -16,7 +16,7 @@ from maskmend.fill.guide import Guide, guides_from
 from maskmend.images.canvas import Length, extend_canvas
 from maskmend.images.picture import ImageLike, Picture, picture_from
 from maskmend.images.tensors import ValueRange
-from maskmend.masks.options import MaskOptions
+from maskmend.masks.options import Channel, MaskOptions, PhotoCheck
 from maskmend.masks.reading import MaskLike, as_mask
 from maskmend.seeds import seeds_from
 
@@ -43,12 +43,23 @@ def read_requests(
     convert: bool,
     samples: int,
     seed: int | Sequence[int],
-    options: MaskOptions,
+    fit_mask: bool,
+    invert_mask: bool,
+    mask_channel: Channel,
+    mask_threshold: float,
+    mask_photo_check: PhotoCheck,
 ) -> tuple[list[FillRequest], bool]:
     """The images of a call, and whether it was given a batch; arguments as for `InpaintPipeline.__call__`.
 
     Raises ImageError, MaskError, ConfigError.
     """
+    options = MaskOptions(
+        threshold=mask_threshold,
+        invert=invert_mask,
+        channel=mask_channel,
+        fit=fit_mask,
+        photo_check=mask_photo_check,
+    )
     if mask is None and extend is None:
         raise MaskError("no mask: give one of the image's size as `mask`, white where it is to be filled.")
     images, many = _listed(image)
