@@ -189,9 +189,14 @@ def test_a_run_without_a_format_is_resumed_and_a_newer_one_is_not(
     assert content.pop("manifest_format") == 1
     path.write_text(json.dumps(content))
     assert fill(job, tiny_pipeline).skipped == COUNT
-    path.write_text(json.dumps(content | {"manifest_format": 2}))
-    with pytest.raises(ConfigError, match="format 2, this version reads up to 1: upgrade maskmend"):
-        fill(job, tiny_pipeline)
+    for other, message in (
+        (2, "format 2, this version reads up to 1: upgrade maskmend"),
+        (0, "format 0, expected 1: give --overwrite"),
+        (None, "format None, expected 1: give --overwrite"),
+    ):
+        path.write_text(json.dumps(content | {"manifest_format": other}))
+        with pytest.raises(ConfigError, match=message):
+            fill(job, tiny_pipeline)
 
 
 def test_a_worker_with_another_model_refuses(tiny_pipeline, tiny_model, folders, tmp_path):

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from maskmend.errors import ConfigError
 from maskmend.storage.files import json_bytes
+from maskmend.storage.formats import check_format
 from maskmend.storage.hub_commits import OWN
 from maskmend.storage.stores import Store
 
@@ -68,11 +69,9 @@ def begin(target: Store, settings: dict[str, Any], *, overwrite: bool) -> str:
         except ValueError:
             before = None
         found = before.pop(_FORMAT_KEY, 1) if isinstance(before, dict) else 1
-        if type(found) is int and found > FORMAT and not overwrite:
-            raise ConfigError(
-                f"the manifest of {target.place} has format {found}, this version reads up to {FORMAT}: "
-                "upgrade maskmend"
-            )
+        if not overwrite:
+            what = f"the manifest of {target.place}"
+            check_format(found, FORMAT, what, ConfigError, otherwise=_REMEDY)
         if before == new and found == FORMAT:
             return digest_of(settings)
         if not overwrite:

@@ -100,6 +100,7 @@ def reproduce(
             extract=inception.features,
             network="inception",
             distance=lpips,
+            distance_network="lpips-alexnet",
             folder=output / "trials",
             repeats=QUICK_REPEATS if quick else repeats,
             seed=seed,

@@ -57,6 +57,7 @@ def study(
         extract=inception.features,
         network="inception",
         distance=lpips,
+        distance_network="lpips-alexnet",
         folder=output / "trials",
         repeats=repeats,
         seed=seed,

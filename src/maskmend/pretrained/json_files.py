@@ -9,6 +9,7 @@ from maskmend.config import nearest
 from maskmend.errors import ModelError
 from maskmend.pretrained.migrations import FORMAT
 from maskmend.storage.files import json_bytes, write_files
+from maskmend.storage.formats import check_format
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -30,18 +31,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_index(content: dict[str, Any], kind: str, path: Path, keys: Iterable[str]) -> None:
+def check_index(
+    content: dict[str, Any], kind: str, path: Path, keys: Iterable[str], newest: int = FORMAT
+) -> None:
     """Raises ModelError when `content` of `path` is of a newer format or another kind, or has unknown keys.
 
-    `keys` are those beside "format" and "kind".
+    `keys` are those beside "format" and "kind"; `newest` is the newest format that is read.
     """
-    found = content.get("format")
-    if type(found) is not int or found < 1:
-        raise ModelError(
-            f"{path} has format {found!r}, expected 1 to {FORMAT}: is this a maskmend model folder?"
-        )
-    if found > FORMAT:
-        raise ModelError(f"{path} has format {found}, this version reads up to {FORMAT}: upgrade maskmend")
+    otherwise = "is this a maskmend model folder?"
+    check_format(content.get("format"), newest, path, ModelError, otherwise=otherwise)
     if content.get("kind") != kind:
         found = content.get("kind")
         raise ModelError(f"{path} describes kind {found!r}, expected {kind!r}: give another folder")

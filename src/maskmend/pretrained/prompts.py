@@ -28,6 +28,8 @@ from maskmend.models.uvit_conditioning import condition, micro_conditions
 from maskmend.pretrained.json_files import check_index, read_json
 
 PROMPTS = "prompts"
+FORMAT = 1
+"""Of `config.json` there; it has names of its own, so the format of the model folder does not count."""
 CONDITION = "condition."
 """Prefix of the names of the conditioning's weights."""
 KEPT = 8
@@ -44,7 +46,7 @@ class PromptConfig:
 
 def prompt_index(config: PromptConfig) -> dict[str, Any]:
     """What `config.json` of the folder says."""
-    return {"format": 1, "kind": "prompts", "config": asdict(config)}
+    return {"format": FORMAT, "kind": "prompts", "config": asdict(config)}
 
 
 class Prompts:
@@ -62,7 +64,7 @@ class Prompts:
         self.folder, self.model, self.side = folder, model, side
         path = folder / "config.json"
         content = read_json(path)
-        check_index(content, "prompts", path, ["config"])
+        check_index(content, "prompts", path, ["config"], newest=FORMAT)
         try:
             self.config = from_dict(PromptConfig, content.get("config"), "config")
         except ConfigError as error:

@@ -15,6 +15,7 @@ from maskmend.runtime.infill import diffuse
 from maskmend.runtime.sampling import decode
 from maskmend.seeds import seeds_from
 from maskmend.settings import Settings
+from maskmend.storage.formats import check_format
 
 FORMAT = 2
 """Of model.json; that of `maskmend.export.onnx`, which a test compares."""
@@ -70,12 +71,10 @@ class Runtime:
     def _check_format(self, folder: Path) -> int:
         """The format of the export, whose model.json then has the present names. Raises ModelError."""
         found = self.about.get("format") if isinstance(self.about, dict) else None
-        if type(found) is not int or found < 1 or self.about.get("kind") != "maskmend-onnx":
-            raise ModelError(f"{folder} is no export of maskmend: give a folder of maskmend export onnx")
-        if found > FORMAT:
-            raise ModelError(
-                f"{folder} has export format {found}, this version reads up to {FORMAT}: upgrade maskmend"
-            )
+        remedy = "give a folder of maskmend export onnx"
+        if found is None or self.about.get("kind") != "maskmend-onnx":
+            raise ModelError(f"{folder} is no export of maskmend: {remedy}")
+        check_format(found, FORMAT, folder, ModelError, otherwise=remedy)
         if found == 1:
             attention = self.about.get("attention")
             self.about["attention"] = ATTENTION_IN_FORMAT_1.get(str(attention), attention)

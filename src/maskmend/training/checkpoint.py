@@ -13,6 +13,7 @@ import torch
 from maskmend.errors import TrainingError
 from maskmend.pretrained.migrations import FORMAT, migrate_checkpoint
 from maskmend.storage import torch_file
+from maskmend.storage.formats import check_format
 from maskmend.storage.temporary import written_whole
 
 
@@ -47,14 +48,8 @@ def read(path: Path) -> dict[str, Any]:
             "put best.pt in its place, or start over with --restart"
         ) from None
     found = content.get("format") if isinstance(content, dict) else None
-    if type(found) is not int or found < 1:
-        raise TrainingError(
-            f"{path} has checkpoint format {found!r}, expected 1 to {FORMAT}: is it the checkpoint of a run?"
-        )
-    if found > FORMAT:
-        raise TrainingError(
-            f"{path} has checkpoint format {found}, this version reads up to {FORMAT}: upgrade maskmend"
-        )
+    otherwise = "is it the checkpoint of a run?"
+    check_format(found, FORMAT, f"checkpoint {path}", TrainingError, otherwise=otherwise)
     return content if found == FORMAT else migrate_checkpoint(content)
 
 

@@ -20,8 +20,12 @@ from torch import Tensor
 from maskmend.errors import ConfigError, TrainingError
 from maskmend.pretrained.migrations import FORMAT
 from maskmend.storage.files import json_bytes, write_files
+from maskmend.storage.formats import check_format
 from maskmend.training.checkpoint import one_line
 from maskmend.training.distributed import rank_and_world
+
+OLDEST_FORMAT = 2
+"""There were no sharded checkpoints before."""
 
 
 def safetensors_storage() -> Any:
@@ -79,22 +83,23 @@ def write(path: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> No
 
 def read(path: Path) -> dict[str, Any]:
     """The content of the JSON file. Raises TrainingError when it is damaged or of a newer format."""
-    reason = None
+    remedy = "start over with --restart"
     try:
         content = json.loads(path.read_bytes())
-        found = content["format"]
-        if type(found) is int and found > FORMAT:
-            raise TrainingError(
-                f"{path} has checkpoint format {found}, this version reads up to {FORMAT}: upgrade maskmend"
-            )
-        if found != FORMAT:  # there were none before format 2
-            reason = f"it has format {found!r}, expected {FORMAT}"
-        elif not (path.parent / str(content["folder"])).is_dir():
-            reason = f"its folder {content['folder']} is missing"
+        check_format(
+            content["format"],
+            FORMAT,
+            f"checkpoint {path}",
+            TrainingError,
+            otherwise=remedy,
+            oldest=OLDEST_FORMAT,
+        )
+        missing = not (path.parent / str(content["folder"])).is_dir()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        content, reason = {}, one_line(error)
-    if reason:
-        raise TrainingError(f"cannot read checkpoint {path}: {reason}; start over with --restart")
+        raise TrainingError(f"cannot read checkpoint {path}: {one_line(error)}; {remedy}") from None
+    if missing:
+        folder = content["folder"]
+        raise TrainingError(f"cannot read checkpoint {path}: its folder {folder} is missing; {remedy}")
     return content
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import ImageOps
 
 from experiments.reproduce.conftest import small_features
 from fakes import tiny_models
@@ -71,6 +72,7 @@ def test_a_trial_measured_before_is_read(make_runner: Make, test_set: TestSet) -
         lambda: make_runner(extract=counting, seed=1).measure(steps=2),
         lambda: make_runner(extract=counting, data=test_set.first(9)).measure(steps=2),
         lambda: make_runner(extract=counting, repeats=6).measure(steps=2),
+        lambda: make_runner(extract=counting, distance_network="another").measure(steps=2),
         lambda: runner.baseline("grey", leave_grey),
         lambda: runner.reconstruction(),
     ]
@@ -102,13 +104,27 @@ def test_another_way_of_filling_is_another_trial_and_another_version_is_not(
 
     def darker(*given: Any) -> Any:
         results = fill(*given)
-        for result in results:
+        for result in results[1:]:  # the first fill stays: its hole may miss what changed
             object.__setattr__(result.pictures[0], "pixels", result.pictures[0].pixels // 2)
         return results
 
     monkeypatch.setattr(ImageFiller, "fill", darker)
     assert make_runner().measure(by=("composited",), steps=2) != measured
     assert len(list(folder.iterdir())) == 2
+
+
+def test_another_decoder_s_code_is_another_reconstruction(
+    make_runner: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch a lower bound measured with code of before."""
+    measured = make_runner().reconstruction()
+    draw = InpaintPipeline.draw_tokens
+
+    def inverted(*given: Any) -> Any:
+        return [ImageOps.invert(image) for image in draw(*given)]
+
+    monkeypatch.setattr(InpaintPipeline, "draw_tokens", inverted)
+    assert make_runner().reconstruction() != measured
 
 
 def test_masks_have_the_hash_that_other_commands_tell(make_runner: Make) -> None:

@@ -95,7 +95,7 @@ def test_a_plan_of_a_newer_format_says_upgrade(tmp_path: Path) -> None:
         read_plan(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"model": 5}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"model": 5}', '{"format": 0}', '{"format": null}'])
 def test_a_damaged_plan_is_one_line(content: str, tmp_path: Path) -> None:
     """Would catch a traceback, and a run begun anew over one of many hours."""
     (tmp_path / PLAN).write_text(content)

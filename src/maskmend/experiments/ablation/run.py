@@ -44,6 +44,7 @@ class Scorer:
     folder: Path
     """Where trials are kept."""
     network: str | None = None
+    distance_network: str | None = None
     repeats: int = 100
     seed: int = 0
 
@@ -86,6 +87,7 @@ def study(
             distance=scorer.distance,
             folder=scorer.folder,
             network=scorer.network,
+            distance_network=scorer.distance_network,
             repeats=scorer.repeats,
             seed=scorer.seed,
         )

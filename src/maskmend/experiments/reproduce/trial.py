@@ -3,9 +3,9 @@
     settings ─► fills of all images ─► composited, uncomposited and tokens-alone pictures ─► FID, LPIPS, ...
 
 The name of a trial's file is a hash of everything that determines its scores: weights, images, masks,
-settings, seed, bootstrap draws, and the pixels of the first fill, in place of a version of the code. So a
-stopped experiment is resumed, and a changed model is measured again. Nearly all of the time is spent on
-Inception features, so each FID is measured only where it is shown.
+settings, seed, bootstrap draws, the metrics' networks, and the pixels of the first batch, in place of a
+version of the code. So a stopped experiment is resumed, and a changed model is measured again. Nearly all of
+the time is spent on Inception features, so each FID is measured only where it is shown.
 
 All trials use the same bootstrap samples. The difference of two FIDs therefore has an interval of its own,
 much narrower than the two intervals suggest, as common contributions (truths, known pixels) cancel.
@@ -119,6 +119,7 @@ class TrialRunner:
         distance: LPIPS of two batches.
         folder: where trials are kept.
         network: what `extract` computes; with it the truths' features are taken from the cache.
+        distance_network: what `distance` computes; another one is another trial.
         repeats: bootstrap draws of an interval.
         seed: image i is filled with seed + i.
     """
@@ -129,6 +130,7 @@ class TrialRunner:
     distance: Distance
     folder: Path
     network: str | None = None
+    distance_network: str | None = None
     repeats: int = 100
     seed: int = 0
     truths: Float[np.ndarray, "N D"] = field(init=False)
@@ -142,6 +144,7 @@ class TrialRunner:
         self._about = {
             "format": FORMAT,
             "network": self.network,
+            "distance_network": self.distance_network,
             "images": content_hash(self.data.images),
             "masks": content_hash(self.data.masks),
             "repeats": self.repeats,
@@ -195,14 +198,12 @@ class TrialRunner:
 
         def work(missing: Sequence[Measure]) -> Trial:
             start = time.perf_counter()
-            drawn: list[Picture] = []
-            with torch.inference_mode():
-                for batch in self._batches(self.data.images):
-                    tokens = self.pipe.tokenizer.encode(self._tensor(batch))
-                    drawn += [np.asarray(image) for image in self.pipe.draw_tokens(tokens.cpu().numpy())]
+            drawn = [image for batch in self._batches(self.data.images) for image in self._reconstruct(batch)]
             return self._score({"uncomposited": drawn}, drawn, time.perf_counter() - start, progress)
 
-        return self._cached({"model": self._model, "reconstruction": True}, ("uncomposited",), work)
+        first = content_hash(self._reconstruct(self.data.images[:BATCH]))
+        about = {"model": self._model, "reconstruction": True, "first": first}
+        return self._cached(about, ("uncomposited",), work)
 
     def left(self, ways: Sequence[tuple[dict[str, Any], Sequence[Measure]]]) -> tuple[int, int]:
         """How many of these (changes, FIDs) are not measured yet: ways of filling, and FIDs in all."""
@@ -224,6 +225,11 @@ class TrialRunner:
             work()
             spent.append((time.perf_counter() - start) / len(images))
         return spent[0], spent[1]
+
+    @torch.inference_mode()
+    def _reconstruct(self, images: Sequence[Picture]) -> list[Picture]:
+        tokens = self.pipe.tokenizer.encode(self._tensor(images))
+        return [np.asarray(image) for image in self.pipe.draw_tokens(tokens.cpu().numpy())]
 
     def _fill(self, settings: Settings, by: Sequence[Measure], progress: StageProgress | None) -> Trial:
         images, masks = self.data.images, self.data.masks
@@ -311,14 +317,15 @@ class TrialRunner:
         return trial
 
     def _key(self, settings: Settings) -> dict[str, Any]:
-        """What determines the fills with these settings: the model, the settings, and how this version fills,
-        of which the pixels of the first image's fill speak."""
+        """What determines the fills with these settings: the model, the settings, and the code, represented
+        by the pixels of the first batch's fills."""
         about: dict[str, Any] = {"model": self._model, "settings": asdict(settings)}
         text = json.dumps(about, sort_keys=True)
         if text not in self._first:
-            image, mask = self.data.images[0], self.data.masks[0]
-            fill = self.pipe(image, mask, seed=self.seed, **asdict(settings)).pictures[0].pixels
-            self._first[text] = content_hash([fill])
+            images, masks = list(self.data.images[:BATCH]), list(self.data.masks[:BATCH])
+            seeds = [self.seed + n for n in range(len(images))]
+            results = self.pipe(images, masks, seed=seeds, **asdict(settings))
+            self._first[text] = content_hash([result.pictures[0].pixels for result in results])
         return about | {"first": self._first[text]}
 
     def _path(self, about: dict[str, Any]) -> Path:

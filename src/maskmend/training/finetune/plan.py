@@ -18,6 +18,7 @@ from maskmend.errors import ConfigError, TrainingError
 from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.transformer import TransformerConfig
 from maskmend.storage.files import json_bytes, write_files
+from maskmend.storage.formats import check_format
 from maskmend.training.finetune.pictures import SCALES, PictureCounts, training_file, validation_file
 from maskmend.training.recipe import Recipe
 
@@ -175,10 +176,7 @@ def read_plan(work: Path) -> Plan | None:
     try:
         content = json.loads((work / PLAN).read_text(encoding="utf-8"))
         found = content.pop("format", 1) if isinstance(content, dict) else 1
-        if type(found) is int and found > FORMAT:
-            raise TrainingError(
-                f"{work / PLAN} has format {found}, this version reads up to {FORMAT}: upgrade maskmend"
-            )
+        check_format(found, FORMAT, work / PLAN, TrainingError, otherwise="start over with --restart")
         return from_dict(Plan, content)
     except FileNotFoundError:
         return None

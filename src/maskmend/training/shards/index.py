@@ -21,6 +21,7 @@ import numpy as np
 from maskmend.errors import ConfigError, DataError
 from maskmend.images.listing import TRAINABLE
 from maskmend.progress import Log
+from maskmend.storage.formats import check_format
 from maskmend.storage.stores import Store, is_url, joined, open_binary, read, size_of
 
 NAME = "index.maskmend.json"
@@ -116,12 +117,9 @@ def open_index(place: str) -> Index:
     again = "make it with `maskmend data index`"
     try:
         head = json.loads(read(place))
-        if not isinstance(head, dict) or type(head.get("format")) is not int:
+        if not isinstance(head, dict) or "format" not in head:
             raise DataError(f"{place} is no index of shards: {again}")
-        if head["format"] > FORMAT:
-            raise DataError(
-                f"{place} has format {head['format']}, this version reads up to {FORMAT}: upgrade maskmend"
-            )
+        check_format(head["format"], FORMAT, place, DataError, otherwise=again)
         shards = tuple(str(name) for name, _ in head["shards"])
         sizes = tuple(int(size) for _, size in head["shards"])
         beside, tokens = place.rsplit("/", 1)[0] if "/" in place else ".", head["tokens"]
