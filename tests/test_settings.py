@@ -36,8 +36,7 @@ def test_every_name_of_the_lower_floors_is_accepted(name, values):
 
 def test_names_of_the_lower_floors_are_all_there_are():
     """Catches a name that the settings still take and nobody below knows."""
-    assert (tuple(SCHEDULES), tuple(ORDERS)) == (settings.SCHEDULES, settings.ORDERS)
-    assert tuple(STRATEGIES) == settings.STRATEGIES
+    assert (tuple(SCHEDULES), tuple(STRATEGIES)) == (settings.SCHEDULES, settings.INFILLS)
 
 
 def test_unknown_names_suggest_the_nearest():

@@ -6,23 +6,41 @@ pictures; arguments of a call override them.
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from maskmend.choices import choice_error
 from maskmend.config import from_dict
 from maskmend.errors import ConfigError
 
-SEAMS = ("hard", "feather", "multiband", "poisson")
-"""How fill and known pixels can meet; `fill.compositing` has them."""
+Schedule = Literal["cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp"]
+Order = Literal["confidence", "random", "halton"]
+Confidence = Literal["log_probability", "probability"]
+Choice = Literal["sample", "argmax"]
+Infill = Literal["grey", "mean", "nearest", "diffusion"]
+Seam = Literal["hard", "feather", "multiband", "poisson"]
+Ranking = Literal["likelihood", "typical"]
 
-SCHEDULES = ("cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp")
+SCHEDULES = get_args(Schedule)
 """Names of `decoding.schedules`, which a test holds them to."""
-ORDERS = ("confidence", "random", "halton")
-CONFIDENCES = ("log_probability", "probability")
-CHOICES = ("sample", "argmax")
-STRATEGIES = ("grey", "mean", "nearest", "diffusion")
+ORDERS = get_args(Order)
+CONFIDENCES = get_args(Confidence)
+CHOICES = get_args(Choice)
+INFILLS = get_args(Infill)
 """Ways to fill a hole before encoding; `images.infill` has them."""
-RANKINGS = ("likelihood", "typical")
+SEAMS = get_args(Seam)
+"""How fill and known pixels can meet; `fill.compositing` has them."""
+RANKINGS = get_args(Ranking)
+
+CHOICES_OF: dict[str, tuple[str, ...]] = {
+    "schedule": SCHEDULES,
+    "order": ORDERS,
+    "infill": INFILLS,
+    "seam": SEAMS,
+    "choice": CHOICES,
+    "confidence": CONFIDENCES,
+    "ranking": RANKINGS,
+}
+"""The values of each setting that is one of a few names."""
 DETAILS = ("auto", "full")
 """Besides a number of levels."""
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -47,11 +65,11 @@ class Settings:
     cubic, log or exp."""
     order: str = "confidence"
     """Which tokens are kept first: confidence, random or halton."""
-    confidence: Literal["log_probability", "probability"] = "log_probability"
+    confidence: Confidence = "log_probability"
     """The measure of confidence that order = confidence uses."""
     noise: float = 1.0
     """Weight of the annealed Gumbel noise on the confidence; 0 keeps the most confident tokens first."""
-    choice: Literal["sample", "argmax"] = "sample"
+    choice: Choice = "sample"
     """Sample each token from its distribution, or take the most probable one (argmax)."""
     temperature: float = 1.0
     """Sampling temperature: below 1 safer, above 1 more varied."""
@@ -71,7 +89,7 @@ class Settings:
     seam: str = "poisson"
     """How the fill is blended with the known pixels: hard, feather, multiband or poisson. Known pixels never
     change."""
-    ranking: Literal["likelihood", "typical"] = "likelihood"
+    ranking: Ranking = "likelihood"
     """Which of several fills is the best: the one with the highest likelihood, or with the median likelihood
     (typical). In wide holes the fill with the highest likelihood is the most washed-out one."""
     plain: float = 0.0
@@ -103,15 +121,7 @@ class Settings:
     time."""
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("schedule", SCHEDULES),
-            ("order", ORDERS),
-            ("infill", STRATEGIES),
-            ("seam", SEAMS),
-            ("choice", CHOICES),
-            ("confidence", CONFIDENCES),
-            ("ranking", RANKINGS),
-        ):
+        for name, known in CHOICES_OF.items():
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(choice_error(name, value, known))

@@ -73,19 +73,8 @@ def complete_value(_: click.Context, parameter: click.Parameter, incomplete: str
 def values_of(setting: str) -> tuple[str, ...]:
     from maskmend import settings
 
-    few: dict[str, Any] = {
-        "schedule": settings.SCHEDULES,
-        "order": settings.ORDERS,
-        "seam": settings.SEAMS,
-        "infill": settings.STRATEGIES,
-        "confidence": settings.CONFIDENCES,
-        "choice": settings.CHOICES,
-        "ranking": settings.RANKINGS,
-        "detail": settings.DETAILS,
-        "label": ("auto",),
-        "precision": settings.PRECISIONS,
-    }
-    return tuple(few.get(setting, ()))
+    others = {"detail": settings.DETAILS, "label": ("auto",), "precision": settings.PRECISIONS}
+    return (settings.CHOICES_OF | others).get(setting, ())
 
 
 COMPLETE: dict[str, Any] = {

@@ -19,9 +19,11 @@ from maskmend.cli.options import (
     Filler,
     SettingOption,
     default_settings,
+    listed,
     refuse_options,
 )
 from maskmend.errors import ConfigError
+from maskmend.settings import INFILLS, ORDERS, PRECISIONS, SCHEDULES, SEAMS
 
 SENSIBLE = 64
 """Fills of a hole beyond which a person is asked whether so many are meant."""
@@ -109,16 +111,14 @@ class Inpaint(click.Command):
 @click.option("--yes", is_flag=True, help=f"Do not ask whether more than {SENSIBLE} --samples are meant.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same fill.")
 @click.option("--steps", cls=SettingOption, type=int, help="Decoding steps.")
-@click.option(
-    "--schedule", cls=SettingOption, help="cosine, linear, square, square_root, arccos, cubic, log or exp."
-)
-@click.option("--order", cls=SettingOption, help="confidence, random or halton.")
+@click.option("--schedule", cls=SettingOption, help=f"{listed(SCHEDULES)}.")
+@click.option("--order", cls=SettingOption, help=f"{listed(ORDERS)}.")
 @click.option("--temperature", cls=SettingOption, type=float, help="Below 1 safer, above 1 more varied.")
-@click.option("--seam", cls=SettingOption, help="hard, feather, multiband or poisson.")
+@click.option("--seam", cls=SettingOption, help=f"{listed(SEAMS)}.")
 @click.option(
     "--infill",
     cls=SettingOption,
-    help="What stands in the hole before encoding: grey, mean, nearest or diffusion.",
+    help=f"What stands in the hole before encoding: {listed(INFILLS)}.",
 )
 @click.option("--ring", cls=SettingOption, type=int, help="Predict this many tokens around the hole again.")
 @click.option(
@@ -148,7 +148,10 @@ class Inpaint(click.Command):
 )
 @DEVICE
 @click.option(
-    "--precision", default="auto", show_default=True, help="Number format of decoding: auto, fp32 or bf16."
+    "--precision",
+    default="auto",
+    show_default=True,
+    help=f"Number format of decoding: {listed(PRECISIONS)}.",
 )
 @click.option("--show", is_flag=True, help="Show the picture and its fills in the terminal, where it can.")
 @drawn_mask_options

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from maskmend.errors import ConfigError
+from maskmend.settings import PRECISIONS
 
 if TYPE_CHECKING:
     from maskmend.pipeline import InpaintPipeline
@@ -17,9 +19,15 @@ if TYPE_CHECKING:
 PATH = click.Path(path_type=Path)
 SEED = click.IntRange(min=0)
 
+
+def listed(names: Sequence[str]) -> str:
+    """ "a, b or c", for the help of an option."""
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
 DEVICE = click.option("--device", default="cpu", show_default=True, help="cpu, cuda, mps, or auto.")
 PRECISION = click.option(
-    "--precision", default="auto", show_default=True, help="Of the model: auto, fp32 or bf16."
+    "--precision", default="auto", show_default=True, help=f"Of the model: {listed(PRECISIONS)}."
 )
 ASSIGNMENTS = click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="A setting of the fills: --set steps=8."

@@ -10,10 +10,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from maskmend.decoding.schedules import ROUNDING
 from maskmend.errors import ConfigError
-
-_ROUNDING = 1e-9
-"""Added before floor: linear, step 9 of 10, 10 holes leaves 1 token masked, not floor(0.9999999999999998)."""
 
 
 def mask_counts(
@@ -38,7 +36,7 @@ def mask_counts(
         raise ConfigError(f"holes is {holes.tolist()}: a number of tokens is 0 or more")
     shares = [gamma(t / steps) for t in range(steps + 1)]
     share = torch.tensor(shares, dtype=torch.float64, device=holes.device)
-    wanted = (holes[:, None].double() * share + _ROUNDING).floor().long()  # (B, T+1)
+    wanted = (holes[:, None].double() * share + ROUNDING).floor().long()  # (B, T+1)
     t = torch.arange(steps + 1, device=holes.device)
     # m[t] = min(wanted[t], m[t-1] - 1), unrolled: m[t] + t is the running minimum of wanted + t.
     return ((wanted + t).cummin(dim=1).values - t).clamp(min=0)

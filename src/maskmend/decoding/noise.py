@@ -9,36 +9,27 @@ where products wrap around to the same bits (a test compares them with NumPy's).
 cryptography.
 """
 
-from enum import IntEnum
 from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from maskmend.decoding.noise_words import LANES, LAST_SHIFT, MIX, STEP, Stream
+
 _LOW = 0xFFFFFFFF  # the low 32 bits
-_STEP = 0x9E3779B9  # 2^32 / golden ratio: keeps a word of 0 from leaving a state of 0 unchanged
-_LANES = (0x243F6A88, 0x85A308D3)  # the first 64 fractional bits of pi: start values of the two lanes
-
-
-class Stream(IntEnum):
-    """What a number is used for: different uses of one (seed, step, position) must not share their noise."""
-
-    TOKEN = 0
-    CONFIDENCE = 1
-    ORDER = 2
 
 
 def _mix(x: Tensor) -> Tensor:
     # A bijection of 32-bit words in which each input bit flips each output bit with probability near 1/2:
-    # xor-shift and multiply, twice, with constants C. Wellons found by search (hash-prospector, bias 0.107).
+    # xor-shift and multiply, twice:
     #     x = (x ^ x >> 16) * 0x21F0AAAD;  x = (x ^ x >> 15) * 0x735A2D97;  x ^ x >> 15
     # In place on fresh tensors, which halves the time of large tables; the caller's x is left alone.
-    for shift, factor in ((16, 0x21F0AAAD), (15, 0x735A2D97)):
+    for shift, factor in MIX:
         x = _shifted(x, shift).bitwise_xor_(x).mul_(factor)
         if x.dtype == torch.int64:
             x = x.bitwise_and_(_LOW)
-    return _shifted(x, 15).bitwise_xor_(x)
+    return _shifted(x, LAST_SHIFT).bitwise_xor_(x)
 
 
 def _shifted(x: Tensor, bits: int) -> Tensor:
@@ -47,17 +38,17 @@ def _shifted(x: Tensor, bits: int) -> Tensor:
 
 
 def _absorb(lanes: Int[Tensor, "2 *S"], word: int | Tensor) -> Int[Tensor, "2 *R"]:
-    return _mix((lanes ^ word) + _STEP & _LOW)
+    return _mix((lanes ^ word) + STEP & _LOW)
 
 
 @lru_cache(maxsize=8)
 def _code_words(codes: int, device: torch.device) -> Int[Tensor, "{codes}"]:
-    return _mix(torch.arange(codes, device=device) + _STEP & _LOW).to(torch.int32)
+    return _mix(torch.arange(codes, device=device) + STEP & _LOW).to(torch.int32)
 
 
 def _seeded(seeds: Int[Tensor, "B"], stream: Stream) -> Int[Tensor, "2 B"]:
     # Calculated, as numbers that are copied to a GPU would make it wait.
-    lanes = torch.arange(2, device=seeds.device) * (_LANES[1] - _LANES[0]) + _LANES[0]
+    lanes = torch.arange(2, device=seeds.device) * (LANES[1] - LANES[0]) + LANES[0]
     lanes = lanes[:, None].expand(2, len(seeds))
     for word in (int(stream), seeds & _LOW, seeds >> 32):
         lanes = _absorb(lanes, word)

@@ -16,6 +16,10 @@ from maskmend.errors import ConfigError
 _BASE = 256.0
 """The base n of `exp` and `log`: the number of tokens in a 16 x 16 grid."""
 
+ROUNDING = 1e-9
+"""Added before a share of the hole is rounded down to tokens: linear, step 9 of 10, 10 holes leaves 1 token
+masked, not floor(0.9999999999999998)."""
+
 
 def _cosine(r: float) -> float:
     # The sine form of cos(pi r / 2): exactly 0 at r = 1, where the cosine gives 6e-17.

@@ -1,8 +1,8 @@
 """What determines a fill besides picture, hole and settings: this package's code and installed versions.
 
 The photographs' cache of fills has both in its keys, and so have trials of other methods; trials of a model
-have pixels of its fills instead (`reproduce.trial`). The hash of the code covers the modules that the pipeline
-imports, directly or not; the command line, server, training and version number are not among them.
+have pixels of its fills instead (`reproduce.trial`). The hash of the code covers the modules that the
+pipeline imports, directly or not; the command line, server, training and version number are not among them.
 """
 
 import ast

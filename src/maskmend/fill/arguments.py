@@ -5,13 +5,14 @@ two.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from maskmend.fill.events import FillEvents
 from maskmend.images.canvas import Length
 from maskmend.images.picture import ImageLike
 from maskmend.images.tensors import ValueRange
 from maskmend.masks.options import Channel, PhotoCheck
+from maskmend.settings import Choice, Confidence, Ranking
 
 
 class SettingArguments(TypedDict, total=False):
@@ -20,9 +21,9 @@ class SettingArguments(TypedDict, total=False):
     steps: int
     schedule: str
     order: str
-    confidence: Literal["log_probability", "probability"]
+    confidence: Confidence
     noise: float
-    choice: Literal["sample", "argmax"]
+    choice: Choice
     temperature: float
     top_k: int | None
     top_p: float | None
@@ -31,7 +32,7 @@ class SettingArguments(TypedDict, total=False):
     ring: int
     share: float
     seam: str
-    ranking: Literal["likelihood", "typical"]
+    ranking: Ranking
     plain: float
     context: float
     windows: int

@@ -17,10 +17,9 @@ from torch import Tensor
 
 from maskmend.config import nearest
 from maskmend.errors import ConfigError, MaskError
+from maskmend.images.relaxation import RELAXATIONS
 from maskmend.images.strips import AT_ONCE, strips, widened
 from maskmend.images.tensors import to_tensor, to_uint8
-
-RELAXATIONS = 6  # Jacobi sweeps a pyramid level; more change the fill by less than a grey level
 
 
 def infill(

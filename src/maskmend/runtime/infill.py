@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float32
 
-RELAXATIONS = 6
-"""As in `maskmend.images.infill`."""
+from maskmend.images.relaxation import RELAXATIONS
 
 
 def diffuse(

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from maskmend.decoding.schedules import schedule_named
+from maskmend.decoding.noise_words import Stream
+from maskmend.decoding.schedules import ROUNDING, schedule_named
 from maskmend.errors import ConfigError
 from maskmend.runtime import noise as hashed
 from maskmend.seeds import seeds_from
@@ -23,7 +24,7 @@ def mask_counts(hole: int, steps: int, gamma: Callable[[float], float]) -> list[
     """Tokens still masked after each step, from step 0; as `maskmend.decoding.mask_counts`."""
     counts = [hole]
     for t in range(1, steps + 1):
-        wanted = math.floor(hole * gamma(t / steps) + 1e-9)
+        wanted = math.floor(hole * gamma(t / steps) + ROUNDING)
         counts.append(max(0, min(wanted, counts[-1] - 1)))
     return counts
 
@@ -59,17 +60,17 @@ def decode(
         logits = predict(filled, masked)
         draw = None
         if settings.choice == "sample" and temperature > 0:
-            draw = hashed.gumbel(seed[row], t, position, logits.shape[1], hashed.TOKEN)
+            draw = hashed.gumbel(seed[row], t, position, logits.shape[1], Stream.TOKEN)
         code = sample(logits, draw, temperature, settings.top_k, settings.top_p)
         if settings.order == "random":
-            score = hashed.uniform(seed[row], 0, position, 1, hashed.ORDER)[:, 0]
+            score = hashed.uniform(seed[row], 0, position, 1, Stream.ORDER)[:, 0]
         else:
             score = _log_probability(logits, code)
             if settings.confidence == "probability":
                 score = np.exp(score)
             weight = settings.noise * (1 - t / steps)
             if weight > 0:
-                drawn = hashed.gumbel(seed[row], t, position, 1, hashed.CONFIDENCE)[:, 0]
+                drawn = hashed.gumbel(seed[row], t, position, 1, Stream.CONFIDENCE)[:, 0]
                 score = score + np.float32(weight) * drawn
         n_keep = counts[t - 1] - counts[t]
         for image in range(count):

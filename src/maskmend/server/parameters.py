@@ -4,16 +4,14 @@ The ranges are narrower than on the command line, to bound the cost of a request
 """
 
 import re
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from maskmend.masks.options import MaskOptions
+from maskmend.masks.options import Channel, MaskOptions, PhotoCheck
+from maskmend.settings import Choice, Confidence, Infill, Order, Ranking, Schedule, Seam, Settings
 
-Schedule = Literal["cosine", "linear", "square", "square_root", "arccos", "cubic", "log", "exp"]
-Order = Literal["confidence", "random", "halton"]
-Seam = Literal["hard", "feather", "multiband", "poisson"]
-Infill = Literal["grey", "mean", "nearest", "diffusion"]
 Format = Annotated[
     Literal["png", "jpeg", "jpg", "webp"], AfterValidator(lambda name: "jpeg" if name == "jpg" else name)
 ]
@@ -34,11 +32,7 @@ MAX_SEED = 2**53 - 1
 
 MOST_GROWTH = 128
 
-_SETTINGS = (
-    "steps", "schedule", "order", "confidence", "noise", "choice", "temperature", "top_k", "top_p",
-    "sweet_spot", "infill", "ring", "share", "seam", "ranking", "plain", "context", "windows", "detail",
-    "detail_steps", "guide_strength", "label", "prompt", "guidance",
-)  # fmt: skip
+_SETTINGS = tuple(each.name for each in fields(Settings))
 
 _MARGIN = r"(left|right|top|bottom)=[0-9]{1,5}(\.[0-9]{1,3})?%?"
 _EXTENSION = f"^{_MARGIN}(,{_MARGIN}){{0,3}}$"
@@ -67,9 +61,9 @@ class MaskReading(BaseModel):
 
     invert_mask: bool = Field(False, description="Fill black instead of white.")
     fit_mask: bool = Field(False, description="Resize a mask of a different size to fit the image.")
-    mask_channel: Literal["auto", "luma", "alpha"] = "auto"
+    mask_channel: Channel = "auto"
     mask_threshold: float = Field(0.5, gt=0, le=1, description="Brightness at or above which grey is filled.")
-    mask_photo_check: Literal["warn", "refuse", "off"] = Field(
+    mask_photo_check: PhotoCheck = Field(
         "warn", description="How to treat a mask that looks like a photograph."
     )
 
@@ -109,9 +103,9 @@ class Parameters(MaskReading):
     steps: int | None = Field(None, ge=1, description="Decoding steps.")
     schedule: Schedule | None = Field(None, description="Mask schedule: how fast the hole is unmasked.")
     order: Order | None = Field(None, description="Which tokens are unmasked first.")
-    confidence: Literal["log_probability", "probability"] | None = None
+    confidence: Confidence | None = None
     noise: float | None = Field(None, ge=0, le=1000, description="Noise on the confidence; 0 for none.")
-    choice: Literal["sample", "argmax"] | None = None
+    choice: Choice | None = None
     temperature: float | None = Field(None, ge=0, le=100, description="Lower is safer, higher more varied.")
     top_k: int | None = Field(None, ge=1, le=1_000_000)
     top_p: float | None = Field(None, gt=0, le=1)
@@ -120,7 +114,7 @@ class Parameters(MaskReading):
     ring: int | None = Field(None, ge=0, le=64, description="Width in tokens re-predicted around the hole.")
     share: float | None = Field(None, ge=0, lt=1)
     seam: Seam | None = Field(None, description="How the fill is blended with the known pixels.")
-    ranking: Literal["likelihood", "typical"] | None = Field(
+    ranking: Ranking | None = Field(
         None, description="How the best of several fills is chosen: highest likelihood, or median."
     )
     plain: float | None = Field(

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import Message, Receive, Scope, Send
 
 from maskmend import __version__
-from maskmend.fill.compositing import SEAMS
-from maskmend.images.infill import STRATEGIES
 from maskmend.server.deliveries import Delivery
 from maskmend.server.errors import ApiError, failures, stopping
 from maskmend.server.parameters import (
@@ -30,7 +28,7 @@ from maskmend.server.queue import Slot
 from maskmend.server.requests import Order, png, read_iopaint, read_order, read_upload
 from maskmend.server.responses import MEDIA, Answer, accepted, converted_header, encoded, event, fill_of
 from maskmend.server.service import GRACE, Filled, Service
-from maskmend.settings import ORDERS, SCHEDULES
+from maskmend.settings import CHOICES_OF
 
 T = TypeVar("T")
 
@@ -245,10 +243,7 @@ def build_routes(service: Service) -> APIRouter:
                 "grow": MOST_GROWTH,
             },
             choices={
-                "schedule": list(SCHEDULES),
-                "order": list(ORDERS),
-                "seam": list(SEAMS),
-                "infill": list(STRATEGIES),
+                **{name: list(CHOICES_OF[name]) for name in ("schedule", "order", "seam", "infill")},
                 "format": list(MEDIA),
             },
         )

@@ -22,12 +22,12 @@ from maskmend.experiments.reproduce.strips import gallery, png_bytes, schedule_s
 from maskmend.experiments.reproduce.summary import rivals, summary_section, verdict_section
 from maskmend.experiments.reproduce.tables import Table, the_grid, the_tables, verdict_of
 from maskmend.experiments.reproduce.trial import TrialRunner
+from maskmend.importers.coursework.published import COURSEWORK_FID
 from maskmend.progress import Log, StageProgress, duration
 from maskmend.settings import SCHEDULES
 from maskmend.storage.files import json_bytes, write_files
 
 QUICK_IMAGES, QUICK_REPEATS = 16, 10
-PUBLISHED_SCHEDULES = ("cosine", "linear", "square")
 GALLERY = 6
 FOOT = "Made by `maskmend reproduce`. Every figure and setting is in page.json beside this page."
 TITLE = "Image inpainting with MaskGIT, reproduced"
@@ -178,7 +178,7 @@ def _pictures(runner: TrialRunner, shown: int, migan_file: Path | None) -> list[
             runner.pipe,
             data.images[number],
             data.masks[number],
-            PUBLISHED_SCHEDULES,
+            tuple(COURSEWORK_FID),
             seed=runner.seed + number,
         )
         drawings += [

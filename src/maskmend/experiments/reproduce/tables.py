@@ -11,9 +11,8 @@ from itertools import product
 from typing import Any
 
 from maskmend.experiments.reproduce.trial import MEASURES, Measure, Trial, difference, tied
-from maskmend.images.infill import STRATEGIES
 from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_FID
-from maskmend.settings import Settings
+from maskmend.settings import CHOICES, INFILLS, ORDERS, SEAMS, Settings
 
 STEPS = (1, 2, 4, 8, 12, 16)
 
@@ -66,7 +65,7 @@ class Verdict:
 
 def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
     """All tables but the grid; `quick` leaves out all that is not in the published experiment."""
-    schedules = ("cosine", "linear", "square", "square_root")
+    schedules = (*COURSEWORK_FID, "square_root")
     tables = [
         Table(
             name="schedule-report",
@@ -106,7 +105,7 @@ def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
     if quick:
         return tables
     single: list[tuple[str, str, Sequence[Any], str]] = [
-        ("order", "Order", ("confidence", "random", "halton"), "Which tokens are kept first."),
+        ("order", "Order", ORDERS, "Which tokens are kept first."),
         (
             "noise",
             "Gumbel noise on the confidence",
@@ -119,12 +118,12 @@ def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
         (
             "infill",
             "What is encoded in the hole",
-            tuple(STRATEGIES),
+            INFILLS,
             "It leaks into neighbours.",
         ),
         ("ring", "Ring of tokens predicted again", (0, 1, 2), "Around the hole."),
         ("share", "Share of a cell that must be missing", (0.0, 0.25, 0.5, 0.75), "0: every touched cell."),
-        ("seam", "Seam", ("hard", "feather", "multiband", "poisson"), "How fill and known pixels meet."),
+        ("seam", "Seam", SEAMS, "How fill and known pixels meet."),
     ]
     return tables + [
         Table(
@@ -157,10 +156,10 @@ def rows_of(setting: str, values: Sequence[Any]) -> tuple[Row, ...]:
 def the_grid(*, quick: bool = False) -> Table:
     """Schedule x steps x order x token choice."""
     axes = (
-        ("cosine", "linear", "square"),
+        tuple(COURSEWORK_FID),
         (1, 8) if quick else STEPS,
-        ("confidence",) if quick else ("confidence", "random", "halton"),
-        ("sample",) if quick else ("sample", "argmax"),
+        ("confidence",) if quick else ORDERS,
+        ("sample",) if quick else CHOICES,
     )
     names = ("schedule", "steps", "order", "choice")
     return Table(
