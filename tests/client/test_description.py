@@ -145,11 +145,14 @@ def test_every_code_of_a_stream_is_known():
 
 
 def test_both_clients_offer_the_same():
-    """Catches a method, or an argument, that one of the two was forgotten in."""
+    """Catches a method, an argument or a text that one of the two was forgotten in."""
 
     def surface(kind):
         return {
-            name: [(p.name, p.kind, p.default) for p in inspect.signature(method).parameters.values()]
+            name: (
+                inspect.getdoc(method),
+                [(p.name, p.kind, p.default) for p in inspect.signature(method).parameters.values()],
+            )
             for name, method in inspect.getmembers(kind, inspect.isfunction)
             if not name.startswith("_")
         }

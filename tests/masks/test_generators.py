@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion, distance_transform_edt, label
 
+from maskmend.cli.masks import make
 from maskmend.errors import ConfigError
 from maskmend.masks.generators import (
     HOLES,
@@ -47,6 +48,12 @@ def fingerprint(hole: np.ndarray) -> str:
 def test_every_generator_has_a_pinned_hash():
     """Catches a new generator whose reproducibility nobody watches."""
     assert set(PINNED) == set(HOLES)
+
+
+def test_the_command_names_every_kind():
+    """Would catch a kind that can be made but that no help names."""
+    told = " ".join((make.callback.__doc__ or "").split())
+    assert told.split("masks of KIND: ")[1] == f"{', '.join([*HOLES][:-1])} or {[*HOLES][-1]}."
 
 
 @pytest.mark.parametrize("name", HOLES)

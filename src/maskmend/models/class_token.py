@@ -28,13 +28,9 @@ class ClassTokenConfig(ConvertedConfig):
     codes: int = 1024
     grid: int = 16
     dim: int = 768
-    """Width of a token."""
     heads: int = 16
-    """Attention heads, a divisor of `dim`."""
     layers: int = 24
-    """Blocks of attention and feed-forward."""
     mlp: int = 3072
-    """Hidden width of the feed-forward part."""
     labels: int = 1000
     """Classes."""
 

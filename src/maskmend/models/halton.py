@@ -30,13 +30,10 @@ class HaltonConfig(ConvertedConfig):
     codes: int = 16384
     grid: int = 24
     dim: int = 1024
-    """Width of a token."""
     heads: int = 16
     """Attention heads, each of width dim / heads, rounded down."""
     layers: int = 24
-    """Blocks of attention and feed-forward."""
     mlp: int = 2816
-    """Hidden width of the feed-forward part."""
     registers: int = 1
     """Number of register tokens."""
     labels: int = 1000

@@ -22,16 +22,14 @@ from maskmend.models.transformer import Block, TransformerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class MageConfig(ConvertedConfig):
+    """`dim`, `heads`, `layers` and `mlp` are those of the encoder; `dim` is also the tied embedding's."""
+
     codes: int = 1024
     grid: int = 16
     dim: int = 768
-    """Width of a token in the encoder, and of the tied embedding."""
     heads: int = 12
-    """Attention heads of the encoder, a divisor of `dim`."""
     layers: int = 12
-    """Blocks of the encoder."""
     mlp: int = 3072
-    """Hidden width of the encoder's feed-forward part."""
     decoder_dim: int = 768
     """Width of a token in the decoder."""
     decoder_heads: int = 16

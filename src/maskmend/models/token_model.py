@@ -71,6 +71,14 @@ class ConvertedConfig:
     """Codes of the tokenizer; the mask token is one more."""
     grid: int
     """Tokens along a side of the picture."""
+    dim: int
+    """Width of a token."""
+    heads: int
+    """Attention heads, a divisor of `dim` unless the network says otherwise."""
+    layers: int
+    """Blocks of attention and feed-forward."""
+    mlp: int
+    """Hidden width of the feed-forward part."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
