@@ -1,4 +1,4 @@
-"""Types of progress callbacks, and durations in words."""
+"""Types of callbacks for progress and messages, and durations in words."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,8 @@ StageProgress = Callable[[str, int, int], object]
 """The same with the name of the stage in front."""
 Count = Callable[[int], object]
 """Called with a count, whose meaning is documented where the callback is passed."""
+Skip = Callable[[str, str], None]
+"""Called with the name of what is left out, and the reason."""
 Log = Callable[[str], object]
 """Called with messages of one line."""
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError, pip_install
 from maskmend.evaluation.pairing import Comparison, pair_folders
 from maskmend.evaluation.report import METRICS, STEADY, Report
@@ -217,7 +218,7 @@ def _chosen(metrics: Sequence[str] | None, *, has_masks: bool, has_fills: bool) 
         return chosen, []
     for name in metrics:
         if name not in METRICS:
-            raise ConfigError(f"unknown metric {name!r}: choose from {', '.join(METRICS)}")
+            raise ConfigError(choice_error("metric", name, METRICS))
         if name in lacking:
             raise ConfigError(f"metric {name!r} needs {lacking[name]}: give it, or leave the metric out")
     return set(metrics), []

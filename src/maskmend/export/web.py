@@ -18,6 +18,7 @@ from typing import Any
 import maskmend
 from maskmend.assets import PHOTOGRAPHS
 from maskmend.assets.samples import sample_pairs
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError, DataError
 from maskmend.export.icons import icon_png
 from maskmend.export.onnx import onnx_graphs
@@ -36,6 +37,7 @@ POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; "
     "img-src 'self' blob: data:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'"
 )
+WEIGHTS = ("auto", "float16", "int8")
 ORDERS, SEAMS = ("confidence", "random"), ("poisson", "hard")
 """What the worker knows of these settings."""
 LIMITS = {"upload_bytes": 200 * 2**20, "pixels": 40_000_000, "samples": 4, "steps": 32, "grow": 32}
@@ -98,8 +100,8 @@ def export_web(
     Raises ConfigError for settings that the worker does not know, and as `onnx_graphs` and `runtime_files`.
     """
     guesses = bool(getattr(pipe.transformer.config, "guesses", False))
-    if weights not in ("auto", "float16", "int8"):
-        raise ConfigError(f"weights = {weights!r}: give auto, float16 or int8")
+    if weights not in WEIGHTS:
+        raise ConfigError(choice_error("weights", weights, WEIGHTS))
     _check_settings(pipe.defaults)
     builds = ["wasm", "webgpu"] if (guesses if webgpu is None else webgpu) else ["wasm"]
     ort = runtime_files(runtime, builds)

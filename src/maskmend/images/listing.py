@@ -2,12 +2,13 @@
 
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import NamedTuple
 
 from maskmend.errors import DataError
+from maskmend.progress import Skip
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 """Of pictures that are filled, scored and compared."""
@@ -40,7 +41,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def list_images(
-    source: Path, skip: Callable[[str, str], None] | None = None, suffixes: AbstractSet[str] = SUFFIXES
+    source: Path, skip: Skip | None = None, suffixes: AbstractSet[str] = SUFFIXES
 ) -> Iterator[Entry]:
     """Entries of a folder or tar file in a fixed order, those of the files that end in one of `suffixes`.
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 
 Channel = Literal["auto", "luma", "alpha"]
@@ -35,6 +36,6 @@ class MaskOptions:
         if not (0 < self.threshold <= 1 and math.isfinite(self.threshold)):
             raise ConfigError(f"mask threshold is {self.threshold}: give a number above 0, at most 1.")
         if self.channel not in get_args(Channel):
-            raise ConfigError(f"unknown mask channel {self.channel!r}: give 'auto', 'luma' or 'alpha'.")
+            raise ConfigError(choice_error("mask channel", self.channel, get_args(Channel)))
         if self.photo_check not in get_args(PhotoCheck):
-            raise ConfigError(f"unknown photo check {self.photo_check!r}: give 'warn', 'refuse' or 'off'.")
+            raise ConfigError(choice_error("mask photo check", self.photo_check, get_args(PhotoCheck)))

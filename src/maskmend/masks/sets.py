@@ -7,7 +7,7 @@ and a `manifest.json` with kind, seed, count, mean share and one SHA-256 over al
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from maskmend.errors import ConfigError, DataError, ImageError
 from maskmend.images.listing import SUFFIXES
 from maskmend.images.opening import decoded, open_image
 from maskmend.masks.generators import HOLES
+from maskmend.progress import Skip
 from maskmend.seeds import MAX_SEED
 from maskmend.storage.files import json_bytes, write_files
 
@@ -41,7 +42,7 @@ def masks_hash(masks: Iterable[Bool[np.ndarray, "_ _"]]) -> str:
 
 
 def make_masks(
-    kind: str, images: Path, out: Path, *, seed: int = 0, skip: Callable[[str, str], None] | None = None
+    kind: str, images: Path, out: Path, *, seed: int = 0, skip: Skip | None = None
 ) -> dict[str, Any]:
     """Writes a mask for each picture under `images`, in the order of their paths; returns the manifest.
 

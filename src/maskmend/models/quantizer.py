@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.amp.autocast_mode import is_autocast_available
 
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 
 
@@ -44,7 +45,7 @@ class QuantizerConfig:
             sizes = f"codes={self.codes}, code_dim={self.code_dim}"
             raise ConfigError(f"{sizes}: choose at least 2 codes of width 1")
         if self.update not in ("ema", "gradient"):
-            raise ConfigError(f"update={self.update!r}: choose 'ema' or 'gradient'")
+            raise ConfigError(choice_error("update", self.update, ("ema", "gradient")))
         if not 0 < self.decay < 1:
             raise ConfigError(f"decay={self.decay}: choose a value between 0 and 1, such as 0.97")
         if not self.commitment >= 0:

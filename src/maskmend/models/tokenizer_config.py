@@ -6,6 +6,7 @@
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.models.blocks import groups
 from maskmend.models.quantizer import QuantizerConfig
@@ -74,16 +75,17 @@ class TokenizerConfig:
                 raise ConfigError(f"{name}={value}: name each stage once, from 1 to {last}")
         if self.resolution < 1 or self.resolution % self.factor:
             raise ConfigError(f"resolution={self.resolution}: choose a multiple of the factor {self.factor}")
-        if self.encoder_norm not in ("group", "position"):
-            raise ConfigError(f"encoder_norm={self.encoder_norm!r}: choose 'group' or 'position'")
-        if self.design not in ("plain", "coursework"):
-            raise ConfigError(f"design={self.design!r}: choose 'plain' or 'coursework'")
+        for name, known in (
+            ("encoder_norm", ("group", "position")),
+            ("design", ("plain", "coursework")),
+            ("downsampling", ("convolution", "average")),
+        ):
+            if getattr(self, name) not in known:
+                raise ConfigError(choice_error(name, getattr(self, name), known))
         if self.design == "coursework" and self.encoder_norm != "group":
             raise ConfigError(f"design='coursework' with encoder_norm={self.encoder_norm!r}: choose 'group'")
         if self.encoder_attention and not self.attention:
             raise ConfigError("encoder_attention = true with attention = false: set both to false")
-        if self.downsampling not in ("convolution", "average"):
-            raise ConfigError(f"downsampling={self.downsampling!r}: choose 'convolution' or 'average'")
         if not 0 <= self.colour_blur <= 8:
             raise ConfigError(f"colour_blur={self.colour_blur}: choose a value from 0 to 8")
         for name in ("encoder_blocks", "decoder_blocks", "attention_heads"):

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from maskmend.progress import Count
+
 NAMES = {torch.float32: "F32", torch.float16: "F16"}
 
 
@@ -24,7 +26,7 @@ def write_tensors(
     path: Path,
     tensors: Mapping[str, Planned],
     metadata: Mapping[str, str],
-    progress: Callable[[int], object] | None = None,
+    progress: Count | None = None,
 ) -> None:
     """Writes float32 and float16 tensors in the order given; `progress` is called with the number of
     bytes of each.

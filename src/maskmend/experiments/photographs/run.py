@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskmend import __version__
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.experiments.identity import installed, opencv_version
 from maskmend.experiments.photographs.fills import Filled, fill_all
@@ -68,7 +69,7 @@ class Contest:
     def __post_init__(self) -> None:
         for kind in self.kinds:
             if kind not in PHOTOGRAPHIC:
-                raise ConfigError(f"no kind of hole {kind!r} here: choose from {', '.join(PHOTOGRAPHIC)}")
+                raise ConfigError(choice_error("kind of hole", kind, PHOTOGRAPHIC))
         names = [method.name for method in self.methods]
         if len(set(names)) < len(names):
             raise ConfigError(f"two methods of one name among {', '.join(names)}: name each model once")

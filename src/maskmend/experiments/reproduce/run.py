@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from maskmend import __version__
+from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.evaluation.report import STEADY
 from maskmend.experiments.reproduce.charts import schedule_curves
@@ -103,7 +104,7 @@ def _chosen(tables: Sequence[Table], only: Sequence[str], grid: bool) -> list[Ta
     names = [table.name for table in tables]
     for name in only:
         if name not in names:
-            raise ConfigError(f"no table {name!r}: choose from {', '.join(names)}")
+            raise ConfigError(choice_error("table", name, names))
     return [table for table in tables if (table.name in only if only else grid or table.name != "grid")]
 
 
