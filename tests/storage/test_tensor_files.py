@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from maskmend.storage.tensor_files import LazyTensor, open_tensors
+from maskmend.storage.lazy_tensor import LazyTensor
+from maskmend.storage.tensor_files import open_tensors
 from maskmend.storage.tensor_writing import Planned, write_tensors
 from maskmend.storage.torch_file import Refused
 

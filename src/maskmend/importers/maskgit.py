@@ -21,7 +21,7 @@ from maskmend.importers.vqgan_layout import GOOGLE_VQGAN, Layout, places, read_l
 from maskmend.importers.vqgans import convert_vqgan
 from maskmend.importers.writing import Conversion, built_empty, class_conditional
 from maskmend.models.class_token import GoogleConfig, GoogleMaskgit
-from maskmend.storage.tensor_files import LazyTensor
+from maskmend.storage.lazy_tensor import LazyTensor
 
 WHAT = "a checkpoint of Google's MaskGIT (such as maskgit_imagenet256_checkpoint)"
 TOKENIZER_WHAT = "the tokenizer of Google's MaskGIT (such as tokenizer_imagenet256_checkpoint)"

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from maskmend.errors import ModelError
-from maskmend.storage.tensor_files import LazyTensor, open_tensors
+from maskmend.storage.lazy_tensor import LazyTensor
+from maskmend.storage.tensor_files import open_tensors
 from maskmend.storage.torch_file import Refused
 
 WRAPPERS = ("_orig_mod.", "module.")

@@ -93,6 +93,6 @@ def test_only_the_tables_asked_for(make_runner: Callable[..., TrialRunner], tmp_
     assert "schedule" not in facts
     assert "grid" not in facts
     with pytest.raises(
-        ConfigError, match=r"table = 'step': choose one of .*'schedule', 'steps', 'grid' .did you mean 'steps'"
+        ConfigError, match=r"table = 'step': choose one of .*'steps', 'grid' .did you mean 'steps'"
     ):
         reproduce(make_runner(), tmp_path / "out", quick=True, only=("step",))

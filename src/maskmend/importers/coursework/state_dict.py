@@ -18,7 +18,8 @@ from torch import Tensor
 from maskmend.errors import ModelError
 from maskmend.importers.source import NUMBERS
 from maskmend.storage import torch_file
-from maskmend.storage.tensor_files import LazyTensor, open_tensors
+from maskmend.storage.lazy_tensor import LazyTensor
+from maskmend.storage.tensor_files import open_tensors
 
 WRAPPERS = ("model", "transformer_state_dict", "vqgan_state_dict", "model_state_dict", "state_dict")
 

@@ -22,7 +22,7 @@ from maskmend.importers.vqgans import tokenizer_of
 from maskmend.models.quantizer import QuantizerConfig
 from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.vqgan import VQGAN
-from maskmend.storage.tensor_files import LazyTensor
+from maskmend.storage.lazy_tensor import LazyTensor
 
 PIXELS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "coursework": ((0.4868, 0.4341, 0.3844), (0.2620, 0.2527, 0.2543)),
