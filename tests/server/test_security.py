@@ -8,8 +8,9 @@ from starlette.datastructures import Headers
 
 from maskmend.server.errors import ApiError
 from maskmend.server.run import IDLE, Protocol
-from maskmend.server.security import check_host, check_origin, check_token, check_upload_size
+from maskmend.server.security import check_host, check_origin, check_token
 from maskmend.server.settings import Limits, ServeConfig
+from maskmend.server.upload_size import check_upload_size
 from server_parts import PATIENCE, app_of, client_of, form, on_a_socket, until
 
 TOKEN = "correct horse battery"

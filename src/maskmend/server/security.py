@@ -7,7 +7,8 @@
   `--allow-origin` (see `cors`).
 - If a token is set, the API requires it.
 - A body of ambiguous length is refused and the connection is closed (request smuggling).
-- A body above the size limit is refused by its Content-Length, or else while it is being received.
+- A body above the size limit is refused by its Content-Length, or else while it is being received
+  (`upload_size`).
 
 Every response carries headers that prevent MIME sniffing, framing, and loading resources from elsewhere.
 """
@@ -26,6 +27,7 @@ from maskmend.server.deliveries import in_pieces
 from maskmend.server.errors import ApiError, api_error_from, stopping
 from maskmend.server.metrics import Metrics
 from maskmend.server.settings import ServeConfig, is_loopback
+from maskmend.server.upload_size import check_upload_size, limit_upload_size
 
 PROTECTED = ("/v1/", "/api/", "/metrics")
 ABANDONED = (408, 499, 504)
@@ -175,33 +177,3 @@ def check_token(headers: Headers, token: str | None) -> None:
             401, "token_needed", "send the server's token as: Authorization: Bearer TOKEN",
             {"WWW-Authenticate": "Bearer"},
         )  # fmt: skip
-
-
-def check_upload_size(headers: Headers, limit: int) -> None:
-    """Raises ApiError (413) when Content-Length exceeds the limit."""
-    said = headers.get("content-length", "")
-    if said.isascii() and said.isdigit() and int(said[:20]) > limit:
-        raise _too_large(limit)
-
-
-def limit_upload_size(receive: Receive, limit: int) -> Receive:
-    """Wraps `receive` to refuse a body as soon as more than `limit` bytes were received."""
-    came = 0
-
-    async def receiving() -> Message:
-        nonlocal came
-        message = await receive()
-        came += len(message.get("body", b""))
-        if came > limit:
-            raise _too_large(limit)
-        return message
-
-    return receiving
-
-
-def _too_large(limit: int) -> ApiError:
-    return ApiError(
-        413, "too_large",
-        f"the request is larger than {limit / 2**20:g} MiB: send a smaller picture, or one packed better",
-        {"Connection": "close"},
-    )  # fmt: skip

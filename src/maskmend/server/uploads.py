@@ -6,7 +6,7 @@ reached, the slowest upload older than one second is cut off in favour of the ne
 new one is refused. Uploads slower than the minimum speed are always cut off. Those that have held the most
 bytes for the longest time are cut off in favour of others, when all uploads and requests that wait to be
 decoded hold more than `Limits.bytes_at_once`.
-The size of a body is limited in `security` (`check_upload_size`, `limit_upload_size`).
+The size of a body is limited in `upload_size`.
 """
 
 import asyncio
