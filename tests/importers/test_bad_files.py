@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
-import restated_amused
-import restated_class_token
-import restated_halton
-import restated_mage
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
+import restated_amused
+import restated_class_token
+import restated_halton
+import restated_mage
 import restated_vqgan
 from coursework import coursework_transformer, coursework_vqgan
 from maskmend.cli import main

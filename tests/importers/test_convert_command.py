@@ -10,14 +10,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import restated_class_token
-import restated_halton
-import restated_mage
 import torch
 from click.testing import CliRunner
 from PIL import Image
 from safetensors.torch import save_file
 
+import restated_class_token
+import restated_halton
+import restated_mage
 import restated_vqgan
 from experiments.reproduce.conftest import mean_distance, small_features
 from fakes import box_mask, smooth_pixels

@@ -7,15 +7,15 @@ import time
 from pathlib import Path
 
 import pytest
-import restated_halton
 import torch
 from click.testing import CliRunner
-from restated_amused import Sizes, write_folder
 
+import restated_halton
 from hub_server import hub_for_client
 from maskmend.cli import main
 from maskmend.importers.amused.component import DOWNLOADED
 from maskmend.importers.sources import find_folder
+from restated_amused import Sizes, write_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of the client's own libraries are not ours to mend
 NAME = "owner/amused"

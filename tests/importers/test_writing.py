@@ -4,9 +4,9 @@ import gc
 import weakref
 
 import pytest
-import restated_mage
 import torch
 
+import restated_mage
 from maskmend.errors import ModelError, OutputError
 from maskmend.importers import costs
 from maskmend.importers.mage import convert_mage
