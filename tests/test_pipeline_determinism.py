@@ -58,7 +58,9 @@ def test_samples_are_the_fills_of_consecutive_seeds(pipes):
         np.testing.assert_array_equal(one.tokens[0], four.tokens[n])
         np.testing.assert_array_equal(one.pictures[0].pixels, four.pictures[n].pixels)
     assert len({tokens.tobytes() for tokens in four.tokens}) == 4
-    assert four.best == int(np.argmax(four.log_likelihood))
+    order = np.argsort(four.log_likelihood)
+    assert four.best in order[1:3]  # the two in the middle are equally near the median
+    assert pipes(IMAGE, MASK, samples=4, seed=3, ranking="likelihood").best == order[-1]
 
 
 def test_each_image_may_have_its_own_seed(tiny_pipeline):
@@ -85,11 +87,7 @@ def test_global_random_state_is_left_alone(tiny_pipeline, tiny_model):
 
 
 def test_the_shipped_model_fills_a_hole(tmp_path):
-    """Catches a default model that does not load, is too large, or no longer fits the code."""
-    shipped = find_model("default")
-    sizes = [path.stat().st_size for path in shipped.rglob("*") if path.is_file()]
-    assert sum(sizes) <= 40e6
-    assert max(sizes) <= 16e6
+    """Catches a default model that does not load, or no longer fits the code."""
     pipe = InpaintPipeline.from_pretrained()
     pixels, mask = smooth_pixels(64, 64), box_mask(64, 64, 20, 20, 40, 44)
     result = pipe(pixels, mask)

@@ -89,9 +89,9 @@ class Settings:
     seam: str = "poisson"
     """How the fill is blended with the known pixels: hard, feather, multiband or poisson. Known pixels never
     change."""
-    ranking: Ranking = "likelihood"
-    """Which of several fills is the best: the one with the highest likelihood, or with the median likelihood
-    (typical). In wide holes the fill with the highest likelihood is the most washed-out one."""
+    ranking: Ranking = "typical"
+    """Which of several fills is the best: the one with the median likelihood (typical), or with the highest
+    (likelihood). In wide holes the fill with the highest likelihood is the most washed-out one."""
     plain: float = 0.0
     """Roughness of the surroundings, in grey levels, up to which a hole is interpolated instead of generated,
     as in a clear sky. 0: no hole is interpolated."""

@@ -185,6 +185,6 @@ def test_several_samples_add_diversity_and_the_likeliest(
         fills = tiny_pipeline(truth, mask, samples=3, seed=i)
         shown = [np.asarray(Image.open(tmp_path / "out" / name / f"{i}.png"))
                  for name in ("composited", "sample-2", "sample-3", "likeliest")]  # fmt: skip
-        wanted = [*fills.pictures, fills.pictures[fills.best]]
+        wanted = [*fills.pictures, fills.pictures[int(np.argmax(fills.log_likelihood))]]
         for one, other in zip(shown, wanted, strict=True):
             assert np.array_equal(one, other.pixels)

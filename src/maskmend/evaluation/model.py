@@ -19,6 +19,7 @@ from maskmend.errors import ConfigError
 from maskmend.evaluation.folders import Distance, evaluate_folders
 from maskmend.evaluation.pairing import named_files, pair_folders
 from maskmend.evaluation.report import Report
+from maskmend.fill.result import best_of
 from maskmend.images.picture import load_image
 from maskmend.images.tensors import to_tensor, to_uint8
 from maskmend.images.writing import save_image
@@ -69,7 +70,7 @@ def fill_folder(
         for name, result in zip(names, results, strict=True):
             save_image(result.pictures[0], _place(out / "composited", name))
             if samples > 1:
-                result.save(_place(out / "likeliest", name))
+                result.save(_place(out / "likeliest", name), best_of(result.log_likelihood, "likelihood"))
             for number in range(1, samples):
                 save_image(result.pictures[number], _place(out / f"sample-{number + 1}", name))
             if result.regions and result.source.pixels.shape[:2] == (

@@ -168,7 +168,7 @@ class TrialRunner:
         self, progress: StageProgress | None = None, *, by: Sequence[Measure] = BOTH, **changes: Any
     ) -> Trial:
         """The trial of the model's default settings with `changes`; the FIDs in `by` are measured."""
-        settings = self.pipe.defaults.changed(**changes)
+        settings = self._settings(changes)
         about = self._key(settings)
         return self._cached(about, by, lambda missing: self._fill(settings, missing, progress))
 
@@ -209,7 +209,7 @@ class TrialRunner:
         """How many of these (changes, FIDs) are not measured yet: ways of filling, and FIDs in all."""
         wanted: dict[str, set[Measure]] = {}
         for changes, by in ways:
-            settings = self.pipe.defaults.changed(**changes)
+            settings = self._settings(changes)
             path = self._path(self._key(settings))
             wanted.setdefault(str(path), set()).update(by)
         missing = [by - self._measured(Path(path)) for path, by in wanted.items()]
@@ -315,6 +315,11 @@ class TrialRunner:
             )
         write_files({path: json_bytes({"about": self._about | about, "trial": asdict(trial)})})
         return trial
+
+    def _settings(self, changes: dict[str, Any]) -> Settings:
+        """The model's defaults with `changes`. Of the one fill there is nothing to rank, so the ranking stays
+        the one under which trials are stored."""
+        return self.pipe.defaults.changed(**{"ranking": "likelihood"} | changes)
 
     def _key(self, settings: Settings) -> dict[str, Any]:
         """What determines the fills with these settings: the model, the settings, and the code, represented
