@@ -13,7 +13,6 @@ from fakes import box_mask, smooth_pixels
 from maskmend.assets import SAMPLES
 from maskmend.cli import demo
 from maskmend.errors import DataError, ImageError, ModelError
-from maskmend.fill.result import best_of
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +86,7 @@ def test_the_report_says_what_was_done_and_that_known_pixels_stayed(finished):
     for picture in report["pictures"].values():
         assert picture["known_pixel_error"] == 0
         assert len(picture["log_likelihood"]) == 3
-        assert picture["best"] == best_of(np.array(picture["log_likelihood"]), "typical")
+        assert picture["best"] == np.argsort(picture["log_likelihood"])[1]
         assert 0 < picture["hole_share"] < 1
         assert picture["mean_uncertainty_nats"] > 0
 

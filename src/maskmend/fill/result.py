@@ -96,7 +96,10 @@ class Inpainted:
 def best_of(log_likelihood: Float[np.ndarray, "S"], ranking: str) -> int:
     """Index of the sample that `ranking` puts first; the earliest of equals."""
     if ranking == "typical":
-        return int(np.argmin(np.abs(log_likelihood - np.median(log_likelihood))))
+        # Of an even number the lower of the two in the middle: both are as far from the median, so that
+        # rounding, which depends on the batch, would decide.
+        middle = np.sort(log_likelihood)[(len(log_likelihood) - 1) // 2]
+        return int(np.argmax(log_likelihood == middle))
     return int(np.argmax(log_likelihood))
 
 

@@ -58,12 +58,11 @@ export async function fillPicture(model, { picture, mask, seeds, settings, guide
   };
 }
 
-// The earliest of equals: the two in the middle are equally far from their median, but for rounding.
+// The earliest of equals; "typical" is the lower of the two in the middle (`maskmend.fill.result.best_of`).
 export function bestOf(likelihood, ranking) {
   const ordered = [...likelihood].sort((a, b) => a - b);
-  const half = ordered.length / 2;
-  const median = (ordered[Math.ceil(half) - 1] + ordered[Math.floor(half)]) / 2;
-  const worth = likelihood.map((value) => (ranking === "typical" ? -Math.abs(value - median) : value));
+  const middle = ordered[Math.ceil(ordered.length / 2) - 1];
+  const worth = likelihood.map((value) => (ranking === "typical" ? -Math.abs(value - middle) : value));
   const most = Math.max(...worth);
   return worth.findIndex((value) => value >= most - EQUAL);
 }
