@@ -102,6 +102,16 @@ def comment(count: int, *, behind: bool = False) -> bytes:
     return content[:place] + b"!\xfe" + (b"\xff" + bytes(255)) * count + b"\0" + content[place:]
 
 
+def bomb(width: int, height: int) -> bytes:
+    """A PNG that claims to be huge and holds next to nothing."""
+    parts = []
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    for kind, content in ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")):
+        parts.append(struct.pack(">I", len(content)) + kind + content)
+        parts.append(struct.pack(">I", zlib.crc32(kind + content)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 def deep(side: int = 8) -> bytes:
     """A PNG of 16 bits for each of red, green and blue."""
     rows = b"".join(b"\0" + bytes(6 * side) for _ in range(side))

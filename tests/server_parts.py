@@ -5,9 +5,7 @@ question.
 import base64
 import io
 import json
-import struct
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -39,16 +37,6 @@ def file_of(levels: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
 
 IMAGE_FILE = file_of(PIXELS)
 MASK_FILE = file_of(MASK.astype(np.uint8) * 255)
-
-
-def bomb(width: int, height: int) -> bytes:
-    """A PNG that claims to be huge and holds next to nothing."""
-    parts = []
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    for kind, content in ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")):
-        parts.append(struct.pack(">I", len(content)) + kind + content)
-        parts.append(struct.pack(">I", zlib.crc32(kind + content)))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def form(image: bytes = IMAGE_FILE, mask: bytes = MASK_FILE) -> dict[str, Any]:

@@ -1,10 +1,8 @@
 """The command line, called in this process or in one of its own, and what its tests give it."""
 
 import os
-import struct
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -27,19 +25,6 @@ def invoke(command):
 def save_mask(mask, path):
     Image.fromarray(mask).convert("L").save(path)
     return str(path)
-
-
-def bomb(width, height):
-    """A PNG that claims to be huge and holds next to nothing."""
-
-    def chunk(kind, content):
-        return (
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        )
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    content = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + content
 
 
 def assert_refused(result, *words):

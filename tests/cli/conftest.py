@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import HEIGHT, MASK, PIXELS, WIDTH, bomb, invoke, save_mask
+from command_line import HEIGHT, MASK, PIXELS, WIDTH, invoke, save_mask
 from PIL import Image
 from scored import COUNT, SIDE, SmallInception, SmallLpips, write
 
+from crafted_files import bomb
 from fakes import smooth_pixels
 from maskmend.perceptual.inception import Inception
 from maskmend.perceptual.lpips import Lpips

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import maskmend
+from crafted_files import bomb
 from fakes import box_mask
 from maskmend.server.errors import in_fields
 from maskmend.server.parameters import Parameters
@@ -20,7 +21,6 @@ from server_parts import (
     Gated,
     app_of,
     body,
-    bomb,
     client_of,
     events_of,
     file_of,

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from crafted_files import bomb
 from fakes import box_mask
 from maskmend.server.settings import Limits
 from server_parts import (
@@ -16,7 +17,6 @@ from server_parts import (
     WIDTH,
     Gated,
     app_of,
-    bomb,
     client_of,
     file_of,
     form,
