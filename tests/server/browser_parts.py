@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from page_looks import settle
+from waiting import until
 
 ARGUMENTS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -66,6 +67,19 @@ def files_served(folder: Path, handler: type[Quiet] = Quiet) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def come_true(page: Any, expression: str) -> None:
+    """Waits until `expression` is, in a page that may be loaded anew meanwhile, and whose policy may forbid
+    `wait_for_function`."""
+    playwright = pytest.importorskip("playwright.sync_api")
+
+    def true() -> bool:
+        with suppress(playwright.Error):  # a page that goes has no answer
+            return bool(page.evaluate(expression))
+        return False
+
+    until(true)
 
 
 class Editor:

@@ -1,7 +1,6 @@
 """The site of `maskmend export web` in Chromium: fills in a worker are Python's, without a server."""
 
 import base64
-import contextlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser_parts import ARGUMENTS, Editor, executable, files_served
+from browser_parts import ARGUMENTS, Editor, come_true, executable, files_served
 from fakes import box_mask, smooth_pixels, tiny_models
 from maskmend.assets import SAMPLES
 from maskmend.errors import WeightsError
@@ -118,21 +117,9 @@ def with_gpu(browser: Any, site: str) -> Iterator[Editor]:
 
 def opened(context: Any, url: str) -> Editor:
     editor = Editor(context, url)
-    until_isolated(editor.page)
+    come_true(editor.page, "globalThis.crossOriginIsolated")  # it is loaded once more with its service worker
     editor.page.locator("#sample-list img").first.wait_for()
     return editor
-
-
-def until_isolated(page: Any) -> None:
-    """The page is loaded once more as soon as its service worker is there."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    for _ in range(2400):
-        # Its security policy forbids `wait_for_function`; a page that goes has no answer.
-        with contextlib.suppress(playwright.Error):
-            if page.evaluate("globalThis.crossOriginIsolated"):
-                return
-        page.wait_for_timeout(50)
-    raise AssertionError("the page is not isolated")
 
 
 def png(pixels: np.ndarray) -> str:

@@ -1,6 +1,5 @@
 """How the site of `maskmend export web` is kept by its service worker: a small site, without the editor."""
 
-import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from browser_parts import Quiet, files_served
+from browser_parts import Quiet, come_true, files_served
 from maskmend.export.web import POLICY, SITE
 
 PAGE = b'<!doctype html><title>waiting</title><script type="module" src="page.js"></script>'
@@ -61,16 +60,6 @@ def lay(folder: Path, version: str, words: str, *more: str) -> None:
         os.utime(folder / path, (written, written))
 
 
-def until(page: Any, expression: str) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
-    for _ in range(2400):
-        with contextlib.suppress(playwright.Error):  # a page that is loaded once more has no answer
-            if page.evaluate(expression):
-                return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"never came true: {expression}")
-
-
 def said(page: Any) -> list[str]:
     return page.evaluate(
         "Promise.all(['words.txt', 'model.bin'].map(async (path) => (await fetch(path)).text()))"
@@ -81,13 +70,13 @@ def test_a_new_version_brings_new_files_and_the_old_ones_go(page: Any, url: str,
     """Catches files of the version before, from the browser's own cache, kept as those of the new one."""
     lay(folder, "1", "one")
     page.goto(url)
-    until(page, "document.title === 'ready' && crossOriginIsolated")
+    come_true(page, "document.title === 'ready' && crossOriginIsolated")
     assert said(page) == ["one", "one"]
     lay(folder, "2", "two")
     page.reload()
-    until(page, "caches.keys().then((keys) => keys.length === 1 && keys[0] === 'maskmend / 2')")
+    come_true(page, "caches.keys().then((keys) => keys.length === 1 && keys[0] === 'maskmend / 2')")
     page.reload()
-    until(page, "document.title === 'ready'")
+    come_true(page, "document.title === 'ready'")
     assert said(page) == ["two", "two"]
 
 
@@ -97,7 +86,7 @@ def test_a_folder_without_its_slash_is_found(page: Any, url: str, folder: Path):
     (folder / "other").mkdir()
     (folder / "other" / "index.html").write_text("<!doctype html><title>other</title>")
     page.goto(url)
-    until(page, "document.title === 'ready' && crossOriginIsolated")
+    come_true(page, "document.title === 'ready' && crossOriginIsolated")
     page.goto(f"{url}other")
     assert (page.title(), page.url) == ("other", f"{url}other/")
 
@@ -106,5 +95,5 @@ def test_a_site_that_cannot_be_kept_works_all_the_same(page: Any, url: str, fold
     """Catches a page that waits for ever for its service worker, where there is no room for its files."""
     lay(folder / "full", "1", "one", "not-there.txt")
     page.goto(f"{url}full/")
-    until(page, "document.title === 'ready'")
+    come_true(page, "document.title === 'ready'")
     assert said(page) == ["one", "one"]
