@@ -8,7 +8,7 @@ import pytest
 from maskmend.images.picture import Picture
 from maskmend.server.errors import ApiError
 from maskmend.server.queue import Job, JobQueue
-from server_parts import PATIENCE
+from server_parts import PATIENCE, until
 
 
 def job(seed: int = 0, *, samples: int = 1, model: str = "tiny", **settings) -> Job:
@@ -22,6 +22,12 @@ def job(seed: int = 0, *, samples: int = 1, model: str = "tiny", **settings) -> 
         settings=settings,
         tell=lambda what, detail: None,
     )
+
+
+def waits(queue: JobQueue, worker: threading.Thread) -> bool:
+    """Whether a worker that has heard of all that happened to the queue waits for more, and has not ended."""
+    until(lambda: queue._change._waiters or not worker.is_alive())  # type: ignore[attr-defined]
+    return worker.is_alive()
 
 
 def a_queue(**changes) -> JobQueue:
@@ -139,8 +145,7 @@ def test_workers_stay_for_whoever_has_a_place():
     worker.start()
     queue.close()
     first.release()
-    worker.join(0.1)
-    assert worker.is_alive()
+    assert waits(queue, worker)
     queue.add(late := job())
     second.release()
     worker.join(PATIENCE)
@@ -167,8 +172,7 @@ def test_an_upload_under_way_holds_no_place_and_is_still_waited_for():
     late = queue.acquire(announced=True)
     for _ in range(5):
         queue.withdraw()
-    worker.join(0.1)
-    assert worker.is_alive()
+    assert waits(queue, worker)
     late.release()
     worker.join(PATIENCE)
     assert not worker.is_alive()
