@@ -74,7 +74,7 @@ def test_our_settings_are_the_reports_loop(schedule: str) -> None:
 
 def test_the_recipe_file_is_the_preset() -> None:
     """Would catch a recipe that trains something else than the study calls the published experiment."""
-    recipe = read_toml(Path(__file__).parents[3] / "recipes" / "coursework" / "transformer.toml")
+    recipe = read_toml(Path(__file__).parents[3] / "recipes" / "coursework" / "01-transformer.toml")
     trained = TransformerTraining(**recipe["transformer"])
     assert trained == TransformerTraining(tokenizer=trained.tokenizer, **COURSEWORK_TRAINING)
     assert recipe["preset"] == "coursework"
