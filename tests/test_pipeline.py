@@ -36,6 +36,7 @@ def test_known_pixels_come_back_bit_identical(tiny_pipeline, picture, seam, infi
         np.testing.assert_array_equal(filled.pixels[~mask], pixels[~mask])
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(pictures(), st.sampled_from(SEAMS), st.sampled_from(sorted(STRATEGIES)), st.data())
 def test_pixels_inside_the_hole_are_ignored(tiny_pipeline, picture, seam, infill, data):

@@ -135,6 +135,7 @@ def test_a_full_standard_output_is_told():
     assert "No space left" in finished.stderr
 
 
+@pytest.mark.slow
 def test_a_deferred_part_is_there_when_it_is_used():
     """Catches a deferred module that stays empty, or one that is loaded twice."""
     program = """

@@ -21,6 +21,7 @@ from maskmend.masks.sets import make_masks
 pytestmark = pytest.mark.usefixtures("small_networks")
 
 
+@pytest.mark.slow
 def test_a_quick_reproduction_is_a_page(images: Path, tmp_path: Path, tiny_model: Path) -> None:
     """Would catch a command whose experiment no longer fits it, and a --table that is lost."""
     out = tmp_path / "out"

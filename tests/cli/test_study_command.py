@@ -12,6 +12,7 @@ from maskmend.experiments.ablation.ingredients import CHANGES, cumulative
 pytestmark = pytest.mark.usefixtures("small_networks")
 
 
+@pytest.mark.slow
 def test_a_study_trains_and_scores_each_ingredient(
     images: Path, tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

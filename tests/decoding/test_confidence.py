@@ -44,6 +44,7 @@ def test_kept_tokens_are_the_best_by_the_plain_formula():
         was_masked = step.masked
 
 
+@pytest.mark.slow
 @given(batch=batches(largest=2), spot=st.integers(1, 12), options=options)
 def test_sweet_spot_takes_that_steps_candidate(batch, spot, options):
     tokens, hole = batch

@@ -59,6 +59,7 @@ def test_known_tokens_stay_and_the_plan_is_kept(batch, options):
     assert not was_masked.any()
 
 
+@pytest.mark.slow
 @given(batch=batches(), options=options, seeds=st.lists(st.integers(0, 2**63 - 1), min_size=4, max_size=4))
 def test_same_seed_alone_or_in_any_row_gives_the_same_fill(batch, options, seeds):
     tokens, hole = batch
@@ -73,6 +74,7 @@ def test_same_seed_alone_or_in_any_row_gives_the_same_fill(batch, options, seeds
         assert torch.allclose(alone.log_likelihood[0], together.log_likelihood[i], atol=1e-5)
 
 
+@pytest.mark.slow
 @given(batch=batches(), options=options, junk=st.integers(-5, CODES))
 def test_what_stands_in_the_hole_is_ignored(batch, options, junk):
     tokens, hole = batch

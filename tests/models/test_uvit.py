@@ -25,6 +25,7 @@ def test_logits_are_the_published_ones(case):
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_logits_at_the_published_width_are_the_published_ones(tmp_path):
     """Heads, eps and sinusoids that fit the small sizes by chance."""

@@ -14,6 +14,7 @@ from server_parts import MASK, app_of, client_of, events_of, file_of, form, pixe
 EVENTS = {"Accept": "text/event-stream"}
 
 
+@pytest.mark.slow
 def test_events_tell_how_far_the_finer_scales_are():
     """Catches a stream that is silent while most of a wide hole is drawn, and one that shows none of it."""
     image, mask = file_of(smooth_pixels(60, 60)), box_mask(60, 60, 10, 10, 50, 50)
