@@ -19,8 +19,6 @@ from maskmend.masks.reading import load_mask
 from maskmend.perceptual.lpips import Lpips
 from maskmend.pipeline import InpaintPipeline
 
-SIDE = 128
-
 
 def cats():
     for _, image, mask in sample_pairs():
@@ -29,13 +27,21 @@ def cats():
 
 
 def photographs():
-    """Five squares of the shipped photographs, each with another kind of hole."""
-    pictures = [load_image(image).pixels for _, image, _ in sample_pairs(PHOTOGRAPHS)]
-    places = ((2, 40, 10), (2, 150, 150), (1, 120, 350), (1, 60, 20), (0, 150, 330))
-    kinds = ("scratches", "text", "blobs", "strokes_photo", "scratches")
-    for number, ((which, top, left), kind) in enumerate(zip(places, kinds, strict=True)):
-        pixels = np.ascontiguousarray(pictures[which][top : top + SIDE, left : left + SIDE])
-        yield pixels, HOLES[kind](np.random.default_rng(number), SIDE, SIDE)
+    """Five squares of the shipped photographs, each with another hole.
+
+    At 128 pixels a blob or stroke fits into the model's view; the two at 256 are drawn at finer levels too.
+    """
+    pictures = {name: load_image(image).pixels for name, image, _ in sample_pairs(PHOTOGRAPHS)}
+    cases = (
+        ("text", 40, 10, 128, "scratches", 0),
+        ("text", 150, 150, 128, "text", 1),
+        ("object", 85, 256, 256, "blobs", 0),
+        ("object", 85, 0, 256, "strokes_photo", 1),
+        ("object", 150, 330, 128, "scratches", 4),
+    )
+    for name, top, left, side, kind, seed in cases:
+        pixels = np.ascontiguousarray(pictures[name][top : top + side, left : left + side])
+        yield pixels, HOLES[kind](np.random.default_rng(seed), side, side)
 
 
 @pytest.fixture(scope="module")
