@@ -19,7 +19,7 @@ from jaxtyping import Int
 from PIL import Image
 from torch import Tensor
 
-from maskmend.config import from_dict, nearest
+from maskmend.config import from_dict, nearest, to_dict
 from maskmend.errors import ConfigError, ModelError
 from maskmend.fill import rendering
 from maskmend.fill.argument_names import check_names
@@ -138,7 +138,7 @@ class InpaintPipeline:
     def save_pretrained(self, folder: str | Path, *, half: bool = False) -> None:
         """Writes a model folder; `half` stores float16 weights."""
         dtype = torch.float16 if half else None
-        domain = None if self.domain is None else asdict(self.domain)
+        domain = None if self.domain is None else to_dict(self.domain)
         defaults = asdict(self.defaults)
         parts = (self.tokenizer, self.transformer, defaults, Path(folder), dtype, self.card, domain)
         save_model(*parts, labels=self.labels)

@@ -10,9 +10,13 @@ from PIL import Image
 
 from fakes import box_mask, smooth_pixels
 from maskmend.cli import main
+from maskmend.config import to_dict
 from maskmend.errors import ConfigError
+from maskmend.fill.familiarity import hole_uncertainty
+from maskmend.fill.texture import texture_of
 from maskmend.pipeline import InpaintPipeline
-from maskmend.training.calibration import PERCENTILE, measure_domain
+from maskmend.training import calibration
+from maskmend.training.calibration import PERCENTILE, VIEWS, measure_domain, spread
 
 PICTURES = [smooth_pixels(16, 20, seed) for seed in range(6)]
 
@@ -37,8 +41,9 @@ def model(tmp_path, tiny_model):
 
 def test_the_limit_is_a_high_percentile_of_the_pictures(tiny_pipeline):
     seen = []
-    domain, distances = measure_domain(tiny_pipeline.tokenizer, PICTURES, "waves", progress=seen.append)
+    domain, distances = measure_domain(tiny_pipeline, PICTURES, "waves", progress=seen.append)
     assert seen == [1, 2, 3, 4, 5, 6]
+    assert len(distances) == VIEWS * len(PICTURES)
     assert domain.learnt == "waves"
     assert domain.distance == pytest.approx(np.percentile(distances, PERCENTILE), rel=1e-3)
 
@@ -46,18 +51,37 @@ def test_the_limit_is_a_high_percentile_of_the_pictures(tiny_pipeline):
 def test_a_picture_measures_what_its_fill_says(tiny_pipeline, tiny_model):
     """Catches a limit on another scale than the fills': another encoding, or a mean of other tokens."""
     square = smooth_pixels(16, 16, 3)
-    domain, _ = measure_domain(tiny_pipeline.tokenizer, [square], "waves")
+    domain, _ = measure_domain(tiny_pipeline, PICTURES, "waves")
+    assert domain.texture is not None
     pipe = InpaintPipeline.from_pretrained(tiny_model)
     pipe.domain = domain
-    # The last token is hole alone; of the others' encoder views only the neighbours' reach into it.
-    result = pipe(square, box_mask(16, 16, 15, 15, 16, 16))
-    assert result.unfamiliar == pytest.approx(1, rel=0.25)
+    hole = box_mask(16, 16, 15, 15, 16, 16)
+    known = texture_of([(square, ~hole)])
+    assert known is not None
+    assert pipe(square, hole).unfamiliar == pytest.approx(domain.texture.distance(known) / domain.distance)
+
+
+def test_a_hole_measures_what_its_fill_says(tiny_pipeline, monkeypatch):
+    """Catches a limit of the uncertainty of other pixels, or after other steps, than that of a fill."""
+    hole = box_mask(16, 20, 4, 4, 12, 12)
+    monkeypatch.setattr(calibration, "blobs", lambda rng, height, width: hole)
+    monkeypatch.setattr(calibration, "HOLES_PERCENTILE", 100.0)
+    domain, _ = measure_domain(tiny_pipeline, PICTURES, "waves")
+    most = max(hole_uncertainty(tiny_pipeline(picture, hole)) for picture in PICTURES)
+    assert domain.uncertainty == pytest.approx(most, rel=1e-3)
+
+
+def test_of_many_pictures_some_are_taken_from_all():
+    assert spread(7) == list(range(7))
+    many = spread(10_000)
+    assert len(many) == len(set(many)) == calibration.MOST
+    assert many[-1] > 9_900
 
 
 def test_a_name_that_cannot_be_told_stops_it_before_the_work(tiny_pipeline):
     seen = []
     with pytest.raises(ConfigError, match="one line"):
-        measure_domain(tiny_pipeline.tokenizer, PICTURES, "", progress=seen.append)
+        measure_domain(tiny_pipeline, PICTURES, "", progress=seen.append)
     assert seen == []
 
 
@@ -66,15 +90,15 @@ def test_the_command_writes_the_limit_into_the_model(model, images, tiny_pipelin
     before = json.loads((model / "model_index.json").read_text())
     result = calibrate(model, "--images", images, "--learnt", "soft waves")
     assert result.exit_code == 0, result.output
-    wanted, _ = measure_domain(tiny_pipeline.tokenizer, PICTURES, "soft waves")
+    wanted, _ = measure_domain(tiny_pipeline, PICTURES, "soft waves")
     assert InpaintPipeline.from_pretrained(model).domain == wanted
     after = json.loads((model / "model_index.json").read_text())
-    assert after.pop("domain") == {"learnt": "soft waves", "distance": wanted.distance}
+    assert after.pop("domain") == to_dict(wanted)
     assert after == before
     assert f"from distance {wanted.distance:.3f} on" in result.stdout
-    assert "6 pictures are few for that limit" in result.stderr
+    assert "6 pictures are few for these limits" in result.stderr
     calibrate(model, "--images", images, "--learnt", "waves")
-    again, _ = measure_domain(tiny_pipeline.tokenizer, PICTURES, "waves")
+    again, _ = measure_domain(tiny_pipeline, PICTURES, "waves")
     assert InpaintPipeline.from_pretrained(model).domain == again
 
 

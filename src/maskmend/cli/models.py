@@ -172,38 +172,46 @@ def pack(
 )
 @click.option("--learnt", required=True, help='What they show, in the plural: "cat faces".')
 def calibrate(model: Path, images: Path, learnt: str) -> None:
-    """Measures the limit beyond which a picture is unlike the training data of the model folder MODEL, on
-    pictures like it.
+    """Measures what the model folder MODEL is used to, on pictures like its training data: the limits beyond
+    which a picture is unlike them, and the content of a hole uncertain.
 
-    Fills of pictures beyond the limit get a note. The limit is written into model_index.json.
+    Fills beyond a limit get a note. The limits are written into model_index.json.
     """
-    from dataclasses import asdict
-
     from maskmend.cli.progress import stages
-    from maskmend.pretrained.component import load_tokenizer
+    from maskmend.config import to_dict
+    from maskmend.pipeline import InpaintPipeline
     from maskmend.pretrained.folder import read_index, write_domain
-    from maskmend.training.calibration import ENOUGH, PERCENTILE, measure_domain
+    from maskmend.training.calibration import (
+        ENOUGH,
+        HOLES,
+        HOLES_PERCENTILE,
+        PERCENTILE,
+        measure_domain,
+        spread,
+    )
     from maskmend.training.dataset import ImageSet
 
     if not model.is_dir():
-        raise ConfigError(f"no folder {model}: give a model folder, whose limit is written into it")
+        raise ConfigError(f"no folder {model}: give a model folder, whose limits are written into it")
     read_index(model)
-    tokenizer = load_tokenizer(model / "tokenizer")
-    pictures = ImageSet(images, tokenizer.config.resolution, log=lambda line: click.echo(line, err=True))
+    pipe = InpaintPipeline.from_pretrained(model)
+    pictures = ImageSet(
+        images, 4 * pipe.resolution, enlarge=False, log=lambda line: click.echo(line, err=True)
+    )
+    count = len(spread(len(pictures)))
+    holes = len(spread(count, HOLES))
     with stages() as stage:
         domain, distances = measure_domain(
-            tokenizer,
-            pictures,
-            learnt,
-            progress=lambda done: stage("measuring", done, len(pictures)),
+            pipe, pictures, learnt, progress=lambda done: stage("measuring", done, count)
         )
-    write_domain(model, asdict(domain))
+    write_domain(model, to_dict(domain))
     click.echo(
         f"{model} learnt {learnt}: a picture is unlike them from distance {domain.distance:.3f} on, which "
-        f"{PERCENTILE:g} % of these {len(distances)} stay below"
+        f"{PERCENTILE:g} % of {len(distances)} views of {count} pictures stay below; a hole is uncertain "
+        f"from {domain.uncertainty:.3f} nats on, which {HOLES_PERCENTILE:g} % of {holes} holes stay below"
     )
-    if len(distances) < ENOUGH:
-        click.echo(f"{len(distances)} pictures are few for that limit: give {ENOUGH} or more", err=True)
+    if count < ENOUGH:
+        click.echo(f"{count} pictures are few for these limits: give {ENOUGH} or more", err=True)
 
 
 @click.group(cls=Commands)

@@ -19,6 +19,7 @@ import maskmend
 from maskmend.assets import PHOTOGRAPHS
 from maskmend.assets.samples import sample_pairs
 from maskmend.choices import choice_error
+from maskmend.config import to_dict
 from maskmend.errors import ConfigError, DataError
 from maskmend.export.icons import icon_png
 from maskmend.export.onnx import onnx_graphs
@@ -119,7 +120,7 @@ def export_web(
         | {
             "settings": defaults,
             "guesses": guesses,
-            "domain": None if pipe.domain is None else asdict(pipe.domain),
+            "domain": None if pipe.domain is None else to_dict(pipe.domain),
             "tensors": packed.tensors,
             "graphs": packed.places,
             "files": {part: _file(model, f"{part}.bin") for part in ("weights", "graphs")},

@@ -18,7 +18,7 @@ from maskmend.decoding.loop import Step
 from maskmend.fill import rendering
 from maskmend.fill.crops import Region, cut_region
 from maskmend.fill.events import FillEvents
-from maskmend.fill.familiarity import Domain, quantization_distance, with_familiarity
+from maskmend.fill.familiarity import Domain, quantization_distance, texture_distance, with_familiarity
 from maskmend.fill.finishing import interpolated, refined
 from maskmend.fill.guide import guided
 from maskmend.fill.levels import Level, cell_count, plan_levels
@@ -134,10 +134,15 @@ class ImageFiller:
         grid, factor = self.regions.tokenizer.config.grid, self.regions.tokenizer.config.factor
         with self._timed("composite"):
             result = merge_regions(picture, mask, parts, seeds, settings, grid=grid, factor=factor)
-            distance = quantization_distance(
-                [part.distances for part in parts], [part.hole for part in parts]
-            )
-            return with_familiarity(result, distance, self.domain)
+            return with_familiarity(result, self._distance(parts), self.domain)
+
+    def _distance(self, parts: Sequence[Part]) -> float | None:
+        """How far the picture is from what the model learnt, measured as its limit was."""
+        if self.domain is None:
+            return None
+        if self.domain.texture is not None:
+            return texture_distance([part.region for part in parts], self.domain.texture)
+        return quantization_distance([part.distances for part in parts], [part.hole for part in parts])
 
     def _finished(
         self, result: Inpainted, request: FillRequest, levels: Sequence[Level], image: int

@@ -30,6 +30,7 @@ class ImageSet(Sequence[np.ndarray]):
         source: a folder, a tar file, or a folder of tar files.
         size: length of the shorter side, in pixels.
         cache_bytes: how much decoded data may stay in memory.
+        enlarge: whether smaller pictures are enlarged; otherwise they keep their size.
         log: called with one line for each unreadable file.
     """
 
@@ -39,9 +40,10 @@ class ImageSet(Sequence[np.ndarray]):
         size: int,
         *,
         cache_bytes: int = 4 << 30,
+        enlarge: bool = True,
         log: Log | None = None,
     ) -> None:
-        self.size = size
+        self.size, self.enlarge = size, enlarge
         self.skipped: list[str] = []
         self.entries: list[Entry] = []
         self.shapes: list[tuple[int, int]] = []
@@ -81,7 +83,7 @@ class ImageSet(Sequence[np.ndarray]):
 
     def _try(self, entry: Entry) -> np.ndarray | str:
         try:
-            return decode(entry.read(), self.size)
+            return decode(entry.read(), self.size, enlarge=self.enlarge)
         except UnidentifiedImageError:
             return "not a picture"  # the library's words are the address of an object
         except Exception as error:  # a damaged file makes the imaging library raise nearly anything
@@ -124,8 +126,8 @@ def _bytes(entry: Entry) -> int:
     return entry.size if entry.offset >= 0 else entry.path.stat().st_size
 
 
-def decode(data: bytes, size: int) -> np.ndarray:
-    """Encoded bytes to a uint8 (H, W, 3) array whose shorter side is `size`.
+def decode(data: bytes, size: int, *, enlarge: bool = True) -> np.ndarray:
+    """Encoded bytes to a uint8 (H, W, 3) array whose shorter side is `size`, or less without `enlarge`.
 
     Raises ValueError for more than 8 bits of grey, else whatever the imaging library raises on damaged data.
     """
@@ -135,7 +137,7 @@ def decode(data: bytes, size: int) -> np.ndarray:
             raise ValueError(f"more than 8 bits of grey (mode {opened.mode}): convert it to 8-bit")
         image = ImageOps.exif_transpose(opened).convert("RGB")
     width, height = image.size
-    if min(width, height) != size:
+    if min(width, height) > size or (enlarge and min(width, height) < size):
         scale = size / min(width, height)
         scaled = max(size, round(width * scale)), max(size, round(height * scale))
         image = image.resize(scaled, Image.Resampling.LANCZOS)

@@ -276,6 +276,7 @@ export default {
   "PNG is read here with up to 8 bits a channel, not interlaced.": "PNG wird hier mit höchstens 8 Bit je Kanal und ohne Interlacing gelesen.",
   "It has {0} Mpx, the limit is {1} Mpx. Scale it down.": "Sie hat {0} Mpx, die Grenze ist {1} Mpx. Bitte verkleinern.",
   "this picture is unlike what the model learnt ({0}): expect the fill to look like them": "dieses Bild ist anders als das, was das Modell gelernt hat ({0}): Die Füllung wird dem Gelernten ähneln",
+  "the hole is wide and its surroundings tell little about it: much is invented there, look closely": "die Stelle ist groß, und ihre Umgebung sagt wenig über sie: Vieles ist dort erfunden, bitte genau hinsehen",
   "the mask leaves little of the picture to go by: the fill shows what the model learnt": "die Maske lässt wenig vom Bild übrig, woran sich das Modell halten kann: Die Füllung zeigt, was es gelernt hat",
   "the mask leaves little of the picture to go by: the fill shows what the model learnt ({0})": "die Maske lässt wenig vom Bild übrig, woran sich das Modell halten kann: Die Füllung zeigt, was es gelernt hat ({0})",
   "the mask leaves nothing of the picture to go by: the fill shows what the model learnt": "die Maske lässt nichts vom Bild übrig, woran sich das Modell halten kann: Die Füllung zeigt, was es gelernt hat",

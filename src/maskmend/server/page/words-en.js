@@ -277,6 +277,7 @@ export default [
   "PNG is read here with up to 8 bits a channel, not interlaced.",
   "It has {0} Mpx, the limit is {1} Mpx. Scale it down.",
   "this picture is unlike what the model learnt ({0}): expect the fill to look like them",
+  "the hole is wide and its surroundings tell little about it: much is invented there, look closely",
   "the mask leaves little of the picture to go by: the fill shows what the model learnt",
   "the mask leaves little of the picture to go by: the fill shows what the model learnt ({0})",
   "the mask leaves nothing of the picture to go by: the fill shows what the model learnt",

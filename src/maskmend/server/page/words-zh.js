@@ -276,6 +276,7 @@ export default {
   "PNG is read here with up to 8 bits a channel, not interlaced.": "此处只能读取每通道不超过 8 位、非隔行扫描的 PNG。",
   "It has {0} Mpx, the limit is {1} Mpx. Scale it down.": "它有 {0} Mpx，上限为 {1} Mpx。请缩小。",
   "this picture is unlike what the model learnt ({0}): expect the fill to look like them": "此图片与模型学习过的内容（{0}）不同：填充结果可能会像所学内容。",
+  "the hole is wide and its surroundings tell little about it: much is invented there, look closely": "空缺较大，周围内容提示很少：其中许多内容是虚构的，请仔细查看。",
   "the mask leaves little of the picture to go by: the fill shows what the model learnt": "蒙版留下的可参考图片内容很少：填充结果将显示模型所学的内容。",
   "the mask leaves little of the picture to go by: the fill shows what the model learnt ({0})": "蒙版留下的可参考图片内容很少：填充结果将显示模型所学的内容（{0}）。",
   "the mask leaves nothing of the picture to go by: the fill shows what the model learnt": "蒙版没有留下可参考的图片内容：填充结果将显示模型所学的内容。",

@@ -14,9 +14,9 @@ from maskmend.pretrained.component import load_tokenizer, load_transformer
 from maskmend.pretrained.lookup import component_folder
 from maskmend.progress import Log
 from maskmend.storage.temporary import written_whole
-from maskmend.training.calibration import measure_domain
+from maskmend.training.calibration import measure_domain, spread
 from maskmend.training.card import draft_card
-from maskmend.training.dataset import ImageSet, crop
+from maskmend.training.dataset import ImageSet
 from maskmend.training.finetune import held_out
 from maskmend.training.finetune.pictures import training_file, validation_file
 from maskmend.training.finetune.plan import Plan, stage_folders, write_plan
@@ -54,9 +54,9 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, log: Log) -> Fine
         f"{before.mean():.4f} with {request.model}, {after.mean():.4f} now, {_percent(change)}"
     )
     learnt = request.learnt or default_name(request.source)
-    # Encoder and codebook are unchanged, so all pictures here are new to them, and using them all gives a
-    # more stable limit than the held-out ones alone.
-    pipe.domain, _ = measure_domain(pipe.tokenizer, _squares(work, start.resolution), learnt)
+    # The textures do not depend on the training, so all pictures here are new to them. The uncertainty of
+    # holes does, and is measured a little low: the notes come rather too early than too late.
+    pipe.domain, _ = measure_domain(pipe, _pictures(work, start.resolution), learnt)
     card = draft_card(
         folders["decoder"],
         folders["transformer"],
@@ -99,14 +99,12 @@ def save_sheet(image: Image.Image, path: Path) -> None:
         ) from error
 
 
-def _squares(work: Path, resolution: int) -> list[np.ndarray]:
-    """The central squares of all pictures, at the size of the model's view."""
+def _pictures(work: Path, resolution: int) -> list[np.ndarray]:
+    """Pictures of all, held out and learnt from, as `maskmend calibrate` reads and takes them."""
     files = (validation_file(work / "pictures"), training_file(work / "pictures"))
-    return [
-        np.ascontiguousarray(crop(picture, resolution, None))
-        for file in files
-        for picture in ImageSet(file, resolution)
-    ]
+    sets = [ImageSet(file, 4 * resolution, enlarge=False) for file in files]
+    places = [(images, n) for images in sets for n in range(len(images))]
+    return [places[i][0][places[i][1]] for i in spread(len(places))]
 
 
 def _percent(change: Interval) -> str:

@@ -44,15 +44,16 @@ export async function fillPicture(model, { picture, mask, seeds, settings, guide
   const likelihood = seeds.map((_, n) => parts.reduce((sum, part) => sum + part.likelihood[n], 0) / Math.max(open, 1));
   let pictures = seeds.map((_, n) => join(picture, mask, parts.map(({ region, pictures: drawn }) => [region, drawn[n]]), settings.seam));
   if (levels.length) pictures = await refined(model, pictures, mask, levels, seeds, settings, tell);
-  const familiar = familiarity(parts, mask, model.about.domain);
   const soft = guesses && settings.detail === "auto" ? softness(mask, windows, levels, resolution, settings) : null;
   if (settings.plain > 0) pictures = pictures.map((filled) => interpolated(filled, mask, windows, settings, guide));
+  const entropy = spread(parts, mask, model.about.factor);
+  const familiar = familiarity(parts, mask, entropy, model.about.domain);
   return {
     pictures,
     tokens: seeds.map((_, n) => parts.flatMap((part) => [...part.tokens[n]])),
     likelihood,
     best: bestOf(likelihood, settings.ranking),
-    entropy: spread(parts, mask, model.about.factor),
+    entropy,
     unfamiliar: familiar.unfamiliar,
     note: joined(familiar.note, soft),
   };

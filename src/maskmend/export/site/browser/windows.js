@@ -3,7 +3,7 @@
 const FULLEST = 0.25;
 const FULLEST_GUESSED = 0.5;
 const SHRUNK = 2;
-const USUAL = 0.75;
+export const USUAL = 0.75;
 
 // The windows of a hole, part by part: {box, part, cell}, cell null where it is the only one of its part.
 export function layWindows(mask, { resolution, context, most, guesses }) {
