@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the coursework's transformer at its own size, over the tokenizer of `cats64`, and packs both.
-# A run that was stopped goes on where it was: start the script again.
+# Run the script again to resume a run that was stopped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 maskmend weights fetch lpips-vgg16

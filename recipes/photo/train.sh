@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the model `photo` from the first recipe to the last, in the order of the runs, and packs it. Pictures: data/photos/ .
-# A run that was stopped goes on where it was: start the script again.
+# Run the script again to resume a run that was stopped.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 maskmend weights fetch lpips-vgg16 efficientnet-lite0

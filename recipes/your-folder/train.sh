@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains a model on your own pictures from the first recipe to the last, and packs it as my-model:
 #   bash recipes/your-folder/train.sh PHOTOS HELD_OUT "what they show"
-# PHOTOS and HELD_OUT are folders or tar files. A run that was stopped goes on where it was: start the script again.
+# PHOTOS and HELD_OUT are folders or tar files. Run the script again to resume a run that was stopped.
 set -euo pipefail
 if [ $# != 3 ]; then
   echo 'usage: bash recipes/your-folder/train.sh PHOTOS HELD_OUT "what they show"' >&2
