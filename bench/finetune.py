@@ -1,11 +1,11 @@
-"""What so many steps of each stage bring on a folder of pictures, and what they cost (docs/training.md).
+"""What a number of steps of each stage gains on a folder of pictures, and what they cost (docs/training.md).
 
     OMP_NUM_THREADS=1 python bench/finetune.py --on photos-200/ --work work/ --transformer 400 --decoder 400
     OMP_NUM_THREADS=1 python bench/finetune.py --on photos-200/ --work work/ --transformer 0 --decoder 700
 
 As `maskmend train --on` does it, but for the number of steps: of 0 the stage is left out and the model's own
 part stays. Prints CPU and wall time of each stage, and LPIPS of fills of held-out pictures before and
-after. A run that was stopped goes on.
+after. A run that was stopped is resumed.
 """
 
 import argparse

@@ -6,7 +6,7 @@ The cluster is on this machine (`ray.cluster_utils.Cluster`), one worker on each
 random moments, `--every` seconds apart on average. The simulation (`scale_simulation.py`) gets from the run:
 what each picture took, as the manifest tells; how many were killed in how long; and how long it took until
 another worker was ready. How long the whole takes is what it has to find out. Needs Linux, the extra `ray`
-and simpy. Give it a machine with two idle processors: on a busy one both figures tell of the other work.
+and simpy. Give it a machine with two idle processors: on a busy one both figures reflect the other work.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python examples/fill_folder.py photos/ masks/ out/
 
 Pictures of a batch are decoded together, which is faster than one by one and gives the same pixels. On the
-command line `maskmend inpaint --input photos/ --masks masks/ --output out/` does more: it goes on where it
+command line `maskmend inpaint --input photos/ --masks masks/ --output out/` does more: it resumes where it
 was stopped.
 """
 

@@ -40,7 +40,7 @@ def main() -> None:
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:
             options.output.write_bytes(answer.read())
-    except urllib.error.HTTPError as error:  # every refusal is JSON with a message for people
+    except urllib.error.HTTPError as error:  # errors are JSON with a readable message
         sys.exit(f"the server refused: {json.load(error)['error']['message']}")
     except urllib.error.URLError as error:
         sys.exit(f"no server at {options.server} ({error.reason}): start one with maskmend serve")

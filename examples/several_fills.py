@@ -2,8 +2,8 @@
 
     python examples/several_fills.py photo.jpg mask.png out/ --samples 4
 
-Fills differ by their seed alone: the same seed gives the same fill again, in any batch. The log-likelihood is
-the mean log-probability (in nats) of a token when it was kept; the higher, the surer the model was.
+Fills differ only by their seed: the same seed gives the same fill, in any batch. The log-likelihood is
+the mean log-probability (in nats) of a token when it was kept; the higher, the more certain the model was.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python examples/uncertainty_map.py photo.jpg mask.png uncertainty.png
 
 Writes the entropy of the first prediction, when nothing of the hole was filled yet: black is certain (and all
-known pixels), white is the most uncertain place of this hole. The numbers are in nats, 0 to log(codes).
+known pixels), white is the most uncertain part of this hole. The numbers are in nats, 0 to log(codes).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The published coursework's VQGAN and transformer, restated plainly under the names of their parts.
+"""The coursework's VQGAN and transformer, restated plainly under the names of their parts.
 
 Random weights, every normalisation shaken, so that no two parts of a shape can be taken for each other.
 """

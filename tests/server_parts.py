@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from fakes import box_mask, smooth_pixels
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.app import create_app
-from maskmend.server.registry import Catalogue, Entry
+from maskmend.server.registry import Catalogue, ModelEntry
 from maskmend.server.run import configuration, listen
 from maskmend.server.settings import Limits, ServeConfig
 from waiting import PATIENCE, until
@@ -87,7 +87,7 @@ class Gated(InpaintPipeline):
 
 def app_of(pipe: InpaintPipeline, *, limits: Limits | None = None, **config: Any) -> FastAPI:
     """An application whose only model is `pipe`."""
-    catalogue = Catalogue([Entry("tiny", pipe.defaults, lambda: pipe)])
+    catalogue = Catalogue([ModelEntry("tiny", pipe.defaults, lambda: pipe)])
     return create_app(ServeConfig(limits=limits or Limits(drain=5.0), **config), catalogue)
 
 

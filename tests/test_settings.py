@@ -28,13 +28,13 @@ from maskmend.settings import CHOICES, CONFIDENCES, ORDERS, Settings
         ("confidence", CONFIDENCES),
     ],
 )
-def test_every_name_of_the_lower_floors_is_accepted(name, values):
+def test_every_name_of_the_lower_layers_is_accepted(name, values):
     """Catches a schedule, order or seam added below and refused here."""
     for value in values:
         assert getattr(Settings().changed(**{name: value}), name) == value
 
 
-def test_names_of_the_lower_floors_are_all_there_are():
+def test_names_of_the_lower_layers_are_all_there_are():
     """Catches a name that the settings still take and nobody below knows."""
     assert (tuple(SCHEDULES), tuple(STRATEGIES)) == (settings.SCHEDULES, settings.INFILLS)
 

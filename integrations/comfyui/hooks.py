@@ -21,7 +21,7 @@ def device_for(choice: str) -> str:
 
 
 def fill_events(steps: int) -> FillEvents:
-    """Callbacks of a fill of so many decoding steps: they move the bar, and end the fill once Cancel was
+    """Callbacks of a fill of this many decoding steps: they move the bar, and end the fill once Cancel was
     pressed."""
     if ProgressBar is None:
         return FillEvents()
@@ -29,8 +29,8 @@ def fill_events(steps: int) -> FillEvents:
 
     def on_preview(preview: Preview) -> None:
         throw_exception_if_processing_interrupted()
-        windows = max(preview.parts.values())
-        bar.update_absolute((preview.part - 1) * steps + preview.step.index, windows * steps)
+        windows = max(preview.windows.values())
+        bar.update_absolute((preview.window - 1) * steps + preview.step.index, windows * steps)
 
     def on_level(progress: LevelProgress) -> None:
         throw_exception_if_processing_interrupted()

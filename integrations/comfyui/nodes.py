@@ -18,7 +18,7 @@ from .hooks import device_for, fill_events
 from .tensors import check_image, check_mask, levels, together, with_fill
 
 MAX_SEED = 2**53 - 1
-"""What the page, in JavaScript, still counts exactly."""
+"""The largest integer that the page's JavaScript represents exactly."""
 
 MODEL = ("MASKMEND_MODEL",)
 SETTINGS = {

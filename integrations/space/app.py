@@ -47,7 +47,7 @@ def painted(editor: dict[str, Any] | None) -> tuple[Image.Image, np.ndarray]:
 def fill(editor: dict[str, Any] | None, samples: float = 1, seed: float = 0) -> list[Image.Image]:
     """The fills, the best first. Raises MaskmendError."""
     picture, mask = painted(editor)
-    samples = min(int(samples), MOST)  # the page's bound is none for who asks without the page
+    samples = min(int(samples), MOST)  # requests that bypass the page are not held to its limit
     result = pipeline()(picture, mask, samples=samples, seed=int(seed), mask_photo_check="off")
     order = sorted(range(len(result.images)), key=lambda number: (number != result.best, number))
     return [result.images[number] for number in order]

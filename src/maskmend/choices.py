@@ -1,5 +1,5 @@
-"""What is said of a name or value that is none of the known ones: the same for commands, settings, fields of
-the API and keys of files.
+"""Error messages for unknown names and values, the same for commands, settings, fields of the API and keys of
+files.
 """
 
 import difflib

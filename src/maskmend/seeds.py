@@ -7,7 +7,7 @@ import numpy as np
 from maskmend.errors import ConfigError
 
 MAX_SEED = 2**63 - 1
-"""Seeds are 0 to MAX_SEED: they travel in int64 tensors."""
+"""Seeds are 0 to MAX_SEED: they are stored in int64 tensors."""
 
 
 def window_seed(seed: int, level: int, window: int) -> int:
@@ -25,7 +25,7 @@ def whole(value: object) -> int | None:
 
 
 def seeds_from(seed: object, samples: object = 1) -> tuple[int, ...]:
-    """The seeds seed, seed + 1, ... of `samples` fills. Raises ConfigError for what gives none."""
+    """The seeds seed, seed + 1, ... of `samples` fills. Raises ConfigError for invalid values."""
     first, count = whole(seed), whole(samples)
     if count is None or count < 1:
         raise ConfigError(f"samples = {samples!r}: give a whole number, 1 or more")

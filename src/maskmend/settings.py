@@ -21,7 +21,7 @@ Seam = Literal["hard", "feather", "multiband", "poisson"]
 Ranking = Literal["likelihood", "typical"]
 
 SCHEDULES = get_args(Schedule)
-"""Names of `decoding.schedules`, which a test holds them to."""
+"""Names of `decoding.schedules`; a test compares the two."""
 ORDERS = get_args(Order)
 CONFIDENCES = get_args(Confidence)
 CHOICES = get_args(Choice)
@@ -47,7 +47,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 """Number formats of decoding (`inference.precision`); not a setting of a fill, but of a loaded model."""
 
 MOST_STEPS = 100_000
-"""More than there are tokens; each has its place in a table, even where decoding ends long before."""
+"""More than there are tokens; each has an entry in a table, even if decoding ends long before."""
 
 MOST_GUIDANCE = 100
 
@@ -104,7 +104,7 @@ class Settings:
     detail: str | int = "auto"
     """Wide holes in larger pictures: how far beyond the scale at which the hole fits into the model's view.
     full: up to the picture's own scale; auto: likewise, for models trained to refine a coarser fill and
-    within 512 windows; a number: so many finer scales at most, 0 for none."""
+    within 512 windows; a number: at most that many finer scales, 0 for none."""
     detail_steps: int = 1
     """Decoding steps at each finer scale, where the coarser fill is a guess of the content."""
     guide_strength: float = 1.0
@@ -160,7 +160,7 @@ class Settings:
 
     def changed(self, /, **changes: Any) -> "Settings":
         """These settings with `changes`. Raises ConfigError on an unknown name or a value of another type."""
-        import numpy as np  # not above: `maskmend inpaint --help` tells the settings without it
+        import numpy as np  # not at the top: `maskmend inpaint --help` lists the settings without it
 
         plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in changes.items()}
         return from_dict(Settings, asdict(self) | plain)

@@ -59,7 +59,7 @@ def test_pictures_made_otherwise_are_not_gone_on_with(tiny_pipeline, folders):
     assert (folders[2] / "a.png").read_bytes() != before
     assert run(tiny_pipeline, folders, seed=2).skipped == 5
     (folders[2] / SETTINGS).write_text("[")
-    with pytest.raises(ConfigError, match="made otherwise"):
+    with pytest.raises(ConfigError, match="made with other settings"):
         run(tiny_pipeline, folders, seed=2)
     (folders[2] / SETTINGS).unlink()
     assert run(tiny_pipeline, folders, seed=3).skipped == 5
@@ -145,5 +145,5 @@ def test_a_record_that_only_looks_otherwise_is_the_same(tiny_pipeline, folders):
     assert run(tiny_pipeline, folders).skipped == 5
     for content in (b"\xff", b"[]", b"{}", b"3"):
         record.write_bytes(content)
-        with pytest.raises(ConfigError, match="made otherwise: give --overwrite"):
+        with pytest.raises(ConfigError, match="made with other settings: give --overwrite"):
             run(tiny_pipeline, folders)

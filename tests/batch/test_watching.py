@@ -46,12 +46,12 @@ def test_looks_in_quick_succession_take_nothing(folders):
     put(masks / "a.png", MASK)
     put(photos / "a.png", picture())
     for now[0] in (5.0, 5.1, 5.9):
-        assert watcher.look() == []
+        assert watcher.poll() == []
     put(photos / "a.png", picture(1))
     for now[0] in (6.0, 6.9):
-        assert watcher.look() == []
+        assert watcher.poll() == []
     now[0] = 7.0
-    assert names(watcher.look()) == ["a.png"]
+    assert names(watcher.poll()) == ["a.png"]
 
 
 def names(tasks):
@@ -71,10 +71,10 @@ def test_a_picture_is_taken_when_it_no_longer_grows(folders, watcher):
     put(masks / "a.png", MASK)
     for end in (100, 200, 300):
         put(photos / "a.png", picture()[:end])
-        assert watcher.look() == []
+        assert watcher.poll() == []
     put(photos / "a.png", picture())
-    assert watcher.look() == []
-    assert names(watcher.look()) == ["a.png"]
+    assert watcher.poll() == []
+    assert names(watcher.poll()) == ["a.png"]
 
 
 def test_a_folder_that_vanishes_during_a_look_is_no_error(folders, watcher, monkeypatch):
@@ -91,23 +91,23 @@ def test_a_folder_that_vanishes_during_a_look_is_no_error(folders, watcher, monk
         return look(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert watcher.look() == []
+    assert watcher.poll() == []
     assert not (photos / "going").exists()
-    assert names(watcher.look()) == ["a.png"]
+    assert names(watcher.poll()) == ["a.png"]
 
 
 def test_a_picture_waits_for_its_mask_and_the_mask_to_be_whole(folders, watcher):
     photos, masks, _ = folders
     put(photos / "a.png", picture())
     for _ in range(3):
-        assert watcher.look() == []
+        assert watcher.poll() == []
     assert list(watcher.waiting) == ["a.png"]
     assert "no mask of that name" in watcher.waiting["a.png"]
     put(masks / "a.png", MASK[:50])
-    assert watcher.look() == []
+    assert watcher.poll() == []
     put(masks / "a.png", MASK)
-    assert watcher.look() == []
-    assert names(watcher.look()) == ["a.png"]
+    assert watcher.poll() == []
+    assert names(watcher.poll()) == ["a.png"]
     assert watcher.waiting == {}
 
 
@@ -116,17 +116,17 @@ def test_what_failed_is_tried_again_once_it_has_changed(folders, watcher):
     photos, masks, _ = folders
     put(photos / "a.png", picture()[:90])
     put(masks / "a.png", MASK)
-    watcher.look()
-    ready = watcher.look()
+    watcher.poll()
+    ready = watcher.poll()
     assert watcher.tried(ready, {"a.png": "truncated"}) == []
-    assert watcher.look() == []
+    assert watcher.poll() == []
     assert watcher.failures == {"a.png": "truncated"}
     put(photos / "a.png", picture())
-    assert watcher.look() == []
+    assert watcher.poll() == []
     assert watcher.failures == {}
-    assert names(watcher.look()) == ["a.png"]
+    assert names(watcher.poll()) == ["a.png"]
     (photos / "a.png").unlink()
-    assert watcher.look() == []
+    assert watcher.poll() == []
 
 
 def test_what_was_changed_during_its_fill_is_filled_again(folders, watcher):
@@ -134,15 +134,15 @@ def test_what_was_changed_during_its_fill_is_filled_again(folders, watcher):
     photos, masks, out = folders
     put(photos / "a.png", picture())
     put(masks / "a.png", MASK)
-    watcher.look()
-    ready = watcher.look()
+    watcher.poll()
+    ready = watcher.poll()
     out.mkdir()
     (out / "a.png").write_bytes(b"filled")
     put(photos / "a.png", picture(1))
     assert names(watcher.tried(ready, {})) == ["a.png"]
     assert not (out / "a.png").exists()
-    assert watcher.look() == []
-    assert names(watcher.look()) == ["a.png"]
+    assert watcher.poll() == []
+    assert names(watcher.poll()) == ["a.png"]
 
 
 def test_what_is_done_is_not_done_again(folders, watcher):
@@ -152,7 +152,7 @@ def test_what_is_done_is_not_done_again(folders, watcher):
     out.mkdir()
     (out / "a.png").write_bytes(b"filled")
     for _ in range(3):
-        assert watcher.look() == []
+        assert watcher.poll() == []
     assert names(watcher.done) == ["a.png"]
 
 
@@ -221,7 +221,7 @@ def test_what_watching_has_no_use_for_is_refused(folders, tiny_model, monkeypatc
     for option in ("--overwrite", "--show"):
         result = run(folders, tiny_model, monkeypatch, [], option)
         assert result.exit_code == 2
-        assert f"--watch has no use for {option}" in result.stderr
+        assert f"--watch does not take {option}" in result.stderr
     command = ["inpaint", "--watch", str(folders[0]), "-o", str(folders[2])]
     assert "'--masks'" in CliRunner().invoke(main, command).stderr
     command += ["--masks", str(folders[1] / "missing")]

@@ -95,7 +95,7 @@ def test_one_picture_has_no_use_for_the_options_of_many(tiny_model, folders, tmp
     photos, masks = folders
     image = (photos / "p000.png", "--mask", masks / "p000.png")
     result = command(*image, "-o", tmp_path / "x.png", "--shard", "0/2", model=tiny_model)
-    assert "IMAGE has no use for --shard: leave it out" in result.stderr
+    assert "IMAGE does not take --shard: leave it out" in result.stderr
     result = command(*image, "-o", "s3://bucket/x.png", model=tiny_model)
     assert "--output s3://bucket/x.png: one picture is read and written on this machine" in result.stderr
 

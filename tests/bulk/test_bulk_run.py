@@ -204,7 +204,7 @@ def test_a_worker_with_another_model_refuses(tiny_pipeline, tiny_model, folders,
     photos, masks = folders
     job = job_of(tiny_model, photos, tmp_path / "out", masks=masks).prepare(tiny_pipeline)
     changed = job_of(tiny_model, photos, tmp_path / "out", masks=masks, filling={"settings": {"steps": 3}})
-    with pytest.raises(ConfigError, match="fill otherwise than the run began"):
+    with pytest.raises(ConfigError, match="model or settings differ from the run's"):
         Worker(type(job)(**{**vars(changed), "digest": job.digest}), tiny_pipeline)
 
 

@@ -135,7 +135,7 @@ def test_a_workers_error_is_ours(cluster, tiny_pipeline, tiny_model, folders, tm
     job = job_of(tiny_model, photos, tmp_path / "out", masks=masks).prepare(tiny_pipeline)
     changed = job_of(tiny_model, photos, tmp_path / "out", masks=masks, filling={"settings": {"steps": 3}})
     other = type(job)(**{**vars(changed), "digest": job.digest})
-    with pytest.raises(ConfigError, match="fill otherwise than the run began"):
+    with pytest.raises(ConfigError, match="model or settings differ from the run's"):
         follow(other, fill_on_ray(other, Pool(most=1)))
 
 

@@ -126,7 +126,7 @@ def test_what_cannot_be_a_source_is_told(tmp_path):
         open_source(photos, masks=masks, target=tmp_path)
     with pytest.raises(DataError, match=r"no mask at .*: give a picture file"):
         open_source(photos, mask=tmp_path / "none.png")
-    with pytest.raises(ConfigError, match="--masks has no use for --mask"):
+    with pytest.raises(ConfigError, match=r"--masks and --mask \(one for all pictures\) exclude each other"):
         open_source(photos, masks=masks, mask=masks / "p000.png")
 
 

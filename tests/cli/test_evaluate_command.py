@@ -86,7 +86,7 @@ def test_options_for_results_are_refused_with_a_model(
     ]
     refused = invoke(*command, *options)
     assert refused.exit_code == 2
-    assert f"--model has no use for {options[0]}" in refused.stderr
+    assert f"--model does not take {options[0]}" in refused.stderr
     without = invoke("evaluate", "--images", images, "--results", images, "--invert-masks")
     assert without.exit_code == 2
     assert "--masks FOLDER" in without.stderr
@@ -99,7 +99,7 @@ def test_options_for_a_model_are_refused_with_results(images: Path, options: lis
     """Would catch a setting of fills that changes nothing, as the fills are there."""
     refused = invoke("evaluate", "--images", images, "--results", images, *options)
     assert refused.exit_code == 2
-    assert f"--results has no use for {options[0]}" in refused.stderr
+    assert f"--results does not take {options[0]}" in refused.stderr
 
 
 def test_scores_want_a_file_before_the_work_begins(

@@ -18,5 +18,5 @@ def test_masks_are_made_and_counted(files, tmp_path):
     result = invoke(command)
     assert result.exit_code == 1, result.output
     assert "1 masks" in result.stdout
-    for words in ("1 of the pictures cannot be read", "noise.png: image", "once they are mended"):
+    for words in ("1 of the pictures cannot be read", "noise.png: image", "once the pictures are repaired"):
         assert words in result.stderr

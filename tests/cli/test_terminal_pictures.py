@@ -146,7 +146,7 @@ def test_where_no_picture_can_be_shown_it_is_said(shown, tmp_path):
     assert (tmp_path / "out.png").is_file()
     piped = shown(output="-")
     assert piped.exit_code == 2
-    assert "--output - has no use for --show" in piped.stderr
+    assert "--output - does not take --show" in piped.stderr
 
 
 def test_a_terminal_that_does_not_answer_is_not_waited_for(monkeypatch):

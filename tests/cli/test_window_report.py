@@ -11,7 +11,7 @@ def preview(part, step, parts=4, last=False, samples=1, finer=0):
     """Windows are decoded in twos."""
     first = part - (part - 1) % 2
     together = tuple(range(first, min(first + 1, parts) + 1))
-    told = {"part": part, "together": together, "parts": {0: parts}, "last": last, "samples": samples}
+    told = {"window": part, "concurrent": together, "windows": {0: parts}, "last": last, "samples": samples}
     told["finer"] = {0: finer}
     return SimpleNamespace(step=SimpleNamespace(index=step), **told)
 

@@ -31,8 +31,8 @@ MODELS = {
     "prompts": ({"prompt", "guided prompt"}, {"classes": 0, "prompts": True, "guided": True}),
 }  # fmt: skip
 """What each kind of model takes of it, and what is told of the model."""
-NO_CLASSES = "knows no classes, leave it out"
-NO_WORDS = "knows no words or keeps no prompts, leave it out"
+NO_CLASSES = "has no classes, leave it out"
+NO_WORDS = "takes no prompts, or its folder has none: leave it out"
 UNTRAINED = "guidance = 2.0: this model was not trained for it, leave it out"
 
 

@@ -41,13 +41,13 @@ def test_auto_spreads_over_all_classes():
     ("label", "told", "about"),
     [
         (None, "fills only with a class", {"unconditional": False}),
-        (3, "knows no classes", {"count": 0}),
-        ("auto", "knows no classes", {"count": 0}),
+        (3, "has no classes", {"count": 0}),
+        ("auto", "has no classes", {"count": 0}),
         (5, "label = 5: give a class from 0 to 4", {}),
         (-1, "label = -1: give a class from 0 to 4", {}),
         ("tabbi", r"no class of this model \(did you mean 'tabby'\?\)", {}),
         ("dog", r"no class of this model \(its classes: 0 to 4\)", {"names": ()}),
-        ("crane", r"said of several classes, 1 \(crane\), 3 \(Crane\): give the number", {}),
+        ("crane", r"matches several classes, 1 \(crane\), 3 \(Crane\): give the number", {}),
     ],
 )
 def test_labels_that_there_are_not(label, told, about):

@@ -15,7 +15,7 @@ def paced(steps=8):
 def tell(pace, step, together, parts, last=()):
     """One decoding step of the windows in `together`, told window by window."""
     for part in together:
-        pace.update(part=part, together=together, parts=parts, step=step, last=part in last)
+        pace.update(window=part, concurrent=together, windows=parts, step=step, last=part in last)
         yield pace.left
 
 

@@ -19,7 +19,7 @@ def test_previews_end_with_the_fill_and_change_nothing(tiny_pipeline):
         assert preview.samples == 2
         assert list(preview.regions) == [0, 2]
         pictures = {(i, s): preview.picture(i, s) for i in preview.regions for s in range(2)}
-        hidden = {(i, s): preview.hidden(i, s) for i in preview.regions for s in range(2)}
+        hidden = {(i, s): preview.masked(i, s) for i in preview.regions for s in range(2)}
         seen.append((preview.step.index, pictures, hidden))
         assert preview.last == (preview.step.index == 3)
 

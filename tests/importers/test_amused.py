@@ -73,8 +73,8 @@ def test_from_the_command_line_to_a_filled_hole(tmp_path):
     assert not np.array_equal(filled[mask], pixels[mask])
     # Converted without prompts, it knows neither words nor classes, and guidance has nothing to lead to.
     for option, told in (
-        ("--label=auto", "this model knows no classes"),
-        ("--prompt=a boat", "this model knows no words or keeps no prompts"),
+        ("--label=auto", "this model has no classes"),
+        ("--prompt=a boat", "this model takes no prompts, or its folder has none"),
         ("--set=guidance=3", "this model was not trained for it"),
     ):
         line = [
@@ -208,7 +208,9 @@ def test_prompts_reach_the_fill_and_outlive_saving(prompted, tmp_path):
 def test_a_prompt_that_cannot_be_is_told(case, prompted, monkeypatch):
     """A traceback without the extra; a prompt that a model without them takes in silence."""
     image = Image.fromarray(smooth_pixels(8, 8))
-    with pytest.raises(ConfigError, match="prompt = 'bcd': this model knows no words or keeps no prompts"):
+    with pytest.raises(
+        ConfigError, match="prompt = 'bcd': this model takes no prompts, or its folder has none"
+    ):
         case[3](image, np.ones((8, 8), bool), prompt="bcd")
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "transformers", None)

@@ -106,11 +106,11 @@ def test_a_converted_checkpoint_fills_a_hole_and_nothing_else(converted):
 def test_labels_are_for_models_that_have_them(converted):
     """A label that is dropped in silence would pass for one that was heeded."""
     kind, folder, _, _ = converted
-    refused(fill(folder, "--prompt", "a boat"), "prompt = 'a boat': this model knows no words")
+    refused(fill(folder, "--prompt", "a boat"), "prompt = 'a boat': this model takes no prompts")
     if kind == "mage":
         for options, told in (
-            (["--label", "7"], "label = '7': this model knows no classes"),
-            (["--label", "auto"], "label = 'auto': this model knows no classes"),
+            (["--label", "7"], "label = '7': this model has no classes"),
+            (["--label", "auto"], "label = 'auto': this model has no classes"),
             (["--set", "guidance=2"], "guidance = 2.0: this model was not trained for it"),
         ):
             refused(fill(folder, *options), told)
@@ -118,7 +118,7 @@ def test_labels_are_for_models_that_have_them(converted):
         refused(fill(folder, "--set", "guidance=2"), "was not trained for it")
         refused(fill(folder, "--label", "gold fish"), "is no class of this model (did you mean 'goldfish'?)")
         refused(fill(folder, "--label", "1000"), "give a class from 0 to 999")
-        refused(fill(folder, "--label", "crane"), "is said of several classes", "give the number")
+        refused(fill(folder, "--label", "crane"), "matches several classes", "give the number")
     else:
         refused(fill(folder, "--set", "guidance=2"), "no effect without a label: give one, or guidance = 1")
 

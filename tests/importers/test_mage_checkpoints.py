@@ -16,7 +16,7 @@ def state():
 def test_a_width_that_is_not_published_needs_its_heads(state, tmp_path):
     narrow = restated_mage.random_checkpoint(64)
     path = restated_mage.save(narrow, tmp_path / "narrow.pth")
-    with pytest.raises(Exception, match=r"64 wide, no published MAGE: say its heads with --heads"):
+    with pytest.raises(Exception, match=r"64 wide, no published MAGE: give its number of heads with --heads"):
         convert_mage(path)
     assert convert_mage(path, heads=4).model.config.heads == 4
 

@@ -46,7 +46,7 @@ def test_a_missing_operator_leaves_the_plain_layer(monkeypatch):
 @pytest.mark.parametrize("inputs", [64, 192, 576, 768])
 def test_rows_do_not_depend_on_each_other(inputs, dtype):
     """Catches rounding that depends on how many rows go along: a seed would mean another picture. The widths
-    are those of the shipped model, its feed-forward part, and the published experiment."""
+    are those of the shipped model, its feed-forward part, and the coursework."""
     generator = torch.Generator().manual_seed(0)
     x, weight, bias, other = (
         torch.randn(*size, generator=generator).to(dtype)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fakes import box_mask, smooth_pixels
 from maskmend.errors import ConfigError, ImageError
-from maskmend.integrations.diffusers_call import DiffusersInpaintPipeline, the_prompt
+from maskmend.integrations.diffusers_call import DiffusersInpaintPipeline, prompt_of
 
 HEIGHT, WIDTH = 20, 34
 PIXELS = smooth_pixels(HEIGHT, WIDTH)
@@ -31,7 +31,8 @@ def test_a_script_for_diffusers_runs(pipe):
     """Catches an argument of a usual script that is refused, and known pixels that change."""
     pipe.to("cpu").set_progress_bar_config(disable=True)
     with pytest.warns(
-        UserWarning, match="no use for prompt, negative_prompt, guidance_scale, strength, height, width"
+        UserWarning,
+        match="this model ignores prompt, negative_prompt, guidance_scale, strength, height, width",
     ):
         filled = pipe(
             prompt="a cat", negative_prompt="blurry", image=IMAGE, mask_image=MASK_IMAGE,
@@ -119,9 +120,9 @@ def test_batches_masks_of_another_size_and_lists_are_taken(pipe):
 
 def test_one_prompt_is_taken_and_several_are_not_mixed():
     """Catches two prompts for two images that are drawn as one sentence, in both."""
-    assert the_prompt("a cat") == the_prompt(["a cat"]) == the_prompt(["a cat", "a cat"]) == "a cat"
+    assert prompt_of("a cat") == prompt_of(["a cat"]) == prompt_of(["a cat", "a cat"]) == "a cat"
     with pytest.raises(ConfigError, match="2 different prompts: give one"):
-        the_prompt(["a cat", "a dog"])
+        prompt_of(["a cat", "a dog"])
 
 
 def test_mistakes_are_told(pipe):

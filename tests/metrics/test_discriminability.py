@@ -41,7 +41,7 @@ def test_a_set_and_itself_cannot_be_told_apart(folds: int) -> None:
 
 
 def test_more_features_than_images_need_cross_fitting() -> None:
-    """Would catch the trap of the published protocol on small sets: 0, however good the results are."""
+    """Would catch the trap of the coursework's protocol on small sets: 0, however good the results are."""
     pytest.importorskip("sklearn", reason="the extra 'evaluate' is not installed")
     results, truths = features(4, 30, 400), features(5, 30, 400)
     assert discriminability(results, truths, folds=0).u_ids == 0

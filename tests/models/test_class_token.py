@@ -87,7 +87,7 @@ def test_taming_tokens_and_pictures(valeoai):
 
 def test_google_predicts_nothing_without_a_class(google):
     """A class made up in silence would look like a prediction without one."""
-    with pytest.raises(ConfigError, match="without a class: give label"):
+    with pytest.raises(ConfigError, match="needs a class: give label"):
         google[2].transformer(TOKENS, MASKED)
 
 

@@ -114,7 +114,7 @@ def test_rotary_positions_alone_know_no_absolute_place():
 
 
 def test_norm_before_or_after():
-    """Catches `post` computed as `pre`: the published experiment's model would be another one."""
+    """Catches `post` computed as `pre`: the coursework's model would be another one."""
     hole, tokens, x = holes(0), codes(1), torch.randn(1, N, TINY.dim, generator=generator())
     pre, post = built(norm="pre"), built(norm="post")
     for model in (pre, post):
@@ -199,7 +199,7 @@ def test_start_from_codebook_keeps_neighbours():
 
 
 def test_report_preset_is_the_reports():
-    """Catches a preset that departs from the published experiment: its results could not be compared."""
+    """Catches a preset that departs from the coursework: its results could not be compared."""
     config = coursework_config()
     with torch.device("meta"):
         shapes = {name: tuple(v.shape) for name, v in MaskedTransformer(config).state_dict().items()}

@@ -45,7 +45,7 @@ def without_weights(config):
 
 
 def test_report_preset_is_the_reports():
-    """Catches a preset that departs from the published experiment: its results could not be compared."""
+    """Catches a preset that departs from the coursework: its results could not be compared."""
     config = coursework_config()
     assert (config.factor, config.grid) == (4, 16)
     model = without_weights(config)

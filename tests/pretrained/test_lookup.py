@@ -25,7 +25,7 @@ def test_a_wrong_place_is_told_as_what_it_is(tiny_pipeline, tmp_path):
         (tmp_path / "nothing", "tokenizer", "no folder .*nothing: check the path"),
         (run / "best.pt", "tokenizer", r"best\.pt is a file: give the folder of a run"),
         (run, "transformer", "holds a tokenizer, no transformer: give the folder of a transformer"),
-        (tmp_path / "begun", "tokenizer", "begun has handed over no tokenizer yet"),
+        (tmp_path / "begun", "tokenizer", "begun has exported no tokenizer yet"),
         (tmp_path / "photos", "transformer", "no transformer in .*photos: is this the folder of a run"),
     ):
         with pytest.raises(ModelError, match=words):

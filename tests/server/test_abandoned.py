@@ -51,7 +51,7 @@ def test_the_finer_scales_of_a_wide_hole_end_when_nobody_waits(tiny_pipeline):
     pipe = Leaving(*tiny_models(guesses=True))
     job = Job(
         picture=picture_from(smooth_pixels(90, 90)), mask=box_mask(90, 90, 10, 10, 80, 80), model="tiny",
-        samples=1, seed=0, settings={"detail": "full"}, tell=lambda *_: None, gone=gone,
+        samples=1, seed=0, settings={"detail": "full"}, notify=lambda *_: None, gone=gone,
     )  # fmt: skip
     with pytest.raises(Abandoned):
         fill(pipe, [job], lambda *_: pytest.fail("finished"))

@@ -61,7 +61,7 @@ def test_a_hole_of_one_window_does_not_wait_for_one_of_many(tiny_pipeline):
         def __call__(self, *given, events, **more):
             def told(news):
                 events.on_preview(news)
-                assert news.part == 1 or go_on.wait(PATIENCE)
+                assert news.window == 1 or go_on.wait(PATIENCE)
 
             return super().__call__(*given, events=replace(events, on_preview=told), **more)
 

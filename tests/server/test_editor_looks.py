@@ -22,7 +22,7 @@ from fingers import between
 from maskmend.masks.morphology import grow
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.app import create_app
-from maskmend.server.registry import Catalogue, Entry
+from maskmend.server.registry import Catalogue, ModelEntry
 from maskmend.server.settings import Limits, ServeConfig
 from page_looks import settle
 from server_parts import on_a_socket, until
@@ -40,7 +40,7 @@ def served(tiny_pipeline: InpaintPipeline) -> Iterator[tuple[Held, str]]:
     """(the pipeline, where its editor is)"""
     source = InpaintPipeline.from_pretrained("default") if SHOTS else tiny_pipeline
     pipe = Held(source.tokenizer, source.transformer, source.defaults)
-    catalogue = Catalogue([Entry("tiny", pipe.defaults, lambda: pipe)])
+    catalogue = Catalogue([ModelEntry("tiny", pipe.defaults, lambda: pipe)])
     app = create_app(ServeConfig(limits=Limits(drain=5.0)), catalogue, ByItsClock(catalogue))
     with on_a_socket(app) as port:
         yield pipe, f"http://127.0.0.1:{port}/"

@@ -17,7 +17,7 @@ from maskmend.images.picture import read_image
 from maskmend.masks.morphology import grow
 from maskmend.pipeline import InpaintPipeline
 from maskmend.server.app import create_app
-from maskmend.server.registry import Catalogue, Entry
+from maskmend.server.registry import Catalogue, ModelEntry
 from maskmend.server.settings import Limits, ServeConfig
 from server_parts import (
     IMAGE_FILE,
@@ -208,7 +208,7 @@ def test_the_model_that_is_asked_for_fills(tiny_pipeline):
     """Catches a server whose first model fills whatever is asked of the others."""
     other = InpaintPipeline(*tiny_models(codes=32), replace(tiny_pipeline.defaults, steps=3))
     pipes = {"one": tiny_pipeline, "two": other}
-    entries = [Entry(name, pipe.defaults, lambda pipe=pipe: pipe) for name, pipe in pipes.items()]
+    entries = [ModelEntry(name, pipe.defaults, lambda pipe=pipe: pipe) for name, pipe in pipes.items()]
     with client_of(create_app(ServeConfig(limits=Limits(drain=5.0)), Catalogue(entries))) as client:
         fills = []
         for name, pipe in pipes.items():

@@ -8,7 +8,7 @@ from server_parts import form
 @pytest.mark.parametrize(
     ("sent", "told"),
     [
-        ({"label": "7"}, "label = '7': this model knows no classes, leave it out"),
+        ({"label": "7"}, "label = '7': this model has no classes, leave it out"),
         ({"guidance": "3"}, "guidance = 3.0: this model was not trained for it, leave it out"),
     ],
 )
@@ -20,7 +20,7 @@ def test_a_label_for_a_model_without_classes_is_refused(client, sent, told):
 
 
 @pytest.mark.parametrize(
-    ("count", "told"), [(8, "knows no classes"), (9, "at most 8 classes"), (100, "at most 8")]
+    ("count", "told"), [(8, "has no classes"), (9, "at most 8 classes"), (100, "at most 8")]
 )
 def test_a_list_of_classes_has_an_end(client, monkeypatch, count, told):
     """Catches a request of one fill that is filled a hundred times, past the bound on samples."""

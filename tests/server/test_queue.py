@@ -20,7 +20,7 @@ def job(seed: int = 0, *, samples: int = 1, model: str = "tiny", **settings) -> 
         samples=samples,
         seed=seed,
         settings=settings,
-        tell=lambda what, detail: None,
+        notify=lambda what, detail: None,
     )
 
 

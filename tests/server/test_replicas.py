@@ -51,7 +51,7 @@ def test_a_cluster_that_hangs_does_not_keep_the_server_from_ending(monkeypatch):
     ray = SimpleNamespace(serve=SimpleNamespace(delete=deleted.append))
     for name, module in (("ray", ray), ("ray.serve", ray.serve)):
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setattr("maskmend.server.replicas.LAST_LOOK", 0.01)
+    monkeypatch.setattr("maskmend.server.replicas.LAST_CHECK_SECONDS", 0.01)
     never = threading.Event()
     replicas = Replicas(Catalogue([]), None, "app", own=False)
     replicas._watch = threading.Thread(target=never.wait, daemon=True)
@@ -134,7 +134,7 @@ def job(catalogue, told=None, **changes):
         picture=picture_from(PIXELS),
         mask=MASK,
         model=catalogue.default,
-        tell=(lambda what, detail: None) if told is None else told,
+        notify=(lambda what, detail: None) if told is None else told,
         **options,
     )
 

@@ -34,7 +34,7 @@ def test_the_time_left_in_the_browser_is_the_servers(browser):
     given = []
     for seconds, part, step in TOLD:
         now, last = 100 + seconds, (part, step) in LAST
-        pace.update(part=part, together=(part,), parts=PARTS, step=step, last=last, finer=FINER)
+        pace.update(window=part, concurrent=(part,), windows=PARTS, step=step, last=last, finer=FINER)
         wanted.append(pace.left)
         pairs = [["part", part], ["parts", PARTS], ["step", step], ["last", last], ["finer", FINER]]
         given.append([seconds, *pairs])

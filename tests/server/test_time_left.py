@@ -33,7 +33,7 @@ def told_of(pipe, width, bottom=22):
     job = Job(
         picture=picture_from(smooth_pixels(40, width, 4)), mask=box_mask(40, width, 20, 5, bottom, width - 5),
         model="tiny", samples=4, seed=0, settings={"steps": STEPS}, watched=True,
-        tell=lambda what, detail: told.append((pipe.now, detail)) if what == "step" else None,
+        notify=lambda what, detail: told.append((pipe.now, detail)) if what == "step" else None,
     )  # fmt: skip
     fill(pipe, [job], lambda *_: None, clock=lambda: pipe.now)
     return told

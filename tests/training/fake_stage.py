@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from maskmend.training.dataset import ImageSet
-from maskmend.training.loop import Outcome, train
+from maskmend.training.loop import TrainingOutcome, train
 from maskmend.training.recipe import Recipe
 from maskmend.training.stages.stage import Stage
 
@@ -67,7 +67,7 @@ class FakeStage:
         self.exports.append(self.weight.detach().clone())
 
 
-def go(recipe: Recipe, stage: Stage, out: Path, **options: Any) -> Outcome:
+def go(recipe: Recipe, stage: Stage, out: Path, **options: Any) -> TrainingOutcome:
     train_images = ImageSet(recipe.data.train, stage.resolution)
     validation = ImageSet(recipe.data.validation, stage.resolution)
     return train(

@@ -40,9 +40,9 @@ def test_hidden_tokens_lie_in_the_hole_and_there_is_one(
     """Would catch known tokens asked for, and a picture with nothing to learn from (its loss is NaN)."""
     masks = draw(seed, 3, side, patch, schedule=schedule, bernoulli_p=0.1, **{family: 1.0})
     assert masks.pixels.shape == (3, 1, side * patch, side * patch)
-    assert masks.hole.shape == masks.hidden.shape == (3, side * side)
-    assert not bool((masks.hidden & ~masks.hole).any())
-    assert bool(masks.hidden.any(1).all())
+    assert masks.hole.shape == masks.masked.shape == (3, side * side)
+    assert not bool((masks.masked & ~masks.hole).any())
+    assert bool(masks.masked.any(1).all())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -69,7 +69,7 @@ def test_hole_shapes_are_those_of_the_generators(family: str) -> None:
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 def test_bernoulli_hides_each_token_with_probability_p(p: float) -> None:
     """Would catch p taken for its complement, and neighbours hidden together."""
-    hidden = draw(0, 400, bernoulli=1.0, bernoulli_p=p).hidden.float()  # (400, 64)
+    hidden = draw(0, 400, bernoulli=1.0, bernoulli_p=p).masked.float()  # (400, 64)
     assert hidden.mean().item() == pytest.approx(p, abs=4 * (p * (1 - p) / hidden.numel()) ** 0.5)
     spread = hidden.sum(1).var().item() / (64 * p * (1 - p))
     assert spread == pytest.approx(1, abs=0.3)
@@ -77,7 +77,7 @@ def test_bernoulli_hides_each_token_with_probability_p(p: float) -> None:
 
 def test_bernoulli_with_probability_zero_still_hides_one() -> None:
     """Would catch a NaN loss in a batch whose masks all came out empty."""
-    assert (draw(0, 50, bernoulli=1.0, bernoulli_p=0.0).hidden.sum(1) == 1).all()
+    assert (draw(0, 50, bernoulli=1.0, bernoulli_p=0.0).masked.sum(1) == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_share_hidden_follows_the_schedule(family: str, schedule: str) -> None:
     masks = draw(2, 1000, patch=1, schedule=schedule, **{family: 1.0})
     gamma = np.array([SCHEDULES[schedule]((i + 0.5) / 2000) for i in range(2000)])
     size = masks.hole.sum(1).numpy()
-    drawn = masks.hidden.sum(1).numpy()
+    drawn = masks.masked.sum(1).numpy()
     for n in np.unique(size):
         found = drawn[size == n]
         expected = np.maximum(1, np.ceil(gamma * n))
@@ -98,7 +98,7 @@ def test_share_hidden_follows_the_schedule(family: str, schedule: str) -> None:
 
 def test_positions_within_the_hole_are_uniform() -> None:
     """Would catch masks that prefer the beginning of the row-major order."""
-    often = draw(4, 3000, side=4, scheduled=1.0).hidden.float().mean(0)
+    often = draw(4, 3000, side=4, scheduled=1.0).masked.float().mean(0)
     assert often.max() - often.min() < 0.08
 
 
@@ -113,7 +113,7 @@ def test_masks_are_pure_functions_of_the_generator() -> None:
     mixed = dict.fromkeys(FAMILIES, 1.0)
     first, again, other = draw(6, 10, **mixed), draw(6, 10, **mixed), draw(7, 10, **mixed)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not torch.equal(first.hidden, other.hidden)
+    assert not torch.equal(first.masked, other.masked)
 
 
 @given(seed=st.integers(0, 2**32), side=st.sampled_from([4, 16]))
@@ -122,14 +122,14 @@ def test_a_guess_fills_a_quarter_to_all_of_the_window(seed: int, side: int) -> N
     masks = draw(seed, 4, side, 4, boxes=1.0, guesses=1.0)
     assert bool(masks.guessed.all())
     assert float(masks.pixels.float().mean((1, 2, 3)).min()) >= 0.25
-    assert not bool((masks.hidden & ~masks.hole).any())
+    assert not bool((masks.masked & ~masks.hole).any())
 
 
 def test_recipes_without_guesses_draw_what_they_drew_before() -> None:
     """A draw more would give resumed runs, and published recipes, other holes."""
     masks = draw(5, 16, boxes=1.0, strokes=1.0, random_walk=1.0, scheduled=1.0)
     assert not bool(masks.guessed.any())
-    digest = hashlib.sha256(masks.pixels.numpy().tobytes() + masks.hidden.numpy().tobytes()).hexdigest()
+    digest = hashlib.sha256(masks.pixels.numpy().tobytes() + masks.masked.numpy().tobytes()).hexdigest()
     assert digest[:16] == "1db34181596b3ad6"
 
 

@@ -127,4 +127,4 @@ def test_options_without_use_are_refused(command: list[str], refused: str) -> No
     """Would catch an option that is passed over in silence, and a training where a plan was meant."""
     result = CliRunner().invoke(main, ["train", *command])
     assert result.exit_code == 2
-    assert f"has no use for {refused}" in result.output
+    assert f"does not take {refused}" in result.output

@@ -27,9 +27,9 @@ from maskmend.images.opening import MAX_PIXELS
 from maskmend.images.picture import Picture
 from maskmend.images.writing import WRITABLE, encode_image
 from maskmend.masks.box import Box
-from maskmend.masks.drawn import NOTHING_DRAWN, DrawnMask
 from maskmend.masks.morphology import grow
 from maskmend.masks.options import MaskOptions
+from maskmend.masks.painted import NOTHING_PAINTED, PaintedMask
 from maskmend.masks.reading import READ_AS_IT_IS
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.hashes import model_hash
@@ -62,7 +62,7 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class FolderOutcome:
     filled: int
     skipped: int
     failures: dict[str, str]
@@ -174,18 +174,18 @@ def fill_folder(
     reading: MaskOptions = READ_AS_IT_IS,
     max_pixels: int = MAX_PIXELS,
     convert: bool = False,
-    drawn: DrawnMask = NOTHING_DRAWN,
+    painted: PaintedMask = NOTHING_PAINTED,
     extend: str | None = None,
     context_box: Box | None = None,
     guided: bool = False,
     progress: StageProgress | None = None,
     **settings: Any,
-) -> Outcome:
+) -> FolderOutcome:
     """Fills `tasks` and writes failures to `failures.csv` in `output`; removes an old list if there are none.
     An interrupted run leaves the failures so far.
 
     `reading` says how masks are read. `convert` is an argument of `images.load_image`; pictures filled
-    without it are not filled again, as it does not affect them. `drawn`, `extend` and `context_box` are
+    without it are not filled again, as it does not affect them. `painted`, `extend` and `context_box` are
     fields of `fill.preparation.Preparation`; `guided` says that there are guides. A damaged file or a result
     that cannot be written does not stop the run; a full disk does (OutputError). Raises ConfigError for
     settings that are invalid for every file, and for existing results with other settings without
@@ -195,7 +195,7 @@ def fill_folder(
     preparation = Preparation(
         reading=reading,
         growth=growth,
-        drawn=drawn,
+        painted=painted,
         extend=extend,
         context_box=context_box,
         max_pixels=max_pixels,
@@ -229,9 +229,9 @@ def fill_folder(
             else:
                 try:
                     one = preparation.prepare(task.image, task.mask, task.guide)
-                    said = [*one.notes, *([NO_GUIDE] if guided and task.guide is None else [])]
+                    input_notes = [*one.notes, *([NO_GUIDE] if guided and task.guide is None else [])]
                     after = record
-                    for part in fill_samples(
+                    for batch in fill_samples(
                         pipe,
                         one.picture,
                         one.mask,
@@ -241,12 +241,12 @@ def fill_folder(
                         context_box=preparation.context_box,
                         **settings,
                     ):
-                        outputs = task.outputs[part.first : samples - part.left]
-                        pictures = dict(zip(outputs, part.result.pictures, strict=True))
+                        outputs = task.outputs[batch.first : samples - batch.left]
+                        pictures = dict(zip(outputs, batch.result.pictures, strict=True))
                         files = {path: _encoded(fill, path, quality) for path, fill in pictures.items()}
-                        if not part.left:  # until then the image counts as unfinished
-                            best = task.outputs[part.best].relative_to(output).as_posix()
-                            note = joined_notes(*said, _noted(part.result))
+                        if not batch.left:  # until then the image counts as unfinished
+                            best = task.outputs[batch.best].relative_to(output).as_posix()
+                            note = joined_notes(*input_notes, _noted(batch.result))
                             after = record.after(task.name, best if samples > 1 else None, note)
                         write_files(files if after == record else files | after.file)
                     filled += 1
@@ -274,7 +274,7 @@ def fill_folder(
     }
     names = {task.name for task in tasks} - failures.keys()
     notes = {name: note for name, note in record.notes.items() if name in names}
-    return Outcome(filled=filled, skipped=skipped, failures=failures, likeliest=likeliest, notes=notes)
+    return FolderOutcome(filled=filled, skipped=skipped, failures=failures, likeliest=likeliest, notes=notes)
 
 
 def _try_out(seed: int, samples: int, quality: int, growth: int) -> None:

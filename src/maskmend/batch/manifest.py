@@ -46,14 +46,14 @@ class FillsRecord:
     def file(self) -> dict[Path, bytes]:
         if not self.kept:
             return {}
-        said = dict(self.settings)
+        record = dict(self.settings)
         if self.older:
-            said[OLDER] = sorted(self.older)
+            record[OLDER] = sorted(self.older)
         if self.likeliest:
-            said[LIKELIEST] = self.likeliest
+            record[LIKELIEST] = self.likeliest
         if self.notes:
-            said[NOTES] = self.notes
-        return {self.path: json.dumps(said, indent=2, sort_keys=True).encode()}
+            record[NOTES] = self.notes
+        return {self.path: json.dumps(record, indent=2, sort_keys=True).encode()}
 
 
 def begin_record(
@@ -115,7 +115,7 @@ def _noted(before: dict[str, Any]) -> tuple[frozenset[str], dict[str, str], dict
 def _difference(before: dict[str, Any], settings: dict[str, Any]) -> str | None:
     """The recorded settings that differ from `settings`; None if none do."""
     if not before:
-        return "the pictures there were made otherwise"
+        return "the pictures there were made with other settings"
     new = json.loads(json.dumps(settings))
     names = sorted((before.keys() | new.keys()) - {OLDER, LIKELIEST, NOTES})
     changes = ", ".join(

@@ -23,7 +23,7 @@ PIXELS = 64_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class SampleBatch:
     """A batch of the fills."""
 
     first: int
@@ -45,7 +45,7 @@ def fill_samples(
     guide: Picture | None = None,
     context_box: Box | None = None,
     **options: Any,
-) -> Iterator[Part]:
+) -> Iterator[SampleBatch]:
     """Yields the fills of seeds seed, seed + 1, ... in batches.
 
     `guide` and `options` are as for a call of the pipeline. With `context_box` the model sees only that part
@@ -68,4 +68,4 @@ def fill_samples(
             result = put_back(result, picture, mask, context_box)
         likelihoods += result.log_likelihood.tolist()
         best = best_of(np.array(likelihoods), result.settings.ranking)
-        yield Part(first=first, result=result, best=best, left=samples - first - len(some))
+        yield SampleBatch(first=first, result=result, best=best, left=samples - first - len(some))

@@ -41,11 +41,11 @@ class Watcher:
         self.failures: dict[str, str] = {}
         """Error message by the picture's path within the folder, until the file changes or is removed."""
         self.done: list[Task] = []
-        """Pictures with existing results, at the last look."""
+        """Pictures with existing results, at the last poll."""
         self.waiting: dict[str, str] = {}
         """Likewise: what the picture is waiting for, such as its mask."""
 
-    def look(self) -> list[Task]:
+    def poll(self) -> list[Task]:
         """Pictures that are complete, not done, and not tried before in their current state."""
         ready, self.done = [], []
         seen: dict[str, tuple[Signature, float]] = {}
@@ -76,7 +76,7 @@ class Watcher:
         return ready
 
     def tried(self, tasks: Iterable[Task], failures: dict[str, str]) -> list[Task]:
-        """Records the outcome of pictures from `look`; returns those that have changed in the meantime.
+        """Records the outcome of pictures from `poll`; returns those that have changed in the meantime.
 
         Their results come from incomplete files and are removed; the pictures are filled again.
         """

@@ -1,5 +1,5 @@
 """Benchmarks of the decoding loop: cost by hole size and steps, number formats, and the plain loop of the
-published experiment.
+coursework.
 
 A *full pass* is one call of `MaskedTransformer.forward`: all tokens through all blocks, and logits at the
 hole's tokens. A *fill* is the complete decoding of one picture: the pass over the known tokens, the pass of
@@ -81,7 +81,7 @@ def full_pass(model: MaskedTransformer, share: int) -> Callable[[], object]:
 
 
 def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
-    """Fills by hole size, singly and in batches, and by steps; full passes, and the published experiment's
+    """Fills by hole size, singly and in batches, and by steps; full passes, and the coursework's
     loop at the same size."""
     config, ready = model.config, InferenceTransformer(model)
     cases = []
@@ -141,8 +141,8 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
         tokenizer.decode(tokens.view(1, grid, grid))
 
     for name, drawn in (
-        ("published experiment, full passes", None),
-        ("published experiment, full passes and a picture a step", draw),
+        ("coursework, full passes", None),
+        ("coursework, full passes and a picture a step", draw),
     ):
         run = clocked(lambda drawn=drawn: plain_decode(plain, tokens, hole, 8, drawn))
         cases.append(Case(group="peers", name=name, run=run, every=2, warm=True))
@@ -151,13 +151,13 @@ def decoding_cases(model: MaskedTransformer, tokenizer: VQGAN) -> list[Case]:
 
 def format_cases(model: MaskedTransformer) -> list[Case]:
     """Fills of a 20 % hole in 8 steps in each number format, for this model and for one of the size of the
-    published experiment."""
+    coursework."""
     with torch.random.fork_rng(devices=[]):
         large = MaskedTransformer(coursework_config(attention="prefix", dropout=0.0)).eval()
     cases = []
     for size, this in (
         ("this model", model),
-        ("the published experiment's size", large.requires_grad_(False)),
+        ("the coursework's size", large.requires_grad_(False)),
     ):
         for name, dtype in FORMATS.items():
             ready = InferenceTransformer(this, dtype)

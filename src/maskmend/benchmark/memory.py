@@ -1,4 +1,4 @@
-"""The most memory that this process has had."""
+"""The peak memory of this process."""
 
 import sys
 from pathlib import Path
@@ -9,8 +9,8 @@ STATUS = Path("/proc/self/status")
 def peak_memory() -> int:
     """Peak of resident memory in bytes.
 
-    Linux is asked for VmHWM: what getrusage calls the peak is, in a process that was started by another one,
-    at least the peak of that one, whose memory it shared until its program began.
+    On Linux it is read from VmHWM: the peak that getrusage reports for a child process is at least that of
+    its parent, whose memory the child shared until its own program began.
     """
     try:
         lines = STATUS.read_text().splitlines()

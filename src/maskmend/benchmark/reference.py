@@ -1,4 +1,4 @@
-"""A plain implementation of the published experiment's transformer and decoding, as the baseline for the fast
+"""A plain implementation of the coursework's transformer and decoding, as the baseline for the fast
 path.
 
 Full attention with separate projections and explicit softmax over the scores, logits of all tokens in every
@@ -20,7 +20,7 @@ from maskmend.models.transformer import TransformerConfig
 
 
 class PlainTransformer(nn.Module):
-    """The published experiment's architecture at any size: learned positions, post-LayerNorm."""
+    """The coursework's architecture at any size: learned positions, post-LayerNorm."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def plain_decode(
     steps: int,
     draw: Callable[[Tensor], object] | None = None,
 ) -> Int[Tensor, "1 N"]:
-    """The published experiment's loop for one picture; `draw` is called with the tokens of each step."""
+    """The coursework's loop for one picture; `draw` is called with the tokens of each step."""
     masked = hole.clone()
     remaining = mask_counts(hole.sum(1), steps, schedule_named("cosine"))[0].tolist()
     for left in remaining[1:]:

@@ -45,13 +45,13 @@ class Item:
     suffix: str = ""
     trouble: str | None = None
     note: str | None = None
-    """What is said of it beforehand; it goes with what its fill is noted for."""
+    """Note on the input, joined to the fill's note."""
     tag: Any = None
     """Opaque value of the caller; returned with the outcome."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class ItemOutcome:
     item: Item
     seed: int
     seconds: float
@@ -75,7 +75,7 @@ class _Read:
     seconds: float
 
 
-def fill_items(pipe: InpaintPipeline, filling: Filling, items: Iterable[Item]) -> Iterator[Outcome]:
+def fill_items(pipe: InpaintPipeline, filling: Filling, items: Iterable[Item]) -> Iterator[ItemOutcome]:
     """Yields an outcome for each item, in order of completion.
 
     Raises ConfigError for errors that affect every picture. Raising OutputError is up to the caller.
@@ -83,7 +83,7 @@ def fill_items(pipe: InpaintPipeline, filling: Filling, items: Iterable[Item]) -
     batch: list[_Read] = []
     for item in items:
         one = _read(pipe, filling, item)
-        if isinstance(one, Outcome):
+        if isinstance(one, ItemOutcome):
             yield one
         elif one.windows > WINDOWS:
             yield from _filled(pipe, filling, [one])
@@ -99,7 +99,7 @@ def fill_items(pipe: InpaintPipeline, filling: Filling, items: Iterable[Item]) -
     yield from _filled(pipe, filling, batch)
 
 
-def _read(pipe: InpaintPipeline, filling: Filling, item: Item) -> "_Read | Outcome":
+def _read(pipe: InpaintPipeline, filling: Filling, item: Item) -> "_Read | ItemOutcome":
     began, seed = time.perf_counter(), seed_of(item.key, filling.seed)
     preparation = filling.preparation
     try:
@@ -141,7 +141,7 @@ def _window_count(pipe: InpaintPipeline, filling: Filling, mask: np.ndarray) -> 
     return len(windows)
 
 
-def _filled(pipe: InpaintPipeline, filling: Filling, batch: Sequence[_Read]) -> Iterator[Outcome]:
+def _filled(pipe: InpaintPipeline, filling: Filling, batch: Sequence[_Read]) -> Iterator[ItemOutcome]:
     if not batch:
         return
     began = time.perf_counter()
@@ -166,7 +166,7 @@ def _filled(pipe: InpaintPipeline, filling: Filling, batch: Sequence[_Read]) -> 
             yield _failed(one.item, one.seed, began, error)
             continue
         converted = f"converted: {', '.join(result.converted)}" if result.converted else None
-        yield Outcome(
+        yield ItemOutcome(
             item=one.item,
             seed=one.seed,
             seconds=one.seconds + share + time.perf_counter() - began,
@@ -212,8 +212,8 @@ def _encoded(picture: Picture, suffix: str, quality: int) -> bytes:
     return encode_picture(picture, kind, quality=quality)
 
 
-def _failed(item: Item, seed: int, began: float, error: Exception) -> Outcome:
+def _failed(item: Item, seed: int, began: float, error: Exception) -> ItemOutcome:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise error
     reason = " ".join(str(error).split()) or type(error).__name__
-    return Outcome(item=item, seed=seed, seconds=time.perf_counter() - began, reason=reason)
+    return ItemOutcome(item=item, seed=seed, seconds=time.perf_counter() - began, reason=reason)

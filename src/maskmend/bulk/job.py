@@ -13,8 +13,8 @@ from maskmend.images.opening import MAX_PIXELS
 from maskmend.images.writing import WRITABLE
 from maskmend.inference.devices import pick_device
 from maskmend.masks.box import Box
-from maskmend.masks.drawn import DrawnMask
 from maskmend.masks.options import MaskOptions
+from maskmend.masks.painted import PaintedMask
 from maskmend.pipeline import InpaintPipeline
 from maskmend.pretrained.hashes import model_hash
 from maskmend.seeds import seeds_from
@@ -38,7 +38,7 @@ class Filling:
     """Suffix of all results; default: that of each picture."""
     max_pixels: int = MAX_PIXELS
     convert: bool = False
-    drawn: DrawnMask = field(default_factory=DrawnMask)
+    painted: PaintedMask = field(default_factory=PaintedMask)
     """Areas filled in addition to the masks, or without any mask."""
     extend: str | None = None
     """Such as "left=200,right=10%"."""
@@ -63,7 +63,7 @@ class Filling:
         return Preparation(
             reading=self.reading,
             growth=self.growth,
-            drawn=self.drawn,
+            painted=self.painted,
             extend=self.extend,
             context_box=self.context_box,
             max_pixels=self.max_pixels,

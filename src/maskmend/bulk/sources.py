@@ -198,7 +198,7 @@ def open_source(
     """
     place = str(images)
     if masks is not None and mask is not None:
-        raise ConfigError("--masks has no use for --mask, which is one for all pictures: leave one out")
+        raise ConfigError("--masks and --mask (one for all pictures) exclude each other: leave one out")
     if mask is not None and not is_url(mask) and not Path(mask).is_file():
         raise DataError(f"no mask at {mask}: give a picture file")
     kind, files = _found(place)

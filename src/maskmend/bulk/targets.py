@@ -21,7 +21,7 @@ Form = Literal["files", "tar", "parquet"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filled:
+class EncodedFill:
     """The result of one picture, encoded."""
 
     name: str
@@ -45,7 +45,7 @@ class ChunkWriter:
     rows: list[dict[str, Any]] = field(default_factory=list)
     tar: io.BytesIO = field(default_factory=io.BytesIO)
 
-    def add(self, result: Filled) -> str:
+    def add(self, result: EncodedFill) -> str:
         """Returns the name of the result in the target."""
         if self.form == "files":
             name = result.name + result.suffix
@@ -67,8 +67,8 @@ class ChunkWriter:
         else:
             # Members are named by the full path, as two parts may contain the same keys.
             stem = result.name
-            said = {"seed": result.seed} | ({"note": result.note} if result.note else {})
-            content = _metadata(result.metadata) | {"maskmend": said}
+            record = {"seed": result.seed} | ({"note": result.note} if result.note else {})
+            content = _metadata(result.metadata) | {"maskmend": record}
             self._append(stem + result.suffix, result.content)
             self._append(f"{stem}.json", json.dumps(content, sort_keys=True).encode())
         return f"{self.chunk}.{self.form}"

@@ -6,7 +6,7 @@ from maskmend.bulk.entries import Chunk
 from maskmend.bulk.filling import Item, fill_items
 from maskmend.bulk.job import Job
 from maskmend.bulk.manifest import Record, digest_of, read_part
-from maskmend.bulk.targets import ChunkWriter, Filled, lie_there
+from maskmend.bulk.targets import ChunkWriter, EncodedFill, lie_there
 from maskmend.errors import ConfigError, DataError
 from maskmend.fill.preparation import NO_GUIDE
 from maskmend.pipeline import InpaintPipeline
@@ -38,8 +38,8 @@ class Worker:
         self.settings = job.described(self.pipe)
         if digest_of(self.settings) != job.digest:
             raise ConfigError(
-                "this worker would fill otherwise than the run began: install the same maskmend and the same "
-                "model on every machine"
+                "this worker's model or settings differ from the run's: install the same maskmend and the "
+                "same model on every machine"
             )
 
     def fill(self, chunk: Chunk) -> Report:
@@ -79,7 +79,7 @@ class Worker:
                 except DataError:
                     metadata = None
                 result = writer.add(
-                    Filled(
+                    EncodedFill(
                         name=entry.name,
                         key=entry.key,
                         suffix=outcome.suffix,

@@ -10,7 +10,10 @@ from maskmend.cli.options import PATH
 @click.command()
 @click.option("--model", default="cats64", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option(
-    "--photo-model", default="photo", show_default=True, help="For photographs and the command: likewise."
+    "--photo-model",
+    default="photo",
+    show_default=True,
+    help="The same, for photographs and the command line.",
 )
 @click.option(
     "-o", "--output", type=PATH, default=Path("bench-output"), show_default=True,
@@ -18,10 +21,12 @@ from maskmend.cli.options import PATH
 )  # fmt: skip
 @click.option("--peers", type=PATH, help="Folder built by bench/peers/build.py: other projects' models too.")
 @click.option(
-    "--quick", is_flag=True, help="A look in a minute: few rounds, no training, no fresh processes."
+    "--quick",
+    is_flag=True,
+    help="A quick run of about a minute: few rounds, no training, no fresh processes.",
 )
 def bench(model: str, photo_model: str, output: Path, peers: Path | None, quick: bool) -> None:
-    """Measures decoding, start-up, photographs, training beside what the machine can do; 6 to 9 minutes."""
+    """Measures decoding, start-up, photographs and training against the machine's peak; 6 to 9 minutes."""
     from maskmend.benchmark.run import bench as run
     from maskmend.cli.progress import stages
 

@@ -33,7 +33,7 @@ def completion(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None  # click has all three
     script = kind(click.get_current_context().find_root().command, {}, PROGRAM, "_MASKMEND_COMPLETE")
-    # bash's is not asked for its version: whoever installs a program may have another shell than its user.
+    # bash's version is not checked: the shell of whoever installs a program may not be that of its user.
     click.echo(script.source_template % script.source_vars())
 
 
@@ -56,7 +56,7 @@ def complete_model(_: click.Context, __: click.Parameter, incomplete: str) -> li
 def complete_setting(
     context: click.Context, parameter: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """A setting's name for --set, and behind = its values, of those that have few."""
+    """Completes a setting's name for --set, and after = its values if there are few."""
     from maskmend.cli.options import default_settings
 
     name, equals, value = incomplete.partition("=")
@@ -93,7 +93,7 @@ def _completed(parameter: click.Parameter, ctx: click.Context, incomplete: str) 
 
 
 def add_completions(command: click.Command) -> None:
-    """Gives the parameters of a command, and of those within it, what `COMPLETE` has for them."""
+    """Adds the completions in `COMPLETE` to the parameters of a command and of its subcommands."""
     for parameter in command.params:
         if parameter.name in COMPLETE and not isinstance(parameter.type, click.Choice | click.Path):
             parameter.shell_complete = partial(_completed, parameter)

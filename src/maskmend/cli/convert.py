@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Kinds(Commands):
-    """The group, which knows why some models are not among its commands."""
+    """The group; for known models that cannot be converted it explains why."""
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         from maskmend.importers.sources import refuse
@@ -27,11 +27,11 @@ class Kinds(Commands):
 
 @click.group(cls=Kinds)
 def convert() -> None:
-    """Models of other projects, turned into model folders. SOURCES are files, one folder that holds them, or
-    a hub id."""
+    """Converts models of other projects into model folders. SOURCES are files, a folder that holds them, or a
+    hub id."""
 
 
-_revision = click.option("--revision", help="Branch, tag or commit of a hub id; the main branch without.")
+_revision = click.option("--revision", help="Branch, tag or commit of a hub id (default: the main branch).")
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -48,7 +48,9 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 _heads = click.option(
-    "--heads", type=click.IntRange(min=1), help="Heads of the attention, for a width that is not published."
+    "--heads",
+    type=click.IntRange(min=1),
+    help="Number of attention heads, for a width that was not published.",
 )
 
 
@@ -64,7 +66,7 @@ def _run(
     folder: bool = False,
     needed: Sequence[str] = (),
 ) -> None:
-    """Finds the files, or with `folder` the one folder, converts and writes, and says what came of it."""
+    """Finds the files (with `folder`, the one folder), converts them, writes the model and reports it."""
     from maskmend.importers.sources import find_files, find_folder
     from maskmend.importers.writing import check_free, write_conversion
 
@@ -168,7 +170,7 @@ def valeoai(
 @click.option("-o", "--output", type=PATH, required=True, help="The model folder to write.")
 @click.option("--half/--full", default=False, show_default=True, help="Weights in float16 or float32.")
 @_revision
-@click.option("--prompts", is_flag=True, help="Keeps what prompts need; without it holes are filled without.")
+@click.option("--prompts", is_flag=True, help="Keep what prompts need; otherwise the model takes no prompts.")
 def amused(source: str, output: Path, half: bool, revision: str | None, prompts: bool) -> None:
     """aMUSEd, 256 or 512: the folder as diffusers stores it, or its hub id, such as amused/amused-256."""
     from maskmend.importers.amused.component import DOWNLOADED, NEEDED
@@ -196,14 +198,13 @@ def amused(source: str, output: Path, half: bool, revision: str | None, prompts:
     metavar="[coursework|signed]",
     default="coursework",
     show_default=True,
-    help="How the VQGAN's pixels were normalised: by the published experiment's mean and deviation, or to "
-    "[-1, 1].",
+    help="How the VQGAN's pixels were normalised: by the coursework's mean and deviation, or to [-1, 1].",
 )
 @click.option("--half/--full", default=False, show_default=True, help="Weights in float16 or float32.")
 def coursework(
     vqgan: Path, transformer: Path, output: Path, heads: int | None, pixels: str, half: bool
 ) -> None:
-    """The published experiment's checkpoints, VQGAN and TRANSFORMER (one file may hold both)."""
+    """The coursework's checkpoints, VQGAN and TRANSFORMER (one file may hold both)."""
     from maskmend.importers.coursework.convert import as_conversion, convert_coursework
     from maskmend.importers.writing import check_free, write_conversion
 

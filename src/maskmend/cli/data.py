@@ -19,19 +19,19 @@ def data() -> None:
     "-o",
     "--output",
     type=PLACE,
-    help="Folder or URL of the index, where it is not to lie beside the shards.",
+    help="Folder or URL for the index (default: beside the shards).",
 )
 def index(shards: Path | str, output: Path | str | None) -> None:
     """Indexes the pictures in SHARDS: a folder of tar files, one tar file, or a URL of either.
 
-    A recipe whose data.train is a place with an index reads pictures when they are needed.
+    If a recipe's data.train has an index, pictures are read when they are needed.
     """
     from maskmend.storage.stores import is_url
     from maskmend.training.shards.index import make_index, write_index
 
     made = make_index(str(shards), log=lambda line: click.echo(line, err=True))
     if output is None and not is_url(shards) and Path(shards).is_file():
-        raise ConfigError(f"{shards} is one file: say with -o which folder gets its index")
+        raise ConfigError(f"{shards} is a single file: give a folder for its index with -o")
     place = write_index(made, made.place if output is None else str(output))
     count = len(made.shards)
     click.echo(f"{len(made)} pictures in {count} shard{'s' if count > 1 else ''}; data.train = {place!r}")
@@ -46,13 +46,13 @@ def index(shards: Path | str, output: Path | str | None) -> None:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Squares of each picture: 1 is its centre, more are at random places and scales.",
+    help="Crops of each picture: 1 is the central square; more are at random positions and scales.",
 )
 @click.option(
     "--side",
     type=click.IntRange(min=0),
     default=0,
-    help="Pictures are held with a shorter side of so many pixels, as data.side of a recipe.",
+    help="Pictures are scaled to a shorter side of this many pixels, like data.side of a recipe.",
 )
 @click.option(
     "--crop-scale",
@@ -83,8 +83,8 @@ def tokenize(
     batch: int,
     device: str,
 ) -> None:
-    """Encodes the pictures of SOURCE once, for training transformers: a folder, tar files, or a place with an
-    index. The tokens of each and of its mirror image are kept beside it."""
+    """Encodes the pictures of SOURCE (a folder, tar files, or a path with an index) once, for training
+    transformers. The tokens of each picture and of its mirror image are stored beside it."""
     from maskmend.cli.progress import stages
     from maskmend.inference.devices import pick_device
     from maskmend.pretrained.component import load_tokenizer
@@ -95,7 +95,7 @@ def tokenize(
 
     model = load_tokenizer(component_folder(tokenizer, "tokenizer")).to(pick_device(device))
     resolution = model.config.resolution
-    # Of an index each picture is read once, in order: none of them need stay in memory.
+    # From an index each picture is read once, in order, so none of them has to stay in memory.
     cache = 0 if find_index(str(source)) else 4 << 30
     pictures = open_pictures(str(source), max(resolution, side), cache_bytes=cache)
     squares = Squares(count=crops, size=resolution, scale=crop_scale, seed=seed)

@@ -59,7 +59,7 @@ class _Deferred(ModuleType):
     """A placeholder that loads the real module when an attribute is read that not every module has."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__all__":  # what Python itself asks of any module
+        if name.startswith("__") and name != "__all__":  # what Python itself reads of any module
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         if (home := DEFINED_IN.get(f"{self.__name__}.{name}")) is not None:
             value = getattr(import_module(home), name)
@@ -145,7 +145,7 @@ def _folder_of(package: str) -> Path | None:
 
 
 def _release(folder: Path) -> str:
-    """Such as "2.13", from what the installed package says of itself."""
+    """Such as "2.13", as the installed package states it."""
     with suppress(OSError):
         found = re.search(r"version(?:__)? = ['\"](\d+\.\d+)", (folder / "version.py").read_text())
         return found[1] if found else ""

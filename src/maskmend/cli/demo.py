@@ -86,9 +86,9 @@ def run_demo(
         f"filled {len(results)} pictures {samples} ways each in {seconds['fill']:.1f} s "
         f"({total:.1f} s with drawing)"
     )
-    look, moving, said = (escape(str(path)) for path in (sheet, gif, out / "report.json"))
+    sheet_path, gif_path, report_path = (escape(str(path)) for path in (sheet, gif, out / "report.json"))
     console.print(
-        f"look at [bold]{look}[/bold], {moving} and {said}",
+        f"look at [bold]{sheet_path}[/bold], {gif_path} and {report_path}",
         soft_wrap=True,
     )
     console.print(
@@ -98,7 +98,7 @@ def run_demo(
 
 
 def describe(result: Inpainted) -> dict[str, Any]:
-    """What the report says of one picture."""
+    """The report's entry for one picture."""
     wrong = [
         int(np.abs(p.pixels.astype(int) - result.source.pixels)[~result.mask].max(initial=0))
         for p in result.pictures
@@ -135,7 +135,7 @@ def animation(frames: list[Image.Image]) -> bytes:
 
 
 def encoded(image: Image.Image, path: Path) -> bytes:
-    """A drawn image in the format of its path."""
+    """The image encoded in the format of its path."""
     return encode_image(picture_from(image), path)
 
 

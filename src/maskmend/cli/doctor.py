@@ -44,7 +44,7 @@ def doctor(model: str, no_speed: bool, as_json: bool) -> None:
         for package in extra["packages"]
         if package["trouble"]
     ]
-    broken += [f"{name}: {said}" for name, said in report["devices"].items() if said.startswith(BROKEN)]
+    broken += [f"{name}: {status}" for name, status in report["devices"].items() if status.startswith(BROKEN)]
     if as_json:
         click.echo(json.dumps(report | {"broken": broken}, indent=2))
     else:
@@ -116,7 +116,7 @@ def _versions() -> dict[str, str]:
 
 
 def _devices() -> dict[str, str]:
-    """What each kind of device says, having computed something."""
+    """The state of each kind of device, after a test computation."""
     import torch
 
     from maskmend.errors import ConfigError
@@ -154,7 +154,7 @@ def _devices() -> dict[str, str]:
 
 
 def _extras() -> dict[str, Any]:
-    from maskmend.cli import extras  # which asks for versions: 30 ms that other commands need not wait
+    from maskmend.cli import extras  # looks up versions, which takes 30 ms that other commands save
 
     return {
         name: {
@@ -187,7 +187,7 @@ def _terminal() -> str | None:
 
 
 def _speed(model: str) -> dict[str, Any]:
-    """Seconds of a fill as a call of the pipeline: the model's own size, a fifth of it a hole."""
+    """Seconds of a call of the pipeline, for a picture of the model's size whose hole is a fifth of it."""
     import numpy as np
 
     from maskmend.pipeline import InpaintPipeline

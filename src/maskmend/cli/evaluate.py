@@ -27,7 +27,7 @@ from maskmend.errors import ConfigError
     type=PATH,
     multiple=True,
     metavar="FOLDER",
-    help="Further results for the same images, for the diversity; several times. With --results.",
+    help="With --results: further results for the same images, for the diversity; can be repeated.",
 )
 @click.option("--masks", "mask_folder", type=PATH, help="Folder of masks, white = filled.")
 @click.option("--invert-masks", is_flag=True, help="The masks are black where filled. With --results.")
@@ -40,7 +40,7 @@ from maskmend.errors import ConfigError
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Fills of each hole by the model: several add diversity and the best one's figures.",
+    help="Fills of each hole by the model; several add diversity and the scores of the best one.",
 )
 @REPEATS
 @DEVICE
@@ -49,7 +49,7 @@ from maskmend.errors import ConfigError
     "--preset",
     type=Choice(["coursework", "report"]),
     metavar="[coursework]",
-    help="Settings of the published experiment; --set changes single ones.",
+    help="Settings of the coursework; --set changes single ones.",
 )
 @ASSIGNMENTS
 def evaluate(

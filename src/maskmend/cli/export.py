@@ -35,7 +35,8 @@ def onnx(model: str, output: Path) -> None:
     "--weights",
     type=Choice(["auto", "float16", "int8"]),
     default="auto",
-    help="Of the decoder: float16, or 8 bits where no token depends on them (auto).",
+    help="Format of the weights: float16; int8: the decoder's in 8 bits; auto: int8 where no token "
+    "depends on it.",
 )
 @click.option(
     "--runtime",

@@ -42,7 +42,8 @@ EXTRAS: dict[str, tuple[str, dict[str, str]]] = {
     "tensorboard": ("curves of a training run", {"tensorboard": "tensorboard"}),
     "text": ("prompts", {"transformers": "transformers"}),
 }
-"""By name what an extra is for, and the module of each of its packages; a test holds it to pyproject.toml."""
+"""The purpose of each extra, and the module of each of its packages; a test compares it with
+pyproject.toml."""
 
 
 @dataclass(frozen=True, kw_only=True)

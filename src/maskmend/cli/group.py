@@ -31,7 +31,7 @@ NO_ARGUMENTS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 class Group(Commands):
-    """Prints our own errors and those of usage as one line and exits with status 2."""
+    """Prints our own errors and usage errors as one line and exits with status 2."""
 
     def make_context(self, *given: Any, **options: Any) -> click.Context:
         try:
@@ -47,13 +47,13 @@ class Group(Commands):
         except MaskmendError as error:
             _refuse(str(error))
         except BrokenPipeError:
-            # The interpreter flushes what is left at its end, and would tell of that as well.
+            # The interpreter flushes what is left when it exits, and would report that error as well.
             with contextlib.suppress(OSError, AttributeError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             _refuse("the program that reads standard output closed it before all of it was written")
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            _refuse(f"{where}{error.strerror or error}; check the path, the rights and the space on the disk")
+            _refuse(f"{where}{error.strerror or error}; check the path, its permissions and free space")
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "allocate" not in str(error):
                 raise

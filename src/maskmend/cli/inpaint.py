@@ -1,4 +1,4 @@
-"""`maskmend inpaint`: its options, and which of its four ways to fill they ask for."""
+"""`maskmend inpaint`: its options, and which of its four ways of filling they select."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from maskmend.assets import DEFAULT
-from maskmend.cli.drawn_mask import drawn_mask_options, read_drawn
 from maskmend.cli.inpaint_picture import PIPE, inpaint_picture
 from maskmend.cli.many_pictures import ONLY_MANY, many_pictures
 from maskmend.cli.mask_reading import mask_options, mask_reading_options
@@ -22,11 +21,12 @@ from maskmend.cli.options import (
     listed,
     refuse_options,
 )
+from maskmend.cli.painted_mask import painted_mask_options, read_painted
 from maskmend.errors import ConfigError
 from maskmend.settings import INFILLS, ORDERS, PRECISIONS, SCHEDULES, SEAMS
 
 SENSIBLE = 64
-"""Fills of a hole beyond which a person is asked whether so many are meant."""
+"""Number of fills of a hole above which confirmation is asked for."""
 
 
 class Inpaint(click.Command):
@@ -72,7 +72,8 @@ class Inpaint(click.Command):
     "watched",
     type=PATH,
     metavar="FOLDER",
-    help="As --input, and go on: fill each new picture of the folder once it is whole, until Ctrl-C.",
+    help="Like --input, but keep watching: fill each new picture of the folder once it is complete, until "
+    "Ctrl-C.",
 )
 @click.option("--masks", "mask_folder", type=PLACE, help="Folder of masks: one for each image, of its name.")
 @click.option(
@@ -80,13 +81,13 @@ class Inpaint(click.Command):
     "--output",
     type=PLACE,
     required=True,
-    help="Where the result goes, or a folder for it; .png, .webp and .tif keep known pixels to the bit.",
+    help="File for the result, or a folder; .png, .webp and .tif keep known pixels bit-identical.",
 )
 @click.option(
     "--format",
     "suffix",
     type=Choice(["png", "jpg", "webp", "tif"]),
-    help="With --input: of all results, instead of each image's own. With --output -: instead of png.",
+    help="Format of all results with --input, instead of each image's own; with --output -, instead of png.",
 )
 @click.option(
     "--overwrite",
@@ -97,8 +98,7 @@ class Inpaint(click.Command):
     "--layout",
     type=Choice(["coursework", "lab"]),
     metavar="[coursework]",
-    help="IMAGE and OUTPUT are folders as in the published experiment: masked_image/ and mask64/ in, no "
-    "--mask.",
+    help="IMAGE and OUTPUT are folders as in the coursework: masked_image/ and mask64/ in, no --mask.",
 )
 @click.option("--model", default="default", show_default=True, help="Shipped name, model folder, or hub id.")
 @click.option(
@@ -108,7 +108,7 @@ class Inpaint(click.Command):
     show_default=True,
     help="Different fills; written as OUTPUT-1, OUTPUT-2, ..., and the best of them as OUTPUT.",
 )
-@click.option("--yes", is_flag=True, help=f"Do not ask whether more than {SENSIBLE} --samples are meant.")
+@click.option("--yes", is_flag=True, help=f"Do not ask for confirmation of more than {SENSIBLE} --samples.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same fill.")
 @click.option("--steps", cls=SettingOption, type=int, help="Decoding steps.")
 @click.option("--schedule", cls=SettingOption, help=f"{listed(SCHEDULES)}.")
@@ -118,25 +118,26 @@ class Inpaint(click.Command):
 @click.option(
     "--infill",
     cls=SettingOption,
-    help=f"What stands in the hole before encoding: {listed(INFILLS)}.",
+    help=f"How the hole is filled before encoding: {listed(INFILLS)}.",
 )
 @click.option("--ring", cls=SettingOption, type=int, help="Predict this many tokens around the hole again.")
 @click.option(
-    "--label", cls=SettingOption, help="Class of what is filled, of models that have any: name, number, auto."
+    "--label", cls=SettingOption, help="Class to fill with, for models with classes: name, number or auto."
 )
-@click.option("--prompt", cls=SettingOption, help="Words for what is filled, of models that keep prompts.")
+@click.option("--prompt", cls=SettingOption, help="Text prompt for the fill, for models that take prompts.")
 @click.option(
     "--set",
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Any other setting, below: --set top_p=0.9; several times.",
+    help="Any other setting, listed below: --set top_p=0.9; can be repeated.",
 )
 @mask_reading_options
 @click.option(
     "--convert",
     is_flag=True,
-    help="Take 16 bits a channel as 8, CMYK as sRGB by its profile, of an animation the first frame.",
+    help="Convert 16 bits a channel to 8 and CMYK to sRGB by its profile, and take the first frame of an "
+    "animation.",
 )
 @click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEG output.")
 @click.option(
@@ -154,7 +155,7 @@ class Inpaint(click.Command):
     help=f"Number format of decoding: {listed(PRECISIONS)}.",
 )
 @click.option("--show", is_flag=True, help="Show the picture and its fills in the terminal, where it can.")
-@drawn_mask_options
+@painted_mask_options
 @many_pictures
 @click.option("--uncertainty", type=PATH, help="Also write a map of how uncertain the fill is.")
 def inpaint(
@@ -209,7 +210,7 @@ def inpaint(
     given = {name: value for name, value in settings.items() if value is not None}
     filler = Filler(model=model, device=device, precision=precision, given=given, assignments=assignments)
     reading = mask_options(fit_mask, invert_mask, mask_channel, mask_threshold, mask_photo_check)
-    drawn, context = read_drawn(mask_boxes, mask_colors, tolerance, context_box)
+    painted, context = read_painted(mask_boxes, mask_colors, tolerance, context_box)
     if samples > SENSIBLE and not yes and layout is None:
         _ask(samples, PIPE in (image, mask_path))
     if watched is not None:
@@ -230,14 +231,14 @@ def inpaint(
                 shard=shard, form=write_as, chunk=chunk, workers=workers, retry_failed=retry_failed,
                 metrics=metrics, samples=samples, seed=seed, quality=quality, overwrite=overwrite,
                 growth=growth, reading=reading, suffix=suffix, max_pixels=round(max_megapixels * 1e6),
-                convert=convert, drawn=drawn, extend=extend, context_box=context,
+                convert=convert, painted=painted, extend=extend, context_box=context,
             )  # fmt: skip
             return
         masks = mask_path or mask_folder
-        if masks is None and extend is None and not drawn:
+        if masks is None and extend is None and not painted:
             raise click.MissingParameter(param_hint="'--masks'", param_type="option")
         if mask_folder is not None and mask_path is not None:
-            raise ConfigError("--masks has no use for --mask, which is one for all pictures: leave one out")
+            raise ConfigError("--masks and --mask (one for all pictures) exclude each other: leave one out")
         if mask_path is not None and not mask_path.is_file():
             raise ConfigError(
                 f"no mask at {mask_path}: with {source} give a picture file, or a folder as --masks"
@@ -249,7 +250,7 @@ def inpaint(
         fill(
             Path(watched or str(folder)), None if masks is None else Path(masks), output, suffix, filler,
             samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
-            max_pixels=round(max_megapixels * 1e6), convert=convert, drawn=drawn, extend=extend,
+            max_pixels=round(max_megapixels * 1e6), convert=convert, painted=painted, extend=extend,
             context_box=context, guides=_found_guides(guide_path),
         )  # fmt: skip
         return
@@ -264,7 +265,7 @@ def inpaint(
 
         inpaint_coursework(image, output, filler, seed, fit_mask)
         return
-    if mask_path is None and extend is None and not drawn:
+    if mask_path is None and extend is None and not painted:
         raise ConfigError(
             "nothing to fill: give --mask FILE, --mask-box or --mask-color, or --extend for new canvas"
         )
@@ -272,7 +273,7 @@ def inpaint(
         image, mask_path, output, uncertainty, suffix, filler,
         samples=samples, seed=seed, quality=quality, overwrite=overwrite, growth=growth, reading=reading,
             max_pixels=round(max_megapixels * 1e6), convert=convert,
-        guide_path=guide_path, extend=extend, drawn_mask=drawn, context_box=context, show=show,
+        guide_path=guide_path, extend=extend, painted_mask=painted, context_box=context, show=show,
     )  # fmt: skip
 
 
@@ -294,12 +295,12 @@ def _found_guides(guides: Path | None) -> Path | None:
 
 
 def _ask(samples: int, piped: bool) -> None:
-    """Asks whether so many are meant. Raises ConfigError without a terminal."""
+    """Asks for confirmation of many samples. Raises ConfigError without a terminal."""
     if piped or sys.stdin is None or not sys.stdin.isatty():
-        raise ConfigError(f"--samples {samples} writes a file for each fill: add --yes if so many are meant")
+        raise ConfigError(f"--samples {samples} writes a file for each fill: add --yes to confirm")
     question = (
         f"--samples {samples} writes {samples} fills of each hole, a file for each; 4 to 8 show well what "
         "the model can do. Make them all?"
     )
     if not click.confirm(question, err=True):
-        raise ConfigError(f"--samples {samples} was not meant: nothing was written")
+        raise ConfigError(f"--samples {samples} was not confirmed: nothing was written")

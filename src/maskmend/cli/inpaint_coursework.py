@@ -1,4 +1,4 @@
-"""`maskmend inpaint --layout coursework FOLDER`: folders laid out as in the published experiment."""
+"""`maskmend inpaint --layout coursework FOLDER`: folders laid out as in the coursework."""
 
 from pathlib import Path
 

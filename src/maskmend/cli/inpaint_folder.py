@@ -12,7 +12,7 @@ from click import format_filename as shown
 from maskmend.cli.options import Filler
 
 SHOWN = 5
-"""Names of a list that are shown."""
+"""Maximum number of names shown of a list."""
 
 
 def inpaint_folder(
@@ -25,7 +25,7 @@ def inpaint_folder(
     guides: Path | None,
     **options: Any,
 ) -> None:
-    """Fills a folder and says how it went; the exit status is 1 when some pictures could not be filled."""
+    """Fills a folder and reports the result; the exit status is 1 when some pictures could not be filled."""
     from maskmend.batch.folder import FAILURES, fill_folder, lone_masks, plan_folder
     from maskmend.batch.manifest import NAME
     from maskmend.cli.progress import stages
@@ -60,7 +60,7 @@ def inpaint_folder(
     click.echo(f"filled {outcome.filled} of {len(tasks)} pictures into {shown(output)}{skipped}")
     if unknown:
         click.echo(
-            f"the best fill is not known of {unknown} done before, when it was not noted; --overwrite "
+            f"the best fill is not known of {unknown} done before, as it was not recorded; --overwrite "
             "makes them again"
         )
     lossy = sum(task.outputs[0].suffix.lower() in (".jpg", ".jpeg") for task in tasks)

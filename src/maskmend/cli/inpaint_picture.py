@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from maskmend.fill.result import Inpainted
     from maskmend.images.picture import Picture
     from maskmend.masks.box import Box
-    from maskmend.masks.drawn import DrawnMask
     from maskmend.masks.options import MaskOptions
+    from maskmend.masks.painted import PaintedMask
 
 PIPE = Path("-")
 """How standard input and output are written, in place of a file."""
@@ -41,7 +41,7 @@ def inpaint_picture(
     *,
     guide_path: Path | None,
     extend: str | None,
-    drawn_mask: "DrawnMask",
+    painted_mask: "PaintedMask",
     context_box: "Box | None",
     show: bool,
     samples: int,
@@ -56,7 +56,7 @@ def inpaint_picture(
     """Fills one picture and reports the result: on standard error where the picture goes to standard output.
 
     `suffix` is the format for standard output; that of a file is in its name. Without a mask what is
-    drawn (`drawn_mask`) and the canvas that `extend` adds are filled.
+    painted (`painted_mask`) and the canvas that `extend` adds are filled.
     """
     from maskmend.batch.samples import fill_samples
     from maskmend.fill.context_box import cut_to_box
@@ -87,12 +87,14 @@ def inpaint_picture(
         )
     kind = writing.WRITABLE[f".{suffix or 'png'}" if piped else outputs[0].suffix.lower()]
     if piped:
-        writing.check_holds(kind, picture)  # of files it is asked with all else about them
-    drawn = None if mask_path is None else _source(mask_path)
-    hole = None if drawn is None else _read_mask(drawn, before.pixels.shape[:2], max_pixels, reading)
-    hole = drawn_mask.joined(before, hole)
+        writing.check_holds(kind, picture)  # for files this is checked with everything else about them
+    mask_source = None if mask_path is None else _source(mask_path)
+    hole = (
+        None if mask_source is None else _read_mask(mask_source, before.pixels.shape[:2], max_pixels, reading)
+    )
+    hole = painted_mask.joined(before, hole)
     mask = hole if extend is None else extend_canvas(before, extend, mask=hole, max_pixels=max_pixels)[1]
-    assert mask is not None  # a mask, a drawn one or an extension is given
+    assert mask is not None  # a mask, a painted one or an extension is given
     mask = grow(mask, growth)
     if context_box is not None:
         cut_to_box(picture, mask, context_box)  # reports an invalid box before the model is loaded
@@ -164,7 +166,7 @@ def inpaint_picture(
     click.echo(f"filled {part} of {what} in {spent:.2f} s: {where}", err=piped)
     if result.note:
         click.echo(result.note, err=True)
-    if drawn is not None and reading.channel == "auto" and reads_alpha(drawn):
+    if mask_source is not None and reading.channel == "auto" and reads_alpha(mask_source):
         click.echo(
             "the mask was read by its alpha: --mask-channel luma takes its brightness instead", err=piped
         )
@@ -246,7 +248,7 @@ def _say(note: str) -> None:
 
 
 def _read_guide(source: Path | bytes, mask: "np.ndarray", max_pixels: int, convert: bool) -> "Picture":
-    """The guide, known to fit. Raises ImageError."""
+    """The guide, checked to fit the picture. Raises ImageError."""
     from maskmend.errors import ImageError
     from maskmend.fill.guide import as_guide
 
@@ -276,7 +278,7 @@ def _named(image: Path, output: Path) -> Path:
 
 
 def _numbered(output: Path, samples: int) -> list[Path]:
-    """A name for each fill: `output`, or if they are several with numbers that sort."""
+    """A name for each fill: `output`; for several fills with numbers that sort."""
     if samples == 1:
         return [output]
     digits = len(str(samples))
@@ -284,7 +286,7 @@ def _numbered(output: Path, samples: int) -> list[Path]:
 
 
 def _listed(paths: list[Path]) -> str:
-    """Their names; of many the first two and the last."""
+    """Their names; if there are many, the first two and the last."""
     if len(paths) > MANY:
         return f"{shown(paths[0])}, {shown(paths[1])} ... {shown(paths[-1])}"
     return ", ".join(map(shown, paths))

@@ -13,9 +13,9 @@ from maskmend.cli.inpaint_folder import echo_lone_masks
 from maskmend.cli.options import Filler
 
 INTERVAL = 0.5
-"""Seconds between two looks at the folder."""
+"""Seconds between two polls of the folder."""
 AT_ONCE = 16
-"""Pictures that are filled before the next look."""
+"""Pictures that are filled before the next poll."""
 
 
 def inpaint_watch(
@@ -28,7 +28,7 @@ def inpaint_watch(
     guides: Path | None,
     **options: Any,
 ) -> None:
-    """Fills what appears in the folder; ends with Ctrl-C, with status 1 where some could not be filled."""
+    """Fills what appears in the folder; ends with Ctrl-C, with status 1 if some could not be filled."""
     from maskmend.batch.folder import FAILURES, fill_folder, lone_masks, plan_folder, write_failures
     from maskmend.batch.watching import Watcher
 
@@ -43,7 +43,7 @@ def inpaint_watch(
         may_be_empty=True,
     )
     watcher = Watcher(plan, needs_mask=masks is not None)
-    watcher.look()  # reports missing folders before the model is loaded
+    watcher.poll()  # reports missing folders before the model is loaded
     pipe, chosen = filler.load()
     fill = partial(fill_folder, pipe, output=output, guided=guides is not None, **options, **chosen)
     fill(watcher.done)  # reports results of other settings in the output folder now
@@ -51,7 +51,7 @@ def inpaint_watch(
     click.echo(f"watching {shown(folder)}: fills go to {shown(output)} (Ctrl-C ends it)")
     try:
         while True:
-            ready = watcher.look()[:AT_ONCE]
+            ready = watcher.poll()[:AT_ONCE]
             for name, why in watcher.waiting.items():
                 if reported.get(name) != why:
                     click.echo(shown(f"{name} waits: {why}"), err=True)
@@ -75,7 +75,7 @@ def inpaint_watch(
                 time.sleep(INTERVAL)
     except KeyboardInterrupt:
         write_failures(output / FAILURES, watcher.failures)
-        # Until now a picture could still come.
+        # Only now, as a picture could still have appeared before.
         echo_lone_masks(lone_masks(plan(), folder, masks, output), folder, masks)
         click.echo(
             f"stopped; filled {filled} picture{'' if filled == 1 else 's'} into {shown(output)}", err=True

@@ -13,7 +13,7 @@ from maskmend.cli.options import PATH, Choice, Filler
 from maskmend.errors import ConfigError
 
 ONLY_MANY = ("engine", "shard", "seed_by", "write_as", "chunk", "workers", "retry_failed", "metrics")
-"""Options that one picture has no use for."""
+"""Options that do not apply to a single picture."""
 SHOWN = 5
 """Number of failures that are printed; all are in a file."""
 
@@ -29,7 +29,7 @@ def many_pictures(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--shard",
             metavar="I/N",
-            help="With --input: share I, from 0, of N that are filled by N jobs; results do not depend on N.",
+            help="With --input: fill share I (from 0) of N, for N parallel jobs; results do not depend on N.",
         ),
         click.option(
             "--seed-by",
@@ -55,7 +55,7 @@ def many_pictures(command: Callable[..., None]) -> Callable[..., None]:
             "--workers",
             type=click.IntRange(min=0),
             default=0,
-            help="With --engine ray: at most so many; as many as the cluster has room for if 0.",
+            help="With --engine ray: maximum number of workers; 0: as many as the cluster has room for.",
         ),
         click.option(
             "--retry-failed", is_flag=True, help="With --input: try again what could not be filled before."
@@ -101,7 +101,7 @@ def fill_many(
     overwrite: bool,
     **how: Any,
 ) -> None:
-    """Fills a source and says how it went; the exit status is 1 when some pictures could not be filled."""
+    """Fills a source and reports the result; the exit status is 1 when some pictures could not be filled."""
     from maskmend.bulk.entries import Shard
     from maskmend.bulk.job import Filling, Job
     from maskmend.bulk.lone_masks import lone_masks
@@ -164,7 +164,7 @@ def fill_many(
             tally = follow(job, reports, progress=on_tally, metrics=metrics)
     except KeyboardInterrupt:
         same = "the same command, without --overwrite," if overwrite else "the same command"
-        click.echo(f"stopped; {same} goes on with what is missing", err=True)
+        click.echo(f"stopped; {same} continues with what is missing", err=True)
         sys.exit(130)
     skipped = f", {tally.skipped} done before" if tally.skipped else ""
     click.echo(f"filled {tally.filled} of {tally.done} pictures into {shown(output)}{skipped}")

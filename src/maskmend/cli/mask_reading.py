@@ -20,12 +20,10 @@ def mask_reading_options(command: Callable[..., None]) -> Callable[..., None]:
             type=click.IntRange(min=0),
             default=0,
             show_default=True,
-            help="Make the hole larger by so many pixels.",
+            help="Grow the hole by this many pixels.",
         ),
         click.option("--fit-mask", is_flag=True, help="Resize the mask to the image."),
-        click.option(
-            "--invert-mask", is_flag=True, help="Black is filled (the published experiment's polarity)."
-        ),
+        click.option("--invert-mask", is_flag=True, help="Black is filled (the coursework's polarity)."),
         click.option(
             "--mask-channel", type=Choice(["auto", "luma", "alpha"]), default="auto", show_default=True
         ),

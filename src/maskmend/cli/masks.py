@@ -40,5 +40,9 @@ def make(kind: str, images: Path, output: Path, seed: int) -> None:
         click.secho(f"{len(skipped)} of the pictures cannot be read and have no mask:", fg="red", err=True)
         for name, reason in skipped.items():
             click.echo(shown(f"  {name}: {reason}"), err=True)
-        click.echo("the same command makes theirs once they are mended; the others stay the same", err=True)
+        click.echo(
+            "the same command writes the missing masks once the pictures are repaired; the others stay the "
+            "same",
+            err=True,
+        )
         sys.exit(1)

@@ -48,7 +48,7 @@ from maskmend.errors import ConfigError
 @click.option(
     "--plan",
     is_flag=True,
-    help="Instead of training: the memory and time that a transformer takes.",
+    help="Instead of training: print the memory and time that the training of a transformer takes.",
 )
 @click.option(
     "--devices",
@@ -106,12 +106,12 @@ def train(
 
     folder = output or run_folder(config_path)
     if not train_with_progress(stage, config_path, folder, assignments, restart).finished:
-        # As a shell says of what Ctrl-C ended: `train a && train b` must not go on with half of a.
+        # The status that shells give for Ctrl-C: `train a && train b` must not continue with half of a.
         click.get_current_context().exit(130)
 
 
 def run_folder(recipe: Path) -> Path:
-    """Where a recipe's run goes: runs/cats64/01-tokenizer for recipes/cats64/01-tokenizer.toml."""
+    """The run folder of a recipe: runs/cats64/01-tokenizer for recipes/cats64/01-tokenizer.toml."""
     parts = recipe.with_suffix("").parts
     inside = parts[parts.index("recipes") + 1 :] if "recipes" in parts else parts[-1:]
     return Path("runs", *inside)
@@ -136,7 +136,7 @@ def pack(
     data: str | None,
     card: Path | None,
 ) -> None:
-    """Makes a model folder of two training runs (or component folders), with a model card."""
+    """Makes a model folder from two training runs (or component folders), with a model card."""
     from maskmend.config import from_dict, override
     from maskmend.pipeline import InpaintPipeline
     from maskmend.pretrained.component import check_tokens, load_tokenizer, load_transformer
@@ -168,7 +168,7 @@ def pack(
     "--images",
     type=PATH,
     required=True,
-    help="Other pictures of what it learnt: a folder or tar file.",
+    help="Pictures like its training data, but not the same ones: a folder or tar file.",
 )
 @click.option("--learnt", required=True, help='What they show, in the plural: "cat faces".')
 def calibrate(model: Path, images: Path, learnt: str) -> None:

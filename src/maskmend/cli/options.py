@@ -45,7 +45,7 @@ MASK_FOLDER = click.option(
 MIGAN = click.option("--migan", type=PATH, help="MI-GAN's ONNX file, for the comparison.")
 
 
-class Place(click.Path):
+class PathOrUrl(click.Path):
     """A path, or a URL that is kept as it is written."""
 
     name = "path or url"
@@ -54,7 +54,7 @@ class Place(click.Path):
         return value if "://" in str(value) else super().convert(value, param, ctx)
 
 
-PLACE = Place(path_type=Path)
+PLACE = PathOrUrl(path_type=Path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,8 @@ class Filler:
         from maskmend.settings import Settings
 
         chosen = self.given | override({}, self.assignments, "steps=8")
-        # What cannot be is refused before the model loads; a sweet spot is held against the model's steps.
+        # Invalid values are refused before the model loads; a sweet spot is checked against the model's
+        # steps.
         Settings().changed(**{name: value for name, value in chosen.items() if name != "sweet_spot"})
 
         from maskmend.inference.devices import pick_device
@@ -153,7 +154,7 @@ def refuse_options(with_what: str, names: dict[str, str]) -> None:
     for name, written in names.items():
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             option = written or f"--{name.replace('_', '-')}"
-            raise ConfigError(f"{with_what} has no use for {option}: leave it out")
+            raise ConfigError(f"{with_what} does not take {option}: leave it out")
 
 
 def seen_by_a_person() -> bool:
@@ -173,7 +174,7 @@ def working(text: str) -> Any:
 def announce(text: str) -> None:
     """A line on standard error, above the one of `working`.
 
-    `click.echo` would write it behind that one: it passes by rich, which has `sys.stderr` meanwhile.
+    `click.echo` would write after that one: it bypasses rich, which replaces `sys.stderr` meanwhile.
     """
     if sys.stderr is not None:  # with 2>&-
         print(text, file=sys.stderr, flush=True)

@@ -16,12 +16,14 @@ from maskmend.errors import ConfigError
     multiple=True,
     default=("default",),
     show_default=True,
-    help="Shipped name, model folder, or hub id; several times: the first is compared in pictures.",
+    help="Shipped name, model folder, or hub id; can be repeated, the first is compared in pictures.",
 )
 @click.option("--images", type=PATH, help="Folder or tar file: central squares at 256x256 pixels.")
 @click.option("--whole", type=PATH, help="Folder or tar file: whole photographs at their own size.")
 @MIGAN
-@click.option("--limit", type=click.IntRange(min=2), help="Only so many photographs of each, evenly spread.")
+@click.option(
+    "--limit", type=click.IntRange(min=2), help="Only this many photographs of each set, evenly spread."
+)
 @click.option("--kinds", help="Kinds of holes, separated by commas.  [default: all four]")
 @click.option(
     "-o",
@@ -32,7 +34,7 @@ from maskmend.errors import ConfigError
     help="The page; pictures and page.json go into a folder of its name beside it.",
 )
 @click.option(
-    "--work", type=PATH, help="Folder of kept fills and features.  [default: work, in the page's folder]"
+    "--work", type=PATH, help="Cache folder for fills and features.  [default: work, in the page's folder]"
 )
 @click.option(
     "--credits", "credit_files", type=PATH, multiple=True, metavar="CSV",
@@ -59,15 +61,15 @@ def photographs(
     precision: str,
     assignments: tuple[str, ...],
 ) -> None:
-    """Repairs photographs by our models and by others', and writes figures and pictures as one page; goes on
-    where it was stopped."""
+    """Repairs photographs with our models and with others', and writes scores and pictures as one page;
+    continues where it was stopped."""
     if images is None and whole is None:
         raise ConfigError("no photographs: give --images, --whole, or both")
 
     from maskmend.cli.progress import stages
-    from maskmend.experiments.photographs.methods import our_model, rivals
+    from maskmend.experiments.photographs.methods import baselines, our_model
     from maskmend.experiments.photographs.picks import read_credits
-    from maskmend.experiments.photographs.run import Contest, Group, folder_of, repair_photographs
+    from maskmend.experiments.photographs.run import Comparison, Group, folder_of, repair_photographs
     from maskmend.experiments.photographs.scenes import SIDE, load_scenes
     from maskmend.experiments.photographs.scores import Meter
     from maskmend.inference.devices import pick_device
@@ -75,7 +77,7 @@ def photographs(
     from maskmend.perceptual.lpips import Lpips
 
     folder = folder_of(output)
-    methods = rivals(migan)
+    methods = baselines(migan)
     for name in models:
         pipe, chosen = Filler(
             model=name, device=device, precision=precision, given={}, assignments=assignments
@@ -96,7 +98,7 @@ def photographs(
         device=place,
     )
     wanted = {} if kinds is None else {"kinds": [kind.strip() for kind in kinds.split(",")]}
-    contest = Contest(
+    comparison = Comparison(
         methods=methods,
         groups=groups,
         meter=meter,
@@ -106,11 +108,11 @@ def photographs(
         **wanted,
     )
     with stages() as progress:
-        repair_photographs(contest, output, command=_command(), progress=progress)
+        repair_photographs(comparison, output, command=_command(), progress=progress)
     click.echo(f"wrote {output}, with pictures and page.json in {folder}")
 
 
 def _command() -> str:
-    """The command as it was typed, of every path the last part alone."""
+    """The command as it was typed, with only the last part of each path."""
     words = [Path(word).name if "/" in word and not word.startswith("-") else word for word in sys.argv[1:]]
     return " ".join(["maskmend", *words])

@@ -42,10 +42,10 @@ def program() -> NoReturn:
 
 
 def leave(status: int) -> None:
-    """Ends the process as Python would, but for taking its modules apart; returns where it cannot.
+    """Ends the process as Python would, but without freeing its modules; returns where it cannot.
 
     Files are closed and buffers written. A standard stream that cannot be written is left to Python, which
-    says so and knows the exit status.
+    reports it and sets the exit status.
     """
     others = [thread for thread in threading.enumerate() if not thread.daemon]
     if others != [threading.main_thread()]:

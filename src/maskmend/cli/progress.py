@@ -29,7 +29,7 @@ def stages() -> Iterator[StageProgress]:
 
     def progress(stage: str, done: int, total: int) -> None:
         if not tasks:
-            bars.start()  # not before: an error at the outset leaves no empty line
+            bars.start()  # not earlier, so that an early error leaves no empty line
         if stage not in tasks:
             tasks[stage] = bars.add_task(stage, total=total)
         bars.update(tasks[stage], completed=done, total=total)

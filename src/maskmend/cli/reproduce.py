@@ -25,16 +25,16 @@ from maskmend.errors import ConfigError
 @click.option(
     "--quick",
     is_flag=True,
-    help="16 images and the published experiment's tables only: a look, no measurement.",
+    help="16 images and the coursework's tables only: a quick look, not a measurement.",
 )
-@click.option("--limit", type=click.IntRange(min=2), help="Only the first so many images.")
+@click.option("--limit", type=click.IntRange(min=2), help="Only the first N images.")
 @click.option(
     "--sweep-limit",
     type=click.IntRange(min=2),
-    help="Only the first so many images for the grid and all settings but schedule and steps.",
+    help="Only this many images for the grid and all settings but schedule and steps.",
 )
 @click.option("--grid/--no-grid", default=True, show_default=True, help="Schedule x steps x order x choice.")
-@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; several times.")
+@click.option("--table", "tables", multiple=True, metavar="NAME", help="Only this table; can be repeated.")
 @MIGAN
 @REPEATS
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Image i is filled with this seed + i.")
@@ -54,8 +54,8 @@ def reproduce(
     seed: int,
     device: str,
 ) -> None:
-    """Makes the published experiment's tables and pictures, and more, as one page; goes on where it was
-    stopped."""
+    """Makes the tables and pictures of the coursework, the published experiment behind this project, and
+    more, as one page; continues where it was stopped."""
     from rich.console import Console
 
     from maskmend.cli.progress import stages
@@ -72,7 +72,7 @@ def reproduce(
     from maskmend.pipeline import InpaintPipeline
 
     for needed in (telea, figure_class):
-        needed()  # what is missing is said now, not after minutes of filling
+        needed()  # a missing package is reported now, not after minutes of filling
     if migan is not None:
         load_migan(migan)
     place = pick_device(device)
@@ -84,7 +84,7 @@ def reproduce(
         data, quick = shipped_set(pipe.resolution), True
         log(
             f"no --images: the published tables over the {len(data.images)} shipped samples, to see what "
-            "they hold; figures over so few mean nothing. The test pictures are of the public set "
+            "they contain; scores over so few images mean nothing. The test pictures are of the public set "
             "'Cats faces 64x64 (for generative models)', published on Kaggle; the model card of cats64 says "
             "how it was split. With them: maskmend reproduce --images FOLDER"
         )

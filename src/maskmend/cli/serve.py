@@ -17,14 +17,14 @@ TOKEN = "MASKMEND_TOKEN"
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8765, show_default=True, help="0 takes any free one.")
-@click.option("--allow-remote", is_flag=True, help="Let --host be one that other machines reach.")
+@click.option("--allow-remote", is_flag=True, help="Allow a --host that other machines can reach.")
 @click.option("--name", "names", multiple=True, help="A host name under which clients know the server.")
 @click.option(
     "--allow-origin",
     "origins",
     multiple=True,
     metavar="ORIGIN",
-    help="A page of another site that may use the API, such as https://app.example; several times.",
+    help="A page of another site that may use the API, such as https://app.example; can be repeated.",
 )
 @click.option(
     "--token",
@@ -58,15 +58,20 @@ TOKEN = "MASKMEND_TOKEN"
 @click.option("--max-upload", default=32.0, show_default=True, help="Largest request, in MiB.")
 @click.option("--max-megapixels", default=50.0, show_default=True, help="Largest picture.")
 @click.option("--max-samples", default=8, show_default=True, help="Most fills of one request.")
-@click.option("--places", default=32, show_default=True, help="Requests taken in at once; beyond: 429.")
+@click.option(
+    "--places",
+    default=32,
+    show_default=True,
+    help="Maximum number of requests at a time; further ones get 429.",
+)
 @click.option(
     "--upload-pace",
     default=1.0,
     show_default=True,
-    help="KiB a second that an upload has to bring; else: 408.",
+    help="Minimum speed of an upload in KiB a second; slower ones get 408.",
 )
 @click.option(
-    "--upload-silence", default=10.0, show_default=True, help="Seconds over which that pace is taken."
+    "--upload-silence", default=10.0, show_default=True, help="Seconds over which that speed is averaged."
 )
 @click.option("--batch", default=16, show_default=True, help="Most fills in a batch.")
 @click.option("--timeout", default=120.0, show_default=True, help="Seconds for one request.")
@@ -96,11 +101,11 @@ def serve(
     timeout: float,
     drain: float,
 ) -> None:
-    """Opens the editor in the browser, and the same as an HTTP API."""
+    """Serves the editor to the browser, and the same as an HTTP API."""
     with _extra():
         from maskmend.server.settings import Limits, ServeConfig
     if token is None:
-        # To click an empty variable is none; it is a secret that got lost, and no wish for an open server.
+        # click treats an empty variable as unset; here it is a lost secret, not a wish for an open server.
         token = os.environ.get(TOKEN)
     config = ServeConfig(
         host=host,
@@ -133,7 +138,7 @@ def serve(
         from maskmend.server.run import serve as run
     from maskmend.inference.devices import pick_device
 
-    # With replicas the device is theirs: this process may have none.
+    # Replicas use devices of their own: this process may have none.
     own = pick_device("cpu" if engine == "ray" else device)
     run(config, own, lambda url: click.echo(f"the editor is at {url} (Ctrl-C ends it)"))
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 MOST = 4
 """Fills that are shown beside the picture."""
 NONE = (
-    "--show: this terminal shows no pictures, or does not say so; kitty, Ghostty, iTerm2, WezTerm and those "
-    "with sixel graphics do"
+    "--show: this terminal shows no pictures, or does not report that it can; kitty, Ghostty, iTerm2, "
+    "WezTerm and those with sixel graphics can"
 )
 
 

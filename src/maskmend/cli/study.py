@@ -12,7 +12,9 @@ from maskmend.cli.options import MASK_FOLDER, PATH, REPEATS, SEED
 @click.option("--validation", required=True, help="Likewise, held out; for the loss in metrics.jsonl only.")
 @click.option("--images", type=PATH, required=True, help="Folder or tar file of test images.")
 @MASK_FOLDER
-@click.option("--tokenizer", default="cats64", show_default=True, help="Model whose tokenizer all share.")
+@click.option(
+    "--tokenizer", default="cats64", show_default=True, help="Model whose tokenizer all trainings share."
+)
 @click.option(
     "-o",
     "--output",
@@ -22,9 +24,11 @@ from maskmend.cli.options import MASK_FOLDER, PATH, REPEATS, SEED
     help="Folder for page, trainings and trials.",
 )
 @click.option("--steps", type=click.IntRange(min=1), default=350, show_default=True, help="Of each training.")
-@click.option("--limit", type=click.IntRange(min=2), help="Only the first so many test images.")
+@click.option("--limit", type=click.IntRange(min=2), help="Only the first N test images.")
 @REPEATS
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, data order and fills.")
+@click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Seed of weights, data order and fills."
+)
 def study(
     train: str,
     validation: str,
@@ -37,8 +41,8 @@ def study(
     repeats: int,
     seed: int,
 ) -> None:
-    """Trains the published experiment's recipe and ours, one ingredient at a time, scores each; goes on where
-    stopped."""
+    """Trains the coursework's recipe and ours, one ingredient at a time, and scores each; continues where it
+    was stopped."""
     from maskmend.cli.progress import stages
     from maskmend.experiments.ablation.run import Scorer
     from maskmend.experiments.ablation.run import study as run

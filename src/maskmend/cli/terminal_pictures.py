@@ -28,7 +28,7 @@ PIECE = 4096
 COLOURS = 255
 """Of a sixel picture."""
 ANSWER = 0.2
-"""Seconds in which a terminal answers what it is."""
+"""Seconds to wait for a terminal's answer."""
 
 
 def protocol_of(environment: Mapping[str, str]) -> Protocol | None:

@@ -43,7 +43,8 @@ def train_on(
     try:
         finished = finetune(request, watch_run, click.echo).finished
     except KeyboardInterrupt:
-        # Not in a stage, which saves: before the first or after the last, where each part is written whole.
+        # Stages save by themselves. This is before the first or after the last, where each part is written
+        # whole.
         click.echo("stopped; what was done is kept, and the same command resumes")
         finished = False
     if not finished:

@@ -32,13 +32,13 @@ class WindowReport:
     Args:
         status: what shows the word (`working`).
         steps: decoding steps of each window.
-        samples: fills in all, of which one call makes as many as its preview tells.
+        samples: fills in all, of which one call makes as many as its preview says.
         clock: seconds.
         finer_steps: decoding steps of each window of the finer levels.
         long: announces a fill that takes long, as soon as it can be estimated.
     """
 
-    SURE = 1.0
+    MIN_SECONDS = 1.0
     """Seconds of work from which the rest is estimated."""
 
     def __init__(
@@ -57,21 +57,21 @@ class WindowReport:
         """Fills that were finished in calls before this one."""
 
     def __call__(self, preview: "Preview") -> None:
-        (total,), (finer,) = preview.parts.values(), preview.finer.values()
+        (total,), (finer,) = preview.windows.values(), preview.finer.values()
         step, pace = preview.step.index, self.pace
         pace.update(
-            part=preview.part,
-            together=preview.together,
-            parts=total,
+            window=preview.window,
+            concurrent=preview.concurrent,
+            windows=total,
             step=step,
             last=preview.last,
             finer=finer,
         )
-        which = f"window {preview.part} of {total}, " if total > 1 else ""
+        which = f"window {preview.window} of {total}, " if total > 1 else ""
         calls = max(0, self.samples - self.before - preview.samples) / preview.samples
         seconds = pace.left + calls * (pace.spent + pace.left)
         left = ""
-        if pace.spent >= self.SURE:
+        if pace.spent >= self.MIN_SECONDS:
             left = f", about {duration(seconds)} left"
             if self.before == 0:
                 self.long(pace.spent + seconds, self._warning(total, finer, pace.spent + seconds))

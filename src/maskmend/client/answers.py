@@ -108,7 +108,7 @@ class Conditions:
     """Classes and prompts that a model takes."""
 
     classes: int
-    """How many `label` can say; 0: it has none."""
+    """Number of classes for `label`; 0: it has none."""
     labels: tuple[str, ...]
     """Their names, where they are known."""
     prompts: bool

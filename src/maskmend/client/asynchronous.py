@@ -12,7 +12,7 @@ from maskmend.client.calls import Call, Source
 from maskmend.client.connection import (
     ADDRESS,
     PATIENCE,
-    Patience,
+    RetryState,
     answer_of,
     cut_off,
     httpx2,
@@ -107,7 +107,7 @@ class AsyncClient:
 
         Closing the generator, or not reading it to its end, cancels the fill.
         """
-        call, patience = calls.stream(image, mask, guide, parameters), Patience(self._retries)
+        call, state = calls.stream(image, mask, guide, parameters), RetryState(self._retries)
         while True:
             try:
                 async with self._http.stream(call.method, call.path, **call.options()) as response:
@@ -116,7 +116,7 @@ class AsyncClient:
                             yield event
                         return
                     content = await response.aread()
-                    pause = patience.pause(response.status_code, response.headers)
+                    pause = state.pause(response.status_code, response.headers)
             except httpx2.HTTPError as error:
                 raise unreachable(self._http.base_url, error) from error
             if pause is None:
@@ -167,13 +167,13 @@ class AsyncClient:
         return await self._send(calls.metrics())
 
     async def _send(self, call: Call[T], retries: Retries | None = None) -> T:
-        patience = Patience(retries or self._retries)
+        state = RetryState(retries or self._retries)
         while True:
             try:
                 response = await self._http.request(call.method, call.path, **call.options())
             except httpx2.HTTPError as error:
                 raise unreachable(self._http.base_url, error) from error
-            pause = patience.pause(response.status_code, response.headers)
+            pause = state.pause(response.status_code, response.headers)
             if pause is None:
                 return answer_of(call, response.status_code, response.headers, response.content)
             await self._sleep(pause)

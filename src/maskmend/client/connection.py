@@ -59,7 +59,7 @@ def answer_of(call: Call[T], status: int, headers: Mapping[str, str], content: b
         raise UnexpectedAnswer(f"the server's answer cannot be read ({error})", status=status) from error
 
 
-class Patience:
+class RetryState:
     """Counts the attempts of one request and the time spent waiting between them."""
 
     def __init__(self, retries: Retries) -> None:

@@ -38,7 +38,7 @@ class StepFill:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """A decoding step of one part of the hole."""
+    """A decoding step of window `part` of the `parts` windows that cover the hole."""
 
     step: int
     steps: int
@@ -51,7 +51,8 @@ class Step:
     """The model's view, in pixels of the picture."""
     fills: tuple[StepFill, ...]
     seconds_left: float | None = None
-    """Until all parts are decoded, as estimated from the steps so far; None from servers that do not say."""
+    """Until all windows are decoded, as estimated from the steps so far; None from servers that do not
+    say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,7 @@ class Level:
     total: int
     seconds_left: float
     box: Box | None = None
-    """What `content` shows; None but where a level is done."""
+    """What `content` shows; None unless a level is complete."""
     content: bytes | None = None
     """PNG of the hole as it is now, at most 1024 pixels a side."""
 

@@ -11,7 +11,7 @@ from maskmend.client.calls import Call, Source
 from maskmend.client.connection import (
     ADDRESS,
     PATIENCE,
-    Patience,
+    RetryState,
     answer_of,
     cut_off,
     httpx2,
@@ -106,7 +106,7 @@ class Client:
 
         Closing the generator, or not reading it to its end, cancels the fill.
         """
-        call, patience = calls.stream(image, mask, guide, parameters), Patience(self._retries)
+        call, state = calls.stream(image, mask, guide, parameters), RetryState(self._retries)
         while True:
             try:
                 with self._http.stream(call.method, call.path, **call.options()) as response:
@@ -114,7 +114,7 @@ class Client:
                         yield from self._events(response)
                         return
                     content = response.read()
-                    pause = patience.pause(response.status_code, response.headers)
+                    pause = state.pause(response.status_code, response.headers)
             except httpx2.HTTPError as error:
                 raise unreachable(self._http.base_url, error) from error
             if pause is None:
@@ -161,13 +161,13 @@ class Client:
         return self._send(calls.metrics())
 
     def _send(self, call: Call[T], retries: Retries | None = None) -> T:
-        patience = Patience(retries or self._retries)
+        state = RetryState(retries or self._retries)
         while True:
             try:
                 response = self._http.request(call.method, call.path, **call.options())
             except httpx2.HTTPError as error:
                 raise unreachable(self._http.base_url, error) from error
-            pause = patience.pause(response.status_code, response.headers)
+            pause = state.pause(response.status_code, response.headers)
             if pause is None:
                 return answer_of(call, response.status_code, response.headers, response.content)
             self._sleep(pause)

@@ -59,7 +59,7 @@ def decode(
         order: which predictions are kept first: "confidence", "random" or "halton".
         confidence: "log_probability" (MaskGIT) or "probability" of the chosen token at temperature 1, to
             which order "confidence" adds noise * (1 - t/T) * Gumbel. choice="argmax" with
-            confidence="probability" and noise=4.5 is the protocol of the published experiment.
+            confidence="probability" and noise=4.5 is the protocol of the coursework.
         noise: its weight, 0 or more (MaskGIT: 4.5); 0 keeps the most confident predictions.
         choice: "sample" from the predicted distribution, or "argmax".
         temperature: of sampling, 0 or more; 0 is argmax.
@@ -112,19 +112,19 @@ def decode(
 def _sampling(
     settings: Settings, seed: Int[Tensor, "B"], hole: Bool[Tensor, "B N"], taken: int, mask_id: int
 ) -> Sample:
-    """How codes are drawn from logits, which are checked first."""
+    """How codes are sampled from logits, which are checked first."""
     noise = None
     if settings.choice == "sample" and settings.temperature > 0:
         noise = slot_noise(Stream.TOKEN, seed, hole, taken)
 
-    def draw(t: int, slots: Int[Tensor, "S"], logits: Tensor) -> Int[Tensor, "S"]:
+    def sample_codes(t: int, slots: Int[Tensor, "S"], logits: Tensor) -> Int[Tensor, "S"]:
         _check_logits(logits, len(slots), mask_id)
         gumbel = None if noise is None else noise.gumbel(t, slots, logits.shape[1])
         return sample(
             logits, gumbel, temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p
         )
 
-    return draw
+    return sample_codes
 
 
 def _scoring(

@@ -25,7 +25,7 @@ from maskmend.decoding.sampling import entropy, log_probability
 
 @runtime_checkable
 class Predict(Protocol):
-    """What decoding needs of a model: the logits of the masked tokens, and only theirs.
+    """What decoding needs of a model: the logits of the masked tokens, and of no others.
 
     Called with all tokens, `mask_id` at those masked. Returns one row for each masked token, in row-major
     order of `masked` (S = masked.sum()), and one column for each code (K; the mask token has none). Must not
@@ -75,7 +75,7 @@ class Decoded:
     """All tokens, int64: the known ones unchanged, each hole token a code in [0, K)."""
     entropy: Float[Tensor, "B N"]
     """Entropy in nats, 0 to log K, of each hole token as predicted in the first step, where only the known
-    tokens were to be seen: how uncertain the fill is, free of choices already made. 0 at known tokens."""
+    tokens are visible: how uncertain the fill is, independent of choices already made. 0 at known tokens."""
     log_likelihood: Float[Tensor, "B"]
     """Sum over an image's hole tokens of the model's log-probability (temperature 1, no truncation, nats) of
     each in the step it was kept; 0 for an empty hole. Ranks fills of one hole; divide by its size to compare

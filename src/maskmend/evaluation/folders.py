@@ -94,7 +94,7 @@ def evaluate_folders(
         device: where the networks run.
         repeats: bootstrap draws for FID and KID; figures measured image by image get at least 1,000.
         level: confidence level of the intervals.
-        seed: seed of all chance.
+        seed: seed of all random draws.
         folds: cross-fitting of P-IDS and U-IDS; 0 for the paper's protocol (`metrics.discriminability`).
         seconds_per_image: measured by the caller, passed through to the report.
         progress: called with (stage, done, total).
@@ -137,7 +137,7 @@ def evaluate_folders(
         notes.append(f"{those} no result and {'was' if pairs.unused_truths == 1 else 'were'} left out")
     digests = {"results": content_hash(pairs.results), "truths": content_hash(pairs.truths)}
     if pairs.masks is not None:
-        # In the order in which they were drawn, that of the truths: other suffixes may sort otherwise
+        # In the order in which they were drawn, that of the truths: other suffixes may sort differently
         drawn = sorted(zip(pairs.truths.paths, pairs.masks, strict=True), key=lambda pair: pair[0])
         digests["masks"] = masks_hash(mask for _, mask in drawn)
 

@@ -1,7 +1,7 @@
 """Scores a model on a folder of images and masks.
 
     composited       known pixels from the image, the hole from the model: what a user gets
-    uncomposited     every pixel from the decoder: the protocol of the published experiment
+    uncomposited     every pixel from the decoder: the protocol of the coursework
     reconstruction   the whole image encoded and decoded: a lower bound of the uncomposited scores
     likeliest        of several samples the one to which the model gives the highest likelihood, composited
 

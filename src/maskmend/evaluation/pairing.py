@@ -141,7 +141,7 @@ def _unreadable(broken: dict[Path, str]) -> str:
         names = ", ".join(map(str, list(broken)[:MOST_NAMES]))
         more = f" and {len(broken) - MOST_NAMES} more" if len(broken) > MOST_NAMES else ""
         reason = f"{len(broken)} files cannot be used ({names}{more}); of the first: {reason}"
-    return f"{reason} Or leave such pictures out of all folders: figures are of the pictures there are."
+    return f"{reason} Or leave such pictures out of all folders: scores are of the pictures that remain."
 
 
 def _check_sizes(pairs: Comparison, shapes: dict[Path, tuple[int, ...]]) -> None:

@@ -80,7 +80,7 @@ class Report:
     def table(self) -> Table:
         """The figures as a table for the terminal."""
         level = next((f"{figure.level:.0%}" for figure in self.figures.values()), "")
-        # As text: of pip install '.[evaluate]' the table's markup would take the brackets away.
+        # As text: in pip install '.[evaluate]' the brackets would be read as markup.
         notes = Text("\n".join(self._footnotes()), style="table.caption")
         table = Table(title=f"{self.images} images", caption=notes, caption_justify="left")
         table.add_column("metric")

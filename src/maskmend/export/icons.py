@@ -1,6 +1,7 @@
-"""The site's icons as PNG, which phones want of an app: the editor's `icon.svg`, drawn with Pillow.
+"""The site's icons as PNG, which phones need to install an app: the editor's `icon.svg`, drawn with Pillow.
 
-Of SVG it knows what that file has: rectangles with rounded corners, colours, opacity, groups with a colour.
+It supports the SVG elements of that file: rectangles with rounded corners, colours, opacity, groups with a
+colour.
 """
 
 import io
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SMOOTH = 4
-"""Icons are drawn so many times larger, then reduced."""
+"""Icons are drawn this many times larger, then reduced."""
 SAFE = 0.8
 """A launcher may cut a maskable icon to a circle, of at least this share of its side in diameter."""
 

@@ -167,7 +167,7 @@ def export_onnx(pipe: InpaintPipeline, folder: Path) -> list[Path]:
 def onnx_graphs(
     pipe: InpaintPipeline, *, guesses: bool = False, distances: bool = False
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The four graphs by name, and what model.json says of them; raises as `export_onnx`.
+    """The four graphs by name, and their description in model.json; raises as `export_onnx`.
 
     Args:
         pipe: the model.

@@ -4,7 +4,7 @@
            api.js: who fills                         browser/  the worker: windows, decoding, compositing
            service-worker.js, icons                  samples/
 
-Any server of files will do. The site asks no other host for anything, and its security policy forbids it.
+Any static file server will do. The site asks no other host for anything, and its security policy forbids it.
 """
 
 import gzip
@@ -40,7 +40,7 @@ POLICY = (
 )
 WEIGHTS = ("auto", "float16", "int8")
 ORDERS, SEAMS = ("confidence", "random"), ("poisson", "hard")
-"""What the worker knows of these settings."""
+"""The values of these settings that the worker supports."""
 LIMITS = {"upload_bytes": 200 * 2**20, "pixels": 40_000_000, "samples": 4, "steps": 32, "grow": 32}
 HTML = (
     (
@@ -91,14 +91,15 @@ def export_web(
         pipe: the model; it stays as it is.
         folder: where the site goes; files of the same names are replaced.
         name: what the page calls the model.
-        weights: "float16" keeps shipped weights to the bit; "int8" rounds the decoder's kernels to 8 bits,
-            which changes no token; "auto": int8 unless finer levels look at what the decoder draws (guesses).
+        weights: "float16" keeps shipped weights unchanged; "int8" rounds the decoder's kernels to 8 bits,
+            which changes no token; "auto": int8 unless finer levels encode the decoder's pictures (guesses).
         runtime: folder with onnxruntime-web's files; None: see `web_runtime`.
         webgpu: whether onnxruntime-web's build with WebGPU comes with the site, beside the plain one; a
             browser downloads one of the two. None: for models with finer levels (guesses), which decode
             dozens of windows for one wide hole.
 
-    Raises ConfigError for settings that the worker does not know, and as `onnx_graphs` and `runtime_files`.
+    Raises ConfigError for settings that the worker does not support, and as `onnx_graphs` and
+    `runtime_files`.
     """
     guesses = bool(getattr(pipe.transformer.config, "guesses", False))
     if weights not in WEIGHTS:
@@ -156,7 +157,7 @@ def _check_settings(defaults: Settings) -> None:
         value = getattr(defaults, name)
         if value not in known:
             raise ConfigError(
-                f"the model's {name} is {value!r}, the browser knows {', '.join(map(str, known))}: "
+                f"the model's {name} is {value!r}, the browser supports {', '.join(map(str, known))}: "
                 "change the defaults in its model_index.json"
             )
 
@@ -166,7 +167,7 @@ def site_pages(name: str, about: dict[str, Any], settings: dict[str, Any]) -> di
 
     Args:
         name: what the page calls the model.
-        about: its resolution, grid and codes, as `onnx_graphs` tells them.
+        about: its resolution, grid and codes, as `onnx_graphs` returns them.
         settings: its defaults.
     """
     pages = {p.name: p.read_bytes() for p in PAGE.iterdir() if p.is_file() and p.name not in NOT_IN_SITE}
@@ -206,7 +207,7 @@ def site_html() -> str:
 
 
 def _samples(name: str) -> list[Path]:
-    """Pictures of the kind the model knows; none where they were left out of the installation."""
+    """Sample pictures for the model; none if they were left out of the installation."""
     try:
         pairs = sample_pairs(PHOTOGRAPHS) if name == "photo" else sample_pairs()
     except DataError:

@@ -40,7 +40,7 @@ FILES = {
 def runtime_files(folder: Path | None = None, builds: Iterable[str] = ("wasm",)) -> dict[str, bytes]:
     """The contents of the files of `BUILDS`, from `folder` (the package or its `dist`), the cache, or npm.
 
-    Raises WeightsError where a file is missing or another one, or npm cannot deliver the package.
+    Raises WeightsError if a file is missing or not the expected one, or npm cannot deliver the package.
     """
     names = [name for build in builds for name in BUILDS[build]]
     if folder is not None:

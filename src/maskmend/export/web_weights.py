@@ -1,4 +1,4 @@
-"""The weights of ONNX graphs, taken out of them and packed for the way to a browser.
+"""The weights of ONNX graphs, taken out of them and packed for download by a browser.
 
     graphs ─► small graphs, their weights elsewhere     tensors, each once ─► float16 or 8 bits ─► gzip
 
@@ -39,7 +39,7 @@ def pack_weights(graphs: dict[str, bytes], *, eight_bit: Iterable[str] = ()) -> 
     """Packs graphs by name.
 
     Kernels and matrices that only the graphs `eight_bit` have are rounded to 8 bits, with a scale for each
-    row, which is a convolution's output channel; all else keeps its value to the bit.
+    row, which is a convolution's output channel; all else is unchanged.
     """
     import onnx  # pyright: ignore[reportMissingImports]
     from onnx import numpy_helper  # pyright: ignore[reportMissingImports]
@@ -130,7 +130,7 @@ def _point_to(initializer: Any, offset: int, length: int) -> None:
 
 
 def _strip(model: Any) -> None:
-    """Takes out where in the Python source each node came from."""
+    """Removes the position in the Python source that each node came from."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.doc_string = ""

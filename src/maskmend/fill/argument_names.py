@@ -32,7 +32,7 @@ OTHERS = {
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises ConfigError for one of `OTHERS`, with the word that is right here."""
+    """Raises ConfigError for one of `OTHERS`, with the argument to use here."""
     for name in names:
         if name in OTHERS:
             raise ConfigError(f"{name} is no argument here: {OTHERS[name]}")

@@ -79,7 +79,7 @@ def _feather(wanted: Rows, mask: np.ndarray) -> Rows:
     membrane = _membrane(wanted, mask)
 
     def correction(rows: slice) -> np.ndarray:
-        # As far as the fade reaches, and one more: whatever is farther away from the seam has no share.
+        # As far as the fade reaches, and one more: pixels farther from the seam have no influence.
         around, here = widened(rows, FEATHER_REACH + 2, len(mask))
         hole = mask[around]
         if hole.all():

@@ -52,7 +52,7 @@ def labels_for(
     """
     if settings.prompt and prompts is None:
         raise ConfigError(
-            f"prompt = {settings.prompt!r}: this model knows no words or keeps no prompts, leave it out"
+            f"prompt = {settings.prompt!r}: this model takes no prompts, or its folder has none: leave it out"
         )
     conditioned = config.labels or prompts is not None
     if settings.guidance != 1 and not (conditioned and config.unconditional):

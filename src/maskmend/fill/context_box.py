@@ -17,7 +17,7 @@ from maskmend.fill.result import Inpainted
 from maskmend.fill.windows import Window
 from maskmend.images.picture import Picture
 from maskmend.masks.box import Box
-from maskmend.masks.drawn import CONTEXT_BOX, check_inside, written
+from maskmend.masks.painted import CONTEXT_BOX, check_inside, written
 
 
 def cut_to_box(

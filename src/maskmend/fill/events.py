@@ -21,7 +21,7 @@ class FillEvents:
     on_preview: "Callable[[Preview], object] | None" = None
     """Called after each step with a `Preview`, which can draw the current state of a fill."""
     on_level: "Callable[[LevelProgress], object] | None" = None
-    """Called before a wide hole is redrawn at finer scales, after each batch of windows, and after each
+    """Called before a wide hole is refilled at finer scales, after each batch of windows, and after each
     scale, then with the picture."""
     on_result: "Callable[[int, Inpainted], object] | None" = None
     """Called with an image's index in the batch and its result as soon as it is complete; an image with many

@@ -48,7 +48,7 @@ class Domain:
     """What a model learnt; `maskmend calibrate` measures it."""
 
     learnt: str
-    """Its name, in the plural, as a sentence would have it: "cat faces"."""
+    """Its name, in the plural, as used in a sentence: "cat faces"."""
     distance: float
     """The distance beyond which a picture is unlike that: from `texture`, or without one the quantization
     distance."""

@@ -23,14 +23,14 @@ def refined(
     image: int,
     on_level: Callable[[LevelProgress], object] | None,
 ) -> Inpainted:
-    """`result` with its pictures redrawn at the finer scales, sample by sample.
+    """`result` with its pictures refilled at the finer scales, sample by sample.
 
     `image` is its index in the batch, which is passed to `on_level`.
     """
     settings = replace(result.settings, steps=result.settings.detail_steps, sweet_spot=None)
     progress = _Progress(result, levels, filler, image, on_level)
 
-    def redraw(regions: Sequence[Region], seeds: Sequence[int]) -> list[np.ndarray]:
+    def refill(regions: Sequence[Region], seeds: Sequence[int]) -> list[np.ndarray]:
         parts = filler.fill(regions, [(seed,) for seed in seeds], settings)
         return [part.fills[0] for part in parts]
 
@@ -41,7 +41,7 @@ def refined(
             picture.pixels,
             result.mask,
             levels,
-            redraw,
+            refill,
             resolution=filler.tokenizer.config.resolution,
             seam=settings.seam,
             seed=seed,
@@ -66,11 +66,11 @@ class _Progress:
         self.image, self.on_level, self.levels = image, on_level, len(levels)
         self.total = cell_count(levels)
         self.pace = filler.seconds_each(result.settings.detail_steps)
-        self.begin(0, tell=False)
+        self.begin(0, report=False)
 
-    def begin(self, sample: int, *, tell: bool = True) -> None:
+    def begin(self, sample: int, *, report: bool = True) -> None:
         self.sample, self.done, self.begun = sample, 0, time.perf_counter()
-        if tell:
+        if report:
             self(1, 0)
 
     def finished(self, level: int, pixels: np.ndarray) -> None:

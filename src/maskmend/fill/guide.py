@@ -49,7 +49,7 @@ def as_guide(picture: Picture, mask: Bool[np.ndarray, "H W"]) -> Guide | None:
             "saved as PNG."
         )
     painted = (picture.alpha > 0) & mask
-    # Hidden colours go: whatever lies under transparent pixels, or outside the hole, is not there.
+    # Hidden colours are dropped: those under transparent pixels, and those outside the hole.
     pixels = np.where(painted[:, :, None], picture.pixels, np.uint8(0))
     return Guide(pixels=pixels, painted=painted) if painted.any() else None
 

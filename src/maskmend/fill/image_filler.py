@@ -22,7 +22,7 @@ from maskmend.fill.familiarity import Domain, quantization_distance, texture_dis
 from maskmend.fill.finishing import interpolated, refined
 from maskmend.fill.guide import guided
 from maskmend.fill.levels import Level, cell_count, plan_levels
-from maskmend.fill.merge import Part, merge_regions
+from maskmend.fill.merge import RegionFill, merge_regions
 from maskmend.fill.preview import previews
 from maskmend.fill.region_filler import RegionFiller
 from maskmend.fill.requests import FillRequest
@@ -54,7 +54,7 @@ class ImageFiller:
             levels = [self._levels(request.mask, own) for request, own in zip(requests, windows, strict=True)]
         counts = [len(own) for own in windows]
         finer = [cell_count(own) for own in levels]
-        parts: list[list[Part]] = [[] for _ in requests]
+        parts: list[list[RegionFill]] = [[] for _ in requests]
         results: dict[int, Inpainted] = {}
 
         def finish(image: int) -> None:
@@ -75,7 +75,7 @@ class ImageFiller:
                 batch: Sequence[tuple[int, int]] = batch,
                 regions: Sequence[Region] = regions,
             ) -> None:
-                self._tell(step, batch, regions, counts, finer)
+                self._report_step(step, batch, regions, counts, finer)
 
             seeds = [requests[i].seeds for i, _ in batch]
             filled = self.regions.fill(regions, seeds, self.settings, on_step)
@@ -110,7 +110,7 @@ class ImageFiller:
         strength = self.settings.guide_strength
         return guided(region, pixels, mask, request.guide, strategy=strategy, strength=strength)
 
-    def _tell(
+    def _report_step(
         self,
         step: Step,
         batch: Sequence[tuple[int, int]],
@@ -122,11 +122,15 @@ class ImageFiller:
         if self.events.on_step is not None:
             self.events.on_step(step)
         if self.events.on_preview is not None:
-            draw, seam = partial(rendering.draw, self.regions.tokenizer), self.settings.seam
-            for preview in previews(step, batch, regions, counts=counts, finer=finer, seam=seam, draw=draw):
+            decode, seam = partial(rendering.decode_pictures, self.regions.tokenizer), self.settings.seam
+            for preview in previews(
+                step, batch, regions, counts=counts, finer=finer, seam=seam, decode_pictures=decode
+            ):
                 self.events.on_preview(preview)
 
-    def _joined(self, request: FillRequest, parts: Sequence[Part], windows: Sequence[Window]) -> Inpainted:
+    def _joined(
+        self, request: FillRequest, parts: Sequence[RegionFill], windows: Sequence[Window]
+    ) -> Inpainted:
         """The fills of all windows of an image, merged into its picture; known pixels are unchanged."""
         picture, mask, seeds, settings = request.picture, request.mask, request.seeds, self.settings
         if not windows:
@@ -147,7 +151,7 @@ class ImageFiller:
     def _finished(
         self, result: Inpainted, request: FillRequest, levels: Sequence[Level], image: int
     ) -> Inpainted:
-        """`result` redrawn at finer scales, and interpolated where its surroundings are plain."""
+        """`result` refilled at finer scales, and interpolated where its surroundings are plain."""
         settings = result.settings
         windows = [region.window for region in result.regions]
         if levels:

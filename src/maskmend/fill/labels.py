@@ -15,7 +15,7 @@ from maskmend.decoding.loop import Decoded, Step
 from maskmend.errors import ConfigError
 
 TRIED = 8
-"""Classes that "auto" tries, spread evenly: ImageNet's run from animals over things to landscapes."""
+"""Classes that "auto" tries, spread evenly: ImageNet's range from animals to objects and landscapes."""
 SEPARATOR = "/"
 
 
@@ -39,7 +39,7 @@ def chosen_labels(
             )
         return (None,)
     if count == 0:
-        raise ConfigError(f"label = {label!r}: this model knows no classes, leave it out")
+        raise ConfigError(f"label = {label!r}: this model has no classes, leave it out")
     if label == "auto":
         tries = min(TRIED, count)
         return tuple(round((n + 0.5) * count / tries - 0.5) for n in range(tries))
@@ -64,12 +64,12 @@ def _number(label: str | int, names: Sequence[str], count: int) -> int:
     if len(part) > 1:
         shown = ", ".join(f"{n} ({names[n].partition(',')[0]})" for n in part[:4])
         more = f" and {len(part) - 4} more" if len(part) > 4 else ""
-        raise ConfigError(f"label = {text!r} is said of several classes, {shown}{more}: give the number")
+        raise ConfigError(f"label = {text!r} matches several classes, {shown}{more}: give the number")
     return part[0]
 
 
 def likeliest(fills: Sequence[Decoded]) -> Decoded:
-    """Of several fills of the same holes the likeliest, row by row."""
+    """The likeliest of several fills of the same holes, row by row."""
     if len(fills) == 1:
         return fills[0]
     best = torch.stack([fill.log_likelihood for fill in fills]).argmax(0).tolist()

@@ -1,4 +1,4 @@
-"""Coarse to fine: a wide hole is filled at a coarse scale, then redrawn at finer ones, up to full size.
+"""Coarse to fine: a wide hole is filled at a coarse scale, then refilled at finer ones, up to full size.
 
     coarse fill ─ upscale ─► guess in the hole ─► windows of the next scale ─► fill ─ upscale ─► ...
 
@@ -37,13 +37,13 @@ KEPT_BELOW = 2.0
 colour: the model adds the detail. Without it contrast grows from level to level (12 validation photographs,
 blobs: LPIPS 0.1109 without, 0.1076 with 2 pixels, 0.1098 with 4)."""
 
-Redraw = Callable[[Sequence[Region], Sequence[int]], Sequence[Float[np.ndarray, "R R 3"]]]
+Refill = Callable[[Sequence[Region], Sequence[int]], Sequence[Float[np.ndarray, "R R 3"]]]
 """The model's pictures, in grey levels, of regions whose holes hold a guess; one seed each."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LevelProgress:
-    """How far coarse to fine is with one fill."""
+    """The progress of one fill from coarse to fine."""
 
     image: int
     """Place of the image in the batch."""
@@ -56,9 +56,9 @@ class LevelProgress:
     total: int
     """Windows in all."""
     seconds_left: float
-    """Of this fill, as estimated from what windows have taken so far."""
+    """Of this fill, estimated from the time of the windows so far."""
     pixels: UInt8[np.ndarray, "H W 3"] | None = None
-    """The picture when a level is finished, else None. It is drawn on afterwards: copy what is to be kept."""
+    """The picture when a level is finished, else None. Later levels change it in place: copy to keep it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +78,14 @@ class Level:
 def plan_levels(
     mask: Bool[np.ndarray, "H W"], windows: Sequence[Window], resolution: int, detail: str | int
 ) -> list[Level]:
-    """The finer scales of a hole that `windows` fill, in the order in which they are drawn.
+    """The finer scales of a hole that `windows` fill, in the order in which they are filled.
 
     Args:
         mask: the hole.
         windows: as `lay_windows` lays them; a part whose windows are of the model's size has no finer scale.
         resolution: side of the model's view.
         detail: "full": up to the picture's own scale; "auto": likewise, but no scale begins that would bring
-            the number of windows above `MOST_WINDOWS`; a number: so many scales at most.
+            the number of windows above `MOST_WINDOWS`; a number: at most that many scales.
     """
     levels: list[Level] = []
     count = 0
@@ -103,7 +103,7 @@ def plan_levels(
                 break
             count += len(cells)
             levels.append(Level(box=box, scale=scale, size=size, cells=cells))
-    # Coarse ones of all parts first: what a wide level enlarges beside its own cells is drawn again later.
+    # Coarse ones of all parts first: what a wide level enlarges beside its own cells is filled again later.
     return sorted(levels, key=lambda level: -level.scale)
 
 
@@ -121,7 +121,7 @@ def refine(
     pixels: UInt8[np.ndarray, "H W 3"],
     mask: Bool[np.ndarray, "H W"],
     levels: Sequence[Level],
-    redraw: Redraw,
+    refill: Refill,
     *,
     resolution: int,
     seam: str,
@@ -129,10 +129,10 @@ def refine(
     progress: Progress | None = None,
     finished: Callable[[int, UInt8[np.ndarray, "H W 3"]], object] | None = None,
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """`pixels`, a picture whose hole (mask True) is filled coarsely, with the hole redrawn level by level.
+    """`pixels`, a picture whose hole (mask True) is filled coarsely, with the hole refilled level by level.
 
     Pixels outside the mask come back as they are. `progress` is called with the level's number, from 1, and
-    the number of windows drawn since the last call; `finished` with the level's number and the picture when
+    the number of windows filled since the last call; `finished` with the level's number and the picture when
     the level is done.
     """
     result = pixels.copy()
@@ -147,23 +147,23 @@ def refine(
             )
             canvas, open_hole = np.asarray(scaled), shrink_mask(hole, level.size)
         on_count = None if progress is None else (lambda done, n=number: progress(n, done))
-        drawn = _draw_level(canvas, open_hole, level, redraw, resolution, seam, (seed, number), on_count)
-        if drawn.shape != crop.shape:
+        refilled = _fill_level(canvas, open_hole, level, refill, resolution, seam, (seed, number), on_count)
+        if refilled.shape != crop.shape:
             whole = Box(top=0, left=0, height=crop.shape[0], width=crop.shape[1])
-            drawn = composite(crop, enlarge(drawn.astype(np.float32), whole), hole, seam=seam)
+            refilled = composite(crop, enlarge(refilled.astype(np.float32), whole), hole, seam=seam)
         result[here] = np.where(
-            (hole & _covered(level, (level.box.height, level.box.width)))[:, :, None], drawn, crop
+            (hole & _covered(level, (level.box.height, level.box.width)))[:, :, None], refilled, crop
         )
         if finished is not None:
             finished(number, result)
     return result
 
 
-def _draw_level(
+def _fill_level(
     canvas: UInt8[np.ndarray, "h w 3"],
     hole: Bool[np.ndarray, "h w"],
     level: Level,
-    redraw: Redraw,
+    refill: Refill,
     resolution: int,
     seam: str,
     seeds: tuple[int, int],
@@ -171,15 +171,15 @@ def _draw_level(
 ) -> UInt8[np.ndarray, "h w 3"]:
     from scipy.ndimage import gaussian_filter  # takes as long to load as a small hole to fill
 
-    canvas, undrawn = canvas.copy(), hole.copy()
+    canvas, unfilled = canvas.copy(), hole.copy()
     numbered = list(enumerate(level.cells))
     for colour in (0, 1):
         cells = [(number, cell) for number, (cell, its) in numbered if its == colour]
-        before, left = canvas.copy(), undrawn.copy()
+        before, left = canvas.copy(), unfilled.copy()
         for start in range(0, len(cells), BATCH):
             batch = cells[start : start + BATCH]
             regions = [_region(before, left, cell, resolution) for _, cell in batch]
-            fills = redraw(regions, [window_seed(*seeds, number) for number, _ in batch])
+            fills = refill(regions, [window_seed(*seeds, number) for number, _ in batch])
             for (_, cell), region, fill in zip(batch, regions, fills, strict=True):
                 box = region.box
                 kept = gaussian_filter(before[box.slices] - fill, (KEPT_BELOW, KEPT_BELOW, 0), mode="nearest")
@@ -187,7 +187,7 @@ def _draw_level(
                 own = _inside(cell, hole.shape)
                 new = merged[own.within(box).slices]
                 canvas[own.slices] = np.where(left[own.slices][:, :, None], new, canvas[own.slices])
-                undrawn[own.slices] = False
+                unfilled[own.slices] = False
             if progress is not None:
                 progress(len(batch))
     return canvas

@@ -21,7 +21,7 @@ from maskmend.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Part:
+class RegionFill:
     """The S fills of one region of N tokens."""
 
     region: Region
@@ -42,7 +42,7 @@ class Part:
 def merge_regions(
     picture: Picture,
     mask: Bool[np.ndarray, "H W"],
-    parts: Sequence[Part],
+    parts: Sequence[RegionFill],
     seeds: tuple[int, ...],
     settings: Settings,
     *,
@@ -78,7 +78,7 @@ class Steps(Sequence[Step]):
     parts.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[RegionFill]) -> None:
         self._parts = tuple(parts)
         self._places = [(place, n) for place, part in enumerate(parts) for n in range(len(part.history))]
 
@@ -96,12 +96,12 @@ class Steps(Sequence[Step]):
         part, before, after = self._parts[place], self._parts[:place], self._parts[place + 1 :]
         step, samples = part.history[number], len(part.tokens)
         filled = [one.tokens for one in before]
-        settled = [torch.zeros_like(tokens, dtype=torch.bool) for tokens in filled]
+        unmasked = [torch.zeros_like(tokens, dtype=torch.bool) for tokens in filled]
         given = [one.given.expand(samples, -1) for one in after]
-        hidden = [one.hole.expand(samples, -1) for one in after]
+        masked = [one.hole.expand(samples, -1) for one in after]
         return Step(
             index=range(len(self))[index] + 1,
             tokens=torch.cat([*filled, step.tokens, *given], dim=1),
-            masked=torch.cat([*settled, step.masked, *hidden], dim=1),
+            masked=torch.cat([*unmasked, step.masked, *masked], dim=1),
             candidate=torch.cat([*filled, step.candidate, *given], dim=1),
         )

@@ -37,7 +37,7 @@ def html_of(result: "Inpainted") -> str | None:
 
 def _png(image: Image.Image, side: int) -> bytes:
     shown = image.copy()
-    shown.info = {}  # EXIF is no matter of a notebook's file
+    shown.info = {}  # EXIF does not belong in a notebook's file
     shown.thumbnail((side, side))
     content = io.BytesIO()
     shown.save(content, "PNG")

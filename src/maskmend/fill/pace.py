@@ -33,34 +33,34 @@ class WindowPace:
         """Time of a window of the finer scales, relative to one of these."""
         self.shares: dict[int, float] = {}
         """Finished share (0 to 1) of each window that has started."""
-        self.settled: set[int] = set()
-        """Windows without hidden tokens; others of their batch may still be decoding."""
+        self.finished: set[int] = set()
+        """Windows without masked tokens; others of their batch may still be decoding."""
         self.begun = clock()
         self.spent = self.left = 0.0
-        """Seconds since the start, and until the last window is decoded and redrawn at the finer scales."""
+        """Seconds since the start, and until the last window is decoded and refilled at the finer scales."""
 
     def update(
-        self, *, part: int, together: Sequence[int], parts: int, step: int, last: bool, finer: int = 0
+        self, *, window: int, concurrent: Sequence[int], windows: int, step: int, last: bool, finer: int = 0
     ) -> None:
         """Records a decoding step of a window.
 
         Args:
-            part: number of the window, from 1.
-            together: the windows decoded in the same batch, including this one.
-            parts: total number of windows.
+            window: number of the window, from 1.
+            concurrent: the windows decoded in the same batch, including this one.
+            windows: total number of windows.
             step: number of the decoding step, from 1.
-            last: whether this window has no hidden tokens left.
+            last: whether this window has no masked tokens left.
             finer: number of windows of the finer scales.
         """
-        if step / self.steps < max(self.shares.get(one, 0.0) for one in together) and not (
-            last and part in self.settled
+        if step / self.steps < max(self.shares.get(one, 0.0) for one in concurrent) and not (
+            last and window in self.finished
         ):
             # The next samples, or the next condition, begin.
-            self.shares, self.settled, self.begun = {}, set(), self.clock()
+            self.shares, self.finished, self.begun = {}, set(), self.clock()
         if last:
-            self.settled.add(part)
-        share = 1.0 if self.settled.issuperset(together) else step / self.steps
-        self.shares |= dict.fromkeys(together, share)
+            self.finished.add(window)
+        share = 1.0 if self.finished.issuperset(concurrent) else step / self.steps
+        self.shares |= dict.fromkeys(concurrent, share)
         self.spent = self.clock() - self.begun
         done = sum(self.shares.values())
-        self.left = self.spent / done * (max(0.0, parts - done) + finer * self.finer_share)
+        self.left = self.spent / done * (max(0.0, windows - done) + finer * self.finer_share)

@@ -57,7 +57,7 @@ def interpolate_plain(
         hole = mask[rows, :, None]
         if not hole.any():
             continue
-        # A limit of next to nothing is a number too, and must not overflow.
+        # A tiny limit is valid too, and must not overflow.
         share = np.clip(2 - spread(rows) / max(limit, 1e-6), 0, 1)
         blended = np.rint(share * smooth(rows) + (1 - share) * pixels[rows]).clip(0, 255).astype(np.uint8)
         filled[rows] = np.where(hole, blended, pixels[rows])

@@ -17,15 +17,15 @@ from maskmend.images.canvas import extend_canvas, margins_of, read_extension
 from maskmend.images.opening import MAX_PIXELS
 from maskmend.images.picture import Picture, load_image, read_image
 from maskmend.masks.box import Box
-from maskmend.masks.drawn import DrawnMask, written
 from maskmend.masks.morphology import grow
 from maskmend.masks.options import MaskOptions
+from maskmend.masks.painted import PaintedMask, written
 from maskmend.masks.reading import load_mask, read_mask
 
 Source = Path | bytes
 """A file, or its content."""
 LARGE = 1_000_000
-"""Pixels of which any share that is one is a pixel or more."""
+"""A length of which any percentage is at least one pixel."""
 NO_GUIDE = "no guide of that name"
 
 
@@ -44,7 +44,7 @@ class Preparation:
 
     reading: MaskOptions = field(default_factory=MaskOptions)
     growth: int = 0
-    drawn: DrawnMask = field(default_factory=DrawnMask)
+    painted: PaintedMask = field(default_factory=PaintedMask)
     """Boxes are in coordinates of the original picture, not of the extended one."""
     extend: str | None = None
     """Such as "left=200,right=10%"."""
@@ -61,17 +61,17 @@ class Preparation:
     @property
     def needs_no_mask(self) -> bool:
         """Whether there is something to fill without a mask file."""
-        return bool(self.drawn) or self.extend is not None
+        return bool(self.painted) or self.extend is not None
 
     def described(self) -> dict[str, Any]:
-        """What of this decides the pixels of a fill, of the options that are seldom given: none of them is
-        named where it was not, so that older records stay true."""
-        said = self.drawn.described()
+        """The rarely used options that determine the pixels of a fill. Those that were not given are left
+        out, so that older records still match."""
+        record = self.painted.described()
         if self.extend is not None:
-            said["extend"] = self.extend
+            record["extend"] = self.extend
         if self.context_box is not None:
-            said["context_box"] = written(self.context_box)
-        return said
+            record["context_box"] = written(self.context_box)
+        return record
 
     def prepare(self, image: Source, mask: Source | None, guide: Source | None) -> Prepared:
         """Raises ImageError, MaskError."""
@@ -87,7 +87,7 @@ class Preparation:
                 note=notes.append,
                 max_pixels=self.max_pixels,
             )
-        hole, picture = self.drawn.joined(before, hole), before
+        hole, picture = self.painted.joined(before, hole), before
         if self.extend is not None:
             try:
                 picture, hole = extend_canvas(before, self.extend, mask=hole, max_pixels=self.max_pixels)

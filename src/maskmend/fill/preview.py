@@ -1,6 +1,6 @@
 """The state of fills during decoding: for each image and sample the tokens still masked, and a picture.
 
-A picture is drawn only on request, of the part that the model sees and at the model's resolution, as
+A picture is decoded only on request, of the square that the model sees and at the model's resolution, as
 compositing a large image in each step would take too long.
 """
 
@@ -24,19 +24,19 @@ class Preview:
     step: Step
     regions: dict[int, Region]
     """The region of each image with a hole, by the image's index in the batch."""
-    part: int
+    window: int
     """The number of the window of this step, from 1: distant holes, and parts of a long one, are filled
     separately."""
-    together: tuple[int, ...]
-    """The numbers of the windows that are decoded with it, including its own; each has a preview of this
-    step."""
-    parts: dict[int, int]
-    """How many each of these images has."""
+    concurrent: tuple[int, ...]
+    """Numbers of the windows that are decoded in the same batch, this one included; each has a preview of
+    this step."""
+    windows: dict[int, int]
+    """Number of windows of each of these images."""
     finer: dict[int, int]
     """How many windows at finer scales follow for each fill of each of these images."""
     seam: str
-    draw: Callable
-    """Pictures of token grids, given what the model sees of each one's image."""
+    decode_pictures: Callable
+    """Decodes token grids to pictures, given what the model sees of each one's image."""
 
     @property
     def samples(self) -> int:
@@ -45,15 +45,15 @@ class Preview:
 
     @property
     def last(self) -> bool:
-        """Whether all tokens of this part are settled in every image."""
+        """Whether all tokens of this window are unmasked in every image."""
         return not bool(self.step.masked.any())
 
     def box(self, image: int) -> Box:
         """Where in the image its picture lies."""
         return self.regions[image].box
 
-    def hidden(self, image: int, sample: int = 0) -> Bool[np.ndarray, "h w"]:
-        """Tokens that are still to be settled."""
+    def masked(self, image: int, sample: int = 0) -> Bool[np.ndarray, "h w"]:
+        """Tokens that are still masked."""
         masked = self.step.masked[self._row(image, sample)]
         side = round(len(masked) ** 0.5)
         return masked.view(side, side).cpu().numpy()
@@ -64,7 +64,7 @@ class Preview:
         Slow seams are left to the end: any but "hard" is shown feathered.
         """
         region, row = self.regions[image], self._row(image, sample)
-        (fill,) = self.draw(self.step.candidate[row : row + 1], [region])
+        (fill,) = self.decode_pictures(self.step.candidate[row : row + 1], [region])
         seam = "hard" if self.seam == "hard" else "feather"
         return composite(to_uint8(region.image), fill, region.mask[0, 0].cpu().numpy(), seam=seam)
 
@@ -80,7 +80,7 @@ def previews(
     counts: Sequence[int],
     finer: Sequence[int],
     seam: str,
-    draw: Callable,
+    decode_pictures: Callable,
 ) -> Iterator[Preview]:
     """The previews of a decoding step of some windows, one for each window number among them.
 
@@ -91,7 +91,7 @@ def previews(
         counts: how many windows each image has.
         finer: how many windows at finer scales follow for each of its fills.
         seam: see `Preview`.
-        draw: see `Preview`.
+        decode_pictures: see `Preview`.
     """
     samples = len(step.tokens) // len(windows)
     numbers = sorted({number for _, number in windows})
@@ -101,10 +101,10 @@ def previews(
         yield Preview(
             step=step.at([place * samples + sample for place in places for sample in range(samples)]),
             regions=dict(zip(images, (regions[place] for place in places), strict=True)),
-            part=number + 1,
-            together=tuple(other + 1 for other in numbers),
-            parts={image: counts[image] for image in images},
+            window=number + 1,
+            concurrent=tuple(other + 1 for other in numbers),
+            windows={image: counts[image] for image in images},
             finer={image: finer[image] for image in images},
             seam=seam,
-            draw=draw,
+            decode_pictures=decode_pictures,
         )

@@ -16,7 +16,7 @@ from maskmend.fill import rendering
 from maskmend.fill.conditions import UNCONDITIONAL, Condition
 from maskmend.fill.crops import Region
 from maskmend.fill.labels import likeliest
-from maskmend.fill.merge import Part
+from maskmend.fill.merge import RegionFill
 from maskmend.fill.timer import Timer
 from maskmend.inference.cached_transformer import InferenceTransformer
 from maskmend.inference.full_pass import FullPass
@@ -56,7 +56,7 @@ class RegionFiller:
         seeds: Sequence[tuple[int, ...]],
         settings: Settings,
         on_step: Callable[[Step], object] | None = None,
-    ) -> list[Part]:
+    ) -> list[RegionFill]:
         """The fills of each region; `seeds` are those of its samples, as many for all."""
         samples = len(seeds[0])
         with self._timed("encode"):
@@ -69,7 +69,7 @@ class RegionFiller:
                 ]
             )
         with self._timed("draw"):
-            fills = rendering.draw(
+            fills = rendering.decode_pictures(
                 self.tokenizer, decoded.tokens, [region for region in regions for _ in range(samples)]
             )
         self.regions += len(regions)
@@ -79,7 +79,7 @@ class RegionFiller:
         for n, region in enumerate(regions):
             rows = slice(n * samples, (n + 1) * samples)
             parts.append(
-                Part(
+                RegionFill(
                     region=region,
                     given=tokens[n],
                     hole=hole[n],
@@ -111,7 +111,7 @@ class RegionFiller:
         encoded = [self.tokenizer.encode_with_distances(image) for image in images.split(1)]
         tokens, distances = (torch.cat(each).flatten(1) for each in zip(*encoded, strict=True))
         missing = missing_share(masks, factor)
-        assert guess is not None  # `known` tells of each pixel
+        assert guess is not None  # `known` gives it for each pixel
         guessed = F.max_pool2d(guess.float(), factor).flatten(1)
         hints = Hints(tokens, missing, guessed)
         return torch.where(hole, self.mask_id, tokens), hole, hints, distances

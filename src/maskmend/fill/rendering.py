@@ -28,7 +28,7 @@ def known(regions: Sequence[Region], device: torch.device) -> KnownPixels:
 
 
 @torch.inference_mode()
-def draw(
+def decode_pictures(
     tokenizer: VQGAN, tokens: Int[Tensor, "S N"], regions: Sequence[Region] | None
 ) -> list[Float[np.ndarray, "R R 3"]]:
     """Decoded pictures in grey levels 0-255, not rounded; `regions` are what the model saw, one each.
@@ -55,7 +55,7 @@ def pictures(
     grids = torch.from_numpy(tokens).reshape(len(tokens) * count, grid * grid)
     seen = [regions] if isinstance(regions, Region) else regions
     device = tokenizer.quantizer.codebook.device
-    drawn = draw(tokenizer, grids.to(device), None if seen is None else [*seen] * len(tokens))
+    drawn = decode_pictures(tokenizer, grids.to(device), None if seen is None else [*seen] * len(tokens))
     stacked = np.stack(drawn).reshape(len(tokens), count * side, side, 3)
     return [Image.fromarray(picture) for picture in np.rint(stacked).clip(0, 255).astype(np.uint8)]
 
@@ -90,4 +90,4 @@ def _step_fills(
     sample = checked_sample(result, sample)
     candidates = result.history[number - 1].candidate[sample].view(len(result.regions), -1)
     begun = (candidates != mask_id).all(1)
-    return draw(tokenizer, candidates[begun], result.regions[: int(begun.sum())])
+    return decode_pictures(tokenizer, candidates[begun], result.regions[: int(begun.sum())])

@@ -46,7 +46,8 @@ class Inpainted:
     long and thin; none when the mask was empty."""
     settings: Settings
     note: str | None = None
-    """What the caller should know, such as that the mask was empty, or the picture unlike what was learnt."""
+    """What the caller should know, such as that the mask was empty, or the picture is unlike the training
+    data."""
     unfamiliar: float | None = None
     """Distance of the known part of the picture from the training data, relative to the limit: above 1 it is
     unlike them (`familiarity`). None for a model without a domain, or if too little is known."""
@@ -131,5 +132,5 @@ def untouched(picture: Picture, mask: np.ndarray, seeds: tuple[int, ...], settin
         history=(),
         regions=(),
         settings=settings,
-        note="the mask is empty: nothing to fill, the image comes back as it was",
+        note="the mask is empty: nothing to fill, the image is returned unchanged",
     )

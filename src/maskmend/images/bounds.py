@@ -139,7 +139,7 @@ def _check_tiff(file: Any, start: bytes) -> None:
 
 
 class _TiffReader:
-    """Directories of a TIFF file. Damage ends a directory early, as the library will say."""
+    """Directories of a TIFF file. Damage ends a directory early, which the library will report."""
 
     def __init__(self, file: Any, order: str, large: bool) -> None:
         self.file, self.order = file, order

@@ -25,12 +25,12 @@ video, and unspecified ones."""
 
 
 class MainPicture(NamedTuple):
-    """What is said of the picture that a file is about."""
+    """Bit depth and colour of a file's primary image."""
 
     depth: int
     """Bits a channel."""
     codes: bytes
-    """Its colours as in a PNG's cICP, where they are not those of sRGB; else empty."""
+    """Its colour space as in a PNG's cICP, where it is not sRGB; else empty."""
 
 
 def container_of(head: bytes) -> str | None:

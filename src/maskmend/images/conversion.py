@@ -70,8 +70,7 @@ def needs_of(image: Image.Image, name: str, *, depth: int, frames: int, memory: 
     deep = image.mode.startswith("I;16")
     if depth > DEEPEST or (depth > 8 and not (deep or image.mode in (*KEPT, "CMYK"))):
         raise ImageError(
-            f"{name} has {depth} bits a channel, whose black and white nobody tells: convert it to 8 bits "
-            "first."
+            f"{name} has {depth} bits a channel, of unspecified range: convert it to 8 bits first."
         )
     if depth > 8:
         if isinstance(image.info.get("transparency"), tuple):

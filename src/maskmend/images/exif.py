@@ -27,7 +27,7 @@ DAMAGED = (
     AssertionError,
     RuntimeError,
 )
-"""What the imaging library raises of files that are not as they should be."""
+"""What the imaging library raises for malformed files."""
 
 _HEAD = b"Exif\0\0"
 _THUMBNAIL = ((513, 514), (273, 279))
@@ -55,7 +55,7 @@ _LONGEST_PROFILE = 65_533
 
 
 class _NoThumbnail(Exception):
-    """What is called a thumbnail cannot be one."""
+    """The thumbnail that the file declares cannot be one."""
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -63,7 +63,7 @@ def orientation_of(image: Image.Image) -> int:
     try:
         return _whole(image.getexif().get(ORIENTATION, 1))
     except DAMAGED:
-        return 1  # that costs the orientation, not the picture
+        return 1  # the orientation is lost, not the picture
 
 
 def upright_exif(image: Image.Image, orientation: int) -> bytes | None:

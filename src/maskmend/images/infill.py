@@ -81,10 +81,10 @@ def _filled_levels(pixels: np.ndarray, mask: np.ndarray, strategy: str) -> Itera
 
 
 class Membrane:
-    """An image whose hole is filled by "diffusion", some rows at a time: the same numbers, to the bit.
+    """An image whose hole is filled by "diffusion", some rows at a time: with bit-identical results.
 
     Args:
-        read: gives rows of the image as (1, C, rows, W); its numbers in the hole play no part.
+        read: gives rows of the image as (1, C, rows, W); its values in the hole are not used.
         mask: the hole.
     """
 

@@ -13,7 +13,7 @@ from maskmend.progress import Skip
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 """Of pictures that are filled, scored and compared."""
 TRAINABLE = SUFFIXES | {".gif"}
-"""Of pictures that are learnt from."""
+"""Of pictures that models are trained on."""
 
 
 class Entry(NamedTuple):
@@ -35,7 +35,7 @@ def files_below(folder: Path) -> list[Path]:
     """All files at any depth, in order.
 
     Unlike with `Path.rglob`, a folder within that vanishes while it is listed, or may not be read, is left
-    out: others may be at work in it.
+    out, as other programs may be writing there.
     """
     return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
 

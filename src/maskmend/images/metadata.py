@@ -15,7 +15,7 @@ from maskmend.images.pillow import quiet
 from maskmend.images.png import Chunks
 
 COMMENT = "Comment"
-"""The keyword under which PNG has what is a JPEG's comment."""
+"""The keyword under which a PNG holds what is a comment in a JPEG."""
 
 _XMP_IN_PNG = "XML:com.adobe.xmp"
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[1-8]")
@@ -62,7 +62,7 @@ def read_metadata(image: Image.Image, orientation: int, colour: Chunks) -> Metad
 
 
 def save_options(metadata: Metadata, kind: str) -> dict[str, Any]:
-    """The options with which a PNG, JPEG, WEBP or TIFF takes them, as far as it has a place for them."""
+    """The options by which a PNG, JPEG, WEBP or TIFF stores them, as far as the format can."""
     options: dict[str, Any] = {}
     if metadata.icc:
         options["icc_profile"] = metadata.icc
@@ -134,7 +134,7 @@ def _dpi(image: Image.Image, *, turned: bool) -> tuple[float, float] | None:
     try:
         unsaid = image.format in ("JPEG", "MPO") and image.info.get("jfif_unit") not in (1, 2)
         if unsaid and RESOLUTION not in image.getexif():
-            return None  # what the imaging library says then is a guess
+            return None  # what the imaging library reports then is a guess
         across, down = (float(number) for number in image.info["dpi"])
     except DAMAGED:
         return None
@@ -147,7 +147,7 @@ def _texts(image: Image.Image) -> dict[str, str]:
     texts: dict[str, str] = {}
     if image.format == "PNG":
         for keyword, text in getattr(image, "text", {}).items():
-            # Profiles that ImageMagick writes as text would speak beside our own EXIF and XMP.
+            # Profiles that ImageMagick writes as text would duplicate our own EXIF and XMP.
             if keyword != _XMP_IN_PNG and not keyword.startswith("Raw profile type "):
                 texts[str(keyword)] = str(text)
     elif isinstance(comment := image.info.get("comment"), bytes):

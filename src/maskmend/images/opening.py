@@ -1,6 +1,6 @@
 """Image files, opened and decoded with the imaging library: of acceptable size, whole, and upright.
 
-Truncated files and decompression bombs are refused. The library reads 16-bit RGB as 8-bit without a word, so
+Truncated files and decompression bombs are refused. The library silently reads 16-bit RGB as 8-bit, so
 the depth comes from the file's own header.
 """
 
@@ -42,8 +42,8 @@ def open_image(
     source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, several: bool = False
 ) -> Iterator[Image.Image]:
     """The file (a path, or the content of one) as a PIL image, known to be of acceptable size, and a single
-    frame unless there may be `several`; decoding is left to `decoded`. The imaging library's warnings are not
-    let through within.
+    frame unless there may be `several`; decoding is left to `decoded`. The imaging library's warnings are
+    suppressed within the block.
     """
     # The one about large images is followed by our own limit; those about odd metadata cost nothing.
     with quiet(), _opened(source, max_pixels, several) as image:
@@ -99,7 +99,7 @@ def _opened(source: str | Path | bytes, max_pixels: int, several: bool) -> Itera
 
 
 def _open(file: Path | io.BytesIO) -> Image.Image:
-    """The file as the imaging library opens it; of an AVIF or HEIC file `info` tells depth and colours.
+    """The file as the imaging library opens it; of an AVIF or HEIC file `info` has depth and colours.
 
     Raises what that raises, and ImageError for a HEIC file that cannot be read here.
     """

@@ -1,9 +1,9 @@
 """Pictures from files and from memory, read without silent loss (`writing` is the way back).
 
-A `Picture` keeps what a fill must not destroy: alpha, colour profile, EXIF, XMP, comments, resolution, and
+A `Picture` keeps what a fill must preserve: alpha, colour profile, EXIF, XMP, comments, resolution, and
 whether the file was greyscale. What cannot be kept faithfully is refused with a remedy rather than flattened,
-or converted where the caller says so (`conversion`): 16-bit depth, CMYK and its kin, animations. `opening`
-opens and decodes files.
+or converted if the caller allows it (`conversion`): 16-bit depth, CMYK and similar modes, animations.
+`opening` opens and decodes files.
 """
 
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Picture:
     texts: Mapping[str, str] = field(default_factory=dict)
     """A PNG's texts by keyword, a JPEG's under `metadata.COMMENT`."""
     colour: Chunks = field(default_factory=dict)
-    """What a PNG's chunks say of the colours, by their names: see `png`."""
+    """A PNG's colour chunks by name: see `png`."""
     converted: tuple[str, ...] = ()
     """What was converted as the file was read, such as "16 bits a channel to 8"."""
 
@@ -89,18 +89,18 @@ def picture_from(
 ) -> Picture:
     """A picture from memory: PIL image, uint8 array (H, W[, 1-4]), or tensor ([1,] 1-4, H, W).
 
-    Tensors are uint8, or float with black and white at the two numbers of `value_range`; the 256 levels come
-    back to the bit. Without it a float tensor with a negative number is read as [-1, 1], and one without is
-    refused, as it may as well go from 0 to 1. Two and four channels end with alpha. With `convert` a PIL
-    image may be all that `load_image` takes with it, and an array uint16. Raises ImageError for anything
-    else; ConfigError for a range that is none.
+    Tensors are uint8, or float with black and white at the two numbers of `value_range`; the 256 levels are
+    recovered exactly. Without it a float tensor with a negative number is read as [-1, 1], and one without is
+    refused, as its range may equally be 0 to 1. Two and four channels end with alpha. With `convert` a PIL
+    image may be anything that `load_image` accepts with it, and an array may be uint16. Raises ImageError for
+    anything else; ConfigError for an invalid range.
     """
     if isinstance(image, Picture):
         return image
     if isinstance(image, Image.Image):
         try:
             frames = frames_of(image, "image")
-        except ImageError:  # such as of a GIF that is closed: it holds the frame that was loaded
+        except ImageError:  # such as for a closed GIF: it holds the frame that was loaded
             frames = 1
         return _picture(image, "image", frames, convert=convert)
     if isinstance(image, Tensor):
@@ -140,7 +140,7 @@ def _picture_of(image: np.ndarray, kind: str, given: tuple[int, ...], wanted: st
 
 
 def pil_from(picture: Picture) -> Image.Image:
-    """The picture as a PIL image: L, LA, RGB or RGBA, with what else belongs to it in its `info`."""
+    """The picture as a PIL image: L, LA, RGB or RGBA, with its metadata in `info`."""
     image = Image.fromarray(picture.pixels)
     if picture.grey:
         image = image.convert("L")  # exact where the three channels agree

@@ -10,10 +10,10 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No warning is let through within.
+    """Warnings are suppressed within the block.
 
-    Python's filters belong to the process, and each block puts back those that it found: without the lock, of
-    two threads whose blocks overlap one would leave "ignore" behind for ever.
+    Python's filters belong to the process, and each block restores those that it found: without the lock,
+    of two threads whose blocks overlap, one would leave "ignore" in place for ever.
     """
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -37,7 +37,7 @@ def read_colour(image: Image.Image, file: Any) -> Chunks:
     except DAMAGED:
         chunks = {}
     if image.format in ("AVIF", "HEIF") and not info.get("icc_profile") and info.get("cicp"):
-        chunks["cICP"] = info["cicp"]  # what those say in their own way (`containers`)
+        chunks["cICP"] = info["cicp"]  # which those store in their own way (`containers`)
     # The one that the imaging library does not read.
     if file is not None and (codes := _codes(file)):
         chunks["cICP"] = codes

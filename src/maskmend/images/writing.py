@@ -27,7 +27,7 @@ _LONGEST_SIDES = {"WEBP": 16_383, "JPEG": 65_500}
 
 
 def check_writable(path: Path, *, alpha: bool, picture: Picture | None = None) -> str:
-    """The format that `save_image` would write at `path`; to be asked before the work is done.
+    """The format that `save_image` would write at `path`, for a check before the work is done.
 
     Raises ImageError where `save_image` would refuse a picture with or without `alpha`; of the size and the
     colours of `picture` if one is given.
@@ -55,7 +55,7 @@ def check_writable(path: Path, *, alpha: bool, picture: Picture | None = None) -
 def save_image(picture: Picture, path: str | Path, *, quality: int = 95) -> None:
     """Writes PNG, JPEG, WebP (lossless) or TIFF by the path's suffix; `quality` (1-100) is JPEG's.
 
-    The file appears whole or not at all. Raises ImageError for another suffix, a missing folder, an alpha
+    The file is written atomically. Raises ImageError for another suffix, a missing folder, an alpha
     channel that JPEG cannot hold; OutputError for a failed write.
     """
     save_images({Path(path): picture}, quality=quality)

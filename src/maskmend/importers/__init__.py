@@ -2,5 +2,5 @@
 
     files ─► convert_mage, convert_halton, ... ─► Conversion ─► write_conversion ─► model folder
 
-`coursework` converts checkpoints of the published experiment that this project reproduces.
+`coursework` converts checkpoints of the coursework, the published experiment that this project reproduces.
 """

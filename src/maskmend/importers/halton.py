@@ -37,11 +37,11 @@ def convert_halton(transformer: Path | str, tokenizer: Path | str, *, heads: int
     """Reads the network's checkpoint and the tokenizer's.
 
     Args:
-        transformer: ImageNet_256_base.pth, ImageNet_384_large.pth or another of the project's.
+        transformer: ImageNet_256_base.pth, ImageNet_384_large.pth or another of that project.
         tokenizer: vq_ds16_c2i.pt.
         heads: of the attention, for a width that is not a published one.
 
-    Raises ModelError where a file is not one, ConfigError for `heads` that cannot be.
+    Raises ModelError where a file is not one, ConfigError for invalid `heads`.
     """
     source = read_source(Path(transformer), "tok_emb.weight", WHAT)
     config = _config(source, heads)
@@ -96,7 +96,7 @@ def _config(source: Source, heads: int | None) -> HaltonConfig:
         raise ModelError(f"{source.path} has {length} positions, no square picture: give {WHAT}")
     if heads is None and dim not in HEADS:
         raise ConfigError(
-            f"{source.path} is {dim} wide, no published Halton-MaskGIT: say its heads with --heads"
+            f"{source.path} is {dim} wide, no published Halton-MaskGIT: give its number of heads with --heads"
         )
     return HaltonConfig(
         codes=words - 1,

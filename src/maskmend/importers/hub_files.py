@@ -22,7 +22,7 @@ from maskmend.progress import Progress
 CHUNK = 2**20
 WEEK = 7 * 24 * 3600.0
 _PARTIAL = ".maskmend.incomplete"
-"""Suffix of a partial file, which is as large as what came of it."""
+"""Suffix of a partial file, which holds what was downloaded so far."""
 
 
 class HubFile(NamedTuple):
@@ -83,7 +83,7 @@ def fetch_files(listing: Listing, names: Sequence[str], progress: Progress | Non
     _remove_abandoned(blobs)
     total, done = sum(listing.files[name].size for name in names), 0
 
-    def told(had: int) -> None:
+    def on_bytes(had: int) -> None:
         if progress is not None:
             progress(done + had, total)
 
@@ -92,9 +92,9 @@ def fetch_files(listing: Listing, names: Sequence[str], progress: Progress | Non
             file = listing.files[name]
             cached = hub.try_to_load_from_cache(listing.name, name, revision=listing.commit)
             if not isinstance(cached, str) and not (blobs / file.digest).exists():
-                _fetch(listing, name, blobs / file.digest, told)
+                _fetch(listing, name, blobs / file.digest, on_bytes)
             done += file.size
-            told(0)
+            on_bytes(0)
         try:
             folder = hub.snapshot_download(listing.name, revision=listing.commit, allow_patterns=list(names))
         except hub_errors() as error:
@@ -109,7 +109,7 @@ def _remove_abandoned(blobs: Path) -> None:
                 part.unlink()
 
 
-def _fetch(listing: Listing, name: str, target: Path, told: Any) -> None:
+def _fetch(listing: Listing, name: str, target: Path, on_bytes: Any) -> None:
     from huggingface_hub import hf_hub_url  # pyright: ignore[reportMissingImports]
     from huggingface_hub.file_download import http_get  # pyright: ignore[reportMissingImports]
     from huggingface_hub.utils import build_hf_headers  # pyright: ignore[reportMissingImports]
@@ -123,7 +123,7 @@ def _fetch(listing: Listing, name: str, target: Path, told: Any) -> None:
                 url = hf_hub_url(listing.name, name, revision=listing.commit)
                 # Without compression, so that offsets refer to the file itself.
                 headers = build_hf_headers() | {"Accept-Encoding": "identity"}
-                counted: Any = _Counted(opened, told)
+                counted: Any = _Counted(opened, on_bytes)
                 http_get(url, counted, resume_size=opened.tell(), headers=headers)
     except hub_errors() as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
@@ -144,7 +144,7 @@ def _fetch(listing: Listing, name: str, target: Path, told: Any) -> None:
 def _broken(listing: Listing, what: str, error: Exception) -> ModelError:
     return ModelError(
         f"cannot fetch {what} of {listing.revision} from the hub: {one_line(error)}; run the same again, and "
-        "it goes on where it stopped"
+        "it continues where it stopped"
     )
 
 
@@ -160,23 +160,23 @@ def _difference(path: Path, file: HubFile) -> str | None:
 
 
 class _Counted:
-    """A file that tells how much has been written to it."""
+    """A file that reports how much has been written to it."""
 
-    def __init__(self, file: Any, told: Any) -> None:
-        self._file, self._told = file, told
+    def __init__(self, file: Any, on_bytes: Any) -> None:
+        self._file, self._on_bytes = file, on_bytes
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 
     def write(self, content: bytes) -> int:
         written = self._file.write(content)
-        self._told(self._file.tell())
+        self._on_bytes(self._file.tell())
         return written
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's bars and warnings: progress is told by the caller, and the error at the end."""
+    """Without the library's bars and warnings: the caller reports the progress, and the error at the end."""
     from huggingface_hub.utils import (  # pyright: ignore[reportMissingImports]
         are_progress_bars_disabled,
         disable_progress_bars,

@@ -42,7 +42,7 @@ def convert_mage(checkpoint: Path | str, *, heads: int | None = None) -> Convers
         checkpoint: the file, with the tokenizer in it.
         heads: of the encoder's attention, for a width that is not a published one.
 
-    Raises ModelError where the file is not one, ConfigError for `heads` that cannot be.
+    Raises ModelError where the file is not one, ConfigError for invalid `heads`.
     """
     source = read_source(Path(checkpoint), "token_emb.word_embeddings.weight", WHAT).without(*UNUSED)
     words = source.part("vqgan.")
@@ -70,7 +70,9 @@ def _config(source: Source, codes: int, heads: int | None) -> MageConfig:
             f"codes, {CLASSES} classes and a square picture: give {WHAT}"
         )
     if heads is None and dim not in HEADS:
-        raise ConfigError(f"{source.path} is {dim} wide, no published MAGE: say its heads with --heads")
+        raise ConfigError(
+            f"{source.path} is {dim} wide, no published MAGE: give its number of heads with --heads"
+        )
     return MageConfig(
         codes=codes,
         grid=grid,

@@ -32,7 +32,7 @@ class Source:
         path: the file, for messages.
         tensors: by name, prefixes stripped.
         prefix: what stood before the names, for messages.
-        names: of tensors that go by other names here, what the file calls them, for messages.
+        names: for tensors with other names here, their names in the file, for messages.
     """
 
     def __init__(
@@ -73,9 +73,10 @@ class Source:
         return Source(self.path, kept, self.prefix, self.names)
 
     def check(self, expected: Mapping[str, tuple[int, ...]], what: str) -> None:
-        """Raises ModelError unless the file has exactly the `expected` tensors, all of numbers with a point.
+        """Raises ModelError unless the file has exactly the `expected` tensors, all of floating-point
+        numbers.
 
-        `what` is said of the file: "a MAGE checkpoint".
+        `what` describes the file in messages: "a MAGE checkpoint".
         """
         problems = [f"no {self.shown(name)}" for name in expected if name not in self.tensors]
         for name, tensor in self.tensors.items():
@@ -110,7 +111,7 @@ def read_source(path: Path, signature: str, what: str) -> Source:
     """The tensors of the dictionary in `path` that has `signature` among its names.
 
     The dictionary may be the file itself or be in it under any name; its names may have prefixes of wrappers.
-    Raises ModelError, with what the file has instead.
+    Raises ModelError, which names what the file has instead.
     """
     if not path.is_file():
         raise ModelError(f"no file {path}: give {what}")

@@ -22,8 +22,8 @@ REFUSED = {
     "stable-diffusion": "it is no masked-token model: it denoises latents",
     "muse": "its weights were never published; aMUSEd is the open model after it",
     "paella": "it denoises tokens that are replaced, not masked",
-    "maskgit-pytorch": "several projects have that name: say maskgit for Google's files, or valeoai",
-    "titok": "its tokens have no place in the picture, so that a hole has none",
+    "maskgit-pytorch": "several projects have that name: use maskgit for Google's files, or valeoai",
+    "titok": "its tokens have no position in the picture, so a hole cannot be masked",
 }
 """Models that people ask for and that cannot be converted, and why."""
 
@@ -54,7 +54,9 @@ def find_files(
     """One file for each entry of `wanted`, which has the patterns that its name may match, in that order.
 
     `sources` are as many files; or one folder, or one hub id, that holds them, the latter at `revision` (a
-    branch, tag or commit). `progress` hears of the bytes that are downloaded. Raises ModelError, ConfigError.
+    branch, tag or commit). `progress` is called with the bytes that are downloaded.
+
+    Raises ModelError, ConfigError.
     """
     paths = [Path(source) for source in sources]
     if len(paths) == len(wanted) and all(path.is_file() for path in paths):

@@ -37,9 +37,9 @@ def convert_valeoai(
     Args:
         transformer: MaskGIT_ImageNet_256.pth or MaskGIT_ImageNet_512.pth.
         tokenizer: last.ckpt of vqgan_imagenet_f16_1024.
-        heads: of the attention; 16 unless said.
+        heads: of the attention; 16 unless given.
 
-    Raises ModelError where a file is not one, ConfigError for `heads` that cannot be.
+    Raises ModelError where a file is not one, ConfigError for invalid `heads`.
     """
     source = read_source(Path(transformer), "tok_emb.weight", WHAT)
     words = read_source(Path(tokenizer), "quantize.embedding.weight", TOKENIZER_WHAT)

@@ -17,7 +17,7 @@ from maskmend.models.tokenizer_config import TokenizerConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What a tokenizer of the taming family has and has not."""
+    """The features of a tokenizer of the taming family."""
 
     channels: int = 128
     multipliers: tuple[int, ...] = (1, 1, 2, 2, 4)
@@ -92,7 +92,7 @@ GOOGLE_VQGAN = Layout(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class LayerNames:
     """A layer: its name in taming's layout and in ours."""
 
     theirs: str
@@ -105,25 +105,25 @@ class Place:
     bias: bool = True
 
 
-def places(layout: Layout) -> list[Place]:
+def places(layout: Layout) -> list[LayerNames]:
     """All layers, but for the codes and the projections."""
     return _encoder(layout) + _decoder(layout)
 
 
-def _middle(side: str, ours: Callable[[int], str], width: int, attention: bool) -> list[Place]:
+def _middle(side: str, ours: Callable[[int], str], width: int, attention: bool) -> list[LayerNames]:
     names = [("block_1", "block"), ("attn_1", "attention"), ("block_2", "block")]
     if not attention:
         del names[1]
     return [
-        Place(theirs=f"{side}.mid.{name}", ours=ours(n), kind=kind, inner=width, outer=width)
+        LayerNames(theirs=f"{side}.mid.{name}", ours=ours(n), kind=kind, inner=width, outer=width)
         for n, (name, kind) in enumerate(names)
     ]
 
 
-def _encoder(layout: Layout) -> list[Place]:
+def _encoder(layout: Layout) -> list[LayerNames]:
     width = layout.channels
     found = [
-        Place(
+        LayerNames(
             theirs="encoder.conv_in", ours="encoder.layers.1", kind="conv", inner=3, outer=width,
             bias=layout.bias,
         )
@@ -133,34 +133,34 @@ def _encoder(layout: Layout) -> list[Place]:
         latent = stage == len(layout.widths) - 1
         for block in range(layout.blocks):
             name, ours = f"encoder.down.{stage}.block.{block}", f"encoder.layers.{number}"
-            found.append(Place(theirs=name, ours=ours, kind="block", inner=width, outer=outer))
+            found.append(LayerNames(theirs=name, ours=ours, kind="block", inner=width, outer=outer))
             number, width = number + 1, outer
             if latent and layout.attention:
                 name, ours = f"encoder.down.{stage}.attn.{block}", f"encoder.layers.{number}"
-                found.append(Place(theirs=name, ours=ours, kind="attention", inner=width, outer=width))
+                found.append(LayerNames(theirs=name, ours=ours, kind="attention", inner=width, outer=width))
                 number += 1
         if not latent:
             name, ours = f"encoder.down.{stage}.downsample.conv", f"encoder.layers.{number}.conv"
             if not layout.averages:
-                found.append(Place(theirs=name, ours=ours, kind="conv", inner=width, outer=width))
+                found.append(LayerNames(theirs=name, ours=ours, kind="conv", inner=width, outer=width))
             number += 1
     found += _middle("encoder", lambda n: f"encoder.layers.{number + n}", width, layout.attention)
     number += 3 if layout.attention else 2
     norm, out = f"encoder.layers.{number}", f"encoder.layers.{number + 2}"
     return [
         *found,
-        Place(theirs="encoder.norm_out", ours=norm, kind="norm", inner=width, outer=width),
-        Place(
+        LayerNames(theirs="encoder.norm_out", ours=norm, kind="norm", inner=width, outer=width),
+        LayerNames(
             theirs="encoder.conv_out", ours=out, kind="conv", inner=width, outer=layout.latents,
             kernel=layout.conv_out,
         ),
     ]  # fmt: skip
 
 
-def _decoder(layout: Layout) -> list[Place]:
+def _decoder(layout: Layout) -> list[LayerNames]:
     width = layout.widths[-1]
     found = [
-        Place(
+        LayerNames(
             theirs="decoder.conv_in", ours="decoder.conv_in.1", kind="conv", inner=layout.latents, outer=width
         )
     ]
@@ -169,19 +169,19 @@ def _decoder(layout: Layout) -> list[Place]:
         level, place = len(layout.widths) - 1 - stage, 0
         for block in range(layout.decoder_blocks):
             name, ours = f"decoder.up.{level}.block.{block}", f"decoder.stages.{stage}.{place}"
-            found.append(Place(theirs=name, ours=ours, kind="block", inner=width, outer=outer))
+            found.append(LayerNames(theirs=name, ours=ours, kind="block", inner=width, outer=outer))
             place, width = place + 1, outer
             if stage == 0 and layout.attention:
                 name, ours = f"decoder.up.{level}.attn.{block}", f"decoder.stages.{stage}.{place}"
-                found.append(Place(theirs=name, ours=ours, kind="attention", inner=width, outer=width))
+                found.append(LayerNames(theirs=name, ours=ours, kind="attention", inner=width, outer=width))
                 place += 1
         if level:
             name, ours = f"decoder.up.{level}.upsample.conv", f"decoder.stages.{stage}.{place}.conv"
-            found.append(Place(theirs=name, ours=ours, kind="conv", inner=width, outer=width))
+            found.append(LayerNames(theirs=name, ours=ours, kind="conv", inner=width, outer=width))
     return [
         *found,
-        Place(theirs="decoder.norm_out", ours="decoder.norm", kind="norm", inner=width, outer=width),
-        Place(theirs="decoder.conv_out", ours="decoder.conv_out", kind="conv", inner=width, outer=3),
+        LayerNames(theirs="decoder.norm_out", ours="decoder.norm", kind="norm", inner=width, outer=width),
+        LayerNames(theirs="decoder.conv_out", ours="decoder.conv_out", kind="conv", inner=width, outer=3),
     ]
 
 

@@ -1,5 +1,5 @@
 """Tokenizers of other projects as ours: all are laid out as in Taming Transformers (`vqgan_layout`), and
-differ in trifles.
+differ in details.
 
 What ours does not have is folded into what it has, exactly: pixels in [0, 1] into the convolutions at both
 ends; a shortcut taken from a block's own output, (I + W) h, into the block's second convolution; a projection
@@ -16,7 +16,14 @@ from torch import Tensor
 
 from maskmend.errors import ConfigError, ModelError
 from maskmend.importers.source import Source
-from maskmend.importers.vqgan_layout import GOOGLE_VQGAN, Layout, Place, expected_shapes, places, read_layout  # noqa: F401 - moved
+from maskmend.importers.vqgan_layout import (  # noqa: F401 - moved
+    GOOGLE_VQGAN,
+    LayerNames,
+    Layout,
+    expected_shapes,
+    places,
+    read_layout,
+)
 from maskmend.models.tokenizer_config import TokenizerConfig
 from maskmend.models.vqgan import VQGAN
 
@@ -27,7 +34,7 @@ CONSTANT = 1.0
 def convert_vqgan(source: Source, layout: Layout, resolution: int, what: str) -> VQGAN:
     """Our tokenizer with the weights of `source`, whose names are taming's.
 
-    Raises ModelError where it has not exactly what the layout has; `what` is said of the file.
+    Raises ModelError unless it has exactly what the layout has; `what` describes the file in messages.
     """
     source.check(expected_shapes(layout), what)
     weights: dict[str, Tensor] = {}
@@ -61,18 +68,18 @@ def _take_conv(source: Source, name: str) -> tuple[Tensor, Tensor]:
     return weight, source.take(bias) if bias in source else torch.zeros(len(weight))
 
 
-def _convolution(source: Source, place: Place, layout: Layout) -> dict[str, Tensor]:
+def _convolution(source: Source, place: LayerNames, layout: Layout) -> dict[str, Tensor]:
     weight, bias = _take_conv(source, place.theirs)
     if place.kernel == 1:  # ours is 3 x 3: all around the middle is zero
         weight = F.pad(weight, (1, 1, 1, 1))
     return {f"{place.ours}.weight": weight, f"{place.ours}.bias": bias}
 
 
-def _norm(source: Source, place: Place, layout: Layout) -> dict[str, Tensor]:
+def _norm(source: Source, place: LayerNames, layout: Layout) -> dict[str, Tensor]:
     return {f"{place.ours}.{part}": source.take(f"{place.theirs}.{part}") for part in ("weight", "bias")}
 
 
-def _attention(source: Source, place: Place, layout: Layout) -> dict[str, Tensor]:
+def _attention(source: Source, place: LayerNames, layout: Layout) -> dict[str, Tensor]:
     found = {f"{place.ours}.norm.{p}": source.take(f"{place.theirs}.norm.{p}") for p in ("weight", "bias")}
     for theirs, ours in (("q", "query"), ("k", "key"), ("v", "value"), ("proj_out", "out")):
         weight, bias = _take_conv(source, f"{place.theirs}.{theirs}")
@@ -81,7 +88,7 @@ def _attention(source: Source, place: Place, layout: Layout) -> dict[str, Tensor
     return found
 
 
-def _block(source: Source, place: Place, layout: Layout) -> dict[str, Tensor]:
+def _block(source: Source, place: LayerNames, layout: Layout) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for norm in ("norm1", "norm2"):
         for part in ("weight", "bias"):
@@ -101,7 +108,7 @@ def _block(source: Source, place: Place, layout: Layout) -> dict[str, Tensor]:
     return found | {f"{place.ours}.skip.weight": weight, f"{place.ours}.skip.bias": bias}
 
 
-_PARTS: Mapping[str, Callable[[Source, Place, Layout], dict[str, Tensor]]] = {
+_PARTS: Mapping[str, Callable[[Source, LayerNames, Layout], dict[str, Tensor]]] = {
     "conv": _convolution,
     "norm": _norm,
     "attention": _attention,

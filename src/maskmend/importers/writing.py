@@ -68,7 +68,8 @@ def class_conditional(
         model: likewise.
         weights: likewise.
         defaults: likewise.
-        card: with places for layers, dim, side (of the picture), grid, name and tokenizer (of the files).
+        card: with placeholders for layers, dim, side (of the picture), grid, name and tokenizer (of the
+        files).
     """
     config = model.config
     return Conversion(
@@ -95,7 +96,7 @@ def built_empty(model_class: Callable[[Any], TokenModel], config: Any) -> TokenM
 
 
 def check_free(output: Path) -> None:
-    """Raises ConfigError where a model cannot be written to `output` because something is there."""
+    """Raises ConfigError if a model cannot be written to `output` because something exists there."""
     if (output / INDEX).exists():
         raise ConfigError(f"{output} already holds a model: choose another folder, or remove it first")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
@@ -158,7 +159,7 @@ def write_conversion(
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
-            f"cannot write {output} ({reason}): check the folder, its rights and its disk"
+            f"cannot write {output} ({reason}): check the folder, its permissions and free space"
         ) from error
     finally:
         shutil.rmtree(place, ignore_errors=True)

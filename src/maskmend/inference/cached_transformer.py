@@ -162,20 +162,20 @@ class Predictor:
         """Logits of the `masked` tokens, which lie within the hole."""
         if torch.equal(masked, self.hole):
             return self.first_logits
-        rows, hidden = self.rows, masked[self.index]
-        x = self._embed(tokens, hidden)
+        rows, masked_rows = self.rows, masked[self.index]
+        x = self._embed(tokens, masked_rows)
         for layer, (kv_cache, keys, values) in zip(self.transformer.layers, self.views, strict=True):
             q = layer.project(x, rows.rope, rows.flat_index, kv_cache)[:, 0]
             x = layer.finish(x, rows.attend(q, keys, values))
-        return self._logits(x, hidden)
+        return self._logits(x, masked_rows)
 
-    def _embed(self, tokens: Int[Tensor, "B N"], hidden: Bool[Tensor, "S"]) -> Float[Tensor, "S D"]:
+    def _embed(self, tokens: Int[Tensor, "B N"], masked_rows: Bool[Tensor, "S"]) -> Float[Tensor, "S D"]:
         x = self.model.embed_visible(tokens[self.index], self.position)
-        return torch.where(hidden[:, None], self.masked, x)
+        return torch.where(masked_rows[:, None], self.masked, x)
 
-    def _logits(self, x: Float[Tensor, "S D"], hidden: Bool[Tensor, "S"]) -> Float[Tensor, "M K"]:
+    def _logits(self, x: Float[Tensor, "S D"], masked_rows: Bool[Tensor, "S"]) -> Float[Tensor, "M K"]:
         # Rows are in row-major order of (image, position), as the logits of `masked` must be.
-        wanted = (hidden & self.rows.is_original).nonzero()[:, 0]
+        wanted = (masked_rows & self.rows.is_original).nonzero()[:, 0]
         count = len(wanted)
         wanted = F.pad(wanted, (0, round_up(count) - count))
         return self.transformer.logits(x[wanted], self.rows, wanted)[:count]
@@ -190,8 +190,8 @@ class Predictor:
         outside = torch.zeros_like(known.flat_index, dtype=torch.bool)
         position = self.model.embed_position(known.position, outside)
         visible = self.model.embed_visible(tokens[known.image, known.position], position)
-        hidden = hole[self.index]
-        x = torch.cat([visible, self._embed(tokens, hidden)])
+        masked_rows = hole[self.index]
+        x = torch.cat([visible, self._embed(tokens, masked_rows)])
         flat_index = torch.cat([known.flat_index, rows.flat_index])
         rope = None if known.rope is None or rows.rope is None else torch.cat([known.rope, rows.rope])
         last = self.transformer.layers[-1]
@@ -203,4 +203,4 @@ class Predictor:
             elif count:
                 heads = torch.cat([known.self_attend(qkv[:count]), heads])
             x = layer.finish(x, heads)
-        return self._logits(x, hidden)
+        return self._logits(x, masked_rows)

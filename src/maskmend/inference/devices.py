@@ -14,7 +14,9 @@ def pick_device(name: str) -> torch.device:
         torch.zeros(1, device=device).item()  # the meta device makes tensors, but has no values
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        if "device string" in reason:  # names twenty kinds of device, most of them in no build
+        if (
+            "device string" in reason
+        ):  # PyTorch's message names twenty kinds of device, most of which no build has
             reason = "there is no such kind"
         raise ConfigError(f"device {name!r} cannot be used ({reason}); choose cpu or leave it out") from None
     return device

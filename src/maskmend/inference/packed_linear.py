@@ -3,7 +3,7 @@
 The product of a few rows with a large matrix is bound by reading the matrix. oneDNN, which PyTorch uses on
 CPUs, can keep it in a blocked layout: with 51 rows (a hole of 20 %) the shipped model's products then take
 three quarters of the time, and the result of a row no longer depends on the number of rows. PyTorch offers
-these operators to its compiler only; where they are missing or fail, the layer is an ordinary one.
+these operators to its compiler only; if they are missing or fail, an ordinary layer is used.
 """
 
 import torch

@@ -15,7 +15,7 @@ from maskmend.models.token_model import TokenModelConfig
 from maskmend.settings import PRECISIONS
 
 BF16_MIN_DIM = 512
-"""Width of a token from which `auto` takes bfloat16."""
+"""Token width from which `auto` uses bfloat16."""
 
 
 def decoding_dtype(precision: str, config: TokenModelConfig, device: torch.device) -> torch.dtype:

@@ -19,6 +19,7 @@ OWN_CHOICE = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 def wait_briefly() -> None:
-    """Makes threads that wait sleep soon, unless the user chose, or PyTorch is loaded and it is too late."""
+    """Makes threads that wait sleep soon, unless the user has chosen otherwise, or PyTorch is loaded
+    already."""
     if "torch" not in sys.modules and not any(name in os.environ for name in OWN_CHOICE):
         os.environ.update(WAITING)

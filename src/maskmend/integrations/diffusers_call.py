@@ -40,7 +40,7 @@ SEEDS = 2**31
 
 
 class FillOutput(NamedTuple):
-    """What a call gives back: `.images`, and `[0]` likewise."""
+    """What a call returns: `.images`, also as `[0]`."""
 
     images: list[Image.Image] | np.ndarray | Tensor
 
@@ -57,10 +57,10 @@ class DiffusersInpaintPipeline:
     def from_pretrained(
         cls, name: str | Path = "default", *, dtype: Any = None, torch_dtype: Any = None, **options: Any
     ) -> "DiffusersInpaintPipeline":
-        """Loads a model as `InpaintPipeline.from_pretrained` does; `precision` there says what `dtype` and
-        `torch_dtype` say in diffusers, and both are passed over.
+        """Loads a model as `InpaintPipeline.from_pretrained` does; diffusers' `dtype` and `torch_dtype` are
+        ignored in favour of `precision`.
 
-        A folder of `save_pretrained` is taken too. Raises ModelError.
+        A folder written by `save_pretrained` is accepted too. Raises ModelError.
         """
         inner = Path(name) / "model"
         return cls(InpaintPipeline.from_pretrained(inner if inner.is_dir() else name, **options))
@@ -71,7 +71,7 @@ class DiffusersInpaintPipeline:
         self.model.save_pretrained(folder / "model")
         index = {
             "_class_name": ["pipeline", "MaskmendInpaintPipeline"],
-            "_diffusers_version": "0.27.0",  # the first that loads a pipeline of a local folder's own
+            "_diffusers_version": "0.27.0",  # the first that loads a pipeline from a local folder
             "model": ["maskmend_model", "InpaintPipeline"],
         }
         source = Path(__file__).with_name("diffusers_pipeline.py")
@@ -95,7 +95,7 @@ class DiffusersInpaintPipeline:
         return self.model.device
 
     def set_progress_bar_config(self, **_: Any) -> None:
-        """There is no bar to configure."""
+        """Does nothing: there is no progress bar to configure."""
 
     def __call__(
         self,
@@ -120,13 +120,13 @@ class DiffusersInpaintPipeline:
         """Fills the white of `mask_image` in `image`; one of each, or lists, or batches.
 
         Args:
-            prompt: words, for a model that keeps prompts: one for all images.
+            prompt: text, for a model that takes prompts: one for all images.
             image: PIL image, array (H, W, 3) or (B, H, W, 3), uint8 or float in [0, 1], or float tensor
                 (3, H, W) or (B, 3, H, W) in [0, 1], or in [-1, 1] where anything is below 0, as diffusers
                 reads them.
             mask_image: of the image's size, or resized to it; from half grey on it is filled.
             num_inference_steps: decoding steps; the model's own number when None.
-            guidance_scale: how far the prompt counts, for a model that keeps prompts.
+            guidance_scale: influence of the prompt, for a model that takes prompts.
             num_images_per_prompt: fills of each image.
             generator: seeds are drawn from it, one for each fill; or a list with one for each fill.
             output_type: "pil", "np" (B, H, W, 3) or "pt" (B, 3, H, W), floats in [0, 1].
@@ -141,7 +141,7 @@ class DiffusersInpaintPipeline:
         if image is None or mask_image is None:
             raise ImageError("image and mask_image: give both")
         if self.model.prompts is not None and prompt:
-            settings["prompt"], prompt = the_prompt(prompt), None
+            settings["prompt"], prompt = prompt_of(prompt), None
             if guidance_scale is not None:
                 settings["guidance"], guidance_scale = guidance_scale, None
         unused = {
@@ -150,7 +150,7 @@ class DiffusersInpaintPipeline:
         }  # fmt: skip
         named = [name for name, value in unused.items() if value]
         if named:
-            warnings.warn(f"this model has no use for {', '.join(named)}: passed over", stacklevel=2)
+            warnings.warn(f"this model ignores {', '.join(named)}", stacklevel=2)
         if num_inference_steps is not None:
             settings["steps"] = num_inference_steps
         images = [one for one in listed(image) for _ in range(num_images_per_prompt)]
@@ -181,7 +181,7 @@ class DiffusersInpaintPipeline:
         return FillEvents(on_step=lambda step: callback(self, step.index - 1, step.index - 1, {}))
 
 
-def the_prompt(prompt: str | Sequence[str]) -> str:
+def prompt_of(prompt: str | Sequence[str]) -> str:
     """The one prompt of a call. Raises ConfigError for several: a fill here has one for all of its images."""
     several = {prompt} if isinstance(prompt, str) else set(prompt)
     if len(several) > 1:
@@ -190,7 +190,7 @@ def the_prompt(prompt: str | Sequence[str]) -> str:
 
 
 def listed(items: Any, axes: int = 4) -> list[Any]:
-    """The items of a list or batch, or the one that there is; `axes` are those of a batch."""
+    """The items of a list or batch, or the single one; `axes` is the number of a batch's axes."""
     if isinstance(items, list | tuple):
         return list(items)
     if isinstance(items, np.ndarray | Tensor):

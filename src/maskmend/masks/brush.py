@@ -11,7 +11,7 @@ def in_proportion(pixels: tuple[int, int], height: int, width: int, *, side: int
 
 
 def paint(hole: np.ndarray, here: np.ndarray, there: np.ndarray, brush: int, most: int) -> int:
-    """Draws a segment with round ends, `most` new pixels at most; returns how many it were."""
+    """Draws a segment with round ends, `most` new pixels at most; returns their number."""
     fresh, along = _capsule(hole, here, there, brush)
     # Stable order along the segment: the brush is lifted where the limit is reached.
     painted = fresh[np.argsort(along, kind="stable")[:most]]

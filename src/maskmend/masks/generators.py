@@ -4,7 +4,7 @@ Each generator is a pure function ``(rng, height, width, ...)`` that returns a b
 True = hole. All randomness comes from bounded integers of the generator, and all geometry is in integer
 arithmetic, so the same seed gives the same hole on any machine (tests pin a hash per generator). Imaging
 libraries are not used, as their rounding may change between versions. `random_walk` follows the masks of the
-published cat-face experiment, which look like the visited cells of a random walk over 15-24 % of the pixels;
+coursework, which look like the visited cells of a random walk over 15-24 % of the pixels;
 `strokes` and `boxes` are like masks that people paint; `scratches`, `text`, `strokes_photo` and `blobs` are
 like damage and unwanted objects in photographs.
 """

@@ -18,7 +18,7 @@ def grow(mask: Bool[np.ndarray, "H W"], pixels: int) -> Bool[np.ndarray, "H W"]:
     if pixels == 0 or not mask.any():
         return mask
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    # Distances are dear: only what the hole can reach is looked at.
+    # Distance transforms are expensive: only the hole's neighbourhood is computed.
     reach = tuple(
         slice(max(int(found[0]) - pixels, 0), int(found[-1]) + pixels + 1) for found in (rows, columns)
     )

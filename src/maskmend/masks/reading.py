@@ -1,7 +1,7 @@
 """Reads masks, and converts other conventions to ours.
 
 Inside the package, True = to be filled. In files, white = fill; greys and JPEG noise are thresholded;
-`invert` selects the opposite polarity (the published cat-face experiment's black holes). An image with alpha
+`invert` selects the opposite polarity (the coursework's black holes). An image with alpha
 is read like the output of an eraser: transparent = fill.
 """
 
@@ -79,7 +79,7 @@ def as_mask(
     if not by_alpha and options.photo_check != "off":
         brightness /= peak  # in place: of a large mask it is half a gigabyte
         if is_photograph(brightness, values[:, :, :3] if channels >= 3 else None, peak):
-            _tell_photo(options.photo_check, note)
+            _warn_of_photo(options.photo_check, note)
     if size is not None and holes.shape != tuple(size):
         if not options.fit:
             here, there = f"{holes.shape[1]} x {holes.shape[0]}", f"{size[1]} x {size[0]}"
@@ -91,17 +91,17 @@ def as_mask(
     return holes
 
 
-def _tell_photo(check: PhotoCheck, note: Log | None) -> None:
+def _warn_of_photo(check: PhotoCheck, note: Log | None) -> None:
     looks = "the mask looks like a photograph"
     if check == "refuse":
         raise MaskError(
             f"{looks}: give one in black and white (were image and mask swapped?), or, if it is meant, "
             "--mask-photo-check off (in Python: mask_photo_check='off')."
         )
-    _tell(f"{looks}: its bright parts are filled (were image and mask swapped?)", note)
+    _warn(f"{looks}: its bright parts are filled (were image and mask swapped?)", note)
 
 
-def _tell(message: str, note: Log | None) -> None:
+def _warn(message: str, note: Log | None) -> None:
     if note is None:
         warnings.warn(message, MaskWarning, stacklevel=4)
     else:
@@ -127,7 +127,7 @@ def load_mask(
     except MaskError as error:
         raise MaskError(f"{path}: {error}") from error
     for message in notes:
-        _tell(f"{path}: {message}", note)
+        _warn(f"{path}: {message}", note)
     return holes
 
 
@@ -147,7 +147,7 @@ def read_mask(
     except ImageError as error:
         raise MaskError(f"the mask cannot be used: {error}") from error
     for message in notes:
-        _tell(message, note)
+        _warn(message, note)
     return holes
 
 

@@ -47,8 +47,8 @@ def make_masks(
     """Writes a mask for each picture under `images`, in the order of their paths; returns the manifest.
 
     A picture that cannot be read to its end gets none and goes to `skip` (name, reason) where one is given,
-    else it raises ImageError. It keeps its number, so that the others' masks are the same once it is mended;
-    a mask that an earlier set has for it is removed.
+    else it raises ImageError. It keeps its number, so that the others' masks stay the same once it is
+    repaired; a mask that an earlier set has for it is removed.
     """
     if not images.is_dir():
         raise DataError(f"no folder at {images}: give a folder of images")

@@ -26,7 +26,7 @@ class Interval:
     high: float
     """Upper end."""
     level: float = 0.95
-    """Share of repetitions the interval is meant to hold."""
+    """Share of the repetitions that the interval covers."""
 
     def __str__(self) -> str:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"

@@ -89,10 +89,10 @@ def cached_features(
             if rows.ndim == 2 and rows.shape[0] == len(images):
                 return rows
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        pass  # Absent or damaged: both mean computing it
+        pass  # absent or damaged: it is computed
     rows = extract_features(images, extract, batch_size=batch_size, progress=progress)
     buffer = io.BytesIO()
     np.savez(buffer, features=rows)
-    with suppress(OutputError):  # a cache that cannot be written costs time, not the figure
+    with suppress(OutputError):  # if the cache cannot be written, only time is lost
         write_files({file: buffer.getvalue()})
     return rows

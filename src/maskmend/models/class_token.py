@@ -93,7 +93,7 @@ class GoogleMaskgit(TokenModel):
     ) -> Float[Tensor, "S K"]:
         """As `TokenModel.forward`; `condition` holds the pictures' classes (B,)."""
         if condition is None:
-            raise ConfigError("this model predicts nothing without a class: give label, or label='auto'")
+            raise ConfigError("this model needs a class: give label, or label='auto'")
         first = self.class_embedding(condition)[:, None]
         x = torch.cat([first, self.token_embedding(tokens)], 1) + self.position_embedding
         x = self.embedding_norm(x)

@@ -3,7 +3,7 @@
     x = token + position;   x = x + attention(LN(x));   x = x + W2 gelu(W1 LN(x))      for each layer
     pooled = W LN(x)[the first end token]
 
-A function that gets its weights one by one, so that they can stay in their file: it runs once per prompt.
+A function that is given its weights one by one, so that they can stay in their file: it runs once per prompt.
 The names are those of transformers' CLIPTextModelWithProjection.
 """
 

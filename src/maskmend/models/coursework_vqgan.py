@@ -1,7 +1,7 @@
-"""The blocks of a VQGAN laid out as in the published experiment (`design = "coursework"`).
+"""The blocks of a VQGAN laid out as in the coursework (`design = "coursework"`).
 
 This is the layout of Taming Transformers (Esser et al. 2021), with GroupNorm of 32 groups at every width, for
-checkpoints of the experiment (docs/coursework-checkpoints.md) and of other projects (docs/checkpoints.md).
+checkpoints of the coursework (docs/coursework-checkpoints.md) and of other projects (docs/checkpoints.md).
 Beyond the plain layout of `vqgan` there are
 
 - 1x1 convolutions at both ends: of the image, of the latents, and of the codes;
@@ -21,7 +21,7 @@ NORM = "32 groups"
 def encoder_layers(config: TokenizerConfig) -> list[nn.Module]:
     """From the image to the latents."""
     width, code_dim, heads = config.encoder_channels[0], config.quantizer.code_dim, config.attention_heads
-    # The first convolution takes the image to the scale of the experiment's pixels.
+    # The first convolution takes the image to the scale of the coursework's pixels.
     layers: list[nn.Module] = [nn.Conv2d(3, 3, 1), nn.Conv2d(3, width, 3, padding=1)]
     latent_from = 1 + max(config.downsample_after, default=0)
     for stage, outer in enumerate(config.encoder_channels[1:], start=1):

@@ -96,7 +96,7 @@ class HaltonBlock(nn.Module):
 
 
 class Halton(TokenModel):
-    """Predicts hidden tokens from visible ones and a class, or none."""
+    """Predicts masked tokens from visible ones and a class, or none."""
 
     architecture: ClassVar[str] = "halton"
     config: HaltonConfig

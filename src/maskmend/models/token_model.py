@@ -1,6 +1,6 @@
 """The interface of networks that predict tokens, of whatever architecture.
 
-    tokens (B, N), `config.mask_id` where hidden ─► forward ─► logits of the wanted tokens (S, codes)
+    tokens (B, N), `config.mask_id` where masked ─► forward ─► logits of the wanted tokens (S, codes)
 
 `MaskedTransformer` is ours. Networks of other projects are separate classes with the same interface, so that
 each forward pass can be compared with the original code, and the rest of the package works with all of them.
@@ -104,7 +104,7 @@ def check_heads(dim: int, heads: int, prefix: str = "") -> None:
 
 
 class TokenModel(nn.Module):
-    """Predicts hidden tokens from visible ones.
+    """Predicts masked tokens from visible ones.
 
     A module without buffers that a file does not hold: it is built on the meta device and given its weights.
     """
@@ -133,8 +133,8 @@ class TokenModel(nn.Module):
         """Logits of the `wanted` tokens (all when None), one row each in row-major order.
 
         Args:
-            tokens: codes, `config.mask_id` where hidden.
-            hole: tokens that are to be filled, whether still hidden or filled already.
+            tokens: codes, `config.mask_id` where masked.
+            hole: tokens that are to be filled, whether still masked or filled already.
             wanted: tokens whose logits are returned: a mask, or their indices in the flattened batch.
             hints: for a model that was trained with them; ignored by others.
             condition: of each picture: its class (B,) for a model with `config.labels`, or whatever else its

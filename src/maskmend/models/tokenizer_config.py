@@ -38,7 +38,7 @@ class TokenizerConfig:
     attention_heads: int = 1
     """Heads of the attention blocks."""
     design: Literal["plain", "coursework"] = "plain"
-    """Layout of the blocks: ours (plain), or that of the published experiment, for its checkpoints
+    """Layout of the blocks: ours (plain), or that of the coursework, for its checkpoints
     (coursework-checkpoints.md) and those of other projects (checkpoints.md), which all follow Taming
     Transformers."""
     downsampling: Literal["convolution", "average"] = "convolution"
@@ -146,7 +146,7 @@ class TokenizerConfig:
 
 
 def coursework_config(**changes: Any) -> TokenizerConfig:
-    """The published experiment's tokenizer: 64x64 to 16x16, 1,024 codes of dimension 256."""
+    """The coursework's tokenizer: 64x64 to 16x16, 1,024 codes of dimension 256."""
     return replace(TokenizerConfig(), **changes)
 
 

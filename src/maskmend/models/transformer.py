@@ -44,8 +44,7 @@ class TransformerConfig:
     mlp: int = 1536
     """Hidden width of the feed-forward part."""
     norm: Literal["pre", "post"] = "post"
-    """LayerNorm before each sublayer (more stable training) or after it (as in BERT and the published
-    experiment)."""
+    """LayerNorm before each sublayer (more stable training) or after it (as in BERT and the coursework)."""
     positions: Literal["learned", "rotary", "both"] = "learned"
     """One learned vector per position, 2-D rotary positions in the attention, or both."""
     attention: Literal["full", "prefix"] = "full"
@@ -61,9 +60,9 @@ class TransformerConfig:
     dropout: float = 0.1
     """Dropout of embeddings and residual branches in training; not of attention weights."""
     norm_eps: float = 1e-5
-    """Value that LayerNorm adds to the variance; 1e-12 in the published experiment."""
+    """Value that LayerNorm adds to the variance; 1e-12 in the coursework."""
     position_bias: bool = False
-    """The bias of the logits is a vector per position (as in the published experiment) instead of one for
+    """The bias of the logits is a vector per position (as in the coursework) instead of one for
     all."""
 
     def __post_init__(self) -> None:
@@ -113,7 +112,7 @@ class TransformerConfig:
 
 
 def coursework_config(**changes: Any) -> TransformerConfig:
-    """The published experiment's: dim 768, 16 heads, 15 layers, MLP 1536, 256 tokens, 1,024 codes + mask."""
+    """The coursework's: dim 768, 16 heads, 15 layers, MLP 1536, 256 tokens, 1,024 codes + mask."""
     return replace(TransformerConfig(), **changes)
 
 
@@ -272,7 +271,7 @@ class MaskedTransformer(TokenModel):
             wanted: tokens to compute logits for: a mask, or their indices in the flattened batch, which avoid
                 a synchronisation with the device.
             hints: for a model with `config.hints`.
-            condition: of other models; this one knows none.
+            condition: for other models; this one has none.
         """
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         attn_mask = None

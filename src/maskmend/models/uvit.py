@@ -222,7 +222,7 @@ class Resize(nn.Module):
 
 
 class UViT(TokenModel):
-    """Predicts hidden tokens from visible ones."""
+    """Predicts masked tokens from visible ones."""
 
     architecture = "amused"
 

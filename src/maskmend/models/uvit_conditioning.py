@@ -5,7 +5,7 @@
     t = RMSNorm(W text);  key, value = Wk t, Wv t    for each text attention of the transformer
     u = W silu(t);        key, value = Wk u, Wv u    for each one of the convolutional ends
 
-A function that gets its weights one by one, not a module, so that they can stay in their file.
+A function that is given its weights one by one, not a module, so that they can stay in their file.
 """
 
 import math

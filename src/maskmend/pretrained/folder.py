@@ -83,7 +83,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def write_domain(folder: Path, domain: Mapping[str, Any]) -> None:
-    """Writes into a model folder's index what the model learnt; all else there stays as it is."""
+    """Writes the domain into a model folder's index; everything else there is unchanged."""
     write_json(folder / INDEX, read_index(folder) | {"domain": dict(domain)})
 
 

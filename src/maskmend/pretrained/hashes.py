@@ -12,7 +12,7 @@ from maskmend.pretrained.migrations import config_in_format_1, name_in_format_1
 
 
 def tokens_hash(model: VQGAN) -> str:
-    """SHA-256 over what decides a picture's tokens, in half precision, so that it outlives packing."""
+    """SHA-256 over what decides a picture's tokens, in half precision, so that packing does not change it."""
     digest = hashlib.sha256()
     for name, value in model.state_dict().items():
         if not name.startswith("decoder"):

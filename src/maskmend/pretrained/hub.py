@@ -52,12 +52,12 @@ def push_model(
     token: str | None = None,
     message: str = "A maskmend model",
 ) -> str:
-    """Sends a model folder to the hub repository `name`, which is made if it is not there; the commit's
-    address.
+    """Uploads a model folder to the hub repository `name`, which is created if it does not exist; returns the
+    commit's address.
 
     Args:
-        revision: branch to commit to, made if it is not there; the main one when None.
-        private: of a repository that is made.
+        revision: branch to commit to, created if it does not exist; the main one when None.
+        private: whether a new repository is private.
         token: one that may write; the stored one (`hf auth login`) when None.
 
     Raises ConfigError for a name that is no hub id, ModelError when the hub refuses.
@@ -137,7 +137,7 @@ def hub_client(name: str) -> Any:
 
 
 def hub_errors() -> tuple[type[Exception], ...]:
-    """What huggingface_hub raises where the hub refuses or is not in reach."""
+    """What huggingface_hub raises if the hub refuses or cannot be reached."""
     # Not from `errors`, which lacks some of them in older releases.
     from huggingface_hub.utils import (  # pyright: ignore[reportMissingImports]
         HfHubHTTPError,
@@ -145,11 +145,11 @@ def hub_errors() -> tuple[type[Exception], ...]:
         LocalEntryNotFoundError,
     )
 
-    # Where no hub is in reach, the library that it sends with has an error of its own: the first base here.
+    # If the hub cannot be reached, its HTTP library raises an error of its own: the first base here.
     sending = HfHubHTTPError.__bases__[0]
     return sending, HFValidationError, LocalEntryNotFoundError, OSError
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, without the lines it says it in."""
+    """The text of an error as one line."""
     return " ".join(str(error).split())

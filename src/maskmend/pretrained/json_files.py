@@ -1,4 +1,4 @@
-"""The JSON files of a model folder, and the check of what each begins with: format and kind."""
+"""The JSON files of a model folder, and the check of their first keys: format and kind."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"no {path.name} in {path.parent}: is this a maskmend model folder?") from None
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: of JSON, of UTF-8, of endless digits
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: from JSON, UTF-8, or too many digits
         raise ModelError(f"cannot read {path}: {error}; copy the model folder again") from None
     if not isinstance(content, dict):
         found = type(content).__name__

@@ -1,4 +1,5 @@
-"""Where a model lies: by a shipped name, a folder, or a hub id; and a component within a run or a model."""
+"""Finds the folder of a model by a shipped name, a folder, or a hub id; and a component within a run or a
+model."""
 
 from pathlib import Path
 
@@ -11,7 +12,7 @@ def find_model(name: str | Path, revision: str | None = None) -> Path:
     """The folder of a model: a shipped one, `name` if it is a folder, or fetched from the hub
     ("owner/name"), there at `revision` (a branch, tag or commit).
 
-    A shipped name means the shipped model wherever it is said; ./default is a folder of that name.
+    A shipped name always means the shipped model; ./default is a folder of that name.
     """
     names = sorted(index.parent.name for index in ASSETS.glob("*/model_index.json"))
     shipped, folder = name == "default" or str(name) in names, Path(name)
@@ -32,7 +33,7 @@ def find_model(name: str | Path, revision: str | None = None) -> Path:
 def component_folder(path: Path, kind: str) -> Path:
     """The folder of component `kind` within a run or model folder, or `path` itself.
 
-    Raises ModelError where neither holds one, and names what is there instead.
+    Raises ModelError if neither holds one, and names what is there instead.
     """
     for folder in (path / kind, path):
         if (folder / "config.json").is_file():
@@ -45,5 +46,5 @@ def component_folder(path: Path, kind: str) -> Path:
     if (path / other / "config.json").is_file():
         raise ModelError(f"{path} holds a {other}, no {kind}: give the folder of a {kind}")
     if (path / "metrics.jsonl").is_file():
-        raise ModelError(f"the run {path} has handed over no {kind} yet: train it up to its first validation")
+        raise ModelError(f"the run {path} has exported no {kind} yet: train it up to its first validation")
     raise ModelError(f"no {kind} in {path}: is this the folder of a run or of a maskmend model?")

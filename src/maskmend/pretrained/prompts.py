@@ -98,7 +98,7 @@ class Prompts:
         try:
             shutil.copytree(self.folder, place, dirs_exist_ok=True)
         except OSError as error:
-            raise OutputError(f"cannot write {place} ({error}): check the folder and its disk") from None
+            raise OutputError(f"cannot write {place} ({error}): check the folder and free space") from None
 
     def _condition(self, prompt: str) -> Float[Tensor, "M"]:
         text = encode_text(self._weight, self.config.text, self._words(prompt), self.config.end)
@@ -130,7 +130,7 @@ class Prompts:
 
 
 def open_prompts(folder: Path, model: TokenModel, side: int) -> Prompts | None:
-    """The prompts of a model folder; None of one that keeps none. Raises ModelError."""
+    """The prompts of a model folder; None if it has none. Raises ModelError."""
     if isinstance(model, UViT) and (folder / PROMPTS).is_dir():
         return Prompts(folder / PROMPTS, model, side)
     return None

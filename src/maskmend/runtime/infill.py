@@ -1,4 +1,5 @@
-"""The smooth fill of a hole before encoding (`maskmend.images.infill`, "diffusion") in NumPy, to the bit."""
+"""The smooth fill of a hole before encoding (`maskmend.images.infill`, "diffusion") in NumPy,
+bit-identical."""
 
 import numpy as np
 from jaxtyping import Bool, Float32

@@ -41,7 +41,7 @@ def decode(
     """Tokens with the hole filled, one row for each seed; arguments as for `maskmend.decoding.decode`, whose
     choices are those of `settings`.
 
-    Raises ConfigError for order = "halton" and for seeds that cannot be.
+    Raises ConfigError for order = "halton" and for invalid seeds.
     """
     if settings.order == "halton":
         raise ConfigError(f"order {settings.order!r} needs PyTorch: give confidence or random here")

@@ -1,7 +1,7 @@
-"""Open connections: how many there may be, and which one goes when there are too many.
+"""Open connections: how many there may be, and which one is closed when there are too many.
 
 Every connection takes a file descriptor, of which a process has a limited number. Without a bound, clients
-that open connections and send nothing would take all of them, and nobody else would get in. One address has
+that open connections and send nothing would take all of them, and nobody else could connect. One address has
 at most half. When there is no more room, the connection that has been idle for the longest time is closed in
 favour of the new one; if none is idle, the new one is closed.
 """
@@ -20,7 +20,7 @@ SPARE = 128
 
 @runtime_checkable
 class Connection(Protocol):
-    """What is known of a connection."""
+    """The state of a connection."""
 
     transport: asyncio.Transport
     client: tuple[str, int] | None

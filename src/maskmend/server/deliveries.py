@@ -73,7 +73,7 @@ class Delivery:
             async with asyncio.timeout_at(self.until) as self._timeout:
                 await answer
         except TimeoutError:
-            LOG.warning("a client did not take its answer in time: it is cut off")
+            LOG.warning("a client did not read its response in time: it is cut off")
             return False
         finally:
             self._leave()
@@ -107,7 +107,7 @@ class Delivery:
 
 
 def in_pieces(message: Message) -> Iterator[Message]:
-    """A message whose body is long as several; any other as it is."""
+    """A message with a long body as several; any other unchanged."""
     body = message.get("body", b"") if message["type"] == "http.response.body" else b""
     if len(body) <= PIECE:
         yield message

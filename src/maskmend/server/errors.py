@@ -104,12 +104,12 @@ def api_error_from(error: Exception) -> ApiError:
     if isinstance(error, ModelError):
         # The reason contains folder paths, which are not revealed to clients.
         LOG.error("a model cannot be used: %s", error)
-        return ApiError(503, "model_unavailable", "the model cannot be used: the server's log says why")
+        return ApiError(503, "model_unavailable", "the model cannot be used: see the server's log")
     if isinstance(error, MaskmendError):
         return ApiError(422, "unusable", in_fields(str(error)))
     LOG.error("a request failed", exc_info=error)
     return ApiError(
-        503, "failed", "the server could not do this; its log says why. Try again, or a smaller picture.",
+        503, "failed", "the server could not do this; see its log. Try again, or a smaller picture.",
         {"Retry-After": "5"},
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from maskmend.choices import nearest, one_of, shown
 from maskmend.config import WANTED
 
 MOST = 5
-"""Fields that are told of."""
+"""Maximum number of fields in a message."""
 
 _KINDS = {
     "int_type": WANTED[int],

@@ -123,7 +123,7 @@ class Parameters(MaskReading):
     context: float | None = Field(None, ge=0, le=100, description="Amount of context around the hole.")
     windows: int | None = Field(None, ge=1, le=1024, description="Maximum windows for a long, thin hole.")
     detail: Literal["auto", "full"] | Annotated[int, Field(ge=0, le=16)] | None = Field(
-        None, description="Finer scales at which a wide hole is redrawn: auto, full, or a maximum number."
+        None, description="Finer scales at which a wide hole is refilled: auto, full, or a maximum number."
     )
     detail_steps: int | None = Field(None, ge=1, description="Decoding steps at each finer scale.")
     guide_strength: float | None = Field(

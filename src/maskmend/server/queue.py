@@ -33,7 +33,7 @@ class Job:
     samples: int
     seed: int
     settings: dict[str, Any]
-    tell: Callable[[str, Any], None]
+    notify: Callable[[str, Any], None]
     """Called from worker threads with (what, detail): "started", "step", "filled" or "failed"."""
     watched: bool = False
     """The client wants step events."""
@@ -87,7 +87,7 @@ class JobQueue:
         if self._closed and not announced:
             raise stopping()
         if self._taken >= self.places:
-            raise self._full(f"{self._taken} requests are under way, as many as there are places")
+            raise self._full(f"{self._taken} requests are in progress, as many as there are slots")
 
     def _full(self, reason: str) -> ApiError:
         wait = max(1, min(120, round(self._seconds * self._taken / self.workers)))
@@ -176,7 +176,7 @@ class Slot:
                     "server holds at once; take fewer samples, or a smaller picture",
                 )
             if queue._reserved_pixels + pixels > queue.pixels:
-                raise queue._full("other large pictures are under way")
+                raise queue._full("other large pictures are in progress")
             queue._reserved_pixels += pixels
             self._reserved_pixels += pixels
 

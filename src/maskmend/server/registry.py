@@ -15,7 +15,7 @@ from maskmend.server.errors import ApiError
 from maskmend.settings import Settings
 
 
-class Entry:
+class ModelEntry:
     """One model; `defaults` are available before the weights are loaded."""
 
     def __init__(self, name: str, defaults: Settings, load: Callable[[], InpaintPipeline]) -> None:
@@ -60,7 +60,7 @@ def conditions(pipe: InpaintPipeline) -> dict[str, Any]:
 class Catalogue:
     """Models by name; the first is the default."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[ModelEntry]) -> None:
         self.entries = {entry.name: entry for entry in entries}
 
     @classmethod
@@ -69,7 +69,7 @@ class Catalogue:
 
         Raises ModelError for anything that is not a model, ConfigError for duplicate names.
         """
-        entries: list[Entry] = []
+        entries: list[ModelEntry] = []
         for model in models:
             folder = find_model(model)
             name = Path(model).resolve().name if Path(model).is_dir() and model != "default" else model
@@ -80,14 +80,14 @@ class Catalogue:
                 defaults = from_dict(Settings, content.get("defaults", {}), "defaults")
             except ConfigError as error:
                 raise ModelError(f"model {folder}: {error}") from None
-            entries.append(Entry(name, defaults, _loader(folder, device)))
+            entries.append(ModelEntry(name, defaults, _loader(folder, device)))
         return cls(entries)
 
     @property
     def default(self) -> str:
         return next(iter(self.entries))
 
-    def entry(self, name: str | None) -> Entry:
+    def entry(self, name: str | None) -> ModelEntry:
         """The model called `name`, the default for None. Raises ApiError (422)."""
         found = self.entries.get(self.default if name is None else name)
         if found is None:

@@ -29,7 +29,7 @@ CARRIED = ("picture", "mask", "guide", "note", "model", "samples", "seed", "sett
 """The fields of a job that are sent to a replica: all but the callback and the cancellation flag."""
 
 News = tuple[int | None, str, Any]
-"""(index of the job in the batch, what, detail), the last two as passed to `Job.tell`. For the whole batch
+"""(index of the job in the batch, what, detail), the last two as passed to `Job.notify`. For the whole batch
 the index is None and `what` is "failed", "done" or "beat"."""
 
 
@@ -58,11 +58,11 @@ class Replica:
         """Fills a batch of `carried` jobs with the same terms; yields their news, then "done" or "failed"."""
         loop, inbox = asyncio.get_running_loop(), asyncio.Queue[News]()
 
-        def tell(place: int | None, what: str, detail: Any = None) -> None:
+        def notify(place: int | None, what: str, detail: Any = None) -> None:
             loop.call_soon_threadsafe(inbox.put_nowait, (place, what, detail))
 
-        batch = [Job(**job, tell=partial(tell, place)) for place, job in enumerate(jobs)]
-        self.threads.submit(self._fill, batch, tell)
+        batch = [Job(**job, notify=partial(notify, place)) for place, job in enumerate(jobs)]
+        self.threads.submit(self._fill, batch, notify)
         what = ""
         try:
             while what not in ("done", "failed"):
@@ -76,20 +76,20 @@ class Replica:
             for job in batch:
                 job.gone.set()
 
-    def _fill(self, batch: list[Job], tell: Any) -> None:
+    def _fill(self, batch: list[Job], notify: Any) -> None:
         def finished(index: int, result: Inpainted) -> None:
             # Fields that no response uses are not sent back; the server already has the source picture.
-            tell(index, "filled", replace(result, source=None, history=(), regions=()))  # pyright: ignore
+            notify(index, "filled", replace(result, source=None, history=(), regions=()))  # pyright: ignore
 
         try:
             fill(self.catalogue.entry(batch[0].model).loaded(), batch, finished)
         except Abandoned:
-            tell(None, "done")
+            notify(None, "done")
         except MaskmendError as error:
-            tell(None, "failed", error)
+            notify(None, "failed", error)
         except Exception as error:
             LOG.exception("a batch failed")
             # As an error class that the server can unpickle.
-            tell(None, "failed", RuntimeError(f"{type(error).__name__}: {error}"))
+            notify(None, "failed", RuntimeError(f"{type(error).__name__}: {error}"))
         else:
-            tell(None, "done")
+            notify(None, "done")

@@ -25,9 +25,9 @@ LOG = logging.getLogger("maskmend.server")
 
 ATTEMPTS = 2
 """Replicas that may die while filling a batch before it counts as failed: the batch may be the cause."""
-LOOK = 1.0
+CHECK_SECONDS = 1.0
 """Seconds between two checks of the running replicas."""
-LAST_LOOK = 5.0
+LAST_CHECK_SECONDS = 5.0
 """Seconds that `stop` waits for a check to return: the server must end even where the cluster hangs."""
 
 
@@ -40,7 +40,7 @@ class Replicas(Filler):
         self._handle, self._own = handle, own
         self._failure: str | None = None
         self._stopped = threading.Event()
-        self._watch = threading.Thread(target=self._look, name="maskmend-replicas", daemon=True)
+        self._watch = threading.Thread(target=self._check, name="maskmend-replicas", daemon=True)
 
     @classmethod
     def start(cls, config: ServeConfig, catalogue: Catalogue, name: str) -> "Replicas":
@@ -84,7 +84,7 @@ class Replicas(Filler):
         from ray import serve  # pyright: ignore[reportMissingImports]
 
         self._stopped.set()
-        self._watch.join(LAST_LOOK)
+        self._watch.join(LAST_CHECK_SECONDS)
         if self._own:
             ray.shutdown()
         else:
@@ -133,14 +133,14 @@ class Replicas(Filler):
                     job = left.pop(places[place])
                     finished(places[place], replace(detail, source=job.picture))
                 else:
-                    jobs[place].tell(what, detail)
+                    jobs[place].notify(what, detail)
         finally:
             stream.cancel()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         from ray import serve  # pyright: ignore[reportMissingImports]
 
-        while not self._stopped.wait(LOOK):
+        while not self._stopped.wait(CHECK_SECONDS):
             try:
                 application = serve.status().applications[self.name]
                 state = application.deployments["replica"]
@@ -153,7 +153,7 @@ class Replicas(Filler):
             if failed and self._failure is None:
                 LOG.error("replicas cannot be started: %s", _line(state.message))
             # Not in the response: the reason contains paths of the replica's machine.
-            self._failure = "replicas cannot be started: the server's log says why" if failed else None
+            self._failure = "replicas cannot be started: see the server's log" if failed else None
 
 
 def _line(error: object) -> str:

@@ -38,12 +38,13 @@ from maskmend.server.threads import Threads
 B = TypeVar("B", bound=BaseModel)
 
 MARKS = 20_000
-"""Quotes, commas, brackets and braces of a JSON body; one of every field with a long prompt has a tenth."""
+"""Quotes, commas, brackets and braces of a JSON body; a body with every field and a long prompt has a
+tenth."""
 
 
 @dataclass(kw_only=True)
 class Order:
-    """A request for a fill; its files are there until they are decoded."""
+    """A request for a fill; its files are kept until they are decoded."""
 
     image: bytes
     mask: bytes | None

@@ -2,10 +2,10 @@
 
 The Accept header selects the kind. It also selects the picture format, unless the `format` parameter is set.
 
-Events, in this order: queued; started; step (one per decoding step; for a hole in many parts, one per part
-and at least one a second);
-level (while a wide hole is redrawn at finer scales: one per batch of windows, and one with a picture for each
-finished scale); fill (one per sample); done. An error event can come at any time and ends the stream.
+Events, in this order: queued; started; step (one per decoding step; for a hole in many windows, one per
+window and at least one a second); level (while a wide hole is refilled at finer scales: one per batch of
+windows, and one with a picture for each finished scale); fill (one per sample); done. An error event can come
+at any time and ends the stream.
 """
 
 import base64
@@ -190,8 +190,8 @@ def converted_header(picture: Picture) -> dict[str, str]:
 def step_event(news: dict[str, Any], steps: int) -> dict[str, Any]:
     """The data of a step event: masked tokens as rows of 0 and 1, pictures as PNG of the box.
 
-    Distant holes are separate parts, and so are the windows on a long hole. They are filled one after the
-    other, each in `steps` steps; `seconds_left` is the time that all of them still take.
+    `part` and `parts` count windows: distant holes have windows of their own, a long hole has several. Each
+    is filled in `steps` steps; `seconds_left` is the time until all are done. `hidden` marks masked tokens.
     """
     box = news["box"]
     return {

@@ -27,7 +27,7 @@ from maskmend.server.parameters import (
 from maskmend.server.queue import Slot
 from maskmend.server.requests import Order, png, read_iopaint, read_order, read_upload
 from maskmend.server.responses import MEDIA, Answer, accepted, converted_header, encoded, event, fill_of
-from maskmend.server.service import GRACE, Filled, Service
+from maskmend.server.service import GRACE, FillResponse, Service
 from maskmend.settings import CHOICES_OF
 
 T = TypeVar("T")
@@ -295,7 +295,7 @@ async def in_time(service: Service, work: Callable[[], Awaitable[T]], until: flo
         raise service.too_slow() from None
 
 
-Answering = Callable[[Service, Filled, Order, float], Awaitable[Response]]
+Answering = Callable[[Service, FillResponse, Order, float], Awaitable[Response]]
 
 
 async def answered(
@@ -311,7 +311,7 @@ async def answered(
     return await in_time(service, work, until)
 
 
-async def json_answer(service: Service, filled: Filled, order: Order, until: float) -> Response:
+async def json_answer(service: Service, filled: FillResponse, order: Order, until: float) -> Response:
     """All fills; encoded one by one, so that little work is lost when the time limit expires."""
     fills = []
     for sample in range(order.parameters.samples):
@@ -321,7 +321,7 @@ async def json_answer(service: Service, filled: Filled, order: Order, until: flo
     return await service.encode(lambda: JSONResponse(service.summary(filled) | {"fills": fills}), until)
 
 
-async def picture_answer(service: Service, filled: Filled, order: Order, until: float) -> Response:
+async def picture_answer(service: Service, filled: FillResponse, order: Order, until: float) -> Response:
     """The best fill as a file."""
     result, parameters = filled.result, order.parameters
     content = await service.encode(

@@ -112,7 +112,7 @@ class Protocol(H11Protocol):
             self._unread = None
 
     def _give_up(self) -> None:
-        LOG.warning("a client did not take its answer in time: it is cut off")
+        LOG.warning("a client did not read its response in time: it is cut off")
         self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -185,7 +185,7 @@ def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=type("Protocol", (Protocol,), shared),
-        # uvicorn would believe whoever connects from this machine what it says of its address.
+        # uvicorn would trust clients on this machine to state any address.
         proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
         log_level="warning",
         access_log=False,

@@ -125,7 +125,7 @@ def check_host(headers: Headers, config: ServeConfig) -> None:
     raise ApiError(
         400,
         "unknown_host",
-        f"this server is not known as {', '.join(given)[:80]!r}: use its address, or start it with --name",
+        f"this server has no name {', '.join(given)[:80]!r}: use its address, or start it with --name",
     )
 
 

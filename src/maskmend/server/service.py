@@ -35,7 +35,7 @@ GRACE = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filled:
+class FillResponse:
     """A finished fill."""
 
     result: Inpainted
@@ -87,7 +87,7 @@ class Service:
         except Exception as error:
             # Not in the response: any client may read that, and the reason contains local paths.
             LOG.error("the model cannot be used: %s", error)  # noqa: TRY400 - the message is enough
-            self.trouble = "the server's log says why"
+            self.trouble = "see the server's log"
 
     @property
     def ready(self) -> str | None:
@@ -126,17 +126,17 @@ class Service:
                 entry.pipe.labels_for(chosen)
         except ConfigError as error:
             raise ApiError(422, "setting_invalid", str(error)) from None
-        # Under each of several classes all fills are made; "auto" tries as many.
+        # All fills are made under each of several classes; "auto" tries as many.
         if str(parameters.label or "").count(SEPARATOR) >= TRIED:
             message = f"label: give at most {TRIED} classes, of which each takes the time of all fills"
             raise ApiError(422, "parameters_invalid", message)
 
-    async def job(self, order: Order, slot: Slot, tell: Any, *, watched: bool = False) -> Job:
+    async def job(self, order: Order, slot: Slot, notify: Any, *, watched: bool = False) -> Job:
         """The order as a checked and decoded job that is not yet queued."""
         parameters = order.parameters
         self.check(parameters)
         decoded = await self.decoder.order(order, slot)
-        order.forget_files()  # it may wait long, and be answered for longer
+        order.forget_files()  # it may wait for long, and its response may take even longer
         slot.forget_bytes()
         check_format(decoded.picture, parameters.format)  # before the fill is computed
         return Job(
@@ -148,12 +148,12 @@ class Service:
             samples=parameters.samples,
             seed=parameters.seed,
             settings=parameters.settings(),
-            tell=tell,
+            notify=notify,
             watched=watched,
         )
 
     async def answered(
-        self, request: Request, order: Order, slot: Slot, answer: Callable[[Filled], Awaitable[T]]
+        self, request: Request, order: Order, slot: Slot, answer: Callable[[FillResponse], Awaitable[T]]
     ) -> T:
         """Queues the order and passes its result to `answer`. Raises ApiError.
 
@@ -172,10 +172,10 @@ class Service:
             job.gone.set()
             leaving.cancel()
 
-    def _filled(self, job: Job, result: Inpainted, seconds: float) -> Filled:
+    def _filled(self, job: Job, result: Inpainted, seconds: float) -> FillResponse:
         codes = self.catalogue.entry(job.model).loaded().transformer.config.codes
         result = replace(result, note=joined_notes(job.note, result.note))
-        return Filled(result=result, model=job.model, codes=codes, seconds=seconds)
+        return FillResponse(result=result, model=job.model, codes=codes, seconds=seconds)
 
     def delivered(self, answer: Response) -> Delivered:
         """`answer`, with the same time limit for reading it as for the request."""
@@ -197,7 +197,7 @@ class Service:
             delivery.weigh(sum(picture.pixels.nbytes for picture in result.pictures))
             slot.release()
 
-        def tell(what: str, detail: Any) -> None:
+        def notify(what: str, detail: Any) -> None:
             inbox.put(what, detail)
             if what == "filled":
                 with contextlib.suppress(RuntimeError):  # the loop has ended
@@ -205,7 +205,7 @@ class Service:
 
         try:
             async with asyncio.timeout_at(until):
-                job = await self.job(order, slot, tell, watched=True)
+                job = await self.job(order, slot, notify, watched=True)
             yield event("queued", {"ahead": self.queue.add(job)})
             steps = self.catalogue.entry(job.model).defaults.changed(**job.settings).steps
             while True:
@@ -242,7 +242,7 @@ class Service:
             if job is not None:
                 job.gone.set()
 
-    def summary(self, filled: Filled) -> dict[str, Any]:
+    def summary(self, filled: FillResponse) -> dict[str, Any]:
         return summary(filled.result, filled.model, filled.codes, filled.seconds)
 
     async def encode(self, work: Callable[[], T], until: float) -> T:

@@ -11,8 +11,8 @@ from maskmend.server.errors import ApiError
 
 def check_upload_size(headers: Headers, limit: int) -> None:
     """Raises ApiError (413) when Content-Length exceeds the limit."""
-    said = headers.get("content-length", "")
-    if said.isascii() and said.isdigit() and int(said[:20]) > limit:
+    declared = headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise _too_large(limit)
 
 
@@ -34,6 +34,6 @@ def limit_upload_size(receive: Receive, limit: int) -> Receive:
 def _too_large(limit: int) -> ApiError:
     return ApiError(
         413, "too_large",
-        f"the request is larger than {limit / 2**20:g} MiB: send a smaller picture, or one packed better",
+        f"the request is larger than {limit / 2**20:g} MiB: send a smaller picture, or one compressed better",
         {"Connection": "close"},
     )  # fmt: skip

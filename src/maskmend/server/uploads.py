@@ -56,7 +56,7 @@ class Uploads:
 
     @property
     def size(self) -> int:
-        """Bytes that have been received, of uploads under way and of requests that are not decoded yet."""
+        """Bytes that have been received, of uploads in progress and of requests that are not decoded yet."""
         return sum(upload.came for upload in self.under_way) + self.queue.held_bytes
 
     def make_room(self, upload: "Upload") -> None:
@@ -67,7 +67,7 @@ class Uploads:
         while self.size > self.limits.bytes_at_once:
             others = [one for one in self.under_way if one is not upload and one.age >= YOUNG and one.came]
             if not others:
-                message = "other large uploads are under way: try again in 1 s"
+                message = "other large uploads are in progress: try again in 1 s"
                 raise ApiError(429, "busy", message, {"Retry-After": "1", "Connection": "close"})
             max(others, key=lambda one: one.came * one.age).cut_off()
 
@@ -75,7 +75,7 @@ class Uploads:
         """Cuts off the slowest of `uploads`. Raises ApiError (429) when all of them are young."""
         grown = [upload for upload in uploads if upload.age >= YOUNG]
         if not grown:
-            message = f"{whose} {len(uploads)} uploads under way: try again in 1 s"
+            message = f"{whose} {len(uploads)} uploads in progress: try again in 1 s"
             raise ApiError(429, "busy", message, {"Retry-After": "1"})
         min(grown, key=lambda upload: upload.came / upload.age).cut_off()
 
@@ -110,7 +110,10 @@ class Upload:
                 return await reading
         except TimeoutError:
             if self._displaced:
-                reason = "there are many uploads and this was the slowest or largest: it made way for another"
+                reason = (
+                    "there are many uploads and this was the slowest or largest: it was cut off in favour of "
+                    "another"
+                )
             elif self._loop.time() < until:
                 reason = f"less than {limits.pace_kib:g} KiB a second came for {limits.silence:g} s"
             else:

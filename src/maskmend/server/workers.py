@@ -28,11 +28,11 @@ from maskmend.server.registry import Catalogue
 LOG = logging.getLogger("maskmend.server")
 
 FEW = 4
-"""Up to this many parts of a hole, every step is shown; with more, only the last step of each part and one
-step every `EVERY` seconds, because rendering all of them would take several times as long as filling."""
+"""Up to this many windows of a hole, every step is shown; with more, only the last step of each window and
+one step every `EVERY` seconds, because rendering all of them would take several times as long as filling."""
 
 EVERY = 1.0
-"""Seconds after which a step is shown however many parts there are."""
+"""Seconds after which a step is shown, whatever the number of windows."""
 
 LARGEST_SHOWN = 1024
 """Longer side, in pixels, of the picture of a finished scale."""
@@ -103,7 +103,7 @@ class Workers:
         start = time.monotonic()
         for job in batch:
             self.metrics.waited.observe(start - job.queued)
-            job.tell("started", {"batch": len(batch)})
+            job.notify("started", {"batch": len(batch)})
         waiting = dict(enumerate(batch))
 
         def finished(index: int, result: Any) -> None:
@@ -113,7 +113,7 @@ class Workers:
                 self.queue.measured(spent, len(batch))
                 self.metrics.spent.observe(spent)
                 self.metrics.batches.observe(len(batch))
-            job.tell("filled", (result, spent))
+            job.notify("filled", (result, spent))
 
         try:
             self.filler.fill(batch, finished)
@@ -127,7 +127,7 @@ class Workers:
                 for job in waiting.values():
                     self._fill([job])
                 return
-            batch[0].tell("failed", error)
+            batch[0].notify("failed", error)
 
 
 def fill(
@@ -156,24 +156,24 @@ def fill(
         for index, job in enumerate(batch):
             if not job.watched or index not in preview.regions or job.gone.is_set():
                 continue
-            parts, pace = preview.parts[index], paces[index]
+            windows, pace = preview.windows[index], paces[index]
             pace.update(
-                part=preview.part,
-                together=preview.together,
-                parts=parts,
+                window=preview.window,
+                concurrent=preview.concurrent,
+                windows=windows,
                 step=preview.step.index,
                 last=preview.last,
                 finer=preview.finer[index],
             )
-            if parts <= FEW or preview.last or clock() - last_news[index] >= EVERY:
+            if windows <= FEW or preview.last or clock() - last_news[index] >= EVERY:
                 last_news[index] = clock()
-                job.tell("step", step_news(preview, index, pace.left))
+                job.notify("step", step_news(preview, index, pace.left))
 
     def on_level(progress: LevelProgress) -> None:
         check_cancelled(progress)
         job = batch[progress.image]
         if job.watched and not job.gone.is_set():
-            job.tell("level", level_news(progress, job.mask))
+            job.notify("level", level_news(progress, job.mask))
 
     guides = [job.guide for job in batch]
     pipe(
@@ -210,13 +210,13 @@ def level_news(progress: LevelProgress, mask: np.ndarray) -> dict[str, Any]:
 
 def step_news(preview: Preview, index: int, seconds_left: float) -> dict[str, Any]:
     """The detail of a "step" event: the box, for each sample the masked tokens and the picture, and the time
-    that the parts still take."""
+    until all windows are done."""
     return {
         "seconds_left": seconds_left,
         "step": preview.step.index,
-        "part": preview.part,
-        "parts": preview.parts[index],
+        "part": preview.window,
+        "parts": preview.windows[index],
         "box": preview.box(index),
-        "hidden": [preview.hidden(index, sample) for sample in range(preview.samples)],
+        "hidden": [preview.masked(index, sample) for sample in range(preview.samples)],
         "pictures": [preview.picture(index, sample) for sample in range(preview.samples)],
     }

@@ -40,7 +40,7 @@ def write_files(files: Mapping[Path, bytes]) -> None:
         names = ", ".join(str(path) for path in files)
         reason = error.strerror or str(error)
         raise OutputError(
-            f"cannot write {names} ({reason}): check the folder, its rights and its disk"
+            f"cannot write {names} ({reason}): check the folder, its permissions and free space"
         ) from error
     finally:
         for temporary in written.values():

@@ -9,7 +9,7 @@ import json
 import struct
 
 ALIGNMENT = 8
-"""The tensors begin at a multiple of this many bytes, as the library has it."""
+"""The tensors begin at a multiple of this many bytes, as the library writes them."""
 
 
 def ordered(content: bytes) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 LATER = (408, 409, 412, 429, 500, 502, 503, 504)
 """Statuses after which a commit is sent again."""
 PATIENCE = 2 * 3600.0
-"""Seconds for which it is. The Hub limits commits by the hour."""
+"""Seconds for which attempts are repeated. The Hub limits commits by the hour."""
 LONGEST = 300.0
 """Seconds between two attempts at most, unless the Hub asks for more."""
 ASKED_FOR = 500
@@ -108,7 +108,7 @@ def repository(system: Any, path: str) -> Repository:
     try:
         found = system.resolve_path(path)
     except FileNotFoundError:
-        system.invalidate_cache()  # it keeps that there is none
+        system.invalidate_cache()  # fsspec caches that there is none
         raise FileNotFoundError(
             "there is no such repository or branch, or no access to it: create it on the Hub, or log in with "
             "`hf auth login`"
@@ -123,7 +123,7 @@ def repository(system: Any, path: str) -> Repository:
 
 
 def reason(error: BaseException) -> str:
-    """What the Hub says, or the error's own text, as one line."""
+    """The Hub's message, or the error's own text, as one line."""
     text = getattr(error, "server_message", None) or str(error)
     return " ".join(text.split()) or type(error).__name__
 

@@ -44,8 +44,7 @@ class Store:
             return _local_listing(self.place, folder)
         system, path = file_system(joined(self.place, folder))
         try:
-            # fsspec keeps listings, and then takes files that another process has written since for missing
-            # ones.
+            # fsspec keeps listings, and then treats files that another process has written since as missing.
             system.invalidate_cache(path)
             found = system.ls(path, detail=True)
             system.invalidate_cache(path)
@@ -115,7 +114,7 @@ class Store:
         except Exception as error:
             raise OutputError(f"cannot write into {self.place}: {reason(error)}") from error
         finally:
-            system.dircache.clear()  # and no more: it keeps that the repository exists, too
+            system.dircache.clear()  # and no more: fsspec also caches that the repository exists
 
     def write(self, name: str, content: bytes) -> None:
         """Raises OutputError."""

@@ -28,7 +28,7 @@ _STARTED = time.time()
 
 
 def beside(path: Path) -> Path:
-    """A free name in the same folder; short, as `path` may have the longest one that there can be."""
+    """A free name in the same folder; short, as `path` may already have the longest name possible."""
     # Not mkstemp, whose files nobody but their owner may ever read
     return path.with_name(f".maskmend-{_machine()}-{os.getpid()}-{secrets.token_hex(6)}")
 
@@ -41,14 +41,14 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     finally:
-        with contextlib.suppress(OSError):  # it was renamed, or the error before this is the news
+        with contextlib.suppress(OSError):  # it was renamed, or the earlier error is the one to report
             temporary.unlink()
 
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder of this user's in the system's place for such; removed at the end, or, if the process is
-    killed before, by the first call of another one."""
+    """A folder of this user's in the system's folder for temporary files; removed at the end, or, if the
+    process is killed before, by the first call of another one."""
     place = Path(tempfile.gettempdir())
     remove_stale_once(place)
     folder = beside(place / "folder")
@@ -98,7 +98,7 @@ def _is_stale(entry: os.DirEntry[str]) -> bool:
     if match.groupdict().get("machine", _machine()) != _machine():
         return False
     process = int(match["process"])
-    if process == os.getpid():  # the number of one that is gone was given to this one
+    if process == os.getpid():  # the number of an ended process was given to this one
         return written < _STARTED
     return not _runs(process)
 
@@ -110,7 +110,7 @@ def _last_written(folder: Path) -> float:
 
 
 def _runs(process: int) -> bool:
-    if os.name != "posix":  # elsewhere signal 0 is not a question
+    if os.name != "posix":  # elsewhere signal 0 is not a mere query
         return True
     try:
         os.kill(process, 0)

@@ -53,7 +53,7 @@ def _is_safetensors(start: bytes, size: int) -> bool:
 
 
 def _safetensors(path: Path) -> dict[Any, Any]:
-    """The library checks the file; each tensor is then mapped by itself, and let go of once it is copied.
+    """The library checks the file; each tensor is then mapped by itself, and unmapped once it is copied.
 
     Through the library the whole file stays mapped, and what was read of it counts as the process's memory.
     """

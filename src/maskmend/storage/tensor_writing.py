@@ -15,7 +15,7 @@ NAMES = {torch.float32: "F32", torch.float16: "F16"}
 
 
 class Planned(NamedTuple):
-    """A tensor to be written: what it will be, and what makes it."""
+    """A tensor to be written: its shape and format, and the function that makes it."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype

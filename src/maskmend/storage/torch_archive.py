@@ -37,7 +37,7 @@ DTYPES = {
 
 
 class _Nothing:
-    """What becomes of an object of no use to anybody who reads weights."""
+    """Replaces an object that readers of weights do not need."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         pass
@@ -53,7 +53,7 @@ class _Storage(NamedTuple):
 
 
 class _Archive(pickle.Unpickler):
-    """Reads `data.pkl` of a file of torch.save that `torch_file.check` let pass."""
+    """Reads `data.pkl` of a file of torch.save that passed `torch_file.check`."""
 
     def __init__(self, file: Any, tensor: Callable[..., LazyTensor]) -> None:
         super().__init__(file)

@@ -1,10 +1,10 @@
 """Limits on torch.save files, checked before torch.load reads them.
 
 torch.load(weights_only=True) executes no foreign code, but a small file can still keep it busy for minutes or
-exhaust memory: with a pickle that expands to hundreds of MB, nested tuples that take forever to hash,
-storages declared larger than the file, or tensors that repeat one value a billion times. Here the pickle's
-size is checked, then it is evaluated with placeholders for tensors, and the file is refused unless the memory
-it asks for is about its own size.
+exhaust memory: with a pickle that expands to hundreds of MB, nested tuples that take practically forever to
+hash, storages declared larger than the file, or tensors that repeat one value a billion times. Here the
+pickle's size is checked, then it is evaluated with placeholders for tensors, and the file is refused unless
+the memory it asks for is about its own size.
 """
 
 import io
@@ -116,15 +116,15 @@ def _directory_bytes(file: io.BufferedReader, size: int) -> int:
     tail = file.read(tail_length)
     if len(tail) < 22 or tail[-22:-18] != b"PK\x05\x06":
         raise Refused("it is damaged or no checkpoint")
-    (said,) = struct.unpack_from("<I", tail, len(tail) - 10)
+    (declared,) = struct.unpack_from("<I", tail, len(tail) - 10)
     if len(tail) == 42 and tail[:4] == b"PK\x06\x07":
         (place,) = struct.unpack_from("<Q", tail, 8)
         file.seek(min(place, size))
         record = file.read(56)
         if len(record) < 56 or record[:4] != b"PK\x06\x06":
             raise Refused("it is damaged or no checkpoint")
-        return max(said if said != 0xFFFFFFFF else 0, struct.unpack_from("<Q", record, 40)[0])
-    return said
+        return max(declared if declared != 0xFFFFFFFF else 0, struct.unpack_from("<Q", record, 40)[0])
+    return declared
 
 
 class _Reading:
@@ -239,14 +239,16 @@ class _Reading:
         raise Refused(f"it asks for {_shown(function)}")
 
     def _check_keys(self, keys: list[Any]) -> None:
-        """The hash of nested tuples can take for ever: keys are plain values only, or inert classes."""
+        """The hash of nested tuples can take practically forever: keys must be plain values, or inert
+        classes."""
         for key in keys:
             inert = isinstance(key, _Global) and key.name in self.inert
             if key is not None and not inert and not isinstance(key, str | int | float):
                 raise Refused("a key of a dictionary in it is no plain value")
 
     def check_sizes(self, size: int, inside: dict[str, int]) -> None:
-        """Storages against what the file holds; `inside` is empty where that is known only in sum."""
+        """Compares the storages with what the file holds; `inside` is empty where that is known only in
+        sum."""
         total = 0
         for storage in self.storages.values():
             asked = storage.values * storage.size

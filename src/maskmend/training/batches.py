@@ -63,7 +63,7 @@ def change_colour(batch: Tensor, changes: np.ndarray) -> Tensor:
 
 
 class Made(NamedTuple):
-    """What making a batch brought."""
+    """The outcome of making a batch."""
 
     micro_batches: list[Any]
     skipped: list[str]
@@ -86,12 +86,12 @@ class BatchMaker(Dataset):
     """Whether batches of a token set hold the pictures too."""
 
     def __getitem__(self, step: int) -> Made:
-        said = len(self.images.skipped)
+        skipped_before = len(self.images.skipped)
         try:
             micro_batches = self.make(step)
         except MaskmendError as error:
-            return Made([], self.images.skipped[said:], str(error))
-        return Made(micro_batches, self.images.skipped[said:])
+            return Made([], self.images.skipped[skipped_before:], str(error))
+        return Made(micro_batches, self.images.skipped[skipped_before:])
 
     def make(self, step: int) -> list[MicroBatch]:
         training, data = self.recipe.training, self.recipe.data
@@ -161,7 +161,7 @@ class Batches:
         if self.pool is not None:
             self.pool.shutdown(cancel_futures=True)
         self._coming = None  # ends the processes
-        # The loader tells of a process that was killed wherever the training is at that moment.
+        # The loader may report a killed process at any point of the training.
         if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
             raise _ended(error) from None
 
@@ -206,8 +206,8 @@ def _reap(workers: Sequence[Any]) -> None:
 def _ended(error: Exception) -> TrainingError:
     reason = " ".join(str(error).split()) or type(error).__name__
     return TrainingError(
-        f"a process that decodes pictures was ended ({reason}): where memory was short, lower data.workers "
-        "or data.cache_gib, and resume"
+        f"a process that decodes pictures was ended ({reason}): if memory was short, lower data.workers or "
+        "data.cache_gib, and resume"
     )
 
 
@@ -215,7 +215,7 @@ def made_by_workers(maker: BatchMaker, workers: int, start: int) -> DataLoader:
     """The batches from step `start` on, in order, each made whole by one of the processes."""
     steps = range(start, max(start + 1, maker.recipe.training.steps))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # more processes than cores are what the recipe asks for
+        warnings.simplefilter("ignore")  # the recipe asks for more processes than cores
         return _loader(maker, workers, steps)
 
 

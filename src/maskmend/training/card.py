@@ -1,6 +1,6 @@
 """Drafts the card (README.md) of a model folder from its runs: data, recipes, metrics, time.
 
-What the runs do not know, such as the licence of the data, is left as a question to answer.
+What the runs do not record, such as the licence of the data, is left as a question to answer.
 """
 
 import itertools

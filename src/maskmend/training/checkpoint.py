@@ -54,6 +54,6 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def one_line(error: Exception) -> str:
-    """The message of a library's error, cut to what a person reads."""
+    """The message of a library's error, shortened for reading."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."

@@ -64,7 +64,7 @@ class ImageSet(Sequence[np.ndarray]):
                 f"no images in {source}: expected {', '.join(sorted(TRAINABLE))} files or tar files of them"
             )
         with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-            # Odd metadata is no reason to complain for each of a million files; damaged ones are named below.
+            # Odd metadata is not worth a warning for each of a million files; damaged files are named below.
             warnings.simplefilter("ignore")
             for entry, picture in zip(found, pool.map(self._try, found), strict=True):
                 if isinstance(picture, str):

@@ -45,7 +45,7 @@ MetricsCallback = Callable[[str, dict[str, float]], object]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """How a run ended."""
 
     step: int
@@ -79,7 +79,7 @@ def train(
     resume: bool = True,
     on_metrics: MetricsCallback | None = None,
     log: Log | None = None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Trains `stage` to the recipe's last step, writing into `out`. Where a run is resumed, `log` is called
     with a line that names the settings changed since.
 
@@ -119,13 +119,13 @@ def train(
             old.unlink(missing_ok=True)
         sharded_checkpoint.remove(out / "last.json")
     metrics_log = MetricsLog(out, start, tensorboard=config.tensorboard) if rank == 0 else None
-    said = len(validation_images.skipped)
+    skipped_before = len(validation_images.skipped)
     held_out = [
         validation_crop(validation_images, i, stage.resolution, recipe.data.crop_scale)
         for i in range(rank, shown, world)
     ]
     if log:
-        for line in validation_images.skipped[said:]:
+        for line in validation_images.skipped[skipped_before:]:
             log(f"skipped {line}")
     part = max(1, 32 // world)  # so that masks are those of the batches of one process
     validation = [to_float(held_out[i : i + part]).to(device) for i in range(0, len(held_out), part)]
@@ -208,7 +208,7 @@ def train(
         stage.export(out / stage.component)
     if metrics_log is not None:
         metrics_log.close()
-    return Outcome(step=step, finished=step >= config.steps, best=best)
+    return TrainingOutcome(step=step, finished=step >= config.steps, best=best)
 
 
 def _make_folder(out: Path) -> None:

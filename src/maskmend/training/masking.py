@@ -5,7 +5,7 @@ sampled likewise: a hole H, then its masked part M,
 
     |M| = max(1, ceil(gamma(u) |H|)),  u uniform in [0, 1)
 
-at uniform positions within H. For the families `scheduled` and `bernoulli` (the published experiment's: each
+at uniform positions within H. For the families `scheduled` and `bernoulli` (the coursework's: each
 token masked with probability p, at least one) the hole is the whole picture, and input tokens are those of
 the original; for boxes, strokes and random walks the known tokens are those of the picture with the hole
 infilled before encoding, as in inference. With `guesses`, part of the pictures have a hole as in a window of
@@ -46,7 +46,7 @@ class Masks(NamedTuple):
     """Holes in pixels; all True where the hole is the whole token grid."""
     hole: Bool[Tensor, "B N"]
     """Tokens of the hole."""
-    hidden: Bool[Tensor, "B N"]
+    masked: Bool[Tensor, "B N"]
     """Tokens of the hole that are masked; the others of the hole are filled."""
     guessed: Bool[Tensor, "B"]
     """Pictures whose hole holds a guess of its content (`guesses`)."""
@@ -111,7 +111,7 @@ def _draw(
     side = resolution // patch
     pixels = np.zeros((count, 1, resolution, resolution), dtype=bool)
     hole = np.ones((count, side * side), dtype=bool)
-    hidden = np.zeros((count, side * side), dtype=bool)
+    masked = np.zeros((count, side * side), dtype=bool)
     guessed = np.zeros(count, dtype=bool)
     cut = WindowHoles(rng, resolution)
     for i, family in enumerate(rng.choice(len(names), size=count, p=shares / shares.sum())):
@@ -120,13 +120,13 @@ def _draw(
             guessed[i] = True
             pixels[i, 0] = window_hole(rng, resolution)
             hole[i] = _touched(pixels[i, 0], patch)
-            _hide(hidden[i], hole[i], gamma, rng)
+            _mask(masked[i], hole[i], gamma, rng)
             continue
         pixels[i] = name in WHOLE
         if name == "bernoulli":
-            hidden[i] = rng.random(side * side) < bernoulli_p
-            if not hidden[i].any():
-                hidden[i, rng.integers(side * side)] = True
+            masked[i] = rng.random(side * side) < bernoulli_p
+            if not masked[i].any():
+                masked[i, rng.integers(side * side)] = True
             continue
         if name not in WHOLE:
             if window_holes > 0 and name in PHOTOGRAPHIC and rng.random() < window_holes:
@@ -134,8 +134,8 @@ def _draw(
             else:
                 pixels[i, 0] = HOLES[name](rng, resolution, resolution)
             hole[i] = _touched(pixels[i, 0], patch)
-        _hide(hidden[i], hole[i], gamma, rng)
-    return Masks(*(torch.from_numpy(mask) for mask in (pixels, hole, hidden, guessed)))
+        _mask(masked[i], hole[i], gamma, rng)
+    return Masks(*(torch.from_numpy(mask) for mask in (pixels, hole, masked, guessed)))
 
 
 def _touched(pixels: np.ndarray, patch: int) -> np.ndarray:
@@ -144,12 +144,12 @@ def _touched(pixels: np.ndarray, patch: int) -> np.ndarray:
     return pixels.reshape(side, patch, side, patch).any((1, 3)).reshape(-1)
 
 
-def _hide(
-    hidden: np.ndarray, hole: np.ndarray, gamma: Callable[[float], float], rng: np.random.Generator
+def _mask(
+    masked: np.ndarray, hole: np.ndarray, gamma: Callable[[float], float], rng: np.random.Generator
 ) -> None:
     inside = np.flatnonzero(hole)
     number = max(1, int(np.ceil(gamma(float(rng.random())) * len(inside))))
-    hidden[rng.permutation(inside)[:number]] = True
+    masked[rng.permutation(inside)[:number]] = True
 
 
 def window_hole(rng: np.random.Generator, side: int) -> Bool[np.ndarray, "R R"]:

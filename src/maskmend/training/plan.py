@@ -33,7 +33,7 @@ from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
 from maskmend.training.throughput import Operations
 
 PROBE_IMAGES = {"cuda": 8}
-"""Most pictures of a micro-batch that is tried out, by the type of the device; 2 elsewhere."""
+"""Maximum number of pictures in a trial micro-batch, by the type of the device; 2 elsewhere."""
 TURNS = 3
 """Steps that are timed, after one that is not."""
 FREED = 0.41
@@ -42,7 +42,7 @@ needs: the gaps between blocks that are still used. Measured by `bench/plan_chec
 
 
 class Probe(NamedTuple):
-    """What a step of a model took."""
+    """The cost of a step of a model."""
 
     seconds: float
     operations: float
@@ -71,7 +71,7 @@ class Plan:
     seconds: float
     """A step."""
     measured_here: bool
-    """Whether the time is of this machine, or reckoned from a stated speed."""
+    """Whether the time was measured on this machine, or computed from a stated speed."""
     sent: int
     """Bytes that a device sends a step."""
     keeps_gradients: bool
@@ -108,7 +108,7 @@ def make_plan(
     tflops: float | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Plan:
-    """Plans the training of `recipe`, of a transformer, over so many devices of the kind of
+    """Plans the training of `recipe`, of a transformer, over this many devices of the kind of
     `training.device`, or of `tflops` sustained (10^12 operations a second, each). Measures with `clock`.
 
     Raises ConfigError for another stage, and for a batch that does not split over the devices.
@@ -178,7 +178,8 @@ def make_plan(
 def probe(
     recipe: Recipe, layers: int, parts: int, images: int, device: torch.device, clock: Callable[[], float]
 ) -> Probe:
-    """Steps of the recipe's model with so many `layers`, over `parts` micro-batches of `images` pictures."""
+    """Steps of the recipe's model with this number of `layers`, over `parts` micro-batches of `images`
+    pictures."""
     assert recipe.transformer is not None  # `make_plan`
     small = replace(
         recipe,
@@ -243,7 +244,7 @@ def report(plan: Plan, recipe: Recipe) -> list[str]:
 
     training = recipe.training
     micro = training.batch // plan.devices // training.accumulate
-    beside = "" if plan.keeps_gradients else " (in the place of one another)"
+    beside = "" if plan.keeps_gradients else " (gradients replace activations)"
     lines = [
         f"{plan.parameters / 1e6:.1f} million weights; {plan.devices} device{'s' * (plan.devices > 1)}, "
         f"{plan.parallel}; {training.batch} pictures a step, {micro} at once on a device",
@@ -260,9 +261,9 @@ def report(plan: Plan, recipe: Recipe) -> list[str]:
         f"{plan.operations / 1e12:.3g} TFLOP a step",
         f"{plan.seconds:.3g} s a step, {plan.steps_a_day:,.0f} steps a day: "
         + (
-            "measured on this device with one and two blocks, and drawn out"
+            "measured on this device with one and two blocks, and extrapolated"
             if plan.measured_here
-            else "reckoned from the stated speed, not measured"
+            else "computed from the stated speed, not measured"
         ),
         f"{training.steps} steps take {training.steps * plan.seconds / 86400:.2f} days",
     ]
@@ -280,7 +281,7 @@ def print_plan(
     tflops: float | None,
     log: Log,
 ) -> None:
-    """Says what the recipe of a file will take. Raises ConfigError."""
+    """Prints what the training of a recipe's file will take. Raises ConfigError."""
     recipe = read_recipe(stage, config_path, assignments)
     for line in report(make_plan(recipe, devices=devices, tflops=tflops), recipe):
         log(line)

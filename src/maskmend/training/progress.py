@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from maskmend.training.loop import Outcome
+from maskmend.training.loop import TrainingOutcome
 from maskmend.training.recipe import Recipe, read_recipe
 from maskmend.training.run import run
 from maskmend.training.run_config import TrainingConfig
@@ -38,15 +38,16 @@ def time_left(values: dict[str, float], training: TrainingConfig) -> str:
 
 def train_with_progress(
     stage: str, config_path: Path, out: Path, assignments: tuple[str, ...] = (), restart: bool = False
-) -> Outcome:
+) -> TrainingOutcome:
     """Runs the recipe of a file, as `watch_run` does."""
     return watch_run(read_recipe(stage, config_path, assignments), out, restart)
 
 
-def watch_run(recipe: Recipe, out: Path, restart: bool = False) -> Outcome:
+def watch_run(recipe: Recipe, out: Path, restart: bool = False) -> TrainingOutcome:
     """Runs `recipe` with a live progress bar on a terminal, plain lines elsewhere."""
     quiet = int(os.environ.get("RANK", "0")) != 0
-    # File names go through it: brackets in them are no markup. And a log is not to be folded at 80 columns.
+    # File names are printed through it: brackets in them are not markup. And a log must not be wrapped at 80
+    # columns.
     console = Console(quiet=quiet, markup=False, highlight=False, soft_wrap=True)
     columns = (
         TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),

@@ -1,4 +1,4 @@
-"""Checks of a recipe's settings: bounds, choices, weights of which one must count."""
+"""Checks of a recipe's settings: bounds, choices, weights of which at least one must be positive."""
 
 import math
 from collections.abc import Iterable, Mapping

@@ -100,7 +100,7 @@ def preset_lines() -> list[str]:
 
 
 def model_defaults() -> dict[str, Any]:
-    """Settings of the default model that are others than those of `Settings`."""
+    """Settings of the default model that differ from those of `Settings`."""
     index = json.loads((ASSETS / DEFAULT / "model_index.json").read_text(encoding="utf-8"))
     general = dataclasses.asdict(Settings())
     return {name: value for name, value in index["defaults"].items() if general[name] != value}

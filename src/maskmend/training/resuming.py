@@ -17,7 +17,7 @@ from maskmend.training.stages.transformer import TransformerStage
 
 
 def resume_run(stage: Stage, path: Path, recipe: Recipe) -> tuple[int, float | None, list[str]]:
-    """Step, lowest validation loss so far, and the settings that are no longer what they were.
+    """Step, lowest validation loss so far, and the settings that have changed.
 
     Raises TrainingError for a run that `stage` cannot resume.
     """

@@ -20,7 +20,7 @@ from maskmend.pretrained.lookup import component_folder
 from maskmend.progress import Log
 from maskmend.training.batches import Pictures
 from maskmend.training.distributed import process_group
-from maskmend.training.loop import MetricsCallback, Outcome, train
+from maskmend.training.loop import MetricsCallback, TrainingOutcome, train
 from maskmend.training.metrics_log import board_class
 from maskmend.training.recipe import Recipe
 from maskmend.training.sharded_checkpoint import safetensors_storage
@@ -124,7 +124,7 @@ def run(
     resume: bool = True,
     on_metrics: MetricsCallback | None = None,
     log: Log | None = None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Trains what `recipe` describes into folder `out`; joins torchrun's processes when started by it."""
     from maskmend.training.stages import transformer as transformer_stage
 

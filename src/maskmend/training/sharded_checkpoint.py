@@ -78,7 +78,7 @@ def write(path: Path, content: dict[str, Any], tensors: dict[str, Tensor]) -> No
             if other != folder:
                 shutil.rmtree(other, ignore_errors=True)
     if not alone:
-        dist.barrier()  # the next look at `path` finds this one
+        dist.barrier()  # the next read of `path` finds this one
 
 
 def read(path: Path) -> dict[str, Any]:

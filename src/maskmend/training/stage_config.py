@@ -150,7 +150,7 @@ class TransformerTraining:
     bernoulli: float = 0.0
     """Weight of masks that hide each token with probability `bernoulli_p`."""
     bernoulli_p: float = 0.5
-    """That probability; 0.5 in the published experiment."""
+    """That probability; 0.5 in the coursework."""
     scheduled: float = 0.25
     """Weight of masks with the ratio gamma(u), u uniform, at uniformly sampled positions."""
     schedule: str = "cosine"

@@ -1,4 +1,4 @@
-"""The ingredients lead from the published recipe to ours, one change at a time, none left out."""
+"""The ingredients lead from the coursework's recipe to ours, one change at a time, none left out."""
 
 from maskmend.experiments.ablation.ingredients import CHANGES, cumulative
 from maskmend.importers.coursework.published import COURSEWORK_DECODING, COURSEWORK_MODEL, COURSEWORK_TRAINING
@@ -7,7 +7,7 @@ from maskmend.settings import Settings
 from maskmend.training.stage_config import TransformerTraining
 
 
-def test_the_lowest_rung_is_the_reports_recipe() -> None:
+def test_the_first_row_is_the_courseworks_recipe() -> None:
     first = cumulative()[0]
     assert (first.model, first.training, first.settings) == (
         COURSEWORK_MODEL,

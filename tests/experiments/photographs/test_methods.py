@@ -8,7 +8,7 @@ import pytest
 
 from fakes import box_mask, migan_stand_in, smooth_pixels
 from maskmend.errors import ConfigError
-from maskmend.experiments.photographs.methods import our_model, rivals
+from maskmend.experiments.photographs.methods import baselines, our_model
 from maskmend.experiments.reproduce.baselines import biharmonic, telea
 from maskmend.pipeline import InpaintPipeline
 
@@ -19,7 +19,7 @@ def test_nobody_sees_the_truth(tmp_path: Path, tiny_pipeline: InpaintPipeline) -
     pytest.importorskip("skimage", reason="scikit-image is not installed")
     one, hole = smooth_pixels(16, 16), box_mask(16, 16, 4, 4, 12, 12)
     other = np.where(hole[:, :, None], 255 - one, one)
-    methods = [*rivals(same), our_model("tiny", tiny_pipeline, {})]
+    methods = [*baselines(same), our_model("tiny", tiny_pipeline, {})]
     assert [method.name for method in methods] == [
         "OpenCV Telea", "OpenCV Navier-Stokes", "scikit-image biharmonic", "MI-GAN", "maskmend tiny",
     ]  # fmt: skip
@@ -34,7 +34,7 @@ def test_migan_is_shown_teleas_fill(tmp_path: Path) -> None:
     same = migan_stand_in(tmp_path / "same.onnx", ("Identity", ["image"], "result"))
     pytest.importorskip("skimage", reason="scikit-image is not installed")
     image, hole = smooth_pixels(16, 16), box_mask(16, 16, 4, 4, 12, 12)
-    shown = rivals(same)[-1].fill(image, hole, 0)
+    shown = baselines(same)[-1].fill(image, hole, 0)
     np.testing.assert_array_equal(shown, telea()(image, hole))
 
 

@@ -8,13 +8,15 @@ import pytest
 
 from maskmend.errors import ConfigError
 from maskmend.experiments.photographs.methods import Method
-from maskmend.experiments.photographs.run import Contest, Group, repair_photographs
+from maskmend.experiments.photographs.run import Comparison, Group, repair_photographs
 from maskmend.experiments.photographs.scenes import Scene
 from maskmend.experiments.photographs.scores import Meter
 from painters import Painter, method
 
 
-def contest(scenes: list[Scene], meter: Meter, work: Path, *methods: Method, **changes: object) -> Contest:
+def comparison(
+    scenes: list[Scene], meter: Meter, work: Path, *methods: Method, **changes: object
+) -> Comparison:
     given: dict[str, object] = {
         "methods": methods or (method("MI-GAN", 60), method("maskmend x", 120, ours=True)),
         "groups": [
@@ -25,7 +27,7 @@ def contest(scenes: list[Scene], meter: Meter, work: Path, *methods: Method, **c
         "work": work,
         "credits": {scene.name: "CC BY 2.0" for scene in scenes},
     }
-    return Contest(**(given | changes))  # pyright: ignore[reportArgumentType]
+    return Comparison(**(given | changes))  # pyright: ignore[reportArgumentType]
 
 
 def test_the_page_holds_figures_pictures_and_credits(
@@ -33,7 +35,9 @@ def test_the_page_holds_figures_pictures_and_credits(
 ) -> None:
     """Would catch a picture the page does not name, a table without a method, and figures kept from JSON."""
     page = tmp_path / "docs" / "photographs.md"
-    facts = repair_photographs(contest(scenes, make_meter(), tmp_path / "work"), page, command="maskmend x")
+    facts = repair_photographs(
+        comparison(scenes, make_meter(), tmp_path / "work"), page, command="maskmend x"
+    )
     text = page.read_text()
     assert json.loads((tmp_path / "docs" / "photographs" / "page.json").read_text()) == facts
     assert len(facts["results"]) == 8
@@ -60,10 +64,10 @@ def test_the_same_command_goes_on(
 ) -> None:
     """Would catch a second run that fills anew, or writes another page."""
     page = tmp_path / "page.md"
-    repair_photographs(contest(scenes, make_meter(), tmp_path / "work"), page)
+    repair_photographs(comparison(scenes, make_meter(), tmp_path / "work"), page)
     before = page.read_text()
     again = [method("MI-GAN", 60), method("maskmend x", 120, ours=True)]
-    repair_photographs(contest(scenes, make_meter(), tmp_path / "work", *again), page)
+    repair_photographs(comparison(scenes, make_meter(), tmp_path / "work", *again), page)
     assert page.read_text() == before
     for one in again:
         assert isinstance(one.fill, Painter)
@@ -76,7 +80,7 @@ def test_a_method_takes_part_in_its_kinds_only(
     """Would catch the biharmonic fill at work on wide holes, for minutes each."""
     thin = Method(name="thin", identity={}, fill=Painter(50), kinds=("text",))
     facts = repair_photographs(
-        contest(scenes, make_meter(), tmp_path / "work", thin, method("maskmend x", 120, ours=True)),
+        comparison(scenes, make_meter(), tmp_path / "work", thin, method("maskmend x", 120, ours=True)),
         tmp_path / "page.md",
     )
     took_part = {result["kind"] for result in facts["results"] if "thin" in result["methods"]}
@@ -86,9 +90,9 @@ def test_a_method_takes_part_in_its_kinds_only(
 def test_what_cannot_be_is_said(scenes: list[Scene], make_meter: Callable[[], Meter], tmp_path: Path) -> None:
     """Would catch a misspelt kind that measures nothing, and two models in one column."""
     with pytest.raises(ConfigError, match="scratch"):
-        contest(scenes, make_meter(), tmp_path, kinds=["scratch"])
+        comparison(scenes, make_meter(), tmp_path, kinds=["scratch"])
     twice = method("maskmend x", 1, ours=True), method("maskmend x", 2, ours=True)
     with pytest.raises(ConfigError, match="maskmend x"):
-        contest(scenes, make_meter(), tmp_path, *twice)
+        comparison(scenes, make_meter(), tmp_path, *twice)
     with pytest.raises(ConfigError, match="suffix"):
-        repair_photographs(contest(scenes, make_meter(), tmp_path), tmp_path / "page")
+        repair_photographs(comparison(scenes, make_meter(), tmp_path), tmp_path / "page")

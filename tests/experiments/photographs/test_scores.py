@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maskmend.experiments.photographs.fills import Filled, fill_all
+from maskmend.experiments.photographs.fills import TimedFill, fill_all
 from maskmend.experiments.photographs.scenes import Scene, holes_for
 from maskmend.experiments.photographs.scores import MOST_DB, Meter, Score, fid_ratio, lpips_ratio
 from maskmend.metrics.pixels import hole_psnr
@@ -15,7 +15,7 @@ from painters import method
 
 def scored(
     scenes: list[Scene], meter: Meter, folder: Path, level: int, *, known: int = 0
-) -> tuple[Score, list[Filled], list[np.ndarray]]:
+) -> tuple[Score, list[TimedFill], list[np.ndarray]]:
     holes = holes_for(scenes, "blobs", 0)
     fills = fill_all(method("painter", level, known=known), scenes, holes, folder / f"{level}-{known}")
     return meter.score(scenes, holes, fills), fills, holes
@@ -38,7 +38,7 @@ def test_known_pixels_count_from_the_photograph_and_their_error_is_told(
 def test_the_truth_scores_best(scenes: list[Scene], make_meter: Callable[[], Meter], tmp_path: Path) -> None:
     """Would catch a figure that stays infinite or NaN where a hole is met exactly."""
     holes = holes_for(scenes, "blobs", 0)
-    truth = [Filled(pixels=scene.pixels, seconds=1.0) for scene in scenes]
+    truth = [TimedFill(pixels=scene.pixels, seconds=1.0) for scene in scenes]
     score = make_meter().score(scenes, holes, truth)
     assert score.fid is not None
     assert score.fid.value == pytest.approx(0, abs=1e-6)

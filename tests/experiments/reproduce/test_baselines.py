@@ -9,7 +9,7 @@ import pytest
 from fakes import box_mask, migan_stand_in, smooth_pixels
 from maskmend.errors import ConfigError
 from maskmend.experiments.reproduce.baselines import leave_grey, migan, telea
-from maskmend.experiments.reproduce.summary import rivals
+from maskmend.experiments.reproduce.summary import baselines
 
 
 def test_grey_and_telea_keep_known_pixels() -> None:
@@ -28,7 +28,7 @@ def test_migan_is_shown_255_at_known_pixels_and_changes_the_hole_only(tmp_path: 
     """
     shape, mask = ("Shape", ["image"], "shape"), ("Expand", ["mask", "shape"], "result")
     picture, hole = smooth_pixels(16, 20), box_mask(16, 20, 4, 4, 12, 12)
-    filled = rivals(migan_stand_in(tmp_path / "mask.onnx", shape, mask))["MI-GAN"](picture, hole)
+    filled = baselines(migan_stand_in(tmp_path / "mask.onnx", shape, mask))["MI-GAN"](picture, hole)
     assert filled.shape == picture.shape
     assert (filled[hole] == 0).all()
     np.testing.assert_array_equal(filled[~hole], picture[~hole])
@@ -36,7 +36,7 @@ def test_migan_is_shown_255_at_known_pixels_and_changes_the_hole_only(tmp_path: 
 
 def test_migan_is_not_shown_what_it_has_to_find(tmp_path: Path) -> None:
     """Would catch the truth in the hole, which its pipeline gives back in part: seen as an LPIPS of 0.011."""
-    fill = rivals(migan_stand_in(tmp_path / "same.onnx", ("Identity", ["image"], "result")))["MI-GAN"]
+    fill = baselines(migan_stand_in(tmp_path / "same.onnx", ("Identity", ["image"], "result")))["MI-GAN"]
     one, hole = smooth_pixels(16, 16), box_mask(16, 16, 4, 4, 12, 12)
     other = np.where(hole[:, :, None], 255 - one, one)
     np.testing.assert_array_equal(fill(one, hole), fill(other, hole))

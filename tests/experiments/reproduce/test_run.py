@@ -72,7 +72,7 @@ def test_the_full_run_has_every_table(
 def test_sweeps_may_make_do_with_fewer_images(
     make_runner: Callable[..., TrialRunner], test_set: TestSet, tmp_path: Path
 ) -> None:
-    """Would catch the published experiment's own table measured on fewer images, and a table that does not
+    """Would catch the coursework's own table measured on fewer images, and a table that does not
     say it was."""
     out, lines = tmp_path / "out", []
     runner = make_runner(data=test_set.first(5), repeats=2)

@@ -86,7 +86,7 @@ def test_fills_that_differ_are_seen(make_runner: Any, monkeypatch: pytest.Monkey
 def test_telea_of_another_opencv_is_measured_anew(make_runner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Would catch the figures of one library under the name of another's."""
     runner: TrialRunner = make_runner()
-    monkeypatch.setattr(frame, "rivals", lambda file: {"OpenCV Telea": leave_grey})
+    monkeypatch.setattr(frame, "baselines", lambda file: {"OpenCV Telea": leave_grey})
     paths = []
     for version in ("4.9", "4.9", "4.10"):
         monkeypatch.setattr(frame, "opencv_version", lambda version=version: version)
@@ -97,7 +97,7 @@ def test_telea_of_another_opencv_is_measured_anew(make_runner: Any, monkeypatch:
 
 
 def test_the_frame_marks_the_best_and_its_ties(monkeypatch: pytest.MonkeyPatch, test_set: TestSet) -> None:
-    """Would catch a rival that is best and unmarked, and one within the interval progress to be worse."""
-    monkeypatch.setattr(frame, "rivals", lambda file: {"nothing": None, "other": None})
+    """Would catch a baseline that is best and unmarked, and one within the interval said to be worse."""
+    monkeypatch.setattr(frame, "baselines", lambda file: {"nothing": None, "other": None})
     section, _ = summary_section(Fake({0: trial(12), 1: trial(9), 8: trial(10)}, test_set), None, quiet)
     assert list(section.tables[0].marks) == ["", "", "best", "best", ""]

@@ -3,7 +3,7 @@
 import pytest
 
 from maskmend.config import from_dict
-from maskmend.experiments.reproduce.tables import Row, Table, the_grid, the_tables, verdict_of
+from maskmend.experiments.reproduce.tables import Row, Table, grid_table, standard_tables, verdict_of
 from maskmend.experiments.reproduce.trial import Trial
 from maskmend.importers.coursework.published import COURSEWORK_FID
 from maskmend.metrics.bootstrap import Interval
@@ -47,20 +47,20 @@ def table_of(setting: str, values: list, by: str = "composited") -> Table:
 def test_every_row_is_a_setting_that_exists() -> None:
     """Would catch a table that stops half-way through the night on a misspelt value."""
     defaults = Settings()
-    for table in [*the_tables(defaults), the_grid()]:
+    for table in [*standard_tables(defaults), grid_table()]:
         for row in table.rows:
             assert len(row.labels) == len(table.columns)
             defaults.changed(**row.changes)
 
 
 def test_the_grid_is_the_whole_product() -> None:
-    grid = the_grid()
+    grid = grid_table()
     assert grid.columns == ("schedule", "steps", "order", "choice")
     assert len({row.labels for row in grid.rows}) == len(grid.rows) == 3 * 6 * 3 * 2
 
 
 def test_the_reports_figures_stand_beside_ours() -> None:
-    first = the_tables(Settings())[0]
+    first = standard_tables(Settings())[0]
     assert {row.labels[0]: row.published for row in first.rows if row.published} == COURSEWORK_FID
     assert COURSEWORK_FID == {"cosine": 38.02, "linear": 39.12, "square": 39.30}
     assert first.by == "tokens_alone"
@@ -71,19 +71,19 @@ def test_every_table_says_which_default_it_justified() -> None:
     """Would catch a default that none of a table's rows has, such as the shipped model's temperature."""
     defaults = load_model(find_model("cats64"))[2]
     shipped = from_dict(Settings, defaults, "defaults")
-    for table in [*the_tables(shipped), the_grid()]:
+    for table in [*standard_tables(shipped), grid_table()]:
         if table.name == "schedule-report":
             continue
         trials = [trial(10 + number) for number in range(len(table.rows))]
         assert verdict_of(table, trials, shipped).sentence.startswith("Default"), table.name
-    between = the_tables(shipped.changed(temperature=0.6))
+    between = standard_tables(shipped.changed(temperature=0.6))
     temperatures = next(table for table in between if table.name == "temperature")
     assert [row.labels[0] for row in temperatures.rows] == ["0.3", "0.5", "0.6", "0.7", "0.8", "1.0", "1.2"]
 
 
 def test_quick_tables_are_few() -> None:
-    quick = sum(len(table.rows) for table in the_tables(Settings(), quick=True))
-    assert quick + len(the_grid(quick=True).rows) < 20
+    quick = sum(len(table.rows) for table in standard_tables(Settings(), quick=True))
+    assert quick + len(grid_table(quick=True).rows) < 20
 
 
 def test_the_best_row_its_ties_and_the_default() -> None:
@@ -116,5 +116,5 @@ def test_no_limit_is_the_widest_row(table: Table, default: int) -> None:
 
 
 def test_the_reports_decoding_is_no_default() -> None:
-    table = the_tables(Settings())[0]
+    table = standard_tables(Settings())[0]
     assert verdict_of(table, [trial(n) for n in range(4)], Settings()).sentence.startswith("Best: ")

@@ -163,7 +163,7 @@ def test_a_damaged_file_is_measured_anew(make_runner: Make, content: str) -> Non
 
 
 def test_reconstruction_is_the_floor_without_a_hole(make_runner: Make, test_set: TestSet) -> None:
-    """Would catch a floor measured on something other than the whole picture through the tokenizer."""
+    """Would catch a bound measured on something other than the whole picture through the tokenizer."""
     trial = make_runner().reconstruction()
     assert trial.composited is None
     assert trial.fid("uncomposited").value > 0

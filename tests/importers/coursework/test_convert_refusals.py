@@ -37,7 +37,7 @@ def drop(start):
     ("change", "message"),
     [
         (put("codebook.embedding.weight", 20, 8, value=torch.nan), r"embedding\.weight is not finite"),
-        (drop("codebook."), "no VQGAN of the published experiment: no key codebook"),
+        (drop("codebook."), "no VQGAN of the coursework: no key codebook"),
         (drop("quant_conv."), r"quant_conv is none of the layers ours has \(no keys\)"),
         (drop("encoder.model."), r"has 0 layers under encoder\.model"),
         (drop("encoder.model.3."), r"encoder\.model\.3 has no weights"),
@@ -183,7 +183,7 @@ def test_the_command_refuses_in_one_line_and_writes_nothing(files, tmp_path):
     swapped = run(files[1], files[0], "-o", out)
     assert swapped.exit_code == 2
     assert len(swapped.stderr.splitlines()) == 1
-    assert "holds no VQGAN of the published experiment" in swapped.stderr
+    assert "holds no VQGAN of the coursework" in swapped.stderr
     assert not out.exists()
     assert run(*files, "-o", out, "--heads", 5).exit_code == 2
     assert not out.exists()

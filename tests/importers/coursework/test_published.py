@@ -1,4 +1,4 @@
-"""The published experiment's method as settings: held to a plain restatement of its loop, and to its recipe
+"""The coursework's method as settings: held to a plain restatement of its loop, and to its recipe
 file."""
 
 import math
@@ -73,7 +73,7 @@ def test_our_settings_are_the_reports_loop(schedule: str) -> None:
 
 
 def test_the_recipe_file_is_the_preset() -> None:
-    """Would catch a recipe that trains something else than the study calls the published experiment."""
+    """Would catch a recipe that trains something else than the study calls the coursework."""
     recipe = read_toml(Path(__file__).parents[3] / "recipes" / "coursework" / "01-transformer.toml")
     trained = TransformerTraining(**recipe["transformer"])
     assert trained == TransformerTraining(tokenizer=trained.tokenizer, **COURSEWORK_TRAINING)
@@ -87,4 +87,4 @@ def test_every_token_of_the_whole_picture_is_hidden_with_probability_one_half() 
     options = TransformerTraining(tokenizer="", **COURSEWORK_TRAINING)
     masks = draw_masks(np.random.default_rng(0), 60, 64, 4, options)
     assert masks.hole.all()
-    assert float(masks.hidden.float().mean()) == pytest.approx(0.5, abs=0.01)
+    assert float(masks.masked.float().mean()) == pytest.approx(0.5, abs=0.01)

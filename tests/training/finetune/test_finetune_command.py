@@ -158,7 +158,7 @@ def test_stopped_and_gone_on_with_is_the_same_model(
     assert not (tmp_path / "mine").exists()
     result = train(*asked)
     assert result.exit_code == 0, result.output
-    assert "goes on with" in result.output
+    assert "continues with" in result.output
     assert "resuming at step 2" in result.output
     assert weights(tmp_path / "mine") == whole
 
@@ -279,11 +279,11 @@ def test_what_cannot_be_is_one_line_and_status_2(
         (["decoder", "--on", "photos", "-o", "m"], "trains the stages it needs: leave out 'decoder'"),
         (
             ["--on", "photos", "-o", "m", "--config", "r.toml"],
-            "train --on has no use for --config: leave it out",
+            "train --on does not take --config: leave it out",
         ),
-        (["--on", "photos", "-o", "m", "--set", "training.steps=3"], "has no use for --set"),
-        (["decoder", "--config", "r.toml", "--from", "photo"], "train decoder has no use for --from"),
-        (["decoder", "--config", "r.toml", "--minutes", "3"], "train decoder has no use for --minutes"),
+        (["--on", "photos", "-o", "m", "--set", "training.steps=3"], "does not take --set"),
+        (["decoder", "--config", "r.toml", "--from", "photo"], "train decoder does not take --from"),
+        (["decoder", "--config", "r.toml", "--minutes", "3"], "train decoder does not take --minutes"),
         (["decoder", "--config", "r.toml", "--device", "cpu"], "--set training.device"),
     ],
 )

@@ -14,7 +14,7 @@ from maskmend.pretrained.component import read_config
 from maskmend.training.finetune import prices
 from maskmend.training.finetune.pictures import PictureCounts
 from maskmend.training.finetune.plan import PLAN, STEPS, Plan, read_plan, recipes, shared_out, write_plan
-from maskmend.training.finetune.prices import Measured, price_list
+from maskmend.training.finetune.prices import MeasuredRun, price_list
 
 COUNTS = PictureCounts(training=180, validation=20, side=256, skipped=0, copies=0, listing="")
 PLAN_OF_TWO = Plan(
@@ -105,7 +105,7 @@ def test_a_damaged_plan_is_one_line(content: str, tmp_path: Path) -> None:
 
 def test_the_table_says_time_here_and_gain_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Would catch times of another machine, and a gain claimed for a length that nobody measured."""
-    rows = (Measured(100, 100, -0.05, -0.08, -0.02), Measured(400, 400, -0.1, -0.14, -0.06))
+    rows = (MeasuredRun(100, 100, -0.05, -0.08, -0.02), MeasuredRun(400, 400, -0.1, -0.14, -0.06))
     monkeypatch.setattr(prices, "MEASURED", rows)
     lines = price_list(PLAN_OF_TWO)
     assert any(

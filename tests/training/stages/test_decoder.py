@@ -116,7 +116,7 @@ def test_the_transformer_draws_hidden_tokens_only(
     drawn, _ = stage.examples(batch, masks, 0)
     moved = (true != drawn).flatten(1)
     assert bool(moved.any())
-    assert not bool((moved & ~masks.hidden).any())
+    assert not bool((moved & ~masks.masked).any())
     assert int(drawn.max()) < stage.config.quantizer.codes
     assert torch.equal(drawn, stage.examples(batch, masks, 0)[0])
     assert not torch.equal(drawn, stage.examples(batch, masks, 99)[0])
@@ -129,7 +129,7 @@ def test_a_hole_filled_in_steps_is_filled_as_inference_fills_it(
     options = {"transformer": str(transformer_folder), "steps": 3, "temperature": 0.7, "whole": 0.0}
     stage = built(make_recipe("decoder", decoder=options))
     masks = stage._masks(np.random.default_rng(3), len(batch))
-    assert bool((masks.hole & ~masks.hidden).any())  # tokens that steps = 0 would leave true
+    assert bool((masks.hole & ~masks.masked).any())  # tokens that steps = 0 would leave true
     tokens, known = stage.examples(batch, masks, 5)
     seen = stage.model.encode(known.image).flatten(1)
     transformer = load_transformer(transformer_folder)
@@ -193,7 +193,7 @@ def test_a_transformer_of_another_tokenizer_draws_nothing(
     given = {"transformer": str(tmp_path / "transformer")}
     built(make_recipe("decoder", decoder=given))
     other = str(other_tokenizer(tokenizer_folder, tmp_path / "other"))
-    with pytest.raises(ConfigError, match=r"transformer learnt the tokens of another tokenizer than .*other"):
+    with pytest.raises(ConfigError, match=r"was trained on the tokens of another tokenizer than .*other"):
         built(make_recipe("decoder", decoder=given | {"tokenizer": other}))
 
 

@@ -50,11 +50,11 @@ def test_inputs_are_known_filled_and_hidden(family: str, strategy: str, make_rec
     whole = stage.tokenizer.encode(batch).flatten(1)
     filled_in = stage.tokenizer.encode(infill(batch, masks.pixels, strategy)).flatten(1)
     assert torch.equal(targets, whole)
-    assert (inputs[masks.hidden] == CODES).all()
-    shown = masks.hole & ~masks.hidden
+    assert (inputs[masks.masked] == CODES).all()
+    shown = masks.hole & ~masks.masked
     assert torch.equal(inputs[shown], whole[shown])
     assert torch.equal(inputs[~masks.hole], filled_in[~masks.hole])
-    assert (inputs[~masks.hidden] < CODES).all()
+    assert (inputs[~masks.masked] < CODES).all()
     assert torch.equal(hints.tokens, filled_in)
     missing = masks.pixels.view(4, 4, 4, 4, 4).float().mean((2, 4)).flatten(1)
     torch.testing.assert_close(hints.missing, missing)
@@ -85,7 +85,7 @@ def test_the_content_of_the_hole_cannot_reach_the_input(
     second, others, other_hints = stage.examples(
         torch.where(masks.pixels, other, batch), masks, np.random.default_rng(0)
     )
-    unfilled = ~masks.hole | masks.hidden
+    unfilled = ~masks.hole | masks.masked
     assert torch.equal(first[unfilled], second[unfilled])
     assert torch.equal(hints.tokens, other_hints.tokens)
     assert torch.equal(hints.missing, other_hints.missing)
@@ -113,7 +113,7 @@ def test_loss_is_smoothed_cross_entropy_on_the_wanted_tokens(
         log_p = model(inputs, masks.hole, None, hints).view(4, 16, CODES).log_softmax(-1)
     own = -log_p.gather(2, targets[..., None])[..., 0]
     smoothed = (1 - smoothing) * own - smoothing * log_p.mean(-1)
-    wanted = masks.hidden if loss_on == "masked" else torch.ones_like(masks.hidden)
+    wanted = masks.masked if loss_on == "masked" else torch.ones_like(masks.masked)
     figures = step(stage, [batch], 3)
     assert figures["loss"] == pytest.approx(float(smoothed[wanted].mean()), rel=1e-4)
     right = (log_p.argmax(-1) == targets)[wanted].float().mean()
@@ -210,10 +210,10 @@ def test_replaced_tokens_are_visible_ones_and_codes(make_recipe, batch: Tensor) 
     masks = draw_masks(rng, 4, 16, 4, stage.options)
     step(stage, [batch])
     _, targets, _ = stage.examples(batch, masks, np.random.default_rng(0))
-    assert (seen[0][masks.hidden] == CODES).all()
-    visible = seen[0][~masks.hidden]
+    assert (seen[0][masks.masked] == CODES).all()
+    visible = seen[0][~masks.masked]
     assert visible.max() < CODES
-    assert (visible != targets[~masks.hidden]).float().mean() > 0.6
+    assert (visible != targets[~masks.masked]).float().mean() > 0.6
 
 
 def test_validation_repeats_and_ignores_smoothing(make_recipe, batch: Tensor) -> None:

@@ -1,2 +1,2 @@
-"""The published experiment's recipe against ours at equal size, data and compute, one ingredient at a
+"""The coursework's recipe against ours at equal size, data and compute, one ingredient at a
 time."""

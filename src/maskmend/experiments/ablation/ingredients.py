@@ -1,4 +1,4 @@
-"""The rows of the ablation, from the published experiment's recipe (`published`) to ours.
+"""The rows of the ablation, from the coursework's recipe (`published`) to ours.
 
 Each row changes one ingredient and keeps those of the rows before it.
 """
@@ -30,7 +30,7 @@ class Ingredient:
 
 
 PUBLISHED = Ingredient(
-    name="the published experiment's recipe",
+    name="the coursework's recipe",
     about="Bernoulli(0.5) masks, loss over all tokens, argmax, raw probability + 4.5 x noise, grey holes",
     model=COURSEWORK_MODEL,
     training=COURSEWORK_TRAINING,
@@ -48,7 +48,7 @@ CHANGES: tuple[Ingredient, ...] = (
         about="holes as people and the test draw them, partly filled",
         training={"bernoulli": 0.0, "scheduled": 0.15, "boxes": 0.15, "strokes": 0.2, "random_walk": 0.5},
     ),
-    Ingredient(name="loss on masked", about="from the hidden tokens only", training={"loss_on": "masked"}),
+    Ingredient(name="loss on masked", about="from the masked tokens only", training={"loss_on": "masked"}),
     Ingredient(
         name="hole filling",
         about="smooth instead of grey before encoding",
@@ -82,13 +82,15 @@ CHANGES: tuple[Ingredient, ...] = (
         settings={"choice": "sample", "temperature": 0.6},
     ),
     Ingredient(
-        name="attention pattern", about="known tokens see known ones only", model={"attention": "prefix"}
+        name="attention pattern",
+        about="known tokens attend to known ones only",
+        model={"attention": "prefix"},
     ),
     Ingredient(name="EMA", about="moving average of the weights (0.99)", averaged=True),
     Ingredient(name="label smoothing", about="0.05", training={"label_smoothing": 0.05}),
     Ingredient(
         name="hints",
-        about="hidden tokens know the smooth fill's code at their place; embedding starts from the codebook",
+        about="masked tokens carry the infilled image's token as a hint; embedding starts from the codebook",
         model={"marks_hole": True, "hints": True},
         training={"codebook_start": True},
     ),

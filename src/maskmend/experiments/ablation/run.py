@@ -1,6 +1,6 @@
 """`maskmend study`: the ablation. Each row is trained, filled and scored; the result is one table on a page.
 
-FID is that of what the row produces: every pixel from the decoder, as in the published experiment, until
+FID is that of what the row produces: every pixel from the decoder, as in the coursework, until
 known pixels are kept. The FID of the tokenizer's reconstruction is its lower bound. LPIPS is that of the
 composited picture in every row, so it measures the fill alone. A row is called better or worse than the one
 before it only if the interval of their difference, over the same images, excludes zero.
@@ -31,7 +31,7 @@ from maskmend.metrics.features import FeatureFunction
 from maskmend.progress import StageProgress
 from maskmend.storage.files import json_bytes, write_files
 
-TITLE = "The published experiment's recipe against ours"
+TITLE = "The coursework's recipe against ours"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +205,7 @@ def _mark(row: AblationRow) -> Mark:
 
 def _facts(row: AblationRow) -> dict[str, Any]:
     gaps = {"result": row.result, "fill": row.fill}
-    # Rungs may share a trial, which then holds both FIDs; shown is that of the ingredient's own result.
+    # Ingredients may share a trial, which then holds both FIDs; shown is that of the ingredient's own result.
     other = "tokens_alone" if row.ingredient.composited else "composited"
     return {
         "ingredient": asdict(row.ingredient),

@@ -30,7 +30,7 @@ from maskmend.training.stages.transformer import TRANSFORMERS, TransformerStage
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What every training of a study gets alike."""
+    """What all trainings of a study have in common."""
 
     train: str
     """Folder or tar file of training pictures."""
@@ -84,7 +84,7 @@ class Budget:
 
 @dataclass(kw_only=True)
 class Trainings:
-    """Trains in `folder` what has not been trained there yet, and hands over pipelines."""
+    """Trains in `folder` what has not been trained there yet, and returns pipelines."""
 
     budget: Budget
     folder: Path

@@ -23,7 +23,7 @@ from maskmend.storage.files import write_files
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filled:
+class TimedFill:
     """A method's fill of a photograph."""
 
     pixels: UInt8[np.ndarray, "H W 3"]
@@ -38,7 +38,7 @@ def fill_all(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-) -> list[Filled]:
+) -> list[TimedFill]:
     """The fills of all photographs, number i with seed + i; existing ones are read from `folder`."""
     filled = []
     ready = False
@@ -57,10 +57,10 @@ def fill_all(
     return filled
 
 
-def _fill(method: Method, scene: Scene, hole: np.ndarray, seed: int) -> Filled:
+def _fill(method: Method, scene: Scene, hole: np.ndarray, seed: int) -> TimedFill:
     start = time.perf_counter()
     pixels = method.fill(scene.pixels, hole, seed)
-    return Filled(pixels=pixels, seconds=time.perf_counter() - start)
+    return TimedFill(pixels=pixels, seconds=time.perf_counter() - start)
 
 
 def _key(method: Method, scene: Scene, hole: np.ndarray, seed: int) -> str:
@@ -70,7 +70,7 @@ def _key(method: Method, scene: Scene, hole: np.ndarray, seed: int) -> str:
     return digest.hexdigest()[:32]
 
 
-def _png(filled: Filled) -> bytes:
+def _png(filled: TimedFill) -> bytes:
     about = PngImagePlugin.PngInfo()
     about.add_text("seconds", repr(filled.seconds))
     content = io.BytesIO()
@@ -78,7 +78,7 @@ def _png(filled: Filled) -> bytes:
     return content.getvalue()
 
 
-def _read(path: Path, shape: tuple[int, ...]) -> Filled | None:
+def _read(path: Path, shape: tuple[int, ...]) -> TimedFill | None:
     """Reads a fill; None if the file is missing or damaged."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
@@ -86,4 +86,4 @@ def _read(path: Path, shape: tuple[int, ...]) -> Filled | None:
             seconds = float(image.info["seconds"])
     except (OSError, ValueError, SyntaxError, KeyError):
         return None
-    return Filled(pixels=pixels, seconds=seconds) if pixels.shape == shape else None
+    return TimedFill(pixels=pixels, seconds=seconds) if pixels.shape == shape else None

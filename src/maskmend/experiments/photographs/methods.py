@@ -54,14 +54,14 @@ def our_model(name: str, pipe: InpaintPipeline, settings: dict[str, Any]) -> Met
     return Method(name=f"maskmend {name}", identity=identity, fill=fill, ours=True)
 
 
-def rivals(migan_file: Path | None = None) -> list[Method]:
+def baselines(migan_file: Path | None = None) -> list[Method]:
     """The other methods; MI-GAN where its file is given. Raises ConfigError where one cannot run."""
     opencv = {"opencv": opencv_version()}
     skimage = {"scikit-image": installed("scikit-image")}
     found = [
-        _rival("OpenCV Telea", opencv, telea()),
-        _rival("OpenCV Navier-Stokes", opencv, navier_stokes()),
-        _rival("scikit-image biharmonic", skimage, biharmonic(), THIN),
+        _baseline("OpenCV Telea", opencv, telea()),
+        _baseline("OpenCV Navier-Stokes", opencv, navier_stokes()),
+        _baseline("scikit-image biharmonic", skimage, biharmonic(), THIN),
     ]
     if migan_file is not None:
         network = migan(migan_file, under=telea())
@@ -70,9 +70,9 @@ def rivals(migan_file: Path | None = None) -> list[Method]:
             "onnxruntime": installed("onnxruntime"),
             "under": "Telea",
         }
-        found.append(_rival("MI-GAN", identity, network))
+        found.append(_baseline("MI-GAN", identity, network))
     return found
 
 
-def _rival(name: str, identity: dict[str, Any], fill: Fill, kinds: Sequence[str] = PHOTOGRAPHIC) -> Method:
+def _baseline(name: str, identity: dict[str, Any], fill: Fill, kinds: Sequence[str] = PHOTOGRAPHIC) -> Method:
     return Method(name=name, identity=identity, fill=lambda image, mask, seed: fill(image, mask), kinds=kinds)

@@ -20,7 +20,7 @@ WORDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class GroupScores:
     """All methods on one kind of hole over one set of photographs."""
 
     kind: str
@@ -36,11 +36,11 @@ class Measured:
     """SHA-256 of the holes."""
 
     @property
-    def rivals(self) -> list[str]:
+    def baselines(self) -> list[str]:
         return [name for name in self.scores if name not in self.ours]
 
 
-def in_short(results: Sequence[Measured]) -> Section:
+def in_short(results: Sequence[GroupScores]) -> Section:
     """FID and LPIPS of every method and kind of hole, and our first model compared with the others."""
     squares = [result for result in results if not result.whole] or list(results)
     names = list(dict.fromkeys(name for result in squares for name in result.scores))
@@ -62,7 +62,7 @@ def _pair(score: Score, best: float) -> str:
     return f"**{text}**" if score.lpips.value == best else text
 
 
-def section(result: Measured, drawings: Sequence[Drawing]) -> Section:
+def section(result: GroupScores, drawings: Sequence[Drawing]) -> Section:
     """All results for one kind of hole, and the differences between ours and the others'."""
     fids = any(score.fid is not None for score in result.scores.values())
     header = ["method", *(["FID"] if fids else []), "LPIPS", "PSNR in the hole, dB", "known-pixel error",
@@ -80,10 +80,10 @@ def section(result: Measured, drawings: Sequence[Drawing]) -> Section:
     ]
     tables = [Shown(header=header, rows=rows, marks=_marks(list(result.scores.values())))]
     against = [
-        [f"{ours} against {rival}", *cells]
+        [f"{ours} against {baseline}", *cells]
         for ours in result.ours
-        for rival in result.rivals
-        if (cells := _against(result.scores[ours], result.scores[rival], fids))
+        for baseline in result.baselines
+        if (cells := _against(result.scores[ours], result.scores[baseline], fids))
     ]
     if against:
         tables.append(Shown(header=["difference", *(["FID"] if fids else []), "LPIPS"], rows=against))
@@ -121,7 +121,7 @@ def _percent(gap: Interval | None) -> str:
     return f"{100 * gap.value:+.0f} % [{100 * gap.low:+.0f}, {100 * gap.high:+.0f}]"
 
 
-def facts(result: Measured) -> dict[str, Any]:
+def facts(result: GroupScores) -> dict[str, Any]:
     """The same as JSON values, with LPIPS and PSNR of every photograph."""
     methods = {}
     for name, score in result.scores.items():
@@ -131,12 +131,12 @@ def facts(result: Measured) -> dict[str, Any]:
         values["psnr_each"] = np.round(values["psnr_each"], 3).tolist()
         methods[name] = values
     against = {
-        f"{ours} against {rival}": {
-            "fid": _plain(fid_ratio(result.scores[ours], result.scores[rival])),
-            "lpips": _plain(lpips_ratio(result.scores[ours], result.scores[rival])),
+        f"{ours} against {baseline}": {
+            "fid": _plain(fid_ratio(result.scores[ours], result.scores[baseline])),
+            "lpips": _plain(lpips_ratio(result.scores[ours], result.scores[baseline])),
         }
         for ours in result.ours
-        for rival in result.rivals
+        for baseline in result.baselines
     }
     return {
         "kind": result.kind,

@@ -1,6 +1,6 @@
 """Selects the photographs shown on the page: by score, never by hand.
 
-The score is our LPIPS minus the rival's (MI-GAN if it takes part, else Telea). The photographs with the
+The score is our LPIPS minus the baseline's (MI-GAN if it takes part, else Telea). The photographs with the
 lowest, the median and the highest score are shown.
 """
 
@@ -23,13 +23,13 @@ class Pick:
     """Index in the test set, from 0."""
 
 
-def pick(ours: Sequence[float], theirs: Sequence[float], rival: str) -> list[Pick]:
+def pick(ours: Sequence[float], theirs: Sequence[float], baseline: str) -> list[Pick]:
     """Best, median and worst photograph by LPIPS; the first one on ties. No photograph appears twice."""
     order = np.argsort(np.array(ours) - np.array(theirs), kind="stable")
     places = {
-        f"best against {rival}": order[0],
+        f"best against {baseline}": order[0],
         "median": order[(len(order) - 1) // 2],
-        f"worst against {rival}": order[-1],
+        f"worst against {baseline}": order[-1],
     }
     picks: list[Pick] = []
     for why, number in places.items():

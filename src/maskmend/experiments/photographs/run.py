@@ -16,9 +16,9 @@ from maskmend import __version__
 from maskmend.choices import choice_error
 from maskmend.errors import ConfigError
 from maskmend.experiments.identity import installed, opencv_version
-from maskmend.experiments.photographs.fills import Filled, fill_all
+from maskmend.experiments.photographs.fills import TimedFill, fill_all
 from maskmend.experiments.photographs.methods import Method
-from maskmend.experiments.photographs.page import Measured, facts, in_short, section
+from maskmend.experiments.photographs.page import GroupScores, facts, in_short, section
 from maskmend.experiments.photographs.picks import Pick, pick
 from maskmend.experiments.photographs.scenes import Scene, holes_for
 from maskmend.experiments.photographs.scores import Meter, Score, composited
@@ -45,7 +45,7 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
+class Comparison:
     """The setup of a comparison.
 
     Args:
@@ -76,37 +76,37 @@ class Contest:
 
 
 def repair_photographs(
-    contest: Contest, page: Path, *, command: str = "", progress: StageProgress | None = None
+    comparison: Comparison, page: Path, *, command: str = "", progress: StageProgress | None = None
 ) -> dict[str, Any]:
     """Writes `page` (Markdown) and a folder of that name with pictures and `page.json`; returns the JSON."""
     folder = folder_of(page)
     about: dict[str, Any] = {
         "command": command,
         "versions": _versions(),
-        "seed": contest.seed,
-        "repeats": contest.meter.repeats,
-        "methods": {method.name: method.identity for method in contest.methods},
+        "seed": comparison.seed,
+        "repeats": comparison.meter.repeats,
+        "methods": {method.name: method.identity for method in comparison.methods},
         "photographs": {
             group.name: {
                 "count": len(group.scenes),
                 "sha256": content_hash([scene.pixels for scene in group.scenes]),
                 "names": [scene.name for scene in group.scenes],
             }
-            for group in contest.groups
+            for group in comparison.groups
         },
         "results": [],
     }
-    results: list[Measured] = []
+    results: list[GroupScores] = []
     sections: list[Section] = []
-    for group in contest.groups:
-        for kind in contest.kinds:
-            result, drawing, picks = _measure(contest, group, kind, folder, progress)
+    for group in comparison.groups:
+        for kind in comparison.kinds:
+            result, drawing, picks = _measure(comparison, group, kind, folder, progress)
             results.append(result)
             sections.append(section(result, [drawing] if drawing else []))
             shown = [{"why": one.why, "name": group.scenes[one.number].name} for one in picks]
             about["results"].append(facts(result) | {"group": group.name, "shown": shown})
             content = markdown(
-                TITLE, _lead(contest), [in_short(results), *sections], FOOT.format(folder=folder.name)
+                TITLE, _lead(comparison), [in_short(results), *sections], FOOT.format(folder=folder.name)
             )
             files = {page: content.encode(), folder / "page.json": json_bytes(about)}
             if drawing:
@@ -125,13 +125,13 @@ def folder_of(page: Path) -> Path:
 
 
 def _measure(
-    contest: Contest, group: Group, kind: str, folder: Path, progress: StageProgress | None
-) -> tuple[Measured, Drawing | None, list[Pick]]:
-    holes = holes_for(group.scenes, kind, contest.seed)
-    meter = replace(contest.meter, extract=None) if group.whole else contest.meter
-    fills: dict[str, list[Filled]] = {}
+    comparison: Comparison, group: Group, kind: str, folder: Path, progress: StageProgress | None
+) -> tuple[GroupScores, Drawing | None, list[Pick]]:
+    holes = holes_for(group.scenes, kind, comparison.seed)
+    meter = replace(comparison.meter, extract=None) if group.whole else comparison.meter
+    fills: dict[str, list[TimedFill]] = {}
     scores: dict[str, Score] = {}
-    for method in contest.methods:
+    for method in comparison.methods:
         if kind not in method.kinds:
             continue
 
@@ -143,37 +143,37 @@ def _measure(
             method,
             group.scenes,
             holes,
-            contest.work / "fills" / _slug(method.name),
-            seed=contest.seed,
+            comparison.work / "fills" / _slug(method.name),
+            seed=comparison.seed,
             progress=on_fill,
         )
         scores[method.name] = meter.score(group.scenes, holes, fills[method.name])
-    result = Measured(
+    result = GroupScores(
         kind=kind,
         whole=group.whole,
         scores=scores,
-        ours=[method.name for method in contest.methods if method.ours],
+        ours=[method.name for method in comparison.methods if method.ours],
         share=float(np.mean([hole.mean() for hole in holes])),
         masks=masks_hash(holes),
     )
-    drawing, picks = _picture(contest, group, result, holes, fills, folder)
+    drawing, picks = _picture(comparison, group, result, holes, fills, folder)
     return result, drawing, picks
 
 
 def _picture(
-    contest: Contest,
+    comparison: Comparison,
     group: Group,
-    result: Measured,
+    result: GroupScores,
     holes: list[np.ndarray],
-    fills: dict[str, list[Filled]],
+    fills: dict[str, list[TimedFill]],
     folder: Path,
 ) -> tuple[Drawing | None, list[Pick]]:
     """The selected photographs; none if our models or all others are missing."""
-    if not result.ours or not result.rivals:
+    if not result.ours or not result.baselines:
         return None, []
-    rival = "MI-GAN" if "MI-GAN" in result.rivals else result.rivals[0]
-    first, other = result.scores[result.ours[0]], result.scores[rival]
-    picks = pick(first.lpips_each, other.lpips_each, rival)
+    baseline = "MI-GAN" if "MI-GAN" in result.baselines else result.baselines[0]
+    first, other = result.scores[result.ours[0]], result.scores[baseline]
+    picks = pick(first.lpips_each, other.lpips_each, baseline)
     pictures = {name: composited(group.scenes, holes, filled) for name, filled in fills.items()}
     rows = [
         Row(
@@ -188,9 +188,9 @@ def _picture(
         for one in picks
     ]
     names = [group.scenes[one.number].name for one in picks]
-    licences = [f"{name}: {contest.credits[name]}" for name in names if name in contest.credits]
+    licences = [f"{name}: {comparison.credits[name]}" for name in names if name in comparison.credits]
     caption = (
-        f"Picked by number: by the LPIPS of {result.ours[0]} less that of {rival}, the lowest, the median "
+        f"Picked by number: by the LPIPS of {result.ours[0]} less that of {baseline}, the lowest, the median "
         "and the highest."
     )
     drawing = Drawing(
@@ -202,25 +202,26 @@ def _picture(
     return drawing, picks
 
 
-def _lead(contest: Contest) -> list[str]:
-    said = []
-    for group in contest.groups:
+def _lead(comparison: Comparison) -> list[str]:
+    sets = []
+    for group in comparison.groups:
         if group.whole:
             sizes = sorted({scene.pixels.shape[1::-1] for scene in group.scenes}, reverse=True)
             shown = ", ".join(f"{wide}x{tall}" for wide, tall in sizes[:4]) + (", ..." if sizes[4:] else "")
-            said.append(f"{len(group.scenes)} whole photographs ({shown})")
+            sets.append(f"{len(group.scenes)} whole photographs ({shown})")
         else:
             side = group.scenes[0].pixels.shape[0]
-            said.append(f"the central squares of {len(group.scenes)} photographs at {side}x{side} pixels")
+            sets.append(f"the central squares of {len(group.scenes)} photographs at {side}x{side} pixels")
     lines = [
-        f"{' and '.join(said).capitalize()}, each with holes of {len(contest.kinds)} kinds, drawn by "
-        f"`maskmend masks make` with seed {contest.seed}; number i is filled with seed {contest.seed} + i.",
+        f"{' and '.join(sets).capitalize()}, each with holes of {len(comparison.kinds)} kinds, drawn "
+        f"by `maskmend masks make` with seed {comparison.seed}; number i is filled with seed "
+        f"{comparison.seed} + i.",
         "All pictures are composited: known pixels from the photograph, the hole from the method. 95 % "
         "bootstrap intervals over the photographs; differences of two methods are of the same draws, and "
         "below zero ours is better. FID by the TF Inception, LPIPS by AlexNet; seconds are the median of one "
         "photograph at a time on the machine that made this page.",
     ]
-    names = [method.name for method in contest.methods]
+    names = [method.name for method in comparison.methods]
     if "MI-GAN" in names:
         lines.append(
             "MI-GAN's pipeline blends what stood in the hole into the hole's border. It is shown Telea's "
@@ -228,7 +229,7 @@ def _lead(contest: Contest) -> list[str]:
         )
     if "scikit-image biharmonic" in names:
         lines.append("The biharmonic fill is measured on thin holes only: in wide ones it takes minutes.")
-    if any(len(group.scenes) < 200 and not group.whole for group in contest.groups):
+    if any(len(group.scenes) < 200 and not group.whole for group in comparison.groups):
         lines.append("FID over so few photographs is noisy and biased upwards: compare along a row only.")
     return lines
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from maskmend.experiments.photographs.fills import Filled
+from maskmend.experiments.photographs.fills import TimedFill
 from maskmend.experiments.photographs.scenes import Scene
 from maskmend.images.tensors import to_tensor
 from maskmend.metrics.bootstrap import Interval, bootstrap_draws, centred_interval, mean_interval
@@ -70,7 +70,7 @@ class Meter:
         self,
         scenes: Sequence[Scene],
         holes: Sequence[Bool[np.ndarray, "H W"]],
-        fills: Sequence[Filled],
+        fills: Sequence[TimedFill],
         progress: Progress | None = None,
     ) -> Score:
         """The scores of these fills."""
@@ -107,7 +107,7 @@ class Meter:
 
 
 def composited(
-    scenes: Sequence[Scene], holes: Sequence[np.ndarray], fills: Sequence[Filled]
+    scenes: Sequence[Scene], holes: Sequence[np.ndarray], fills: Sequence[TimedFill]
 ) -> list[np.ndarray]:
     """Known pixels from the photographs, holes from the fills."""
     return [

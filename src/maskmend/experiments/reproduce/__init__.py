@@ -1,1 +1,1 @@
-"""The published experiment, reproduced: trials, tables, charts, strips of pictures, a page."""
+"""The coursework, reproduced: trials, tables, charts, strips of pictures, a page."""

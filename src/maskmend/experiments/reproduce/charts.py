@@ -1,4 +1,4 @@
-"""Matplotlib charts of the experiment as PNG: schedules, FID against a setting."""
+"""Matplotlib charts of the reproduction as PNG: schedules, FID against a setting."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO

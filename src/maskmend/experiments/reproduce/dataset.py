@@ -56,7 +56,7 @@ def load_test_set(
         picture = read_pixels(entry)
         if picture.shape != (size, size, 3):
             shape = f"{picture.shape[1]}x{picture.shape[0]}"
-            raise DataError(f"{entry.name} is {shape}: the experiment needs {size}x{size} pictures")
+            raise DataError(f"{entry.name} is {shape}: `reproduce` needs {size}x{size} pictures")
         pictures.append(picture)
     if masks is None:
         holes = [draw_mask(kind, seed, number, size, size) for number in range(len(pictures))]

@@ -1,4 +1,4 @@
-"""The experiment as a self-contained HTML page and as Markdown: sections of text, tables and pictures.
+"""The reproduction as a self-contained HTML page and as Markdown: sections of text, tables and pictures.
 
 Pictures and styles are embedded, and there is no script, so the page makes no requests.
 """

@@ -1,4 +1,4 @@
-"""`maskmend reproduce`: measures the published experiment's tables and more, and writes one page.
+"""`maskmend reproduce`: measures the coursework's tables and more, and writes one page.
 
     test set ─► baselines and bounds ─► checks ─► tables ─► grid ─► page.html, .md, .json
 
@@ -20,8 +20,8 @@ from maskmend.experiments.reproduce.charts import schedule_curves
 from maskmend.experiments.reproduce.page import Drawing, Section, html_page, markdown
 from maskmend.experiments.reproduce.sections import section_of, table_facts
 from maskmend.experiments.reproduce.strips import gallery, png_bytes, schedule_strips
-from maskmend.experiments.reproduce.summary import rivals, summary_section, verdict_section
-from maskmend.experiments.reproduce.tables import Table, the_grid, the_tables, verdict_of
+from maskmend.experiments.reproduce.summary import baselines, summary_section, verdict_section
+from maskmend.experiments.reproduce.tables import Table, grid_table, standard_tables, verdict_of
 from maskmend.experiments.reproduce.trial import TrialRunner
 from maskmend.importers.coursework.published import COURSEWORK_FID
 from maskmend.progress import Log, StageProgress, duration
@@ -52,10 +52,10 @@ def reproduce(
     Args:
         runner: model, test set and networks.
         out: the folder; trials measured there before are taken from it.
-        quick: only what the published experiment has, and a small grid.
+        quick: only what the coursework has, and a small grid.
         grid: measure the grid over schedule, steps, order and token choice.
         only: names of the tables that are wanted; all of the others when empty.
-        sweep_limit: sweeps over single settings, and the grid, make do with the first so many images.
+        sweep_limit: sweeps over single settings, and the grid, use only this many images.
         migan_file: MI-GAN's ONNX file, for the comparison.
         shown: how many pictures are shown step by step.
         progress: called with (what, done, total).
@@ -63,7 +63,7 @@ def reproduce(
     """
     report = progress or (lambda what, done, total: None)
     defaults = runner.pipe.defaults
-    tables = _chosen([*the_tables(defaults, quick=quick), the_grid(quick=quick)], only, grid)
+    tables = _chosen([*standard_tables(defaults, quick=quick), grid_table(quick=quick)], only, grid)
     fewer = runner.first(sweep_limit) if any(table.sweep for table in tables) else runner
     if log:
         log(_forecast([(fewer if table.sweep else runner, table) for table in tables]))
@@ -100,7 +100,7 @@ def reproduce(
 
 
 def _chosen(tables: Sequence[Table], only: Sequence[str], grid: bool) -> list[Table]:
-    """Raises ConfigError for a table that is not there."""
+    """Raises ConfigError for an unknown table."""
     names = [table.name for table in tables]
     for name in only:
         if name not in names:
@@ -160,7 +160,7 @@ def _pictures(runner: TrialRunner, shown: int, migan_file: Path | None) -> list[
         runner.pipe,
         data.images[:GALLERY],
         data.masks[:GALLERY],
-        {name: fill for name, fill in rivals(migan_file).items() if not name.startswith("nothing")},
+        {name: fill for name, fill in baselines(migan_file).items() if not name.startswith("nothing")},
         seed=runner.seed,
     )
     first = Drawing(

@@ -19,7 +19,7 @@ HEADERS = {
 def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict, note: str = "") -> Section:
     """Rows with the best one and its ties marked, what that says about the default, and a chart.
 
-    `note` is what else is to be said of the whole table.
+    `note` is added to the text on the whole table.
     """
     published = any(row.published is not None for row in table.rows)
     header = [
@@ -40,7 +40,7 @@ def section_of(table: Table, trials: Sequence[Trial], verdict: Verdict, note: st
         rows.append(line)
     if published:
         header.append("published FID")
-    text = [said for said in (table.about, note) if said]
+    text = [paragraph for paragraph in (table.about, note) if paragraph]
     if published:
         text.append(
             "The published figures are of their own split, most of whose test images are in the training set "

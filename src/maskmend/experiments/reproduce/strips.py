@@ -27,7 +27,7 @@ def schedule_strips(
 ) -> tuple[Image.Image, Image.Image]:
     """(latent masks, predicted pictures) over the iterations of one image, a row for each schedule.
 
-    The predicted pictures are uncomposited, every pixel from the decoder, as in the published experiment.
+    The predicted pictures are uncomposited, every pixel from the decoder, as in the coursework.
     """
     fills = {name: pipe(image, mask, seed=seed, steps=steps, schedule=name) for name in schedules}
     masks, pictures = [], []
@@ -43,16 +43,16 @@ def gallery(
     pipe: InpaintPipeline,
     images: Sequence[UInt8[np.ndarray, "H W 3"]],
     masks: Sequence[Bool[np.ndarray, "H W"]],
-    rivals: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]],
+    baselines: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]],
     *,
     seed: int = 0,
 ) -> Image.Image:
-    """A row for each image: input, the rivals' fills, ours composited and uncomposited, the truth."""
+    """A row for each image: input, the baselines' fills, ours composited and uncomposited, the truth."""
     results = pipe(list(images), list(masks), seed=[seed + n for n in range(len(images))])
-    names = ["input", *rivals, "maskmend", "uncomposited", "truth"]
+    names = ["input", *baselines, "maskmend", "uncomposited", "truth"]
     rows = []
     for result in results:
-        others = [Image.fromarray(fill(result.source.pixels, result.mask)) for fill in rivals.values()]
+        others = [Image.fromarray(fill(result.source.pixels, result.mask)) for fill in baselines.values()]
         drawn = pipe.draw_tokens(result.tokens, result.regions) if result.tokens.size else result.images
         shown = [masked_input(result), *others, result.images[0], drawn[0]]
         shown.append(Image.fromarray(result.source.pixels))

@@ -1,7 +1,7 @@
 """The first sections of the page: baselines and bounds to compare all other scores with, and checks.
 
 grey holes, OpenCV's Telea, MI-GAN if its file is given           composited only
-the model at its defaults, and decoded as in the experiment       composited and uncomposited
+the model at its defaults, and decoded as in the coursework       composited and uncomposited
 the whole image encoded and decoded by the tokenizer              lower bound of the uncomposited FID
 """
 
@@ -36,7 +36,7 @@ REPEATED_FILLS = 16
 Fill = Callable[[Picture, np.ndarray], Picture]
 
 
-def rivals(migan_file: Path | None = None) -> dict[str, Fill]:
+def baselines(migan_file: Path | None = None) -> dict[str, Fill]:
     """The other methods by name. Raises ConfigError where one cannot run."""
     found: dict[str, Fill] = {"nothing (grey holes)": leave_grey, "OpenCV Telea": telea()}
     if migan_file is not None:
@@ -44,8 +44,8 @@ def rivals(migan_file: Path | None = None) -> dict[str, Fill]:
     return found
 
 
-def rival_identities(migan_file: Path | None = None) -> dict[str, dict[str, str]]:
-    """What determines the fills of each of `rivals`, besides its name: part of the key of its trial."""
+def baseline_identities(migan_file: Path | None = None) -> dict[str, dict[str, str]]:
+    """What determines the fills of each of `baselines`, besides its name: part of the key of its trial."""
     found: dict[str, dict[str, str]] = {"OpenCV Telea": {"opencv": opencv_version()}}
     if migan_file is not None:
         found["MI-GAN"] = {
@@ -60,20 +60,20 @@ def summary_section(
     runner: TrialRunner, migan_file: Path | None, progress: StageProgress
 ) -> tuple[Section, dict[str, dict[str, Any]]]:
     """The section, and its trials by name."""
-    identities = rival_identities(migan_file)
+    identities = baseline_identities(migan_file)
     trials = {
         name: runner.baseline(name, fill, progress, identity=identities.get(name))
-        for name, fill in rivals(migan_file).items()
+        for name, fill in baselines(migan_file).items()
     }
-    trials["this model, decoded as in the published experiment"] = runner.measure(
+    trials["this model, decoded as in the coursework"] = runner.measure(
         progress, by=MEASURES, **COURSEWORK_DECODING
     )
     trials["this model, default settings"] = runner.measure(progress)
-    floor = runner.reconstruction(progress)
+    bound = runner.reconstruction(progress)
     rows = [[name, *_row(trial)] for name, trial in trials.items()]
     marks: list[Mark] = [*_marks(list(trials.values())), ""]
     rows.append(
-        ["its tokenizer, nothing missing", "", "", interval(floor.uncomposited), f"{floor.lpips.value:.4f}"]
+        ["its tokenizer, nothing missing", "", "", interval(bound.uncomposited), f"{bound.lpips.value:.4f}"]
         + [""] * 4
     )
     shown = Shown(
@@ -91,12 +91,12 @@ def summary_section(
             "Composited: known pixels from the image, the hole from the method: what a user gets. "
             "Uncomposited: every pixel from the decoder, which may see the known ones. The best composited "
             "FID is marked, and what ties with it. LPIPS, L1, known error are of the composited pictures.",
-            "The last row is the whole image as tokens and back, nothing missing: the floor of "
+            "The last row is the whole image as tokens and back, nothing missing: the lower bound of "
             "what the tokens alone can score.",
         ],
         tables=[shown],
     )
-    return section, {name: facts_of(trial) for name, trial in (trials | {"reconstruction": floor}).items()}
+    return section, {name: facts_of(trial) for name, trial in (trials | {"reconstruction": bound}).items()}
 
 
 def _marks(trials: Sequence[Trial]) -> list[Mark]:

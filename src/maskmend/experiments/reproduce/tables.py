@@ -1,7 +1,7 @@
 """The trials of each table, and the verdict of a table on the defaults.
 
-The published experiment's table comes first: FID by mask schedule at 8 steps and sweet spot 8, decoded as in
-the experiment and as by default. Then follow one table for each setting, with the others at the model's
+The coursework's table comes first: FID by mask schedule at 8 steps and sweet spot 8, decoded as in
+the coursework and as by default. Then follow one table for each setting, with the others at the model's
 defaults, and the grid over schedule, steps, order and choice of tokens.
 """
 
@@ -26,7 +26,7 @@ class Row:
     changes: dict[str, Any]
     """What differs from the model's default settings."""
     published: float | None = None
-    """The published experiment's figure."""
+    """The coursework's figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Table:
     seam: bool = False
     """Show the mean error near the seam too."""
     sweep: bool = False
-    """A sweep over settings, which may make do with fewer images."""
+    """A sweep over settings, which may use fewer images."""
 
     @property
     def shown(self) -> tuple[Measure, ...]:
@@ -63,13 +63,13 @@ class Verdict:
     sentence: str
 
 
-def the_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
-    """All tables but the grid; `quick` leaves out all that is not in the published experiment."""
+def standard_tables(defaults: Settings, *, quick: bool = False) -> list[Table]:
+    """All tables but the grid; `quick` leaves out all that is not in the coursework."""
     schedules = (*COURSEWORK_FID, "square_root")
     tables = [
         Table(
             name="schedule-report",
-            title="FID by mask schedule, decoded as in the published experiment",
+            title="FID by mask schedule, decoded as in the coursework",
             columns=("schedule",),
             rows=tuple(
                 Row(
@@ -153,7 +153,7 @@ def rows_of(setting: str, values: Sequence[Any]) -> tuple[Row, ...]:
     return tuple(Row(labels=(str(value),), changes=fixed | {setting: value}) for value in values)
 
 
-def the_grid(*, quick: bool = False) -> Table:
+def grid_table(*, quick: bool = False) -> Table:
     """Schedule x steps x order x token choice."""
     axes = (
         tuple(COURSEWORK_FID),

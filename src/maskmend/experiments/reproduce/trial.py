@@ -56,7 +56,7 @@ class Trial:
     uncomposited: Interval | None
     """FID with every pixel from the decoder, which may see the known ones; None if not asked."""
     tokens_alone: Interval | None
-    """FID with every pixel from the decoder, shown nothing but the tokens: the published experiment's
+    """FID with every pixel from the decoder, shown nothing but the tokens: the coursework's
     protocol."""
     lpips: Interval
     """Of the composited pictures; of the reconstruction, of the whole."""
@@ -194,7 +194,7 @@ class TrialRunner:
         return self._cached({"baseline": name, **(identity or {})}, ("composited",), work)
 
     def reconstruction(self, progress: StageProgress | None = None) -> Trial:
-        """Whole images through the tokenizer and back: the floor of an uncomposited result."""
+        """Whole images through the tokenizer and back: the lower bound of an uncomposited result."""
 
         def work(missing: Sequence[Measure]) -> Trial:
             start = time.perf_counter()

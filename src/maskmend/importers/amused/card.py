@@ -6,8 +6,8 @@ from maskmend.models.uvit import UViTConfig
 def draft_card(name: str, config: UViTConfig, side: int, prompts: bool = False) -> str:
     """The card, Markdown.
 
-    `name` is that of the folder it came from, `side` the picture's in pixels; `prompts`: whether they
-    are kept.
+    `name` is that of the folder it came from, `side` the picture's in pixels; `prompts`: whether they are
+    included.
     """
     return CARD.format(
         name=name,

@@ -30,7 +30,7 @@ DOWNLOADED = (
 )
 """What is downloaded of a hub id: the full precision, once."""
 NEEDED = ("transformer/config.json", "vqvae/config.json", "text_encoder/config.json")
-"""What shows that a hub id is one of aMUSEd, before gigabytes are downloaded."""
+"""Identifies a hub id as one of aMUSEd's before gigabytes are downloaded."""
 WHOLE = "download the whole repository, with all its folders"
 LARGEST = 1_000_000
 """Larger than any size in such a config."""
@@ -67,7 +67,7 @@ class Component(NamedTuple):
         return size
 
     def expect(self, fixed: Mapping[str, Any]) -> None:
-        """Raises ModelError where a setting is another than the one that ours has."""
+        """Raises ModelError where a setting differs from the one that ours has."""
         for name, value in fixed.items():
             if self.config.get(name, value) != value:
                 raise ModelError(
@@ -90,7 +90,7 @@ def open_component(folder: Path, class_name: str, signature: str) -> Component:
 
     Args:
         folder: of the component.
-        class_name: what the config must call itself.
+        class_name: the class that the config must name.
         signature: a key that the weights must have.
 
     Raises ModelError.

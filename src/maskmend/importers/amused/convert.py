@@ -20,7 +20,7 @@ from maskmend.importers.amused.component import WHOLE, Component, open_component
 from maskmend.importers.amused.prompts import prompt_writer
 from maskmend.importers.amused.text import empty_words, open_text_encoder
 from maskmend.importers.amused.tokenizer import convert_tokenizer
-from maskmend.importers.amused.transformer import Place, read_layout
+from maskmend.importers.amused.transformer import TensorOrigin, read_layout
 from maskmend.importers.writing import Conversion, built_empty
 from maskmend.models.clip_text import encode_text
 from maskmend.models.uvit import UViT
@@ -88,7 +88,7 @@ def convert_amused(folder: Path | str, *, prompts: bool = False) -> Conversion:
     )
 
 
-def _placed(component: Component, place: Place, shape: tuple[int, ...]) -> Tensor:
+def _placed(component: Component, place: TensorOrigin, shape: tuple[int, ...]) -> Tensor:
     value = component.source.take(place.key)
     return (value if place.change is None else place.change(value)).reshape(shape)
 

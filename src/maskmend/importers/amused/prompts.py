@@ -9,7 +9,7 @@ import torch
 
 from maskmend.errors import ModelError
 from maskmend.importers.amused.component import WHOLE, Component
-from maskmend.importers.amused.transformer import Place
+from maskmend.importers.amused.transformer import TensorOrigin
 from maskmend.models.clip_text import ClipTextConfig, clip_text_shapes
 from maskmend.pretrained.prompts import CONDITION, PROMPTS, PromptConfig, prompt_index
 from maskmend.storage.files import json_bytes, write_files
@@ -25,7 +25,7 @@ def prompt_writer(
     end: int,
     tokenizer: Path,
     transformer: Component,
-    places: Mapping[str, Place],
+    places: Mapping[str, TensorOrigin],
 ) -> Callable[[Path, torch.dtype], None]:
     """What writes the folder `prompts` into a model folder. Raises ModelError where a file of the tokenizer
     is missing.

@@ -33,23 +33,23 @@ SIZES = {
 KNOWN = ("hidden_dropout", "attention_dropout", "downsample", "upsample", *FIXED, *SIZES)
 
 
-class Place(NamedTuple):
+class TensorOrigin(NamedTuple):
     """Where one of our weights comes from."""
 
     key: str
     shape: tuple[int, ...]
     """Of the tensor there."""
     change: Callable[[Tensor], Tensor] | None = None
-    """What makes ours of it; None: only the shape, such as that of a 1 x 1 convolution, may differ."""
+    """Converts it to ours; None: only the shape, such as that of a 1 x 1 convolution, may differ."""
 
 
 class UViTLayout(NamedTuple):
     """A UVit2DModel, read off its config."""
 
     config: UViTConfig
-    body: dict[str, Place]
+    body: dict[str, TensorOrigin]
     """By our name: the weights of a pass."""
-    conditioning: dict[str, Place]
+    conditioning: dict[str, TensorOrigin]
     """By the name in `uvit_conditioning`: the weights between prompt and constants."""
     text_width: int
     """Of the text encoder's hidden states."""
@@ -101,7 +101,7 @@ def read_layout(component: Component, mask_token: int | None, text_tokens: int) 
     except ConfigError as error:
         raise ModelError(f"{path}: {error}") from None
     rows = torch.tensor([*range(config.codes), mask_token])
-    vocabulary = Place(
+    vocabulary = TensorOrigin(
         "embed.embeddings.weight",
         (size["vocab_size"], config.conv_dim),
         lambda table: table.index_select(0, rows),
@@ -118,67 +118,73 @@ def read_layout(component: Component, mask_token: int | None, text_tokens: int) 
     return layout
 
 
-def _body(config: UViTConfig) -> dict[str, Place]:
+def _body(config: UViTConfig) -> dict[str, TensorOrigin]:
     outer, inner = config.conv_dim, config.dim
     places = {
-        "embedding_norm.weight": Place("embed.layer_norm.weight", (outer,)),
-        "proj_in.weight": Place("embed.conv.weight", (outer, outer, 1, 1)),
-        "inner_norm.weight": Place("project_to_hidden_norm.weight", (outer,)),
-        "to_inner.weight": Place("project_to_hidden.weight", (inner, outer)),
-        "outer_norm.weight": Place("project_from_hidden_norm.weight", (inner,)),
-        "to_outer.weight": Place("project_from_hidden.weight", (outer, inner)),
-        "proj_out.weight": Place("mlm_layer.conv1.weight", (outer, outer, 1, 1)),
-        "final_norm.weight": Place("mlm_layer.layer_norm.weight", (outer,)),
-        "head.weight": Place("mlm_layer.conv2.weight", (config.codes, outer, 1, 1)),
+        "embedding_norm.weight": TensorOrigin("embed.layer_norm.weight", (outer,)),
+        "proj_in.weight": TensorOrigin("embed.conv.weight", (outer, outer, 1, 1)),
+        "inner_norm.weight": TensorOrigin("project_to_hidden_norm.weight", (outer,)),
+        "to_inner.weight": TensorOrigin("project_to_hidden.weight", (inner, outer)),
+        "outer_norm.weight": TensorOrigin("project_from_hidden_norm.weight", (inner,)),
+        "to_outer.weight": TensorOrigin("project_from_hidden.weight", (outer, inner)),
+        "proj_out.weight": TensorOrigin("mlm_layer.conv1.weight", (outer, outer, 1, 1)),
+        "final_norm.weight": TensorOrigin("mlm_layer.layer_norm.weight", (outer,)),
+        "head.weight": TensorOrigin("mlm_layer.conv2.weight", (config.codes, outer, 1, 1)),
     }
     if config.halves:
         for ours, theirs in (("downsample", "down_block.downsample"), ("upsample", "up_block.upsample")):
-            places[f"{ours}.norm.weight"] = Place(f"{theirs}.norm.weight", (outer,))
-            places[f"{ours}.conv.weight"] = Place(f"{theirs}.conv.weight", (outer, outer, 2, 2))
+            places[f"{ours}.norm.weight"] = TensorOrigin(f"{theirs}.norm.weight", (outer,))
+            places[f"{ours}.conv.weight"] = TensorOrigin(f"{theirs}.conv.weight", (outer, outer, 2, 2))
     for ours, conv, attention in _stages(config):
         places |= {
-            f"{ours}.conv.depthwise.weight": Place(f"{conv}.depthwise.weight", (outer, 1, 3, 3)),
-            f"{ours}.conv.norm.weight": Place(f"{conv}.norm.weight", (outer,)),
-            f"{ours}.conv.up.weight": Place(f"{conv}.channelwise_linear_1.weight", (4 * outer, outer)),
-            f"{ours}.conv.response_weight": Place(f"{conv}.channelwise_norm.gamma", (1, 1, 1, 4 * outer)),
-            f"{ours}.conv.response_bias": Place(f"{conv}.channelwise_norm.beta", (1, 1, 1, 4 * outer)),
-            f"{ours}.conv.down.weight": Place(f"{conv}.channelwise_linear_2.weight", (outer, 4 * outer)),
+            f"{ours}.conv.depthwise.weight": TensorOrigin(f"{conv}.depthwise.weight", (outer, 1, 3, 3)),
+            f"{ours}.conv.norm.weight": TensorOrigin(f"{conv}.norm.weight", (outer,)),
+            f"{ours}.conv.up.weight": TensorOrigin(f"{conv}.channelwise_linear_1.weight", (4 * outer, outer)),
+            f"{ours}.conv.response_weight": TensorOrigin(
+                f"{conv}.channelwise_norm.gamma", (1, 1, 1, 4 * outer)
+            ),
+            f"{ours}.conv.response_bias": TensorOrigin(f"{conv}.channelwise_norm.beta", (1, 1, 1, 4 * outer)),
+            f"{ours}.conv.down.weight": TensorOrigin(
+                f"{conv}.channelwise_linear_2.weight", (outer, 4 * outer)
+            ),
         }
         for n in (1, 2):
-            places[f"{ours}.norm{n}.weight"] = Place(f"{attention}.norm{n}.weight", (outer,))
+            places[f"{ours}.norm{n}.weight"] = TensorOrigin(f"{attention}.norm{n}.weight", (outer,))
             places |= _linears(f"{ours}.text{n}", f"{attention}.attn{n}", outer, ("query", "out"))
     for i in range(config.layers):
         ours, theirs = f"blocks.{i}", f"transformer_layers.{i}"
         places |= _linears(f"{ours}.attention", f"{theirs}.attn1", inner, ("query", "key", "value", "out"))
         places |= _linears(f"{ours}.text", f"{theirs}.attn2", inner, ("query", "out"))
-        places[f"{ours}.up.weight"] = Place(f"{theirs}.ff.net.0.proj.weight", (2 * config.mlp, inner))
-        places[f"{ours}.down.weight"] = Place(f"{theirs}.ff.net.2.weight", (inner, config.mlp))
+        places[f"{ours}.up.weight"] = TensorOrigin(f"{theirs}.ff.net.0.proj.weight", (2 * config.mlp, inner))
+        places[f"{ours}.down.weight"] = TensorOrigin(f"{theirs}.ff.net.2.weight", (inner, config.mlp))
     return places
 
 
-def _conditioning(config: UViTConfig, text: int, pooled: int) -> dict[str, Place]:
+def _conditioning(config: UViTConfig, text: int, pooled: int) -> dict[str, TensorOrigin]:
     outer, inner = config.conv_dim, config.dim
     places = {
-        "cond_in": Place("cond_embed.linear_1.weight", (inner, pooled + 5 * SINUSOIDS)),
-        "cond_out": Place("cond_embed.linear_2.weight", (inner, inner)),
-        "text": Place("encoder_proj.weight", (inner, text)),
-        "text_norm": Place("encoder_proj_layer_norm.weight", (inner,)),
+        "cond_in": TensorOrigin("cond_embed.linear_1.weight", (inner, pooled + 5 * SINUSOIDS)),
+        "cond_out": TensorOrigin("cond_embed.linear_2.weight", (inner, inner)),
+        "text": TensorOrigin("encoder_proj.weight", (inner, text)),
+        "text_norm": TensorOrigin("encoder_proj_layer_norm.weight", (inner,)),
     }
     for ours, conv, attention in _stages(config):
-        places[f"{ours}.conv.modulation"] = Place(f"{conv}.cond_embeds_mapper.weight", (2 * outer, inner))
-        places[f"{ours}.text"] = Place(f"{attention}.kv_mapper.weight", (outer, inner))
+        places[f"{ours}.conv.modulation"] = TensorOrigin(
+            f"{conv}.cond_embeds_mapper.weight", (2 * outer, inner)
+        )
+        places[f"{ours}.text"] = TensorOrigin(f"{attention}.kv_mapper.weight", (outer, inner))
         for n in (1, 2):
-            places[f"{ours}.text{n}.key"] = Place(f"{attention}.attn{n}.to_k.weight", (outer, outer))
-            places[f"{ours}.text{n}.value"] = Place(f"{attention}.attn{n}.to_v.weight", (outer, outer))
+            places[f"{ours}.text{n}.key"] = TensorOrigin(f"{attention}.attn{n}.to_k.weight", (outer, outer))
+            places[f"{ours}.text{n}.value"] = TensorOrigin(f"{attention}.attn{n}.to_v.weight", (outer, outer))
     for i in range(config.layers):
         ours, theirs = f"blocks.{i}", f"transformer_layers.{i}"
         for n in (1, 2, 3):
-            places[f"{ours}.norm{n}.weight"] = Place(f"{theirs}.norm{n}.norm.weight", (inner,))
-            places[f"{ours}.norm{n}.modulation"] = Place(
+            places[f"{ours}.norm{n}.weight"] = TensorOrigin(f"{theirs}.norm{n}.norm.weight", (inner,))
+            places[f"{ours}.norm{n}.modulation"] = TensorOrigin(
                 f"{theirs}.norm{n}.linear.weight", (2 * inner, inner)
             )
-        places[f"{ours}.text.key"] = Place(f"{theirs}.attn2.to_k.weight", (inner, inner))
-        places[f"{ours}.text.value"] = Place(f"{theirs}.attn2.to_v.weight", (inner, inner))
+        places[f"{ours}.text.key"] = TensorOrigin(f"{theirs}.attn2.to_k.weight", (inner, inner))
+        places[f"{ours}.text.value"] = TensorOrigin(f"{theirs}.attn2.to_v.weight", (inner, inner))
     return places
 
 
@@ -191,6 +197,8 @@ def _stages(config: UViTConfig) -> list[tuple[str, str, str]]:
     ]
 
 
-def _linears(ours: str, theirs: str, dim: int, roles: tuple[str, ...]) -> dict[str, Place]:
+def _linears(ours: str, theirs: str, dim: int, roles: tuple[str, ...]) -> dict[str, TensorOrigin]:
     names = {"query": "to_q", "key": "to_k", "value": "to_v", "out": "to_out.0"}
-    return {f"{ours}.{role}.weight": Place(f"{theirs}.{names[role]}.weight", (dim, dim)) for role in roles}
+    return {
+        f"{ours}.{role}.weight": TensorOrigin(f"{theirs}.{names[role]}.weight", (dim, dim)) for role in roles
+    }

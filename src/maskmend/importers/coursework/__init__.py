@@ -1,1 +1,3 @@
-"""Checkpoints, folder layout and settings of the published experiment, called `coursework` in code."""
+"""Checkpoints, folder layout and settings of the coursework, the published experiment that this project
+reproduces.
+"""

@@ -1,4 +1,4 @@
-"""Converts checkpoints of the published experiment into models of ours.
+"""Converts checkpoints of the coursework into models of ours.
 
 Two files, the VQGAN's state dict and the transformer's, or one that holds both, become a tokenizer and a
 transformer whose outputs are those of its code (assumptions: docs/coursework-checkpoints.md).
@@ -37,9 +37,9 @@ def convert_coursework(
     Args:
         vqgan: file with the VQGAN's state dict.
         transformer: file with the transformer's; the same file where one holds both.
-        heads: of the transformer's attention; 16 where neither this nor the file says.
-        pixels: normalisation of the VQGAN's pixels: "coursework" (mean and deviation of the published
-            experiment's images; older versions call it "lab") or "signed" ([-1, 1]).
+        heads: of the transformer's attention; 16 if neither this nor the file gives them.
+        pixels: normalisation of the VQGAN's pixels: "coursework" (mean and deviation of the coursework's
+            images; older versions call it "lab") or "signed" ([-1, 1]).
 
     Raises ModelError when a file cannot be read or has layers that our models do not have, ConfigError for
     impossible `heads` or unknown `pixels`.
@@ -58,7 +58,7 @@ def convert_coursework(
 
 
 def as_conversion(made: Converted, vqgan: Path | str, transformer: Path | str) -> Conversion:
-    """What `write_conversion` writes of the converted models; the card names the two files."""
+    """What `write_conversion` writes for the converted models; the card names the two files."""
     state = made.transformer.state_dict()
     config = made.transformer.config
     return Conversion(
@@ -78,7 +78,7 @@ def as_conversion(made: Converted, vqgan: Path | str, transformer: Path | str) -
     )
 
 
-CARD = """# A model of the published experiment
+CARD = """# A model of the coursework that maskmend reproduces
 
 Converted by `maskmend convert coursework` from {vqgan} and {transformer}: {layers} blocks, {dim} wide.
 
@@ -86,6 +86,6 @@ Converted by `maskmend convert coursework` from {vqgan} and {transformer}: {laye
   windows of that size.
 - Trained with tokens masked at random over the whole picture, and without a hint of what surrounds a cut
   cell. What was assumed of its files is in maskmend's documents under "Checkpoints and folders of the
-  published experiment".
+  coursework".
 - Licence and data: whoever trained it knows them.
 """

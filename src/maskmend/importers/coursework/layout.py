@@ -1,11 +1,11 @@
-"""The folder layout of the published experiment: masked pictures and masks as input, three kinds of output.
+"""The folder layout of the coursework: masked pictures and masks as input, three kinds of output.
 
     FOLDER/masked_image/*           FOLDER/mask64/*, black = hole
     OUT/test_results/image_NNN.png  the filled picture
     OUT/mask_scheduling/test_N.png  the latent mask after each iteration, black = still masked, ten in a row
     OUT/imga/test_N.png             the input, then what each iteration predicts, seven in a row
 
-N is the number in the files' names. Two differences: the published experiment counts files in alphabetical
+N is the number in the files' names. Two differences: the coursework counts files in alphabetical
 order, where 10 comes before 2, and its filled pictures are the output of the decoder; ours keep known pixels.
 """
 
@@ -145,9 +145,7 @@ def strip(pictures: Sequence[UInt8[np.ndarray, "H W 3"]], columns: int) -> Image
 def _files(folder: Path) -> dict[str, Path]:
     """The image files of `folder` by name without suffix."""
     if not folder.is_dir():
-        raise DataError(
-            f"no folder {folder}: the layout of the published experiment has {IMAGES}/ and {MASKS}/ in one"
-        )
+        raise DataError(f"no folder {folder}: the layout of the coursework has {IMAGES}/ and {MASKS}/ in one")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and path.is_file():

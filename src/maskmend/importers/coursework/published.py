@@ -1,6 +1,6 @@
-"""The published experiment's method as settings, where it is well defined: training and decoding.
+"""The coursework's method as settings, where it is well defined: training and decoding.
 
-    training   each token of the whole picture hidden with probability 0.5, loss over all tokens, no
+    training   each token of the whole picture masked with probability 0.5, loss over all tokens, no
                smoothing, plain full attention in post-norm blocks, learned positions, dropout, last weights
     filling    grey holes encoded as they are; argmax; raw probability + 4.5 x annealed Gumbel noise; every
                pixel from the decoder

@@ -1,4 +1,4 @@
-"""The state dict in a checkpoint of the published experiment, with a record of the keys that were used.
+"""The state dict in a checkpoint of the coursework, with a record of the keys that were used.
 
 A file contains a bare state dict, one under a name such as `model` or `transformer_state_dict`, or that of a
 larger model with a prefix before each key (`transformer.`, `vqgan.`, `module.`). One required key is used to
@@ -111,7 +111,7 @@ def read_state(path: Path, signature: str, what: str) -> CourseworkState:
     keys = [str(key) for key in content]
     shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
     raise ModelError(
-        f"{path} holds no {what} of the published experiment: no key {signature} (found: {shown or 'none'}); "
+        f"{path} holds no {what} of the coursework: no key {signature} (found: {shown or 'none'}); "
         f"give the file with the {what}'s weights"
     )
 

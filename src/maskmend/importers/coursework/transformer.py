@@ -1,4 +1,4 @@
-"""Converts the published experiment's transformer: post-norm blocks, normalised embeddings, a tied head.
+"""Converts the coursework's transformer: post-norm blocks, normalised embeddings, a tied head.
 
     x = LN(tok_emb + pos_emb)        x = LN1(x + attention(x))        x = LN2(x + mlp(x))
     logits = Token_Prediction(x) tok_emb^T + bias
@@ -42,7 +42,7 @@ class Linear(NamedTuple):
 
     @property
     def role(self) -> str | None:
-        """ "query", "key" or "value", by the last part of its name that says so."""
+        """ "query", "key" or "value", by the last part of its name that identifies it."""
         for word in reversed(self.name.lower().split(".")):
             match = ROLE.fullmatch(word.replace("_", ""))
             if match:

@@ -1,4 +1,4 @@
-"""Converts the published experiment's VQGAN; its configuration is inferred from the keys and shapes.
+"""Converts the coursework's VQGAN; its configuration is inferred from the keys and shapes.
 
     encoder.model   C       R A? S?  R A? S?  ...  R A R  N C     then quant_conv
     decoder.model   C R A R  R A? S?  R A? S?  ...         N C     after post_quant_conv
@@ -28,7 +28,7 @@ PIXELS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "coursework": ((0.4868, 0.4341, 0.3844), (0.2620, 0.2527, 0.2543)),
     "signed": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
-"""Mean and deviation that pixels in [0, 1] were normalised with: the published experiment's, or those for
+"""Mean and deviation that pixels in [0, 1] were normalised with: the coursework's, or those for
 [-1, 1]."""
 
 # By kind of layer: the name of a module in the checkpoint (`gn` of wrapped norms is optional), and ours.

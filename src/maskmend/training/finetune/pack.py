@@ -73,11 +73,11 @@ def pack(request: Request, plan: Plan, start: InpaintPipeline, log: Log) -> Fine
     if change.high >= 0:
         log(
             f"no significant improvement over {request.model}: train longer (--minutes), give more "
-            f"pictures, or go on using {request.model}"
+            f"pictures, or keep using {request.model}"
         )
     log(f"before and after: {sheet}")
     log(f"wrote {request.output}; use it with --model {request.output}")
-    log(f"{work} holds the runs: remove it when you will not train on")
+    log(f"{work} holds the runs: remove it if you will not train further")
     return Finetuned(finished=True, before=float(before.mean()), after=float(after.mean()), change=change)
 
 
@@ -95,7 +95,7 @@ def save_sheet(image: Image.Image, path: Path) -> None:
             image.save(temporary, "PNG")
     except OSError as error:
         raise OutputError(
-            f"cannot write {path} ({error.strerror or error}): check the folder and its disk"
+            f"cannot write {path} ({error.strerror or error}): check the folder and free space"
         ) from error
 
 

@@ -32,9 +32,10 @@ FEWEST = 10
 HELD_OUT_SHARE = 0.1
 MOST_HELD_OUT = 200
 SCALES = 4
-"""Pictures are kept with a shorter side of so many times the model's view: crops show 1 to 1/4 of that."""
+"""Pictures are stored with a shorter side of this many times the model's view: crops show 1 to 1/4 of
+that."""
 MESSAGE_EVERY = 15.0
-"""Seconds between words about how far it is."""
+"""Seconds between progress messages."""
 ENLARGED = 0.25
 """Share of the pictures that may be smaller than that, and are enlarged."""
 
@@ -113,15 +114,15 @@ def split_pictures(source: Path, resolution: int, log: Log) -> Split:
     found: dict[bytes, _Found] = {}
     copies = 0
     with ThreadPoolExecutor() as pool:
-        for entry, looked in zip(entries, pool.map(_look, entries), strict=True):
-            if isinstance(looked, str):
-                skip(entry.name, looked)
-            elif looked.shorter < resolution:
-                skip(entry.name, f"{looked.shorter} pixels across, the model sees {resolution}")
-            elif looked.digest in found:
+        for entry, inspected in zip(entries, pool.map(_inspect, entries), strict=True):
+            if isinstance(inspected, str):
+                skip(entry.name, inspected)
+            elif inspected.shorter < resolution:
+                skip(entry.name, f"{inspected.shorter} pixels across, the model sees {resolution}")
+            elif inspected.digest in found:
                 copies += 1
             else:
-                found[looked.digest] = looked
+                found[inspected.digest] = inspected
     if len(found) < FEWEST:
         raise DataError(_too_few(source, len(found), skipped, copies))
     ordered = [found[digest] for digest in sorted(found)]
@@ -180,7 +181,7 @@ def _too_few(source: Path, count: int, skipped: int, copies: int) -> str:
     beside_them = f" ({', '.join(others)})" if others else ""
     return (
         f"{count} usable picture{'' if count == 1 else 's'} in {source}{beside_them}: give at least "
-        f"{FEWEST}, better some hundreds, for a part of them is held out"
+        f"{FEWEST}, better some hundreds, as some of them are held out"
     )
 
 
@@ -188,7 +189,7 @@ def _size(entry: Entry) -> int:
     return entry.size if entry.offset >= 0 else entry.path.stat().st_size
 
 
-def _look(entry: Entry) -> _Found | str:
+def _inspect(entry: Entry) -> _Found | str:
     """Content and size of a picture, or why it cannot be used; its pixels are not decoded."""
     try:
         data = entry.read()

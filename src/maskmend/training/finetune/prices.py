@@ -6,7 +6,7 @@ from maskmend.progress import duration
 from maskmend.training.finetune.plan import Plan
 
 
-class Measured(NamedTuple):
+class MeasuredRun(NamedTuple):
     """A run with its number of steps and the relative change of LPIPS of held-out fills."""
 
     transformer: int
@@ -16,9 +16,9 @@ class Measured(NamedTuple):
     high: float
 
 
-MEASURED: tuple[Measured, ...] = (
-    Measured(100, 100, -0.25, -0.35, -0.15),
-    Measured(400, 400, -0.35, -0.43, -0.27),
+MEASURED: tuple[MeasuredRun, ...] = (
+    MeasuredRun(100, 100, -0.25, -0.35, -0.15),
+    MeasuredRun(400, 400, -0.35, -0.43, -0.27),
 )
 """docs/training.md has the commands, the pictures and the times."""
 SHORTER = (0.25, 0.5)

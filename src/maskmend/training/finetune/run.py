@@ -46,10 +46,10 @@ from maskmend.training.finetune.plan import (
 )
 from maskmend.training.finetune.prices import price_list
 from maskmend.training.finetune.request import Finetuned, Request, check_folders
-from maskmend.training.loop import Outcome
+from maskmend.training.loop import TrainingOutcome
 from maskmend.training.recipe import Recipe
 
-Watch = Callable[[Recipe, Path], Outcome]
+Watch = Callable[[Recipe, Path], TrainingOutcome]
 """Trains a recipe into a folder, with progress output."""
 WEIGHTS = ("lpips-vgg16", "efficientnet-lite0", "lpips-alexnet")
 """Networks used by the decoder's training and by the evaluation before and after."""
@@ -103,7 +103,7 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, log: Log) -> 
     work, resolution = request.work, start.resolution
     split = split_pictures(request.source, resolution, log)
     counts, side = split.counts, split.counts.side
-    _tell_pictures(counts, request.source, log)
+    _log_pictures(counts, request.source, log)
     config = start.tokenizer.config
     log(
         f"starts from {request.model}: a view of {resolution}x{resolution} pixels, "
@@ -115,7 +115,7 @@ def _begin(request: Request, folder: Path, start: InpaintPipeline, log: Log) -> 
     holed = held_out_pictures(work, side, resolution)
     sheet = work / "pictures" / "before.png"
     save_sheet(held_out.sheet(holed, {request.model: start}), sheet)
-    log(f"what {request.model} makes of held-out pictures: {sheet}")
+    log(f"fills of held-out pictures by {request.model}: {sheet}")
     counts = replace(counts, training=keep_pictures(split.training, training, side, log))
     plan = Plan(
         model=str(folder.resolve()),
@@ -156,15 +156,15 @@ def _go_on(plan: Plan, request: Request, start: InpaintPipeline, log: Log) -> Pl
             raise TrainingError(f"no {file}, which this run needs: start over with --restart")
     if listing_hash(request.source) != plan.pictures.listing:
         log(
-            f"{request.source} has other pictures than when this run began: it goes on with those of then; "
-            "--restart takes those of now"
+            f"{request.source} has other pictures than when this run began: it continues with the earlier "
+            "ones; --restart takes the present ones"
         )
     plan = replace(plan, device=request.device, precision=_precision(start))
     if request.minutes is not None and (steps := shared_out(request.minutes, plan.seconds)) != plan.steps:
         plan = replace(plan, steps=steps, packed=False)
         write_plan(work, plan)
     if not plan.packed:
-        log(f"goes on with {work}, about {duration(plan.minutes * 60)} in all")
+        log(f"continues with {work}, about {duration(plan.minutes * 60)} in all")
     return plan
 
 
@@ -172,7 +172,7 @@ def _precision(start: InpaintPipeline) -> str:
     return "bf16" if has_fast_bf16(start.device) else "auto"
 
 
-def _tell_pictures(counts: PictureCounts, source: Path, log: Log) -> None:
+def _log_pictures(counts: PictureCounts, source: Path, log: Log) -> None:
     others = [f"{counts.skipped} skipped"] * (counts.skipped > 0)
     others += [f"{counts.copies} exact copies left out"] * (counts.copies > 0)
     left = f" ({', '.join(others)})" if others else ""
@@ -182,7 +182,7 @@ def _tell_pictures(counts: PictureCounts, source: Path, log: Log) -> None:
         f"kept with a shorter side of {counts.side} pixels"
     )
     if total < FEW:
-        log(f"{total} pictures are few: some hundreds teach more, and leave enough to judge by")
+        log(f"{total} pictures are few: some hundreds train better, and leave enough for an evaluation")
 
 
 def _remove(work: Path) -> None:

@@ -17,7 +17,7 @@ from maskmend.storage.temporary import remove_stale_once, written_whole
 class ShardWriter:
     """Writes crops and their tokens into `tokens-00000.tar`, `tokens-00001.tar`, ... of `folder`.
 
-    A file has its name once it is whole. Where the block ends with an error, the shard that was begun is
+    A file gets its name once it is complete. Where the block ends with an error, the shard that was begun is
     discarded; those before it stay. Raises OutputError.
 
     Args:
@@ -98,7 +98,8 @@ class ShardWriter:
     def _failure(self, error: OSError) -> OutputError:
         reason = error.strerror or str(error)
         return OutputError(
-            f"cannot write {self.folder / self._name} ({reason}): check the folder, its rights and its disk"
+            f"cannot write {self.folder / self._name} ({reason}): check the folder, its permissions and free "
+            "space"
         )
 
 

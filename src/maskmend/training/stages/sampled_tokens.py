@@ -47,7 +47,7 @@ class ParallelSampler:
         self.transformer, self.temperature, self.bf16 = transformer, temperature, bf16
 
     def selected(self, masks: Masks) -> Bool[Tensor, "B N"]:
-        return masks.hidden & ~_unconditional(masks)
+        return masks.masked & ~_unconditional(masks)
 
     def sample(
         self, tokens: Int[Tensor, "B N"], masks: Masks, rows: Int[Tensor, "S"], hints: Hints, seed: int

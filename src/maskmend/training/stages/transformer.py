@@ -135,7 +135,7 @@ class TransformerStage:
             infilled_tokens = self._tokens(infilled, cached=cached)
         # A number in torch.where would be copied to the device, which synchronises.
         inputs = torch.where(masks.hole, targets, infilled_tokens).masked_fill(
-            masks.hidden, self.config.mask_id
+            masks.masked, self.config.mask_id
         )
         missing = missing_share(masks.pixels, self.tokenizer.config.factor)
         guess = (masks.guessed[:, None] & masks.hole).to(missing.dtype)
@@ -180,8 +180,8 @@ class TransformerStage:
         hole, goal, wanted, weight = to_device(masks.hole, self.device), targets.flatten(), None, 1.0
         if self.options.loss_on == "masked":
             # Processes mask different numbers of tokens; the mean is to be that over all of them.
-            weight = int(masks.hidden.sum()) * world / int(every.hidden.sum())
-            wanted = to_device(masks.hidden.flatten().nonzero()[:, 0], self.device)
+            weight = int(masks.masked.sum()) * world / int(every.masked.sum())
+            wanted = to_device(masks.masked.flatten().nonzero()[:, 0], self.device)
             goal = goal.index_select(0, wanted)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             logits = self.parallel(inputs, hole, wanted, hints)
@@ -195,7 +195,7 @@ class TransformerStage:
     def _replace(self, inputs: Tensor, masks: Masks, rng: np.random.Generator) -> Tensor:
         rank, world = rank_and_world()
         every = len(inputs) * world, inputs.shape[1]
-        chosen = torch.from_numpy(rng.random(every)[rank::world] < self.options.replace) & ~masks.hidden
+        chosen = torch.from_numpy(rng.random(every)[rank::world] < self.options.replace) & ~masks.masked
         others = torch.from_numpy(rng.integers(0, self.config.codes, every)[rank::world])
         return torch.where(to_device(chosen, self.device), to_device(others, self.device), inputs)
 
@@ -208,10 +208,10 @@ class TransformerStage:
             every = self._masks(rng, len(images) * world)
             masks = every.share(rank, world)
             inputs, targets, hints = self.examples(images, masks, rng)
-            count += int(every.hidden.sum())
+            count += int(every.masked.sum())
             masks = masks.to(self.device)
-            logits = self.ema.module(inputs, masks.hole, masks.hidden, hints)
-            goal = targets[masks.hidden]
+            logits = self.ema.module(inputs, masks.hole, masks.masked, hints)
+            goal = targets[masks.masked]
             loss += float(F.cross_entropy(logits, goal, reduction="sum"))
             right += int((logits.argmax(-1) == goal).sum())
         # The mean over the processes is that over the masked tokens of all.

@@ -98,7 +98,7 @@ def test_the_context_is_bounded(inpaint, files, tiny_model):
         (["--mask-box", "6,5,30,9"], ["reaches to 36 x 14", "the picture is 34 x 20"]),
         (["--mask-color", "#00ff00"], ["no pixel is within 8 of #00ff00", "--tolerance"]),
         (["--mask-color", "grene"], ["'grene' is no colour"]),
-        (["--mask-box", "6,5,13,9", "--tolerance", "3"], ["without --mask-color has no use for --tolerance"]),
+        (["--mask-box", "6,5,13,9", "--tolerance", "3"], ["without --mask-color does not take --tolerance"]),
         (["--mask-box", "6,5,13,9", "--context-box", "8,5,13,9"], ["beyond --context-box 8,5,13,9"]),
         (["--mask-box", "6,5,13,9", "--context-box", "all"], ["--context-box 'all'"]),
     ],

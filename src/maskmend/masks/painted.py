@@ -56,7 +56,7 @@ def written(box: Box) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrawnMask:
+class PaintedMask:
     """Areas to fill in addition to a mask file, or without one."""
 
     boxes: tuple[Box, ...] = ()
@@ -70,7 +70,7 @@ class DrawnMask:
             raise ConfigError(f"--tolerance {self.tolerance}: give 0 to 255")
 
     @classmethod
-    def read(cls, boxes: tuple[str, ...], colours: tuple[str, ...], tolerance: int) -> "DrawnMask":
+    def read(cls, boxes: tuple[str, ...], colours: tuple[str, ...], tolerance: int) -> "PaintedMask":
         """From the command line's words. Raises ConfigError."""
         return cls(
             boxes=tuple(read_box(text, "--mask-box") for text in boxes),
@@ -82,7 +82,7 @@ class DrawnMask:
         return bool(self.boxes or self.colours)
 
     def described(self) -> dict[str, object]:
-        """For manifests; empty if nothing is drawn."""
+        """For manifests; empty if nothing is painted."""
         if not self:
             return {}
         return {
@@ -108,7 +108,7 @@ class DrawnMask:
     def joined(
         self, picture: "Picture", mask: Bool[np.ndarray, "H W"] | None
     ) -> Bool[np.ndarray, "H W"] | None:
-        """`mask` and what is drawn; None where neither is given. Raises MaskError."""
+        """`mask` and what is painted; None where neither is given. Raises MaskError."""
         if not self:
             return mask
         hole = self.hole(picture)
@@ -130,7 +130,7 @@ class DrawnMask:
         return found
 
 
-NOTHING_DRAWN = DrawnMask()
+NOTHING_PAINTED = PaintedMask()
 
 
 def check_inside(box: Box, height: int, width: int, option: str) -> None:

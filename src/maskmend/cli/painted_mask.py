@@ -7,12 +7,12 @@ import click
 
 if TYPE_CHECKING:
     from maskmend.masks.box import Box
-    from maskmend.masks.drawn import DrawnMask
+    from maskmend.masks.painted import PaintedMask
 
 BOX = "X,Y,WIDTH,HEIGHT"
 
 
-def drawn_mask_options(command: Callable[..., None]) -> Callable[..., None]:
+def painted_mask_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds the options."""
     options = (
         click.option(
@@ -20,14 +20,15 @@ def drawn_mask_options(command: Callable[..., None]) -> Callable[..., None]:
             "mask_boxes",
             multiple=True,
             metavar=BOX,
-            help="Fill this box of pixels, beside what other masks say or without any; several times.",
+            help="Fill this box of pixels, in addition to other masks or without any; can be repeated.",
         ),
         click.option(
             "--mask-color",
             "mask_colors",
             multiple=True,
             metavar="COLOR",
-            help="Fill what is painted on IMAGE in this colour, such as '#ff00ff' or magenta; likewise.",
+            help="Fill what is painted on IMAGE in this colour, such as '#ff00ff' or magenta; can be "
+            "repeated.",
         ),
         click.option(
             "--tolerance",
@@ -39,8 +40,7 @@ def drawn_mask_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--context-box",
             metavar=BOX,
-            help="Show the model this box of the picture only, which holds the hole; nothing outside it "
-            "plays a part.",
+            help="Show the model only this box of the picture, which must contain the hole.",
         ),
     )
     for option in reversed(options):
@@ -48,14 +48,14 @@ def drawn_mask_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def read_drawn(
+def read_painted(
     boxes: tuple[str, ...], colours: tuple[str, ...], tolerance: int, context: str | None
-) -> "tuple[DrawnMask, Box | None]":
+) -> "tuple[PaintedMask, Box | None]":
     """The values of these options. Raises ConfigError, also for a tolerance without a colour."""
     from maskmend.cli.options import refuse_options
-    from maskmend.masks.drawn import CONTEXT_BOX, DrawnMask, read_box
+    from maskmend.masks.painted import CONTEXT_BOX, PaintedMask, read_box
 
     if not colours:
         refuse_options("a fill without --mask-color", {"tolerance": ""})
-    drawn = DrawnMask.read(boxes, colours, tolerance)
-    return drawn, None if context is None else read_box(context, CONTEXT_BOX)
+    painted = PaintedMask.read(boxes, colours, tolerance)
+    return painted, None if context is None else read_box(context, CONTEXT_BOX)
