@@ -140,7 +140,7 @@ class ImageFiller:
             result = merge_regions(picture, mask, parts, seeds, settings, grid=grid, factor=factor)
             return with_familiarity(result, self._distance(parts), self.domain)
 
-    def _distance(self, parts: Sequence[Part]) -> float | None:
+    def _distance(self, parts: Sequence[RegionFill]) -> float | None:
         """How far the picture is from what the model learnt, measured as its limit was."""
         if self.domain is None:
             return None
