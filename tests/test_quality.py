@@ -44,6 +44,11 @@ def photographs():
         yield pixels, HOLES[kind](np.random.default_rng(seed), side, side)
 
 
+def wide_holes():
+    """Those of them that take finer levels."""
+    return [pair for pair in photographs() if len(pair[0]) == 256]
+
+
 @pytest.fixture(scope="module")
 def distance():
     network = Lpips.load("alexnet")
@@ -89,6 +94,25 @@ def test_random_weights_fail_that_test(model, examples, distance):
             if weight.ndim > 1:
                 weight.copy_(weight.flatten()[torch.randperm(weight.numel())].view_as(weight))
     assert gains(pipe, examples(), distance).min() <= 0
+
+
+def gains_of_levels(pipe, distance):
+    """How much smaller the distance from the truth is than that of the coarse fill alone, as a share."""
+    shares = []
+    for pixels, mask in wide_holes():
+        coarse, fine = (
+            distance(pipe(pixels, mask, detail=detail).pictures[0].pixels, pixels) for detail in (0, "auto")
+        )
+        shares.append(1 - fine / coarse)
+    return np.array(shares)
+
+
+@pytest.mark.slow
+def test_finer_levels_come_closer_to_the_truth_than_the_coarse_fill(distance):
+    """Catches wrong weights for guesses, which only finer levels use: Telea is easily beaten without them."""
+    shares = gains_of_levels(InpaintPipeline.from_pretrained("photo"), distance)
+    assert len(shares) == 2
+    assert shares.min() > 0, shares
 
 
 @pytest.mark.slow

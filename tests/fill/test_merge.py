@@ -106,7 +106,7 @@ def test_a_picture_with_two_parts_changes_nothing_for_its_neighbours(fills, tiny
     batch = tiny_pipeline(
         images, masks, **OPTIONS,
         events=FillEvents(
-            on_preview=lambda p: seen.append((p.part, p.parts, list(p.regions), p.step.index))
+            on_preview=lambda p: seen.append((p.window, p.windows, list(p.regions), p.step.index))
         ),
     )  # fmt: skip
     for result, wanted in zip(batch, (alone, fills[0], None, alone), strict=True):

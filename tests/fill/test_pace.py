@@ -60,5 +60,5 @@ def test_finer_scales_are_part_of_the_time_left():
     """Catches "0 s left" before the windows that take longest."""
     pace, clock = paced(steps=4)
     clock.now += 6
-    pace.update(part=1, together=(1,), parts=1, step=4, last=True, finer=10)
+    pace.update(window=1, concurrent=(1,), windows=1, step=4, last=True, finer=10)
     assert pace.left == pytest.approx(42)  # one step each instead of four, and as much around them

@@ -153,7 +153,7 @@ def test_the_slowest_makes_way(tiny_pipeline, monkeypatch):
         assert asked(port, "POST", "/v1/inpaint", body=content, headers=headers)[0] == 429
         monkeypatch.setattr("maskmend.server.uploads.YOUNG", 0.0)
         assert asked(port, "POST", "/v1/inpaint", body=content, headers=headers)[0] == 200
-        assert b"made way for another" in rest_of(idle)
+        assert b"cut off in favour of another" in rest_of(idle)
         busy.sendall(content[-1:])
         assert b" 200 " in busy.recv(4096)
 
@@ -185,7 +185,7 @@ def test_the_bytes_of_all_uploads_are_bounded(tiny_pipeline, monkeypatch):
             until(lambda n=number: service.uploads.size >= min(n + 1, 8) * 45_000)
             assert service.uploads.size <= service.limits.bytes_at_once == 8 * 52428
         until(lambda: service.queue.arriving <= 12)  # those cut off have ended
-        assert b"made way for another" in rest_of(wires[0])  # the one that held most for longest
+        assert b"cut off in favour of another" in rest_of(wires[0])  # the one that held most for longest
         assert asked(port, "POST", "/v1/inpaint", body=content, headers=headers)[0] == 200
 
 

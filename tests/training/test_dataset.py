@@ -4,6 +4,7 @@ training."""
 import io
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,9 +159,9 @@ def test_only_what_fits_stays_in_memory(tmp_path: Path, kept: int, monkeypatch: 
     images = ImageSet(tmp_path, SIZE, cache_bytes=kept * SIZE * SIZE * 3 + 10)
     decodings: list[int] = []
 
-    def counting(data: bytes, size: int) -> np.ndarray:
+    def counting(data: bytes, size: int, **options: Any) -> np.ndarray:
         decodings.append(1)
-        return decode(data, size)
+        return decode(data, size, **options)
 
     monkeypatch.setattr("maskmend.training.dataset.decode", counting)
     assert levels(images) == [0, 1, 2]

@@ -37,7 +37,7 @@ VIEWS = 4
 
 def measure_domain(
     pipe: InpaintPipeline,
-    pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
+    pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     learnt: str,
     *,
     progress: Count | None = None,
