@@ -108,6 +108,19 @@ class Editor:
         self.page.locator("#file").wait_for()
         settle(self.page)  # the zoom is told with the next frame
 
+    def hand_over(self, kind: str, content: bytes) -> None:
+        """Drops ("drop") or pastes ("paste") a PNG file of that name; the context needs bypass_csp."""
+        self.page.evaluate(
+            """([kind, bytes]) => {
+                const transfer = new DataTransfer();
+                transfer.items.add(new File([new Uint8Array(bytes)], `${kind}.png`, { type: "image/png" }));
+                const carried = kind === "drop" ? { dataTransfer: transfer } : { clipboardData: transfer };
+                const Kind = kind === "drop" ? DragEvent : ClipboardEvent;
+                document.body.dispatchEvent(new Kind(kind, { bubbles: true, cancelable: true, ...carried }));
+            }""",
+            [kind, list(content)],
+        )
+
     def give(self, path: Path, field: str = "#file-input") -> None:
         self.page.set_input_files(field, str(path))
 

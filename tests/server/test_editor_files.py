@@ -178,20 +178,11 @@ def test_what_would_be_flattened_is_asked_about_when_it_is_opened(editor, tmp_pa
 
 def test_a_dropped_or_pasted_file_is_checked_too(browser, url, tmp_path):
     deep_file(tmp_path)
-    content = list((tmp_path / "deep.png").read_bytes())
+    content = (tmp_path / "deep.png").read_bytes()
     context = browser.new_context(bypass_csp=True)  # the test's own scripts, not the page's
     editor = Editor(context, url)
     for kind in ("drop", "paste"):
-        editor.page.evaluate(
-            """([kind, bytes]) => {
-                const transfer = new DataTransfer();
-                transfer.items.add(new File([new Uint8Array(bytes)], `${kind}.png`, { type: "image/png" }));
-                const carried = kind === "drop" ? { dataTransfer: transfer } : { clipboardData: transfer };
-                const Kind = kind === "drop" ? DragEvent : ClipboardEvent;
-                document.body.dispatchEvent(new Kind(kind, { bubbles: true, cancelable: true, ...carried }));
-            }""",
-            [kind, content],
-        )
+        editor.hand_over(kind, content)
         editor.page.locator("#convert-dialog", has_text=f"{kind}.png").wait_for()
         editor.page.get_by_role("button", name="Leave it").click()
     context.close()

@@ -56,16 +56,7 @@ def test_dropped_and_pasted(browser, url):
     buffer = io.BytesIO()
     Image.fromarray(SAMPLE).save(buffer, "PNG")
     for kind in ("drop", "paste"):
-        editor.page.evaluate(
-            """([kind, bytes]) => {
-                const transfer = new DataTransfer();
-                transfer.items.add(new File([new Uint8Array(bytes)], `${kind}.png`, { type: "image/png" }));
-                const carried = kind === "drop" ? { dataTransfer: transfer } : { clipboardData: transfer };
-                const Kind = kind === "drop" ? DragEvent : ClipboardEvent;
-                document.body.dispatchEvent(new Kind(kind, { bubbles: true, cancelable: true, ...carried }));
-            }""",
-            [kind, list(buffer.getvalue())],
-        )
+        editor.hand_over(kind, buffer.getvalue())
         editor.page.locator("#file-name", has_text=f"{kind}.png").wait_for()
     context.close()
     assert editor.complaints == []
