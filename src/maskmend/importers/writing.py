@@ -69,7 +69,7 @@ def class_conditional(
         weights: likewise.
         defaults: likewise.
         card: with placeholders for layers, dim, side (of the picture), grid, name and tokenizer (of the
-        files).
+            files).
     """
     config = model.config
     return Conversion(
