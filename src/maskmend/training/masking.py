@@ -33,7 +33,7 @@ from maskmend.training.stages.stage import to_device
 FAMILIES = ("bernoulli", "scheduled", "boxes", "strokes", "random_walk", "scratches", "text", "blobs")
 WHOLE = ("bernoulli", "scheduled", "whole")
 """Families whose hole is the whole picture."""
-PHOTOGRAPHIC = {"scratches": "scratches", "text": "text", "strokes": "strokes_photo", "blobs": "blobs"}
+WINDOWED = {"scratches": "scratches", "text": "text", "strokes": "strokes_photo", "blobs": "blobs"}
 """Families of which `window_holes` cuts windows, and the generators that draw them for photographs."""
 PICTURE = 4
 """Side of the picture that a window is cut from, in sides of the window: 256 pixels where a model sees 64."""
@@ -129,8 +129,8 @@ def _draw(
                 masked[i, rng.integers(side * side)] = True
             continue
         if name not in WHOLE:
-            if window_holes > 0 and name in PHOTOGRAPHIC and rng.random() < window_holes:
-                pixels[i, 0] = cut.cut(PHOTOGRAPHIC[name])
+            if window_holes > 0 and name in WINDOWED and rng.random() < window_holes:
+                pixels[i, 0] = cut.cut(WINDOWED[name])
             else:
                 pixels[i, 0] = HOLES[name](rng, resolution, resolution)
             hole[i] = _touched(pixels[i, 0], patch)
