@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from maskmend.inference.precision import has_amx
+
 BLOCK = 64
 """Rows of a product at a time where its rounding would depend on their number."""
 
@@ -61,8 +63,3 @@ class PackedLinear:
             return product(*arguments)
         padded = [F.pad(argument, (0, 0, 0, -rows % BLOCK)).split(BLOCK) for argument in arguments]
         return torch.cat([product(*block) for block in zip(*padded, strict=True)])[:rows]
-
-
-def has_amx() -> bool:
-    """Whether the CPU multiplies matrices in tiles. Not public in all versions of PyTorch that we support."""
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())

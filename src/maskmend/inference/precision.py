@@ -33,6 +33,14 @@ def has_fast_bf16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return False
-    # Not public in all versions of PyTorch that we support.
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(ask() for ask in (getattr(torch.cpu, name, bool) for name in names))
+    return has_amx() or _cpu_has("_is_avx512_bf16_supported")
+
+
+def has_amx() -> bool:
+    """Whether the CPU multiplies matrices in tiles."""
+    return _cpu_has("_is_amx_tile_supported")
+
+
+def _cpu_has(question: str) -> bool:
+    """The answer of `torch.cpu`; False where it lacks the question, which is not public in every version."""
+    return bool(getattr(torch.cpu, question, bool)())
