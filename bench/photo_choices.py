@@ -7,6 +7,7 @@ names, holes of seed 0. Each variant is NAME=MODEL with settings KEY=VALUE after
 the others are compared with; the MODEL `telea` is OpenCV's. LPIPS is that of the composited picture
 (AlexNet); intervals hold 95 % of the means of redrawn pictures. `sharp` is the mean brightness gradient in
 the hole, as a share of the true one (median), and the seconds are the median of a picture on one thread.
+`--fid` adds FID (TF Inception) with the interval of its change; it is larger the fewer pictures there are.
 `--sheet` draws three pictures of the last kind, picked by number: by the LPIPS of the second variant less
 that of the first, the lowest, the median and the highest.
 """
@@ -27,7 +28,10 @@ from maskmend.experiments.photographs.strips import Row, jpeg_bytes, strip
 from maskmend.experiments.reproduce.baselines import telea
 from maskmend.images.tensors import to_tensor
 from maskmend.masks.generators import PHOTOGRAPHIC
-from maskmend.metrics.bootstrap import bootstrap
+from maskmend.metrics.bootstrap import bootstrap, centred_interval
+from maskmend.metrics.features import FeatureFunction, extract_features
+from maskmend.metrics.fid import fid_draws
+from maskmend.perceptual.inception import Inception
 from maskmend.perceptual.lpips import Lpips
 from maskmend.pipeline import InpaintPipeline
 
@@ -79,6 +83,18 @@ def measure(fill: Fill, scenes: list[Scene], holes: list[np.ndarray], network: L
     return Measured(fills=fills, lpips=lpips, sharpness=sharpness, seconds=seconds)
 
 
+def fid_change(results: dict[str, Measured], truths: np.ndarray, extract: FeatureFunction) -> list[str]:
+    """A line for each variant: FID, and its change against the first one's from the same draws."""
+    lines, base = [], None
+    for name, result in results.items():
+        value, draws = fid_draws(extract_features(result.fills, extract), truths, repeats=200, seed=0)
+        base = base or (value, draws)
+        spread = centred_interval(value / base[0] - 1, draws / base[1] - 1)
+        change = f"{100 * spread.value:+5.1f} % [{100 * spread.low:+.1f}, {100 * spread.high:+.1f}]"
+        lines.append(f"{name:<12} FID {value:.2f}  {change}")
+    return lines
+
+
 def sheet(scenes: list[Scene], holes: list[np.ndarray], results: dict[str, Measured]) -> bytes:
     """JPEG of the pictures that `pick` chooses."""
     base, other = list(results)[:2]
@@ -105,12 +121,15 @@ def main() -> None:
     parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=32)
     parser.add_argument("--kind", action="append", choices=PHOTOGRAPHIC, help="default: all four")
+    parser.add_argument("--fid", action="store_true")
     parser.add_argument("--sheet", type=Path, help="JPEG file for three of the pictures")
     parser.add_argument("variants", nargs="+", metavar="NAME=MODEL[,KEY=VALUE...]")
     options = parser.parse_args()
     torch.set_num_threads(1)
     variants, network = [variant(text) for text in options.variants], Lpips.load("alexnet")
     scenes = load_scenes(options.images, SIDE, options.limit)
+    extract = Inception.load(device="cpu").features if options.fid else None
+    truths = extract_features([scene.pixels for scene in scenes], extract) if extract else None
     for kind in options.kind or PHOTOGRAPHIC:
         holes = holes_for(scenes, kind, 0)
         results: dict[str, Measured] = {}
@@ -128,6 +147,9 @@ def main() -> None:
                 f"sharp {np.median(result.sharpness):.2f}  {np.median(result.seconds):.1f} s",
                 flush=True,
             )
+        if extract is not None and truths is not None:
+            for line in fid_change(results, truths, extract):
+                print(f"{kind:<14} {line}", flush=True)
         if options.sheet is not None:
             options.sheet.write_bytes(sheet(scenes, holes, results))
 
