@@ -7,7 +7,7 @@ names, holes of seed 0. Each variant is NAME=MODEL with settings KEY=VALUE after
 the others are compared with; the MODEL `telea` is OpenCV's. LPIPS is that of the composited picture
 (AlexNet); intervals hold 95 % of the means of redrawn pictures. `sharp` is the mean brightness gradient in
 the hole, as a share of the true one (median), and the seconds are the median of a picture on one thread.
-`--fid` adds FID (TF Inception) with the interval of its change; it is larger the fewer pictures there are.
+`--fid` adds FID (TF Inception) with the interval of its change; FID rises as pictures get fewer.
 `--sheet` draws three pictures of the last kind, picked by number: by the LPIPS of the second variant less
 that of the first, the lowest, the median and the highest.
 """

@@ -94,8 +94,8 @@ def main() -> None:
             middle = np.median(figures, axis=1)
             picks = {ranking: best_of(result.log_likelihood, ranking) for ranking in RANKINGS}
             picks |= {"central": central(fills, mask), "truth": int(np.argmin(distances))}
-            for name, number_of_fill in picks.items():
-                differences[name].append((100 * (figures[:, number_of_fill] / middle - 1)).tolist())
+            for name, chosen in picks.items():
+                differences[name].append((100 * (figures[:, chosen] / middle - 1)).tolist())
         for ranking, rows in differences.items():
             found = [mean_interval(values) for values in np.array(rows).T]
             cells = [f"{each.value:+.1f} [{each.low:+.1f}, {each.high:+.1f}]" for each in found]

@@ -91,7 +91,7 @@ class Settings:
     change."""
     ranking: Ranking = "typical"
     """Which of several fills is the best: the one with the median likelihood (typical), or with the highest
-    (likelihood). In wide holes the fill with the highest likelihood is the most washed-out one."""
+    (likelihood). The likeliest fill of a large hole can be a washed-out one."""
     plain: float = 0.0
     """Roughness of the surroundings, in grey levels, up to which a hole is interpolated instead of generated,
     as in a clear sky. 0: no hole is interpolated."""
